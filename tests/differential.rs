@@ -1,0 +1,262 @@
+//! The differential harness: every program in `c-tests/` runs natively and green, and must not differ.
+//!
+//! A program cannot tell that it is green: same standard output, same exit status, same signal. And the green run must
+//! prove that it was green, by the statistics that the library wrote: two runs that both fell through to libc would agree
+//! perfectly. What a program must show and prove stands in its header (tests/support/header.rs); tests/support/verdict.rs
+//! judges.
+//!
+//! `cargo test --release --test differential -- SUBSTRING…` runs the programs whose names contain one of the substrings.
+//! `GREENPATCH_STRESS=N` runs each N times in each of the stress modes. `GREENPATCH_LIB=FILE` tests that library instead
+//! of the one just built.
+
+mod support;
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use support::header::Header;
+use support::run::{self, Outcome, Scratch};
+use support::verdict;
+
+/// A way to run a program green.
+struct Mode {
+    name: &'static str,
+    options: &'static str,
+    one_core: bool,
+}
+
+const fn mode(name: &'static str, options: &'static str) -> Mode {
+    Mode { name, options, one_core: false }
+}
+
+const DIFFERENTIAL: &[Mode] = &[mode("1 worker", "workers=1"), mode("default workers", "")];
+const STRESS: &[Mode] = &[
+    mode("1 worker", "workers=1"),
+    mode("default workers", ""),
+    mode("4 workers", "workers=4"),
+    // The kernel may stop either worker at any instruction to run the other.
+    Mode { one_core: true, ..mode("2 workers on one core", "workers=2") },
+];
+
+const CFLAGS: &[&str] = &["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"];
+
+/// A c-test and what has been seen of it.
+struct Test {
+    name: String,
+    header: Result<Header, String>,
+    source: PathBuf,
+    text: String,
+    /// The native run that the green ones are compared with, or the reason why there is none.
+    native: OnceLock<Result<(PathBuf, Outcome), String>>,
+    tally: Mutex<Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    runs: usize,
+    failures: usize,
+    /// The first failure: later ones are only counted.
+    report: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let (flags, filters): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    let mut tests = tests(&filters);
+    if flags.iter().any(|flag| flag == "--list") {
+        tests.iter().for_each(|test| println!("{}: test", test.name));
+        return ExitCode::SUCCESS;
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let (modes, repetitions, width) = match std::env::var("GREENPATCH_STRESS") {
+        Err(_) => (DIFFERENTIAL, 1, 2 * processors),
+        Ok(times) => {
+            tests.retain(|test| test.header.as_ref().map_or(true, |header| header.stress));
+            (STRESS, times.parse().expect("GREENPATCH_STRESS is a number of runs"), processors)
+        }
+    };
+    run::without_core_files();
+    let library = library();
+    let runs_each = modes.len() * repetitions;
+    in_parallel(width, tests.len() * runs_each, |job| {
+        let test = &tests[job / runs_each];
+        let verdict = compare(test, &modes[job % modes.len()], &library);
+        test.count(verdict, runs_each);
+    });
+    let failed = tests.iter().filter(|test| test.failed()).count();
+    println!("{} passed, {failed} failed", tests.len() - failed);
+    ExitCode::from(u8::from(failed > 0))
+}
+
+/// The c-tests whose names contain one of the substrings; all where there are none.
+fn tests(substrings: &[String]) -> Vec<Test> {
+    let mut tests: Vec<_> = c_files("c").into_iter().map(Test::new).collect();
+    tests.retain(|test| substrings.is_empty() || substrings.iter().any(|part| test.name.contains(part.as_str())));
+    tests
+}
+
+/// The files of `c-tests/` with this extension, in order.
+fn c_files(extension: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("c-tests");
+    let files = fs::read_dir(folder).expect("the folder c-tests").map(|entry| entry.expect("its files").path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|it| it == extension)).collect();
+    files.sort();
+    files
+}
+
+/// What the c-tests include, all of it.
+fn shared_headers() -> &'static [String] {
+    static HEADERS: OnceLock<Vec<String>> = OnceLock::new();
+    HEADERS.get_or_init(|| c_files("h").iter().map(|file| fs::read_to_string(file).expect("a C header")).collect())
+}
+
+/// The library under test: what `cargo build` made of the present sources, in the profile of this program.
+fn library() -> PathBuf {
+    if let Some(library) = std::env::var_os("GREENPATCH_LIB") {
+        return fs::canonicalize(library).expect("the library that GREENPATCH_LIB names");
+    }
+    let program = std::env::current_exe().expect("this program's path");
+    let library = program.parent().and_then(Path::parent).expect("target/PROFILE").join("libgreenpatch.so");
+    let time = |file: &Path| fs::metadata(file).and_then(|facts| facts.modified()).ok();
+    // Cargo's list of what the library was made of. A path with a space in it is not found, and nothing is lost.
+    let sources = fs::read_to_string(library.with_extension("d")).unwrap_or_default();
+    let newest = sources.split_whitespace().skip(1).filter_map(|source| time(Path::new(source))).max();
+    assert!(
+        time(&library).is_some_and(|made| Some(made) >= newest),
+        "{} is missing or old: cargo build",
+        library.display()
+    );
+    library
+}
+
+/// Does the jobs 0 to `jobs`-1, up to `width` at once.
+fn in_parallel(width: usize, jobs: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&job| job < jobs);
+    std::thread::scope(|scope| {
+        for _ in 0..width {
+            scope.spawn(|| std::iter::from_fn(take).for_each(&work));
+        }
+    });
+}
+
+impl Test {
+    fn new(source: PathBuf) -> Test {
+        let text = fs::read_to_string(&source).expect("a c-test's source");
+        Test {
+            name: source.file_stem().expect("a file's name").to_string_lossy().into_owned(),
+            header: Header::parse(&text),
+            source,
+            text,
+            native: OnceLock::new(),
+            tally: Mutex::default(),
+        }
+    }
+
+    /// Counts one run; the last one prints the test's line.
+    fn count(&self, verdict: Result<(), String>, runs_each: usize) {
+        let mut tally = self.tally.lock().expect("no thread panicked");
+        tally.runs += 1;
+        if let Err(report) = verdict {
+            tally.failures += 1;
+            tally.report.get_or_insert(report);
+        }
+        if tally.runs == runs_each {
+            let word = if tally.failures == 0 { "ok  " } else { "FAIL" };
+            println!("{word}  {}: {} runs, {} failed", self.name, tally.runs, tally.failures);
+            if let Some(report) = &tally.report {
+                println!("      {}", report.trim_end().replace('\n', "\n      "));
+            }
+        }
+    }
+
+    fn failed(&self) -> bool {
+        self.tally.lock().expect("no thread panicked").failures > 0
+    }
+}
+
+/// Runs a test green once and compares with the native run, which the first comparison makes.
+fn compare(test: &Test, mode: &Mode, library: &Path) -> Result<(), String> {
+    let header = test.header.as_ref().map_err(|why| format!("its header: {why}"))?;
+    let (program, native) = test.native.get_or_init(|| run_natively(test, header)).as_ref()?;
+    let scratch = Scratch::new();
+    let statistics = scratch.path("statistics");
+    let mut command = Command::new(program);
+    command.env("LD_PRELOAD", library);
+    command.env("GREENPATCH_OPTIONS", format!("stats={}:{}", statistics.display(), mode.options).trim_end_matches(':'));
+    if mode.one_core {
+        run::on_one_core(&mut command);
+    }
+    let green = run::run(&mut command, &scratch).map_err(|why| why.to_string())?;
+    let statistics = fs::read_to_string(statistics).ok();
+    let faults = verdict::faults(header, native, &green, statistics.as_deref());
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(report(mode, &faults, &green, statistics.as_deref())),
+    }
+}
+
+/// Compiles the test and runs it without the library.
+fn run_natively(test: &Test, header: &Header) -> Result<(PathBuf, Outcome), String> {
+    let program = compile(test, header)?;
+    let native = run::run(&mut Command::new(&program), &Scratch::new()).map_err(|why| why.to_string())?;
+    match native.ending == header.ending {
+        true => Ok((program, native)),
+        false => Err(format!(
+            "natively: {} instead of {}\n{}{}",
+            native.ending,
+            header.ending,
+            last_lines("standard output", &native.stdout),
+            last_lines("standard error", &native.stderr),
+        )),
+    }
+}
+
+/// Compiles the test, unless the program is there that the same sources and flags made.
+fn compile(test: &Test, header: &Header) -> Result<PathBuf, String> {
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-tests");
+    fs::create_dir_all(&folder).map_err(|why| why.to_string())?;
+    let mut hasher = DefaultHasher::new();
+    (&compiler, CFLAGS, &header.cflags, &test.text, shared_headers()).hash(&mut hasher);
+    let program = folder.join(format!("{}-{:016x}", test.name, hasher.finish()));
+    if program.exists() {
+        return Ok(program);
+    }
+    let unfinished = program.with_extension(std::process::id().to_string());
+    let output = Command::new(&compiler)
+        .args(CFLAGS)
+        .args(&header.cflags)
+        .args([Path::new("-o"), &unfinished, &test.source])
+        .output()
+        .map_err(|why| format!("{compiler}: {why}"))?;
+    if !output.status.success() {
+        return Err(format!("does not compile\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    fs::rename(unfinished, &program).map_err(|why| why.to_string())?;
+    Ok(program)
+}
+
+/// Everything that helps to understand a failure.
+fn report(mode: &Mode, faults: &[String], green: &Outcome, statistics: Option<&str>) -> String {
+    let mut report = format!("{}: {}\n", mode.name, faults.join("\n"));
+    report += &last_lines("standard error", &green.stderr);
+    report += &last_lines("statistics", statistics.unwrap_or_default().as_bytes());
+    report += green.stuck.as_deref().unwrap_or_default();
+    report
+}
+
+const LINES: usize = 20;
+
+fn last_lines(what: &str, text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<_> = text.lines().collect();
+    match &lines[lines.len().saturating_sub(LINES)..] {
+        [] => String::new(),
+        last => format!("{what}:\n  {}\n", last.join("\n  ")),
+    }
+}

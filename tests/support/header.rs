@@ -1,0 +1,113 @@
+//! The header of a c-test: the first comment of `c-tests/*.c`, which says what the program shows and how that is judged.
+//!
+//! ```text
+//! /* One sentence: what is shown.
+//!  * covers: recv setsockopt              symbols that this test calls
+//!  * proof: green_threads>=2 hooks.recv>=3  conditions on the green run's statistics (see proof.rs), all must hold
+//!  * uncounted: _exit                     covered symbols that the statistics cannot show, being called in a child only
+//!  * cflags: -D_FORTIFY_SOURCE=2 -O2      added to the compiler's default flags
+//!  * stress: no                           left out of the stress mode
+//!  * exit: signal 6                       how the program ends, natively and green (default: exit: 0)
+//!  */
+//! ```
+//!
+//! Lines before the first key are prose. A line without a key continues the value above it.
+
+use super::proof::Condition;
+use super::run::Ending;
+
+#[derive(Debug)]
+pub struct Header {
+    pub sentence: String,
+    pub covers: Vec<String>,
+    pub uncounted: Vec<String>,
+    pub proof: Vec<Condition>,
+    pub cflags: Vec<String>,
+    pub stress: bool,
+    pub ending: Ending,
+}
+
+impl Header {
+    pub fn parse(source: &str) -> Result<Header, String> {
+        let comment = source
+            .strip_prefix("/*")
+            .and_then(|rest| rest.split_once("*/"))
+            .ok_or("does not begin with a /* comment */")?
+            .0;
+        let mut header = Header {
+            sentence: String::new(),
+            covers: Vec::new(),
+            uncounted: Vec::new(),
+            proof: Vec::new(),
+            cflags: Vec::new(),
+            stress: true,
+            ending: Ending::Exited(0),
+        };
+        for (key, value) in fields(comment) {
+            header.set(&key, value.trim()).map_err(|why| format!("{key}: {why}"))?;
+        }
+        let lacking = [
+            (header.sentence.is_empty(), "no sentence says what the test shows"),
+            (header.covers.is_empty(), "no `covers:` line"),
+            (header.proof.is_empty(), "no `proof:` line"),
+        ];
+        match lacking.iter().find(|(lacks, _)| *lacks) {
+            Some((_, what)) => Err(what.to_string()),
+            None => Ok(header),
+        }
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let words = || value.split_whitespace().map(str::to_owned);
+        match (key, value) {
+            (PROSE, _) => self.sentence = value.to_owned(),
+            ("covers", _) => self.covers.extend(words()),
+            ("uncounted", _) => self.uncounted.extend(words()),
+            ("cflags", _) => self.cflags.extend(words()),
+            ("proof", _) => {
+                for word in words() {
+                    self.proof.push(word.parse()?);
+                }
+            }
+            ("stress", "yes" | "no") => self.stress = value == "yes",
+            ("exit", _) => self.ending = ending(value)?,
+            ("stress", _) => return Err(format!("{value:?} is neither yes nor no")),
+            _ => return Err("unknown key".into()),
+        }
+        Ok(())
+    }
+}
+
+/// The name under which `fields` yields the lines before the first key.
+const PROSE: &str = "sentence";
+/// The keys one of which ends the prose; after that any word with a colon is a key, so that a misspelt one is seen.
+const KEYS: [&str; 6] = ["covers", "uncounted", "proof", "cflags", "stress", "exit"];
+
+/// The comment's lines as keys and values, in order.
+fn fields(comment: &str) -> Vec<(String, String)> {
+    let mut fields = vec![(PROSE.to_owned(), String::new())];
+    for line in comment.lines() {
+        let line = line.trim_start().trim_start_matches('*').trim();
+        let key = line.split_once(':').filter(|(key, _)| {
+            KEYS.contains(key) || fields.len() > 1 && !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase())
+        });
+        match key {
+            Some((key, value)) => fields.push((key.to_owned(), value.trim().to_owned())),
+            None => {
+                let value = &mut fields.last_mut().expect("never empty").1;
+                value.push(' ');
+                value.push_str(line);
+            }
+        }
+    }
+    fields
+}
+
+/// `3` is an exit status, `signal 6` a signal.
+fn ending(text: &str) -> Result<Ending, String> {
+    let number = |digits: &str| digits.trim().parse().map_err(|_| format!("{text:?} is neither N nor signal N"));
+    match text.strip_prefix("signal ") {
+        Some(signal) => number(signal).map(Ending::Signalled),
+        None => number(text).map(Ending::Exited),
+    }
+}

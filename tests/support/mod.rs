@@ -1,0 +1,8 @@
+//! What the integration tests share. They are separate crates that never link the library, and each uses a part of this.
+#![allow(dead_code)]
+
+pub mod header;
+pub mod hooks;
+pub mod proof;
+pub mod run;
+pub mod verdict;

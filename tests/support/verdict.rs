@@ -1,0 +1,55 @@
+//! The verdict on a green run: in what it differs from the native one, and what it fails to prove.
+
+use super::header::Header;
+use super::hooks;
+use super::proof::{self, Condition};
+use super::run::{Ending, Outcome};
+
+/// Everything that is wrong with a green run; nothing when it passes.
+pub fn faults(header: &Header, native: &Outcome, green: &Outcome, statistics: Option<&str>) -> Vec<String> {
+    let mut faults = differences(native, green);
+    faults.extend(unproven(header, statistics));
+    faults
+}
+
+fn differences(native: &Outcome, green: &Outcome) -> Vec<String> {
+    let mut faults = Vec::new();
+    if native.ending != green.ending {
+        faults.push(format!("ended with {}, natively with {}", green.ending, native.ending));
+    }
+    if native.stdout != green.stdout {
+        let lines = differing_lines(&native.stdout, &green.stdout);
+        faults.push(format!("standard output differs (- native, + green)\n{lines}"));
+    }
+    faults
+}
+
+/// A program that a signal ends may not have written statistics.
+fn unproven(header: &Header, statistics: Option<&str>) -> Vec<String> {
+    match (statistics, header.ending) {
+        (Some(statistics), _) => proof::missing(&conditions(header), statistics),
+        (None, Ending::Signalled(_)) => Vec::new(),
+        (None, _) => vec!["no statistics were written: nothing proves that the run was green".into()],
+    }
+}
+
+/// The header's conditions; and each covered hook was counted, unless the header says something else of it.
+fn conditions(header: &Header) -> Vec<Condition> {
+    let named = |symbol: &str| {
+        header.uncounted.iter().any(|uncounted| uncounted == symbol)
+            || header.proof.iter().any(|condition| condition.hook() == Some(symbol))
+    };
+    let covered = header.covers.iter().filter(|symbol| hooks::is_hook(symbol) && !named(symbol));
+    header.proof.iter().cloned().chain(covered.map(|symbol| Condition::counted(symbol))).collect()
+}
+
+/// Both texts from the first line in which they differ.
+fn differing_lines(native: &[u8], green: &[u8]) -> String {
+    const SHOWN: usize = 20;
+    let (native, green) = (String::from_utf8_lossy(native), String::from_utf8_lossy(green));
+    let same = native.lines().zip(green.lines()).take_while(|(a, b)| a == b).count();
+    let from_there = |sign: &str, text: &str| -> String {
+        text.lines().skip(same).take(SHOWN).map(|line| format!("{sign} {line}\n")).collect()
+    };
+    format!("after {same} equal lines:\n{}{}", from_there("-", &native), from_there("+", &green))
+}
