@@ -1,0 +1,254 @@
+//! `greenpatch demo`: ordinary threaded programs, run natively and green, side by side.
+//!
+//! The programs are those of the folder demo/, carried inside this command: a slow server, a C client that is compiled on the
+//! spot, and the same client in Python. Nothing needs to be installed or running but `cc`; without Python its part is left out.
+//! Each program prints a dot at every tick of its ticker, then its figures, one `name=value` a line.
+
+use std::collections::HashMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::{elf, run, Failure, FAILED};
+
+const SERVER: &str = include_str!("../../../demo/server.c");
+const CLIENT: &str = include_str!("../../../demo/client.c");
+const PYTHON_CLIENT: &str = include_str!("../../../demo/threads.py");
+
+const C_THREADS: u32 = 200;
+const PYTHON_THREADS: u32 = 500;
+
+/// Shown for both runs: what it is, the figure's name, its unit.
+const ROWS: [(&str, &str, &str); 10] = [
+    ("answers received", "answers", ""),
+    ("ticks of the ticker", "ticks", ""),
+    ("largest gap between two ticks", "largest_gap_ms", " ms"),
+    ("time until the last answer", "elapsed_ms", " ms"),
+    ("processor time", "cpu_ms", " ms"),
+    ("kernel threads, at most", "kernel_threads", ""),
+    ("their stacks in the kernel, 16 KiB each", "kernel_stacks_kib", " KiB"),
+    ("memory of its own, at most", "private_kib", " KiB"),
+    ("green threads made", "green_threads", ""),
+    ("times a green thread waited", "parks", ""),
+];
+const KERNEL_STACK_KIB: u64 = 16;
+
+/// Run a C client and a Python program natively and green, and compare
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The library [default: as for `greenpatch run`]
+    #[arg(long, value_name = "PATH")]
+    lib: Option<PathBuf>,
+}
+
+type Figures = HashMap<String, u64>;
+
+pub fn demo(arguments: Arguments) -> Result<(), Failure> {
+    let library = run::library(arguments.lib)?;
+    let directory = Directory::new()?;
+    let server = Server::start(&directory.compile("server", SERVER)?)?;
+    let port = server.port.to_string();
+    println!("A slow server listens on 127.0.0.1:{port}: it sends every line back after two seconds.");
+
+    println!("\n1. {C_THREADS} threads in C (demo/client.c, compiled by cc, unmodified)");
+    let client = directory.compile("client", CLIENT)?.into_os_string();
+    compare(&directory, &library, &[client, port.clone().into()], C_THREADS)?;
+
+    println!("\n2. {PYTHON_THREADS} threads in Python (demo/threads.py, run by an unmodified CPython)");
+    let Some(python) = python(&library) else {
+        println!("   Left out: there is no python3 on this machine.");
+        return Ok(());
+    };
+    let program = directory.write("threads.py", PYTHON_CLIENT)?.into_os_string();
+    compare(&directory, &library, &[python.into(), program, port.into()], PYTHON_THREADS)
+}
+
+/// Runs `program THREADS` natively and green on one worker, and prints both runs' figures.
+fn compare(directory: &Directory, library: &Path, program: &[OsString], threads: u32) -> Result<(), Failure> {
+    println!("   Each sends a request and blocks in recv() until its answer comes. One more thread prints a dot every 0.1 s.\n");
+    let program = [program, &[threads.to_string().into()]].concat();
+    let native = measure("natively", &program, library)?;
+
+    let stats = directory.0.join("stats.json");
+    let command = env::current_exe().map_err(|error| failure("finding this command", &error))?;
+    let run = [
+        command.into(),
+        "run".into(),
+        "--workers".into(),
+        "1".into(),
+        "--stats".into(),
+        stats.clone().into(),
+        "--".into(),
+    ];
+    let mut green = measure("green", &[&run[..], &program].concat(), library)?;
+    let stats = fs::read_to_string(stats).map_err(|error| failure("the green run's stats", &error))?;
+    for name in ["green_threads", "parks"] {
+        green.extend(number_after(&stats, &format!("\"{name}\":")).map(|number| (name.into(), number)));
+    }
+
+    println!("\n   {:<40} {:>12} {:>12}", "", "native", "green");
+    for (meaning, name, unit) in ROWS {
+        let show = |figures: &Figures| figures.get(name).map_or("-".into(), |number| format!("{number}{unit}"));
+        println!("   {meaning:<40} {:>12} {:>12}", show(&native), show(&green));
+    }
+    judge(&native, &green, threads.into())
+}
+
+/// What there is to see; or what should have been.
+fn judge(native: &Figures, green: &Figures, threads: u64) -> Result<(), Failure> {
+    let of = |figures: &Figures, name: &str| figures.get(name).copied().unwrap_or_default();
+    if of(native, "answers") != threads || of(green, "answers") != threads {
+        return Err(Failure(FAILED, format!("demo: not all of the {threads} answers came.")));
+    }
+    if of(green, "green_threads") < threads || of(green, "parks") < threads {
+        return Err(Failure(FAILED, "demo: the second run was not green.".into()));
+    }
+    let (native, green) = (of(native, "kernel_threads"), of(green, "kernel_threads"));
+    if green > native / 10 {
+        return Err(Failure(
+            FAILED,
+            format!("demo: the green run took {green} kernel threads; a handful was to be expected."),
+        ));
+    }
+    println!("\n   Look at the kernel threads: {native} natively, {green} green, for the same program, the same answers, the same dots.");
+    Ok(())
+}
+
+/// Runs a command, showing its dots as they come, and reads the figures after them.
+fn measure(title: &str, command: &[OsString], library: &Path) -> Result<Figures, Failure> {
+    let words: Vec<_> =
+        command.iter().map(|word| Path::new(word).file_name().unwrap_or(word).to_string_lossy()).collect();
+    println!("   {title:<9} $ {}", words.join(" "));
+    let mut child = plain(&command[0])
+        .args(&command[1..])
+        .env("GREENPATCH_LIB", library)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| failure("starting it", &error))?;
+    print!("             ");
+    let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+    let read = show_first_line(&mut output).and_then(|()| io::read_to_string(output));
+    let figures = read.map_err(|error| failure("reading its output", &error))?;
+    let status = child.wait().map_err(|error| failure("waiting for it", &error))?;
+    if !status.success() {
+        return Err(Failure(FAILED, format!("demo: {} ended with {status}.", words.join(" "))));
+    }
+    let mut figures: Figures = figures.lines().filter_map(|line| line.split_once('=')).filter_map(figure).collect();
+    if let Some(threads) = figures.get("kernel_threads") {
+        figures.insert("kernel_stacks_kib".into(), threads * KERNEL_STACK_KIB);
+    }
+    Ok(figures)
+}
+
+fn figure((name, value): (&str, &str)) -> Option<(String, u64)> {
+    Some((name.to_owned(), value.parse().ok()?))
+}
+
+/// Copies up to the end of the line, without waiting for that end.
+fn show_first_line(output: &mut BufReader<impl Read>) -> io::Result<()> {
+    loop {
+        let bytes = output.fill_buf()?;
+        let end = bytes.iter().position(|&byte| byte == b'\n').map(|newline| newline + 1);
+        let count = end.unwrap_or(bytes.len());
+        io::stdout().write_all(&bytes[..count])?;
+        io::stdout().flush()?;
+        output.consume(count);
+        if end.is_some() || count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// The whole number that follows `key` in a JSON text.
+fn number_after(text: &str, key: &str) -> Option<u64> {
+    let value = text.split_once(key)?.1.trim_start();
+    let end = value.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(value.len());
+    value[..end].parse().ok()
+}
+
+/// The first Python that is a program; version managers put scripts in front of theirs.
+fn python(library: &Path) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places =
+        [PathBuf::from("/usr/bin")].into_iter().chain(env::split_paths(&path)).map(|place| place.join("python3"));
+    places.find(|python| elf::machine(python).is_some() && elf::objection(python, library).is_none())
+}
+
+/// A command whose environment says nothing of greenpatch yet.
+fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("LD_PRELOAD").env_remove("GREENPATCH_OPTIONS");
+    command
+}
+
+fn failure(doing: &str, error: &io::Error) -> Failure {
+    Failure(FAILED, format!("demo: {doing}: {error}."))
+}
+
+/// A directory of our own under TMPDIR, removed at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Result<Self, Failure> {
+        let path = env::temp_dir().join(format!("greenpatch-demo-{}", std::process::id()));
+        fs::create_dir(&path).map_err(|error| failure(&path.display().to_string(), &error))?;
+        Ok(Self(path))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
+        let path = self.0.join(name);
+        fs::write(&path, text).map_err(|error| failure(name, &error))?;
+        Ok(path)
+    }
+
+    fn compile(&self, name: &str, source: &str) -> Result<PathBuf, Failure> {
+        let source = self.write(&format!("{name}.c"), source)?;
+        let program = self.0.join(name);
+        let status = plain("cc").args(["-O2", "-pthread", "-o"]).args([&program, &source]).status();
+        match status {
+            Ok(status) if status.success() => Ok(program),
+            Ok(status) => Err(Failure(FAILED, format!("demo: cc ended with {status}."))),
+            Err(_) => {
+                Err(Failure(FAILED, "demo: cc was not found: install a C compiler, such as gcc and libc6-dev.".into()))
+            }
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The slow server, which ends when its standard input does, even if this command is killed.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(program: &Path) -> Result<Self, Failure> {
+        let mut process = plain(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| failure("starting the slow server", &error))?;
+        let mut line = String::new();
+        let read = BufReader::new(process.stdout.as_mut().expect("it is piped")).read_line(&mut line);
+        match line.trim().parse() {
+            Ok(port) => Ok(Self { process, port }),
+            Err(_) => Err(Failure(FAILED, format!("demo: the slow server named no port ({read:?})."))),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,143 @@
+//! Can a program be preloaded? The answer is read from its file, before it is started.
+//!
+//! LD_PRELOAD is a message to glibc's dynamic loader. It is lost where the kernel starts a program without a loader (static),
+//! where the loader is another C library's, where it must not be trusted (setuid), and where the library does not fit the
+//! machine. A Go program that makes its system calls itself may load the library, but never enters it.
+//!
+//! A file that cannot be read or understood is given the benefit of the doubt: the kernel decides when it is executed.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use object::elf::{FileHeader32, FileHeader64, DT_NEEDED, ELFMAG};
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::{Endianness, FileKind, ReadCache};
+
+/// As deep as the kernel follows scripts whose interpreter is a script.
+const SCRIPT_DEPTH: usize = 5;
+/// As much of a script's first line as the kernel reads.
+const FIRST_LINE: usize = 256;
+
+/// Loaders of other C libraries, by what their file names contain.
+const FOREIGN_LOADERS: [(&str, &str); 3] = [("ld-musl", "musl"), ("uClibc", "uClibc"), ("linker", "Android's bionic")];
+
+/// The ELF file that the kernel and `execvp` load to run `path`: itself, or the end of a chain of `#!` lines.
+pub fn program_of(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..SCRIPT_DEPTH {
+        let Ok(head) = head(&path) else { break };
+        path = match head.strip_prefix(b"#!") {
+            Some(line) => interpreter(line),
+            None if head.starts_with(&ELFMAG) => break,
+            None => PathBuf::from("/bin/sh"), // execvp's answer to a file that the kernel does not know
+        };
+    }
+    path
+}
+
+fn head(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    File::open(path)?.take(FIRST_LINE as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// The first word of a script's first line.
+fn interpreter(line: &[u8]) -> PathBuf {
+    let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let word = line.split(|byte| b" \t\0".contains(byte)).find(|word| !word.is_empty());
+    PathBuf::from(OsStr::from_bytes(word.unwrap_or_default()))
+}
+
+/// Why `library` cannot be preloaded into `program`: the rest of a sentence that began with the program's name.
+pub fn objection(program: &Path, library: &Path) -> Option<String> {
+    let (machine, wanted) = (machine(program)?, machine(library)?);
+    if machine != wanted {
+        return Some(format!("is built for {machine}, but {} for {wanted}.", library.display()));
+    }
+    privilege(program).or_else(|| linkage(program))
+}
+
+/// The kind of machine that an ELF file is built for, in words; `None` if it is no ELF file.
+pub fn machine(path: &Path) -> Option<String> {
+    let head = head(path).ok()?;
+    match FileKind::parse(&*head).ok()? {
+        FileKind::Elf32 => machine_of::<FileHeader32<Endianness>>(&head, "32-bit"),
+        FileKind::Elf64 => machine_of::<FileHeader64<Endianness>>(&head, "64-bit"),
+        _ => None,
+    }
+}
+
+fn machine_of<Header: FileHeader<Endian = Endianness>>(head: &[u8], class: &str) -> Option<String> {
+    let header = Header::parse(head).ok()?;
+    let endian = header.endian().ok()?;
+    let machine = header.e_machine(endian);
+    let order = if endian == Endianness::Big { ", big-endian" } else { "" };
+    let name = machine.name().map_or(machine.to_string(), |name| name.replace("EM_", ""));
+    Some(format!("{name} ({class}{order})"))
+}
+
+/// Setuid, setgid, capabilities: the loader takes no library from the caller of such a program.
+fn privilege(program: &Path) -> Option<String> {
+    const SETUID: u32 = 0o4000;
+    const SETGID: u32 = 0o2010; // setgid without the group's x means something else
+    let mode = fs::metadata(program).ok()?.permissions().mode();
+    let what = match mode {
+        _ if mode & SETUID == SETUID => "is setuid",
+        _ if mode & SETGID == SETGID => "is setgid",
+        _ if has_capabilities(program) => "has file capabilities",
+        _ => return None,
+    };
+    Some(format!(
+        "{what}: the dynamic loader ignores LD_PRELOAD for privileged programs. Run a copy without the privilege."
+    ))
+}
+
+fn has_capabilities(program: &Path) -> bool {
+    let Ok(path) = CString::new(program.as_os_str().as_bytes()) else { return false };
+    // SAFETY: both strings end in a NUL, and with a size of zero nothing is written.
+    unsafe { libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), ptr::null_mut(), 0) > 0 }
+}
+
+/// Static, Go, or another C library. The program is for our machine, so it is read as a file of our class.
+fn linkage(program: &Path) -> Option<String> {
+    let cache = ReadCache::new(File::open(program).ok()?);
+    let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+    if is_go(&elf) && !needs_libc(&elf) {
+        return Some(
+            "is a Go program without cgo: it makes its system calls itself, past libc. Go has green threads already."
+                .into(),
+        );
+    }
+    let Some(loader) = loader(&elf) else {
+        return Some(
+            "is statically linked: there is no dynamic loader to preload a library. Link it dynamically.".into(),
+        );
+    };
+    let name = loader.rsplit('/').next().unwrap_or_default();
+    let (_, libc) = FOREIGN_LOADERS.iter().find(|(part, _)| name.contains(part))?;
+    Some(format!("is linked with {libc} ({loader}): greenpatch knows glibc only."))
+}
+
+type Elf<'data> = ElfFile64<'data, Endianness, &'data ReadCache<File>>;
+
+fn loader(elf: &Elf) -> Option<String> {
+    let mut paths =
+        elf.elf_program_headers().iter().filter_map(|part| part.interpreter(elf.endian(), elf.data()).ok()?);
+    paths.next().map(|path| String::from_utf8_lossy(path).into_owned())
+}
+
+fn is_go(elf: &Elf) -> bool {
+    let notes = elf.elf_program_headers().iter().filter_map(|part| part.notes(elf.endian(), elf.data()).ok()?);
+    notes.flat_map(|notes| notes.map_while(Result::ok)).any(|note| note.name() == b"Go")
+}
+
+fn needs_libc(elf: &Elf) -> bool {
+    let Ok(table) = elf.elf_dynamic_table() else { return false };
+    let mut needed = table.iter().filter(|entry| entry.tag == DT_NEEDED);
+    needed.any(|entry| table.string(entry).is_ok_and(|name| name.starts_with(b"libc.so")))
+}

@@ -1,0 +1,69 @@
+//! The command `greenpatch`: runs programs green, and shows what that means.
+//!
+//! It is a convenience around `LD_PRELOAD=libgreenpatch.so`: it finds the library, checks the options and says beforehand
+//! when a program cannot be reached by a preload library at all. It never links the library, whose hooks would be its own.
+//!
+//! There is no Rust `main`, because Rust's start-up ignores SIGPIPE and opens closed standard descriptors, and a program run
+//! by `greenpatch run` must inherit what it would have inherited without it.
+#![no_main]
+
+mod demo;
+mod elf;
+mod options;
+mod run;
+
+use std::ffi::c_int;
+use std::process::exit;
+
+use clap::Parser;
+
+/// The program cannot be preloaded (EX_DATAERR of sysexits.h).
+const NOT_PRELOADABLE: c_int = 65;
+/// greenpatch itself failed. This and the next two are those of env, nice, timeout and their like.
+const FAILED: c_int = 125;
+const NOT_EXECUTABLE: c_int = 126;
+const NOT_FOUND: c_int = 127;
+
+const EXIT_STATUS: &str = "\
+Exit status of `greenpatch run`: the program's own, or
+   65  the program cannot be preloaded: static, setuid, for another machine or C library, most Go programs
+  125  greenpatch failed: a wrong option, no library
+  126  the program was found but cannot be executed
+  127  the program was not found";
+
+/// Runs unmodified threaded programs on green threads.
+#[derive(Parser)]
+#[command(name = "greenpatch", version, after_help = EXIT_STATUS)]
+struct Command {
+    #[command(subcommand)]
+    job: Job,
+}
+
+#[derive(clap::Subcommand)]
+enum Job {
+    Run(run::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// Why greenpatch gives up: its exit status, and a sentence for the user.
+struct Failure(c_int, String);
+
+#[no_mangle]
+extern "C" fn main() -> c_int {
+    let command = Command::try_parse().unwrap_or_else(|usage| {
+        // A reader that has gone away is no reason to fail.
+        let _ = usage.print();
+        exit(if usage.use_stderr() { FAILED } else { 0 })
+    });
+    let result = match command.job {
+        Job::Run(arguments) => run::run(arguments),
+        Job::Demo(arguments) => demo::demo(arguments),
+    };
+    match result {
+        Ok(()) => 0,
+        Err(Failure(status, sentence)) => {
+            eprintln!("greenpatch: {sentence}");
+            status
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The command `greenpatch`: its exit statuses, its sentences, and what a program that it runs inherits.
+//!
+//! The library here is an empty one: what is tested is how the command finds it, judges the program and starts it. Programs
+//! that cannot be preloaded are made on the spot: by cc, by changing a file's mode, or by writing an ELF header.
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use support::run::Scratch;
+
+const GREENPATCH: &str = env!("CARGO_BIN_EXE_greenpatch");
+const MAIN: &str = "int main(void) { return 0; }";
+/// The note that Go's linker leaves in every program.
+const GO_NOTE: &str = "__asm__(\".section .note.go.buildid,\\\"a\\\",@note\\n.long 4,4,4\\n.asciz \\\"Go\\\"\\n.byte 0\\n.long 0\\n.text\");";
+
+/// A directory with an empty library, where programs can be made.
+struct Place {
+    scratch: Scratch,
+    library: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let mut place = Self { scratch: Scratch::new(), library: String::new() };
+        place.library = place.compile("libempty.so", "", &["-shared"]);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path(name)
+    }
+
+    fn file(&self, name: &str, mode: u32, bytes: impl AsRef<[u8]>) -> String {
+        fs::write(self.path(name), bytes).expect("a file can be written");
+        self.change_mode(name, mode);
+        self.path(name).display().to_string()
+    }
+
+    fn change_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("its mode can be set");
+    }
+
+    fn compile(&self, name: &str, source: &str, flags: &[&str]) -> String {
+        let source = self.file("source.c", 0o644, source);
+        let program = self.path(name).display().to_string();
+        let status = Command::new("cc").args(["-o", &program, &source]).args(flags).status().expect("cc is installed");
+        assert!(status.success(), "cc {flags:?} failed");
+        program
+    }
+
+    /// The first 64 bytes of a program for another machine.
+    fn header(&self, name: &str, class: u8, order: u8, machine: u16) -> String {
+        let mut header = [0; 64];
+        header[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, order, 1]);
+        let half = if order == 2 { u16::to_be_bytes } else { u16::to_le_bytes };
+        header[16..18].copy_from_slice(&half(2));
+        header[18..20].copy_from_slice(&half(machine));
+        self.file(name, 0o755, header)
+    }
+
+    /// `greenpatch WORDS…`, with the empty library.
+    fn greenpatch(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("greenpatch starts")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(GREENPATCH);
+        command
+            .args(words)
+            .env("GREENPATCH_LIB", &self.library)
+            .env_remove("LD_PRELOAD")
+            .env_remove("GREENPATCH_OPTIONS");
+        command
+    }
+
+    /// `greenpatch run` fails with this status and a sentence that has these words in it.
+    fn refuses(&self, words: &[&str], status: i32, sentence: &[&str]) {
+        let output = self.greenpatch(&[&["run"], words].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{words:?}: {error}");
+        assert!(output.stdout.is_empty(), "{words:?} printed on stdout");
+        for part in sentence {
+            assert!(error.contains(part), "{words:?}: “{part}” is missing from: {error}");
+        }
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn exit_status_and_signal_are_the_programs_own() {
+    let place = Place::new();
+    assert_eq!(place.greenpatch(&["run", "--", "sh", "-c", "exit 7"]).status.code(), Some(7));
+    assert_eq!(place.greenpatch(&["run", "sh", "-c", "kill -9 $$"]).status.signal(), Some(9));
+}
+
+#[test]
+fn what_is_not_there_is_127() {
+    let place = Place::new();
+    place.refuses(&["--", "no-such-program"], 127, &["no-such-program", "PATH"]);
+    place.refuses(&["--", "/no/such/program"], 127, &["/no/such/program does not exist"]);
+}
+
+#[test]
+fn what_is_not_executable_is_126() {
+    let place = Place::new();
+    let text = place.file("text", 0o644, "hello\n");
+    place.refuses(&["--", &text], 126, &["not executable", "chmod +x"]);
+    place.refuses(&["--", "/"], 126, &["is a directory"]);
+    let orphan = place.file("orphan", 0o755, "#! /no/such/interpreter -x\n");
+    place.refuses(&["--", &orphan], 126, &["its interpreter /no/such/interpreter does not exist"]);
+    let unloadable = place.compile("unloadable", MAIN, &["-Wl,--dynamic-linker=/no/such/ld-linux.so"]);
+    place.refuses(&["--", &unloadable], 126, &["its dynamic loader does not exist"]);
+}
+
+#[test]
+fn greenpatchs_own_failures_are_125() {
+    let place = Place::new();
+    place.refuses(&[], 125, &["CMD"]);
+    place.refuses(&["--no-such-option", "--", "true"], 125, &["--no-such-option"]);
+    place.refuses(&["--stats", "a:b", "--", "true"], 125, &["--stats", "colon"]);
+    place.refuses(
+        &["--lib", "/no/such/library.so", "--", "true"],
+        125,
+        &["/no/such/library.so", "cargo build --release"],
+    );
+    let text = place.file("text.so", 0o644, "no library");
+    place.refuses(&["--lib", &text, "--", "true"], 125, &["text.so"]);
+    fs::copy(&place.library, place.path("a library.so")).expect("a library can be copied");
+    place.refuses(
+        &["--lib", &place.path("a library.so").display().to_string(), "--", "true"],
+        125,
+        &["space", "--lib"],
+    );
+}
+
+#[test]
+fn static_programs_are_65() {
+    let place = Place::new();
+    for flag in ["-static", "-static-pie"] {
+        let program = place.compile("static", MAIN, &[flag, "-fPIE"]);
+        place.refuses(&["--", &program], 65, &["static is statically linked", "Link it dynamically"]);
+    }
+}
+
+#[test]
+fn privileged_programs_are_65() {
+    let place = Place::new();
+    let program = place.compile("privileged", MAIN, &[]);
+    for (mode, sentence) in [(0o4755, "is setuid"), (0o2755, "is setgid")] {
+        place.change_mode("privileged", mode);
+        place.refuses(&["--", &program], 65, &[sentence, "ignores LD_PRELOAD"]);
+    }
+    place.change_mode("privileged", 0o755);
+    let made = Command::new("setcap").args(["cap_net_raw+ep", &program]).output();
+    match made {
+        Ok(output) if output.status.success() => place.refuses(&["--", &program], 65, &["has file capabilities"]),
+        _ => println!("file capabilities: not tested, setcap is not installed or not permitted"),
+    }
+}
+
+#[test]
+fn programs_for_other_machines_are_65() {
+    let place = Place::new();
+    for (class, order, machine, sentence) in [
+        (1, 1, 3, "386 (32-bit)"),
+        (1, 1, 62, "X86_64 (32-bit)"),
+        (2, 1, 243, "RISCV (64-bit)"),
+        (2, 2, 22, "S390 (64-bit, big-endian)"),
+        (2, 1, 64999, "64999 (64-bit)"),
+    ] {
+        let program = place.header("foreign", class, order, machine);
+        place.refuses(&["--", &program], 65, &[&format!("foreign is built for {sentence}"), "libempty.so"]);
+    }
+}
+
+#[test]
+fn programs_of_other_c_libraries_are_65() {
+    let place = Place::new();
+    for (loader, library) in [("/lib/ld-musl-x86_64.so.1", "musl"), ("/system/bin/linker64", "Android's bionic")] {
+        let program = place.compile("other", MAIN, &[&format!("-Wl,--dynamic-linker={loader}")]);
+        place.refuses(&["--", &program], 65, &["is linked with", library, loader, "glibc only"]);
+    }
+}
+
+#[test]
+fn go_programs_are_65_unless_they_use_libc() {
+    let place = Place::new();
+    let start = format!("{GO_NOTE} void _start(void) {{}}");
+    for flags in [["-nostdlib", "-static"], ["-nostdlib", "-pie"]] {
+        let program = place.compile("go", &start, &flags);
+        place.refuses(&["--", &program], 65, &["go is a Go program without cgo"]);
+    }
+    let cgo = place.compile("cgo", &format!("{GO_NOTE} {MAIN}"), &[]);
+    stdout(&place.greenpatch(&["run", "--", &cgo]));
+}
+
+#[test]
+fn scripts_are_followed_to_their_interpreter() {
+    let place = Place::new();
+    let script = place.file("script", 0o755, "#!/bin/sh -e\necho \"$0 $1\"\n");
+    assert_eq!(stdout(&place.greenpatch(&["run", "--", &script, "-x"])), format!("{script} -x\n"));
+    let nameless = place.file("nameless", 0o755, "echo no first line\n");
+    assert_eq!(stdout(&place.greenpatch(&["run", "--", &nameless])), "no first line\n");
+
+    let interpreter = place.compile("static", MAIN, &["-static"]);
+    let inner = place.file("inner", 0o755, format!("#!{interpreter}\n"));
+    let outer = place.file("outer", 0o755, format!("#! {inner} -x\n"));
+    place.refuses(&["--", &outer], 65, &[&format!("{outer} is run by {interpreter}, which is statically linked")]);
+}
+
+#[test]
+fn library_and_options_reach_the_program() {
+    let place = Place::new();
+    let library = fs::canonicalize(&place.library).expect("the library exists").display().to_string();
+    let print = ["sh", "-c", "echo \"$LD_PRELOAD|$GREENPATCH_OPTIONS\""];
+    let shown = |command: &mut Command| stdout(&command.output().expect("greenpatch starts"));
+
+    let mut plain = place.command(&[&["run", "--"][..], &print].concat());
+    assert_eq!(shown(&mut plain), format!("{library}|\n"));
+    let mut merged = place.command(&[&["run", "--workers", "2", "--stack-size=64K", "--"][..], &print].concat());
+    merged.env("LD_PRELOAD", &library).env("GREENPATCH_OPTIONS", "workers=3:follow=1");
+    assert_eq!(shown(&mut merged), format!("{library}:{library}|follow=1:workers=2:stack_size=64K\n"));
+}
+
+/// Signals ignored, signals blocked, a closed descriptor: as without greenpatch in between.
+#[test]
+fn the_program_inherits_what_it_would_have_inherited() {
+    let place = Place::new();
+    let setting = "trap '' PIPE USR1; exec 0<&-; exec \"$@\"";
+    let look = ["sh", "-c", "grep -E 'Sig(Ign|Blk)' /proc/self/status; ls /proc/self/fd"];
+    let run = |words: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", setting, "sh"]).args(words).args(look).env("GREENPATCH_LIB", &place.library);
+        stdout(&command.output().expect("sh starts"))
+    };
+    assert_eq!(run(&[GREENPATCH, "run", "--"]), run(&[]));
+}
+
+#[test]
+fn help_and_version() {
+    let place = Place::new();
+    assert_eq!(stdout(&place.greenpatch(&["--version"])), format!("greenpatch {}\n", env!("CARGO_PKG_VERSION")));
+    let help = stdout(&place.greenpatch(&["--help"]));
+    for part in ["run", "demo", "65", "125", "126", "127"] {
+        assert!(help.contains(part), "--help does not mention {part}");
+    }
+    let help = stdout(&place.greenpatch(&["run", "--help"]));
+    for part in ["--workers", "--stack-size", "--stats", "--follow", "--lib"] {
+        assert!(help.contains(part), "run --help does not mention {part}");
+    }
+}
