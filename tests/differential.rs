@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use support::header::Header;
+use support::library::library;
 use support::run::{self, Outcome, Scratch};
 use support::verdict;
 
@@ -112,25 +113,6 @@ fn c_files(extension: &str) -> Vec<PathBuf> {
 fn shared_headers() -> &'static [String] {
     static HEADERS: OnceLock<Vec<String>> = OnceLock::new();
     HEADERS.get_or_init(|| c_files("h").iter().map(|file| fs::read_to_string(file).expect("a C header")).collect())
-}
-
-/// The library under test: what `cargo build` made of the present sources, in the profile of this program.
-fn library() -> PathBuf {
-    if let Some(library) = std::env::var_os("GREENPATCH_LIB") {
-        return fs::canonicalize(library).expect("the library that GREENPATCH_LIB names");
-    }
-    let program = std::env::current_exe().expect("this program's path");
-    let library = program.parent().and_then(Path::parent).expect("target/PROFILE").join("libgreenpatch.so");
-    let time = |file: &Path| fs::metadata(file).and_then(|facts| facts.modified()).ok();
-    // Cargo's list of what the library was made of. A path with a space in it is not found, and nothing is lost.
-    let sources = fs::read_to_string(library.with_extension("d")).unwrap_or_default();
-    let newest = sources.split_whitespace().skip(1).filter_map(|source| time(Path::new(source))).max();
-    assert!(
-        time(&library).is_some_and(|made| Some(made) >= newest),
-        "{} is missing or old: cargo build",
-        library.display()
-    );
-    library
 }
 
 /// Does the jobs 0 to `jobs`-1, up to `width` at once.

@@ -3,6 +3,7 @@
 
 pub mod header;
 pub mod hooks;
+pub mod library;
 pub mod proof;
 pub mod run;
 pub mod verdict;
