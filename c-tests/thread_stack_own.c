@@ -1,0 +1,71 @@
+/* A thread runs on the stack its program brought; after the join the program may unmap that stack or use it again.
+ * covers: pthread_create pthread_join pthread_getattr_np
+ * proof: green_threads>=12
+ */
+#include "ctest.h"
+#include <sys/mman.h>
+
+enum { BYTES = 256 << 10 };
+
+static __thread int number = 42;
+
+static void *on_own_stack(void *argument)
+{
+    char *low = argument, local;
+    CHECK(&local >= low && &local < low + BYTES);
+    CHECK((char *)&number >= low && (char *)&number < low + BYTES); /* glibc puts TLS on top of it */
+    CHECK_IS(number, 42);
+    number = 1;
+
+    pthread_attr_t attributes;
+    void *told;
+    size_t bytes;
+    CHECK_IS(pthread_getattr_np(pthread_self(), &attributes), 0);
+    CHECK_IS(pthread_attr_getstack(&attributes, &told, &bytes), 0);
+    CHECK(told == low);
+    CHECK_IS(bytes, BYTES);
+    CHECK_IS(pthread_attr_destroy(&attributes), 0);
+    nap(0);
+    return argument;
+}
+
+static void run_on(char *stack)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    CHECK_IS(pthread_attr_init(&attributes), 0);
+    CHECK_IS(pthread_attr_setstack(&attributes, stack, BYTES), 0);
+    CHECK_IS(pthread_create(&thread, &attributes, on_own_stack, stack), 0);
+    CHECK(join(thread) == stack);
+    CHECK_IS(pthread_attr_destroy(&attributes), 0);
+}
+
+static char *map_stack(void)
+{
+    char *stack = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(stack != MAP_FAILED);
+    return stack;
+}
+
+int main(void)
+{
+    char *stack = map_stack();
+    for (int i = 0; i < 4; i++)
+        run_on(stack);
+    say("one stack, four threads one after another");
+
+    for (int i = 0; i < 4; i++) {
+        memset(stack, 0xa5, BYTES); /* nothing may be left running on it */
+        run_on(stack);
+    }
+    say("wiped in between");
+
+    CHECK_IS(munmap(stack, BYTES), 0);
+    for (int i = 0; i < 4; i++) {
+        stack = map_stack();
+        run_on(stack);
+        CHECK_IS(munmap(stack, BYTES), 0);
+    }
+    say("unmapped right after each join");
+    return 0;
+}
