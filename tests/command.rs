@@ -125,6 +125,16 @@ fn greenpatchs_own_failures_are_125() {
     let place = Place::new();
     place.refuses(&[], 125, &["CMD"]);
     place.refuses(&["--no-such-option", "--", "true"], 125, &["--no-such-option"]);
+    for (option, value, sentence) in [
+        ("--workers", "0", "“0” is not a number from 1"),
+        ("--workers", "many", "option workers: “many” is not a number"),
+        ("--stack-size", "1K", "option stack_size: “1K” is not a size"),
+        ("--stack-size", "8MB", "such as 65536"),
+        ("--follow", "yes", "option follow: “yes” is not 0 or 1"),
+        ("--stats", "", "option stats"),
+    ] {
+        place.refuses(&[option, value, "--", "true"], 125, &[sentence]);
+    }
     place.refuses(&["--stats", "a:b", "--", "true"], 125, &["--stats", "colon"]);
     place.refuses(
         &["--lib", "/no/such/library.so", "--", "true"],
@@ -227,7 +237,23 @@ fn library_and_options_reach_the_program() {
     assert_eq!(shown(&mut plain), format!("{library}|\n"));
     let mut merged = place.command(&[&["run", "--workers", "2", "--stack-size=64K", "--"][..], &print].concat());
     merged.env("LD_PRELOAD", &library).env("GREENPATCH_OPTIONS", "workers=3:follow=1");
-    assert_eq!(shown(&mut merged), format!("{library}:{library}|follow=1:workers=2:stack_size=64K\n"));
+    assert_eq!(shown(&mut merged), format!("{library}:{library}|workers=3:follow=1:workers=2:stack_size=64K\n"));
+}
+
+#[test]
+fn wrong_words_in_the_variable_are_125() {
+    let place = Place::new();
+    for (words, sentence) in [
+        ("worker=1", "there is no option “worker”; there are workers, stack_size, stats"),
+        ("follow", "“follow” has no value: write follow=VALUE"),
+        ("workers=2:stack_size=-1", "option stack_size: “-1” is not"),
+    ] {
+        let output =
+            place.command(&["run", "--", "true"]).env("GREENPATCH_OPTIONS", words).output().expect("it starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(125), "{words}: {error}");
+        assert!(error.contains(sentence), "{words}: {error}");
+    }
 }
 
 /// Signals ignored, signals blocked, a closed descriptor: as without greenpatch in between.
@@ -252,8 +278,17 @@ fn help_and_version() {
     for part in ["run", "demo", "65", "125", "126", "127"] {
         assert!(help.contains(part), "--help does not mention {part}");
     }
-    let help = stdout(&place.greenpatch(&["run", "--help"]));
-    for part in ["--workers", "--stack-size", "--stats", "--follow", "--lib"] {
-        assert!(help.contains(part), "run --help does not mention {part}");
+}
+
+#[test]
+fn readme_explains_every_option() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
+    let help = stdout(&Place::new().greenpatch(&["run", "--help"]));
+    let flags: Vec<_> = help.lines().filter_map(|line| line.trim().strip_prefix("--")?.split(' ').next()).collect();
+    for flag in ["workers", "stack-size", "stats", "follow", "lib"] {
+        assert!(flags.contains(&flag), "run --help does not have --{flag}");
+    }
+    for flag in flags {
+        assert!(readme.contains(&format!("`--{flag} ")), "README.md does not explain --{flag}");
     }
 }

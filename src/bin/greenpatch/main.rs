@@ -7,6 +7,10 @@
 //! by `greenpatch run` must inherit what it would have inherited without it.
 #![no_main]
 
+// The command reads the table and its parser, not what was parsed.
+#[allow(dead_code)]
+#[path = "../../config.rs"]
+mod config;
 mod demo;
 mod elf;
 mod options;

@@ -1,49 +1,56 @@
 //! The library's options as flags of `greenpatch run`.
 //!
-//! A flag adds its word to GREENPATCH_OPTIONS, in place of one that was there for the same option.
+//! Nothing about an option is written here: its name, its meaning and the check of its value come from the table that the
+//! library itself reads. A flag is one more word at the end of GREENPATCH_OPTIONS, where the last word for an option counts.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::env::{self, VarError};
 
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
+use crate::config::{self, Wrong};
+
 pub const VARIABLE: &str = "GREENPATCH_OPTIONS";
 
-/// name, placeholder of the value, meaning, default
-const TABLE: [(&str, &str, &str, &str); 4] = [
-    ("workers", "N", "Kernel threads that run green threads", "the processors that the process may use"),
-    (
-        "stack_size",
-        "BYTES",
-        "Stack of a green thread whose program did not choose one; K, M, G may follow",
-        "as natively",
-    ),
-    ("stats", "PATH", "Write what happened to this file at exit, as JSON; %p becomes the process id", "none"),
-    ("follow", "0|1", "Whether programs that this one executes run green as well", "1"),
-];
-
-/// The words given as flags: `name=value`, in the table's order.
-pub struct Options(Vec<(&'static str, OsString)>);
+/// The flags that were given: an option's name, its value.
+pub struct Options(Vec<(&'static str, String)>);
 
 impl Options {
-    /// The value of GREENPATCH_OPTIONS for the program, when it `was` set already.
-    pub fn merged(&self, was: Option<OsString>) -> Result<OsString, String> {
-        let was = was.unwrap_or_default();
-        let kept = was.as_bytes().split(|&byte| byte == b':').filter(|word| !word.is_empty() && !self.replaces(word));
-        let mut words: Vec<Vec<u8>> = kept.map(<[u8]>::to_vec).collect();
+    /// The value of GREENPATCH_OPTIONS for the program: what it was, then the flags; or a sentence about what is wrong.
+    pub fn merged(&self) -> Result<String, String> {
+        let mut words = match env::var(VARIABLE) {
+            Ok(words) => vec![words],
+            Err(VarError::NotPresent) => vec![],
+            Err(VarError::NotUnicode(words)) => return Err(format!("{VARIABLE} is no UTF-8 text: {words:?}.")),
+        };
         for (name, value) in &self.0 {
-            if value.as_bytes().contains(&b':') {
+            if value.contains(':') {
                 return Err(format!("--{}: a value cannot contain a colon, which ends it in {VARIABLE}.", flag(name)));
             }
-            words.push([name.as_bytes(), b"=", value.as_bytes()].concat());
+            words.push(format!("{name}={value}"));
         }
-        Ok(OsString::from_vec(words.join(&b':')))
+        let words = words.join(":");
+        match config::parse(&words) {
+            Ok(_) => Ok(words),
+            Err(wrong) => Err(sentence(wrong)),
+        }
     }
+}
 
-    fn replaces(&self, word: &[u8]) -> bool {
-        let name = word.split(|&byte| byte == b'=').next();
-        self.0.iter().any(|(given, _)| Some(given.as_bytes()) == name)
+fn sentence(wrong: Wrong) -> String {
+    match wrong {
+        Wrong::NoValue(word) => format!("{VARIABLE}: “{word}” has no value: write {word}=VALUE."),
+        Wrong::Value { key, value, expects } => format!("option {key}: “{value}” is not {expects}."),
+        Wrong::UnknownKey(key) => {
+            let names: Vec<_> = config::HELP.iter().map(|(name, ..)| *name).collect();
+            format!("{VARIABLE}: there is no option “{key}”; there are {}.", names.join(", "))
+        }
+        Wrong::Key => unreachable!("parse names the key"),
     }
+}
+
+/// The table's rows that are flags here; clap has a `--help` of its own.
+fn rows() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    config::HELP.iter().filter(|(name, ..)| *name != "help")
 }
 
 /// clap wants names that live as long as the process.
@@ -53,13 +60,8 @@ fn flag(name: &str) -> &'static str {
 
 impl Args for Options {
     fn augment_args(command: Command) -> Command {
-        command.args(TABLE.map(|(name, value, meaning, default)| {
-            Arg::new(name)
-                .long(flag(name))
-                .value_name(value)
-                .value_parser(clap::value_parser!(OsString))
-                .help(format!("{meaning} [default: {default}]"))
-        }))
+        command
+            .args(rows().map(|(name, value, meaning)| Arg::new(name).long(flag(name)).value_name(value).help(meaning)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -69,8 +71,7 @@ impl Args for Options {
 
 impl FromArgMatches for Options {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        let given = TABLE.iter().filter_map(|(name, ..)| Some((*name, matches.get_one::<OsString>(name)?.clone())));
-        Ok(Options(given.collect()))
+        Ok(Options(rows().filter_map(|(name, ..)| Some((*name, matches.get_one::<String>(name)?.clone()))).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

@@ -36,8 +36,7 @@ pub struct Arguments {
 /// Returns only if the program could not be started.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let library = library(arguments.lib)?;
-    let options =
-        arguments.options.merged(env::var_os(options::VARIABLE)).map_err(|sentence| Failure(FAILED, sentence))?;
+    let options = arguments.options.merged().map_err(|sentence| Failure(FAILED, sentence))?;
     let command = &arguments.command;
     let path = find(&command[0])?;
     let program = elf::program_of(&path);
