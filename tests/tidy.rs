@@ -56,8 +56,10 @@ const CODE_RULES: &[Rule] = &[
         says: "only sys.rs enters the kernel",
         applies_to: |path| in_library(path) && !ENTERS_THE_KERNEL.iter().any(|(file, _)| *file == path),
         broken_by: |code| {
-            contains_any(code, &["rustix", "libc::syscall(", "\"syscall\"", "\"syscall\\", "\"syscall;"])
-                || code.trim() == "syscall"
+            contains_any(
+                code,
+                &["rustix", "libc::syscall(", "system_call(", "\"syscall\"", "\"syscall\\", "\"syscall;"],
+            ) || code.trim() == "syscall"
         },
         sample: ("src/runtime/a.rs", "    asm!(\"syscall\", in(\"rax\") 1);"),
     },
@@ -80,9 +82,9 @@ const CODE_RULES: &[Rule] = &[
         sample: ("src/runtime/a.rs", "let n = unsafe { libc::read(fd, buf, 1) };"),
     },
     Rule {
-        says: "arrows point down: sys.rs knows the kernel and nothing else",
+        says: "arrows point down: sys.rs knows the kernel and its instruction, nothing else",
         applies_to: |path| path == "src/sys.rs",
-        broken_by: |code| contains_any(code, &["hooks::", "runtime::"]) || calls_libc(code),
+        broken_by: |code| contains_any(code, &["hooks::", "runtime::", "glibc::"]) || calls_libc(code),
         sample: ("src/sys.rs", "use crate::runtime::green;"),
     },
     Rule {
@@ -111,7 +113,10 @@ const CODE_RULES: &[Rule] = &[
 ];
 
 /// The files of the library in which the instruction that enters the kernel may stand, and why.
-const ENTERS_THE_KERNEL: &[(&str, &str)] = &[("src/sys.rs", "the door to the kernel")];
+const ENTERS_THE_KERNEL: &[(&str, &str)] = &[
+    ("src/sys.rs", "the door to the kernel"),
+    ("src/arch.rs", "the instruction itself, and a farewell that may touch no stack"),
+];
 
 /// A comment of 141 columns.
 const TOO_WIDE: &str = "// \
@@ -288,7 +293,10 @@ fn no_file_is_long() {
 #[test]
 fn every_unsafe_block_gives_its_reason() {
     let faults = files(is_rust).into_iter().flat_map(|file| {
-        undocumented(&file.text).into_iter().map(|line| format!("{}:{line}", file.path)).collect::<Vec<_>>()
+        undocumented(&file.text.lines().collect::<Vec<_>>())
+            .into_iter()
+            .map(|line| format!("{}:{line}", file.path))
+            .collect::<Vec<_>>()
     });
     none("unsafe blocks without a SAFETY comment", faults);
     let lint = "undocumented_unsafe_blocks";
@@ -299,8 +307,7 @@ fn every_unsafe_block_gives_its_reason() {
 }
 
 /// The numbers of the lines with an unsafe block that no comment explains, in the line or above its statement.
-fn undocumented(text: &str) -> Vec<usize> {
-    let lines: Vec<_> = text.lines().collect();
+fn undocumented(lines: &[&str]) -> Vec<usize> {
     let explained = |at: usize| {
         let statement =
             lines[..at].iter().rev().take_while(|line| !is_comment(line) && !line.ends_with([';', '{', '}', ',']));
@@ -321,15 +328,16 @@ fn opens_unsafe_block(line: &str) -> bool {
     code.contains("unsafe {") && !quoted
 }
 
-const UNDOCUMENTED: &str = "unsafe { a() };
-// SAFETY: b is sound.
-let x =
-    unsafe { b() };
-fn f() { unsafe { c() } }
-// SAFETY: d is
-// sound.
-unsafe { d() };
-";
+const UNDOCUMENTED: &[&str] = &[
+    "unsafe { a() };",
+    "// SAFETY: b is sound.",
+    "let x =",
+    "    unsafe { b() };",
+    "fn f() { unsafe { c() } }",
+    "// SAFETY: d is",
+    "// sound.",
+    "unsafe { d() };",
+];
 
 #[test]
 fn the_map_names_every_file() {
@@ -343,7 +351,7 @@ fn every_document_named_is_there() {
     let word = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let faults = files(|path| path != "Cargo.lock").into_iter().flat_map(|file| {
         let named = file.text.split(|c| !word(c)).filter(|name| name.ends_with(".md") && name.len() > ".md".len());
-        let missing = named.filter(|name| !top().join(name).exists());
+        let missing = named.filter(|name| !top().join(name.trim_start_matches('/')).exists());
         missing.map(|name| format!("{}: {name}", file.path)).collect::<Vec<_>>()
     });
     none("documents that are not there", faults);
