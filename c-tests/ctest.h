@@ -1,6 +1,6 @@
 /* What every c-test shares: a time limit, checks that say what went wrong, and threads in one line.
  *
- * Include it first. The time limit needs no call: SIGALRM ends a test that hangs after 20 seconds (children set their own with alarm).
+ * Include it first. The time limit needs no call: SIGALRM ends a test that hangs after 20 seconds (and so each child of in_child).
  * A check that fails prints its place, its text and errno, and ends the program with status 1, from whatever thread. */
 #ifndef CTEST_H
 #define CTEST_H
@@ -113,6 +113,21 @@ static inline void *ctest_call(void *function)
 static inline void in_thread(void (*function)(void))
 {
     join(spawn(ctest_call, &function));
+}
+
+/* Runs the function in a forked child, which then ends with status 0; gives the status that waitpid saw. */
+static inline int in_child(void (*function)(void))
+{
+    int status;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(CTEST_SECONDS);
+        function();
+        _exit(0);
+    }
+    CHECK_IS(waitpid(child, &status, 0), child);
+    return status;
 }
 
 /* Lets others run for a while. Never what a result depends on. */
