@@ -1,0 +1,135 @@
+//! Barriers: glibc's own algorithm in glibc's own fields, with the lot in the place of the kernel.
+//!
+//! Every thread that comes adds one to `entered`: its position. `round` is the position up to which threads may go on: whoever
+//! finds that enough have come moves it on and wakes the others. Everybody who goes adds one to `left`. A barrier may be destroyed as
+//! soon as one thread has come out of the last round, so destroying waits until all who entered have left, by pretending that
+//! `left` has reached the limit at which the barrier starts from zero again (positions are 32 bits wide): the last to
+//! leave then resets it, and setting `entered` to zero is its last touch (source: nptl/pthread_barrier_wait.c).
+
+use super::object;
+use crate::hooks::{real, Answer, Miss};
+use crate::runtime::{self, lot};
+use libc::{c_int, pthread_barrier_t};
+use std::sync::atomic::{fence, AtomicU32, Ordering::*};
+
+#[repr(C)]
+struct Barrier {
+    entered: AtomicU32,
+    round: AtomicU32,
+    count: u32,
+    shared: i32,
+    left: AtomicU32,
+}
+
+/// Where `shared` stands; `object::learn` compares.
+pub const SHARED: usize = std::mem::offset_of!(Barrier, shared);
+
+/// What the one thread gets that is told to do the serial work.
+const SERIAL: c_int = -1;
+
+impl Barrier {
+    /// The last position before a reset: the end of a round.
+    fn limit(&self) -> u32 {
+        const THRESHOLD: u32 = u32::MAX / 2;
+        THRESHOLD - THRESHOLD % self.count
+    }
+
+    /// A position in a round that no reset can come into.
+    fn enter(&self) -> u32 {
+        loop {
+            let position = self.entered.fetch_add(1, AcqRel).wrapping_add(1);
+            if position <= self.limit() {
+                return position;
+            }
+            self.await_reset(self.limit());
+        }
+    }
+
+    /// Parks until `entered` has gone back to `below` or less.
+    fn await_reset(&self, below: u32) {
+        while self.entered.load(Acquire) > below {
+            park(&self.entered, || self.entered.load(Acquire) > below);
+        }
+    }
+
+    /// Ends the rounds that are complete with `position`, then waits for its own.
+    fn pass(&self, position: u32) {
+        let mut round = self.round.load(Relaxed);
+        while round + self.count <= position {
+            let complete = position - position % self.count;
+            match self.round.compare_exchange_weak(round, complete, AcqRel, Acquire) {
+                Ok(_) => {
+                    wake_all(&self.round);
+                    break;
+                }
+                Err(now) => round = now,
+            }
+        }
+        while self.round.load(Acquire) < position {
+            park(&self.round, || self.round.load(Acquire) < position);
+        }
+    }
+
+    /// Leaves; whoever is the last before a reset makes it, and does not touch the object again.
+    fn leave(&self) {
+        let limit = self.limit();
+        if self.left.fetch_add(1, Release).wrapping_add(1) != limit {
+            return;
+        }
+        fence(Acquire);
+        self.round.store(0, Relaxed);
+        self.left.store(0, Relaxed);
+        let entered: *const AtomicU32 = &self.entered;
+        self.entered.store(0, Release);
+        wake_all(entered);
+    }
+
+    /// Waits until everybody who entered has left.
+    fn empty(&self) {
+        let entered = self.entered.load(Relaxed);
+        if self.left.fetch_add(self.limit() - entered, AcqRel) < entered {
+            self.await_reset(0);
+        }
+        fence(Acquire);
+    }
+}
+
+fn park(word: *const AtomicU32, must_wait: impl FnOnce() -> bool) {
+    lot::park_uncancelled(word as usize, 0, None, must_wait);
+}
+
+fn wake_all(word: *const AtomicU32) {
+    if lot::waiting(word as usize) {
+        lot::wake_all(word as usize);
+    }
+}
+
+/// The barrier, if it is for us to serve.
+unsafe fn ours<'a>(barrier: *mut pthread_barrier_t) -> Answer<&'a Barrier> {
+    let ours = &*(barrier as *const Barrier);
+    if !runtime::started() || ours.count == 0 {
+        return Err(Miss::Libc);
+    }
+    Ok(ours)
+}
+
+pub unsafe fn barrier_wait(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
+    let ours = ours(barrier)?;
+    if object::BARRIER_SHARED.of(barrier) != 0 {
+        return Ok(runtime::block(|| real::pthread_barrier_wait(barrier)));
+    }
+    let count = ours.count;
+    let position = ours.enter();
+    ours.pass(position);
+    ours.leave();
+    Ok(if position % count == 0 { SERIAL } else { 0 })
+}
+
+pub unsafe fn barrier_destroy(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
+    let ours = ours(barrier)?;
+    if object::BARRIER_SHARED.of(barrier) != 0 {
+        return Ok(runtime::block(|| real::pthread_barrier_destroy(barrier)));
+    }
+    ours.empty();
+    Ok(0)
+}

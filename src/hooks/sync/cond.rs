@@ -1,0 +1,120 @@
+//! Condition variables: ours wholly, unless other processes share them.
+//!
+//! A waiter enqueues under the condition variable's address and only then releases the mutex, so whoever locks the mutex after it
+//! and signals finds it in the lot. A signal reaches exactly one waiter that was enqueued before it; a waiter that a
+//! deadline, a handler or a cancellation ended before is passed over (the lot fires the next). The object itself is
+//! never written, so `pthread_cond_destroy` is glibc's own and finds nobody to wait for.
+//!
+//! A signal handler may end the wait early: POSIX calls that a spurious wake-up, and it loses no signal, where going back into
+//! the queue could. Cancellation locks the mutex again before it unwinds. Threads that sleep in glibc's own wait (it began before
+//! the runtime did, or bypassed the hooks) are counted in the object's flags word; a signal then goes to both worlds.
+
+use super::contended::Outcome;
+use super::{in_kernel, mutex, object};
+use crate::hooks::time::{self, Until};
+use crate::hooks::{errno, real, Answer, Miss};
+use crate::runtime::{self, lot, Deadline, Woken};
+use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
+
+pub unsafe fn cond_wait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    wait(cond, lock, || Ok(None))
+}
+
+pub unsafe fn cond_timedwait(
+    cond: *mut pthread_cond_t,
+    lock: *mut pthread_mutex_t,
+    until: *const timespec,
+) -> Answer<c_int> {
+    wait(cond, lock, || {
+        time::valid(until)?;
+        let monotonic = object::COND_MONOTONIC.of(cond) != 0;
+        Until { clock: if monotonic { libc::CLOCK_MONOTONIC } else { libc::CLOCK_REALTIME }, time: until }.deadline()
+    })
+}
+
+pub unsafe fn cond_clockwait(
+    cond: *mut pthread_cond_t,
+    lock: *mut pthread_mutex_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> Answer<c_int> {
+    wait(cond, lock, || {
+        time::valid(until)?;
+        time::waitable(clock)?;
+        Until { clock, time: until }.deadline()
+    })
+}
+
+pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
+    if lot::waiting(cond as usize) {
+        lot::wake_one(cond as usize);
+    }
+    also_natively(cond)
+}
+
+pub unsafe fn cond_broadcast(cond: *mut pthread_cond_t) -> Answer<c_int> {
+    if lot::waiting(cond as usize) {
+        lot::wake_all(cond as usize);
+    }
+    also_natively(cond)
+}
+
+/// Goes on to the real call if the object is shared or has waiters of glibc's own.
+#[inline]
+unsafe fn also_natively(cond: *mut pthread_cond_t) -> Answer<c_int> {
+    if object::COND_MONOTONIC.neighbours(cond) == 0 {
+        Ok(0)
+    } else {
+        Err(Miss::Libc)
+    }
+}
+
+#[inline]
+unsafe fn wait(
+    cond: *mut pthread_cond_t,
+    lock: *mut pthread_mutex_t,
+    deadline: impl Fn() -> Answer<Deadline>,
+) -> Answer<c_int> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    let deadline = deadline()?;
+    if object::COND_SHARED.of(cond) != 0 {
+        return in_kernel::wait(deadline, |until| {
+            real::pthread_cond_clockwait(cond, lock, libc::CLOCK_MONOTONIC, until)
+        });
+    }
+    let mut released = None;
+    let woken = lot::park_cancellable(cond as usize, 0, deadline, || {
+        // The outcome cannot be settled here, enqueued; parking lets the starving run as well.
+        let result = mutex::release(lock).map(|_: Outcome| ());
+        released = Some(result);
+        result.is_ok()
+    });
+    match released {
+        Some(Ok(())) => resume(lock, woken),
+        other => not_released(cond, other, woken),
+    }
+}
+
+/// After the wait: the mutex again, then what the wait came to.
+#[inline]
+unsafe fn resume(lock: *mut pthread_mutex_t, woken: Woken) -> Answer<c_int> {
+    let locked = mutex::acquire(lock, Until::NEVER);
+    match woken {
+        Woken::Cancelled => runtime::cancellation_point(),
+        Woken::TimedOut if locked.is_ok() => return errno(libc::ETIMEDOUT),
+        _ => {}
+    }
+    locked
+}
+
+/// The mutex was not this thread's to release (EPERM), or a cancellation came first.
+#[cold]
+unsafe fn not_released(cond: *mut pthread_cond_t, released: Option<Answer<()>>, woken: Woken) -> Answer<c_int> {
+    if let Woken::Ready(_) = woken {
+        lot::wake_one(cond as usize);
+    }
+    runtime::cancellation_point();
+    released.unwrap_or(Ok(())).map(|()| 0)
+}

@@ -1,0 +1,147 @@
+//! The wait for a lock of glibc's that is busy: enqueue, try again, park, try again.
+//!
+//! The race with the one who gives it back is the lot's (runtime/lot.rs): we enqueue and then try; he unlocks, fences, and then
+//! looks. Three more dangers are met here:
+//!
+//! - *An unlock that we never see* (from libc's inside, from a library loaded with RTLD_DEEPBIND) wakes nobody in the lot. So
+//!   every wait is also tried again after 1, 2, 4 … 50 ms; when very many wait, less often, so that all of them
+//!   together cost some thousand tries a second at the most.
+//! - *Starvation*: a lock is not handed over but fought for, and one who unlocks and locks again in a loop wins nearly always. So
+//!   a waiter that has lost some rounds says so in its token, and whoever wakes it lets it run before going on (`Outcome`).
+//! - *Convoys* come from handing over; for the first rounds nothing is, and a lock that is free may be had by whoever runs.
+
+use super::code;
+use crate::hooks::{errno, Answer};
+use crate::runtime::lot::{self, Choice};
+use crate::runtime::{self, Deadline, Woken};
+use crate::sys;
+use libc::c_int;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// What a waiter waits for; the low bits of its token.
+pub const EXCLUSIVE: usize = 0;
+pub const SHARED: usize = 1;
+const ROLE: usize = 1;
+
+/// How many lost rounds make a waiter ask for more than a wake.
+const PATIENCE: usize = 4;
+
+const FIRST_RETRY_NS: u64 = 1_000_000;
+const LAST_RETRY_NS: u64 = 50_000_000;
+/// So many waiters share a retry interval's load before it grows.
+const RETRIERS: usize = 256;
+
+/// How many threads wait here at this moment.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// One wait's retries.
+struct Retries {
+    deadline: Deadline,
+    interval_ns: u64,
+}
+
+impl Retries {
+    /// When to try again, if nobody wakes us.
+    fn next(&mut self) -> Deadline {
+        let retry = sys::now_ns() + self.interval_ns;
+        let slowest = LAST_RETRY_NS * (1 + (WAITING.load(Relaxed) / RETRIERS) as u64);
+        self.interval_ns = (self.interval_ns * 2).min(slowest);
+        Some(self.deadline.map_or(retry, |deadline| deadline.min(retry)))
+    }
+
+    fn are_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| sys::now_ns() >= deadline)
+    }
+}
+
+/// How a wait takes signals and cancellation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// A lock: no cancellation point, never EINTR.
+    Lock,
+    /// A semaphore: a cancellation point, and a handler ends the wait unless it `restarts` and was installed with SA_RESTART.
+    Semaphore { restarts: bool },
+}
+
+/// Waits until `attempt` answers something other than EBUSY, or until the deadline.
+#[cold]
+pub fn wait(
+    manner: Manner,
+    address: usize,
+    role: usize,
+    deadline: Deadline,
+    mut attempt: impl FnMut() -> c_int,
+) -> Answer<c_int> {
+    let mut retries = Retries { deadline, interval_ns: FIRST_RETRY_NS };
+    let mut lost = 0;
+    loop {
+        WAITING.fetch_add(1, Relaxed);
+        let (mut result, until) = (libc::EBUSY, retries.next());
+        let must_wait = || {
+            result = attempt();
+            result == libc::EBUSY
+        };
+        let woken = match manner {
+            Manner::Lock => lot::park_uncancelled(address, role | lost << ROLE, until, must_wait),
+            Manner::Semaphore { .. } => lot::park_cancellable(address, role | lost << ROLE, until, must_wait),
+        };
+        WAITING.fetch_sub(1, Relaxed);
+        if result == libc::EBUSY {
+            result = attempt();
+        }
+        if result != libc::EBUSY {
+            return code(result);
+        }
+        match (woken, manner) {
+            (Woken::TimedOut, _) if retries.are_over() => return errno(libc::ETIMEDOUT),
+            (Woken::Interrupted, Manner::Semaphore { restarts }) if !(restarts && runtime::restart()) => {
+                return errno(libc::EINTR)
+            }
+            (Woken::Cancelled, _) => runtime::cancellation_point(),
+            (Woken::Ready(_), _) => lost += 1,
+            _ => {}
+        }
+    }
+}
+
+/// What a wake found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// The one that was woken had lost too often: let it run first.
+    Starving,
+}
+
+impl Outcome {
+    /// Lets the woken run if it starves. Not to be called while this thread is enqueued anywhere.
+    pub fn settle(self) {
+        if self == Outcome::Starving && runtime::current().is_some() {
+            runtime::yield_now();
+        }
+    }
+}
+
+/// Wakes those at `address` that wait in `role`, the first only or all of them, as long as `wanted` says so of each role, which is
+/// asked with the bucket locked: a waiter is in the queue then, so the object is alive and may be read. How many were woken.
+pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMut(usize) -> bool) -> (usize, Outcome) {
+    loop {
+        let (mut outcome, mut taken) = (Outcome::Done, false);
+        let woken = lot::wake(address, 0, |token| {
+            if first_only && taken || !wanted(token & ROLE) {
+                return Choice::Stop;
+            }
+            if token & ROLE != role {
+                return Choice::Skip;
+            }
+            taken = true;
+            if token >> ROLE >= PATIENCE {
+                outcome = Outcome::Starving;
+            }
+            Choice::Wake
+        });
+        // One whose wait was ending anyway does not use up the wake: on to the next.
+        if woken > 0 || !taken {
+            return (woken, outcome);
+        }
+    }
+}

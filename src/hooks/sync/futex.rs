@@ -1,0 +1,256 @@
+//! The futex, as far as it is private: its waiters park in the lot under the word's address, their bitset as token.
+//!
+//! Somebody may sleep on the same word in the kernel (a system call instruction that we never see, libc's own inside), so
+//! a wake goes to the lot first and passes what is left of its count to the kernel. The value is compared after the waiter is
+//! enqueued, which is all that a futex promises: no wake that follows a change of the word is lost. Comparing and moving
+//! (CMP_REQUEUE) are not one step here; a waiter that comes between them is moved or not, as if it had come before or after.
+//!
+//! What is odd (an unknown operation, an unaligned or impossible address, an invalid timeout) is the kernel's to answer: it says
+//! what is wrong before it sleeps. What other processes share, or what a thread locks by its kernel tid (the priority
+//! inheriting operations), is the kernel's as well, under a hand-over.
+
+use crate::hooks::{errno, real, time, Answer, Miss};
+use crate::runtime::lot::{self, Choice};
+use crate::runtime::{self, Deadline, Woken};
+use libc::{c_int, c_long, timespec};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+const ANY: usize = u32::MAX as usize;
+
+/// The call as it came: (word, operation, value, timeout or second count, second word, third value).
+#[derive(Clone, Copy)]
+pub struct Futex {
+    pub word: usize,
+    pub operation: usize,
+    pub value: usize,
+    pub time: usize,
+    pub second: usize,
+    pub third: usize,
+}
+
+impl Futex {
+    /// # Safety
+    /// As the system call.
+    unsafe fn in_kernel(self) -> Answer<c_long> {
+        let Futex { word, operation, value, time, second, third } = self;
+        Ok(runtime::block(|| real::syscall(libc::SYS_futex, word, operation, value, time, second, third)))
+    }
+
+    /// The kernel's part of a wake: `count` more sleepers on `word`; how many there were.
+    unsafe fn wake_in_kernel(self, word: usize, count: usize) -> usize {
+        if count == 0 {
+            return 0;
+        }
+        let private = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
+        let bits = self.bits();
+        crate::sys::call(libc::SYS_futex, word, private as usize, count, 0, 0, bits).max(0) as usize
+    }
+
+    fn command(self) -> c_int {
+        self.operation as c_int & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME)
+    }
+
+    fn has(self, flag: c_int) -> bool {
+        self.operation as c_int & flag != 0
+    }
+
+    /// Whom a wake or a wait is about.
+    fn bits(self) -> usize {
+        match self.command() {
+            libc::FUTEX_WAIT_BITSET | libc::FUTEX_WAKE_BITSET => self.third as u32 as usize,
+            _ => ANY,
+        }
+    }
+
+    fn count(self) -> usize {
+        // The kernel wakes one for a count of none, too.
+        (self.value as c_int).max(1) as usize
+    }
+}
+
+/// Is this no address of a futex word that can be read?
+fn odd(address: usize) -> bool {
+    const LOWEST: usize = 1 << 16;
+    const HIGHEST: usize = 1 << 47;
+    address % 4 != 0 || !(LOWEST..HIGHEST).contains(&address)
+}
+
+/// `syscall(SYS_futex, …)`.
+///
+/// # Safety
+/// As the system call.
+pub unsafe fn futex(call: Futex) -> Answer<c_long> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    let command = call.command();
+    let private = call.has(libc::FUTEX_PRIVATE_FLAG);
+    match command {
+        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET if private => wait(call),
+        libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET if private => wake(call),
+        libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE if private => requeue(call),
+        libc::FUTEX_WAKE_OP if private => wake_operation(call),
+        libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => Err(Miss::Libc),
+        _ => call.in_kernel(),
+    }
+}
+
+unsafe fn load(word: usize) -> u32 {
+    AtomicU32::from_ptr(word as *mut u32).load(SeqCst)
+}
+
+unsafe fn wait(call: Futex) -> Answer<c_long> {
+    let realtime = call.has(libc::FUTEX_CLOCK_REALTIME);
+    let absolute = call.command() == libc::FUTEX_WAIT_BITSET;
+    if odd(call.word) || call.bits() == 0 || realtime && !absolute {
+        return Err(Miss::Libc);
+    }
+    let deadline = match deadline(call.time as *const timespec, absolute, realtime) {
+        Ok(deadline) => deadline,
+        Err(_) => return Err(Miss::Libc),
+    };
+    loop {
+        let must_wait = || load(call.word) == call.value as u32;
+        match lot::park_uncancelled(call.word, call.bits(), deadline, must_wait) {
+            Woken::Ready(_) => return Ok(0),
+            Woken::NotNeeded => return errno(libc::EAGAIN),
+            Woken::TimedOut => return errno(libc::ETIMEDOUT),
+            // The kernel begins an untimed wait again, and only that.
+            Woken::Interrupted if deadline.is_none() && runtime::restart() => {}
+            Woken::Interrupted | Woken::Cancelled => return errno(libc::EINTR),
+        }
+    }
+}
+
+unsafe fn deadline(time: *const timespec, absolute: bool, realtime: bool) -> Answer<Deadline> {
+    if time.is_null() {
+        return Ok(None);
+    }
+    let time = time::read(time)?;
+    match (absolute, realtime) {
+        (false, _) => Ok(time::after(time::nanoseconds(&time)?)),
+        (true, false) => time::moment(libc::CLOCK_MONOTONIC, &time),
+        (true, true) => time::moment(libc::CLOCK_REALTIME, &time),
+    }
+}
+
+unsafe fn wake(call: Futex) -> Answer<c_long> {
+    if odd(call.word) || call.bits() == 0 {
+        return Err(Miss::Libc);
+    }
+    let woken = wake_parked(call.word, call.count(), call.bits());
+    Ok((woken + call.wake_in_kernel(call.word, call.count() - woken)) as c_long)
+}
+
+/// Wakes up to `count` parked at `word` whose bits meet `bits`.
+fn wake_parked(word: usize, count: usize, bits: usize) -> usize {
+    if !lot::waiting(word) {
+        return 0;
+    }
+    let mut woken = 0;
+    loop {
+        let mut chosen = 0;
+        let fired = lot::wake(word, 0, |token| {
+            if woken + chosen == count {
+                return Choice::Stop;
+            }
+            if token & bits == 0 {
+                return Choice::Skip;
+            }
+            chosen += 1;
+            Choice::Wake
+        });
+        woken += fired;
+        // Those whose wait was ending anyway do not count: on to the next.
+        if fired == chosen {
+            return woken;
+        }
+    }
+}
+
+unsafe fn requeue(call: Futex) -> Answer<c_long> {
+    let (wake, most) = (call.value as c_int, call.time as c_int);
+    if odd(call.word) || odd(call.second) || wake < 0 || most < 0 {
+        return Err(Miss::Libc);
+    }
+    if call.command() == libc::FUTEX_CMP_REQUEUE && load(call.word) != call.third as u32 {
+        return errno(libc::EAGAIN);
+    }
+    let (wake, most) = (wake as usize, most as usize);
+    let (woken, moved) = lot::requeue(call.word, call.second, wake, most);
+    let private = libc::FUTEX_REQUEUE | libc::FUTEX_PRIVATE_FLAG;
+    let rest =
+        crate::sys::call(libc::SYS_futex, call.word, private as usize, wake - woken, most - moved, call.second, 0);
+    Ok((woken + moved + rest.max(0) as usize) as c_long)
+}
+
+/// WAKE_OP: changes the second word, wakes at the first, and at the second if its old value compares.
+unsafe fn wake_operation(call: Futex) -> Answer<c_long> {
+    if odd(call.word) || odd(call.second) {
+        return Err(Miss::Libc);
+    }
+    let Some(operation) = Operation::decode(call.third as u32) else { return Err(Miss::Libc) };
+    let old = operation.apply(AtomicU32::from_ptr(call.second as *mut u32));
+    let both = [(true, call.word, call.value), (operation.compares(old), call.second, call.time)];
+    let mut woken = 0;
+    for (wanted, word, count) in both {
+        if wanted {
+            let count = (count as c_int).max(1) as usize;
+            let parked = wake_parked(word, count, ANY);
+            woken += parked + call.wake_in_kernel(word, count - parked);
+        }
+    }
+    Ok(woken as c_long)
+}
+
+/// A WAKE_OP's third argument, taken apart (source: linux/futex.h).
+struct Operation {
+    operation: u32,
+    operand: i32,
+    comparison: u32,
+    comparand: i32,
+}
+
+impl Operation {
+    /// `None`: one that the kernel does not know either.
+    fn decode(encoded: u32) -> Option<Operation> {
+        const OPERAND_IS_SHIFT: u32 = 8;
+        let signed = |bits: u32| (bits << 20) as i32 >> 20;
+        let (operation, comparison) = (encoded >> 28, encoded >> 24 & 15);
+        let mut operand = signed(encoded >> 12);
+        if operation & OPERAND_IS_SHIFT != 0 {
+            operand = 1 << (operand & 31);
+        }
+        let operation = operation & !OPERAND_IS_SHIFT;
+        (operation <= 4 && comparison <= 5).then_some(Operation {
+            operation,
+            operand,
+            comparison,
+            comparand: signed(encoded),
+        })
+    }
+
+    /// Changes the word; its old value.
+    fn apply(&self, word: &AtomicU32) -> i32 {
+        let operand = self.operand as u32;
+        let old = match self.operation {
+            0 => word.swap(operand, SeqCst),
+            1 => word.fetch_add(operand, SeqCst),
+            2 => word.fetch_or(operand, SeqCst),
+            3 => word.fetch_and(!operand, SeqCst),
+            _ => word.fetch_xor(operand, SeqCst),
+        };
+        old as i32
+    }
+
+    fn compares(&self, old: i32) -> bool {
+        match self.comparison {
+            0 => old == self.comparand,
+            1 => old != self.comparand,
+            2 => old < self.comparand,
+            3 => old <= self.comparand,
+            4 => old > self.comparand,
+            _ => old >= self.comparand,
+        }
+    }
+}

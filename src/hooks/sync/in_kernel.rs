@@ -1,0 +1,30 @@
+//! Waits for objects that other processes share: the real call under a hand-over.
+//!
+//! The real call would act on a cancellation inside the kernel wait and unwind through our hand-over; a green thread's cancellation
+//! is our own. So a call that is a cancellation point waits in slices and looks up between them. To the program a slice
+//! is nothing: it ends in ETIMEDOUT and so has consumed nothing.
+
+use super::code;
+use crate::hooks::{errno, Answer};
+use crate::runtime::{self, Deadline};
+use crate::sys;
+use libc::{c_int, timespec};
+
+const SLICE_NS: u64 = 50_000_000;
+
+/// Calls `attempt` with moments of CLOCK_MONOTONIC until it answers something other than ETIMEDOUT, or until the deadline.
+#[cold]
+pub fn wait(deadline: Deadline, mut attempt: impl FnMut(*const timespec) -> c_int) -> Answer<c_int> {
+    loop {
+        let slice = sys::now_ns() + SLICE_NS;
+        let until = sys::timespec(deadline.map_or(slice, |deadline| deadline.min(slice)));
+        let result = runtime::block(|| attempt(&until));
+        if result != libc::ETIMEDOUT {
+            return code(result);
+        }
+        if deadline.is_some_and(|deadline| sys::now_ns() >= deadline) {
+            return errno(libc::ETIMEDOUT);
+        }
+        runtime::cancellation_point();
+    }
+}

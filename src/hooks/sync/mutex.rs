@@ -1,0 +1,111 @@
+//! Mutexes: the real trylock, the lot, the real unlock (see the room's page, and `contended` for the races).
+//!
+//! Robust, process-shared and priority mutexes are locked and held on one kernel thread: the kernel, or another process, reads the
+//! owner's tid in them, so it must be a real one. Each successful lock of such a mutex pins the green thread once more, each
+//! unlock once less; while it is pinned its tid field holds the kernel thread's own tid.
+
+use super::contended::{self, Manner, Outcome, EXCLUSIVE};
+use super::{code, object};
+use crate::hooks::time::{self, Until};
+use crate::hooks::{errno, real, Answer, Miss};
+use crate::runtime::{self, lot};
+use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
+
+pub unsafe fn mutex_lock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    acquire(lock, Until::NEVER)
+}
+
+pub unsafe fn mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> Answer<c_int> {
+    acquire(lock, Until { clock: libc::CLOCK_REALTIME, time: until })
+}
+
+pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
+    time::waitable(clock)?;
+    acquire(lock, Until { clock, time: until })
+}
+
+pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    if !object::is_kernels(lock) {
+        return Err(Miss::Libc);
+    }
+    pinned(|| real::pthread_mutex_trylock(lock))
+}
+
+pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    release(lock)?.settle();
+    Ok(0)
+}
+
+/// Locks, on whatever thread.
+#[inline]
+pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
+    if object::is_kernels(lock) {
+        return acquire_in_kernel(lock, until);
+    }
+    match real::pthread_mutex_trylock(lock) {
+        0 => Ok(0),
+        libc::EBUSY => acquire_busy(lock, until),
+        other => errno(other),
+    }
+}
+
+#[cold]
+unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
+    if object::would_deadlock(lock) {
+        return errno(libc::EDEADLK);
+    }
+    contended::wait(Manner::Lock, lock as usize, EXCLUSIVE, until.deadline()?, || real::pthread_mutex_trylock(lock))
+}
+
+#[cold]
+unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
+    pinned(|| {
+        if until.is_never() {
+            match real::pthread_mutex_trylock(lock) {
+                libc::EBUSY => runtime::block(|| real::pthread_mutex_lock(lock)),
+                other => other,
+            }
+        } else {
+            runtime::block(|| real::pthread_mutex_clocklock(lock, until.clock, until.time))
+        }
+    })
+}
+
+/// Runs a real lock function pinned, and stays pinned if it took the lock.
+unsafe fn pinned(take: impl FnOnce() -> c_int) -> Answer<c_int> {
+    runtime::pin();
+    let result = take();
+    if result != 0 && result != libc::EOWNERDEAD {
+        runtime::unpin();
+    }
+    code(result)
+}
+
+/// Unlocks, on whatever thread; the caller must `settle` the outcome as soon as it may yield.
+#[inline]
+pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
+    if object::is_kernels(lock) {
+        return release_in_kernel(lock);
+    }
+    let result = real::pthread_mutex_unlock(lock);
+    if result != 0 {
+        return errno(result);
+    }
+    if !lot::waiting(lock as usize) {
+        return Ok(Outcome::Done);
+    }
+    Ok(contended::wake(lock as usize, EXCLUSIVE, true, |_| true).1)
+}
+
+#[cold]
+unsafe fn release_in_kernel(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
+    let result = real::pthread_mutex_unlock(lock);
+    // An inconsistent recursive one that is still held is counted down all the same (ENOTRECOVERABLE).
+    if result == 0 || result == libc::ENOTRECOVERABLE {
+        runtime::unpin();
+    }
+    code(result).map(|_| Outcome::Done)
+}

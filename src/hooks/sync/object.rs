@@ -1,0 +1,222 @@
+//! Where glibc keeps what we must know of an object: is it shared with other processes, which clock, which kind, whose.
+//!
+//! The places of flags move between glibc versions (a condition variable's sat at offset 36 up to 2.40 and at 28 from 2.41),
+//! so `learn` finds them at load: it initialises two objects that differ in one attribute and looks which word differs. The
+//! object itself is read each time: a record made at its initialisation would miss objects that another process
+//! initialised, or that are initialised statically, and would outlive the object's memory.
+//!
+//! The few fields without an attribute (a mutex's owner, a rwlock's readers and writer) stand where the ABI of static
+//! initialisers and the inlined lock elision have kept them since glibc 2.25 (source: bits/struct_mutex.h, bits/struct_rwlock.h).
+
+use libc::{pthread_mutex_t, pthread_rwlock_t};
+use std::ffi::c_void;
+use std::mem::{size_of, zeroed};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+/// A flag's place: the offset of its word in bytes, and its bits.
+pub struct Flag {
+    offset: AtomicUsize,
+    mask: AtomicU32,
+}
+
+impl Flag {
+    const fn at(offset: usize, mask: u32) -> Flag {
+        Flag { offset: AtomicUsize::new(offset), mask: AtomicU32::new(mask) }
+    }
+
+    /// The flag's bits in the object.
+    ///
+    /// # Safety
+    /// `object` is an initialised object of the flag's type.
+    #[inline(always)]
+    pub unsafe fn of<T>(&self, object: *const T) -> u32 {
+        word(object, self.offset.load(Relaxed)) & self.mask.load(Relaxed)
+    }
+
+    /// The other bits of the flag's word.
+    ///
+    /// # Safety
+    /// As `of`.
+    #[inline(always)]
+    pub unsafe fn neighbours<T>(&self, object: *const T) -> u32 {
+        word(object, self.offset.load(Relaxed)) & !self.mask.load(Relaxed)
+    }
+
+    /// The first word in which two objects of `size` bytes differ becomes the flag's place; false when they are equal.
+    unsafe fn learn(&self, a: *const c_void, b: *const c_void, size: usize) -> bool {
+        let differing = (0..size).step_by(4).find(|&offset| word(a, offset) != word(b, offset));
+        let Some(offset) = differing else { return false };
+        self.offset.store(offset, Relaxed);
+        self.mask.store(word(a, offset) ^ word(b, offset), Relaxed);
+        true
+    }
+
+    fn is_at(&self, offset: usize) -> bool {
+        self.offset.load(Relaxed) == offset
+    }
+}
+
+#[inline(always)]
+unsafe fn word<T>(object: *const T, offset: usize) -> u32 {
+    AtomicU32::from_ptr(object.cast::<u8>().add(offset) as *mut u32).load(Relaxed)
+}
+
+pub static COND_SHARED: Flag = Flag::at(36, 1);
+pub static COND_MONOTONIC: Flag = Flag::at(36, 2);
+pub static RWLOCK_SHARED: Flag = Flag::at(28, 1);
+pub static BARRIER_SHARED: Flag = Flag::at(12, 0x80);
+pub static SEMAPHORE_SHARED: Flag = Flag::at(8, 0x80);
+static MUTEX_SHARED: Flag = Flag::at(MUTEX_KIND, 0x80);
+static MUTEX_ROBUST: Flag = Flag::at(MUTEX_KIND, 0x10);
+static MUTEX_INHERIT: Flag = Flag::at(MUTEX_KIND, 0x20);
+/// The kinds of mutex whose owner the kernel or another process reads: shared, robust, inheriting, protecting.
+static MUTEX_KERNELS: AtomicU32 = AtomicU32::new(0xF0);
+
+const MUTEX_OWNER: usize = 8;
+const MUTEX_KIND: usize = 16;
+const MUTEX_TYPE: u32 = 3;
+const MUTEX_PROTECT: u32 = 0x40;
+const RWLOCK_READERS: usize = 0;
+const RWLOCK_WRITER: usize = 24;
+const RWLOCK_KIND: usize = 48;
+
+/// Finds the flags' places. False: this glibc is none that we understand, the program must run natively.
+pub fn learn() -> bool {
+    // SAFETY: each function below initialises objects of its own and reads them within their size.
+    unsafe { learn_cond() && learn_mutex() && learn_rest() && super::once::learn_generation() }
+}
+
+macro_rules! probe {
+    ($flag:expr, $t:ty, $attribute:ty, $init_attribute:path, $init:path, $set:path => $value:expr $(, $count:expr)?) => {{
+        let (mut plain, mut other): ($t, $t) = (zeroed(), zeroed());
+        let mut attribute: $attribute = zeroed();
+        $init_attribute(&mut attribute);
+        $init(&mut plain, &attribute $(, $count)?);
+        $set(&mut attribute, $value);
+        $init(&mut other, &attribute $(, $count)?);
+        $flag.learn(&plain as *const $t as *const c_void, &other as *const $t as *const c_void, size_of::<$t>())
+    }};
+}
+
+unsafe fn learn_cond() -> bool {
+    use libc::*;
+    probe!(COND_SHARED, pthread_cond_t, pthread_condattr_t, pthread_condattr_init, pthread_cond_init, pthread_condattr_setpshared => 1)
+        && probe!(COND_MONOTONIC, pthread_cond_t, pthread_condattr_t, pthread_condattr_init, pthread_cond_init,
+                  pthread_condattr_setclock => CLOCK_MONOTONIC)
+}
+
+unsafe fn learn_mutex() -> bool {
+    use libc::*;
+    macro_rules! kind {
+        ($flag:expr, $set:path => $value:expr) => {
+            probe!($flag, pthread_mutex_t, pthread_mutexattr_t, pthread_mutexattr_init, pthread_mutex_init, $set => $value)
+                && $flag.is_at(MUTEX_KIND)
+        };
+    }
+    if !kind!(MUTEX_SHARED, pthread_mutexattr_setpshared => 1)
+        || !kind!(MUTEX_ROBUST, pthread_mutexattr_setrobust => PTHREAD_MUTEX_ROBUST)
+        || !kind!(MUTEX_INHERIT, pthread_mutexattr_setprotocol => PTHREAD_PRIO_INHERIT)
+    {
+        return false;
+    }
+    let flags = [&MUTEX_SHARED, &MUTEX_ROBUST, &MUTEX_INHERIT];
+    let found = flags.iter().fold(0, |mask, flag| mask | flag.mask.load(Relaxed));
+    MUTEX_KERNELS.store(found | MUTEX_PROTECT, Relaxed);
+    true
+}
+
+unsafe fn learn_rest() -> bool {
+    use libc::*;
+    unsafe fn barrier_init(barrier: *mut pthread_barrier_t, attribute: *const pthread_barrierattr_t) -> c_int {
+        pthread_barrier_init(barrier, attribute, 1)
+    }
+    unsafe fn no_attribute(_: *mut c_int) {}
+    unsafe fn set(attribute: *mut c_int, value: c_int) {
+        *attribute = value;
+    }
+    unsafe fn semaphore_init(semaphore: *mut sem_t, shared: *const c_int) -> c_int {
+        sem_init(semaphore, *shared, 0)
+    }
+    probe!(RWLOCK_SHARED, pthread_rwlock_t, pthread_rwlockattr_t, pthread_rwlockattr_init, pthread_rwlock_init,
+           pthread_rwlockattr_setpshared => 1)
+        && probe!(BARRIER_SHARED, pthread_barrier_t, pthread_barrierattr_t, pthread_barrierattr_init, barrier_init,
+                  pthread_barrierattr_setpshared => 1)
+        && BARRIER_SHARED.is_at(super::barrier::SHARED)
+        && probe!(SEMAPHORE_SHARED, sem_t, c_int, no_attribute, semaphore_init, set => 1)
+}
+
+/// Must this mutex be locked by the kernel's own thread? (A destroyed one too: the real call then says EINVAL.)
+///
+/// # Safety
+/// As libc's locks: `lock` points to a mutex.
+#[inline(always)]
+pub unsafe fn is_kernels(lock: *const pthread_mutex_t) -> bool {
+    word(lock, MUTEX_KIND) & MUTEX_KERNELS.load(Relaxed) != 0
+}
+
+/// Is it an error-checking mutex that this thread holds?
+///
+/// # Safety
+/// As `is_kernels`.
+pub unsafe fn would_deadlock(lock: *const pthread_mutex_t) -> bool {
+    word(lock, MUTEX_KIND) & MUTEX_TYPE == libc::PTHREAD_MUTEX_ERRORCHECK as u32 && word(lock, MUTEX_OWNER) == own_tid()
+}
+
+/// The tid that glibc writes into what this thread locks.
+fn own_tid() -> u32 {
+    // SAFETY: a field of this thread's own descriptor, which others only read.
+    unsafe { AtomicI32::from_ptr(crate::glibc::tid_field(crate::arch::tcb())).load(Relaxed) as u32 }
+}
+
+/// Whom a rwlock prefers (source: pthread.h).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Prefers {
+    Readers,
+    /// Writers among those that wait; readers still join readers.
+    Writers,
+    /// A reader waits behind a waiting writer.
+    WritersAlways,
+}
+
+/// # Safety
+/// `lock` points to a rwlock.
+pub unsafe fn prefers(lock: *const pthread_rwlock_t) -> Prefers {
+    match word(lock, RWLOCK_KIND) {
+        0 => Prefers::Readers,
+        2 => Prefers::WritersAlways,
+        _ => Prefers::Writers,
+    }
+}
+
+/// Does this thread hold the rwlock for writing?
+///
+/// # Safety
+/// As `prefers`.
+pub unsafe fn is_writer(lock: *const pthread_rwlock_t) -> bool {
+    word(lock, RWLOCK_WRITER) == own_tid()
+}
+
+/// Who holds a rwlock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    Nobody,
+    Readers,
+    Writer,
+}
+
+/// Who holds the rwlock now, by the word that glibc decides by (source: nptl/pthread_rwlock_common.c: bit 0 a write phase,
+/// bit 1 a writer, then the number of readers).
+///
+/// # Safety
+/// As `prefers`.
+pub unsafe fn held(lock: *const pthread_rwlock_t) -> Held {
+    const WRITE_PHASE: u32 = 1;
+    const WRITER: u32 = 2;
+    const READER_SHIFT: u32 = 3;
+    let readers = word(lock, RWLOCK_READERS);
+    match readers & (WRITE_PHASE | WRITER) {
+        3 => Held::Writer,
+        phase if phase & WRITE_PHASE == 0 && readers >> READER_SHIFT != 0 => Held::Readers,
+        _ => Held::Nobody,
+    }
+}

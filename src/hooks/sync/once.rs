@@ -1,0 +1,60 @@
+//! Once: the real one runs the initialiser; those who come while it runs park in the lot.
+//!
+//! The word is glibc's (source: nptl/pthread_once.c): bit 1 done, bit 0 in progress, the rest the number of forks when that
+//! began, for in a fork child an initialiser that its parent was running has to be begun again. The real function catches
+//! exceptions and cancellation and takes the word back; such an end passes by our wake, and the parked find it by trying again
+//! now and then (`contended`). Two threads that come at the same moment may both enter the real function: one of them then
+//! sleeps in the kernel, which the monitor's hand-over covers.
+
+use super::contended::{self, Manner, EXCLUSIVE};
+use crate::hooks::{real, Answer};
+use crate::runtime::lot;
+use libc::c_int;
+use std::sync::atomic::{AtomicI32, Ordering::*};
+
+const IN_PROGRESS: i32 = 1;
+const DONE: i32 = 2;
+
+/// What glibc writes into a word while its initialiser runs in this process.
+static RUNNING: AtomicI32 = AtomicI32::new(IN_PROGRESS);
+static PROBE: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note_running() {
+    RUNNING.store(PROBE.load(Relaxed), Relaxed);
+}
+
+/// Finds out what a running initialiser's word looks like in this process: at load, and again in a fork child. False: this
+/// glibc's once is not the one we know.
+pub fn learn_generation() -> bool {
+    PROBE.store(0, Relaxed);
+    // SAFETY: a word of ours and an initialiser that returns.
+    unsafe { real::pthread_once(PROBE.as_ptr(), note_running) };
+    RUNNING.load(Relaxed) & (IN_PROGRESS | DONE) == IN_PROGRESS && PROBE.load(Relaxed) == DONE
+}
+
+pub unsafe fn once(once: *mut c_int, initialise: extern "C" fn()) -> Answer<c_int> {
+    let word = AtomicI32::from_ptr(once);
+    if word.load(Acquire) & DONE != 0 {
+        return Ok(0);
+    }
+    run(word, initialise);
+    Ok(0)
+}
+
+pub unsafe fn call_once(once: *mut c_int, initialise: extern "C" fn()) -> Answer<()> {
+    self::once(once, initialise).map(|_| ())
+}
+
+#[cold]
+unsafe fn run(word: &AtomicI32, initialise: extern "C" fn()) {
+    let address = word.as_ptr() as usize;
+    let busy = || if word.load(Acquire) == RUNNING.load(Relaxed) { libc::EBUSY } else { 0 };
+    if busy() != 0 {
+        contended::wait(Manner::Lock, address, EXCLUSIVE, None, busy).ok();
+    }
+    // Done by now, or ours to begin; nothing here has a destructor, for the initialiser may throw.
+    real::pthread_once(word.as_ptr(), initialise);
+    if lot::waiting(address) {
+        lot::wake_all(address);
+    }
+}

@@ -1,0 +1,168 @@
+//! Read-write locks: the real try functions, the lot, the real unlock.
+//!
+//! What glibc decides with counters of waiting readers and writers inside the object, we decide with the tokens in the lot, for
+//! a parked thread is not counted in the object. An unlock looks at the lock's own word, under the bucket's lock: while
+//! anybody is parked here the object is alive.
+//!
+//! | held now by | the unlock wakes |
+//! |---|---|
+//! | a writer | nobody: that writer's unlock will |
+//! | readers | the parked readers, but for a lock that always prefers writers one of which is parked |
+//! | nobody | all readers, or else one writer; the other way round where writers are preferred |
+//!
+//! Two readers that leave together both look after they have left, so the later one finds the lock free: no wake is lost.
+//! As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers writers deadlocks.
+
+use super::contended::{self, Manner, Outcome, EXCLUSIVE, SHARED};
+use super::object::{self, Held, Prefers};
+use crate::hooks::time::{self, Until};
+use crate::hooks::{errno, real, Answer, Miss};
+use crate::runtime::{self, lot};
+use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
+
+const READER: usize = SHARED;
+const WRITER: usize = EXCLUSIVE;
+
+pub unsafe fn rwlock_rdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
+    acquire(lock, READER, Until::NEVER)
+}
+
+pub unsafe fn rwlock_wrlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
+    acquire(lock, WRITER, Until::NEVER)
+}
+
+pub unsafe fn rwlock_timedrdlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> Answer<c_int> {
+    acquire_until(lock, READER, Until { clock: libc::CLOCK_REALTIME, time: until })
+}
+
+pub unsafe fn rwlock_timedwrlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> Answer<c_int> {
+    acquire_until(lock, WRITER, Until { clock: libc::CLOCK_REALTIME, time: until })
+}
+
+pub unsafe fn rwlock_clockrdlock(
+    lock: *mut pthread_rwlock_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> Answer<c_int> {
+    acquire_until(lock, READER, Until { clock, time: until })
+}
+
+pub unsafe fn rwlock_clockwrlock(
+    lock: *mut pthread_rwlock_t,
+    clock: clockid_t,
+    until: *const timespec,
+) -> Answer<c_int> {
+    acquire_until(lock, WRITER, Until { clock, time: until })
+}
+
+pub unsafe fn rwlock_tryrdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
+    if must_queue(lock) {
+        return errno(libc::EBUSY);
+    }
+    Err(Miss::Libc)
+}
+
+pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
+    if !runtime::started() || object::RWLOCK_SHARED.of(lock) != 0 {
+        return Err(Miss::Libc);
+    }
+    let prefers = object::prefers(lock);
+    let result = real::pthread_rwlock_unlock(lock);
+    if result != 0 {
+        return errno(result);
+    }
+    if lot::waiting(lock as usize) {
+        wake(lock, prefers).settle();
+    }
+    Ok(0)
+}
+
+/// glibc refuses a bad moment or clock before it looks at the lock.
+unsafe fn acquire_until(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
+    if !until.is_never() {
+        time::waitable(until.clock)?;
+        time::valid(until.time)?;
+    }
+    acquire(lock, role, until)
+}
+
+#[inline]
+unsafe fn acquire(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
+    if object::RWLOCK_SHARED.of(lock) != 0 {
+        return acquire_in_kernel(lock, role, until);
+    }
+    match attempt(lock, role) {
+        0 => Ok(0),
+        libc::EBUSY => acquire_busy(lock, role, until),
+        other => errno(other),
+    }
+}
+
+unsafe fn attempt(lock: *mut pthread_rwlock_t, role: usize) -> c_int {
+    if role == WRITER {
+        libc::pthread_rwlock_trywrlock(lock)
+    } else if must_queue(lock) {
+        libc::EBUSY
+    } else {
+        real::pthread_rwlock_tryrdlock(lock)
+    }
+}
+
+/// Must a reader wait behind a parked writer, although readers hold the lock?
+unsafe fn must_queue(lock: *mut pthread_rwlock_t) -> bool {
+    object::prefers(lock) == Prefers::WritersAlways && object::held(lock) == Held::Readers && writer_waits(lock)
+}
+
+fn writer_waits(lock: *mut pthread_rwlock_t) -> bool {
+    let mut found = false;
+    contended::wake(lock as usize, WRITER, true, |role| {
+        found |= role == WRITER;
+        !found
+    });
+    found
+}
+
+#[cold]
+unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
+    if object::is_writer(lock) {
+        return errno(libc::EDEADLK);
+    }
+    let answer = contended::wait(Manner::Lock, lock as usize, role, until.deadline()?, || attempt(lock, role));
+    if answer.is_err() && role == WRITER {
+        // Readers may have queued behind this writer.
+        wake(lock, object::prefers(lock)).settle();
+    }
+    answer
+}
+
+#[cold]
+unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
+    super::code(runtime::block(|| match (role == WRITER, until.is_never()) {
+        (true, true) => real::pthread_rwlock_wrlock(lock),
+        (true, false) => real::pthread_rwlock_clockwrlock(lock, until.clock, until.time),
+        (false, true) => real::pthread_rwlock_rdlock(lock),
+        (false, false) => real::pthread_rwlock_clockrdlock(lock, until.clock, until.time),
+    }))
+}
+
+/// Wakes whoever may go on now; see the table above.
+#[cold]
+unsafe fn wake(lock: *mut pthread_rwlock_t, prefers: Prefers) -> Outcome {
+    let pass = |role: usize| {
+        contended::wake(lock as usize, role, role == WRITER, |_| {
+            // SAFETY: asked while a waiter is queued at this address, so that the object there is alive.
+            let held = unsafe { object::held(lock) };
+            held == Held::Nobody || held == Held::Readers && role == READER
+        })
+    };
+    let order = match prefers {
+        Prefers::Readers => [READER, WRITER],
+        Prefers::WritersAlways if writer_waits(lock) => [WRITER, WRITER],
+        _ => [WRITER, READER],
+    };
+    let (woken, outcome) = pass(order[0]);
+    if woken > 0 {
+        return outcome;
+    }
+    pass(order[1]).1
+}

@@ -1,0 +1,85 @@
+//! Semaphores: the real try, the lot, the real post.
+//!
+//! A post may come from a signal handler or from a thread that meets a waiter's object for the last time; after the real post the
+//! object's address is a mere name. A failing try sets errno, which a wait that succeeds must not: it is put back.
+
+use super::contended::{self, Manner, EXCLUSIVE};
+use super::{in_kernel, object};
+use crate::hooks::time::{self, Until};
+use crate::hooks::{errno, real, Answer, Miss};
+use crate::runtime::{self, lot};
+use libc::{c_int, clockid_t, sem_t, timespec};
+
+pub unsafe fn sem_wait(sem: *mut sem_t) -> Answer<c_int> {
+    acquire(sem, Until::NEVER)
+}
+
+pub unsafe fn sem_timedwait(sem: *mut sem_t, until: *const timespec) -> Answer<c_int> {
+    time::valid(until)?;
+    acquire(sem, Until { clock: libc::CLOCK_REALTIME, time: until })
+}
+
+pub unsafe fn sem_clockwait(sem: *mut sem_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
+    time::waitable(clock)?;
+    time::valid(until)?;
+    acquire(sem, Until { clock, time: until })
+}
+
+pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    let result = real::sem_post(sem);
+    if result == 0 && lot::waiting(sem as usize) {
+        contended::wake(sem as usize, EXCLUSIVE, true, |_| true);
+    }
+    Ok(result)
+}
+
+/// `sem_trywait` as an error number.
+unsafe fn attempt(sem: *mut sem_t) -> c_int {
+    let errno = libc::__errno_location();
+    let before = *errno;
+    if libc::sem_trywait(sem) == 0 {
+        return 0;
+    }
+    let number = std::mem::replace(&mut *errno, before);
+    if number == libc::EAGAIN {
+        libc::EBUSY
+    } else {
+        number
+    }
+}
+
+unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
+    runtime::cancellation_point();
+    match attempt(sem) {
+        0 => Ok(0),
+        libc::EBUSY => acquire_busy(sem, until),
+        other => errno(other),
+    }
+}
+
+#[cold]
+unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
+    let deadline = until.deadline()?;
+    if object::SEMAPHORE_SHARED.of(sem) != 0 {
+        return in_kernel::wait(deadline, |slice| wait_in_kernel(sem, slice, until.is_never()));
+    }
+    // The kernel restarts an untimed futex wait after a handler with SA_RESTART, never a timed one.
+    contended::wait(Manner::Semaphore { restarts: until.is_never() }, sem as usize, EXCLUSIVE, deadline, || {
+        attempt(sem)
+    })
+}
+
+unsafe fn wait_in_kernel(sem: *mut sem_t, slice: *const timespec, restarts: bool) -> c_int {
+    loop {
+        if real::sem_clockwait(sem, libc::CLOCK_MONOTONIC, slice) == 0 {
+            return 0;
+        }
+        let number = *libc::__errno_location();
+        if number != libc::EINTR || !(restarts && runtime::restart()) {
+            return number;
+        }
+    }
+}

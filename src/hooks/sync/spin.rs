@@ -1,0 +1,20 @@
+//! Spin locks: the real trylock some times, for the holder may be running on another worker; then let others run, for it
+//! may be parked, or waiting for this very slot.
+
+use crate::hooks::Answer;
+use crate::runtime;
+use libc::{c_int, pthread_spinlock_t};
+
+const SPINS: usize = 100;
+
+pub unsafe fn spin_lock(lock: *mut pthread_spinlock_t) -> Answer<c_int> {
+    loop {
+        for _ in 0..SPINS {
+            match libc::pthread_spin_trylock(lock) {
+                libc::EBUSY => std::hint::spin_loop(),
+                result => return super::code(result),
+            }
+        }
+        runtime::yield_now();
+    }
+}

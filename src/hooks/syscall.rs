@@ -1,0 +1,182 @@
+//! The function `syscall`: a number whose libc function is hooked goes the way of that function.
+//!
+//! The way is the exported function itself: it counts, decides whom it serves, and sets errno, so a row here is a number, a name
+//! and the arguments in the function's types. Where the system call and libc's function differ (a size for the signal mask,
+//! a negated error, a structure around the mask) the row says how. Numbers that block and have no function of ours are made
+//! under a hand-over; all the others are the kernel's, as natively.
+
+use super::sync;
+use super::{errno, real, signal, Answer, Miss};
+use crate::runtime;
+use libc::{c_int, c_long, pid_t, sigset_t, timespec};
+
+/// A system call's six arguments.
+type Arguments = [usize; 6];
+
+pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Answer<c_long> {
+    if number == libc::SYS_futex {
+        let call = sync::Futex { word: a, operation: b, value: c, time: d, second: e, third: f };
+        return sync::futex(call);
+    }
+    match number {
+        // A registration would tell of the worker's processor, not of the green thread's.
+        libc::SYS_rseq => return errno(libc::ENOSYS),
+        libc::SYS_exit_group => libc::_exit(a as c_int),
+        _ => {}
+    }
+    let arguments = [a, b, c, d, e, f];
+    if let Some(result) = as_function(number, arguments) {
+        return Ok(result);
+    }
+    if runtime::current().is_none() {
+        return Err(Miss::Libc);
+    }
+    green(number, arguments)
+}
+
+/// `number => function(types of the arguments)`: the function takes the system call's arguments one for one.
+macro_rules! same {
+    ($number:expr, $arguments:expr; $($system_call:ident => $function:ident($($t:ty),*);)*) => {
+        match $number {
+            $(libc::$system_call => {
+                #[allow(unused_mut, unused_variables)]
+                let mut next = $arguments.into_iter();
+                Some(libc::$function($(take::<$t>(&mut next)),*) as c_long)
+            })*
+            _ => None,
+        }
+    };
+}
+
+/// A register's content as an argument.
+trait Register: Sized {
+    fn from(register: usize) -> Self;
+}
+
+macro_rules! registers {
+    ($($t:ty)*) => {$(impl Register for $t { fn from(register: usize) -> Self { register as $t } })*};
+}
+registers! { i32 u32 i64 u64 usize isize }
+
+impl<T> Register for *mut T {
+    fn from(register: usize) -> Self {
+        register as *mut T
+    }
+}
+
+impl<T> Register for *const T {
+    fn from(register: usize) -> Self {
+        register as *const T
+    }
+}
+
+fn take<T: Register>(arguments: &mut impl Iterator<Item = usize>) -> T {
+    T::from(arguments.next().unwrap_or(0))
+}
+
+/// The calls that are libc's functions one for one.
+unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
+    use libc::*;
+    same! { number, arguments;
+        SYS_read => read(c_int, *mut c_void, size_t);
+        SYS_write => write(c_int, *const c_void, size_t);
+        SYS_readv => readv(c_int, *const iovec, c_int);
+        SYS_writev => writev(c_int, *const iovec, c_int);
+        SYS_pread64 => pread(c_int, *mut c_void, size_t, off_t);
+        SYS_pwrite64 => pwrite(c_int, *const c_void, size_t, off_t);
+        SYS_preadv => preadv(c_int, *const iovec, c_int, off_t);
+        SYS_pwritev => pwritev(c_int, *const iovec, c_int, off_t);
+        SYS_sendfile => sendfile(c_int, c_int, *mut off_t, size_t);
+        SYS_splice => splice(c_int, *mut loff_t, c_int, *mut loff_t, size_t, c_uint);
+        SYS_tee => tee(c_int, c_int, size_t, c_uint);
+        SYS_vmsplice => vmsplice(c_int, *const iovec, size_t, c_uint);
+        SYS_recvfrom => recvfrom(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t);
+        SYS_recvmsg => recvmsg(c_int, *mut msghdr, c_int);
+        SYS_recvmmsg => recvmmsg(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec);
+        SYS_sendto => sendto(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t);
+        SYS_sendmsg => sendmsg(c_int, *const msghdr, c_int);
+        SYS_sendmmsg => sendmmsg(c_int, *mut mmsghdr, c_uint, c_int);
+        SYS_connect => connect(c_int, *const sockaddr, socklen_t);
+        SYS_accept => accept(c_int, *mut sockaddr, *mut socklen_t);
+        SYS_accept4 => accept4(c_int, *mut sockaddr, *mut socklen_t, c_int);
+        SYS_shutdown => shutdown(c_int, c_int);
+        SYS_poll => poll(*mut pollfd, nfds_t, c_int);
+        SYS_ppoll => ppoll(*mut pollfd, nfds_t, *const timespec, *const sigset_t);
+        SYS_select => select(c_int, *mut fd_set, *mut fd_set, *mut fd_set, *mut timeval);
+        SYS_epoll_wait => epoll_wait(c_int, *mut epoll_event, c_int, c_int);
+        SYS_epoll_pwait => epoll_pwait(c_int, *mut epoll_event, c_int, c_int, *const sigset_t);
+        SYS_close => close(c_int);
+        SYS_dup => dup(c_int);
+        SYS_dup2 => dup2(c_int, c_int);
+        SYS_dup3 => dup3(c_int, c_int, c_int);
+        SYS_fcntl => fcntl(c_int, c_int, usize);
+        SYS_ioctl => ioctl(c_int, c_ulong, usize);
+        SYS_open => open(*const c_char, c_int, mode_t);
+        SYS_openat => openat(c_int, *const c_char, c_int, mode_t);
+        SYS_creat => creat(*const c_char, mode_t);
+        SYS_nanosleep => nanosleep(*const timespec, *mut timespec);
+        SYS_pause => pause();
+        SYS_sched_yield => sched_yield();
+        SYS_gettid => gettid();
+        SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
+        SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
+        SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
+    }
+}
+
+/// The rest of what a green thread may ask.
+unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
+    let [a, b, c, d, e, f] = arguments;
+    let result = match number {
+        libc::SYS_preadv2 => libc::preadv2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
+        libc::SYS_pwritev2 => libc::pwritev2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
+        libc::SYS_pselect6 => pselect(arguments),
+        libc::SYS_clock_nanosleep => negated(libc::clock_nanosleep(a as c_int, b as c_int, c as _, d as _))?,
+        libc::SYS_rt_sigprocmask => libc::sigprocmask(a as c_int, b as _, c as _) as c_long,
+        libc::SYS_rt_sigsuspend => libc::sigsuspend(a as _) as c_long,
+        libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
+        libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
+        libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
+        libc::SYS_tkill => signal::tgkill(libc::getpid(), a as pid_t, b as c_int)? as c_long,
+        libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
+        _ if BLOCKING.contains(&number) => runtime::block(|| real::syscall(number, a, b, c, d, e, f)),
+        _ => return Err(Miss::Libc),
+    };
+    Ok(result)
+}
+
+/// Calls that may sleep and wait for no descriptor: another takes the slot meanwhile.
+const BLOCKING: [c_long; 17] = [
+    libc::SYS_flock,
+    libc::SYS_fsync,
+    libc::SYS_fdatasync,
+    libc::SYS_msync,
+    libc::SYS_sync,
+    libc::SYS_syncfs,
+    libc::SYS_sync_file_range,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_mq_timedsend,
+    libc::SYS_mq_timedreceive,
+    libc::SYS_io_getevents,
+    libc::SYS_io_uring_enter,
+    libc::SYS_futex_waitv,
+    libc::SYS_waitid,
+];
+
+/// pselect6's sixth argument is a structure: the mask and its size.
+unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> c_long {
+    let mask = (mask as *const *const sigset_t).as_ref().map_or(std::ptr::null(), |mask| *mask);
+    libc::pselect(n as c_int, r as _, w as _, x as _, timeout as *const timespec, mask) as c_long
+}
+
+/// A function that returns its error number, as a system call.
+fn negated(result: c_int) -> Answer<c_long> {
+    if result == 0 {
+        Ok(0)
+    } else {
+        errno(result)
+    }
+}

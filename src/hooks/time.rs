@@ -1,0 +1,217 @@
+//! Sleeping, and the moments that timed waits are given.
+//!
+//! A wait's deadline is a moment of CLOCK_MONOTONIC. A moment of another clock is turned into one at entry; the other clock is read
+//! first, so that the deadline is never early. Which error comes first (a bad clock, a bad moment, a busy object) is glibc's
+//! order, call by call; these are the parts.
+//!
+//! The sleeping calls hand their pointers to the kernel natively, so a bad one is EFAULT and not a crash: `read` and `write`
+//! ask the kernel before they touch it.
+
+use super::{errno, real, Answer, Miss};
+use crate::runtime::{self, Deadline, Woken};
+use crate::sys;
+use libc::{c_int, c_uint, clockid_t, timespec};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// A deadline that has passed.
+const PAST: Deadline = Some(0);
+
+/// Until when a call may wait: a moment of a clock, or for ever when there is none.
+#[derive(Clone, Copy)]
+pub struct Until {
+    pub clock: clockid_t,
+    pub time: *const timespec,
+}
+
+impl Until {
+    pub const NEVER: Until = Until { clock: libc::CLOCK_REALTIME, time: std::ptr::null() };
+
+    pub fn is_never(&self) -> bool {
+        self.time.is_null()
+    }
+
+    /// The deadline; a moment before the clock's beginning has passed, whatever its nanoseconds.
+    ///
+    /// # Safety
+    /// `time` is null or a timespec.
+    pub unsafe fn deadline(&self) -> Answer<Deadline> {
+        match self.time.as_ref() {
+            None => Ok(None),
+            Some(time) if time.tv_sec < 0 => Ok(PAST),
+            Some(time) => moment(self.clock, time),
+        }
+    }
+}
+
+/// EINVAL for a clock on which libc's timed waits do not wait.
+pub fn waitable(clock: clockid_t) -> Answer<()> {
+    match clock {
+        libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC => Ok(()),
+        _ => errno(libc::EINVAL),
+    }
+}
+
+/// EINVAL for a moment whose nanoseconds are no part of a second.
+///
+/// # Safety
+/// `time` points to a timespec, as libc demands of its timed waits.
+pub unsafe fn valid(time: *const timespec) -> Answer<()> {
+    if (0..SECOND_NS as i64).contains(&(*time).tv_nsec) {
+        Ok(())
+    } else {
+        errno(libc::EINVAL)
+    }
+}
+
+/// A time's length, or EINVAL as the kernel says it. What does not fit is long enough (584 years).
+pub fn nanoseconds(time: &timespec) -> Answer<u64> {
+    if time.tv_sec < 0 || !(0..SECOND_NS as i64).contains(&time.tv_nsec) {
+        return errno(libc::EINVAL);
+    }
+    Ok((time.tv_sec as u64).saturating_mul(SECOND_NS).saturating_add(time.tv_nsec as u64))
+}
+
+/// The deadline `ns` from now.
+pub fn after(ns: u64) -> Deadline {
+    sys::now_ns().checked_add(ns)
+}
+
+/// The deadline at the moment `time` of `clock`.
+pub fn moment(clock: clockid_t, time: &timespec) -> Answer<Deadline> {
+    let at = nanoseconds(time)?;
+    if at == u64::MAX {
+        return Ok(None);
+    }
+    if clock == libc::CLOCK_MONOTONIC {
+        return Ok(Some(at));
+    }
+    match at.saturating_sub(sys::clock_ns(clock).map_err(Miss::Errno)?) {
+        0 => Ok(PAST),
+        left => Ok(after(left)),
+    }
+}
+
+/// The time that the program points to, or EFAULT. The kernel is not asked about a variable of a caller.
+///
+/// # Safety
+/// The memory stays mapped meanwhile.
+pub unsafe fn read(time: *const timespec) -> Answer<timespec> {
+    if !is_callers(time) && !sys::can_read(time as usize, size_of::<timespec>()) {
+        return errno(libc::EFAULT);
+    }
+    Ok(time.read_unaligned())
+}
+
+/// Does it lie on this stack, shortly above us? Above every stack there is more: the thread's descriptor, or the environment.
+fn is_callers(time: *const timespec) -> bool {
+    const SHORTLY: usize = 2048;
+    let here = 0u8;
+    (time as usize).wrapping_sub(&here as *const u8 as usize) < SHORTLY
+}
+
+unsafe fn write(time: *mut timespec, value: timespec) -> Answer<()> {
+    if !sys::can_write(time as usize, size_of::<timespec>()) {
+        return errno(libc::EFAULT);
+    }
+    time.write_unaligned(value);
+    Ok(())
+}
+
+/// Sleeps; what was left, in nanoseconds, when a signal handler ended it.
+fn rest(ns: u64) -> Result<(), u64> {
+    if ns == 0 {
+        runtime::cancellation_point();
+        runtime::yield_now();
+        return Ok(());
+    }
+    let deadline = after(ns);
+    if runtime::sleep_until(deadline) != Woken::Interrupted {
+        return Ok(());
+    }
+    match deadline.map_or(u64::MAX, |deadline| deadline.saturating_sub(sys::now_ns())) {
+        0 => Ok(()),
+        left => Err(left),
+    }
+}
+
+pub unsafe fn sleep(seconds: c_uint) -> Answer<c_uint> {
+    match rest(seconds as u64 * SECOND_NS) {
+        Ok(()) => Ok(0),
+        Err(left) => Ok((left / SECOND_NS) as c_uint),
+    }
+}
+
+pub unsafe fn usleep(microseconds: c_uint) -> Answer<c_int> {
+    match rest(microseconds as u64 * 1000) {
+        Ok(()) => Ok(0),
+        Err(_) => errno(libc::EINTR),
+    }
+}
+
+pub unsafe fn nanosleep(time: *const timespec, left: *mut timespec) -> Answer<c_int> {
+    clock_nanosleep(libc::CLOCK_REALTIME, 0, time, left)
+}
+
+pub unsafe fn clock_nanosleep(
+    clock: clockid_t,
+    flags: c_int,
+    time: *const timespec,
+    left: *mut timespec,
+) -> Answer<c_int> {
+    match clock {
+        libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC | libc::CLOCK_BOOTTIME | libc::CLOCK_TAI => {}
+        // CPU clocks tick in the kernel only; the rest it refuses.
+        _ => return real_code(runtime::block(|| real::clock_nanosleep(clock, flags, time, left))),
+    }
+    let time = read(time)?;
+    if flags & libc::TIMER_ABSTIME != 0 {
+        return match runtime::sleep_until(moment(clock, &time)?) {
+            Woken::Interrupted => errno(libc::EINTR),
+            _ => Ok(0),
+        };
+    }
+    match rest(nanoseconds(&time)?) {
+        Ok(()) => Ok(0),
+        Err(_) if left.is_null() => errno(libc::EINTR),
+        Err(ns) => write(left, sys::timespec(ns)).and(errno(libc::EINTR)),
+    }
+}
+
+fn real_code(result: c_int) -> Answer<c_int> {
+    if result == 0 {
+        Ok(0)
+    } else {
+        errno(result)
+    }
+}
+
+pub unsafe fn thrd_sleep(time: *const timespec, left: *mut timespec) -> Answer<c_int> {
+    const INTERRUPTED: c_int = -1;
+    const FAILED: c_int = -2;
+    match clock_nanosleep(libc::CLOCK_REALTIME, 0, time, left) {
+        Err(Miss::Errno(libc::EINTR)) => Ok(INTERRUPTED),
+        Err(_) => Ok(FAILED),
+        slept => slept,
+    }
+}
+
+pub unsafe fn pause() -> Answer<c_int> {
+    while runtime::sleep_until(None) != Woken::Interrupted {}
+    errno(libc::EINTR)
+}
+
+pub unsafe fn sched_yield() -> Answer<c_int> {
+    runtime::yield_now();
+    Ok(0)
+}
+
+pub unsafe fn thrd_yield() -> Answer<()> {
+    runtime::yield_now();
+    Ok(())
+}
+
+/// The clock of a green thread's CPU time is not kept yet: libc answers with its kernel thread's.
+pub unsafe fn clock_gettime(_: clockid_t, _: *mut timespec) -> Answer<c_int> {
+    Err(Miss::Libc)
+}
