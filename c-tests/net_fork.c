@@ -1,6 +1,6 @@
 /* A socket shared with a forked child: who reads first has the byte, closing or shutting one's copy, and the child's end, leave the
  * parent's blocked calls alone, and the child's own threads wait as well as the parent's.
- * covers: recv send close shutdown
+ * covers: recv send close
  * proof: green_threads>=4 parks>=1 hooks.recv>=2
  */
 #include "sockets.h"

@@ -1,6 +1,6 @@
 /* MSG_WAITALL waits for all, MSG_PEEK leaves what it saw, MSG_DONTWAIT never waits, MSG_TRUNC tells or drops.
  * covers: recv recvfrom recvmsg read
- * proof: green_threads>=2 parks>=5 hooks.recv>=4 hooks.recvmsg>=1 hooks.recvfrom>=1
+ * proof: green_threads>=2 parks>=3 hooks.recv>=4 hooks.recvmsg>=1 hooks.recvfrom>=1
  */
 #include "sockets.h"
 

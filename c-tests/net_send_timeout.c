@@ -1,6 +1,6 @@
 /* A send timeout ends a blocked send with EAGAIN, or with the count of what went; it also limits connect.
  * covers: send sendto sendmsg write writev connect setsockopt
- * proof: green_threads>=3 parks>=6 hooks.send>=2 hooks.connect>=1
+ * proof: green_threads>=3 parks>=5 hooks.send>=2 hooks.connect>=1
  */
 #include "sockets.h"
 

@@ -1,6 +1,6 @@
 /* Sending to a closed peer: SIGPIPE and EPIPE, SIGPIPE's default ends the process, MSG_NOSIGNAL has the error alone; a blocked sender, too.
  * covers: send write writev sendmsg sendto
- * proof: green_threads>=3 parks>=1 hooks.send>=3 hooks.write>=1
+ * proof: green_threads>=3 parks>=1 hooks.send>=2 hooks.write>=1
  */
 #include "signals.h"
 #include "sockets.h"
