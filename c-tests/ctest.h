@@ -130,6 +130,14 @@ static inline int in_child(void (*function)(void))
     return status;
 }
 
+/* Makes a directory of the test's own and writes its path; who asked removes it. */
+static inline void make_directory(char path[PATH_MAX])
+{
+    const char *parent = getenv("TMPDIR");
+    snprintf(path, PATH_MAX, "%s/ctest-" "XX" "XX" "XX", parent ? parent : "/tmp");
+    CHECK(mkdtemp(path));
+}
+
 /* Lets others run for a while. Never what a result depends on. */
 static inline void nap(int milliseconds)
 {

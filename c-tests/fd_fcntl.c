@@ -1,5 +1,5 @@
 /* fcntl's other commands, by each of its names: duplicates, flags, owner, pipe size; integer and pointer arguments arrive.
- * covers: fcntl fcntl64 __fcntl ioctl
+ * covers: fcntl fcntl64 __fcntl dup ioctl
  * proof: green_threads>=1 hooks.fcntl>=5 hooks.fcntl64>=2 hooks.__fcntl>=2 hooks.ioctl>=4
  */
 #include "sockets.h"
@@ -18,9 +18,13 @@ static void duplicates(void)
     CHECK_IS(fcntl(101, F_GETFD), FD_CLOEXEC);
     CHECK_IS(fcntl(102, F_SETFD, FD_CLOEXEC), 0);
     CHECK_IS(__fcntl(102, F_GETFD), FD_CLOEXEC);
+    int lowest = dup(line[0]);
+    CHECK(lowest >= 0 && lowest < 100);
+    CHECK_IS(fcntl(lowest, F_GETFD), 0);
+    CHECK_FAILS(dup(-1), EBADF);
     CHECK_FAILS(fcntl(line[0], F_DUPFD, -1), EINVAL);
     CHECK_FAILS(fcntl(-1, F_DUPFD, 0), EBADF);
-    CHECK_IS(close_range(100, 102, 0), 0);
+    CHECK_IS(close_range(100, 102, 0) + close(lowest), 0);
     say("duplicates from 100 on: 100, 101, 102");
 }
 

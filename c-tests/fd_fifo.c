@@ -103,9 +103,7 @@ static void interrupted(void)
 
 int main(void)
 {
-    const char *base = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/ctest.XXXXXX", base ? base : "/tmp");
-    CHECK(mkdtemp(directory));
+    make_directory(directory);
     for (int i = 0; i < KINDS; i++) {
         snprintf(path[i], sizeof path[i], "%s/%d", directory, i);
         CHECK_IS(mkfifo(path[i], 0600), 0);

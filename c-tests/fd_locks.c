@@ -6,7 +6,7 @@
 
 extern int __fcntl(int, int, ...);
 
-static char path[PATH_MAX];
+static char directory[PATH_MAX], path[PATH_MAX + 8];
 static atomic_bool done, locked;
 static atomic_int order;
 
@@ -107,14 +107,15 @@ static void interrupted(void)
 
 int main(void)
 {
-    const char *base = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/ctest.XXXXXX", base ? base : "/tmp");
-    int fd = mkstemp(path);
+    make_directory(directory);
+    snprintf(path, sizeof path, "%s/file", directory);
+    int fd = open(path, O_RDWR | O_CREAT, 0600);
     CHECK(fd >= 0);
     in_thread(between_threads);
     in_thread(between_processes);
     in_thread(interrupted);
     close(fd);
     unlink(path);
+    rmdir(directory);
     return 0;
 }

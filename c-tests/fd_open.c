@@ -104,9 +104,7 @@ static void all(void)
 
 int main(void)
 {
-    const char *base = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/ctest.XXXXXX", base ? base : "/tmp");
-    CHECK(mkdtemp(directory));
+    make_directory(directory);
     snprintf(path, sizeof path, "%s/file", directory);
     umask(0);
     place = open(directory, O_RDONLY | O_DIRECTORY);

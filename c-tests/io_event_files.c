@@ -60,9 +60,7 @@ static void watching(void)
         struct inotify_event event;
         char space[sizeof(struct inotify_event) + NAME_MAX + 1];
     } record;
-    const char *base = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/ctest.XXXXXX", base ? base : "/tmp");
-    CHECK(mkdtemp(directory));
+    make_directory(directory);
     snprintf(file, sizeof file, "%s/new", directory);
     int fd = inotify_init1(0);
     CHECK(inotify_add_watch(fd, directory, IN_CREATE) >= 0);

@@ -75,7 +75,8 @@ static void raw(void)
     CHECK_IS(tcsetattr(terminal, TCSANOW, &mode), 0);
     thread = spawn(key, NULL);
     join(thread);
-    CHECK_IS(ioctl(terminal, FIONREAD, &size), 0);
+    while (CHECK(ioctl(terminal, FIONREAD, &size) == 0), size < 1)
+        nap(1);
     CHECK_IS(size, 1);
     thread = spawn(key, NULL);
     join(thread);

@@ -76,9 +76,7 @@ static void all(void)
 
 int main(void)
 {
-    const char *base = getenv("TMPDIR");
-    snprintf(directory, sizeof directory, "%s/ctest.XXXXXX", base ? base : "/tmp");
-    CHECK(mkdtemp(directory));
+    make_directory(directory);
     snprintf(file, sizeof file, "%s/file", directory);
     snprintf(fifo, sizeof fifo, "%s/fifo", directory);
     CHECK_IS(mkfifo(fifo, 0600), 0);
