@@ -118,6 +118,17 @@ unsafe fn write(time: *mut timespec, value: timespec) -> Answer<()> {
     Ok(())
 }
 
+/// Sleeps until the deadline, or until a signal handler has run: true. (A false alarm sleeps on.)
+fn is_interrupted(deadline: Deadline) -> bool {
+    loop {
+        match runtime::sleep_until(deadline) {
+            Woken::Interrupted => return true,
+            Woken::TimedOut => return false,
+            _ => {}
+        }
+    }
+}
+
 /// Sleeps; what was left, in nanoseconds, when a signal handler ended it.
 fn rest(ns: u64) -> Result<(), u64> {
     if ns == 0 {
@@ -126,7 +137,7 @@ fn rest(ns: u64) -> Result<(), u64> {
         return Ok(());
     }
     let deadline = after(ns);
-    if runtime::sleep_until(deadline) != Woken::Interrupted {
+    if !is_interrupted(deadline) {
         return Ok(());
     }
     match deadline.map_or(u64::MAX, |deadline| deadline.saturating_sub(sys::now_ns())) {
@@ -166,10 +177,7 @@ pub unsafe fn clock_nanosleep(
     }
     let time = read(time)?;
     if flags & libc::TIMER_ABSTIME != 0 {
-        return match runtime::sleep_until(moment(clock, &time)?) {
-            Woken::Interrupted => errno(libc::EINTR),
-            _ => Ok(0),
-        };
+        return if is_interrupted(moment(clock, &time)?) { errno(libc::EINTR) } else { Ok(0) };
     }
     match rest(nanoseconds(&time)?) {
         Ok(()) => Ok(0),
@@ -197,7 +205,7 @@ pub unsafe fn thrd_sleep(time: *const timespec, left: *mut timespec) -> Answer<c
 }
 
 pub unsafe fn pause() -> Answer<c_int> {
-    while runtime::sleep_until(None) != Woken::Interrupted {}
+    is_interrupted(None);
     errno(libc::EINTR)
 }
 

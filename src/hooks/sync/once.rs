@@ -7,8 +7,8 @@
 //! sleeps in the kernel, which the monitor's hand-over covers.
 
 use super::contended::{self, Manner, EXCLUSIVE};
-use crate::hooks::{real, Answer};
-use crate::runtime::lot;
+use crate::hooks::{real, Answer, Miss};
+use crate::runtime::{self, lot};
 use libc::c_int;
 use std::sync::atomic::{AtomicI32, Ordering::*};
 
@@ -36,6 +36,9 @@ pub unsafe fn once(once: *mut c_int, initialise: extern "C" fn()) -> Answer<c_in
     let word = AtomicI32::from_ptr(once);
     if word.load(Acquire) & DONE != 0 {
         return Ok(0);
+    }
+    if !runtime::started() {
+        return Err(Miss::Libc);
     }
     run(word, initialise);
     Ok(0)

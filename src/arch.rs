@@ -1,0 +1,406 @@
+//! The architecture's own part: the switch, the vessel's farewell, the guarded call, thread-locals and the system call
+//! instruction. x86-64 today; AArch64 needs this file again and nothing else.
+//!
+//! A suspended stack, as `switch` and `retire` leave it (addresses grow downward in the picture):
+//!
+//! ```text
+//!     saved sp →  │ mxcsr, x87 control word │  8 bytes
+//!                 │ r15 r14 r13 r12 rbx rbp │ 48 bytes
+//!                 │ return address          │
+//!                 │ … the caller's frame …  │
+//! ```
+//!
+//! Together with the fs base (the vessel's TCB) this is everything that a green thread is while it does not run: the
+//! caller-saved registers are dead at a call, by the System V ABI. A signal that comes between the two loads of a switch
+//! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
+
+use std::arch::{asm, global_asm};
+
+global_asm!(
+    r#"
+    .macro SAVE
+        push rbp
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset rbp, 0
+        push rbx
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset rbx, 0
+        push r12
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r12, 0
+        push r13
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r13, 0
+        push r14
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r14, 0
+        push r15
+        .cfi_adjust_cfa_offset 8
+        .cfi_rel_offset r15, 0
+        sub rsp, 8
+        .cfi_adjust_cfa_offset 8
+        stmxcsr [rsp]
+        fnstcw [rsp + 4]
+    .endm
+    .macro RESTORE
+        ldmxcsr [rsp]
+        fldcw [rsp + 4]
+        add rsp, 8
+        .cfi_adjust_cfa_offset -8
+        pop r15
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore r15
+        pop r14
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore r14
+        pop r13
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore r13
+        pop r12
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore r12
+        pop rbx
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore rbx
+        pop rbp
+        .cfi_adjust_cfa_offset -8
+        .cfi_restore rbp
+    .endm
+
+    .text
+    .p2align 5
+    .hidden gp_switch
+    .globl gp_switch
+    .type gp_switch, @function
+gp_switch:                              # rdi: where to save sp, rsi: sp to load, rdx: fs base to load
+    .cfi_startproc
+    SAVE
+    mov [rdi], rsp
+    mov rsp, rsi
+    wrfsbase rdx
+    RESTORE
+    ret
+    .cfi_endproc
+    .size gp_switch, . - gp_switch
+
+    .p2align 5
+    .hidden gp_switch_slow
+    .globl gp_switch_slow
+    .type gp_switch_slow, @function
+gp_switch_slow:                         # the same where wrfsbase is not to be had
+    .cfi_startproc
+    SAVE
+    mov [rdi], rsp
+    mov rsp, rsi
+    mov rsi, rdx
+    mov edi, 0x1002                     # ARCH_SET_FS
+    mov eax, 158                        # arch_prctl
+    syscall
+    RESTORE
+    ret
+    .cfi_endproc
+    .size gp_switch_slow, . - gp_switch_slow
+
+    .p2align 5
+    .hidden gp_retire
+    .globl gp_retire
+    .type gp_retire, @function
+gp_retire:                              # rdi: where to save sp, rsi: the word that publishes
+    .cfi_startproc
+    SAVE
+    mov [rdi], rsp
+    mov rdi, rsi
+    mov dword ptr [rdi], 1              # published: from here on registers only, another kernel thread may own this stack
+    mov esi, 129                        # FUTEX_WAKE | FUTEX_PRIVATE_FLAG
+    mov edx, 1
+    mov eax, 202                        # futex
+    syscall
+    xor edi, edi
+    mov eax, 60                         # exit: this kernel thread only
+    syscall
+    ud2
+    .cfi_endproc
+    .size gp_retire, . - gp_retire
+
+    .p2align 5
+    .hidden gp_guarded
+    .globl gp_guarded
+    .type gp_guarded, @function
+gp_guarded:                             # rdi: function, rsi: its argument, rdx: buffer, rcx: [setjmp, register, unregister]
+    .cfi_startproc
+    push rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset rbp, -16
+    mov rbp, rsp
+    .cfi_def_cfa_register rbp
+    push rbx
+    .cfi_offset rbx, -24
+    push r12
+    .cfi_offset r12, -32
+    push r13
+    .cfi_offset r13, -40
+    push r14
+    .cfi_offset r14, -48
+    mov r12, rdi
+    mov r13, rsi
+    mov rbx, rdx
+    mov r14, rcx
+    mov rdi, rbx
+    xor esi, esi
+    call [r14]                          # __sigsetjmp(buffer, 0): comes back a second time when the thread unwinds
+    test eax, eax
+    jnz 2f
+    mov rdi, rbx
+    call [r14 + 8]                      # __pthread_register_cancel
+    mov rdi, r13
+    call r12
+2:  mov rdi, rbx
+    call [r14 + 16]                     # __pthread_unregister_cancel
+    lea rsp, [rbp - 32]
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    .cfi_def_cfa rsp, 8
+    ret
+    .cfi_endproc
+    .size gp_guarded, . - gp_guarded
+
+    .p2align 5
+    .hidden gp_revive
+    .globl gp_revive
+    .type gp_revive, @function
+gp_revive:                              # rdi: clone flags, rsi: saved sp, rdx: parent_tid, r10: child_tid, r8: fs base
+    .cfi_startproc                      # a new kernel thread goes on where the saved stack stopped
+    mov r10, rcx
+    mov eax, 56                         # clone
+    syscall
+    test rax, rax
+    jz 3f
+    ret
+3:  .cfi_undefined rip
+    ldmxcsr [rsp]
+    fldcw [rsp + 4]
+    add rsp, 8
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop rbx
+    pop rbp
+    ret
+    .cfi_endproc
+    .size gp_revive, . - gp_revive
+
+    .p2align 5
+    .globl vfork
+    .type vfork, @function
+    .globl __vfork
+    .type __vfork, @function
+vfork:                                  # the return address waits in a register: the child overwrites this stack's top
+__vfork:
+    .cfi_startproc
+    pop rdi
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rdi
+    mov rdx, [rip + gp_vfork@GOTTPOFF]
+    mov rsi, [rip + gp_self@GOTTPOFF]
+    mov eax, 58
+    syscall
+    push rdi
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rip, 0
+    cmp rax, -4095
+    jae 5f
+    test rax, rax
+    jz 4f
+    mov rdi, fs:[rdx]                   # the parent, once the child has gone (shared memory: this undoes the child's mark)
+    and rdi, -2
+    mov fs:[rsi], rdi
+    mov qword ptr fs:[rdx], 0
+    ret
+4:  mov rdi, fs:[rsi]                   # the child is nobody's green thread: its hooks pass through
+    or rdi, 1
+    mov fs:[rdx], rdi
+    mov qword ptr fs:[rsi], 0
+    ret
+5:  neg eax
+    mov edi, eax
+    jmp gp_fail_errno
+    .cfi_endproc
+    .size vfork, . - vfork
+    .size __vfork, . - __vfork
+
+    .section .tbss, "awT", @nobits
+    .p2align 3
+    .hidden gp_self
+    .globl gp_self
+    .type gp_self, @object
+gp_self:
+    .zero 8
+    .size gp_self, 8
+    .hidden gp_worker
+    .globl gp_worker
+    .type gp_worker, @object
+gp_worker:
+    .zero 8
+    .size gp_worker, 8
+    .hidden gp_guard
+    .globl gp_guard
+    .type gp_guard, @object
+gp_guard:
+    .zero 8
+    .size gp_guard, 8
+    .hidden gp_vfork
+    .globl gp_vfork
+    .type gp_vfork, @object
+gp_vfork:
+    .zero 8
+    .size gp_vfork, 8
+    .text
+"#
+);
+
+extern "C" {
+    fn gp_switch(save: *mut *mut u8, sp: *mut u8, fs: usize);
+    fn gp_switch_slow(save: *mut *mut u8, sp: *mut u8, fs: usize);
+    fn gp_retire(save: *mut *mut u8, word: *mut u32);
+    fn gp_guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: *const [usize; 3]);
+    fn gp_revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize;
+}
+
+/// glibc's `__pthread_unwind_buf_t`: a jump buffer and glibc's four words (source: pthread.h).
+#[repr(C, align(16))]
+pub struct UnwindBuffer([usize; 16]);
+
+impl UnwindBuffer {
+    pub const fn new() -> UnwindBuffer {
+        UnwindBuffer([0; 16])
+    }
+}
+
+/// Saves this context at `save` and goes on in the one saved at `sp`, with `fs` as its thread pointer.
+///
+/// # Safety
+/// `sp` is a context that `switch` or `retire` saved, that nobody else resumes, and `fs` is its TCB; the caller's context is
+/// resumed at most once. `fast`: the kernel allows wrfsbase.
+#[inline(always)]
+pub unsafe fn switch(save: *mut *mut u8, sp: *mut u8, fs: usize, fast: bool) {
+    if fast {
+        gp_switch(save, sp, fs)
+    } else {
+        gp_switch_slow(save, sp, fs)
+    }
+}
+
+/// Saves this context at `save`, sets `word` to 1 and wakes its waiter, and ends this kernel thread; returns when another
+/// kernel thread resumes the context.
+///
+/// # Safety
+/// Every signal is blocked; nothing of the kernel thread may still point here (rseq, robust list, clear_child_tid).
+pub unsafe fn retire(save: *mut *mut u8, word: *mut u32) {
+    gp_retire(save, word)
+}
+
+/// Calls `function(argument)`; glibc's thread exit (pthread_exit, cancellation) unwinds to here at the farthest.
+///
+/// # Safety
+/// `glibc` holds `__sigsetjmp`, `__pthread_register_cancel`, `__pthread_unregister_cancel`; `buffer` outlives the call.
+pub unsafe fn guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: &[usize; 3]) {
+    gp_guarded(function, argument, buffer, glibc)
+}
+
+/// A new kernel thread (clone with `flags`) that goes on in the context saved at `sp` on the thread pointer `fs`.
+///
+/// # Safety
+/// As for [`switch`]; every signal is blocked.
+pub unsafe fn revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize {
+    gp_revive(flags, sp, parent_tid, child_tid, fs)
+}
+
+macro_rules! thread_word {
+    ($get:ident, $symbol:literal) => {
+        /// This thread's word (initial-exec: two instructions, and never cached across a switch).
+        #[inline(always)]
+        pub fn $get() -> usize {
+            let value: usize;
+            // SAFETY: reads a word of this thread's own static TLS block, which lives as long as the thread.
+            unsafe {
+                asm!(concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"), "mov {0}, qword ptr fs:[{0}]", out(reg) value, options(nostack, preserves_flags));
+            }
+            value
+        }
+    };
+    ($get:ident, $set:ident, $symbol:literal) => {
+        thread_word!($get, $symbol);
+        #[inline(always)]
+        pub fn $set(value: usize) {
+            // SAFETY: writes a word of this thread's own static TLS block, which nobody else writes.
+            unsafe {
+                asm!(concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"), "mov qword ptr fs:[{0}], {1}", out(reg) _, in(reg) value, options(nostack, preserves_flags));
+            }
+        }
+    };
+}
+thread_word!(self_word, set_self_word, "gp_self");
+thread_word!(worker_word, set_worker_word, "gp_worker");
+thread_word!(vfork_word, "gp_vfork");
+thread_word!(guard_word, "gp_guard");
+
+/// From here on this thread is inside the runtime: a signal handler must not enter it too.
+#[inline(always)]
+pub fn guard_up() {
+    // SAFETY: changes a word of this thread's own static TLS block.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "add qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
+    }
+}
+
+#[inline(always)]
+pub fn guard_down() {
+    // SAFETY: as in `guard_up`.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "sub qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
+    }
+}
+
+/// The distance from a thread's TCB to its `self_word`, so that a pthread_t leads to its green thread.
+pub fn self_word_offset() -> isize {
+    let offset: isize;
+    // SAFETY: reads a constant of the dynamic loader's from the GOT.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + gp_self@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
+    }
+    offset
+}
+
+/// This thread's TCB, which is also its pthread_t (x86-64: the first word of the TCB points to itself).
+#[inline(always)]
+pub fn tcb() -> usize {
+    let value: usize;
+    // SAFETY: glibc keeps the TCB's own address in its first word (tcbhead_t).
+    unsafe { asm!("mov {0}, qword ptr fs:[0]", out(reg) value, options(nostack, preserves_flags)) };
+    value
+}
+
+/// This stack's pointer, for pictures of where we are.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let value: usize;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {0}, rsp", out(reg) value, options(nostack, preserves_flags)) };
+    value
+}
+
+/// The system call instruction.
+///
+/// # Safety
+/// That of the system call.
+#[inline(always)]
+pub unsafe fn system_call(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+    let result: isize;
+    asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+        lateout("rcx") _, lateout("r11") _, options(nostack));
+    result
+}

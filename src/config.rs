@@ -1,0 +1,102 @@
+// The options: one row each, read by the library (GREENPATCH_OPTIONS) and by the command (its flags and help).
+//
+//     name: Type = default, "PLACEHOLDER", "meaning";
+//
+// GREENPATCH_OPTIONS=key=value:key=value. A wrong key or value is one line on stderr, and the program runs natively.
+
+/// How a number of bytes is written: digits, then nothing, K, M or G (powers of 1024).
+pub fn parse_bytes(text: &str) -> Option<usize> {
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'K' | b'k' => (&text[..text.len() - 1], 10),
+        b'M' | b'm' => (&text[..text.len() - 1], 20),
+        b'G' | b'g' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: usize = digits.parse().ok()?;
+    number.checked_mul(1 << shift)
+}
+
+/// The most workers that can be asked for.
+pub const MOST_WORKERS: usize = 256;
+
+fn parse_workers(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|n| (1..=MOST_WORKERS).contains(n))
+}
+
+fn parse_stack(text: &str) -> Option<usize> {
+    parse_bytes(text).filter(|bytes| (16 << 10..=1 << 40).contains(bytes))
+}
+
+fn parse_switch(text: &str) -> Option<bool> {
+    match text {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
+}
+
+fn parse_path(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+macro_rules! options {
+    ($($name:ident: $t:ty = $default:expr, $parse:path, $placeholder:literal, $expects:literal, $meaning:literal;)*) => {
+        /// Every option's value.
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Options<'a> {
+            $(#[doc = $meaning] pub $name: $t,)*
+            phantom: std::marker::PhantomData<&'a ()>,
+        }
+
+        impl<'a> Options<'a> {
+            pub const DEFAULT: Options<'a> = Options { $($name: $default,)* phantom: std::marker::PhantomData };
+
+            fn set(&mut self, key: &str, value: &'a str) -> Result<(), Wrong<'a>> {
+                match key {
+                    $(stringify!($name) => match $parse(value) {
+                        Some(parsed) => self.$name = parsed.into(),
+                        None => return Err(Wrong::Value { key: stringify!($name), value, expects: $expects }),
+                    },)*
+                    _ => return Err(Wrong::Key),
+                }
+                Ok(())
+            }
+        }
+
+        /// (name, placeholder, meaning) of every option, for help texts.
+        #[allow(dead_code)]
+        pub const HELP: &[(&str, &str, &str)] = &[$((stringify!($name), $placeholder, $meaning),)*];
+    };
+}
+
+options! {
+    workers: Option<usize> = None, parse_workers, "N", "a number from 1 to 256",
+        "how many green threads run at once (default: the processors in the affinity mask)";
+    stack_size: Option<usize> = None, parse_stack, "BYTES", "a size from 16K to 1024G, such as 65536, 256K or 8M",
+        "stack of a thread created without a size of its own (default: as natively, ulimit -s)";
+    stats: Option<&'a str> = None, parse_path, "PATH", "a path",
+        "write a JSON object of figures to PATH at exit; %p becomes the process id";
+    help: bool = false, parse_switch, "0|1", "0 or 1",
+        "print these lines to stderr at start";
+    follow: bool = true, parse_switch, "0|1", "0 or 1",
+        "whether programs that this one executes are preloaded as well (default: 1)";
+}
+
+/// What can be wrong with GREENPATCH_OPTIONS.
+#[derive(Debug, PartialEq)]
+pub enum Wrong<'a> {
+    NoValue(&'a str),
+    UnknownKey(&'a str),
+    Key,
+    Value { key: &'static str, value: &'a str, expects: &'static str },
+}
+
+/// Parses `key=value:key=value`; empty parts are passed over, the last of equal keys wins.
+pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
+    let mut options = Options::DEFAULT;
+    for part in text.split(':').filter(|part| !part.is_empty()) {
+        let Some((key, value)) = part.split_once('=') else { return Err(Wrong::NoValue(part)) };
+        options.set(key, value).map_err(|wrong| if wrong == Wrong::Key { Wrong::UnknownKey(key) } else { wrong })?;
+    }
+    Ok(options)
+}

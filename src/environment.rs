@@ -1,0 +1,93 @@
+//! The process's own arguments, environment and auxiliary vector, read (and changed) on the initial stack: our constructor runs
+//! before libc's, when `environ` is still empty.
+//!
+//! ```text
+//!   __libc_stack_end → argc │ argv … 0 │ envp … 0 │ auxv: (key, value) … (0, 0)
+//! ```
+
+use crate::glibc;
+use std::ffi::CStr;
+
+pub struct Environment {
+    entries: *mut *mut libc::c_char,
+    auxiliary: *const [usize; 2],
+}
+
+/// FSGSBASE instructions are allowed (AT_HWCAP2, bit 1; source: the kernel's asm/hwcap2.h).
+const HWCAP2_FSGSBASE: usize = 1 << 1;
+
+impl Environment {
+    /// # Safety
+    /// Before anybody else changes the environment.
+    pub unsafe fn of_process() -> Option<Environment> {
+        let stack_end = glibc::next("__libc_stack_end\0")? as *const *const usize;
+        let start = *stack_end;
+        let count = *start;
+        let entries = start.add(1 + count + 1) as *mut *mut libc::c_char;
+        let mut at = entries;
+        while !(*at).is_null() {
+            at = at.add(1);
+        }
+        Some(Environment { entries, auxiliary: at.add(1) as *const [usize; 2] })
+    }
+
+    fn auxiliary_value(&self, key: u64) -> usize {
+        let mut at = self.auxiliary;
+        // SAFETY: the vector ends with a pair whose key is 0.
+        unsafe {
+            while (*at)[0] != 0 {
+                if (*at)[0] == key as usize {
+                    return (*at)[1];
+                }
+                at = at.add(1);
+            }
+        }
+        0
+    }
+
+    /// Does the program run with another's rights? Then nobody's environment is honoured.
+    pub fn is_secure(&self) -> bool {
+        self.auxiliary_value(libc::AT_SECURE) != 0
+    }
+
+    pub fn can_switch_fast(&self) -> bool {
+        self.auxiliary_value(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0
+    }
+
+    /// The place of `name=…` among the entries.
+    fn place(&self, name: &str) -> Option<*mut *mut libc::c_char> {
+        let mut at = self.entries;
+        // SAFETY: the entries are C strings and end with null.
+        unsafe {
+            while !(*at).is_null() {
+                let entry = CStr::from_ptr(*at).to_bytes();
+                if entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'=')) {
+                    return Some(at);
+                }
+                at = at.add(1);
+            }
+        }
+        None
+    }
+
+    pub fn get(&self, name: &str) -> Option<&'static CStr> {
+        // SAFETY: the entry is a C string that lives as long as the process; `name` and `=` are its beginning.
+        self.place(name).map(|place| unsafe { CStr::from_ptr((*place).add(name.len() + 1)) })
+    }
+
+    /// Replaces the value of a variable that exists; children inherit it.
+    pub fn replace(&mut self, name: &str, value: &str) {
+        if let Some(place) = self.place(name) {
+            let entry: &'static mut [u8] = Box::leak(format!("{name}={value}\0").into_bytes().into_boxed_slice());
+            // SAFETY: the entry's place is ours to change before libc has read it.
+            unsafe { *place = entry.as_mut_ptr() as *mut libc::c_char };
+        }
+    }
+
+    /// Takes this library out of LD_PRELOAD.
+    pub fn unpreload(&mut self) {
+        let Some(value) = self.get("LD_PRELOAD").and_then(|value| value.to_str().ok()) else { return };
+        let others: Vec<&str> = value.split([':', ' ']).filter(|path| !path.ends_with("libgreenpatch.so")).collect();
+        self.replace("LD_PRELOAD", &others.join(":"));
+    }
+}

@@ -1,0 +1,357 @@
+//! What we know of glibc: its real functions below our hooks, and the few insides that a vessel needs.
+//!
+//! Everything is found by name (`dlsym` finds GLIBC_PRIVATE symbols too); where something is missing the library stays
+//! out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
+
+use crate::arch;
+use libc::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
+
+/// The real functions' addresses, filled in once by `find`.
+pub struct Functions {
+    pthread_create: AtomicUsize,
+    pthread_join: AtomicUsize,
+    pthread_exit: AtomicUsize,
+    setcancelstate: AtomicUsize,
+    call_tls_dtors: AtomicUsize,
+    keys: AtomicUsize,
+    exit: AtomicUsize,
+    guard: [AtomicUsize; 3],
+    tid_offset: AtomicUsize,
+    cancelhandling_offset: AtomicUsize,
+}
+
+static REAL: Functions = Functions {
+    pthread_create: AtomicUsize::new(0),
+    pthread_join: AtomicUsize::new(0),
+    pthread_exit: AtomicUsize::new(0),
+    setcancelstate: AtomicUsize::new(0),
+    call_tls_dtors: AtomicUsize::new(0),
+    keys: AtomicUsize::new(0),
+    exit: AtomicUsize::new(0),
+    guard: [const { AtomicUsize::new(0) }; 3],
+    tid_offset: AtomicUsize::new(0),
+    cancelhandling_offset: AtomicUsize::new(0),
+};
+
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// Has the front door finished? Until then every hook passes through.
+#[inline(always)]
+pub fn ready() -> bool {
+    READY.load(Relaxed)
+}
+
+/// The next definition of `name` (which ends in NUL) after this library.
+pub fn next(name: &'static str) -> Option<usize> {
+    debug_assert!(name.ends_with('\0'));
+    // SAFETY: `name` is a C string.
+    let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr() as *const c_char) };
+    (!address.is_null()).then_some(address as usize)
+}
+
+/// Finds all that the runtime needs; false: run natively.
+pub fn find() -> bool {
+    let wanted = [
+        (&REAL.pthread_create, "pthread_create\0"),
+        (&REAL.pthread_join, "pthread_join\0"),
+        (&REAL.pthread_exit, "pthread_exit\0"),
+        (&REAL.setcancelstate, "pthread_setcancelstate\0"),
+        (&REAL.call_tls_dtors, "__call_tls_dtors\0"),
+        (&REAL.keys, "__pthread_keys\0"),
+        (&REAL.exit, "exit\0"),
+        (&REAL.guard[0], "__sigsetjmp\0"),
+        (&REAL.guard[1], "__pthread_register_cancel\0"),
+        (&REAL.guard[2], "__pthread_unregister_cancel\0"),
+        (&crate::sys::CLOCK, "clock_gettime\0"),
+    ];
+    for (place, name) in wanted {
+        match next(name) {
+            Some(address) => place.store(address, Relaxed),
+            None => return false,
+        }
+    }
+    let offsets = [(&REAL.tid_offset, "_thread_db_pthread_tid\0"), (&REAL.cancelhandling_offset, "_thread_db_pthread_cancelhandling\0")];
+    for (place, name) in offsets {
+        let Some(address) = next(name) else { return false };
+        // SAFETY: glibc's thread-debugging descriptors are three 32-bit words: bits, count, offset (source: thread_db.h).
+        let descriptor = unsafe { *(address as *const [u32; 3]) };
+        if descriptor[0] != 32 {
+            return false;
+        }
+        place.store(descriptor[2] as usize, Relaxed);
+    }
+    true
+}
+
+/// From now on the hooks serve.
+pub fn set_ready() {
+    READY.store(true, Relaxed);
+}
+
+macro_rules! real {
+    ($field:ident as $t:ty) => {
+        // SAFETY: `find` stored the address of the function of this name and type.
+        unsafe { std::mem::transmute::<usize, $t>(REAL.$field.load(Relaxed)) }
+    };
+}
+
+/// The kernel's tid as glibc believes it for the thread at `tcb`.
+pub fn tid_field(tcb: usize) -> *mut i32 {
+    (tcb + REAL.tid_offset.load(Relaxed)) as *mut i32
+}
+
+/// glibc's note that the thread at `tcb` is cancelled or ending.
+pub fn cancelhandling_field(tcb: usize) -> *mut i32 {
+    (tcb + REAL.cancelhandling_offset.load(Relaxed)) as *mut i32
+}
+
+pub fn set_errno(number: c_int) {
+    // SAFETY: errno's own address of this thread.
+    unsafe { *libc::__errno_location() = number };
+}
+
+type Start = extern "C" fn(*mut c_void) -> *mut c_void;
+
+/// A real thread. `stack`: (lowest address, bytes) to use, or glibc's own of its default size.
+pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, usize)>) -> Result<pthread_t, c_int> {
+    let create = real!(pthread_create as unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int);
+    // SAFETY: the attribute is initialised here and destroyed after its use; the stack is the caller's to give.
+    unsafe {
+        let mut attr: pthread_attr_t = std::mem::zeroed();
+        libc::pthread_attr_init(&mut attr);
+        if let Some((lowest, bytes)) = stack {
+            libc::pthread_attr_setstack(&mut attr, lowest as *mut c_void, bytes);
+        }
+        let mut thread: pthread_t = 0;
+        let failed = create(&mut thread, &attr, start, argument);
+        libc::pthread_attr_destroy(&mut attr);
+        if failed == 0 {
+            Ok(thread)
+        } else {
+            Err(failed)
+        }
+    }
+}
+
+/// Waits for a real thread's end and lets glibc free what it kept of it.
+pub fn join_thread(thread: pthread_t) {
+    let join = real!(pthread_join as unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int);
+    // SAFETY: the caller owns the thread and joins it once.
+    unsafe { join(thread, std::ptr::null_mut()) };
+}
+
+/// Unwinds this stack to its guard and ends the thread there.
+///
+/// # Safety
+/// Nothing with a destructor of ours may be alive on this stack.
+pub unsafe fn exit_thread() -> ! {
+    let exit = real!(pthread_exit as unsafe extern "C" fn(*mut c_void) -> !);
+    exit(std::ptr::null_mut())
+}
+
+/// Ends the process as `exit` does: handlers run, streams are flushed.
+pub fn exit_process(status: c_int) -> ! {
+    let exit = real!(exit as unsafe extern "C" fn(c_int) -> !);
+    // SAFETY: any thread may call exit.
+    unsafe { exit(status) }
+}
+
+/// Calls `function(argument)` so that glibc's thread exit unwinds to here at the farthest.
+pub fn guarded(function: extern "C" fn(usize), argument: usize) {
+    let mut buffer = arch::UnwindBuffer::new();
+    let functions = [REAL.guard[0].load(Relaxed), REAL.guard[1].load(Relaxed), REAL.guard[2].load(Relaxed)];
+    // SAFETY: the three functions are glibc's; the buffer outlives the call.
+    unsafe { arch::guarded(function, argument, &mut buffer, &functions) };
+}
+
+/// The greatest key that ever had a destructor or may have a value, plus one.
+static KEYS_SEEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Remembers that `key` exists.
+pub fn note_key(key: u32) {
+    KEYS_SEEN.fetch_max(key as usize + 1, Relaxed);
+}
+
+/// Looks through glibc's table for the keys that were made before we saw any.
+pub fn note_all_keys() {
+    const KEYS: usize = 1024;
+    let keys = REAL.keys.load(Relaxed) as *const [usize; 2];
+    for key in 0..KEYS {
+        // SAFETY: `__pthread_keys` is an array of PTHREAD_KEYS_MAX pairs {sequence, destructor} (source: nptl/internaltypes.h).
+        if unsafe { (*keys.add(key))[0] } & 1 == 1 {
+            note_key(key as u32);
+        }
+    }
+}
+
+/// Runs the destructors of this thread's pthread keys, up to four rounds, as glibc's thread exit does, and clears the values.
+fn run_key_destructors() {
+    let keys = REAL.keys.load(Relaxed) as *const [usize; 2];
+    let mut again = true;
+    for _ in 0..4 {
+        if !std::mem::take(&mut again) {
+            break;
+        }
+        for key in 0..KEYS_SEEN.load(Relaxed) {
+            // SAFETY: as in `note_all_keys`; the destructor is the program's, called with the value as POSIX says.
+            unsafe {
+                let value = libc::pthread_getspecific(key as u32);
+                let [sequence, destructor] = *keys.add(key);
+                if value.is_null() {
+                    continue;
+                }
+                libc::pthread_setspecific(key as u32, std::ptr::null());
+                if sequence & 1 == 1 && destructor != 0 {
+                    again = true;
+                    std::mem::transmute::<usize, unsafe extern "C" fn(*mut c_void)>(destructor)(value);
+                }
+            }
+        }
+    }
+}
+
+/// Runs the destructors of a thread that ends here, in glibc's order: C++ thread_local first, then keys.
+pub fn run_destructors() {
+    let call_tls_dtors = real!(call_tls_dtors as unsafe extern "C" fn());
+    // SAFETY: takes no arguments and works on this thread's own list.
+    unsafe { call_tls_dtors() };
+    run_key_destructors();
+}
+
+/// locale.h: LC_GLOBAL_LOCALE.
+const GLOBAL_LOCALE: libc::locale_t = usize::MAX as libc::locale_t;
+
+/// A module's thread-local image: where its block starts from the TCB, and what a new thread finds there.
+#[derive(Clone, Copy)]
+struct Image {
+    offset: isize,
+    data: usize,
+    file_bytes: usize,
+    memory_bytes: usize,
+}
+
+const IMAGES: usize = 256;
+
+/// The images of all modules with static TLS but libc, the loader and this library, as of `generation`.
+struct Images {
+    generation: u64,
+    count: usize,
+    dynamic: bool,
+    images: [Image; IMAGES],
+    mine: usize,
+}
+
+static IMAGES_NOW: AtomicPtr<Images> = AtomicPtr::new(std::ptr::null_mut());
+
+unsafe extern "C" fn generation_of(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
+    *(out as *mut u64) = (*info).dlpi_adds.wrapping_mul(1 << 32).wrapping_add((*info).dlpi_subs);
+    1
+}
+
+unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
+    /// Static TLS lies right below the TCB; a block farther away came from malloc.
+    const STATIC_REACH: isize = 1 << 20;
+    let (info, images) = (&*info, &mut *(out as *mut Images));
+    let name = std::ffi::CStr::from_ptr(info.dlpi_name).to_bytes();
+    let libc_own = [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2"].iter().any(|own| name.ends_with(own));
+    for i in 0..info.dlpi_phnum as usize {
+        let header = &*info.dlpi_phdr.add(i);
+        if header.p_type == libc::PT_LOAD {
+            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+            if (start..start + header.p_memsz as usize).contains(&images.mine) {
+                return 0;
+            }
+        }
+        if header.p_type != libc::PT_TLS || libc_own || info.dlpi_tls_data.is_null() {
+            continue;
+        }
+        let offset = (info.dlpi_tls_data as isize).wrapping_sub(arch::tcb() as isize);
+        if offset >= 0 || offset < -STATIC_REACH {
+            images.dynamic = true;
+        }
+        if images.count < IMAGES {
+            let data = info.dlpi_addr as usize + header.p_vaddr as usize;
+            images.images[images.count] =
+                Image { offset, data, file_bytes: header.p_filesz as usize, memory_bytes: header.p_memsz as usize };
+            images.count += 1;
+        }
+    }
+    0
+}
+
+/// Gives this thread's thread-local variables their initial values again (the program's; libc's own stay), and what libc keeps
+/// of a thread where the next one would notice: errno, dlerror, the locale.
+///
+/// The list of modules is kept and made anew when the loader's counters say that one came or went, or every time while a
+/// module has dynamic TLS, whose place differs from thread to thread.
+pub fn restore_thread_locals() {
+    let mut generation = 0u64;
+    // SAFETY: the callback writes one u64 and stops at the first module.
+    unsafe { libc::dl_iterate_phdr(Some(generation_of), &mut generation as *mut u64 as *mut c_void) };
+    let mut images = IMAGES_NOW.load(std::sync::atomic::Ordering::Acquire);
+    // SAFETY: a published list is never changed and never freed (a program loads modules rarely).
+    if images.is_null() || unsafe { (*images).generation != generation || (*images).dynamic } {
+        // SAFETY: all-zero is a value of Images.
+        let mut fresh: Box<Images> = unsafe { Box::new(std::mem::zeroed()) };
+        fresh.generation = generation;
+        fresh.mine = restore_thread_locals as fn() as usize;
+        // SAFETY: `collect` writes into `fresh` only.
+        unsafe { libc::dl_iterate_phdr(Some(collect), &mut *fresh as *mut Images as *mut c_void) };
+        if fresh.dynamic {
+            // SAFETY: the images are this thread's, taken just now.
+            unsafe { copy_images(&fresh) };
+            images = std::ptr::null_mut();
+        } else {
+            images = Box::into_raw(fresh);
+            IMAGES_NOW.store(images, std::sync::atomic::Ordering::Release);
+        }
+    }
+    if !images.is_null() {
+        // SAFETY: static TLS has the same offset from every TCB.
+        unsafe { copy_images(&*images) };
+    }
+    // SAFETY: both work on this thread's state only; the global locale is a constant.
+    unsafe {
+        libc::uselocale(GLOBAL_LOCALE);
+        libc::dlerror();
+    }
+    set_errno(0);
+}
+
+unsafe fn copy_images(images: &Images) {
+    let tcb = arch::tcb();
+    for image in &images.images[..images.count] {
+        let block = tcb.wrapping_add_signed(image.offset) as *mut u8;
+        std::ptr::copy_nonoverlapping(image.data as *const u8, block, image.file_bytes);
+        std::ptr::write_bytes(block.add(image.file_bytes), 0, image.memory_bytes - image.file_bytes);
+    }
+}
+
+/// Undoes what glibc's thread exit noted in the thread's own descriptor, so that the vessel can serve again.
+pub fn forget_exit() {
+    let set = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+    // SAFETY: a field of this thread's own descriptor; the call is glibc's own on this thread.
+    unsafe {
+        *cancelhandling_field(arch::tcb()) = 0;
+        set(0, std::ptr::null_mut());
+        *cancelhandling_field(arch::tcb()) = 0;
+    }
+}
+
+/// Unregisters the main thread's rseq area; threads made after that never register theirs (glibc asks their creator).
+pub fn unregister_rseq() {
+    let (Some(offset), Some(size)) = (next("__rseq_offset\0"), next("__rseq_size\0")) else { return };
+    // SAFETY: glibc's public constants (sys/rseq.h): the area's distance from the TCB, and its size or 0.
+    let (offset, size) = unsafe { (*(offset as *const isize), *(size as *const u32)) };
+    if size == 0 {
+        return;
+    }
+    const CPU_ID: usize = 4;
+    const REGISTRATION_FAILED: u32 = -2i32 as u32;
+    let area = arch::tcb().wrapping_add_signed(offset);
+    if crate::sys::rseq_unregister(area, 32) {
+        // SAFETY: the area's cpu_id field, which no kernel writes any more.
+        unsafe { *((area + CPU_ID) as *mut u32) = REGISTRATION_FAILED };
+    }
+}

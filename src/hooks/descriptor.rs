@@ -1,0 +1,386 @@
+//! What is known of a descriptor: its kind, the program's own O_NONBLOCK, its socket timeouts.
+//!
+//! The descriptor itself is never changed. What a call needs to know is learned by one system call for each piece, the first
+//! time, and noted in the reactor's record of the number (`Record::info`), so that a later call knows it from one load:
+//!
+//! ```text
+//!     63 ........ 32 31 .... 24 23 ........... 4 3 2..0
+//!        epoch        changes     asked and kept  | kind     0: nothing is known, which is always right
+//!                                                 kind known
+//! ```
+//!
+//! All of it is a hint, and each piece has its corrector:
+//! - *Kind*: the kernel refuses the call that was meant for another kind (ENOTSOCK), the number is forgotten and looked at again.
+//!   It is forgotten as well whenever a hook sees the number closed or given to a new file.
+//! - *O_NONBLOCK* of anything but a socket is not kept: it is asked before a call's first wait (pipes and terminals are shared with
+//!   other processes, which may change it at any time).
+//! - *O_NONBLOCK and the timeouts of a socket* belong to the open file, which several numbers may share (dup). Whoever changes one
+//!   of them through a number that may have such a twin begins a new epoch, and what was asked in an older one does not count.
+//!   `changes` makes an answer that was asked before such a change and arrives after it fail to be noted.
+//! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
+
+use super::{Answer, Miss};
+use crate::runtime::reactor::{self, Record};
+use crate::sys;
+use libc::c_int;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// How a descriptor waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Regular files, directories, block devices: always ready, though slow at times. Never asked with RWF_NOWAIT, for that
+    /// may read short.
+    File,
+    Pipe,
+    /// Terminals and other character devices, eventfd, timerfd, signalfd, inotify and their like.
+    Device,
+    /// Byte streams whose readiness agrees exactly with what a try finds.
+    Tcp,
+    Local,
+    /// Other byte streams (vsock, SCTP, TLS in the kernel, …).
+    Stream,
+    /// Messages: datagrams, raw sockets, netlink.
+    Packet,
+    /// Messages of SOCK_SEQPACKET.
+    Sequence,
+}
+
+const KINDS: [Kind; 8] =
+    [Kind::File, Kind::Pipe, Kind::Device, Kind::Tcp, Kind::Local, Kind::Stream, Kind::Packet, Kind::Sequence];
+
+impl Kind {
+    pub fn socket(self) -> bool {
+        self as u8 >= Kind::Tcp as u8
+    }
+
+    /// A byte stream, where a transfer may be partial.
+    pub fn stream(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::Local | Kind::Stream | Kind::Pipe)
+    }
+
+    /// Nothing to be had, nothing ready: "would block" and poll never disagree about reading.
+    pub fn agrees(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::Local | Kind::Pipe)
+    }
+}
+
+const KIND: u64 = 7;
+const KIND_KNOWN: u64 = 1 << 3;
+const FLAGS_KNOWN: u64 = 1 << 4;
+const NONBLOCKING: u64 = 1 << 5;
+const RECEIVE_KNOWN: u64 = 1 << 6;
+const RECEIVE_TIMED: u64 = 1 << 7;
+const SEND_KNOWN: u64 = 1 << 8;
+const SEND_TIMED: u64 = 1 << 9;
+/// RWF_NOWAIT is refused: poll first.
+const ASK_TO_READ: u64 = 1 << 10;
+const ASK_TO_WRITE: u64 = 1 << 11;
+/// Another number may mean the same open file.
+const TWIN: u64 = 1 << 12;
+/// SO_RCVLOWAT was set: only the kernel's own blocking receive knows when to return.
+const LOW_WATER: u64 = 1 << 13;
+/// Somebody is between poll and accept.
+const ACCEPTING: u64 = 1 << 14;
+const LISTENS: u64 = 1 << 15;
+
+const ASKED: u64 = FLAGS_KNOWN | NONBLOCKING | RECEIVE_KNOWN | RECEIVE_TIMED | SEND_KNOWN | SEND_TIMED;
+const ONE_CHANGE: u64 = 1 << 24;
+const CHANGES: u64 = 0xff << 24;
+const EPOCH_SHIFT: u32 = 32;
+
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+/// A descriptor, and what was known of it when the call began.
+#[derive(Clone, Copy)]
+pub struct Descriptor {
+    pub fd: c_int,
+    pub record: &'static Record,
+    info: u64,
+}
+
+impl Descriptor {
+    pub fn kind(&self) -> Kind {
+        KINDS[(self.info & KIND) as usize]
+    }
+
+    /// O_NONBLOCK, for sockets that were looked up with `receiving` or `sending`.
+    pub fn nonblocking(&self) -> bool {
+        self.info & NONBLOCKING != 0
+    }
+
+    /// Must its receives be left to the kernel?
+    pub fn low_water(&self) -> bool {
+        self.info & LOW_WATER != 0
+    }
+
+    pub fn receive_timeout_ns(&self) -> Option<u64> {
+        (self.info & RECEIVE_TIMED != 0).then(|| self.record.receive_timeout_ns.load(Relaxed))
+    }
+
+    pub fn send_timeout_ns(&self) -> Option<u64> {
+        (self.info & SEND_TIMED != 0).then(|| self.record.send_timeout_ns.load(Relaxed))
+    }
+
+    /// Is RWF_NOWAIT known to be refused in this direction?
+    pub fn must_ask(&self, interest: u32) -> bool {
+        self.info & ask_bit(interest) != 0
+    }
+
+    pub fn note_must_ask(&self, interest: u32) {
+        self.record.info.fetch_or(ask_bit(interest), Relaxed);
+    }
+
+    /// Does it wait for connections? (One that does not refuses to accept at once.)
+    pub fn listens(&self) -> bool {
+        if self.info & LISTENS == 0 {
+            if option(self.fd, libc::SO_ACCEPTCONN) == 0 {
+                return false;
+            }
+            self.record.info.fetch_or(LISTENS, Relaxed);
+        }
+        true
+    }
+
+    /// Takes the turn to accept; false: somebody else has it.
+    pub fn begin_accept(&self) -> bool {
+        self.record.info.fetch_or(ACCEPTING, Relaxed) & ACCEPTING == 0
+    }
+
+    pub fn end_accept(&self) {
+        self.record.info.fetch_and(!ACCEPTING, Relaxed);
+    }
+
+    fn knows(&self, needed: u64) -> bool {
+        self.info & needed == needed && (self.info >> EPOCH_SHIFT) as u32 == EPOCH.load(Relaxed)
+    }
+
+    /// The same with the pieces that `needed` names. `None`: closed.
+    #[inline]
+    fn with(self, needed: u64) -> Option<Descriptor> {
+        if self.knows(needed) {
+            return Some(self);
+        }
+        self.learn(needed)
+    }
+
+    #[cold]
+    fn learn(mut self, needed: u64) -> Option<Descriptor> {
+        let before = self.info;
+        let epoch = EPOCH.load(Relaxed);
+        if (before >> EPOCH_SHIFT) as u32 != epoch {
+            self.info = before & !ASKED & u32::MAX as u64 | (epoch as u64) << EPOCH_SHIFT;
+        }
+        if self.info & KIND_KNOWN == 0 {
+            self.info |= kind_of(self.fd)? as u64 | KIND_KNOWN;
+        }
+        if self.kind().socket() {
+            self.ask(needed & !self.info);
+        } else {
+            self.info |= FLAGS_KNOWN | RECEIVE_KNOWN | SEND_KNOWN;
+        }
+        // Where this fails somebody else noted something meanwhile, and this call goes by what it saw itself.
+        self.record.info.compare_exchange(before, self.info, Relaxed, Relaxed).ok();
+        Some(self)
+    }
+
+    fn ask(&mut self, missing: u64) {
+        if missing & FLAGS_KNOWN != 0 {
+            self.info |= FLAGS_KNOWN | if has_nonblock(self.fd) { NONBLOCKING } else { 0 };
+        }
+        if missing & RECEIVE_KNOWN != 0 {
+            let ns = timeout_ns(self.fd, libc::SO_RCVTIMEO);
+            self.record.receive_timeout_ns.store(ns, Relaxed);
+            self.info |= RECEIVE_KNOWN | if ns != 0 { RECEIVE_TIMED } else { 0 };
+        }
+        if missing & SEND_KNOWN != 0 {
+            let ns = timeout_ns(self.fd, libc::SO_SNDTIMEO);
+            self.record.send_timeout_ns.store(ns, Relaxed);
+            self.info |= SEND_KNOWN | if ns != 0 { SEND_TIMED } else { 0 };
+        }
+    }
+}
+
+fn ask_bit(interest: u32) -> u64 {
+    if interest & reactor::OUT != 0 {
+        ASK_TO_WRITE
+    } else {
+        ASK_TO_READ
+    }
+}
+
+/// Any descriptor, its kind known; a socket also with what `needed` names.
+#[inline]
+fn look_up(fd: c_int, needed: u64) -> Answer<Descriptor> {
+    let record = reactor::record(fd).ok_or(Miss::Libc)?;
+    Descriptor { fd, record, info: record.info.load(Relaxed) }.with(KIND_KNOWN | needed).ok_or(Miss::Libc)
+}
+
+/// A descriptor to be read from. What is closed, or has no record, is libc's to answer.
+#[inline]
+pub fn readable(fd: c_int) -> Answer<Descriptor> {
+    look_up(fd, FLAGS_KNOWN | RECEIVE_KNOWN)
+}
+
+/// A descriptor to be written to.
+#[inline]
+pub fn writable(fd: c_int) -> Answer<Descriptor> {
+    look_up(fd, FLAGS_KNOWN | SEND_KNOWN)
+}
+
+/// A socket to receive from; what is none is libc's to answer.
+#[inline]
+pub fn receiving(fd: c_int) -> Answer<Descriptor> {
+    let descriptor = readable(fd)?;
+    if descriptor.kind().socket() {
+        Ok(descriptor)
+    } else {
+        look_again(fd, readable)
+    }
+}
+
+/// A socket to send to; what is none is libc's to answer.
+#[inline]
+pub fn sending(fd: c_int) -> Answer<Descriptor> {
+    let descriptor = writable(fd)?;
+    if descriptor.kind().socket() {
+        Ok(descriptor)
+    } else {
+        look_again(fd, writable)
+    }
+}
+
+/// A socket call on what is believed to be no socket: forget the belief and look.
+#[cold]
+fn look_again(fd: c_int, look: fn(c_int) -> Answer<Descriptor>) -> Answer<Descriptor> {
+    reactor::forget(fd);
+    look(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
+}
+
+fn kind_of(fd: c_int) -> Option<Kind> {
+    // SAFETY: all-zero is a value of stat, and the kernel writes into it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let result = unsafe { sys::call(libc::SYS_fstat, fd as usize, &mut stat as *mut _ as usize, 0, 0, 0, 0) };
+    if result < 0 {
+        return None;
+    }
+    Some(match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File,
+        libc::S_IFIFO => Kind::Pipe,
+        libc::S_IFSOCK => socket_kind(fd),
+        _ => Kind::Device,
+    })
+}
+
+fn socket_kind(fd: c_int) -> Kind {
+    match option(fd, libc::SO_TYPE) {
+        libc::SOCK_STREAM => match option(fd, libc::SO_PROTOCOL) {
+            libc::IPPROTO_TCP => Kind::Tcp,
+            _ if option(fd, libc::SO_DOMAIN) == libc::AF_UNIX => Kind::Local,
+            _ => Kind::Stream,
+        },
+        libc::SOCK_SEQPACKET => Kind::Sequence,
+        _ => Kind::Packet,
+    }
+}
+
+fn option(fd: c_int, name: c_int) -> c_int {
+    let mut value = 0;
+    get_option(fd, name, &mut value);
+    value
+}
+
+fn timeout_ns(fd: c_int, name: c_int) -> u64 {
+    let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    get_option(fd, name, &mut time);
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_usec as u64 * 1000)
+}
+
+/// A socket option, left as it is where the kernel has no answer.
+fn get_option<T>(fd: c_int, name: c_int, value: &mut T) {
+    let mut length = std::mem::size_of::<T>() as libc::socklen_t;
+    let (value, length) = (value as *mut T as usize, &mut length as *mut _ as usize);
+    // SAFETY: the kernel writes at most `length` bytes into `value`.
+    unsafe { sys::call(libc::SYS_getsockopt, fd as usize, libc::SOL_SOCKET as usize, name as usize, value, length, 0) };
+}
+
+/// The file's status flags, or a negative error number.
+pub fn status_flags(fd: c_int) -> isize {
+    // SAFETY: F_GETFL hands over no memory.
+    unsafe { sys::call(libc::SYS_fcntl, fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0) }
+}
+
+/// Is it the program's own wish not to wait here?
+pub fn has_nonblock(fd: c_int) -> bool {
+    let flags = status_flags(fd);
+    flags >= 0 && flags as c_int & libc::O_NONBLOCK != 0
+}
+
+/// What poll says of a descriptor right now, for the given interest; 0: nothing.
+pub fn poll_now(fd: c_int, interest: u32) -> u32 {
+    let mut poll = libc::pollfd { fd, events: interest as i16, revents: 0 };
+    let time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes into `poll` and reads `time`, both ours.
+    unsafe { sys::call(libc::SYS_ppoll, &mut poll as *mut _ as usize, 1, &time as *const _ as usize, 0, 8, 0) };
+    poll.revents as u16 as u32
+}
+
+/// The program changed O_NONBLOCK or a timeout: ask again, through this number and through its twins.
+pub fn changed(fd: c_int) {
+    let Some(record) = reactor::record(fd) else { return };
+    // The standard three may share one open file since before the program began.
+    if fd <= 2 || record.info.load(Relaxed) & TWIN != 0 {
+        EPOCH.fetch_add(1, Relaxed);
+    }
+    update(&record.info, |info| info & !ASKED & !CHANGES | (info.wrapping_add(ONE_CHANGE) & CHANGES));
+}
+
+/// The program set SO_RCVLOWAT.
+pub fn low_water_set(fd: c_int) {
+    if let Some(record) = reactor::record(fd) {
+        update(&record.info, |info| info | LOW_WATER);
+    }
+}
+
+/// The program put another protocol on top (TLS in the kernel): a short read no longer says that nothing is left.
+pub fn layered(fd: c_int) {
+    if let Some(record) = reactor::record(fd) {
+        update(&record.info, |info| info & !KIND | Kind::Stream as u64 | KIND_KNOWN);
+    }
+}
+
+fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {
+    info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
+}
+
+/// `to` has become another number for the open file of `from`.
+pub fn duplicated(from: c_int, to: c_int) {
+    reactor::forget(to);
+    for fd in [from, to] {
+        if let Some(record) = reactor::record(fd) {
+            record.info.fetch_or(TWIN, Relaxed);
+        }
+    }
+}
+
+/// The kernel has just given the number to a new file.
+pub fn fresh(fd: c_int) {
+    reactor::forget(fd);
+}
+
+/// The kernel has just made `fd` out of a listener: it inherits kind and timeouts, but not O_NONBLOCK.
+pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
+    reactor::forget(fd);
+    let Some(record) = reactor::record(fd) else { return };
+    let inherited = KIND | KIND_KNOWN | LOW_WATER | RECEIVE_KNOWN | SEND_KNOWN;
+    let mut info = listener.info & (inherited | (u32::MAX as u64) << EPOCH_SHIFT) | FLAGS_KNOWN;
+    if nonblocking {
+        info |= NONBLOCKING;
+    }
+    // A listener with timeouts is rare: what was accepted asks for its own.
+    if listener.info & (RECEIVE_TIMED | SEND_TIMED) != 0 {
+        info &= !(RECEIVE_KNOWN | SEND_KNOWN);
+    }
+    record.info.store(info, Relaxed);
+}

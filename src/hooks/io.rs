@@ -1,0 +1,356 @@
+//! Reading and writing by descriptor: read, write and their scattered, positioned and copying relatives.
+//!
+//! What a call does depends on the descriptor's kind (`descriptor.rs`):
+//!
+//! | kind | try without waiting | then |
+//! |---|---|---|
+//! | regular file, directory, block device | none | the plain call, marked as one that may block |
+//! | socket | recvfrom, sendto with MSG_DONTWAIT | park |
+//! | pipe, device, eventfd, … | preadv2, pwritev2 with RWF_NOWAIT at offset -1 | park |
+//! | the same where that is refused (FIFO, terminal) | poll | park; once ready the plain call, marked |
+//!
+//! A scattered transfer (readv, writev) uses RWF_NOWAIT on sockets too: the kernel then checks the vectors exactly as for the plain
+//! call, and nothing of the program's memory is touched before it was found good. A write that waits writes everything, as
+//! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
+//! what it means differs by kind.
+
+use super::attempt::{plain, Attempt, Manner};
+use super::descriptor::{self, Descriptor, Kind};
+use super::{answer, errno, net, Answer, Miss};
+use crate::runtime::reactor::{self, IN, OUT};
+use crate::{runtime, sys};
+use libc::{c_int, c_uint, c_void, iovec, off_t, size_t, ssize_t, EAGAIN};
+
+/// What the kernel cuts longer transfers to (its MAX_RW_COUNT).
+pub const MOST_AT_ONCE: usize = 0x7fff_f000;
+/// preadv2's offset that means the file's own position, or none at all.
+const NO_OFFSET: usize = usize::MAX;
+const NOT_SUPPORTED: isize = -(libc::EOPNOTSUPP as isize);
+
+pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::readable(fd)?;
+    if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
+        return plain(|| sys::call(libc::SYS_read, fd as usize, buf as usize, count, 0, 0, 0));
+    }
+    if descriptor.kind().socket() {
+        return match net::receive(&descriptor, buf, count, 0, std::ptr::null_mut(), std::ptr::null_mut()) {
+            Err(Miss::Errno(libc::ENOTSOCK)) => mistaken(fd, |fd| read(fd, buf, count)),
+            done => done,
+        };
+    }
+    let vector = iovec { iov_base: buf, iov_len: count };
+    answer(read_waiting(&descriptor, &vector, 1))
+}
+
+pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::readable(fd)?;
+    if descriptor.kind() == Kind::File || descriptor.nonblocking() || descriptor.low_water() {
+        return plain(|| sys::call(libc::SYS_readv, fd as usize, iov as usize, n as usize, 0, 0, 0));
+    }
+    answer(read_waiting(&descriptor, iov, n))
+}
+
+/// What was believed a socket is none: forget that, and begin again.
+#[cold]
+unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> Answer<ssize_t> {
+    reactor::forget(fd);
+    match descriptor::readable(fd)?.kind().socket() {
+        true => Err(Miss::Libc),
+        false => again(fd),
+    }
+}
+
+/// Reads what there is, waiting for the first of it.
+unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
+    let mut attempt = Attempt::new(descriptor, IN, descriptor.receive_timeout_ns());
+    let vectored = |number, fd: c_int| sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT);
+    let result = transfer(descriptor, &mut attempt, IN, |fd, manner| match manner {
+        Manner::AtOnce => vectored(libc::SYS_preadv2, fd),
+        Manner::Blocking => vectored(libc::SYS_readv, fd),
+    });
+    attempt.end();
+    result
+}
+
+const NOWAIT: usize = libc::RWF_NOWAIT as usize;
+
+/// One transfer: with RWF_NOWAIT where that is taken, else after poll.
+unsafe fn transfer(
+    descriptor: &Descriptor, attempt: &mut Attempt, interest: u32, mut call: impl FnMut(c_int, Manner) -> isize,
+) -> isize {
+    if !descriptor.must_ask(interest) {
+        let result = attempt.complete(&mut call);
+        if result != NOT_SUPPORTED {
+            return result;
+        }
+        descriptor.note_must_ask(interest);
+    }
+    attempt.complete_asking(call)
+}
+
+pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::writable(fd)?;
+    if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
+        return plain(|| sys::call(libc::SYS_write, fd as usize, buf as usize, count, 0, 0, 0));
+    }
+    if descriptor.kind().socket() {
+        // What write(2) itself adds for such sockets.
+        let flags = if descriptor.kind() == Kind::Sequence { libc::MSG_EOR } else { 0 };
+        return match net::transmit(&descriptor, buf, count, flags, std::ptr::null(), 0) {
+            Err(Miss::Errno(libc::ENOTSOCK)) => mistaken(fd, |fd| write(fd, buf, count)),
+            done => done,
+        };
+    }
+    let vector = iovec { iov_base: buf as *mut c_void, iov_len: count };
+    answer(write_waiting(&descriptor, &vector, 1))
+}
+
+pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::writable(fd)?;
+    if descriptor.kind() == Kind::File || descriptor.nonblocking() {
+        return plain(|| sys::call(libc::SYS_writev, fd as usize, iov as usize, n as usize, 0, 0, 0));
+    }
+    answer(write_waiting(&descriptor, iov, n))
+}
+
+/// Writes everything, waiting for room.
+unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
+    let mut attempt = Attempt::new(descriptor, OUT, descriptor.send_timeout_ns());
+    let mut done = transfer(descriptor, &mut attempt, OUT, |fd, manner| write_vectors(fd, iov, n, manner));
+    if done > 0 && descriptor.kind().stream() && attempt.may_go_on() {
+        let mut rest = Rest::new(iov, n as usize, done as usize);
+        if rest.any() {
+            done += write_rest(descriptor, &mut attempt, &mut rest) as isize;
+        }
+    }
+    attempt.end();
+    done
+}
+
+unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, manner: Manner) -> isize {
+    let number = match manner {
+        Manner::AtOnce => libc::SYS_pwritev2,
+        Manner::Blocking => libc::SYS_writev,
+    };
+    sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT)
+}
+
+/// Goes on after a partial write, unless the program wants none of that (O_NONBLOCK): how many bytes more.
+#[cold]
+unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut Rest) -> usize {
+    if descriptor.kind().socket() {
+        return net::transmit_rest(attempt, rest, 0);
+    }
+    if descriptor::has_nonblock(attempt.fd()) {
+        return 0;
+    }
+    // A pipe without readers is written to all the same: natively SIGPIPE comes even then.
+    rest.push(attempt, 0, |fd, vectors, manner| write_vectors(fd, vectors.as_ptr(), vectors.len() as c_int, manner))
+}
+
+/// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone,
+/// the following ones from their own place. Made after the kernel has taken the array once, so it can be read.
+pub struct Rest {
+    at: *const iovec,
+    count: usize,
+    /// How much of the first vector is done.
+    cut: usize,
+    tail: iovec,
+}
+
+impl Rest {
+    /// # Safety
+    /// `iov` has `count` vectors that can be read.
+    pub unsafe fn new(iov: *const iovec, count: usize, done: usize) -> Rest {
+        let mut rest = Rest { at: iov, count, cut: 0, tail: iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } };
+        rest.skip(done);
+        rest
+    }
+
+    pub fn any(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Another `done` bytes are through.
+    ///
+    /// # Safety
+    /// As for `new`.
+    pub unsafe fn skip(&mut self, done: usize) {
+        self.cut += done;
+        while self.count > 0 && self.cut >= (*self.at).iov_len {
+            self.cut -= (*self.at).iov_len;
+            self.at = self.at.add(1);
+            self.count -= 1;
+        }
+    }
+
+    /// The vectors to hand over next.
+    ///
+    /// # Safety
+    /// As for `new`.
+    pub unsafe fn vectors(&mut self) -> &[iovec] {
+        if self.cut == 0 {
+            return std::slice::from_raw_parts(self.at, self.count);
+        }
+        let first = *self.at;
+        self.tail = iovec { iov_base: first.iov_base.wrapping_byte_add(self.cut), iov_len: first.iov_len - self.cut };
+        std::slice::from_ref(&self.tail)
+    }
+
+    /// Moves the rest as far as it goes: how many bytes. It ends where poll says one of `stop`.
+    ///
+    /// # Safety
+    /// As for `new`, and that of the call.
+    pub unsafe fn push(
+        &mut self, attempt: &mut Attempt, stop: u32, mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
+    ) -> usize {
+        let mut total = 0;
+        while self.any() && attempt.may_go_on() && attempt.poll().is_ok_and(|seen| seen & stop == 0) {
+            let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
+            if moved == -(EAGAIN as isize) {
+                let vectors = self.vectors();
+                moved = attempt.leave_to_kernel(|fd, manner| call(fd, vectors, manner));
+            }
+            if moved <= 0 {
+                break;
+            }
+            self.skip(moved as usize);
+            total += moved as usize;
+        }
+        total
+    }
+}
+
+/// Positioned transfers never wait for readiness: what cannot be positioned is refused.
+pub unsafe fn pread(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    plain(|| sys::call(libc::SYS_pread64, fd as usize, buf as usize, count, offset as usize, 0, 0))
+}
+
+pub unsafe fn pwrite(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    plain(|| sys::call(libc::SYS_pwrite64, fd as usize, buf as usize, count, offset as usize, 0, 0))
+}
+
+pub unsafe fn preadv(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    plain(|| sys::call(libc::SYS_preadv, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
+}
+
+pub unsafe fn pwritev(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    plain(|| sys::call(libc::SYS_pwritev, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
+}
+
+/// At offset -1 without flags it is readv.
+pub unsafe fn preadv2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> Answer<ssize_t> {
+    if offset == -1 && flags == 0 {
+        return readv(fd, iov, n);
+    }
+    runtime::cancellation_point();
+    plain(|| sys::call(libc::SYS_preadv2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
+}
+
+/// At offset -1 without flags it is writev.
+pub unsafe fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> Answer<ssize_t> {
+    if offset == -1 && flags == 0 {
+        return writev(fd, iov, n);
+    }
+    runtime::cancellation_point();
+    plain(|| sys::call(libc::SYS_pwritev2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
+}
+
+/// The fortified forms: a buffer too small for the count is libc's to complain about.
+pub unsafe fn read_chk(fd: c_int, buf: *mut c_void, count: size_t, room: size_t) -> Answer<ssize_t> {
+    if count > room {
+        return Err(Miss::Libc);
+    }
+    read(fd, buf, count)
+}
+
+pub unsafe fn pread_chk(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t, room: size_t) -> Answer<ssize_t> {
+    if count > room {
+        return Err(Miss::Libc);
+    }
+    pread(fd, buf, count, offset)
+}
+
+pub unsafe fn eventfd_read(fd: c_int, value: *mut u64) -> Answer<c_int> {
+    read(fd, value as *mut c_void, 8).map(|got| if got == 8 { 0 } else { -1 })
+}
+
+pub unsafe fn eventfd_write(fd: c_int, value: u64) -> Answer<c_int> {
+    write(fd, &value as *const u64 as *const c_void, 8).map(|put| if put == 8 { 0 } else { -1 })
+}
+
+/// Waits until `fd` is ready, unless the program wants no waiting (O_NONBLOCK), or there is nothing to wait for.
+unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
+    let descriptor = if interest & OUT != 0 { descriptor::writable(fd) } else { descriptor::readable(fd) };
+    let Ok(descriptor) = descriptor else { return Ok(()) };
+    if descriptor.kind() == Kind::File || descriptor.nonblocking() {
+        return Ok(());
+    }
+    let timeout_ns = if interest & OUT != 0 { descriptor.send_timeout_ns() } else { descriptor.receive_timeout_ns() };
+    let mut attempt = Attempt::new(&descriptor, interest, timeout_ns);
+    let ready = attempt.poll();
+    attempt.end();
+    match ready {
+        Ok(_) | Err(EAGAIN) => Ok(()),
+        Err(number) => errno(number),
+    }
+}
+
+/// Copies between descriptors: wait for both ends, then the plain call.
+pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> Answer<ssize_t> {
+    await_both(from, to, count, 0)?;
+    plain(|| sys::call(libc::SYS_sendfile, to as usize, from as usize, offset as usize, count, 0, 0))
+}
+
+pub unsafe fn splice(
+    from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint,
+) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    await_both(from, to, n, flags)?;
+    copy(libc::SYS_splice, from, from_at, to, to_at, n, flags)
+}
+
+pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    await_both(from, to, n, flags)?;
+    plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0))
+}
+
+unsafe fn await_both(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<()> {
+    if n == 0 || flags & libc::SPLICE_F_NONBLOCK != 0 {
+        return Ok(());
+    }
+    await_ready(from, IN)?;
+    await_ready(to, OUT)
+}
+
+/// A pipe's reading end never becomes writable, nor the other one readable: either will do.
+pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    if n != 0 && flags & libc::SPLICE_F_NONBLOCK == 0 {
+        await_ready(fd, IN | OUT)?;
+    }
+    plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0))
+}
+
+/// Regular files only.
+pub unsafe fn copy_file_range(
+    from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint,
+) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    copy(libc::SYS_copy_file_range, from, from_at, to, to_at, n, flags)
+}
+
+unsafe fn copy(
+    number: libc::c_long, from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint,
+) -> Answer<ssize_t> {
+    plain(|| sys::call(number, from as usize, from_at as usize, to as usize, to_at as usize, n, flags as usize))
+}

@@ -1,0 +1,191 @@
+//! The door: each row of the table becomes an exported symbol, its real function, its counter and its signature check.
+//!
+//! A call comes in (`count`, then: who calls?), the room's handler answers, and only here an answer turns into what C sees:
+//! a value, an error in the row's own manner (the only place that sets errno), or the real call. Nothing in a handler's
+//! path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern "C"` with
+//! panic=abort lets them pass, and runs nothing of ours).
+
+#[allow(unused_imports)]
+use crate::{glibc, runtime};
+
+mod attempt;
+mod descriptor;
+pub mod fd;
+pub mod io;
+pub mod net;
+pub mod poll;
+pub mod process;
+pub mod signal;
+pub mod sync;
+pub mod syscall;
+pub mod thread;
+pub mod time;
+
+/// What a handler answers when it has no value: an error number, or "let libc do it".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    Errno(i32),
+    Libc,
+}
+
+/// What a handler answers: `Ok` is what C gets.
+pub type Answer<T> = Result<T, Miss>;
+
+/// An error number as an answer, so that `errno(EINVAL)?` reads straight down.
+pub fn errno<T>(number: i32) -> Answer<T> {
+    Err(Miss::Errno(number))
+}
+
+/// A raw system call's result as an answer: negative values down to -4095 are errors.
+pub fn answer<T: TryFrom<isize>>(result: isize) -> Answer<T> {
+    if (-4095..0).contains(&result) {
+        return Err(Miss::Errno(-result as i32));
+    }
+    T::try_from(result).map_err(|_| Miss::Errno(libc::EOVERFLOW))
+}
+
+/// How a row's error reaches C.
+mod fails {
+    /// C11's thrd_* codes (threads.h): thrd_success 0, thrd_busy 1, thrd_error 2, thrd_nomem 3, thrd_timedout 4.
+    fn thrd(number: i32) -> i32 {
+        match number {
+            libc::EBUSY => 1,
+            libc::ENOMEM => 3,
+            libc::ETIMEDOUT => 4,
+            _ => 2,
+        }
+    }
+
+    pub trait Fails: Sized {
+        fn with_errno() -> Self;
+        fn with_code(number: i32) -> Self;
+        fn with_thrd(number: i32) -> Self {
+            Self::with_code(thrd(number))
+        }
+    }
+    macro_rules! number {
+        ($($t:ty)*) => {$(
+            impl Fails for $t {
+                fn with_errno() -> Self { -1i8 as $t }
+                fn with_code(number: i32) -> Self { number as $t }
+            }
+        )*};
+    }
+    number! { i32 isize i64 u32 usize }
+    impl Fails for () {
+        fn with_errno() -> Self {}
+        fn with_code(_: i32) -> Self {}
+    }
+    impl<T> Fails for *mut T {
+        fn with_errno() -> Self {
+            std::ptr::null_mut()
+        }
+        fn with_code(_: i32) -> Self {
+            std::ptr::null_mut()
+        }
+    }
+}
+
+macro_rules! fail {
+    (errno $number:expr) => {{
+        crate::glibc::set_errno($number);
+        fails::Fails::with_errno()
+    }};
+    (code $number:expr) => {
+        fails::Fails::with_code($number)
+    };
+    (thrd $number:expr) => {
+        fails::Fails::with_thrd($number)
+    };
+    (never $number:expr) => {{
+        crate::glibc::set_errno($number);
+        fails::Fails::with_errno()
+    }};
+}
+
+/// Who gets past the door to the handler; the others get the real call.
+macro_rules! admitted {
+    (green) => {
+        runtime::current().is_some()
+    };
+    (always) => {
+        glibc::ready()
+    };
+}
+
+macro_rules! check {
+    (typed $name:ident ($($t:ty),*) $r:ty) => {
+        const _: unsafe extern "C" fn($($t),*) -> $r = libc::$name;
+    };
+    (bare $name:ident ($($t:ty),*) $r:ty) => {};
+}
+
+macro_rules! hooks {
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
+        /// A row's place in the table, which is also its counter's.
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[repr(usize)]
+        enum Row { $($($name,)*)* End }
+
+        /// Every row's symbol, in the table's order: the names of the counters.
+        pub const NAMES: [&str; Row::End as usize] = [$($(stringify!($name),)*)*];
+
+        /// The real functions: `real::read(…)` is what the program would have called without us.
+        pub mod real {
+            #[allow(unused_imports)]
+            use libc::*;
+            $($(
+                /// The next `$name` after ours.
+                ///
+                /// # Safety
+                /// As libc's.
+                #[allow(dead_code, clippy::too_many_arguments, clippy::missing_safety_doc)]
+                #[inline]
+                pub unsafe fn $name($($a: $t),*) -> $r { super::exports::$name::real()($($a),*) }
+            )*)*
+        }
+
+        #[cfg(not(test))]
+        mod exports {
+            $($(
+                pub mod $name {
+                    #[allow(unused_imports)]
+                    use libc::*;
+                    #[allow(unused_imports)]
+                    use super::super::{fails, Miss, Row};
+                    #[allow(unused_imports)]
+                    #[allow(unused_imports)]
+use crate::{glibc, runtime};
+
+                    check!($check $name($($t),*) $r);
+
+                    redhook::hook! {
+                        unsafe fn $name($($a: $t),*) -> $r => door {
+                            runtime::stats::count(Row::$name as usize);
+                            if admitted!($scope) {
+                                match crate::hooks::$room::$handler($($a),*) {
+                                    Ok(value) => return value,
+                                    Err(Miss::Errno(number)) => return fail!($fails number),
+                                    Err(Miss::Libc) => {}
+                                }
+                            }
+                            redhook::real!($name)($($a),*)
+                        }
+                    }
+
+                    #[inline]
+                    pub fn real() -> unsafe extern "C" fn($($t),*) -> $r { redhook::real!($name) }
+                }
+            )*)*
+        }
+
+        /// Looks every real function up, so that no later call has to: the loader is not reentrant.
+        pub fn resolve() {
+            $($(
+                if glibc::next(concat!(stringify!($name), "\0")).is_some() { exports::$name::real(); }
+            )*)*
+        }
+    };
+}
+
+include!("table.rs");

@@ -1,0 +1,102 @@
+//! Processes: fork, waiting for children, commands, and the ends that bypass `exit`.
+//!
+//! A fork runs the real one on the kernel thread at hand; the child has this one thread, so the runtime there is forgotten before
+//! anything else runs, and is made anew when the child makes a thread. Waiting for a child blocks in the kernel and hands the
+//! slot over.
+
+use super::{answer, real, Answer, Miss};
+use crate::runtime::{self, block, current};
+use crate::{glibc, report, sys};
+use libc::*;
+
+unsafe fn forked(fork: unsafe fn() -> pid_t) -> Answer<pid_t> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    let pid = fork();
+    if pid == 0 {
+        in_child();
+    }
+    Ok(pid)
+}
+
+/// The child runs natively from here on.
+fn in_child() {
+    runtime::start::after_fork();
+    super::signal::give_back();
+    super::sync::learn_generation();
+}
+
+pub unsafe fn fork() -> Answer<pid_t> {
+    forked(real::fork)
+}
+
+pub unsafe fn raw_fork() -> Answer<pid_t> {
+    forked(real::_Fork)
+}
+
+/// wait4 for everybody: EINTR unless every handler that ran restarts.
+unsafe fn wait_for(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
+    runtime::cancellation_point();
+    answer(block(|| sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)))
+}
+
+pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
+    wait_for(-1, status, 0, std::ptr::null_mut())
+}
+
+pub unsafe fn wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
+    wait_for(-1, status, options, usage)
+}
+
+pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
+    wait_for(pid, status, options, usage)
+}
+
+pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<pid_t> {
+    wait_for(pid, status, options, std::ptr::null_mut())
+}
+
+pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
+    runtime::cancellation_point();
+    answer(block(|| sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)))
+}
+
+pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
+    Ok(block(|| real::system(command)))
+}
+
+pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
+    Ok(block(|| real::pclose(file)))
+}
+
+/// daemon forks inside libc, where no hook sees it: the child is told here.
+pub unsafe fn daemon(nochdir: c_int, noclose: c_int) -> Answer<c_int> {
+    let before = sys::process_id();
+    let result = real::daemon(nochdir, noclose);
+    if sys::process_id() != before {
+        in_child();
+    }
+    Ok(result)
+}
+
+pub unsafe fn exit_now(_: c_int) -> Answer<()> {
+    report::write();
+    Err(Miss::Libc)
+}
+
+pub unsafe fn quick_exit(_: c_int) -> Answer<()> {
+    report::write();
+    Err(Miss::Libc)
+}
+
+pub unsafe fn gettid() -> Answer<pid_t> {
+    current().map(|me| me.tid()).ok_or(Miss::Libc)
+}
+
+/// vfork's failure, from its assembly.
+#[no_mangle]
+extern "C" fn gp_fail_errno(number: c_int) -> c_int {
+    glibc::set_errno(number);
+    -1
+}

@@ -1,0 +1,245 @@
+// The hook table: one row per symbol that greenpatch exports.
+//
+//     room { SCOPE FAILS CHECK symbol(arguments) -> result => handler; }
+//
+// room      the file src/hooks/<room>.rs in which the handler lives
+// SCOPE     green: the handler serves green threads, everybody else gets the real call
+//           always: the handler sees every call once the library is loaded, whoever makes it
+// FAILS     errno: -1 and errno;  code: the error number itself;  thrd: a C11 thrd_* code;  never: it cannot fail
+// CHECK     typed: the arguments and result are compared with the libc crate's declaration of that name at compile time
+//           bare: the libc crate declares no such function (or declares it variadic)
+// handler   a function of the room: the same arguments, answering `Answer<result>`; aliases share one
+//
+// Readers (src/hooks/mod.rs, the command, the tests) define their own `hooks!` and include this file.
+hooks! {
+    io {
+        green errno typed read(fd: c_int, buf: *mut c_void, count: size_t) -> ssize_t => read;
+        green errno bare __read(fd: c_int, buf: *mut c_void, count: size_t) -> ssize_t => read;
+        green errno bare __read_chk(fd: c_int, buf: *mut c_void, count: size_t, room: size_t) -> ssize_t => read_chk;
+        green errno typed readv(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t => readv;
+        green errno typed write(fd: c_int, buf: *const c_void, count: size_t) -> ssize_t => write;
+        green errno bare __write(fd: c_int, buf: *const c_void, count: size_t) -> ssize_t => write;
+        green errno typed writev(fd: c_int, iov: *const iovec, n: c_int) -> ssize_t => writev;
+        green errno typed pread(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -> ssize_t => pread;
+        green errno typed pread64(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -> ssize_t => pread;
+        green errno bare __pread64(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -> ssize_t => pread;
+        green errno bare __pread_chk(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t, room: size_t) -> ssize_t => pread_chk;
+        green errno bare __pread64_chk(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t, room: size_t) -> ssize_t => pread_chk;
+        green errno typed pwrite(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> ssize_t => pwrite;
+        green errno typed pwrite64(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> ssize_t => pwrite;
+        green errno bare __pwrite64(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> ssize_t => pwrite;
+        green errno typed preadv(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> ssize_t => preadv;
+        green errno typed preadv64(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> ssize_t => preadv;
+        green errno typed preadv2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> ssize_t => preadv2;
+        green errno typed preadv64v2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> ssize_t => preadv2;
+        green errno typed pwritev(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> ssize_t => pwritev;
+        green errno typed pwritev64(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> ssize_t => pwritev;
+        green errno typed pwritev2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> ssize_t => pwritev2;
+        green errno typed pwritev64v2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> ssize_t => pwritev2;
+        green errno typed sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> ssize_t => sendfile;
+        green errno typed sendfile64(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> ssize_t => sendfile;
+        green errno typed splice(from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint) -> ssize_t => splice;
+        green errno typed tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> ssize_t => tee;
+        green errno typed vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> ssize_t => vmsplice;
+        green errno typed copy_file_range(from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint) -> ssize_t => copy_file_range;
+        green errno typed eventfd_read(fd: c_int, value: *mut u64) -> c_int => eventfd_read;
+        green errno typed eventfd_write(fd: c_int, value: u64) -> c_int => eventfd_write;
+    }
+    net {
+        green errno typed recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> ssize_t => recv;
+        green errno bare __recv_chk(fd: c_int, buf: *mut c_void, len: size_t, room: size_t, flags: c_int) -> ssize_t => recv_chk;
+        green errno typed recvfrom(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int, addr: *mut sockaddr, addr_len: *mut socklen_t) -> ssize_t => recvfrom;
+        green errno bare __recvfrom_chk(fd: c_int, buf: *mut c_void, len: size_t, room: size_t, flags: c_int, addr: *mut sockaddr, addr_len: *mut socklen_t) -> ssize_t => recvfrom_chk;
+        green errno typed recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> ssize_t => recvmsg;
+        green errno typed recvmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => recvmmsg;
+        green errno typed send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t => send;
+        green errno bare __send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t => send;
+        green errno typed sendto(fd: c_int, buf: *const c_void, len: size_t, flags: c_int, addr: *const sockaddr, addr_len: socklen_t) -> ssize_t => sendto;
+        green errno typed sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> ssize_t => sendmsg;
+        green errno typed sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int => sendmmsg;
+        green errno typed connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int => connect;
+        green errno bare __connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int => connect;
+        green errno typed accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> c_int => accept;
+        green errno typed accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int => accept4;
+        always errno typed shutdown(fd: c_int, how: c_int) -> c_int => shutdown;
+    }
+    poll {
+        green errno typed poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> c_int => poll;
+        green errno bare __poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> c_int => poll;
+        green errno bare __poll_chk(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int, room: size_t) -> c_int => poll_chk;
+        green errno typed ppoll(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> c_int => ppoll;
+        green errno bare __ppoll_chk(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t) -> c_int => ppoll_chk;
+        green errno typed select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> c_int => select;
+        green errno bare __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> c_int => select;
+        green errno typed pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *const timespec, mask: *const sigset_t) -> c_int => pselect;
+        green errno typed epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int) -> c_int => epoll_wait;
+        green errno typed epoll_pwait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int, mask: *const sigset_t) -> c_int => epoll_pwait;
+        green errno bare epoll_pwait2(fd: c_int, events: *mut epoll_event, n: c_int, timeout: *const timespec, mask: *const sigset_t) -> c_int => epoll_pwait2;
+    }
+    fd {
+        always errno typed close(fd: c_int) -> c_int => close;
+        always errno bare __close(fd: c_int) -> c_int => close;
+        always errno typed close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int => close_range;
+        always never bare closefrom(first: c_int) -> () => closefrom;
+        always errno typed dup2(from: c_int, to: c_int) -> c_int => dup2;
+        always errno bare __dup2(from: c_int, to: c_int) -> c_int => dup2;
+        always errno typed dup3(from: c_int, to: c_int, flags: c_int) -> c_int => dup3;
+        always errno typed dup(from: c_int) -> c_int => dup;
+        always errno typed fclose(file: *mut FILE) -> c_int => fclose;
+        always never typed freopen(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => freopen;
+        always never typed freopen64(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => freopen64;
+        always errno typed setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int => setsockopt;
+        always errno bare fcntl(fd: c_int, command: c_int, argument: usize) -> c_int => fcntl;
+        always errno bare fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int => fcntl;
+        always errno bare __fcntl(fd: c_int, command: c_int, argument: usize) -> c_int => fcntl;
+        always errno bare ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int => ioctl;
+        green errno bare open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        green errno bare open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        green errno bare __open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        green errno bare __open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        green errno bare __open_2(path: *const c_char, flags: c_int) -> c_int => open_2;
+        green errno bare __open64_2(path: *const c_char, flags: c_int) -> c_int => open_2;
+        green errno bare openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => openat;
+        green errno bare openat64(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => openat;
+        green errno bare __openat_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => openat_2;
+        green errno bare __openat64_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => openat_2;
+        green errno typed creat(path: *const c_char, mode: mode_t) -> c_int => creat;
+        green errno typed creat64(path: *const c_char, mode: mode_t) -> c_int => creat;
+        green errno typed tcdrain(fd: c_int) -> c_int => tcdrain;
+    }
+    time {
+        green never typed sleep(seconds: c_uint) -> c_uint => sleep;
+        green errno typed usleep(microseconds: c_uint) -> c_int => usleep;
+        green errno typed nanosleep(time: *const timespec, left: *mut timespec) -> c_int => nanosleep;
+        green errno bare __nanosleep(time: *const timespec, left: *mut timespec) -> c_int => nanosleep;
+        green code typed clock_nanosleep(clock: clockid_t, flags: c_int, time: *const timespec, left: *mut timespec) -> c_int => clock_nanosleep;
+        green errno typed pause() -> c_int => pause;
+        green errno typed sched_yield() -> c_int => sched_yield;
+        green errno bare __sched_yield() -> c_int => sched_yield;
+        green code bare pthread_yield() -> c_int => sched_yield;
+        green never bare thrd_yield() -> () => thrd_yield;
+        green never bare thrd_sleep(time: *const timespec, left: *mut timespec) -> c_int => thrd_sleep;
+        green errno typed clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int => clock_gettime;
+    }
+    thread {
+        always code typed pthread_create(thread: *mut pthread_t, attr: *const pthread_attr_t, start: extern "C" fn(*mut c_void) -> *mut c_void, argument: *mut c_void) -> c_int => pthread_create;
+        always code typed pthread_join(thread: pthread_t, result: *mut *mut c_void) -> c_int => pthread_join;
+        always code bare pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) -> c_int => pthread_tryjoin_np;
+        always code bare pthread_timedjoin_np(thread: pthread_t, result: *mut *mut c_void, until: *const timespec) -> c_int => pthread_timedjoin_np;
+        always code bare pthread_clockjoin_np(thread: pthread_t, result: *mut *mut c_void, clock: clockid_t, until: *const timespec) -> c_int => pthread_clockjoin_np;
+        always code typed pthread_detach(thread: pthread_t) -> c_int => pthread_detach;
+        green never bare pthread_exit(result: *mut c_void) -> () => pthread_exit;
+        always code typed pthread_cancel(thread: pthread_t) -> c_int => pthread_cancel;
+        green never bare pthread_testcancel() -> () => pthread_testcancel;
+        green code bare pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int => pthread_setcancelstate;
+        green code bare pthread_setcanceltype(kind: c_int, old: *mut c_int) -> c_int => pthread_setcanceltype;
+        always code typed pthread_setname_np(thread: pthread_t, name: *const c_char) -> c_int => pthread_setname_np;
+        always code typed pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> c_int => pthread_getname_np;
+        always code typed pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -> c_int => pthread_getattr_np;
+        always code typed pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> c_int => pthread_setaffinity_np;
+        always code typed pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> c_int => pthread_getaffinity_np;
+        green errno typed sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> c_int => sched_setaffinity;
+        green errno typed sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int => sched_getaffinity;
+        always code typed pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> c_int => pthread_setschedparam;
+        always code typed pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> c_int => pthread_getschedparam;
+        always code bare pthread_setschedprio(thread: pthread_t, priority: c_int) -> c_int => pthread_setschedprio;
+        green errno typed sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> c_int => sched_setscheduler;
+        green errno typed sched_getscheduler(tid: pid_t) -> c_int => sched_getscheduler;
+        green errno typed sched_setparam(tid: pid_t, param: *const sched_param) -> c_int => sched_setparam;
+        green errno typed sched_getparam(tid: pid_t, param: *mut sched_param) -> c_int => sched_getparam;
+        green errno bare setpriority(which: c_uint, who: id_t, value: c_int) -> c_int => setpriority;
+        green errno bare getpriority(which: c_uint, who: id_t) -> c_int => getpriority;
+        always code typed pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> c_int => pthread_getcpuclockid;
+        always code typed pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>) -> c_int => pthread_key_create;
+        always code bare __pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>) -> c_int => pthread_key_create;
+        always thrd bare thrd_create(thread: *mut pthread_t, start: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> c_int => thrd_create;
+        always thrd bare thrd_join(thread: pthread_t, result: *mut c_int) -> c_int => thrd_join;
+        always thrd bare thrd_detach(thread: pthread_t) -> c_int => thrd_detach;
+        green never bare thrd_exit(result: c_int) -> () => thrd_exit;
+    }
+    sync {
+        green code typed pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
+        green code bare __pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
+        green code typed pthread_mutex_trylock(lock: *mut pthread_mutex_t) -> c_int => mutex_trylock;
+        green code bare __pthread_mutex_trylock(lock: *mut pthread_mutex_t) -> c_int => mutex_trylock;
+        green code typed pthread_mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> c_int => mutex_timedlock;
+        green code bare pthread_mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> c_int => mutex_clocklock;
+        always code typed pthread_mutex_unlock(lock: *mut pthread_mutex_t) -> c_int => mutex_unlock;
+        always code bare __pthread_mutex_unlock(lock: *mut pthread_mutex_t) -> c_int => mutex_unlock;
+        always code bare pthread_cond_signal(cond: *mut pthread_cond_t) -> c_int => cond_signal;
+        always code bare pthread_cond_broadcast(cond: *mut pthread_cond_t) -> c_int => cond_broadcast;
+        always code typed pthread_cond_wait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t) -> c_int => cond_wait;
+        always code typed pthread_cond_timedwait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, until: *const timespec) -> c_int => cond_timedwait;
+        always code bare pthread_cond_clockwait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> c_int => cond_clockwait;
+        green code typed pthread_rwlock_rdlock(lock: *mut pthread_rwlock_t) -> c_int => rwlock_rdlock;
+        green code bare __pthread_rwlock_rdlock(lock: *mut pthread_rwlock_t) -> c_int => rwlock_rdlock;
+        green code bare pthread_rwlock_timedrdlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> c_int => rwlock_timedrdlock;
+        green code bare pthread_rwlock_clockrdlock(lock: *mut pthread_rwlock_t, clock: clockid_t, until: *const timespec) -> c_int => rwlock_clockrdlock;
+        green code typed pthread_rwlock_wrlock(lock: *mut pthread_rwlock_t) -> c_int => rwlock_wrlock;
+        green code bare __pthread_rwlock_wrlock(lock: *mut pthread_rwlock_t) -> c_int => rwlock_wrlock;
+        green code bare pthread_rwlock_timedwrlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> c_int => rwlock_timedwrlock;
+        green code bare pthread_rwlock_clockwrlock(lock: *mut pthread_rwlock_t, clock: clockid_t, until: *const timespec) -> c_int => rwlock_clockwrlock;
+        green code typed pthread_rwlock_tryrdlock(lock: *mut pthread_rwlock_t) -> c_int => rwlock_tryrdlock;
+        always code typed pthread_rwlock_unlock(lock: *mut pthread_rwlock_t) -> c_int => rwlock_unlock;
+        always code bare __pthread_rwlock_unlock(lock: *mut pthread_rwlock_t) -> c_int => rwlock_unlock;
+        always code typed pthread_barrier_wait(barrier: *mut pthread_barrier_t) -> c_int => barrier_wait;
+        always code typed pthread_barrier_destroy(barrier: *mut pthread_barrier_t) -> c_int => barrier_destroy;
+        green code typed pthread_spin_lock(lock: *mut pthread_spinlock_t) -> c_int => spin_lock;
+        always code bare pthread_once(once: *mut c_int, initialise: extern "C" fn()) -> c_int => once;
+        always code bare __pthread_once(once: *mut c_int, initialise: extern "C" fn()) -> c_int => once;
+        always never bare call_once(once: *mut c_int, initialise: extern "C" fn()) -> () => call_once;
+        green errno typed sem_wait(sem: *mut sem_t) -> c_int => sem_wait;
+        green errno typed sem_timedwait(sem: *mut sem_t, until: *const timespec) -> c_int => sem_timedwait;
+        green errno bare sem_clockwait(sem: *mut sem_t, clock: clockid_t, until: *const timespec) -> c_int => sem_clockwait;
+        always errno typed sem_post(sem: *mut sem_t) -> c_int => sem_post;
+        green thrd bare mtx_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
+        green thrd bare mtx_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> c_int => mutex_timedlock;
+        green thrd bare mtx_trylock(lock: *mut pthread_mutex_t) -> c_int => mutex_trylock;
+        always thrd bare mtx_unlock(lock: *mut pthread_mutex_t) -> c_int => mutex_unlock;
+        always thrd bare cnd_wait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t) -> c_int => cond_wait;
+        always thrd bare cnd_timedwait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, until: *const timespec) -> c_int => cond_timedwait;
+        always thrd bare cnd_signal(cond: *mut pthread_cond_t) -> c_int => cond_signal;
+        always thrd bare cnd_broadcast(cond: *mut pthread_cond_t) -> c_int => cond_broadcast;
+    }
+    syscall {
+    }
+    syscall {
+        always errno bare syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long => syscall;
+    }
+    process {
+        always errno typed fork() -> pid_t => fork;
+        always errno bare __fork() -> pid_t => fork;
+        always errno bare _Fork() -> pid_t => raw_fork;
+        green errno typed wait(status: *mut c_int) -> pid_t => wait;
+        green errno bare __wait(status: *mut c_int) -> pid_t => wait;
+        green errno bare wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t => wait3;
+        green errno typed wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t => wait4;
+        green errno typed waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
+        green errno bare __waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
+        green errno typed waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> c_int => waitid;
+        green never typed system(command: *const c_char) -> c_int => system;
+        green errno typed pclose(file: *mut FILE) -> c_int => pclose;
+        green errno typed daemon(nochdir: c_int, noclose: c_int) -> c_int => daemon;
+        always never bare _exit(status: c_int) -> () => exit_now;
+        always never bare _Exit(status: c_int) -> () => exit_now;
+        always never bare quick_exit(status: c_int) -> () => quick_exit;
+        green never typed gettid() -> pid_t => gettid;
+    }
+    signal {
+        green errno typed sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;
+        green code typed pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => pthread_sigmask;
+        always errno typed sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int => sigaction;
+        always errno bare __sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int => sigaction;
+        always never typed signal(number: c_int, handler: usize) -> usize => signal;
+        green errno typed sigaltstack(new: *const stack_t, old: *mut stack_t) -> c_int => sigaltstack;
+        always code typed pthread_kill(thread: pthread_t, signal: c_int) -> c_int => pthread_kill;
+        always code bare pthread_sigqueue(thread: pthread_t, signal: c_int, value: usize) -> c_int => pthread_sigqueue;
+        green errno bare tgkill(pid: pid_t, tid: pid_t, signal: c_int) -> c_int => tgkill;
+        green errno typed raise(signal: c_int) -> c_int => raise;
+        green errno typed sigsuspend(mask: *const sigset_t) -> c_int => sigsuspend;
+        green errno bare __sigsuspend(mask: *const sigset_t) -> c_int => sigsuspend;
+        green code typed sigwait(set: *const sigset_t, signal: *mut c_int) -> c_int => sigwait;
+        green errno typed sigwaitinfo(set: *const sigset_t, info: *mut siginfo_t) -> c_int => sigwaitinfo;
+        green errno typed sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: *const timespec) -> c_int => sigtimedwait;
+    }
+}

@@ -1,0 +1,460 @@
+//! Threads: create, join, detach, end, cancel, and what a thread is asked about itself.
+//!
+//! A pthread_t is a TCB, and ours has a word in its TLS that leads to the green thread; for a foreign thread the real function answers.
+//! Where glibc would ask the kernel about the thread's own kernel thread (affinity, scheduling, CPU clock) we answer: a green thread has
+//! none of its own. Scheduling parameters are those of the process; setting real-time ones is left to the real call, which
+//! speaks of the kernel thread at hand.
+
+use super::time::{self, Until};
+use super::{errno, real, Answer, Miss};
+use crate::runtime::green::{Green, Start};
+use crate::runtime::thread::{Wish, WishedStack};
+use crate::runtime::{self, current, thread};
+use crate::{glibc, sys};
+use libc::*;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// GREENPATCH_OPTIONS stack_size, or 0.
+static DEFAULT_STACK: AtomicUsize = AtomicUsize::new(0);
+
+pub fn set_default_stack(bytes: Option<usize>) {
+    DEFAULT_STACK.store(bytes.unwrap_or(0), Relaxed);
+}
+
+/// Starts the runtime at the first thread; false: this program (or this call) stays native.
+fn running() -> bool {
+    if runtime::started() {
+        return true;
+    }
+    let done = runtime::start::start();
+    if done {
+        super::signal::take_over();
+    }
+    done
+}
+
+pub unsafe fn pthread_create(
+    thread: *mut pthread_t,
+    attr: *const pthread_attr_t,
+    start: extern "C" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+) -> Answer<c_int> {
+    if !running() {
+        return Err(Miss::Libc);
+    }
+    let wish = if attr.is_null() { wish_by_default(Start::Posix(start), argument) } else { wish_of(&*attr, Start::Posix(start), argument) };
+    thread::create(wish, |pthread| *thread = pthread as pthread_t).map_err(Miss::Errno)?;
+    Ok(0)
+}
+
+pub unsafe fn thrd_create(thread: *mut pthread_t, start: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> Answer<c_int> {
+    if !running() {
+        return Err(Miss::Libc);
+    }
+    let wish = wish_by_default(Start::C11(start), argument);
+    // ENOMEM is what C11 calls thrd_nomem; glibc answers that for EAGAIN too.
+    thread::create(wish, |pthread| *thread = pthread as pthread_t).map_err(|_| Miss::Errno(ENOMEM))?;
+    Ok(0)
+}
+
+/// Bytes and guard of a thread without an attribute: read once, they cost an attribute's making.
+fn wish_by_default(start: Start, argument: *mut c_void) -> Wish {
+    static BYTES: AtomicUsize = AtomicUsize::new(0);
+    let mut bytes = BYTES.load(Relaxed);
+    if bytes == 0 {
+        // SAFETY: an attribute of our own.
+        unsafe {
+            let mut attr: pthread_attr_t = std::mem::zeroed();
+            pthread_attr_init(&mut attr);
+            bytes = stack_bytes(&attr);
+            pthread_attr_destroy(&mut attr);
+        }
+        BYTES.store(bytes, Relaxed);
+    }
+    Wish { start, argument, detached: false, stack: WishedStack::Ours(bytes, 4096), affinity: None, mask: None }
+}
+
+unsafe fn stack_bytes(attr: &pthread_attr_t) -> usize {
+    let (mut bytes, mut usual) = (0, 0);
+    pthread_attr_getstacksize(attr, &mut bytes);
+    let mut fresh: pthread_attr_t = std::mem::zeroed();
+    pthread_attr_init(&mut fresh);
+    pthread_attr_getstacksize(&fresh, &mut usual);
+    pthread_attr_destroy(&mut fresh);
+    match DEFAULT_STACK.load(Relaxed) {
+        0 => bytes,
+        wished if bytes == usual => wished,
+        _ => bytes,
+    }
+}
+
+unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void) -> Wish {
+    let (mut detached, mut guard) = (0, 0);
+    pthread_attr_getdetachstate(attr, &mut detached);
+    pthread_attr_getguardsize(attr, &mut guard);
+    let stack = match given_stack(attr) {
+        Some((lowest, bytes)) => WishedStack::Given(lowest, bytes),
+        None => WishedStack::Ours(stack_bytes(attr), guard),
+    };
+    Wish { start, argument, detached: detached == PTHREAD_CREATE_DETACHED, stack, affinity: affinity_of(attr), mask: mask_of(attr) }
+}
+
+/// A stack that the program set. glibc reports (0 - size) as the address of none.
+unsafe fn given_stack(attr: &pthread_attr_t) -> Option<(usize, usize)> {
+    let (mut lowest, mut bytes) = (std::ptr::null_mut(), 0);
+    pthread_attr_getstack(attr, &mut lowest, &mut bytes);
+    let lowest = lowest as usize;
+    let set = lowest.wrapping_add(bytes) != 0 && lowest != 0;
+    set.then_some((lowest, bytes))
+}
+
+extern "C" {
+    fn pthread_attr_getdetachstate(attr: *const pthread_attr_t, state: *mut c_int) -> c_int;
+    fn pthread_attr_getaffinity_np(attr: *const pthread_attr_t, size: size_t, set: *mut cpu_set_t) -> c_int;
+    fn pthread_attr_setaffinity_np(attr: *mut pthread_attr_t, size: size_t, set: *const cpu_set_t) -> c_int;
+    fn pthread_attr_getsigmask_np(attr: *const pthread_attr_t, mask: *mut sigset_t) -> c_int;
+}
+
+/// An affinity that the program set; glibc reports all ones for none.
+unsafe fn affinity_of(attr: &pthread_attr_t) -> Option<[u64; 16]> {
+    let mut set = [0u64; 16];
+    let failed = pthread_attr_getaffinity_np(attr, 128, set.as_mut_ptr() as *mut cpu_set_t);
+    (failed == 0 && set != [u64::MAX; 16]).then_some(set)
+}
+
+unsafe fn mask_of(attr: &pthread_attr_t) -> Option<u64> {
+    const NO_SIGMASK: c_int = -1;
+    let mut mask: sigset_t = std::mem::zeroed();
+    (pthread_attr_getsigmask_np(attr, &mut mask) != NO_SIGMASK).then(|| *(&mask as *const sigset_t as *const u64))
+}
+
+fn green(thread: pthread_t) -> Result<&'static Green, Miss> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    Green::of(thread as usize).ok_or(Miss::Libc)
+}
+
+unsafe fn give(result: *mut *mut c_void, value: *mut c_void) -> Answer<c_int> {
+    if !result.is_null() {
+        *result = value;
+    }
+    Ok(0)
+}
+
+pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
+    let green = green(thread)?;
+    runtime::cancellation_point();
+    let value = thread::join(green, None, false).map_err(Miss::Errno)?;
+    give(result, value)
+}
+
+pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
+    let value = thread::join(green(thread)?, None, true).map_err(Miss::Errno)?;
+    give(result, value)
+}
+
+pub unsafe fn pthread_timedjoin_np(thread: pthread_t, result: *mut *mut c_void, until: *const timespec) -> Answer<c_int> {
+    pthread_clockjoin_np(thread, result, CLOCK_REALTIME, until)
+}
+
+pub unsafe fn pthread_clockjoin_np(thread: pthread_t, result: *mut *mut c_void, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
+    let green = green(thread)?;
+    if until.is_null() {
+        return pthread_join(thread, result);
+    }
+    time::waitable(clock)?;
+    time::valid(until)?;
+    let deadline = Until { clock, time: until }.deadline()?;
+    runtime::cancellation_point();
+    let value = thread::join(green, deadline, false).map_err(Miss::Errno)?;
+    give(result, value)
+}
+
+pub unsafe fn pthread_detach(thread: pthread_t) -> Answer<c_int> {
+    thread::detach(green(thread)?).map_err(Miss::Errno)?;
+    Ok(0)
+}
+
+pub unsafe fn thrd_join(thread: pthread_t, result: *mut c_int) -> Answer<c_int> {
+    let value = thread::join(green(thread)?, None, false).map_err(Miss::Errno)?;
+    if !result.is_null() {
+        *result = value as isize as c_int;
+    }
+    Ok(0)
+}
+
+pub unsafe fn thrd_detach(thread: pthread_t) -> Answer<c_int> {
+    pthread_detach(thread)
+}
+
+pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
+    match current() {
+        Some(me) => thread::exit(me, result),
+        None => Err(Miss::Libc),
+    }
+}
+
+pub unsafe fn thrd_exit(result: c_int) -> Answer<()> {
+    pthread_exit(result as isize as *mut c_void)
+}
+
+pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
+    let target = green(thread)?;
+    thread::cancel(target).map_err(Miss::Errno)?;
+    let own = current().is_some_and(|me| std::ptr::eq(me, target));
+    if own && target.cancel_asynchronous.get() {
+        runtime::cancellation_point();
+    }
+    Ok(0)
+}
+
+pub unsafe fn pthread_testcancel() -> Answer<()> {
+    runtime::cancellation_point();
+    Ok(())
+}
+
+fn me() -> Result<&'static Green, Miss> {
+    current().ok_or(Miss::Libc)
+}
+
+pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_int> {
+    let me = me()?;
+    if state != PTHREAD_CANCEL_ENABLE && state != PTHREAD_CANCEL_DISABLE {
+        return errno(EINVAL);
+    }
+    let before = me.cancel_disabled.replace(state == PTHREAD_CANCEL_DISABLE);
+    if !old.is_null() {
+        *old = if before { PTHREAD_CANCEL_DISABLE } else { PTHREAD_CANCEL_ENABLE };
+    }
+    if me.cancel_asynchronous.get() {
+        runtime::cancellation_point();
+    }
+    Ok(0)
+}
+
+pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_int> {
+    let me = me()?;
+    if kind != PTHREAD_CANCEL_DEFERRED && kind != PTHREAD_CANCEL_ASYNCHRONOUS {
+        return errno(EINVAL);
+    }
+    let before = me.cancel_asynchronous.replace(kind == PTHREAD_CANCEL_ASYNCHRONOUS);
+    if !old.is_null() {
+        *old = if before { PTHREAD_CANCEL_ASYNCHRONOUS } else { PTHREAD_CANCEL_DEFERRED };
+    }
+    if me.cancel_asynchronous.get() {
+        runtime::cancellation_point();
+    }
+    Ok(0)
+}
+
+// From libc's bits/pthread.h.
+const PTHREAD_CANCEL_ENABLE: c_int = 0;
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+const PTHREAD_CANCEL_DEFERRED: c_int = 0;
+const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
+
+/// A thread's name, without its end.
+const NAME_BYTES: usize = 16;
+
+pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answer<c_int> {
+    let green = green(thread)?;
+    let length = strlen(name);
+    if length >= NAME_BYTES {
+        return errno(ERANGE);
+    }
+    if green.is_main {
+        // main's name is the process's: what ps and /proc show.
+        return Err(Miss::Libc);
+    }
+    let mut bytes = [0; NAME_BYTES];
+    bytes[..length].copy_from_slice(std::slice::from_raw_parts(name as *const u8, length));
+    *green.name.get() = bytes;
+    Ok(0)
+}
+
+pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> Answer<c_int> {
+    let green = green(thread)?;
+    if green.is_main {
+        return Err(Miss::Libc);
+    }
+    let bytes = &*green.name.get();
+    let named = bytes[0] != 0;
+    if room < NAME_BYTES {
+        return errno(ERANGE);
+    }
+    if !named {
+        // Never named: a thread starts with its creator's name, in the end the process's.
+        return real_name_of_process(name);
+    }
+    std::ptr::copy_nonoverlapping(bytes.as_ptr(), name as *mut u8, NAME_BYTES);
+    Ok(0)
+}
+
+unsafe fn real_name_of_process(name: *mut c_char) -> Answer<c_int> {
+    let path = c"/proc/self/comm";
+    let fd = sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, (O_RDONLY | O_CLOEXEC) as usize, 0, 0, 0);
+    if fd < 0 {
+        return errno(-fd as c_int);
+    }
+    let length = sys::call(SYS_read, fd as usize, name as usize, NAME_BYTES, 0, 0, 0).max(1) as usize;
+    *name.add(length - 1) = 0;
+    sys::close(fd as c_int);
+    Ok(0)
+}
+
+pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -> Answer<c_int> {
+    let green = green(thread)?;
+    if green.is_main {
+        // glibc's answer for the initial thread needs its real tid, which main keeps.
+        return Err(Miss::Libc);
+    }
+    let detached = green.life.load(Relaxed) & runtime::green::life::DETACHED != 0;
+    pthread_attr_init(attr);
+    pthread_attr_setstack(attr, green.stack.lowest as *mut c_void, green.stack.bytes);
+    pthread_attr_setguardsize(attr, green.stack.guard);
+    pthread_attr_setdetachstate(attr, if detached { PTHREAD_CREATE_DETACHED } else { PTHREAD_CREATE_JOINABLE });
+    if green.affinity_set.get() {
+        pthread_attr_setaffinity_np(attr, 128, green.affinity.get() as *const cpu_set_t);
+    } else {
+        let mut set = [0u64; 16];
+        let size = sys::call(SYS_sched_getaffinity, 0, 128, set.as_mut_ptr() as usize, 0, 0, 0);
+        if size > 0 {
+            pthread_attr_setaffinity_np(attr, size as usize, set.as_ptr() as *const cpu_set_t);
+        }
+    }
+    Ok(0)
+}
+
+/// The kernel's answer to an affinity, without applying it to a worker: at least one processor that exists.
+unsafe fn set_affinity(green: &Green, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
+    let mut wanted = [0u64; 16];
+    std::ptr::copy_nonoverlapping(set as *const u8, wanted.as_mut_ptr() as *mut u8, size.min(128));
+    let mut possible = [0u64; 16];
+    sys::call(SYS_sched_getaffinity, sys::process_id() as usize, 128, possible.as_mut_ptr() as usize, 0, 0, 0);
+    let both: [u64; 16] = std::array::from_fn(|i| wanted[i] & possible[i]);
+    if both == [0; 16] {
+        return errno(EINVAL);
+    }
+    *green.affinity.get() = both;
+    green.affinity_set.set(true);
+    Ok(0)
+}
+
+unsafe fn get_affinity(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<usize> {
+    let mut mask = *green.affinity.get();
+    let mut bytes = sys::call(SYS_sched_getaffinity, 0, size, set as usize, 0, 0, 0);
+    if bytes < 0 {
+        return errno(-bytes as c_int);
+    }
+    bytes = bytes.min(128);
+    if green.affinity_set.get() {
+        std::ptr::copy_nonoverlapping(mask.as_mut_ptr() as *const u8, set as *mut u8, bytes as usize);
+    }
+    std::ptr::write_bytes((set as *mut u8).add(bytes as usize), 0, size - bytes as usize);
+    Ok(bytes as usize)
+}
+
+pub unsafe fn pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
+    let green = green(thread)?;
+    set_affinity(green, size, set)
+}
+
+pub unsafe fn pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
+    get_affinity(green(thread)?, size, set).map(|_| 0)
+}
+
+/// The running green thread, when `tid` names it.
+fn own(tid: pid_t) -> Result<&'static Green, Miss> {
+    let me = me()?;
+    if tid == 0 || tid == me.tid() {
+        return Ok(me);
+    }
+    Err(Miss::Libc)
+}
+
+pub unsafe fn sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
+    if set.is_null() {
+        return errno(EFAULT);
+    }
+    set_affinity(own(tid)?, size, set)
+}
+
+pub unsafe fn sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
+    if set.is_null() {
+        return Err(Miss::Libc);
+    }
+    get_affinity(own(tid)?, size, set).map(|_| 0)
+}
+
+pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
+    green(thread)?;
+    let answer = sys::call(SYS_sched_getscheduler, 0, 0, 0, 0, 0, 0);
+    *policy = answer as c_int;
+    super::answer(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))
+}
+
+pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
+    green(thread)?;
+    super::answer(sys::call(SYS_sched_setscheduler, 0, policy as usize, param as usize, 0, 0, 0))
+}
+
+pub unsafe fn pthread_setschedprio(thread: pthread_t, priority: c_int) -> Answer<c_int> {
+    green(thread)?;
+    let param = sched_param { sched_priority: priority };
+    super::answer(sys::call(SYS_sched_setparam, 0, &param as *const _ as usize, 0, 0, 0, 0))
+}
+
+/// A made-up tid means the kernel thread at hand.
+fn kernel_tid(tid: pid_t) -> Result<usize, Miss> {
+    own(tid).map(|_| 0)
+}
+
+pub unsafe fn sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
+    super::answer(sys::call(SYS_sched_setscheduler, kernel_tid(tid)?, policy as usize, param as usize, 0, 0, 0))
+}
+
+pub unsafe fn sched_getscheduler(tid: pid_t) -> Answer<c_int> {
+    super::answer(sys::call(SYS_sched_getscheduler, kernel_tid(tid)?, 0, 0, 0, 0, 0))
+}
+
+pub unsafe fn sched_setparam(tid: pid_t, param: *const sched_param) -> Answer<c_int> {
+    super::answer(sys::call(SYS_sched_setparam, kernel_tid(tid)?, param as usize, 0, 0, 0, 0))
+}
+
+pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_int> {
+    super::answer(sys::call(SYS_sched_getparam, kernel_tid(tid)?, param as usize, 0, 0, 0, 0))
+}
+
+pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_int> {
+    if which != PRIO_PROCESS as c_uint {
+        return Err(Miss::Libc);
+    }
+    super::answer(sys::call(SYS_setpriority, which as usize, kernel_tid(who as pid_t)?, value as usize, 0, 0, 0))
+}
+
+pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
+    if which != PRIO_PROCESS as c_uint {
+        return Err(Miss::Libc);
+    }
+    kernel_tid(who as pid_t)?;
+    glibc::set_errno(0);
+    Ok(real::getpriority(which, 0))
+}
+
+/// glibc makes the clock's number of the tid; for a made-up one that is the running kernel thread's clock.
+pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> Answer<c_int> {
+    if green(thread)?.is_main {
+        return Err(Miss::Libc);
+    }
+    *clock = CLOCK_THREAD_CPUTIME_ID;
+    Ok(0)
+}
+
+pub unsafe fn pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>) -> Answer<c_int> {
+    let failed = real::pthread_key_create(key, destructor);
+    if failed == 0 {
+        glibc::note_key(*key);
+    }
+    Ok(failed)
+}

@@ -1,0 +1,69 @@
+//! greenpatch: an LD_PRELOAD library that makes the blocking libc calls of an unmodified program park a green thread.
+//!
+//! The front door: what happens when the library is loaded and when the process ends. Everything else is behind it: `hooks` know C
+//! and errno, `runtime` knows green threads, `glibc` and `sys` know what is below. See ARCHITECTURE.md.
+#![warn(clippy::undocumented_unsafe_blocks)]
+
+mod arch;
+mod environment;
+mod glibc;
+#[cfg(not(test))]
+mod hooks;
+mod pages;
+mod runtime;
+mod sys;
+
+/// The options (shared with the command).
+mod config;
+
+#[cfg(not(test))]
+mod report;
+
+#[cfg(not(test))]
+#[global_allocator]
+static PAGES: pages::Pages = pages::Pages::new();
+
+#[cfg(test)]
+static PAGES: pages::Pages = pages::Pages::new();
+
+pub(crate) fn after_fork_of_pages() {
+    PAGES.after_fork();
+}
+
+/// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
+/// the hooks stay closed: the program runs natively.
+#[cfg(not(test))]
+#[ctor::ctor(unsafe)]
+fn load() {
+    // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
+    let Some(mut environment) = (unsafe { environment::Environment::of_process() }) else { return };
+    if environment.is_secure() || !glibc::find() {
+        return;
+    }
+    hooks::resolve();
+    if !hooks::sync::learn() {
+        return;
+    }
+    if !hooks::sync::learn() {
+        return;
+    }
+    let Some(options) = report::options(&mut environment) else { return };
+    runtime::start::configure(options.workers.unwrap_or_else(sys::processors).min(config::MOST_WORKERS), environment.can_switch_fast());
+    hooks::thread::set_default_stack(options.stack_size);
+    report::prepare(&mut environment, &options);
+    if !options.follow {
+        environment.unpreload();
+    }
+    glibc::set_ready();
+}
+
+/// The end of the process: handlers have run, streams are flushed.
+#[cfg(not(test))]
+extern "C" fn unload() {
+    report::write();
+}
+
+#[cfg(not(test))]
+#[used]
+#[link_section = ".fini_array"]
+static UNLOAD: extern "C" fn() = unload;

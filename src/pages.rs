@@ -1,0 +1,91 @@
+//! The library's own memory: the program's malloc may be anybody's, may call our hooks, and may be in the middle of
+//! something when a hook needs a byte.
+//!
+//! Small blocks come in powers of two from chunks of fresh pages, freed ones wait in a list per size; large ones are mappings
+//! of their own. Blocks are never moved between sizes: the runtime allocates little, and mostly for ever.
+
+use crate::{runtime::raw_lock::RawLock, sys};
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::UnsafeCell;
+
+const SMALLEST: usize = 16;
+const LARGEST: usize = 32 << 10;
+const SIZES: usize = 12;
+const CHUNK: usize = 256 << 10;
+
+struct State {
+    free: [*mut u8; SIZES],
+    fresh: usize,
+    end: usize,
+}
+
+/// The allocator.
+pub struct Pages {
+    lock: RawLock,
+    state: UnsafeCell<State>,
+}
+
+// SAFETY: `state` is only touched under `lock`.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    pub const fn new() -> Pages {
+        Pages { lock: RawLock::new(), state: UnsafeCell::new(State { free: [std::ptr::null_mut(); SIZES], fresh: 0, end: 0 }) }
+    }
+
+    /// In a fork child: whoever held the lock is not here.
+    pub fn after_fork(&self) {
+        self.lock.reset();
+    }
+}
+
+fn size_class(layout: Layout) -> usize {
+    let bytes = layout.size().max(layout.align()).max(SMALLEST).next_power_of_two();
+    (bytes / SMALLEST).trailing_zeros() as usize
+}
+
+fn whole_pages(bytes: usize) -> usize {
+    bytes.next_multiple_of(4096)
+}
+
+impl State {
+    unsafe fn take(&mut self, class: usize) -> *mut u8 {
+        let head = self.free[class];
+        if !head.is_null() {
+            self.free[class] = *(head as *mut *mut u8);
+            return head;
+        }
+        let bytes = SMALLEST << class;
+        let mut start = self.fresh.next_multiple_of(bytes);
+        if start + bytes > self.end || self.fresh == 0 {
+            match sys::map(CHUNK, 0) {
+                Some(chunk) => (self.fresh, self.end) = (chunk as usize, chunk as usize + CHUNK),
+                None => return std::ptr::null_mut(),
+            }
+            start = self.fresh.next_multiple_of(bytes);
+        }
+        self.fresh = start + bytes;
+        start as *mut u8
+    }
+}
+
+// SAFETY: blocks are disjoint, aligned to their power-of-two size (or to pages), and live until freed.
+unsafe impl GlobalAlloc for Pages {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if layout.size() > LARGEST || layout.align() > 4096 {
+            return sys::map(whole_pages(layout.size()), 0).unwrap_or(std::ptr::null_mut());
+        }
+        self.lock.with(|| (*self.state.get()).take(size_class(layout)))
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if layout.size() > LARGEST || layout.align() > 4096 {
+            return sys::unmap(block as usize, whole_pages(layout.size()));
+        }
+        self.lock.with(|| {
+            let free = &mut (*self.state.get()).free[size_class(layout)];
+            *(block as *mut *mut u8) = *free;
+            *free = block;
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! What the library says: the answer to a wrong or a helpful GREENPATCH_OPTIONS, and the statistics at exit.
+//!
+//! The statistics belong to one process. Without `%p` in its path a forked child writes nothing, and an executed one neither: the
+//! owner's pid stands in the options that children inherit (an exec without fork keeps the pid, and so the right to write).
+
+use crate::config::{self, Options, Wrong};
+use crate::environment::Environment;
+use crate::{hooks, runtime, sys};
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::*};
+
+const VARIABLE: &str = "GREENPATCH_OPTIONS";
+const OWNER: &str = "stats_owner=";
+
+/// Parses the options; `None` (said in one line on stderr): run natively.
+pub fn options(environment: &mut Environment) -> Option<Options<'static>> {
+    let Some(value) = environment.get(VARIABLE) else { return Some(Options::DEFAULT) };
+    let Ok(text) = value.to_str() else {
+        complain("it is not UTF-8");
+        return None;
+    };
+    let own: &'static str = text.split_once(OWNER).map_or(text, |(before, _)| before);
+    match config::parse(own) {
+        Ok(options) => {
+            if options.help {
+                help();
+            }
+            Some(options)
+        }
+        Err(wrong) => {
+            complain(&describe(&wrong));
+            None
+        }
+    }
+}
+
+fn describe(wrong: &Wrong) -> String {
+    match wrong {
+        Wrong::NoValue(part) => format!("'{part}' is not of the form key=value"),
+        Wrong::UnknownKey(key) => {
+            let known: Vec<&str> = config::HELP.iter().map(|(name, ..)| *name).collect();
+            format!("unknown option '{key}' (known: {})", known.join(", "))
+        }
+        Wrong::Value { key, value, expects } => format!("{key}={value}: expected {expects}"),
+        Wrong::Key => String::new(),
+    }
+}
+
+fn complain(what: &str) {
+    sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}; running natively\n").as_bytes());
+}
+
+fn help() {
+    let mut text = format!("greenpatch {}: {VARIABLE}=key=value:key=value\n", env!("CARGO_PKG_VERSION"));
+    for (name, placeholder, meaning) in config::HELP {
+        text += &format!("  {name}={placeholder}\n      {meaning}\n");
+    }
+    sys::write_all(2, text.as_bytes());
+}
+
+/// Where the statistics go, and whose they are.
+static PATH: AtomicPtr<CString> = AtomicPtr::new(std::ptr::null_mut());
+static OWNER_PID: AtomicI32 = AtomicI32::new(0);
+static EVERY_PROCESS: AtomicBool = AtomicBool::new(false);
+static WRITTEN_BY: AtomicI32 = AtomicI32::new(0);
+
+/// Takes down where the statistics are to go, from the program's first directory.
+pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
+    let Some(path) = options.stats else { return };
+    let every = path.contains("%p");
+    EVERY_PROCESS.store(every, Relaxed);
+    if !every {
+        let me = sys::process_id();
+        let text = environment.get(VARIABLE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        match text.split_once(OWNER) {
+            Some((_, owner)) => OWNER_PID.store(owner.parse().unwrap_or(0), Relaxed),
+            None => {
+                OWNER_PID.store(me, Relaxed);
+                environment.replace(VARIABLE, &format!("{text}:{OWNER}{me}"));
+            }
+        }
+    }
+    let full = if path.starts_with('/') { path.to_string() } else { format!("{}/{path}", sys::working_directory()) };
+    if let Ok(full) = CString::new(full) {
+        PATH.store(Box::into_raw(Box::new(full)), Release);
+    }
+}
+
+/// Writes the statistics, once in a process.
+pub fn write() {
+    // SAFETY: null or a path that is never freed.
+    let Some(path) = (unsafe { PATH.load(Acquire).as_ref() }) else { return };
+    let me = sys::process_id();
+    let mine = EVERY_PROCESS.load(Relaxed) || OWNER_PID.load(Relaxed) == me;
+    if !mine || WRITTEN_BY.swap(me, Relaxed) == me {
+        return;
+    }
+    let path = path.to_string_lossy().replace("%p", &me.to_string());
+    let Ok(path) = CString::new(path) else { return };
+    if let Ok(fd) = sys::create(&path) {
+        sys::write_all(fd, text(me).as_bytes());
+        sys::close(fd);
+    }
+}
+
+fn text(pid: i32) -> String {
+    let sums = runtime::stats::sums(hooks::NAMES.len());
+    let called = hooks::NAMES.iter().zip(&sums.calls).filter(|(_, calls)| **calls > 0);
+    let calls: serde_json::Map<String, serde_json::Value> = called.map(|(name, calls)| (name.to_string(), (*calls).into())).collect();
+    let object = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": pid,
+        "started": runtime::started(),
+        "workers": runtime::start::workers(),
+        "green_threads": sums.green_threads,
+        "green_threads_peak": sums.green_threads_peak,
+        "parks": sums.parks,
+        "switches": sums.switches,
+        "hand_overs": sums.hand_overs,
+        "kernel_threads_peak": sums.kernel_threads_peak,
+        "hooks": calls,
+    });
+    format!("{object}\n")
+}

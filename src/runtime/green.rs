@@ -1,0 +1,146 @@
+//! The green thread: what a pthread became. Its stack, TCB and TLS are the vessel; the rest of what it is stands here.
+//!
+//! Green threads are never freed: a vessel that is finished serves the next one, and a word that an old waker still looks at
+//! stays a word of that kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
+
+use super::{sched::Worker, vessel::Stack, wait::Waiter};
+use crate::arch;
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+
+/// Where a thread's life stands (bits of `life`).
+pub mod life {
+    pub const FINISHED: u32 = 1;
+    pub const DETACHED: u32 = 2;
+    /// Somebody joins it.
+    pub const JOINING: u32 = 4;
+    /// Nobody's: in the pool, or dead.
+    pub const GONE: u32 = 8;
+}
+
+/// Why a running or waiting thread should look up (bits of `alerts`).
+pub mod alert {
+    pub const SIGNAL: u32 = 1;
+    pub const CANCEL: u32 = 2;
+}
+
+/// What the program's function looks like.
+#[derive(Clone, Copy)]
+pub enum Start {
+    Posix(extern "C" fn(*mut c_void) -> *mut c_void),
+    C11(extern "C" fn(*mut c_void) -> i32),
+}
+
+pub struct Green {
+    /// Saved stack pointer, valid while suspended.
+    pub sp: UnsafeCell<*mut u8>,
+    /// The TCB: fs base and pthread_t.
+    pub fs: Cell<usize>,
+    /// Where it runs; written by the worker that resumes it.
+    pub worker: AtomicPtr<Worker>,
+    /// The wait it is in.
+    pub waiter: Waiter,
+    /// The next in whatever list it is in (injector, pool, a batch of the woken).
+    pub link: AtomicPtr<Green>,
+    /// The tid that it and glibc believe in.
+    pub tid: Cell<i32>,
+    pub is_main: bool,
+    /// > 0: bound to its kernel thread, waits happen in the kernel.
+    pub pinned: Cell<u32>,
+    pub robust_head: Cell<usize>,
+    pub life: AtomicU32,
+    pub alerts: AtomicU32,
+    pub cancel_disabled: Cell<bool>,
+    pub cancel_asynchronous: Cell<bool>,
+    /// It ends by unwinding (pthread_exit, cancellation).
+    pub unwinding: Cell<bool>,
+    pub start: Cell<Option<Start>>,
+    pub argument: Cell<*mut c_void>,
+    pub result: Cell<*mut c_void>,
+    pub stack: Stack,
+    /// The vessel is to die instead of serving again.
+    pub dying: Cell<bool>,
+    pub name: UnsafeCell<[u8; 16]>,
+    /// The signal mask it asked for.
+    pub mask: Cell<u64>,
+    /// Signals sent to it that wait for its next resume.
+    pub pending: AtomicU64,
+    /// Its alternate signal stack: {sp, flags, size}.
+    pub alternate: Cell<[usize; 3]>,
+    /// Does its last interruption's handlers' SA_RESTART allow to go on?
+    pub restart: Cell<bool>,
+    /// The private duplicate that its last fd wait was moved to, or -1.
+    pub moved_fd: Cell<i32>,
+    /// Affinity as set by the program; empty: that of the process.
+    pub affinity: UnsafeCell<[u64; 16]>,
+    pub affinity_set: Cell<bool>,
+}
+
+// SAFETY: the cells are touched by the kernel thread that runs the green thread, or by the one that prepares it before it is
+// made ready (the run queue orders both); what others touch is atomic.
+unsafe impl Sync for Green {}
+// SAFETY: as above; green threads move between kernel threads by design.
+unsafe impl Send for Green {}
+
+impl Green {
+    pub fn new(stack: Stack, is_main: bool) -> &'static Green {
+        let green = Box::leak(Box::new(Green {
+            sp: UnsafeCell::new(std::ptr::null_mut()),
+            fs: Cell::new(0),
+            worker: AtomicPtr::new(std::ptr::null_mut()),
+            waiter: Waiter::new(),
+            link: AtomicPtr::new(std::ptr::null_mut()),
+            tid: Cell::new(0),
+            is_main,
+            pinned: Cell::new(0),
+            robust_head: Cell::new(0),
+            life: AtomicU32::new(0),
+            alerts: AtomicU32::new(0),
+            cancel_disabled: Cell::new(false),
+            cancel_asynchronous: Cell::new(false),
+            unwinding: Cell::new(false),
+            start: Cell::new(None),
+            argument: Cell::new(std::ptr::null_mut()),
+            result: Cell::new(std::ptr::null_mut()),
+            stack,
+            dying: Cell::new(false),
+            name: UnsafeCell::new([0; 16]),
+            mask: Cell::new(0),
+            pending: AtomicU64::new(0),
+            alternate: Cell::new([0, libc::SS_DISABLE as usize, 0]),
+            restart: Cell::new(true),
+            moved_fd: Cell::new(-1),
+            affinity: UnsafeCell::new([0; 16]),
+            affinity_set: Cell::new(false),
+        }));
+        green.waiter.belongs_to(green);
+        green
+    }
+
+    #[inline]
+    pub fn worker(&self) -> &'static Worker {
+        // SAFETY: a running green thread has a worker; workers are never freed.
+        unsafe { &*self.worker.load(Relaxed) }
+    }
+
+    pub fn tid(&self) -> i32 {
+        self.tid.get()
+    }
+
+    /// What the kernel and glibc call the thread at `pthread`, if it is one of ours.
+    pub fn of(pthread: usize) -> Option<&'static Green> {
+        // SAFETY: libc demands a live (or, of ours, pooled) thread: its static TLS holds our word at the same offset.
+        unsafe {
+            let word = *(pthread.wrapping_add_signed(arch::self_word_offset()) as *const usize);
+            (word as *const Green).as_ref()
+        }
+    }
+}
+
+/// The green thread that runs here; `None` on a foreign thread, on a worker's own stack, and before the start.
+#[inline(always)]
+pub fn current() -> Option<&'static Green> {
+    // SAFETY: the word is null or a green thread, and those are never freed.
+    unsafe { (arch::self_word() as *const Green).as_ref() }
+}

@@ -1,0 +1,291 @@
+//! The lot: address → queue of waiters. Locks, condition variables, joins and futexes park here.
+//!
+//! The hard race, solved once: *check, enqueue, sleep* against *change, look, wake*. The waiter enqueues, then checks again
+//! (`must_wait`), then parks. The waker changes the world, then (a full fence between) looks into the bucket. In the total order of
+//! the two fences one comes first: either the waker sees the node, or the waiter sees the change.
+//!
+//! A wake may hit a waiter for an object that now lives at a freed one's address; every caller of `park` checks again.
+
+use super::raw_lock::RawLock;
+use super::sched;
+use super::wait::{wait, Batch, Cancel, Deadline, News, Ticket, Woken};
+use std::cell::{Cell, UnsafeCell};
+use std::sync::atomic::{fence, AtomicU32, Ordering::*};
+
+const BUCKETS: usize = 1024;
+
+struct Node {
+    ticket: Cell<Ticket>,
+    address: Cell<usize>,
+    token: usize,
+    next: Cell<*const Node>,
+    before: Cell<*const Node>,
+    /// The bucket it is in, for a node may be moved (`requeue`); changed under the locks of both.
+    bucket: Cell<*const Bucket>,
+    queued: Cell<bool>,
+}
+
+struct Queue {
+    first: *const Node,
+    last: *const Node,
+}
+
+#[repr(align(64))]
+struct Bucket {
+    lock: RawLock,
+    /// How many nodes are in the queue: looked at without the lock.
+    count: AtomicU32,
+    queue: UnsafeCell<Queue>,
+}
+
+// SAFETY: the queue is only touched under the lock, and its nodes live until they are removed under it.
+unsafe impl Sync for Bucket {}
+
+static LOT: [Bucket; BUCKETS] = [const { Bucket::new() }; BUCKETS];
+
+fn bucket_of(address: usize) -> &'static Bucket {
+    let hash = (address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    &LOT[hash >> (usize::BITS - BUCKETS.trailing_zeros())]
+}
+
+/// What a waker wants of the waiter it looks at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    Wake,
+    Skip,
+    Stop,
+}
+
+impl Bucket {
+    const fn new() -> Bucket {
+        let queue = Queue { first: std::ptr::null(), last: std::ptr::null() };
+        Bucket { lock: RawLock::new(), count: AtomicU32::new(0), queue: UnsafeCell::new(queue) }
+    }
+
+    /// Appends a node. Under the lock.
+    unsafe fn append(&self, node: &Node) {
+        let queue = &mut *self.queue.get();
+        node.next.set(std::ptr::null());
+        node.before.set(queue.last);
+        node.bucket.set(self);
+        node.queued.set(true);
+        match queue.last.as_ref() {
+            Some(last) => last.next.set(node),
+            None => queue.first = node,
+        }
+        queue.last = node;
+        self.count.store(self.count.load(Relaxed) + 1, SeqCst);
+    }
+
+    /// Takes a node out. Under the lock.
+    unsafe fn unlink(&self, node: &Node) {
+        let queue = &mut *self.queue.get();
+        match node.before.get().as_ref() {
+            Some(before) => before.next.set(node.next.get()),
+            None => queue.first = node.next.get(),
+        }
+        match node.next.get().as_ref() {
+            Some(next) => next.before.set(node.before.get()),
+            None => queue.last = node.before.get(),
+        }
+        node.queued.set(false);
+        self.count.store(self.count.load(Relaxed) - 1, Relaxed);
+    }
+}
+
+/// Takes the node out of whatever bucket it is in by now.
+fn withdraw(node: &Node) {
+    loop {
+        // SAFETY: buckets are static; the node's bucket changes only under the lock of the one it is in.
+        let bucket = unsafe { &*node.bucket.get() };
+        let done = bucket.lock.with(|| {
+            if !std::ptr::eq(node.bucket.get(), bucket) {
+                return false;
+            }
+            if node.queued.get() {
+                // SAFETY: under the lock of its bucket.
+                unsafe { bucket.unlink(node) };
+            }
+            true
+        });
+        if done {
+            return;
+        }
+    }
+}
+
+#[inline]
+fn park_as(cancel: Cancel, address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+    let none = std::ptr::null();
+    let node = Node {
+        ticket: Cell::new(Ticket::NONE),
+        address: Cell::new(address),
+        token,
+        next: Cell::new(none),
+        before: Cell::new(none),
+        bucket: Cell::new(std::ptr::null()),
+        queued: Cell::new(false),
+    };
+    let enqueue = |ticket| {
+        node.ticket.set(ticket);
+        let bucket = bucket_of(address);
+        // SAFETY: under the lock; the node stays here until `withdraw`.
+        bucket.lock.with(|| unsafe { bucket.append(&node) });
+        fence(SeqCst);
+        must_wait()
+    };
+    let dequeue = || {
+        if !node.bucket.get().is_null() {
+            withdraw(&node);
+        }
+    };
+    wait(cancel, deadline, enqueue, dequeue)
+}
+
+/// Enqueues at `address`, then asks `must_wait`, then parks until woken, the deadline, a signal or a cancellation.
+#[inline]
+pub fn park(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+    park_as(Cancel::Act, address, token, deadline, must_wait)
+}
+
+/// The same for what is no cancellation point.
+#[inline]
+pub fn park_uncancelled(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+    park_as(Cancel::Ignore, address, token, deadline, must_wait)
+}
+
+/// The same for a caller that has things to put right before a cancellation is acted on (`Woken::Cancelled`).
+#[inline]
+pub fn park_cancellable(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+    park_as(Cancel::Tell, address, token, deadline, must_wait)
+}
+
+/// Is anybody perhaps parked at `address`? False is certain for whoever changed the world before.
+#[inline]
+pub fn waiting(address: usize) -> bool {
+    fence(SeqCst);
+    bucket_of(address).count.load(Relaxed) != 0
+}
+
+/// Walks the queue at `address` in order and wakes, with `value`, those that `choose` (which sees their tokens) wants; how many.
+#[inline]
+pub fn wake(address: usize, value: usize, mut choose: impl FnMut(usize) -> Choice) -> usize {
+    if !waiting(address) {
+        return 0;
+    }
+    let bucket = bucket_of(address);
+    let batch = Batch::new();
+    let mut woken = 0;
+    bucket.lock.with(|| {
+        // SAFETY: under the lock; nodes are alive while they are in the queue.
+        unsafe {
+            let mut at = (*bucket.queue.get()).first;
+            while let Some(node) = at.as_ref() {
+                at = node.next.get();
+                if node.address.get() != address {
+                    continue;
+                }
+                match choose(node.token) {
+                    Choice::Stop => break,
+                    Choice::Skip => continue,
+                    Choice::Wake => {}
+                }
+                bucket.unlink(node);
+                if batch.take(node.ticket.get().fire(News::Ready(value))) {
+                    woken += 1;
+                }
+            }
+        }
+    });
+    batch.release(sched::ready);
+    woken
+}
+
+#[inline]
+pub fn wake_one(address: usize) -> bool {
+    let mut left = 1;
+    wake_some(address, &mut left) == 1
+}
+
+#[inline]
+fn wake_some(address: usize, left: &mut usize) -> usize {
+    // A node whose wait another clause has ended does not use up a wake: `wake` counts the fired.
+    let mut woken = 0;
+    while *left > 0 {
+        let mut chosen = 0;
+        let want = *left;
+        let fired = wake(address, 0, |_| {
+            if chosen == want {
+                return Choice::Stop;
+            }
+            chosen += 1;
+            Choice::Wake
+        });
+        woken += fired;
+        *left -= fired;
+        if chosen == fired {
+            break;
+        }
+    }
+    woken
+}
+
+/// Wakes at most `count`, in order; how many.
+pub fn wake_many(address: usize, count: usize) -> usize {
+    let mut left = count;
+    wake_some(address, &mut left)
+}
+
+pub fn wake_all(address: usize) -> usize {
+    wake(address, 0, |_| Choice::Wake)
+}
+
+/// Wakes up to `wake` waiters at `from` and moves up to `requeue` of the others to `to`: (woken, moved).
+pub fn requeue(from: usize, to: usize, wake: usize, requeue: usize) -> (usize, usize) {
+    let requeue = if from == to { 0 } else { requeue };
+    let (a, b) = (bucket_of(from), bucket_of(to));
+    let (first, second) = if (a as *const Bucket) <= b as *const Bucket { (a, b) } else { (b, a) };
+    let batch = Batch::new();
+    let (mut woken, mut moved) = (0, 0);
+    first.lock.lock();
+    if !std::ptr::eq(first, second) {
+        second.lock.lock();
+    }
+    // SAFETY: under both locks.
+    unsafe {
+        let mut at = (*a.queue.get()).first;
+        while let Some(node) = at.as_ref() {
+            at = node.next.get();
+            if node.address.get() != from {
+                continue;
+            }
+            if woken < wake {
+                a.unlink(node);
+                woken += batch.take(node.ticket.get().fire(News::Ready(0))) as usize;
+            } else if moved < requeue {
+                a.unlink(node);
+                node.address.set(to);
+                b.append(node);
+                moved += 1;
+            } else {
+                break;
+            }
+        }
+    }
+    if !std::ptr::eq(first, second) {
+        second.lock.unlock();
+    }
+    first.lock.unlock();
+    batch.release(sched::ready);
+    (woken, moved)
+}
+
+/// In a fork child: every waiter is gone, and every lock's holder.
+pub fn after_fork() {
+    for bucket in &LOT {
+        bucket.lock.reset();
+        bucket.count.store(0, Relaxed);
+        // SAFETY: the child has one thread.
+        unsafe { *bucket.queue.get() = Queue { first: std::ptr::null(), last: std::ptr::null() } };
+    }
+}

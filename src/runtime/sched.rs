@@ -1,0 +1,622 @@
+//! The scheduler: green threads, workers and slots.
+//!
+//! *Green threads* run on *workers* (kernel threads); a worker needs a *slot*, the right to run, and there are as many slots as
+//! processors. The tension: a slot must never wait while something is ready, but a worker may sit in the kernel or in a
+//! loop for as long as it likes. So the slot, not the worker, owns the run queue, the timers and the reactor, and the monitor
+//! can take it away from a worker that does not come back.
+//!
+//! The owner word of a slot says who has it and what he is doing:
+//!
+//! ```text
+//!     vacant (0)        nobody: work that shows up makes the monitor send a worker
+//!     worker | RUNTIME  in the scheduler, or asleep in the reactor: the slot cannot be taken
+//!     worker | GREEN    runs a green thread: the monitor may take the slot (one compare-exchange)
+//!     worker | CALL     the same, inside a call known to block: the monitor takes it sooner
+//! ```
+//!
+//! A worker enters the scheduler by compare-exchange GREEN → RUNTIME; when that fails its slot is gone, and its green thread goes
+//! to the injector while the worker becomes a spare. Leaving is a plain store, for nobody takes a slot in RUNTIME.
+//!
+//! A switch goes straight from green thread to green thread where one is ready, else to the worker's own stack (the loop in
+//! `worker.rs`). What the leaver wanted (park, yield, end) is done by whoever runs next (`finish`), on another stack: before that the
+//! leaver's stack is in use.
+//!
+//! Woken by a green thread: first in line at its slot (`next`), for it finds its data warm; the one it displaces goes to the
+//! queue's end. A pair that wakes each other for ever must not starve the queue: after some turns `next` waits in line too.
+
+use super::green::{current, Green};
+use super::raw_lock::RawLock;
+use super::timer::Timers;
+use super::wait::Batch;
+use super::{monitor, reactor, stats, thread, worker};
+use crate::{arch, sys};
+use crossbeam_queue::ArrayQueue;
+use std::cell::{Cell, UnsafeCell};
+use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+
+pub const RUNTIME: usize = 0;
+pub const GREEN: usize = 1;
+pub const CALL: usize = 2;
+pub const MODE: usize = 3;
+
+/// The right to run, and what belongs to it.
+#[repr(align(128))]
+pub struct Slot {
+    pub number: usize,
+    pub owner: AtomicUsize,
+    next: AtomicPtr<Green>,
+    queue: ArrayQueue<usize>,
+    epoll: i32,
+    wake: i32,
+    pub timers: Timers,
+    verify: reactor::Verify,
+    /// Resumes so far: how the monitor sees whether anything moves.
+    pub switches: AtomicU64,
+    turns_of_next: Cell<u32>,
+    /// The monitor asks whoever runs here to let others run.
+    pub attention: AtomicBool,
+    /// The monitor asks for a look into the reactor, though the queue is never empty.
+    pub poll_due: AtomicBool,
+    /// 0 busy, 1 asleep in the reactor, 2 the same and woken.
+    idle: AtomicU32,
+}
+
+// SAFETY: the cells are touched by the slot's owner in RUNTIME only.
+unsafe impl Sync for Slot {}
+
+/// A kernel thread that runs green threads.
+#[repr(align(128))]
+pub struct Worker {
+    /// Its own context while it runs a green thread.
+    pub sp: UnsafeCell<*mut u8>,
+    pub fs: Cell<usize>,
+    /// The slot it believes it has; only its own kernel thread, or who wakes it as a spare, writes it.
+    pub slot: Cell<*const Slot>,
+    leaving: Cell<Leaving>,
+    pub kernel_tid: AtomicI32,
+    pub is_leader: bool,
+    /// What the kernel thread's signal mask is now.
+    pub mask: Cell<u64>,
+    pub signal_stack: Cell<usize>,
+    /// A spare sleeps on it.
+    pub bell: AtomicU32,
+    pub parks: AtomicU64,
+    pub switches: AtomicU64,
+    /// Its pthread_t.
+    pub thread: Cell<usize>,
+    /// Calls of each hook on this kernel thread.
+    pub calls: stats::Calls,
+}
+
+// SAFETY: as said at the fields.
+unsafe impl Sync for Worker {}
+// SAFETY: as above.
+unsafe impl Send for Worker {}
+
+/// What the context that was left wanted.
+#[derive(Clone, Copy)]
+pub enum Leaving {
+    Nothing,
+    Park(&'static Green),
+    Yield(&'static Green),
+    End(&'static Green),
+}
+
+impl Worker {
+    pub fn new(is_leader: bool) -> &'static Worker {
+        Box::leak(Box::new(Worker {
+            sp: UnsafeCell::new(std::ptr::null_mut()),
+            fs: Cell::new(0),
+            slot: Cell::new(std::ptr::null()),
+            leaving: Cell::new(Leaving::Nothing),
+            kernel_tid: AtomicI32::new(0),
+            is_leader,
+            mask: Cell::new(0),
+            signal_stack: Cell::new(0),
+            bell: AtomicU32::new(0),
+            parks: AtomicU64::new(0),
+            switches: AtomicU64::new(0),
+            thread: Cell::new(0),
+            calls: stats::Calls::new(),
+        }))
+    }
+
+    #[inline]
+    fn word(&self, mode: usize) -> usize {
+        self as *const Worker as usize | mode
+    }
+
+    /// The slot it believes it has.
+    #[inline]
+    pub fn slot(&self) -> Option<&'static Slot> {
+        // SAFETY: null or a slot; slots are never freed.
+        unsafe { self.slot.get().as_ref() }
+    }
+
+    /// Into the scheduler; `None`: the slot was taken.
+    #[inline]
+    fn enter(&self) -> Option<&'static Slot> {
+        let slot = self.slot()?;
+        if slot.owner.compare_exchange(self.word(GREEN), self.word(RUNTIME), AcqRel, Relaxed).is_ok() {
+            return Some(slot);
+        }
+        self.slot.set(std::ptr::null());
+        None
+    }
+
+    /// Out of the scheduler, into the green thread that was resumed.
+    #[inline]
+    fn leave(&self) {
+        if let Some(slot) = self.slot() {
+            slot.owner.store(self.word(GREEN), Release);
+        }
+    }
+
+    /// Takes up a slot that was given to it (or is its from the start).
+    pub fn take_up(&self, slot: &'static Slot) {
+        self.slot.set(slot);
+        slot.owner.store(self.word(RUNTIME), Release);
+    }
+
+    /// Does what the context that was left wanted. Runs on another stack, right after the switch.
+    #[inline]
+    pub fn finish(&self) {
+        match self.leaving.replace(Leaving::Nothing) {
+            Leaving::Park(green) => {
+                if !green.waiter.set_parked() {
+                    self.queue_up(green);
+                }
+            }
+            Leaving::Yield(green) => self.queue_up(green),
+            Leaving::End(green) => thread::ended(green),
+            Leaving::Nothing => {}
+        }
+    }
+
+    /// To the end of the line.
+    fn queue_up(&self, green: &'static Green) {
+        match self.slot() {
+            Some(slot) => slot.push(green),
+            None => inject(green),
+        }
+    }
+}
+
+impl Slot {
+    /// The wake descriptor's mark among the events.
+    pub const WAKE: u64 = u64::MAX;
+    const QUEUE: usize = 1024;
+    /// How often in a row `next` goes before the queue.
+    const TURNS: u32 = 64;
+
+    fn new(number: usize) -> Result<Slot, i32> {
+        let epoll = reactor::keep(sys::epoll_create()?);
+        let wake = reactor::keep(sys::event_fd()?);
+        sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, wake, libc::EPOLLIN as u32, Slot::WAKE)?;
+        Ok(Slot {
+            number,
+            owner: AtomicUsize::new(0),
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            queue: ArrayQueue::new(Slot::QUEUE),
+            epoll,
+            wake,
+            timers: Timers::new(),
+            verify: reactor::Verify::new(),
+            switches: AtomicU64::new(0),
+            turns_of_next: Cell::new(0),
+            attention: AtomicBool::new(false),
+            poll_due: AtomicBool::new(false),
+            idle: AtomicU32::new(0),
+        })
+    }
+
+    pub fn epoll(&self) -> i32 {
+        self.epoll
+    }
+
+    pub fn clear_wake(&self) {
+        sys::event_clear(self.wake);
+    }
+
+    /// To the end of the line; what does not fit goes to the injector.
+    pub fn push(&self, green: &'static Green) {
+        if self.queue.push(green as *const Green as usize).is_err() {
+            INJECTOR.push(green);
+        }
+        call_for_help();
+    }
+
+    /// First in line; the one it displaces goes to the end.
+    #[inline]
+    fn push_next(&self, green: &'static Green) {
+        let displaced = self.next.swap(green as *const Green as *mut Green, AcqRel);
+        // SAFETY: null or a green thread.
+        if let Some(displaced) = unsafe { displaced.as_ref() } {
+            self.push(displaced);
+        }
+    }
+
+    #[inline]
+    pub fn take_next(&self) -> Option<&'static Green> {
+        if self.next.load(Relaxed).is_null() {
+            return None;
+        }
+        // SAFETY: null or a green thread, which is ours once it is out of the place.
+        unsafe { self.next.swap(std::ptr::null_mut(), AcqRel).as_ref() }
+    }
+
+    #[inline]
+    pub fn pop(&self) -> Option<&'static Green> {
+        // SAFETY: only green threads are pushed.
+        self.queue.pop().map(|green| unsafe { &*(green as *const Green) })
+    }
+
+    pub fn has_ready(&self) -> bool {
+        !self.queue.is_empty() || !self.next.load(Relaxed).is_null()
+    }
+
+    /// Who runs next, from what is ready here; the reactor is looked at when the monitor says that it is time.
+    #[inline]
+    pub fn choose(&self) -> Option<&'static Green> {
+        if self.poll_due.load(Relaxed) {
+            self.poll_due.store(false, Relaxed);
+            self.poll(Some(0));
+            if let Some(green) = INJECTOR.pop() {
+                self.push(green);
+            }
+        }
+        let turns = self.turns_of_next.get();
+        if turns < Slot::TURNS {
+            if let Some(green) = self.take_next() {
+                self.turns_of_next.set(turns + 1);
+                return Some(green);
+            }
+        }
+        self.turns_of_next.set(0);
+        self.pop().or_else(|| self.take_next()).or_else(|| INJECTOR.pop())
+    }
+
+    /// Takes in events and deadlines until `deadline_ns` (`Some(0)`: only what is there).
+    pub fn poll(&self, deadline_ns: Option<u64>) {
+        let batch = Batch::new();
+        reactor::poll(self, deadline_ns, &batch);
+        if self.timers.earliest() != super::timer::NEVER {
+            let now = sys::now_ns();
+            if self.timers.earliest() <= now {
+                self.timers.expire(now, &batch);
+            }
+        }
+        self.verify.look_again(monitor::ticks());
+        batch.release(|green| self.push(green));
+    }
+
+    /// Asleep until an event, a deadline or a wake-up; looks once more for work after it has said that it sleeps.
+    pub fn sleep(&self) {
+        self.idle.store(1, SeqCst);
+        IDLE.fetch_add(1, SeqCst);
+        fence(SeqCst);
+        let deadline = if anything_ready() {
+            Some(0)
+        } else {
+            let earliest = self.timers.earliest();
+            (earliest != super::timer::NEVER).then_some(earliest.max(1))
+        };
+        self.poll(deadline);
+        if self.idle.swap(0, SeqCst) == 1 {
+            IDLE.fetch_sub(1, SeqCst);
+        }
+        monitor::awake();
+    }
+
+    /// Wakes the slot if it is asleep.
+    fn rouse(&self) -> bool {
+        if self.idle.compare_exchange(1, 2, SeqCst, Relaxed).is_err() {
+            return false;
+        }
+        IDLE.fetch_sub(1, SeqCst);
+        sys::event_signal(self.wake);
+        true
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.idle.load(Relaxed) != 0
+    }
+}
+
+/// How many slots sleep.
+static IDLE: AtomicUsize = AtomicUsize::new(0);
+
+/// What is ready and belongs to no slot: from foreign threads, from workers without a slot, and what no queue had room for.
+struct Injector {
+    lock: RawLock,
+    ends: UnsafeCell<[*const Green; 2]>,
+    count: AtomicUsize,
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Injector {}
+
+static INJECTOR: Injector =
+    Injector { lock: RawLock::new(), ends: UnsafeCell::new([std::ptr::null(); 2]), count: AtomicUsize::new(0) };
+
+impl Injector {
+    fn push(&self, green: &'static Green) {
+        green.link.store(std::ptr::null_mut(), Relaxed);
+        self.lock.with(|| {
+            // SAFETY: under the lock; green threads are never freed.
+            unsafe {
+                let [first, last] = &mut *self.ends.get();
+                match last.as_ref() {
+                    Some(last) => last.link.store(green as *const Green as *mut Green, Relaxed),
+                    None => *first = green,
+                }
+                *last = green;
+            }
+            self.count.store(self.count.load(Relaxed) + 1, SeqCst);
+        });
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<&'static Green> {
+        if self.count.load(Relaxed) == 0 {
+            return None;
+        }
+        self.lock.with(|| {
+            // SAFETY: as in `push`.
+            unsafe {
+                let [first, last] = &mut *self.ends.get();
+                let green = first.as_ref()?;
+                *first = green.link.load(Relaxed);
+                if first.is_null() {
+                    *last = std::ptr::null();
+                }
+                self.count.store(self.count.load(Relaxed) - 1, SeqCst);
+                Some(green)
+            }
+        })
+    }
+}
+
+/// All slots, made when the runtime starts.
+static SLOTS: AtomicPtr<Vec<Slot>> = AtomicPtr::new(std::ptr::null_mut());
+
+#[inline]
+pub fn slots() -> &'static [Slot] {
+    // SAFETY: null or a list that is never freed.
+    unsafe { SLOTS.load(Acquire).as_ref() }.map_or(&[], |slots| slots.as_slice())
+}
+
+pub fn slot(number: usize) -> &'static Slot {
+    &slots()[number]
+}
+
+/// Makes the slots.
+pub fn make_slots(count: usize) -> Result<(), i32> {
+    let slots: Result<Vec<Slot>, i32> = (0..count).map(Slot::new).collect();
+    SLOTS.store(Box::into_raw(Box::new(slots?)), Release);
+    Ok(())
+}
+
+fn anything_ready() -> bool {
+    INJECTOR.count.load(SeqCst) > 0 || slots().iter().any(|slot| slot.has_ready())
+}
+
+/// Is something ready that no slot has?
+pub fn injected() -> bool {
+    INJECTOR.count.load(Relaxed) > 0
+}
+
+/// Takes work from the other slots' queues.
+pub fn steal(thief: &Slot) -> Option<&'static Green> {
+    let all = slots();
+    (1..all.len()).find_map(|step| all[(thief.number + step) % all.len()].pop())
+}
+
+/// There is more ready than its slot will run at once: wakes one that sleeps, or has a worker sent to a vacant one.
+#[inline]
+pub fn call_for_help() {
+    if slots().len() == 1 && IDLE.load(Relaxed) == 0 {
+        return;
+    }
+    fence(SeqCst);
+    if IDLE.load(Relaxed) > 0 {
+        slots().iter().any(|slot| slot.rouse());
+    } else if VACANT.load(Relaxed) > 0 {
+        monitor::call();
+    }
+}
+
+/// How many slots nobody has.
+pub static VACANT: AtomicUsize = AtomicUsize::new(0);
+
+fn inject(green: &'static Green) {
+    INJECTOR.push(green);
+    call_for_help();
+}
+
+/// The worker on whose kernel thread this runs, if any: a green thread's, or the one whose own stack this is.
+#[inline]
+pub fn here() -> Option<&'static Worker> {
+    match current() {
+        Some(green) => Some(green.worker()),
+        // SAFETY: null or a worker; workers are never freed.
+        None => unsafe { (arch::worker_word() as *const Worker).as_ref() },
+    }
+}
+
+/// Makes a thread ready that was parked, or is new.
+#[inline]
+pub fn ready(green: &'static Green) {
+    arch::guard_up();
+    match here().and_then(|worker| worker.slot()) {
+        Some(slot) => slot.push_next(green),
+        None => inject(green),
+    }
+    arch::guard_down();
+}
+
+/// Makes a new thread ready: it waits in line.
+pub fn ready_last(green: &'static Green) {
+    arch::guard_up();
+    match here().and_then(|worker| worker.slot()) {
+        Some(slot) => slot.push(green),
+        None => inject(green),
+    }
+    arch::guard_down();
+}
+
+/// Readies a resume: from now on `green` is what runs here.
+#[inline]
+pub fn prepare(worker: &'static Worker, green: &'static Green) {
+    green.worker.store(worker as *const Worker as *mut Worker, Relaxed);
+    worker.switches.store(worker.switches.load(Relaxed) + 1, Relaxed);
+    if let Some(slot) = worker.slot() {
+        slot.switches.store(slot.switches.load(Relaxed) + 1, Relaxed);
+    }
+    if green.mask.get() != worker.mask.get() {
+        sys::set_signal_mask(green.mask.get());
+        worker.mask.set(green.mask.get());
+    }
+}
+
+/// Leaves the running green thread for the next ready one, or for the worker's own stack; comes back when resumed.
+#[inline]
+fn switch_away(me: &'static Green, leaving: Leaving) {
+    arch::guard_up();
+    let worker = me.worker();
+    worker.leaving.set(leaving);
+    let next = worker.enter().and_then(|slot| slot.choose());
+    // SAFETY: `next` is ready, so its context is saved and nobody else's; a worker's own context is saved while it runs a
+    // green thread. Ours is saved at `me.sp`, and resumed only after `finish` has published us.
+    unsafe {
+        match next {
+            Some(next) => {
+                prepare(worker, next);
+                arch::switch(me.sp.get(), *next.sp.get(), next.fs.get(), worker::fast_switch());
+            }
+            None => arch::switch(me.sp.get(), *worker.sp.get(), worker.fs.get(), worker::fast_switch()),
+        }
+    }
+    arrived(me);
+}
+
+/// The first thing a resumed green thread does.
+#[inline]
+pub fn arrived(me: &'static Green) {
+    if me.dying.get() {
+        // Not a worker: the kernel thread that lets this vessel die.
+        return arch::guard_down();
+    }
+    let worker = me.worker();
+    worker.finish();
+    worker.leave();
+    arch::guard_down();
+}
+
+/// Parks the running green thread, whose waiter is armed, until it is fired.
+#[inline]
+pub fn park(me: &'static Green) {
+    let worker = me.worker();
+    worker.parks.store(worker.parks.load(Relaxed) + 1, Relaxed);
+    switch_away(me, Leaving::Park(me));
+}
+
+/// Ends the running green thread: never comes back, unless as another one on the same vessel.
+pub fn end(me: &'static Green) {
+    switch_away(me, Leaving::End(me));
+}
+
+/// Lets the others run.
+pub fn yield_now() {
+    let Some(me) = current() else { return sys::yield_processor() };
+    if me.pinned.get() > 0 {
+        return sys::yield_processor();
+    }
+    if let Some(slot) = me.worker().slot() {
+        slot.attention.store(false, Relaxed);
+        slot.poll_due.store(true, Relaxed);
+    }
+    switch_away(me, Leaving::Yield(me));
+}
+
+/// After a call that found what it wanted at once: lets others run when the monitor has asked for it.
+#[inline]
+pub fn breathe() {
+    if let Some(me) = current() {
+        if me.worker().slot().is_none_or(|slot| slot.attention.load(Relaxed)) {
+            yield_now();
+        }
+    }
+}
+
+/// A call that may block in the kernel: the monitor may give the slot to another worker meanwhile.
+#[inline]
+pub fn block<R>(call: impl FnOnce() -> R) -> R {
+    let Some(me) = current() else { return call() };
+    let worker = me.worker();
+    let (green, in_call) = (worker.word(GREEN), worker.word(CALL));
+    if worker.slot().is_some_and(|slot| slot.owner.load(Relaxed) == in_call) {
+        return call();
+    }
+    let owned = worker.slot().filter(|slot| slot.owner.compare_exchange(green, in_call, AcqRel, Relaxed).is_ok());
+    let result = call();
+    // The slot is still ours (nobody looked), or gone for good: then wait in line for another one.
+    let kept = owned.is_some_and(|slot| slot.owner.compare_exchange(in_call, green, AcqRel, Relaxed).is_ok());
+    if !kept && me.pinned.get() == 0 {
+        worker.slot.set(std::ptr::null());
+        yield_now();
+    }
+    result
+}
+
+/// The timers where a wait of this thread's is to be put: its slot's, or any.
+pub fn timers(me: &Green) -> &'static Timers {
+    &me.worker().slot().unwrap_or(slot(0)).timers
+}
+
+/// The number of the slot where this thread's descriptors are to be registered.
+pub fn slot_number() -> usize {
+    here().and_then(|worker| worker.slot()).map_or(0, |slot| slot.number)
+}
+
+/// Puts a wait into the list of those that are to be verified.
+#[inline]
+pub fn verify_later(append: impl FnOnce(&'static reactor::Verify, u64)) {
+    let slot = here().and_then(|worker| worker.slot()).unwrap_or(slot(0));
+    append(&slot.verify, monitor::ticks());
+}
+
+/// Moves what waits first in line to where others can take it, and wakes one of them: the monitor's help for a slot whose
+/// green thread computes.
+pub fn spread(slot: &Slot) {
+    if let Some(green) = slot.take_next() {
+        slot.push(green);
+    } else {
+        call_for_help();
+    }
+}
+
+/// In a fork child: nothing of this is left.
+pub fn after_fork() {
+    INJECTOR.lock.reset();
+    // SAFETY: the child has one thread.
+    unsafe { *INJECTOR.ends.get() = [std::ptr::null(); 2] };
+    INJECTOR.count.store(0, Relaxed);
+    IDLE.store(0, Relaxed);
+    VACANT.store(0, Relaxed);
+}
+
+/// The kernel thread that runs here is no worker any more: its slot goes to another.
+pub fn resign(worker: &'static Worker) {
+    arch::guard_up();
+    if let Some(slot) = worker.enter() {
+        worker.slot.set(std::ptr::null());
+        worker::give(slot);
+    }
+    arch::guard_down();
+}
+
+/// main runs green from here on: its worker leaves the scheduler that it was never in.
+pub fn begin(main: &'static Green) {
+    main.worker().leave();
+}

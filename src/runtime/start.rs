@@ -1,0 +1,99 @@
+//! The start: a program runs natively until its first pthread_create; then this turns main green and makes the machine.
+//!
+//! main keeps its stack and its TCB and becomes a green thread of its own kind; the kernel thread that it ran on, the leader, becomes a
+//! worker. A worker needs a stack and a TCB of its own while main is switched away: the leader's are a vessel made for it.
+//! If anything is not to be had, nothing has changed, and the program stays native.
+
+use super::green::Green;
+use super::sched::{self, Worker, VACANT};
+use super::vessel::{self, Stack};
+use super::{lot, monitor, reactor, signal, stats, thread, worker};
+use crate::{arch, glibc, sys};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+/// Cannot start, once and for all.
+static REFUSED: AtomicBool = AtomicBool::new(false);
+static STARTING: AtomicU32 = AtomicU32::new(0);
+/// Workers asked for.
+static WORKERS: AtomicUsize = AtomicUsize::new(1);
+
+#[inline(always)]
+pub fn started() -> bool {
+    STARTED.load(Relaxed)
+}
+
+pub fn workers() -> usize {
+    WORKERS.load(Relaxed)
+}
+
+/// What the front door knows.
+pub fn configure(workers: usize, fast_switch: bool) {
+    WORKERS.store(workers, Relaxed);
+    worker::set_fast_switch(fast_switch);
+}
+
+/// Starts the runtime, once: true when it runs. Only the process's first kernel thread starts it, for it becomes the leader.
+#[cold]
+pub fn start() -> bool {
+    if started() {
+        return true;
+    }
+    if REFUSED.load(Relaxed) || sys::kernel_thread_id() != sys::process_id() || STARTING.swap(1, Acquire) != 0 {
+        return started();
+    }
+    let done = build().is_some();
+    REFUSED.store(!done, Relaxed);
+    STARTED.store(done, Release);
+    STARTING.store(0, Release);
+    done
+}
+
+fn build() -> Option<()> {
+    sched::make_slots(workers()).ok()?;
+    glibc::note_all_keys();
+    let leader = stats::enlist(Worker::new(true));
+    let main = Green::new(Stack::MAIN, true);
+    main.fs.set(arch::tcb());
+    main.tid.set(sys::process_id());
+    main.mask.set(sys::signal_mask());
+    // Threads made from here on never register an rseq area: a vessel's would follow its first kernel thread, not the thread.
+    glibc::unregister_rseq();
+    let own = vessel::birth_small().ok()?;
+    own.worker.store(leader as *const Worker as *mut Worker, Relaxed);
+    leader.fs.set(own.fs.get());
+    // SAFETY: the vessel does not run; its context is now the leader's.
+    unsafe { *leader.sp.get() = *own.sp.get() };
+    leader.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
+    leader.mask.set(main.mask.get());
+    signal::give_stack(leader);
+    leader.take_up(sched::slot(0));
+    VACANT.store(workers() - 1, Relaxed);
+    if !monitor::start() {
+        return None;
+    }
+    main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
+    signal::take_over(main);
+    arch::set_self_word(main as *const Green as usize);
+    sched::begin(main);
+    Some(())
+}
+
+/// In a fork child, before anything else runs: the calling thread is all there is, and the child runs natively until it makes
+/// a thread.
+pub fn after_fork() {
+    arch::set_self_word(0);
+    arch::set_worker_word(0);
+    STARTED.store(false, Relaxed);
+    STARTING.store(0, Relaxed);
+    crate::after_fork_of_pages();
+    lot::after_fork();
+    reactor::after_fork();
+    sched::after_fork();
+    worker::after_fork();
+    monitor::after_fork();
+    vessel::after_fork();
+    thread::after_fork();
+    signal::after_fork();
+    stats::after_fork();
+}

@@ -1,0 +1,213 @@
+//! A green thread's life as pthreads sees it: creation, end, join, detach, cancellation, and the end of the last one.
+//!
+//! `life` is one word of bits. Whoever sets the second of {FINISHED, DETACHED or JOINING's success} recycles the vessel: the end sets
+//! FINISHED and looks for DETACHED; detach sets DETACHED and looks for FINISHED; both by fetch_or, so exactly one sees the other.
+//!
+//! Cancellation is ours wholly: a flag and an alert, looked at by every wait that is a cancellation point. Acting on it is
+//! glibc's own pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
+
+use super::green::{alert, current, life, Green, Start};
+use super::wait::{Deadline, Woken};
+use super::{lot, sched, stats, vessel};
+use crate::{arch, glibc, sys};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+
+/// What a new thread is to be.
+pub struct Wish {
+    pub start: Start,
+    pub argument: *mut c_void,
+    pub detached: bool,
+    pub stack: WishedStack,
+    pub affinity: Option<[u64; 16]>,
+    /// A mask asked for by attribute.
+    pub mask: Option<u64>,
+}
+
+pub enum WishedStack {
+    /// Lowest address and bytes.
+    Given(usize, usize),
+    /// Bytes, and bytes of guard.
+    Ours(usize, usize),
+}
+
+/// Green threads alive, main not counted.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Creates a green thread: `publish` gets its pthread_t before it can run.
+pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
+    let green = match wish.stack {
+        WishedStack::Given(lowest, bytes) => vessel::take_on(lowest, bytes)?,
+        WishedStack::Ours(bytes, guard) => vessel::take(bytes, guard)?,
+    };
+    green.start.set(Some(wish.start));
+    green.argument.set(wish.argument);
+    green.result.set(std::ptr::null_mut());
+    green.alerts.store(0, Relaxed);
+    green.pending.store(0, Relaxed);
+    green.cancel_disabled.set(false);
+    green.cancel_asynchronous.set(false);
+    green.alternate.set([0, libc::SS_DISABLE as usize, 0]);
+    let creator = current();
+    green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));
+    // SAFETY: nobody else knows the new thread yet.
+    unsafe {
+        *green.name.get() = creator.map_or([0; 16], |creator| *creator.name.get());
+        green.affinity_set.set(wish.affinity.is_some());
+        *green.affinity.get() = wish.affinity.unwrap_or([0; 16]);
+    }
+    green.life.store(if wish.detached { life::DETACHED } else { 0 }, Release);
+    let live = LIVE.fetch_add(1, AcqRel) + 1;
+    stats::green_thread_created(live as u64);
+    // SAFETY: the word is ours in the vessel's static TLS, and the vessel does not run: pthread_t leads to the thread from now on.
+    unsafe { *(green.fs.get().wrapping_add_signed(arch::self_word_offset()) as *mut usize) = green as *const Green as usize };
+    publish(green.fs.get());
+    sched::ready_last(green);
+    Ok(())
+}
+
+/// The last act of a thread, on another's stack: its own is free from here on.
+pub fn ended(green: &'static Green) {
+    let before = green.life.fetch_or(life::FINISHED, AcqRel);
+    if before & life::DETACHED != 0 {
+        vessel::recycle(green);
+    } else {
+        lot::wake_all(green.life.as_ptr() as usize);
+    }
+    if LIVE.fetch_sub(1, AcqRel) == 1 && MAIN_ENDS.load(Acquire) {
+        super::monitor::call();
+    }
+}
+
+/// Waits for a thread's end: its result. EDEADLK, EINVAL and ESRCH as glibc gives them; ETIMEDOUT past the deadline.
+pub fn join(green: &'static Green, deadline: Deadline, give_up: bool) -> Result<*mut c_void, i32> {
+    if current().is_some_and(|me| std::ptr::eq(me, green)) {
+        return Err(libc::EDEADLK);
+    }
+    let before = green.life.fetch_or(life::JOINING, AcqRel);
+    if before & life::GONE != 0 {
+        return Err(libc::ESRCH);
+    }
+    if before & (life::DETACHED | life::JOINING) != 0 {
+        if before & life::JOINING == 0 {
+            green.life.fetch_and(!life::JOINING, AcqRel);
+        }
+        return Err(libc::EINVAL);
+    }
+    let finished = || green.life.load(Acquire) & life::FINISHED != 0;
+    while !finished() {
+        let woken = match give_up {
+            true => Woken::TimedOut,
+            false => lot::park_cancellable(green.life.as_ptr() as usize, 0, deadline, || !finished()),
+        };
+        if finished() {
+            break;
+        }
+        if woken == Woken::TimedOut || woken == Woken::Cancelled {
+            green.life.fetch_and(!life::JOINING, AcqRel);
+            if woken == Woken::Cancelled {
+                cancellation_point();
+            }
+            return Err(if give_up { libc::EBUSY } else { libc::ETIMEDOUT });
+        }
+    }
+    let result = green.result.get();
+    if green.stack.foreign {
+        sched::block(|| vessel::bury(green));
+    } else {
+        vessel::recycle(green);
+    }
+    Ok(result)
+}
+
+/// EINVAL when it is detached already, ESRCH when it is gone.
+pub fn detach(green: &'static Green) -> Result<(), i32> {
+    let before = green.life.fetch_or(life::DETACHED, AcqRel);
+    if before & life::GONE != 0 {
+        green.life.store(life::GONE, Release);
+        return Err(libc::ESRCH);
+    }
+    if before & (life::DETACHED | life::JOINING) != 0 {
+        if before & life::DETACHED == 0 {
+            green.life.fetch_and(!life::DETACHED, AcqRel);
+        }
+        return Err(libc::EINVAL);
+    }
+    if before & life::FINISHED != 0 {
+        vessel::recycle(green);
+    }
+    Ok(())
+}
+
+/// Ends the running thread with `result`, unwinding its stack.
+///
+/// # Safety
+/// Nothing with a destructor of ours may be alive on this stack.
+pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
+    me.result.set(result);
+    me.cancel_disabled.set(true);
+    if me.is_main {
+        leave_main(me);
+    } else {
+        me.unwinding.set(true);
+    }
+    glibc::exit_thread()
+}
+
+static MAIN_ENDS: AtomicBool = AtomicBool::new(false);
+/// 1 until the kernel thread on which main ends has gone.
+static MAIN_ALIVE: AtomicU32 = AtomicU32::new(0);
+
+/// pthread_exit of main: the kernel thread that runs it leaves the workers, hands its slot on, unwinds main's stack natively, and
+/// ends in glibc's own epilogue. The process lives on until the last green thread ends.
+pub fn leave_main(me: &'static Green) {
+    let worker = me.worker();
+    MAIN_ALIVE.store(1, Relaxed);
+    sys::watch_end(&MAIN_ALIVE);
+    arch::set_self_word(0);
+    MAIN_ENDS.store(true, Release);
+    sched::resign(worker);
+    super::monitor::call();
+}
+
+/// The monitor's duty: when main has ended by pthread_exit, the process ends with the last green thread.
+pub fn exit_after_the_last() {
+    if !MAIN_ENDS.load(Acquire) || LIVE.load(Acquire) > 0 {
+        return;
+    }
+    while MAIN_ALIVE.load(Acquire) != 0 {
+        sys::futex_wait_shared(&MAIN_ALIVE, 1);
+    }
+    if LIVE.load(Acquire) == 0 {
+        glibc::exit_process(0);
+    }
+}
+
+/// Asks a thread to end at its next cancellation point.
+pub fn cancel(green: &'static Green) -> Result<(), i32> {
+    if green.life.load(Acquire) & life::GONE != 0 {
+        return Err(libc::ESRCH);
+    }
+    green.alerts.fetch_or(alert::CANCEL, SeqCst);
+    if let Some(parked) = green.waiter.interrupt() {
+        sched::ready(parked);
+    }
+    Ok(())
+}
+
+/// Acts on a cancellation that is pending and allowed: never returns then.
+pub fn cancellation_point() {
+    let Some(me) = current() else { return };
+    if me.alerts.load(SeqCst) & alert::CANCEL == 0 || me.cancel_disabled.get() {
+        return;
+    }
+    me.alerts.fetch_and(!alert::CANCEL, SeqCst);
+    // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule).
+    unsafe { exit(me, usize::MAX as *mut c_void) }
+}
+
+/// In a fork child: one thread, and it is its main.
+pub fn after_fork() {
+    LIVE.store(0, Relaxed);
+    MAIN_ENDS.store(false, Relaxed);
+}

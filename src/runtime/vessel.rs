@@ -1,0 +1,392 @@
+//! Vessels: stack, TCB and TLS made by glibc's own pthread_create, whose kernel thread then retires.
+//!
+//! A vessel's memory, from a region of stacks of one size (addresses grow upward):
+//!
+//! ```text
+//!   │ guard │ stack … ← sp │ static TLS │ TCB (struct pthread) │ guard │ next stack …
+//!           └── what pthread_attr_setstack is told, and what pthread_getattr_np reports ──┘
+//! ```
+//!
+//! The guard lies below the reported range, for runtimes put guards of their own at its lower end. It is made by
+//! MADV_GUARD_INSTALL where the kernel has it, which does not split the mapping: 100,000 stacks are few mappings.
+//!
+//! Its life:
+//!
+//! ```text
+//!   birth: real pthread_create → vessel_main → loosen (rseq, robust list, tid address) → retire: the kernel thread is gone,
+//!          the context stays
+//!   serve: a worker resumes it → run the program's function → destructors → TLS as new → end → pool → serve …
+//!   death: a new kernel thread (raw clone on its TCB) resumes it → vessel_main returns → glibc's own epilogue
+//! ```
+//!
+//! A vessel is pooled only when its thread is finished *and* joined or detached, else two threads would share a pthread_t. One
+//! on a stack of the program's dies before join returns: the program may free it.
+
+use super::green::{current, life, Green, Start};
+use super::raw_lock::RawLock;
+use super::worker::GATE;
+use super::{sched, stats};
+use crate::{arch, glibc, sys};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
+
+/// Where a vessel's stack is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stack {
+    /// Lowest usable address.
+    pub lowest: usize,
+    pub bytes: usize,
+    /// The bytes below `lowest` that fault.
+    pub guard: usize,
+    /// The program gave it.
+    pub foreign: bool,
+}
+
+impl Stack {
+    /// The stack that the process started with.
+    pub const MAIN: Stack = Stack { lowest: 0, bytes: 0, guard: 0, foreign: true };
+
+    /// Does this address lie in the guard?
+    pub fn guards(&self, address: usize) -> bool {
+        (self.lowest.wrapping_sub(self.guard)..self.lowest).contains(&address)
+    }
+}
+
+const PAGE: usize = 4096;
+const MADV_GUARD_INSTALL: i32 = 102;
+const STACKS_PER_REGION: usize = 64;
+
+/// Stacks of one size.
+struct Class {
+    bytes: usize,
+    guard: usize,
+    fresh: usize,
+    end: usize,
+    free: Vec<usize>,
+    /// Vessels that wait to serve, the last one first.
+    pool: Vec<&'static Green>,
+    /// The fewest that waited since the pool was last shrunk.
+    least: usize,
+}
+
+struct Yard {
+    lock: RawLock,
+    classes: UnsafeCell<Vec<Class>>,
+    dying: UnsafeCell<Vec<&'static Green>>,
+    pooled: AtomicUsize,
+    dying_count: AtomicUsize,
+}
+
+// SAFETY: the lists are only touched under the lock.
+unsafe impl Sync for Yard {}
+
+static YARD: Yard = Yard {
+    lock: RawLock::new(),
+    classes: UnsafeCell::new(Vec::new()),
+    dying: UnsafeCell::new(Vec::new()),
+    pooled: AtomicUsize::new(0),
+    dying_count: AtomicUsize::new(0),
+};
+
+static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
+static NEXT_TID: AtomicI32 = AtomicI32::new(1 << 22);
+static PUBLISHED: AtomicU32 = AtomicU32::new(0);
+
+impl Yard {
+    fn with<R>(&self, bytes: usize, guard: usize, work: impl FnOnce(&mut Class) -> R) -> R {
+        self.lock.with(|| {
+            // SAFETY: under the lock.
+            let classes = unsafe { &mut *self.classes.get() };
+            let place = match classes.iter().position(|class| class.bytes == bytes && class.guard == guard) {
+                Some(place) => place,
+                None => {
+                    classes.push(Class { bytes, guard, fresh: 0, end: 0, free: Vec::new(), pool: Vec::new(), least: 0 });
+                    classes.len() - 1
+                }
+            };
+            work(&mut classes[place])
+        })
+    }
+}
+
+impl Class {
+    /// A stack's lowest usable address.
+    fn take_stack(&mut self) -> Option<usize> {
+        if let Some(lowest) = self.free.pop() {
+            return Some(lowest);
+        }
+        let step = self.bytes + self.guard;
+        if self.fresh + step > self.end {
+            self.grow(step)?;
+        }
+        let lowest = self.fresh + self.guard;
+        self.fresh += step;
+        Some(lowest)
+    }
+
+    /// One mapping for many stacks, fewer of the large ones.
+    fn grow(&mut self, step: usize) -> Option<()> {
+        const LARGE: usize = 1 << 30;
+        let count = if step >= LARGE { 1 } else { STACKS_PER_REGION };
+        let region = sys::map(step * count, libc::MAP_STACK)? as usize;
+        sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
+        for i in 0..count {
+            install_guard(region + i * step, self.guard);
+        }
+        (self.fresh, self.end) = (region, region + step * count);
+        Some(())
+    }
+}
+
+fn install_guard(address: usize, bytes: usize) {
+    if bytes == 0 {
+        return;
+    }
+    if !GUARD_PAGES_REFUSED.load(Relaxed) {
+        if sys::advise(address, bytes, MADV_GUARD_INSTALL) == 0 {
+            return;
+        }
+        GUARD_PAGES_REFUSED.store(true, Relaxed);
+    }
+    sys::forbid(address, bytes);
+}
+
+/// A vessel with a stack of the given size and guard (whole pages), pooled or new; an error number otherwise.
+pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
+    let (bytes, guard) = (bytes.next_multiple_of(PAGE), guard.next_multiple_of(PAGE));
+    enum Found {
+        Vessel(&'static Green),
+        Stack(Option<usize>),
+    }
+    let found = YARD.with(bytes, guard, |class| match class.pool.pop() {
+        Some(green) => {
+            class.least = class.least.min(class.pool.len());
+            Found::Vessel(green)
+        }
+        None => Found::Stack(class.take_stack()),
+    });
+    match found {
+        Found::Vessel(green) => {
+            YARD.pooled.fetch_sub(1, Relaxed);
+            Ok(green)
+        }
+        Found::Stack(None) => Err(libc::EAGAIN),
+        Found::Stack(Some(lowest)) => {
+            let born = birth(Stack { lowest, bytes, guard, foreign: false });
+            if born.is_err() {
+                YARD.with(bytes, guard, |class| class.free.push(lowest));
+            }
+            born
+        }
+    }
+}
+
+/// A vessel on a stack of the program's.
+pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
+    birth(Stack { lowest, bytes, guard: 0, foreign: true })
+}
+
+/// A new vessel: glibc makes a thread, whose kernel thread retires.
+pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
+    let green = Green::new(stack, false);
+    GATE.enter();
+    PUBLISHED.store(0, Relaxed);
+    GATE.vessel_alive.store(1, Relaxed);
+    stats::kernel_thread_born();
+    // The newborn inherits the mask: no handler may run on a stack that another kernel thread may already use.
+    let old_mask = sys::set_signal_mask(u64::MAX);
+    let born = glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some((stack.lowest, stack.bytes)));
+    match born {
+        Ok(_) => {
+            while PUBLISHED.load(Acquire) == 0 {
+                sys::futex_wait(&PUBLISHED, 0, None).ok();
+            }
+            green.tid.set(NEXT_TID.fetch_add(1, Relaxed));
+            // SAFETY: the vessel's own descriptor; its kernel thread no longer uses it.
+            unsafe { *glibc::tid_field(green.fs.get()) = green.tid.get() };
+        }
+        Err(_) => GATE.vessel_alive.store(0, Relaxed),
+    }
+    sys::set_signal_mask(old_mask);
+    stats::kernel_thread_gone();
+    GATE.leave();
+    born.map(|_| green)
+}
+
+/// The function that glibc starts: first on the kernel thread that it was born with, later on whatever worker resumes it.
+extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
+    // SAFETY: `birth` passes a green thread, which is never freed.
+    let me: &'static Green = unsafe { &*(argument as *const Green) };
+    me.fs.set(arch::tcb());
+    arch::guard_up();
+    me.robust_head.set(sys::loosen(&GATE.vessel_alive));
+    // SAFETY: every signal is blocked (the creator's mask), and `loosen` cut what tied the kernel thread to this TCB.
+    unsafe { arch::retire(me.sp.get(), PUBLISHED.as_ptr()) };
+    if me.start.get().is_none() {
+        return serve_as_leader(me);
+    }
+    if !me.dying.get() {
+        sched::arrived(me);
+    }
+    while !me.dying.get() {
+        serve(me);
+        if !still(me) {
+            // In a fork child this is the only thread: it ends glibc's own way, and the process with it.
+            if let Some(main) = current() {
+                super::thread::leave_main(main);
+            }
+            return me.result.get();
+        }
+        glibc::run_destructors();
+        glibc::restore_thread_locals();
+        sched::end(me);
+    }
+    arch::set_self_word(0);
+    std::ptr::null_mut()
+}
+
+/// The stack and TCB on which the leader is a worker while main runs elsewhere: see `start`.
+fn serve_as_leader(me: &'static Green) -> *mut c_void {
+    super::worker::settle(me.worker());
+    super::worker::run(me.worker());
+    std::ptr::null_mut()
+}
+
+/// Is this still the thread that it was? A fork child has another one, or none.
+fn still(me: &'static Green) -> bool {
+    current().is_some_and(|now| std::ptr::eq(now, me))
+}
+
+/// Runs the program's function.
+fn serve(me: &'static Green) {
+    glibc::guarded(call_program, me as *const Green as usize);
+    if still(me) {
+        if me.unwinding.replace(false) {
+            glibc::forget_exit();
+        }
+        me.cancel_disabled.set(true);
+    }
+}
+
+extern "C" fn call_program(me: usize) {
+    // SAFETY: `serve` passes the running green thread.
+    let me: &'static Green = unsafe { &*(me as *const Green) };
+    let argument = me.argument.get();
+    let result = match me.start.get() {
+        Some(Start::Posix(function)) => function(argument),
+        Some(Start::C11(function)) => function(argument) as isize as *mut c_void,
+        None => std::ptr::null_mut(),
+    };
+    me.result.set(result);
+}
+
+/// A vessel whose thread is finished and joined or detached: to the pool, or to its death.
+pub fn recycle(green: &'static Green) {
+    green.life.store(life::GONE, Release);
+    if green.stack.foreign {
+        YARD.lock.with(|| {
+            // SAFETY: under the lock.
+            unsafe { (*YARD.dying.get()).push(green) };
+            YARD.dying_count.fetch_add(1, Relaxed);
+        });
+        super::monitor::call();
+        return;
+    }
+    YARD.pooled.fetch_add(1, Relaxed);
+    YARD.with(green.stack.bytes, green.stack.guard, |class| class.pool.push(green));
+}
+
+/// Lets a vessel die glibc's own death, and waits for it. Its context must be saved, and nobody else may resume it.
+pub fn bury(green: &'static Green) {
+    const FLAGS: i32 = libc::CLONE_VM
+        | libc::CLONE_FS
+        | libc::CLONE_FILES
+        | libc::CLONE_SIGHAND
+        | libc::CLONE_THREAD
+        | libc::CLONE_SYSVSEM
+        | libc::CLONE_SETTLS
+        | libc::CLONE_PARENT_SETTID
+        | libc::CLONE_CHILD_CLEARTID;
+    green.life.store(life::GONE, Release);
+    green.dying.set(true);
+    let fs = green.fs.get();
+    let tid = glibc::tid_field(fs);
+    GATE.enter();
+    stats::kernel_thread_born();
+    let old_mask = sys::set_signal_mask(u64::MAX);
+    // SAFETY: the vessel's context is saved, and this is its last resume; every signal is blocked.
+    let born = unsafe { arch::revive(FLAGS as usize, *green.sp.get(), tid, tid, fs) };
+    sys::set_signal_mask(old_mask);
+    if born > 0 {
+        glibc::join_thread(fs as libc::pthread_t);
+    }
+    stats::kernel_thread_gone();
+    GATE.leave();
+    if !green.stack.foreign {
+        let Stack { lowest, bytes, guard, .. } = green.stack;
+        sys::advise(lowest, bytes, libc::MADV_DONTNEED);
+        YARD.with(bytes, guard, |class| class.free.push(lowest));
+    }
+}
+
+/// The monitor's duty: vessels of detached threads on the program's stacks die.
+pub fn bury_dying() {
+    while YARD.dying_count.load(Relaxed) > 0 {
+        // SAFETY: under the lock.
+        let Some(green) = YARD.lock.with(|| unsafe { (*YARD.dying.get()).pop() }) else { return };
+        YARD.dying_count.fetch_sub(1, Relaxed);
+        bury(green);
+    }
+}
+
+/// How many may wait in the pool for ever.
+const POOL_KEEPS: usize = 64;
+
+pub fn pool_is_large() -> bool {
+    YARD.pooled.load(Relaxed) > POOL_KEEPS
+}
+
+/// The monitor's duty: half of the vessels that nobody needed since the last time die.
+pub fn shrink_pool() {
+    const AT_ONCE: usize = 256;
+    for _ in 0..AT_ONCE {
+        let victim = YARD.lock.with(|| {
+            // SAFETY: under the lock.
+            let classes = unsafe { &mut *YARD.classes.get() };
+            let class = classes.iter_mut().find(|class| class.pool.len() > POOL_KEEPS && class.least > 0)?;
+            class.least -= 1;
+            YARD.pooled.fetch_sub(1, Relaxed);
+            Some(class.pool.remove(0))
+        });
+        match victim {
+            Some(green) => bury(green),
+            None => break,
+        }
+    }
+    YARD.lock.with(|| {
+        // SAFETY: under the lock.
+        unsafe { &mut *YARD.classes.get() }.iter_mut().for_each(|class| class.least = class.pool.len().div_ceil(2));
+    });
+}
+
+/// In a fork child: glibc has forgotten all vessels but the running one. Their stacks are left as they are: the child's one
+/// thread may hold pointers into them, as it natively may until they are reused.
+pub fn after_fork() {
+    YARD.lock.reset();
+    // SAFETY: the child has one thread.
+    unsafe {
+        for class in &mut *YARD.classes.get() {
+            class.pool.clear();
+        }
+        (*YARD.dying.get()).clear();
+    }
+    YARD.pooled.store(0, Relaxed);
+    YARD.dying_count.store(0, Relaxed);
+}
+
+/// The leader's own stack and TCB.
+pub fn birth_small() -> Result<&'static Green, i32> {
+    let (lowest, bytes) = super::monitor::small_stack();
+    birth(Stack { lowest, bytes, guard: 0, foreign: true })
+}

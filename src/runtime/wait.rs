@@ -1,0 +1,323 @@
+//! The one wait. Whoever blocks arms a waiter, puts clauses (nodes on its own stack) into queues, and parks; whoever
+//! brings the news fires the waiter.
+//!
+//! A waiter is one word, {sequence, state}, so that exactly one clause wins and a late one of an earlier wait loses:
+//!
+//! ```text
+//!   idle ──arm──► armed ──(switched away)──► parked
+//!                   │                          │
+//!                   └──fire──► fired ◄──fire───┘     then disarm: idle, and the sequence moves on
+//! ```
+//!
+//! *Armed → parked* is done by the context that runs after the switch (`sched::finish`): before that the waiter's stack is in use. A
+//! clause that fires an armed waiter only leaves its news; whoever finds the news makes the thread ready: `finish`, when the
+//! thread has switched away meanwhile, or the thread itself, which has not switched yet. A clause that fires a parked waiter makes
+//! it ready. So nobody ever resumes a stack in use, and nobody spins for it.
+//!
+//! Nodes are fired under their queue's lock and removed under it, so no queue points into a stack that has gone on.
+//! Foreign threads (and pinned green ones) wait with a waiter on their stack and sleep on its word by futex.
+
+use super::green::{alert, current, Green};
+use super::{sched, signal, timer, timer::TimerNode};
+use crate::sys;
+use std::cell::Cell;
+use std::sync::atomic::{fence, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+
+/// CLOCK_MONOTONIC nanoseconds, or for ever.
+pub type Deadline = Option<u64>;
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Somebody woke it, with a value.
+    Ready(usize),
+    TimedOut,
+    /// Signal handlers ran; `signal::restart` says whether the call may go on.
+    Interrupted,
+    /// A cancellation is pending (only for waits that asked to be told).
+    Cancelled,
+    /// It never parked: after the clauses were in place there was nothing to wait for.
+    NotNeeded,
+}
+
+const IDLE: u32 = 0;
+const ARMED: u32 = 1;
+const PARKED: u32 = 2;
+const READY: u32 = 3;
+const TIMED_OUT: u32 = 4;
+const ALERTED: u32 = 5;
+const KIND: u32 = 7;
+
+fn join(sequence: u32, state: u32) -> u64 {
+    (sequence as u64) << 32 | state as u64
+}
+
+pub struct Waiter {
+    word: AtomicU64,
+    green: AtomicPtr<Green>,
+}
+
+/// News for a waiter.
+#[derive(Clone, Copy)]
+pub enum News {
+    Ready(usize),
+    TimedOut,
+    Alerted,
+}
+
+impl News {
+    fn state(self) -> u32 {
+        match self {
+            News::Ready(value) => READY | (value as u32) << 3,
+            News::TimedOut => TIMED_OUT,
+            News::Alerted => ALERTED,
+        }
+    }
+}
+
+/// What came of firing.
+pub enum Fired {
+    /// Another clause was first, or the wait is over.
+    Lost,
+    /// The waiter has its news and will see them.
+    Won,
+    /// The same, and the caller must make this parked thread ready.
+    Wake(&'static Green),
+}
+
+impl Waiter {
+    pub const fn new() -> Waiter {
+        Waiter { word: AtomicU64::new(0), green: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    pub fn belongs_to(&self, green: &Green) {
+        self.green.store(green as *const Green as *mut Green, Relaxed);
+    }
+
+    fn arm(&self) -> u32 {
+        let sequence = ((self.word.load(Relaxed) >> 32) as u32).wrapping_add(1);
+        self.word.store(join(sequence, ARMED), SeqCst);
+        sequence
+    }
+
+    /// Ends the wait: its last state.
+    fn disarm(&self, sequence: u32) -> u32 {
+        self.word.swap(join(sequence, IDLE), AcqRel) as u32
+    }
+
+    /// The thread has left its stack. False: news came meanwhile, it must be made ready.
+    pub fn set_parked(&self) -> bool {
+        let word = self.word.load(Relaxed);
+        word as u32 == ARMED && self.word.compare_exchange(word, join((word >> 32) as u32, PARKED), AcqRel, Acquire).is_ok()
+    }
+
+    /// Brings news to the wait number `sequence`.
+    pub fn fire(&self, sequence: u32, news: News) -> Fired {
+        loop {
+            let word = self.word.load(SeqCst);
+            let state = word as u32;
+            if (word >> 32) as u32 != sequence || (state != ARMED && state != PARKED) {
+                return Fired::Lost;
+            }
+            if self.word.compare_exchange(word, join(sequence, news.state()), AcqRel, Relaxed).is_err() {
+                continue;
+            }
+            if state == ARMED {
+                return Fired::Won;
+            }
+            let green = self.green.load(Relaxed);
+            // SAFETY: null or a green thread, which is never freed.
+            return match unsafe { green.as_ref() } {
+                Some(green) => Fired::Wake(green),
+                None => {
+                    // The sleeper's frame lives until we release the queue's lock; the futex word is the low half.
+                    sys::futex_wake(self.word.as_ptr() as *const u32, 1);
+                    Fired::Won
+                }
+            };
+        }
+    }
+
+    /// Brings an alert to whatever wait goes on; the thread to make ready, if it was parked.
+    pub fn interrupt(&self) -> Option<&'static Green> {
+        let sequence = (self.word.load(SeqCst) >> 32) as u32;
+        match self.fire(sequence, News::Alerted) {
+            Fired::Wake(green) => Some(green),
+            _ => None,
+        }
+    }
+
+    /// Sleeps in the kernel until fired or the deadline.
+    fn sleep(&self, sequence: u32, deadline: Deadline) {
+        let armed = join(sequence, ARMED);
+        if self.word.compare_exchange(armed, join(sequence, PARKED), AcqRel, Acquire).is_err() {
+            return;
+        }
+        // SAFETY: the low half of the word (little-endian), alive as long as the waiter.
+        let low = unsafe { AtomicU32::from_ptr(self.word.as_ptr() as *mut u32) };
+        while low.load(Acquire) == PARKED {
+            if sys::futex_wait(low, PARKED, deadline) == Err(libc::ETIMEDOUT) {
+                self.fire(sequence, News::TimedOut);
+            }
+        }
+    }
+}
+
+/// Which wait a clause belongs to.
+#[derive(Clone, Copy)]
+pub struct Ticket {
+    waiter: *const Waiter,
+    sequence: u32,
+}
+
+impl Ticket {
+    pub const NONE: Ticket = Ticket { waiter: std::ptr::null(), sequence: 0 };
+
+    /// Fires the clause's wait.
+    ///
+    /// # Safety
+    /// The clause is in a queue whose lock the caller holds: the waiter takes that lock before it goes on.
+    pub unsafe fn fire(&self, news: News) -> Fired {
+        (*self.waiter).fire(self.sequence, news)
+    }
+}
+
+/// How a wait takes a pending cancellation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cancel {
+    /// It is no cancellation point.
+    Ignore,
+    /// The thread ends here.
+    Act,
+    /// The caller is told and acts when it has put things right.
+    Tell,
+}
+
+fn outcome(state: u32) -> Woken {
+    match state & KIND {
+        READY => Woken::Ready((state >> 3) as usize),
+        TIMED_OUT => Woken::TimedOut,
+        ALERTED => Woken::Interrupted,
+        _ => Woken::NotNeeded,
+    }
+}
+
+/// Waits: `enqueue` puts the clauses in place and says whether there is still something to wait for; `dequeue` takes away
+/// those that are still in a queue.
+#[inline]
+pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> bool, dequeue: impl FnOnce()) -> Woken {
+    let Some(green) = current() else { return wait_in_kernel(deadline, enqueue, dequeue) };
+    if green.pinned.get() > 0 {
+        return sched::block(|| wait_in_kernel(deadline, enqueue, dequeue));
+    }
+    let waiter = &green.waiter;
+    let sequence = waiter.arm();
+    if green.alerts.load(SeqCst) & interest(green, cancel) != 0 {
+        waiter.disarm(sequence);
+        return alerted(green, cancel);
+    }
+    let ticket = Ticket { waiter, sequence };
+    if enqueue(ticket) {
+        match deadline {
+            None => sched::park(green),
+            Some(deadline) => park_until(green, ticket, deadline),
+        }
+    }
+    dequeue();
+    let end = outcome(waiter.disarm(sequence));
+    if end == Woken::Interrupted {
+        return alerted(green, cancel);
+    }
+    end
+}
+
+fn interest(green: &Green, cancel: Cancel) -> u32 {
+    if cancel == Cancel::Ignore || green.cancel_disabled.get() {
+        alert::SIGNAL
+    } else {
+        alert::SIGNAL | alert::CANCEL
+    }
+}
+
+fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
+    let node = TimerNode::new(ticket, deadline);
+    let timers = sched::timers(green);
+    timers.insert(&node);
+    sched::park(green);
+    timer::remove(&node);
+}
+
+/// Something other than a clause ended the wait: run the handlers of the signals that came, then see to a cancellation.
+#[cold]
+fn alerted(green: &'static Green, cancel: Cancel) -> Woken {
+    let mask = interest(green, cancel);
+    signal::deliver(green);
+    if green.alerts.load(SeqCst) & mask & alert::CANCEL != 0 {
+        match cancel {
+            Cancel::Act => super::thread::cancellation_point(),
+            Cancel::Tell => return Woken::Cancelled,
+            Cancel::Ignore => {}
+        }
+    }
+    Woken::Interrupted
+}
+
+/// The same wait for a thread that is no green one: its waiter is on its stack, and it sleeps by futex.
+fn wait_in_kernel(deadline: Deadline, enqueue: impl FnOnce(Ticket) -> bool, dequeue: impl FnOnce()) -> Woken {
+    let waiter = Waiter::new();
+    let sequence = waiter.arm();
+    if enqueue(Ticket { waiter: &waiter, sequence }) {
+        waiter.sleep(sequence, deadline);
+    }
+    dequeue();
+    fence(SeqCst);
+    outcome(waiter.disarm(sequence))
+}
+
+/// Parks until the deadline; only an alert ends it earlier.
+pub fn sleep_until(deadline: Deadline) -> Woken {
+    wait(Cancel::Act, deadline, |_| true, || {})
+}
+
+/// A batch of threads to make ready once the queue's lock is released.
+pub struct Batch {
+    first: Cell<*const Green>,
+}
+
+impl Batch {
+    pub const fn new() -> Batch {
+        Batch { first: Cell::new(std::ptr::null()) }
+    }
+
+    /// Takes in what firing brought; true when the clause won.
+    #[inline]
+    pub fn take(&self, fired: Fired) -> bool {
+        match fired {
+            Fired::Lost => false,
+            Fired::Won => true,
+            Fired::Wake(green) => {
+                green.link.store(self.first.get() as *mut Green, Relaxed);
+                self.first.set(green);
+                true
+            }
+        }
+    }
+
+    /// Makes all of them ready, in the order in which they were taken in.
+    #[inline]
+    pub fn release(self, ready: impl Fn(&'static Green)) {
+        let mut reversed: *const Green = std::ptr::null();
+        let mut at = self.first.get();
+        // SAFETY: green threads are never freed; a fired one is this batch's until it is made ready.
+        while let Some(green) = unsafe { at.as_ref() } {
+            at = green.link.load(Relaxed);
+            green.link.store(reversed as *mut Green, Relaxed);
+            reversed = green;
+        }
+        // SAFETY: as above; the link is read before the thread may run.
+        while let Some(green) = unsafe { reversed.as_ref() } {
+            reversed = green.link.load(Relaxed);
+            ready(green);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Workers: the loop on a worker's own stack, the spares, and how kernel threads come and go.
+//!
+//! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker whose slot was taken
+//! becomes a spare once its green thread comes back; at most one spare waits, further ones retire, and the waiting one retires
+//! when it is not wanted for a while. The leader (the process's first kernel thread) never retires: /proc/self would go empty.
+//!
+//! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, one being born, one dying): `GATE` lets one
+//! birth happen at a time, and a birth first waits until the one that died last is really gone.
+
+use super::raw_lock::RawLock;
+use super::sched::{self, Slot, Worker, VACANT};
+use super::{monitor, signal, stats};
+use crate::{arch, glibc, sys};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
+
+static FAST_SWITCH: AtomicBool = AtomicBool::new(false);
+
+/// May the switch load the fs base itself (FSGSBASE), or must it ask the kernel?
+#[inline(always)]
+pub fn fast_switch() -> bool {
+    FAST_SWITCH.load(Relaxed)
+}
+
+pub fn set_fast_switch(fast: bool) {
+    FAST_SWITCH.store(fast, Relaxed);
+}
+
+/// The loop; returns when the worker is to retire.
+pub fn run(worker: &'static Worker) {
+    worker.finish();
+    loop {
+        let Some(slot) = worker.slot() else {
+            if become_spare(worker) {
+                continue;
+            }
+            return;
+        };
+        let Some(green) = find(slot) else {
+            signal::idle_mask(worker);
+            slot.sleep();
+            continue;
+        };
+        sched::prepare(worker, green);
+        // SAFETY: `green` is ready, so its context is saved and nobody else's; ours is resumed by the green thread that finds
+        // nothing to switch to, on this kernel thread.
+        unsafe { arch::switch(worker.sp.get(), *green.sp.get(), green.fs.get(), fast_switch()) };
+        worker.finish();
+    }
+}
+
+fn find(slot: &'static Slot) -> Option<&'static super::green::Green> {
+    let found = slot.choose();
+    if found.is_some() || sched::slots().len() == 1 {
+        return found;
+    }
+    slot.poll(Some(0));
+    slot.choose().or_else(|| sched::steal(slot))
+}
+
+const SLEEP: u32 = 0;
+const TAKE_SLOT: u32 = 1;
+const RETIRE: u32 = 2;
+
+/// Workers without a slot that wait for one.
+struct Spares {
+    lock: RawLock,
+    waiting: UnsafeCell<Vec<&'static Worker>>,
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Spares {}
+
+static SPARES: Spares = Spares { lock: RawLock::new(), waiting: UnsafeCell::new(Vec::new()) };
+
+impl Spares {
+    fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
+        // SAFETY: under the lock.
+        self.lock.with(|| unsafe { work(&mut *self.waiting.get()) })
+    }
+}
+
+fn ring(worker: &Worker, what: u32) {
+    worker.bell.store(what, Release);
+    sys::futex_wake(worker.bell.as_ptr(), 1);
+}
+
+/// Waits for a slot. False: retire.
+fn become_spare(worker: &'static Worker) -> bool {
+    const PATIENCE_NS: u64 = 200_000_000;
+    let kept = SPARES.with(|waiting| {
+        if !worker.is_leader && !waiting.is_empty() {
+            return false;
+        }
+        if let Some(other) = waiting.pop() {
+            ring(other, RETIRE);
+        }
+        worker.bell.store(SLEEP, Relaxed);
+        waiting.push(worker);
+        true
+    });
+    if !kept {
+        return false;
+    }
+    monitor::call();
+    loop {
+        let deadline = (!worker.is_leader).then(|| sys::now_ns() + PATIENCE_NS);
+        let timed_out = sys::futex_wait(&worker.bell, SLEEP, deadline) == Err(libc::ETIMEDOUT);
+        match worker.bell.load(Acquire) {
+            TAKE_SLOT => return true,
+            RETIRE => return false,
+            _ => {}
+        }
+        if timed_out && SPARES.with(|waiting| remove(waiting, worker)) {
+            return false;
+        }
+    }
+}
+
+fn remove(waiting: &mut Vec<&'static Worker>, worker: &Worker) -> bool {
+    let before = waiting.len();
+    waiting.retain(|other| !std::ptr::eq(*other, worker));
+    waiting.len() != before
+}
+
+/// Gives a slot that nobody owns to a spare, or to a new worker; false: there is no kernel thread to be had, the slot is vacant.
+pub fn give(slot: &'static Slot) -> bool {
+    if let Some(spare) = SPARES.with(|waiting| waiting.pop()) {
+        spare.take_up(slot);
+        ring(spare, TAKE_SLOT);
+        return true;
+    }
+    if hire(slot) {
+        return true;
+    }
+    slot.owner.store(0, Release);
+    VACANT.fetch_add(1, SeqCst);
+    false
+}
+
+/// A new worker for the slot.
+fn hire(slot: &'static Slot) -> bool {
+    GATE.enter();
+    let worker = GATE.take_free().unwrap_or_else(|| stats::enlist(Worker::new(false)));
+    worker.take_up(slot);
+    let old_mask = sys::set_signal_mask(u64::MAX);
+    worker.mask.set(u64::MAX);
+    stats::kernel_thread_born();
+    // The worker stores its own pthread_t first thing; nobody needs it before.
+    let born = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(monitor::small_stack()));
+    if born.is_err() {
+        stats::kernel_thread_gone();
+    }
+    sys::set_signal_mask(old_mask);
+    GATE.leave();
+    born.is_ok()
+}
+
+extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
+    // SAFETY: `hire` passes a worker, which is never freed.
+    let worker: &'static Worker = unsafe { &*(argument as *const Worker) };
+    settle(worker);
+    run(worker);
+    GATE.bury_later(worker);
+    std::ptr::null_mut()
+}
+
+/// Makes this kernel thread, on its own stack and TCB, the worker's.
+pub fn settle(worker: &'static Worker) {
+    worker.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
+    worker.thread.set(arch::tcb());
+    worker.fs.set(arch::tcb());
+    arch::set_worker_word(worker as *const Worker as usize);
+    arch::guard_up();
+    signal::give_stack(worker);
+}
+
+/// One birth at a time; and the one that died last is gone before the next is born.
+pub struct Gate {
+    lock: RawLock,
+    dead: UnsafeCell<Vec<&'static Worker>>,
+    /// What is left of the buried, for the next ones born.
+    free: UnsafeCell<Vec<&'static Worker>>,
+    /// A vessel's kernel thread: 1 from its birth until the kernel has let it go.
+    pub vessel_alive: AtomicU32,
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Gate {}
+
+pub static GATE: Gate = Gate { lock: RawLock::new(), dead: UnsafeCell::new(Vec::new()), free: UnsafeCell::new(Vec::new()), vessel_alive: AtomicU32::new(0) };
+
+/// Serialises births beyond the short `lock`: it is held while a kernel thread is made.
+static BIRTH: BirthLock = BirthLock(AtomicU32::new(0));
+
+struct BirthLock(AtomicU32);
+
+impl BirthLock {
+    fn lock(&self) {
+        while self.0.swap(1, Acquire) != 0 {
+            sys::futex_wait(&self.0, 1, Some(sys::now_ns() + 1_000_000)).ok();
+        }
+    }
+
+    fn unlock(&self) {
+        self.0.store(0, Release);
+        sys::futex_wake(self.0.as_ptr(), 1);
+    }
+}
+
+impl Gate {
+    /// Waits for its turn, and until nobody is dying.
+    pub fn enter(&self) {
+        BIRTH.lock();
+        self.bury();
+        self.await_vessel();
+    }
+
+    pub fn leave(&self) {
+        BIRTH.unlock();
+    }
+
+    /// The kernel thread of the last vessel has gone for good.
+    fn await_vessel(&self) {
+        while self.vessel_alive.load(Acquire) != 0 {
+            sys::futex_wait_shared(&self.vessel_alive, 1);
+        }
+    }
+
+    fn bury(&self) {
+        // SAFETY: under the lock.
+        while let Some(worker) = self.lock.with(|| unsafe { (*self.dead.get()).pop() }) {
+            glibc::join_thread(worker.thread.get() as libc::pthread_t);
+            monitor::return_small_stack(worker.thread.get());
+            sys::unmap(worker.signal_stack.get(), signal::STACK_BYTES);
+            stats::kernel_thread_gone();
+            // SAFETY: under the lock.
+            self.lock.with(|| unsafe { (*self.free.get()).push(worker) });
+        }
+    }
+
+    fn take_free(&self) -> Option<&'static Worker> {
+        // SAFETY: under the lock.
+        self.lock.with(|| unsafe { (*self.free.get()).pop() })
+    }
+
+    fn bury_later(&self, worker: &'static Worker) {
+        // SAFETY: under the lock.
+        self.lock.with(|| unsafe { (*self.dead.get()).push(worker) });
+        monitor::call();
+    }
+
+    /// Buries the dead when nobody is at the gate: the monitor's duty.
+    pub fn tidy(&self) {
+        // SAFETY: under the lock.
+        if self.lock.with(|| unsafe { (*self.dead.get()).is_empty() }) {
+            return;
+        }
+        self.enter();
+        self.leave();
+    }
+
+    fn after_fork(&self) {
+        self.lock.reset();
+        BIRTH.0.store(0, Relaxed);
+        self.vessel_alive.store(0, Relaxed);
+        // SAFETY: the child has one thread.
+        unsafe { (*self.dead.get()).clear() };
+    }
+}
+
+/// In a fork child: no worker but ours is left.
+pub fn after_fork() {
+    SPARES.lock.reset();
+    // SAFETY: the child has one thread.
+    unsafe { (*SPARES.waiting.get()).clear() };
+    GATE.after_fork();
+}
