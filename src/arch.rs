@@ -194,12 +194,10 @@ gp_revive:                              # rdi: clone flags, rsi: saved sp, rdx: 
     .size gp_revive, . - gp_revive
 
     .p2align 5
-    .globl vfork
-    .type vfork, @function
-    .globl __vfork
-    .type __vfork, @function
-vfork:                                  # the return address waits in a register: the child overwrites this stack's top
-__vfork:
+    .hidden gp_vfork_call
+    .globl gp_vfork_call
+    .type gp_vfork_call, @function
+gp_vfork_call:                          # the return address waits in a register: the child overwrites this stack's top
     .cfi_startproc
     pop rdi
     .cfi_adjust_cfa_offset -8
@@ -229,8 +227,7 @@ __vfork:
     mov edi, eax
     jmp gp_fail_errno
     .cfi_endproc
-    .size vfork, . - vfork
-    .size __vfork, . - __vfork
+    .size gp_vfork_call, . - gp_vfork_call
 
     .section .tbss, "awT", @nobits
     .p2align 3
@@ -268,6 +265,22 @@ extern "C" {
     fn gp_retire(save: *mut *mut u8, word: *mut u32);
     fn gp_guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: *const [usize; 3]);
     fn gp_revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize;
+}
+
+/// The exported `vfork`, beside the table: it returns twice, which only assembly may.
+#[cfg(not(test))]
+mod vfork {
+    #[unsafe(naked)]
+    #[no_mangle]
+    pub extern "C" fn vfork() -> i32 {
+        std::arch::naked_asm!("jmp gp_vfork_call")
+    }
+
+    #[unsafe(naked)]
+    #[no_mangle]
+    pub extern "C" fn __vfork() -> i32 {
+        std::arch::naked_asm!("jmp gp_vfork_call")
+    }
 }
 
 /// glibc's `__pthread_unwind_buf_t`: a jump buffer and glibc's four words (source: pthread.h).
