@@ -26,7 +26,7 @@
 
 use super::green::{current, Green};
 use super::raw_lock::RawLock;
-use super::timer::Timers;
+use super::timer::{TimerNode, Timers};
 use super::wait::Batch;
 use super::{monitor, reactor, stats, thread, worker};
 use crate::{arch, sys};
@@ -229,11 +229,12 @@ impl Slot {
     /// First in line; the one it displaces goes to the end.
     #[inline]
     fn push_next(&self, green: &'static Green) {
-        let displaced = self.next.swap(green as *const Green as *mut Green, AcqRel);
+        let displaced = self.next.swap(green as *const Green as *mut Green, SeqCst);
         // SAFETY: null or a green thread.
         if let Some(displaced) = unsafe { displaced.as_ref() } {
             self.push(displaced);
         }
+        self.rouse_if_asleep();
     }
 
     #[inline]
@@ -306,6 +307,15 @@ impl Slot {
             IDLE.fetch_sub(1, SeqCst);
         }
         monitor::awake();
+    }
+
+    /// For whoever believes that the slot is his: it may have been taken, and its new worker may sleep. (What it is to find
+    /// was put there by a sequentially consistent exchange, or a fence came between.)
+    #[inline]
+    fn rouse_if_asleep(&self) {
+        if self.idle.load(SeqCst) == 1 {
+            self.rouse();
+        }
     }
 
     /// Wakes the slot if it is asleep.
@@ -569,9 +579,13 @@ pub fn block<R>(call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The timers where a wait of this thread's is to be put: its slot's, or any.
-pub fn timers(me: &Green) -> &'static Timers {
-    &me.worker().slot().unwrap_or(slot(0)).timers
+/// Puts a deadline of this thread's where its worker looks. The slot may have been taken meanwhile, and whoever has it now
+/// may sleep until a later deadline: he is woken.
+pub fn insert_timer(me: &Green, node: &TimerNode) {
+    let slot = me.worker().slot().unwrap_or(slot(0));
+    slot.timers.insert(node);
+    fence(SeqCst);
+    slot.rouse_if_asleep();
 }
 
 /// The number of the slot where this thread's descriptors are to be registered.

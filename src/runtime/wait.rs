@@ -241,8 +241,7 @@ fn interest(green: &Green, cancel: Cancel) -> u32 {
 
 fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
     let node = TimerNode::new(ticket, deadline);
-    let timers = sched::timers(green);
-    timers.insert(&node);
+    sched::insert_timer(green, &node);
     sched::park(green);
     timer::remove(&node);
 }
