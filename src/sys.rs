@@ -87,6 +87,11 @@ pub fn futex_wake(word: *const u32, count: u32) {
     plain(libc::SYS_futex, [word as usize, operation, count as usize, 0]);
 }
 
+/// The same for sleepers of any process.
+pub fn futex_wake_shared(word: *const u32, count: u32) {
+    plain(libc::SYS_futex, [word as usize, libc::FUTEX_WAKE as usize, count as usize, 0]);
+}
+
 /// Pages of our own: zeroed, not reserved, never of huge size (one touch would cost 2 MiB).
 pub fn map(bytes: usize, flags: i32) -> Option<*mut u8> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
@@ -283,11 +288,17 @@ pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(),
 ///
 /// Returns the robust list's head that glibc had registered.
 pub fn loosen(gone: &AtomicU32) -> usize {
+    let head = robust_list();
+    set_robust_list(0);
+    plain(libc::SYS_set_tid_address, [gone.as_ptr() as usize, 0, 0, 0]);
+    head
+}
+
+/// The head of this kernel thread's robust list.
+pub fn robust_list() -> usize {
     let (mut head, mut length) = (0usize, 0usize);
     // SAFETY: the kernel writes one word into each.
     unsafe { call(libc::SYS_get_robust_list, 0, &mut head as *mut _ as usize, &mut length as *mut _ as usize, 0, 0, 0) };
-    set_robust_list(0);
-    plain(libc::SYS_set_tid_address, [gone.as_ptr() as usize, 0, 0, 0]);
     head
 }
 

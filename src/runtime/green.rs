@@ -49,6 +49,10 @@ pub struct Green {
     /// > 0: bound to its kernel thread, waits happen in the kernel.
     pub pinned: Cell<u32>,
     pub robust_head: Cell<usize>,
+    /// The kernel thread knows that list.
+    pub robust_registered: Cell<bool>,
+    /// The vessel is not to serve another thread.
+    pub spoilt: Cell<bool>,
     pub life: AtomicU32,
     pub alerts: AtomicU32,
     pub cancel_disabled: Cell<bool>,
@@ -95,6 +99,8 @@ impl Green {
             is_main,
             pinned: Cell::new(0),
             robust_head: Cell::new(0),
+            robust_registered: Cell::new(false),
+            spoilt: Cell::new(false),
             life: AtomicU32::new(0),
             alerts: AtomicU32::new(0),
             cancel_disabled: Cell::new(false),

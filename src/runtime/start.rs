@@ -57,6 +57,7 @@ fn build() -> Option<()> {
     main.fs.set(arch::tcb());
     main.tid.set(sys::process_id());
     main.mask.set(sys::signal_mask());
+    main.robust_head.set(sys::robust_list());
     // Threads made from here on never register an rseq area: a vessel's would follow its first kernel thread, not the thread.
     glibc::unregister_rseq();
     let own = vessel::birth_small().ok()?;

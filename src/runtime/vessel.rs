@@ -25,7 +25,7 @@
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::worker::GATE;
-use super::{sched, stats};
+use super::{pin, sched, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -239,6 +239,7 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
             return me.result.get();
         }
         glibc::run_destructors();
+        pin::abandon(me);
         glibc::restore_thread_locals();
         sched::end(me);
     }
@@ -284,7 +285,7 @@ extern "C" fn call_program(me: usize) {
 /// A vessel whose thread is finished and joined or detached: to the pool, or to its death.
 pub fn recycle(green: &'static Green) {
     green.life.store(life::GONE, Release);
-    if green.stack.foreign {
+    if green.stack.foreign || green.spoilt.get() {
         YARD.lock.with(|| {
             // SAFETY: under the lock.
             unsafe { (*YARD.dying.get()).push(green) };
@@ -330,7 +331,7 @@ pub fn bury(green: &'static Green) {
     }
 }
 
-/// The monitor's duty: vessels of detached threads on the program's stacks die.
+/// The monitor's duty: vessels of detached threads on the program's stacks die, and spoilt ones.
 pub fn bury_dying() {
     while YARD.dying_count.load(Relaxed) > 0 {
         // SAFETY: under the lock.

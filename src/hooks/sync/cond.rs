@@ -80,9 +80,7 @@ unsafe fn wait(
     }
     let deadline = deadline()?;
     if object::COND_SHARED.of(cond) != 0 {
-        return in_kernel::wait(deadline, |until| {
-            real::pthread_cond_clockwait(cond, lock, libc::CLOCK_MONOTONIC, until)
-        });
+        return wait_in_kernel(cond, lock, deadline);
     }
     let mut released = None;
     let woken = lot::park_cancellable(cond as usize, 0, deadline, || {
@@ -95,6 +93,19 @@ unsafe fn wait(
         Some(Ok(())) => resume(lock, woken),
         other => not_released(cond, other, woken),
     }
+}
+
+/// The same for one that is shared; its mutex nearly always is as well.
+#[cold]
+unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, deadline: Deadline) -> Answer<c_int> {
+    in_kernel::wait(deadline, |until| {
+        let wait = || real::pthread_cond_clockwait(cond, lock, libc::CLOCK_MONOTONIC, until);
+        if object::is_kernels(lock) {
+            runtime::with_kernel_tid(wait)
+        } else {
+            wait()
+        }
+    })
 }
 
 /// After the wait: the mutex again, then what the wait came to.

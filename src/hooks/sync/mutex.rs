@@ -1,8 +1,8 @@
 //! Mutexes: the real trylock, the lot, the real unlock (see the room's page, and `contended` for the races).
 //!
 //! Robust, process-shared and priority mutexes are locked and held on one kernel thread: the kernel, or another process, reads the
-//! owner's tid in them, so it must be a real one. Each successful lock of such a mutex pins the green thread once more, each
-//! unlock once less; while it is pinned its tid field holds the kernel thread's own tid.
+//! owner's tid in them, so it must be a real one (runtime/pin.rs). Each successful lock of such a mutex pins the green thread once
+//! more, each unlock once less.
 
 use super::contended::{self, Manner, Outcome, EXCLUSIVE};
 use super::{code, object};
@@ -28,7 +28,7 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !object::is_kernels(lock) {
         return Err(Miss::Libc);
     }
-    pinned(|| real::pthread_mutex_trylock(lock))
+    pinned(lock, || real::pthread_mutex_trylock(lock))
 }
 
 pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
@@ -62,22 +62,26 @@ unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int
 
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
-    pinned(|| {
-        if until.is_never() {
-            match real::pthread_mutex_trylock(lock) {
-                libc::EBUSY => runtime::block(|| real::pthread_mutex_lock(lock)),
-                other => other,
+    // No try first: glibc's trylock leaves a robust mutex locked when it answers ENOTRECOVERABLE.
+    pinned(lock, || {
+        runtime::block(|| {
+            if until.is_never() {
+                real::pthread_mutex_lock(lock)
+            } else {
+                real::pthread_mutex_clocklock(lock, until.clock, until.time)
             }
-        } else {
-            runtime::block(|| real::pthread_mutex_clocklock(lock, until.clock, until.time))
-        }
+        })
     })
 }
 
 /// Runs a real lock function pinned, and stays pinned if it took the lock.
-unsafe fn pinned(take: impl FnOnce() -> c_int) -> Answer<c_int> {
-    runtime::pin();
-    let result = take();
+unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
+    runtime::pin(object::is_robust(lock));
+    if object::is_protecting(lock) {
+        // glibc notes in the thread's descriptor which priorities it has been given, and never forgets.
+        runtime::spoil();
+    }
+    let result = runtime::with_kernel_tid(take);
     if result != 0 && result != libc::EOWNERDEAD {
         runtime::unpin();
     }
@@ -102,7 +106,7 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
 
 #[cold]
 unsafe fn release_in_kernel(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
-    let result = real::pthread_mutex_unlock(lock);
+    let result = runtime::with_kernel_tid(|| real::pthread_mutex_unlock(lock));
     // An inconsistent recursive one that is still held is counted down all the same (ENOTRECOVERABLE).
     if result == 0 || result == libc::ENOTRECOVERABLE {
         runtime::unpin();

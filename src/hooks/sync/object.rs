@@ -119,6 +119,8 @@ unsafe fn learn_mutex() -> bool {
     {
         return false;
     }
+    // glibc treats a robust mutex as a shared one and sets both.
+    MUTEX_ROBUST.mask.fetch_and(!MUTEX_SHARED.mask.load(Relaxed), Relaxed);
     let flags = [&MUTEX_SHARED, &MUTEX_ROBUST, &MUTEX_INHERIT];
     let found = flags.iter().fold(0, |mask, flag| mask | flag.mask.load(Relaxed));
     MUTEX_KERNELS.store(found | MUTEX_PROTECT, Relaxed);
@@ -152,6 +154,18 @@ unsafe fn learn_rest() -> bool {
 #[inline(always)]
 pub unsafe fn is_kernels(lock: *const pthread_mutex_t) -> bool {
     word(lock, MUTEX_KIND) & MUTEX_KERNELS.load(Relaxed) != 0
+}
+
+/// # Safety
+/// As `is_kernels`.
+pub unsafe fn is_robust(lock: *const pthread_mutex_t) -> bool {
+    MUTEX_ROBUST.of(lock) != 0
+}
+
+/// # Safety
+/// As `is_kernels`.
+pub unsafe fn is_protecting(lock: *const pthread_mutex_t) -> bool {
+    word(lock, MUTEX_KIND) & MUTEX_PROTECT != 0
 }
 
 /// Is it an error-checking mutex that this thread holds?

@@ -1,0 +1,105 @@
+//! Pinning: a green thread that holds a robust, process-shared or priority mutex stays on its kernel thread.
+//!
+//! Such a mutex holds its owner's tid where the kernel or another process reads it, so the tid must be a kernel thread's, the same
+//! from the lock to the unlock. Only *around* glibc's own functions on such mutexes (`with_kernel_tid`) does glibc's descriptor
+//! hold that tid: an ordinary recursive mutex locked before and unlocked meanwhile must find the thread's own one.
+//!
+//! While pinned, waits happen in the kernel, and the slot is handed over meanwhile. A thread that pins itself for a robust mutex has
+//! its robust list registered with the kernel thread, so that the kernel finds it when the whole process dies; when only the
+//! green thread ends, nobody in the kernel notices, and `abandon` walks the list instead.
+
+use super::green::{current, Green};
+use super::sched::breathe;
+use crate::{glibc, sys};
+use std::sync::atomic::{AtomicU32, Ordering::*};
+
+/// From now on this thread stays on its kernel thread, once more.
+pub fn pin(robust: bool) {
+    let Some(me) = current() else { return };
+    me.pinned.set(me.pinned.get() + 1);
+    if robust && !me.robust_registered.replace(true) {
+        sys::set_robust_list(me.robust_head.get());
+    }
+}
+
+/// The opposite, once for each `pin`; of a thread that is not pinned (it unlocks what another has locked) nothing.
+pub fn unpin() {
+    let Some(me) = current() else { return };
+    if me.pinned.get() == 0 {
+        return;
+    }
+    me.pinned.set(me.pinned.get() - 1);
+    if me.pinned.get() == 0 {
+        if me.robust_registered.replace(false) {
+            sys::set_robust_list(0);
+        }
+        breathe();
+    }
+}
+
+/// Calls one of glibc's functions that reads or writes the owner of a mutex as the kernel knows it. Pinned.
+pub fn with_kernel_tid<R>(call: impl FnOnce() -> R) -> R {
+    let Some(me) = current() else { return call() };
+    let field = glibc::tid_field(me.fs.get());
+    // SAFETY: the running thread's own descriptor, on the kernel thread that it is pinned to.
+    let own = unsafe { field.replace(me.worker().kernel_tid.load(Relaxed)) };
+    let result = call();
+    // SAFETY: as above.
+    unsafe { *field = own };
+    result
+}
+
+/// This thread's vessel has come to differ from a new thread in a way that cannot be undone: it will not serve another.
+pub fn spoil() {
+    if let Some(me) = current() {
+        me.spoilt.set(true);
+    }
+}
+
+/// A robust list's head: the first entry (its own address when empty), the lock word's distance from an entry, and the entry
+/// whose lock or unlock was under way (source: linux/futex.h).
+#[repr(C)]
+struct Head {
+    first: usize,
+    distance: isize,
+    pending: usize,
+}
+
+/// The thread ends while pinned: what the kernel does when a kernel thread ends. Robust mutexes that it still holds are marked.
+pub fn abandon(me: &Green) {
+    if me.pinned.replace(0) == 0 {
+        return;
+    }
+    let tid = me.worker().kernel_tid.load(Relaxed) as u32;
+    // SAFETY: the running thread's own list; its entries are mutexes that it holds, which must be alive.
+    unsafe {
+        if let Some(head) = (me.robust_head.get() as *mut Head).as_mut() {
+            let end = head as *const Head as usize;
+            let mut at = std::mem::replace(&mut head.first, end);
+            while at & !INHERITING != end {
+                let entry = at & !INHERITING;
+                at = *(entry as *const usize);
+                mark_dead(entry.wrapping_add_signed(head.distance), tid);
+            }
+        }
+    }
+    if me.robust_registered.replace(false) {
+        sys::set_robust_list(0);
+    }
+}
+
+/// The bit of an entry's address that says: a priority inheriting mutex.
+const INHERITING: usize = 1;
+
+/// Marks a lock word as its dead owner's, and wakes one who waits for it.
+unsafe fn mark_dead(word: usize, tid: u32) {
+    const WAITERS: u32 = 0x8000_0000;
+    const OWNER_DIED: u32 = 0x4000_0000;
+    const TID: u32 = 0x3FFF_FFFF;
+    let lock = AtomicU32::from_ptr(word as *mut u32);
+    let mark = |now: u32| (now & TID == tid).then_some(now & WAITERS | OWNER_DIED);
+    if lock.fetch_update(AcqRel, Relaxed, mark).is_ok_and(|before| before & WAITERS != 0) {
+        sys::futex_wake(word as *const u32, 1);
+        sys::futex_wake_shared(word as *const u32, 1);
+    }
+}
