@@ -50,6 +50,18 @@ pub fn next(name: &'static str) -> Option<usize> {
     (!address.is_null()).then_some(address as usize)
 }
 
+/// The same for a name that glibc keeps for old programs only (`__pthread_mutex_lock`): it has the first version there ever was.
+pub fn next_old(name: &'static str) -> Option<usize> {
+    const FIRST_VERSIONS: [&std::ffi::CStr; 2] = [c"GLIBC_2.2.5", c"GLIBC_2.17"];
+    next(name).or_else(|| {
+        FIRST_VERSIONS.iter().find_map(|version| {
+            // SAFETY: both are C strings.
+            let address = unsafe { libc::dlvsym(libc::RTLD_NEXT, name.as_ptr() as *const c_char, version.as_ptr()) };
+            (!address.is_null()).then_some(address as usize)
+        })
+    })
+}
+
 /// Finds all that the runtime needs; false: run natively.
 pub fn find() -> bool {
     let wanted = [

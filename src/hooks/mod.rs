@@ -154,8 +154,8 @@ macro_rules! hooks {
                     #[allow(unused_imports)]
                     use super::super::{fails, Miss, Row};
                     #[allow(unused_imports)]
-                    #[allow(unused_imports)]
-use crate::{glibc, runtime};
+                    use crate::{glibc, runtime};
+                    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
                     check!($check $name($($t),*) $r);
 
@@ -169,12 +169,22 @@ use crate::{glibc, runtime};
                                     Err(Miss::Libc) => {}
                                 }
                             }
-                            redhook::real!($name)($($a),*)
+                            real()($($a),*)
                         }
                     }
 
+                    /// The real function's address once `resolve` has run.
+                    pub static FOUND: AtomicUsize = AtomicUsize::new(0);
+
+                    /// The real function; one that this glibc does not have ends the process, and says which.
                     #[inline]
-                    pub fn real() -> unsafe extern "C" fn($($t),*) -> $r { redhook::real!($name) }
+                    pub fn real() -> unsafe extern "C" fn($($t),*) -> $r {
+                        match FOUND.load(Relaxed) {
+                            0 => redhook::real!($name),
+                            // SAFETY: `resolve` stored the address of the function of this name, whose type is the row's.
+                            address => unsafe { std::mem::transmute::<usize, unsafe extern "C" fn($($t),*) -> $r>(address) },
+                        }
+                    }
                 }
             )*)*
         }
@@ -182,7 +192,9 @@ use crate::{glibc, runtime};
         /// Looks every real function up, so that no later call has to: the loader is not reentrant.
         pub fn resolve() {
             $($(
-                if glibc::next(concat!(stringify!($name), "\0")).is_some() { exports::$name::real(); }
+                if let Some(address) = glibc::next_old(concat!(stringify!($name), "\0")) {
+                    exports::$name::FOUND.store(address, std::sync::atomic::Ordering::Relaxed);
+                }
             )*)*
         }
     };
