@@ -209,7 +209,13 @@ impl Attempt {
     /// The last try took all there was (it got less than it had room for, from a byte stream).
     #[inline]
     pub fn took_all(&self) {
-        self.record.exhausted(self.interest);
+        self.record.took_all(self.interest);
+    }
+
+    /// The last try got as much as it asked for.
+    #[inline]
+    pub fn took_its_fill(&self) {
+        self.record.took_its_fill(self.interest);
     }
 
     /// The call is over; one that never waited lets others run when it is their turn.

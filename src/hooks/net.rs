@@ -81,6 +81,8 @@ pub unsafe fn receive(
         } else if socket.kind().agrees() && flags & libc::MSG_PEEK == 0 {
             attempt.took_all();
         }
+    } else if got > 0 && socket.kind().agrees() && flags & libc::MSG_PEEK == 0 {
+        attempt.took_its_fill();
     }
     attempt.end();
     answer(got)

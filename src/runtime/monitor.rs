@@ -23,7 +23,7 @@ const TICKS_OF_PATIENCE: u32 = 3;
 /// Ticks without anybody running until it sleeps without an end.
 const TICKS_UNTIL_SLEEP: u32 = 50;
 
-static TICKS: AtomicU64 = AtomicU64::new(0);
+static NOW_MS: AtomicU64 = AtomicU64::new(0);
 
 /// What the monitor sleeps on: 0 ticking, 1 sleeping without an end, 2 called.
 static BELL: AtomicU32 = AtomicU32::new(0);
@@ -31,10 +31,17 @@ const TICKING: u32 = 0;
 const ASLEEP: u32 = 1;
 const CALLED: u32 = 2;
 
-/// Ticks so far: a clock of about a millisecond that costs nothing to read.
+/// CLOCK_MONOTONIC in milliseconds, as of the last tick or the last slot that went to sleep: costs nothing to read.
 #[inline]
-pub fn ticks() -> u64 {
-    TICKS.load(Relaxed)
+pub fn now_ms() -> u64 {
+    NOW_MS.load(Relaxed)
+}
+
+/// Brings `now_ms` up to date.
+pub fn set_now() -> u64 {
+    let now = sys::now_ns() / 1_000_000;
+    NOW_MS.store(now, Relaxed);
+    now
 }
 
 /// There is something for the monitor to do now.
@@ -70,10 +77,10 @@ pub fn start() -> bool {
 
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     let mut watches = vec![Watch::default(); sched::slots().len()];
-    let mut quiet = 0;
+    let (mut quiet, mut shrink_at_ms) = (0, 0);
     loop {
         sleep(&mut quiet);
-        TICKS.store(ticks() + 1, Relaxed);
+        let now_ms = set_now();
         let mut running = false;
         for (slot, watch) in sched::slots().iter().zip(&mut watches) {
             running |= look(slot, watch);
@@ -84,8 +91,9 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         super::signal::hand_out();
         GATE.tidy();
         vessel::bury_dying();
-        if ticks() % 1024 == 0 {
+        if now_ms >= shrink_at_ms {
             vessel::shrink_pool();
+            shrink_at_ms = now_ms + 1000;
         }
         thread::exit_after_the_last();
         quiet = if running { 0 } else { quiet + 1 };

@@ -7,6 +7,8 @@
 //! ```text
 //!   EDGE   an event came since the last try began          begin_try clears it, an event sets it
 //!   EMPTY  the last try used everything up, no edge since   exhausted sets it unless EDGE is set, an event clears it
+//!   GUESS  EMPTY is a guess: the last try got all that it asked for, and after such a try the next one has found nothing
+//!          several times in a row (a record's `COUNT`). A wait on a guess is verified before its slot sleeps.
 //!   STICKY (both directions) hang-up, error or urgent data was seen: no more EMPTY, every try is made
 //! ```
 //!
@@ -36,9 +38,16 @@ const ALWAYS: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32 |
 
 const EDGE_IN: u32 = 1;
 const EDGE_OUT: u32 = 2;
-const EMPTY_IN: u32 = 4;
-const EMPTY_OUT: u32 = 8;
+/// EMPTY of a direction stands two bits above its EDGE.
+const EMPTY: u32 = 2;
 const STICKY: u32 = 16;
+const GUESS: u32 = 32;
+/// The last try got all that it asked for.
+const FULL: u32 = 64;
+/// How often in a row nothing was there after a full try; from `SURE` on a guess is made.
+const COUNT: u32 = 128;
+const SURE: u32 = 3;
+const COUNT_MASK: u32 = COUNT * 3;
 
 fn edge_bits(interest: u32) -> u32 {
     (if interest & (IN | PRI) != 0 { EDGE_IN } else { 0 }) | (if interest & OUT != 0 { EDGE_OUT } else { 0 })
@@ -132,6 +141,14 @@ impl FdWait {
     }
 }
 
+impl FdWait {
+    #[inline]
+    fn rests_on_a_guess(&self) -> bool {
+        // SAFETY: null or a record, and those are never freed.
+        unsafe { self.record.get().as_ref() }.is_some_and(|record| record.hints.load(Relaxed) & GUESS != 0)
+    }
+}
+
 /// A wait's place in its slot's list of waits that are to be verified, in the order in which they began.
 struct VerifyNode {
     next: Cell<*const FdWait>,
@@ -151,20 +168,24 @@ unsafe impl Sync for Verify {}
 // SAFETY: as above.
 unsafe impl Send for Verify {}
 
-/// How long a wait may rest on hints, in monitor ticks (about a millisecond each).
-const VERIFY_AFTER: u64 = 20;
+/// How long a wait may rest on hints, in milliseconds, while its slot is busy, and before it sleeps.
+pub const BUSY_PATIENCE_MS: u64 = 250;
+pub const IDLE_PATIENCE_MS: u64 = 20;
+/// The same for a guess.
+pub const BUSY_GUESS_MS: u64 = 100;
+pub const IDLE_GUESS_MS: u64 = 0;
 
 impl Verify {
     pub const fn new() -> Verify {
         Verify { lock: RawLock::new(), ends: UnsafeCell::new([std::ptr::null(); 2]) }
     }
 
-    fn append(&self, wait: &FdWait, now: u64) {
+    fn append(&self, wait: &FdWait, now_ms: u64) {
         self.lock.with(|| {
             // SAFETY: under the lock; `wait` stays in place until it is removed.
             unsafe {
                 let [first, last] = &mut *self.ends.get();
-                wait.verify.since.set(now);
+                wait.verify.since.set(now_ms);
                 wait.verify.next.set(std::ptr::null());
                 wait.verify.before.set(*last);
                 wait.verify.list.set(self);
@@ -201,15 +222,22 @@ impl Verify {
         });
     }
 
+    /// When the first of them is due, if there is any.
+    pub fn earliest(&self, patience_ms: u64) -> Option<u64> {
+        // SAFETY: under the lock; nodes in the list are alive.
+        let first = self.lock.with(|| unsafe { (*self.ends.get())[0].as_ref().map(|first| first.verify.since.get()) });
+        first.map(|since| since + patience_ms)
+    }
+
     /// Looks again at the descriptors whose waits have lasted: the kernel reports as an event what is ready.
-    pub fn look_again(&self, now: u64) {
+    pub fn look_again(&self, now_ms: u64, patience_ms: u64) {
         const AT_ONCE: usize = 64;
         for _ in 0..AT_ONCE {
             let due = self.lock.with(|| {
                 // SAFETY: under the lock; nodes in the list are alive.
                 unsafe {
                     let first = (*self.ends.get())[0].as_ref()?;
-                    if now.wrapping_sub(first.verify.since.get()) < VERIFY_AFTER {
+                    if now_ms.saturating_sub(first.verify.since.get()) < patience_ms {
                         return None;
                     }
                     self.unlink(first);
@@ -228,7 +256,7 @@ impl Record {
     #[inline]
     pub fn skip_try(&self, interest: u32) -> bool {
         let bits = self.hints.load(Acquire);
-        bits & edge_bits(interest) << 2 != 0 && bits & (edge_bits(interest) | STICKY) == 0
+        bits & edge_bits(interest) << EMPTY != 0 && bits & (edge_bits(interest) | STICKY) == 0
     }
 
     /// A try begins: edges from here on speak of what it may not have seen.
@@ -239,20 +267,49 @@ impl Record {
         }
     }
 
-    /// The try used up everything there was.
+    /// Changes the hints, unless there is an edge or the record is not registered or not to be trusted.
     #[inline]
-    pub fn exhausted(&self, interest: u32) {
-        let edge = edge_bits(interest);
+    fn revise(&self, interest: u32, change: impl Fn(u32) -> u32) {
         if self.registered.load(Relaxed) == 0 {
             return;
         }
         let mut bits = self.hints.load(Acquire);
-        while bits & (edge | STICKY | edge << 2) == 0 {
-            match self.hints.compare_exchange_weak(bits, bits | edge << 2, AcqRel, Acquire) {
+        while bits & (edge_bits(interest) | STICKY) == 0 {
+            match self.hints.compare_exchange_weak(bits, change(bits), AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(now) => bits = now,
             }
         }
+    }
+
+    /// The try found nothing.
+    #[inline]
+    pub fn exhausted(&self, interest: u32) {
+        let empty = edge_bits(interest) << EMPTY;
+        self.revise(interest, |bits| {
+            let learnt = bits & FULL != 0 && bits & COUNT_MASK < SURE * COUNT;
+            (bits & !FULL | empty) + if learnt { COUNT } else { 0 }
+        });
+    }
+
+    /// The try got something, and there was no more.
+    #[inline]
+    pub fn took_all(&self, interest: u32) {
+        self.revise(interest, |bits| bits & !(FULL | GUESS) | edge_bits(interest) << EMPTY);
+    }
+
+    /// The try got as much as it asked for: there may be more.
+    #[inline]
+    pub fn took_its_fill(&self, interest: u32) {
+        self.revise(interest, |bits| {
+            if bits & FULL != 0 {
+                bits & !COUNT_MASK
+            } else if bits & COUNT_MASK == SURE * COUNT {
+                bits | edge_bits(interest) << EMPTY | GUESS
+            } else {
+                bits | FULL
+            }
+        });
     }
 
     fn data(&self, fd: i32) -> u64 {
@@ -330,7 +387,7 @@ impl Record {
         self.lock.with(|| {
             let mut bits = self.hints.load(Relaxed);
             loop {
-                let new = (bits | edges | if ended { STICKY } else { 0 }) & !(edges << 2);
+                let new = (bits | edges | if ended { STICKY } else { 0 }) & !(edges << EMPTY | GUESS | FULL);
                 match self.hints.compare_exchange_weak(bits, new, AcqRel, Relaxed) {
                     Ok(_) => break,
                     Err(now) => bits = now,
@@ -417,7 +474,7 @@ pub fn wait(fd: i32, interest: u32, deadline: Deadline) -> Woken {
     let mut early = None;
     let enqueue = |ticket| match arm(&one, ticket) {
         Armed::Waiting => {
-            sched::verify_later(|list, now| list.append(&one, now));
+            sched::verify_later(one.rests_on_a_guess(), |list, now_ms| list.append(&one, now_ms));
             true
         }
         Armed::TryAgain => {
@@ -452,7 +509,7 @@ pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnc
         }
         for wait in waits {
             if wait.queued.get() {
-                sched::verify_later(|list, now| list.append(wait, now));
+                sched::verify_later(false, |list, now_ms| list.append(wait, now_ms));
             }
         }
         true

@@ -49,7 +49,9 @@ pub struct Slot {
     epoll: i32,
     wake: i32,
     pub timers: Timers,
+    /// Waits that rest on hints, and those that rest on guesses.
     verify: reactor::Verify,
+    guesses: reactor::Verify,
     /// Resumes so far: how the monitor sees whether anything moves.
     pub switches: AtomicU64,
     turns_of_next: Cell<u32>,
@@ -202,6 +204,7 @@ impl Slot {
             wake,
             timers: Timers::new(),
             verify: reactor::Verify::new(),
+            guesses: reactor::Verify::new(),
             switches: AtomicU64::new(0),
             turns_of_next: Cell::new(0),
             attention: AtomicBool::new(false),
@@ -277,18 +280,20 @@ impl Slot {
         self.pop().or_else(|| self.take_next()).or_else(|| INJECTOR.pop())
     }
 
-    /// Takes in events and deadlines until `deadline_ns` (`Some(0)`: only what is there).
-    pub fn poll(&self, deadline_ns: Option<u64>) {
+    /// Takes in events and deadlines until `deadline_ns` (`Some(0)`: only what is there); how many events.
+    pub fn poll(&self, deadline_ns: Option<u64>) -> usize {
         let batch = Batch::new();
-        reactor::poll(self, deadline_ns, &batch);
+        let events = reactor::poll(self, deadline_ns, &batch);
         if self.timers.earliest() != super::timer::NEVER {
             let now = sys::now_ns();
             if self.timers.earliest() <= now {
                 self.timers.expire(now, &batch);
             }
         }
-        self.verify.look_again(monitor::ticks());
+        self.verify.look_again(monitor::now_ms(), reactor::BUSY_PATIENCE_MS);
+        self.guesses.look_again(monitor::now_ms(), reactor::BUSY_GUESS_MS);
         batch.release(|green| self.push(green));
+        events
     }
 
     /// Asleep until an event, a deadline or a wake-up; looks once more for work after it has said that it sleeps.
@@ -296,17 +301,28 @@ impl Slot {
         self.idle.store(1, SeqCst);
         IDLE.fetch_add(1, SeqCst);
         fence(SeqCst);
-        let deadline = if anything_ready() {
-            Some(0)
-        } else {
-            let earliest = self.timers.earliest();
-            (earliest != super::timer::NEVER).then_some(earliest.max(1))
-        };
-        self.poll(deadline);
+        // Guesses are looked at only when the reactor has no other work.
+        let busy = anything_ready() || self.guesses.earliest(0).is_some();
+        if !busy || self.poll(Some(0)) == 0 && !anything_ready() {
+            self.poll(self.earliest());
+        }
         if self.idle.swap(0, SeqCst) == 1 {
             IDLE.fetch_sub(1, SeqCst);
         }
         monitor::awake();
+    }
+
+    /// Until when the slot may sleep. What waits on a guess is looked at before, what waits on hints after a while.
+    fn earliest(&self) -> Option<u64> {
+        let now_ms = monitor::now_ms();
+        self.guesses.look_again(now_ms, reactor::IDLE_GUESS_MS);
+        let verification = self.verify.earliest(reactor::IDLE_PATIENCE_MS).and_then(|_| {
+            let now_ms = monitor::set_now();
+            self.verify.look_again(now_ms, reactor::IDLE_PATIENCE_MS);
+            self.verify.earliest(reactor::IDLE_PATIENCE_MS)
+        });
+        let earliest = self.timers.earliest().min(verification.map_or(super::timer::NEVER, |ms| ms * 1_000_000));
+        (earliest != super::timer::NEVER).then_some(earliest.max(1))
     }
 
     /// For whoever believes that the slot is his: it may have been taken, and its new worker may sleep. (What it is to find
@@ -595,9 +611,9 @@ pub fn slot_number() -> usize {
 
 /// Puts a wait into the list of those that are to be verified.
 #[inline]
-pub fn verify_later(append: impl FnOnce(&'static reactor::Verify, u64)) {
+pub fn verify_later(guess: bool, append: impl FnOnce(&'static reactor::Verify, u64)) {
     let slot = here().and_then(|worker| worker.slot()).unwrap_or(slot(0));
-    append(&slot.verify, monitor::ticks());
+    append(if guess { &slot.guesses } else { &slot.verify }, monitor::now_ms());
 }
 
 /// Moves what waits first in line to where others can take it, and wakes one of them: the monitor's help for a slot whose
