@@ -1,6 +1,6 @@
 /* fork from main and from a thread: the child has one thread, the one that forked, with its storage, and can make new ones.
  * covers: fork __fork _Fork waitpid pthread_create pthread_join gettid
- * proof: green_threads>=4 parks>=1
+ * proof: green_threads>=3 parks>=1
  */
 #include "ctest.h"
 #include <semaphore.h>

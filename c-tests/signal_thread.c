@@ -1,5 +1,5 @@
 /* A handler runs on the thread that the signal was sent to, with its storage, whether it computes, waits or yields.
- * covers: pthread_kill raise sigaction kill pthread_sigmask
+ * covers: pthread_kill raise sigaction pthread_sigmask
  * proof: green_threads>=5 parks>=1
  */
 #include "ctest.h"

@@ -1,6 +1,6 @@
 /* pthread_tryjoin_np, timedjoin_np and clockjoin_np: busy and timed out while the thread lives, its value afterwards.
  * covers: pthread_tryjoin_np pthread_timedjoin_np pthread_clockjoin_np
- * proof: green_threads>=3 parks>=3 hooks.pthread_tryjoin_np>=1 hooks.pthread_timedjoin_np>=2 hooks.pthread_clockjoin_np>=3
+ * proof: green_threads>=3 parks>=3 hooks.pthread_timedjoin_np>=2 hooks.pthread_clockjoin_np>=3
  */
 #include "deadlines.h"
 #include <semaphore.h>
