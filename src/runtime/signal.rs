@@ -165,8 +165,18 @@ fn poke(green: &'static Green) {
     let pending = green.pending.load(SeqCst) & !green.mask.get();
     if pending != 0 {
         let signal = pending.trailing_zeros() as c_int + 1;
-        let tid = green.worker().kernel_tid.load(Relaxed);
-        sys::queue_signal(tid, signal, &marked(signal, green)).ok();
+        // SAFETY: null before its first resume, when it will look by itself; workers are never freed.
+        if let Some(worker) = unsafe { green.worker.load(Relaxed).as_ref() } {
+            sys::queue_signal(worker.kernel_tid.load(Relaxed), signal, &marked(signal, green)).ok();
+        }
+    }
+}
+
+/// A thread that goes on after others have run: has a signal come meanwhile, which no kernel thread could bring it?
+#[inline]
+pub fn look(me: &'static Green) {
+    if me.alerts.load(Relaxed) & alert::SIGNAL != 0 {
+        deliver(me);
     }
 }
 
@@ -181,15 +191,16 @@ pub fn send(green: &'static Green, signal: c_int) {
     }
 }
 
-/// The running thread takes what is pending for it and not blocked: the kernel delivers it right here.
+/// The running thread takes what is pending for it and not blocked: the kernel delivers it right here. Did a handler run?
 #[cold]
-pub fn deliver(me: &'static Green) {
+pub fn deliver(me: &'static Green) -> bool {
     me.alerts.fetch_and(!alert::SIGNAL, SeqCst);
     me.restart.set(true);
+    let mut ran = false;
     loop {
         let pending = me.pending.load(SeqCst) & !me.mask.get();
         if pending == 0 {
-            return;
+            return ran;
         }
         let signal = pending.trailing_zeros() as c_int + 1;
         let handler = action(signal);
@@ -201,8 +212,9 @@ pub fn deliver(me: &'static Green) {
         let tid = sys::kernel_thread_id();
         if sys::queue_signal(tid, signal, &marked(signal, me)).is_err() || me.pending.load(SeqCst) & bit(signal) != 0 {
             // The kernel thread's mask is not what we think: it comes with the next change of mask.
-            return;
+            return ran;
         }
+        ran = true;
     }
 }
 

@@ -25,7 +25,7 @@
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::worker::GATE;
-use super::{pin, sched, stats};
+use super::{pin, sched, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -273,6 +273,7 @@ fn serve(me: &'static Green) {
 extern "C" fn call_program(me: usize) {
     // SAFETY: `serve` passes the running green thread.
     let me: &'static Green = unsafe { &*(me as *const Green) };
+    signal::look(me);
     let argument = me.argument.get();
     let result = match me.start.get() {
         Some(Start::Posix(function)) => function(argument),

@@ -228,6 +228,7 @@ pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> 
     if end == Woken::Interrupted {
         return alerted(green, cancel);
     }
+    signal::look(green);
     end
 }
 
@@ -246,11 +247,12 @@ fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
     timer::remove(&node);
 }
 
-/// Something other than a clause ended the wait: run the handlers of the signals that came, then see to a cancellation.
+/// Something other than a clause ended the wait: run the handlers of the signals that came, then see to a cancellation. A false
+/// alarm (a blocked signal, a cancellation that is disabled) looks like a wake: every caller checks again.
 #[cold]
 fn alerted(green: &'static Green, cancel: Cancel) -> Woken {
     let mask = interest(green, cancel);
-    signal::deliver(green);
+    let handled = signal::deliver(green);
     if green.alerts.load(SeqCst) & mask & alert::CANCEL != 0 {
         match cancel {
             Cancel::Act => super::thread::cancellation_point(),
@@ -258,7 +260,11 @@ fn alerted(green: &'static Green, cancel: Cancel) -> Woken {
             Cancel::Ignore => {}
         }
     }
-    Woken::Interrupted
+    if handled {
+        Woken::Interrupted
+    } else {
+        Woken::Ready(0)
+    }
 }
 
 /// The same wait for a thread that is no green one: its waiter is on its stack, and it sleeps by futex.
