@@ -8,7 +8,7 @@
 
 use super::raw_lock::RawLock;
 use super::sched;
-use super::wait::{wait, Batch, Cancel, Deadline, News, Ticket, Woken};
+use super::wait::{wait, Batch, Cancel, Deadline, News, Ticket, Waiter, Woken};
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{fence, AtomicU32, Ordering::*};
 
@@ -46,6 +46,22 @@ static LOT: [Bucket; BUCKETS] = [const { Bucket::new() }; BUCKETS];
 fn bucket_of(address: usize) -> &'static Bucket {
     let hash = (address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     &LOT[hash >> (usize::BITS - BUCKETS.trailing_zeros())]
+}
+
+impl Node {
+    #[inline]
+    fn new(address: usize, token: usize) -> Node {
+        let none = std::ptr::null();
+        Node {
+            ticket: Cell::new(Ticket::NONE),
+            address: Cell::new(address),
+            token,
+            next: Cell::new(none),
+            before: Cell::new(none),
+            bucket: Cell::new(std::ptr::null()),
+            queued: Cell::new(false),
+        }
+    }
 }
 
 /// What a waker wants of the waiter it looks at.
@@ -116,16 +132,7 @@ fn withdraw(node: &Node) {
 
 #[inline]
 fn park_as(cancel: Cancel, address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
-    let none = std::ptr::null();
-    let node = Node {
-        ticket: Cell::new(Ticket::NONE),
-        address: Cell::new(address),
-        token,
-        next: Cell::new(none),
-        before: Cell::new(none),
-        bucket: Cell::new(std::ptr::null()),
-        queued: Cell::new(false),
-    };
+    let node = Node::new(address, token);
     let enqueue = |ticket| {
         node.ticket.set(ticket);
         let bucket = bucket_of(address);
@@ -158,6 +165,19 @@ pub fn park_uncancelled(address: usize, token: usize, deadline: Deadline, must_w
 #[inline]
 pub fn park_cancellable(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
     park_as(Cancel::Tell, address, token, deadline, must_wait)
+}
+
+/// Lets others see `token` at `address` while `work` runs, which may park there: the node is nobody's, a wake passes it over.
+pub fn present<R>(address: usize, token: usize, work: impl FnOnce() -> R) -> R {
+    let nobody = Waiter::new();
+    let node = Node::new(address, token);
+    node.ticket.set(Ticket::lost(&nobody));
+    let bucket = bucket_of(address);
+    // SAFETY: under the lock; the node stays here until `withdraw`.
+    bucket.lock.with(|| unsafe { bucket.append(&node) });
+    let result = work();
+    withdraw(&node);
+    result
 }
 
 /// Is anybody perhaps parked at `address`? False is certain for whoever changed the world before.

@@ -173,6 +173,11 @@ pub struct Ticket {
 impl Ticket {
     pub const NONE: Ticket = Ticket { waiter: std::ptr::null(), sequence: 0 };
 
+    /// A ticket that never wins, for a waiter that is never armed.
+    pub fn lost(waiter: &Waiter) -> Ticket {
+        Ticket { waiter, sequence: u32::MAX }
+    }
+
     /// Fires the clause's wait.
     ///
     /// # Safety

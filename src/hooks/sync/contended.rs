@@ -21,7 +21,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// What a waiter waits for; the low bits of its token.
 pub const EXCLUSIVE: usize = 0;
 pub const SHARED: usize = 1;
-const ROLE: usize = 1;
+/// The token of one who is about to be, or already, parked as EXCLUSIVE (`lot::present`).
+pub const ANNOUNCED: usize = 2;
+const ROLE: usize = 3;
+const ROLE_BITS: u32 = 2;
 
 /// How many lost rounds make a waiter ask for more than a wake.
 const PATIENCE: usize = 4;
@@ -82,8 +85,8 @@ pub fn wait(
             result == libc::EBUSY
         };
         let woken = match manner {
-            Manner::Lock => lot::park_uncancelled(address, role | lost << ROLE, until, must_wait),
-            Manner::Semaphore { .. } => lot::park_cancellable(address, role | lost << ROLE, until, must_wait),
+            Manner::Lock => lot::park_uncancelled(address, role | lost << ROLE_BITS, until, must_wait),
+            Manner::Semaphore { .. } => lot::park_cancellable(address, role | lost << ROLE_BITS, until, must_wait),
         };
         WAITING.fetch_sub(1, Relaxed);
         if result == libc::EBUSY {
@@ -121,20 +124,19 @@ impl Outcome {
     }
 }
 
-/// Wakes those at `address` that wait in `role`, the first only or all of them, as long as `wanted` says so of each role, which is
-/// asked with the bucket locked: a waiter is in the queue then, so the object is alive and may be read. How many were woken.
-pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMut(usize) -> bool) -> (usize, Outcome) {
+/// Wakes those at `address` that wait in `role`, the first only or all of them, as long as `wanted` says so, which is asked with the bucket locked: a waiter is in the queue then, so the object is alive and may be read. How many were woken.
+pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMut() -> bool) -> (usize, Outcome) {
     loop {
         let (mut outcome, mut taken) = (Outcome::Done, false);
         let woken = lot::wake(address, 0, |token| {
-            if first_only && taken || !wanted(token & ROLE) {
+            if first_only && taken || !wanted() {
                 return Choice::Stop;
             }
             if token & ROLE != role {
                 return Choice::Skip;
             }
             taken = true;
-            if token >> ROLE >= PATIENCE {
+            if token >> ROLE_BITS >= PATIENCE {
                 outcome = Outcome::Starving;
             }
             Choice::Wake
@@ -144,4 +146,18 @@ pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMu
             return (woken, outcome);
         }
     }
+}
+
+/// Has anybody announced that it waits at `address`?
+pub fn announced(address: usize) -> bool {
+    let mut found = false;
+    lot::wake(address, 0, |token| {
+        found |= token & ROLE == ANNOUNCED;
+        if found {
+            Choice::Stop
+        } else {
+            Choice::Skip
+        }
+    });
+    found
 }

@@ -101,7 +101,7 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     if !lot::waiting(lock as usize) {
         return Ok(Outcome::Done);
     }
-    Ok(contended::wake(lock as usize, EXCLUSIVE, true, |_| true).1)
+    Ok(contended::wake(lock as usize, EXCLUSIVE, true, || true).1)
 }
 
 #[cold]

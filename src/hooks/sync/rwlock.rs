@@ -7,13 +7,14 @@
 //! | held now by | the unlock wakes |
 //! |---|---|
 //! | a writer | nobody: that writer's unlock will |
-//! | readers | the parked readers, but for a lock that always prefers writers one of which is parked |
+//! | readers | the parked readers, but for a lock that always prefers writers and has one waiting |
 //! | nobody | all readers, or else one writer; the other way round where writers are preferred |
 //!
-//! Two readers that leave together both look after they have left, so the later one finds the lock free: no wake is lost.
-//! As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers writers deadlocks.
+//! A writer that is kept waiting by a lock that always prefers writers announces itself for as long as it waits, woken or parked:
+//! no reader gets in before it. Two readers that leave together both look after they have left, so the later one finds the lock
+//! free: no wake is lost. As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers writers deadlocks.
 
-use super::contended::{self, Manner, Outcome, EXCLUSIVE, SHARED};
+use super::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
 use super::object::{self, Held, Prefers};
 use crate::hooks::time::{self, Until};
 use crate::hooks::{errno, real, Answer, Miss};
@@ -108,18 +109,9 @@ unsafe fn attempt(lock: *mut pthread_rwlock_t, role: usize) -> c_int {
     }
 }
 
-/// Must a reader wait behind a parked writer, although readers hold the lock?
+/// Must a reader wait behind a waiting writer?
 unsafe fn must_queue(lock: *mut pthread_rwlock_t) -> bool {
-    object::prefers(lock) == Prefers::WritersAlways && object::held(lock) == Held::Readers && writer_waits(lock)
-}
-
-fn writer_waits(lock: *mut pthread_rwlock_t) -> bool {
-    let mut found = false;
-    contended::wake(lock as usize, WRITER, true, |role| {
-        found |= role == WRITER;
-        !found
-    });
-    found
+    object::prefers(lock) == Prefers::WritersAlways && contended::announced(lock as usize)
 }
 
 #[cold]
@@ -127,10 +119,15 @@ unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -
     if object::is_writer(lock) {
         return errno(libc::EDEADLK);
     }
-    let answer = contended::wait(Manner::Lock, lock as usize, role, until.deadline()?, || attempt(lock, role));
-    if answer.is_err() && role == WRITER {
-        // Readers may have queued behind this writer.
-        wake(lock, object::prefers(lock)).settle();
+    let deadline = until.deadline()?;
+    let wait = || contended::wait(Manner::Lock, lock as usize, role, deadline, || attempt(lock, role));
+    if role == READER || object::prefers(lock) != Prefers::WritersAlways {
+        return wait();
+    }
+    let answer = lot::present(lock as usize, ANNOUNCED, wait);
+    if answer.is_err() {
+        // Readers have queued behind a writer that goes without.
+        wake(lock, Prefers::WritersAlways).settle();
     }
     answer
 }
@@ -149,7 +146,7 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Unt
 #[cold]
 unsafe fn wake(lock: *mut pthread_rwlock_t, prefers: Prefers) -> Outcome {
     let pass = |role: usize| {
-        contended::wake(lock as usize, role, role == WRITER, |_| {
+        contended::wake(lock as usize, role, role == WRITER, || {
             // SAFETY: asked while a waiter is queued at this address, so that the object there is alive.
             let held = unsafe { object::held(lock) };
             held == Held::Nobody || held == Held::Readers && role == READER
@@ -157,7 +154,7 @@ unsafe fn wake(lock: *mut pthread_rwlock_t, prefers: Prefers) -> Outcome {
     };
     let order = match prefers {
         Prefers::Readers => [READER, WRITER],
-        Prefers::WritersAlways if writer_waits(lock) => [WRITER, WRITER],
+        Prefers::WritersAlways if contended::announced(lock as usize) => [WRITER, WRITER],
         _ => [WRITER, READER],
     };
     let (woken, outcome) = pass(order[0]);

@@ -31,7 +31,7 @@ pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
     }
     let result = real::sem_post(sem);
     if result == 0 && lot::waiting(sem as usize) {
-        contended::wake(sem as usize, EXCLUSIVE, true, |_| true);
+        contended::wake(sem as usize, EXCLUSIVE, true, || true);
     }
     Ok(result)
 }
