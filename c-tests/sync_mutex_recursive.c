@@ -7,10 +7,13 @@
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static bool got_in;
+static atomic_bool found_busy;
+static atomic_bool tried;
 
 static void *other(void *argument)
 {
     CHECK_IS(pthread_mutex_trylock(&mutex), EBUSY);
+    tried = true;
     CHECK_IS(pthread_mutex_lock(&mutex), 0);
     got_in = true;
     CHECK_IS(pthread_cond_signal(&condition), 0);
@@ -23,6 +26,10 @@ static void deep(void)
     for (int i = 0; i < 1000; i++)
         CHECK_IS(i % 2 ? pthread_mutex_trylock(&mutex) : pthread_mutex_lock(&mutex), 0);
     pthread_t thread = spawn(other, NULL);
+    while (!found_busy)
+        nap(1);
+    while (!tried)
+        sched_yield();
     for (int i = 0; i < 999; i++) {
         if (i % 333 == 0)
             nap(1);
