@@ -7,7 +7,7 @@
 enum { THREADS = 4, ROUNDS = 500 };
 
 static pthread_spinlock_t lock;
-static atomic_bool held;
+static atomic_bool held, tried;
 static long counter;
 
 static void *increments(void *argument)
@@ -26,6 +26,8 @@ static void *holds_and_sleeps(void *argument)
 {
     CHECK_IS(pthread_spin_lock(&lock), 0);
     held = true;
+    while (!tried)
+        sched_yield();
     nap(3);
     counter = -1;
     CHECK_IS(pthread_spin_unlock(&lock), 0);
@@ -47,6 +49,7 @@ int main(void)
     while (!held)
         sched_yield();
     CHECK_IS(pthread_spin_trylock(&lock), EBUSY);
+    tried = true;
     CHECK_IS(pthread_spin_lock(&lock), 0);
     CHECK_IS(counter, -1);
     CHECK_IS(pthread_spin_trylock(&lock), EBUSY);

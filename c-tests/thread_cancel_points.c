@@ -48,7 +48,11 @@ static void wait_join(void) { pthread_join(stays, NULL); }
 static void wait_sleep(void) { sleep(60); }
 static void wait_usleep(void) { usleep(60000000); }
 static void wait_nanosleep(void) { struct timespec time = {60, 0}; nanosleep(&time, NULL); }
-static void wait_clock(void) { struct timespec time = in_ms(CLOCK_REALTIME, 60000); clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &time, NULL); }
+static void wait_clock(void)
+{
+    struct timespec deadline = in_ms(CLOCK_MONOTONIC, 60000);
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, NULL);
+}
 static void wait_pause(void) { pause(); }
 static void wait_recv(void) { char byte; recv(quiet_socket[0], &byte, 1, 0); }
 static void wait_read(void) { char byte; if (read(quiet_pipe[0], &byte, 1) < 0) say("FAIL: read came back"); }
