@@ -194,6 +194,34 @@ gp_revive:                              # rdi: clone flags, rsi: saved sp, rdx: 
     .size gp_revive, . - gp_revive
 
     .p2align 5
+    .hidden gp_begin
+    .globl gp_begin
+    .type gp_begin, @function
+gp_begin:                               # the first resume of a caught clone: as the kernel would begin its child
+    .cfi_startproc
+    .cfi_undefined rip
+    pop rdi
+    pop rsi
+    pop rdx
+    pop r8
+    pop r9
+    pop r10
+    pop rcx                             # where the child goes on; a system call leaves it there too
+    xor eax, eax
+    jmp rcx
+    .cfi_endproc
+    .size gp_begin, . - gp_begin
+
+    .p2align 4
+    .hidden gp_signal_return
+    .globl gp_signal_return
+    .type gp_signal_return, @function
+gp_signal_return:
+    mov eax, 15                         # rt_sigreturn
+    syscall
+    .size gp_signal_return, . - gp_signal_return
+
+    .p2align 5
     .hidden gp_vfork_call
     .globl gp_vfork_call
     .type gp_vfork_call, @function
@@ -249,6 +277,12 @@ gp_worker:
 gp_guard:
     .zero 8
     .size gp_guard, 8
+    .hidden gp_capture
+    .globl gp_capture
+    .type gp_capture, @object
+gp_capture:
+    .zero 8
+    .size gp_capture, 8
     .hidden gp_vfork
     .globl gp_vfork
     .type gp_vfork, @object
@@ -264,6 +298,8 @@ extern "C" {
     fn gp_switch_slow(save: *mut *mut u8, sp: *mut u8, fs: usize);
     fn gp_retire(save: *mut *mut u8, word: *mut u32);
     fn gp_guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: *const [usize; 3]);
+    fn gp_begin();
+    fn gp_signal_return();
     fn gp_revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize;
 }
 
@@ -360,6 +396,7 @@ thread_word!(self_word, set_self_word, "gp_self");
 thread_word!(worker_word, set_worker_word, "gp_worker");
 thread_word!(vfork_word, "gp_vfork");
 thread_word!(guard_word, "gp_guard");
+thread_word!(capture_word, set_capture_word, "gp_capture");
 
 /// From here on this thread is inside the runtime: a signal handler must not enter it too.
 #[inline(always)]
@@ -386,6 +423,16 @@ pub fn self_word_offset() -> isize {
         asm!("mov {0}, qword ptr [rip + gp_self@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
     }
     offset
+}
+
+/// Raises the guard of the thread with the TCB `tcb`.
+///
+/// # Safety
+/// The thread does not run.
+pub unsafe fn raise_guard_of(tcb: usize) {
+    let offset: isize;
+    asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
+    *(tcb.wrapping_add_signed(offset) as *mut usize) = 1;
 }
 
 /// This thread's TCB, which is also its pthread_t (x86-64: the first word of the TCB points to itself).
@@ -416,4 +463,78 @@ pub unsafe fn system_call(number: i64, a: usize, b: usize, c: usize, d: usize, e
     asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
         lateout("rcx") _, lateout("r11") _, options(nostack));
     result
+}
+
+/// The SSE and x87 control words, which a new thread has from its creator.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct ControlWords {
+    mxcsr: u32,
+    x87: u32,
+}
+
+/// This thread's control words.
+pub fn control_words() -> ControlWords {
+    let mut words = ControlWords { mxcsr: 0, x87: 0 };
+    // SAFETY: stores 4 and 2 bytes into `words`.
+    unsafe { asm!("stmxcsr [{0}]", "fnstcw [{0} + 4]", in(reg) &mut words, options(nostack, preserves_flags)) };
+    words
+}
+
+/// The address of a signal handler's way back, in this library's text.
+pub fn signal_return() -> usize {
+    gp_signal_return as unsafe extern "C" fn() as usize
+}
+
+/// The registers of interrupted code, in a signal frame.
+pub struct Registers(*mut libc::ucontext_t);
+
+impl Registers {
+    /// # Safety
+    /// `context` is what the kernel passed to a handler that has not returned.
+    pub unsafe fn of(context: *mut libc::c_void) -> Registers {
+        Registers(context as *mut libc::ucontext_t)
+    }
+
+    fn get(&self, register: libc::c_int) -> usize {
+        // SAFETY: by `of`'s contract.
+        unsafe { (*self.0).uc_mcontext.gregs[register as usize] as usize }
+    }
+
+    /// The system call's number.
+    pub fn number(&self) -> i64 {
+        self.get(libc::REG_RAX) as i64
+    }
+
+    /// The system call's arguments.
+    pub fn arguments(&self) -> [usize; 6] {
+        [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R10, libc::REG_R8, libc::REG_R9].map(|register| self.get(register))
+    }
+
+    /// What the system call answers.
+    pub fn set_result(&self, result: isize) {
+        // SAFETY: by `of`'s contract.
+        unsafe { (*self.0).uc_mcontext.gregs[libc::REG_RAX as usize] = result as i64 };
+    }
+
+    /// Writes these registers below `top` as a suspended context that begins as the child of a clone would: the same registers,
+    /// result 0, stack pointer `top`. Its stack pointer.
+    ///
+    /// # Safety
+    /// The memory below `top` is the new thread's stack, unused.
+    pub unsafe fn lay_down(&self, top: usize, control: &ControlWords) -> *mut u8 {
+        let suspended = [libc::REG_R15, libc::REG_R14, libc::REG_R13, libc::REG_R12, libc::REG_RBX, libc::REG_RBP];
+        let begun = [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R8, libc::REG_R9, libc::REG_R10, libc::REG_RIP];
+        let words = 1 + suspended.len() + 1 + begun.len();
+        let frame = (top as *mut usize).sub(words);
+        *(frame as *mut ControlWords) = *control;
+        for (i, register) in suspended.into_iter().enumerate() {
+            *frame.add(1 + i) = self.get(register);
+        }
+        *frame.add(7) = gp_begin as unsafe extern "C" fn() as usize;
+        for (i, register) in begun.into_iter().enumerate() {
+            *frame.add(8 + i) = self.get(register);
+        }
+        frame as *mut u8
+    }
 }

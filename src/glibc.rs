@@ -367,3 +367,25 @@ pub fn unregister_rseq() {
         unsafe { *((area + CPU_ID) as *mut u32) = REGISTRATION_FAILED };
     }
 }
+
+unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
+    let (info, found) = (&*info, &mut *(out as *mut [usize; 3]));
+    for i in 0..info.dlpi_phnum as usize {
+        let header = &*info.dlpi_phdr.add(i);
+        let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+        let executable = header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0;
+        if executable && (start..start + header.p_memsz as usize).contains(&found[0]) {
+            (found[1], found[2]) = (start, header.p_memsz as usize);
+            return 1;
+        }
+    }
+    0
+}
+
+/// Where this library's instructions are: start and bytes.
+pub fn own_text() -> Option<(usize, usize)> {
+    let mut found = [own_text as fn() -> Option<(usize, usize)> as usize, 0, 0];
+    // SAFETY: the callback writes into `found` only.
+    unsafe { libc::dl_iterate_phdr(Some(find_text), &mut found as *mut [usize; 3] as *mut c_void) };
+    (found[2] != 0).then_some((found[1], found[2]))
+}

@@ -385,3 +385,26 @@ pub fn working_directory() -> String {
         _ => ".".to_string(),
     }
 }
+
+const PR_SET_SYSCALL_USER_DISPATCH: usize = 59;
+
+/// From here on this kernel thread's system calls from outside of `start..start + bytes` raise SIGSYS while `selector` is 1.
+pub fn dispatch_calls(start: usize, bytes: usize, selector: &'static std::sync::atomic::AtomicU8) -> bool {
+    const ON: usize = 1;
+    let selector = selector.as_ptr() as usize;
+    // SAFETY: the kernel reads the selector, which is static.
+    unsafe { call(libc::SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, ON, start, bytes, selector, 0) == 0 }
+}
+
+pub fn dispatch_off() {
+    plain(libc::SYS_prctl, [PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0]);
+}
+
+/// Takes the robust list that glibc registered for a thread from this kernel thread: its head.
+pub fn take_robust_list() -> usize {
+    let (mut head, mut length) = (0usize, 0usize);
+    // SAFETY: the kernel writes one word into each.
+    unsafe { call(libc::SYS_get_robust_list, 0, &mut head as *mut _ as usize, &mut length as *mut _ as usize, 0, 0, 0) };
+    set_robust_list(0);
+    head
+}

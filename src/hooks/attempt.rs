@@ -11,13 +11,15 @@
 //!
 //! The try is the program's own call, made so that the kernel does not wait (`Manner::AtOnce`). Where the kernel's two
 //! opinions disagree, the try saying "would block" and poll saying "ready" (a datagram socket shut down for reading, a peer's
-//! full queue, short memory), or where epoll does not take the descriptor, there is nothing to wait for: then the kernel gets
-//! the call as the program made it (`Manner::Blocking`), and the slot is handed over if that takes long.
+//! full queue, short memory), there is nothing to wait for: then the kernel gets the call as the program made it
+//! (`Manner::Blocking`), and the slot is handed over if that takes long.
+//!
+//! The first try is left out only by calls of which it could find nothing wrong but that they would block (`may_skip`).
 //!
 //! Signals (signal(7)): an interrupted call starts again when all handlers that ran had SA_RESTART, but never when it has a timeout.
 
 use super::{answer, Answer};
-use super::descriptor::{has_nonblock, poll_now, Descriptor};
+use super::descriptor::{poll_now, will_not_wait, Descriptor};
 use crate::runtime::reactor::{self, Record, IN};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;
@@ -63,10 +65,13 @@ pub struct Attempt {
     deadline: Deadline,
     /// What the call answers when its time is up.
     late: c_int,
+    /// "Would block" and poll never disagree.
     agrees: bool,
-    /// O_NONBLOCK is still to be asked for.
+    may_skip: bool,
+    restarts: bool,
+    /// The file's flags are still to be asked for.
     ask_flags: bool,
-    /// O_NONBLOCK was asked for, and is set.
+    /// They were, and say that there is no waiting.
     refuses_to_wait: bool,
     waited: bool,
     moved: bool,
@@ -85,6 +90,8 @@ impl Attempt {
             deadline: deadline(timeout_ns),
             late: EAGAIN,
             agrees: interest == IN && descriptor.kind().agrees(),
+            may_skip: false,
+            restarts: timeout_ns.is_none(),
             ask_flags: !descriptor.kind().socket(),
             refuses_to_wait: false,
             waited: false,
@@ -98,6 +105,17 @@ impl Attempt {
         Attempt { late, ..self }
     }
 
+    /// The same, for a call that is right in everything if only there is something: a try that is known to fail may be left out.
+    #[inline]
+    pub fn may_skip(self) -> Attempt {
+        Attempt { may_skip: true, ..self }
+    }
+
+    /// The same, for a wait on an epoll set: O_NONBLOCK means nothing to it, it never restarts, and no time is no error.
+    pub fn on_set(self, deadline: Deadline) -> Attempt {
+        Attempt { agrees: true, may_skip: true, restarts: false, ask_flags: false, deadline, late: 0, ..self }
+    }
+
     /// Its time begins anew.
     pub fn limit(&mut self, timeout_ns: Option<u64>) {
         self.deadline = deadline(timeout_ns);
@@ -108,7 +126,8 @@ impl Attempt {
     pub fn complete(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
         let mut disagreed = false;
         loop {
-            if !self.record.skip_try(self.interest) {
+            if !self.may_skip || !self.record.skip_try(self.interest) {
+                self.may_skip = true;
                 self.record.begin_try(self.interest);
                 let result = call(self.fd, Manner::AtOnce);
                 if result != WOULD_BLOCK {
@@ -123,10 +142,8 @@ impl Attempt {
                 }
                 self.record.exhausted(self.interest);
             }
-            match self.wait() {
-                Ok(true) => {}
-                Ok(false) => return self.leave_to_kernel(call),
-                Err(number) => return -(number as isize),
+            if let Err(number) = self.wait() {
+                return -(number as isize);
             }
         }
     }
@@ -152,8 +169,8 @@ impl Attempt {
         !self.by_kernel
     }
 
-    /// Waits until poll says that the call would not wait: what it says, 0 where there is nothing to wait for. An error of EAGAIN
-    /// is the program's own O_NONBLOCK, or its timeout.
+    /// Waits until poll says that the call would not wait: what it says. An error of EAGAIN is the program's own O_NONBLOCK, or its
+    /// timeout.
     pub fn poll(&mut self) -> Result<u32, c_int> {
         loop {
             if !self.record.skip_try(self.interest) {
@@ -164,15 +181,21 @@ impl Attempt {
                 }
                 self.record.exhausted(self.interest);
             }
-            if !self.wait()? {
-                return Ok(0);
-            }
+            self.wait()?;
         }
     }
 
-    /// Parks until the descriptor may be ready. False: epoll does not take it.
-    fn wait(&mut self) -> Result<bool, c_int> {
-        if std::mem::take(&mut self.ask_flags) && has_nonblock(self.fd) {
+    /// After a partial transfer, which is as good as "would block": waits, and begins the next try. What poll says then; it may be
+    /// nothing, when somebody has just shut the descriptor down.
+    pub fn again(&mut self) -> Result<u32, c_int> {
+        self.wait()?;
+        self.record.begin_try(self.interest);
+        Ok(poll_now(self.fd, self.interest))
+    }
+
+    /// Parks until the descriptor may be ready.
+    fn wait(&mut self) -> Result<(), c_int> {
+        if std::mem::take(&mut self.ask_flags) && will_not_wait(self.fd, self.interest) {
             self.refuses_to_wait = true;
             return Err(EAGAIN);
         }
@@ -183,9 +206,20 @@ impl Attempt {
         }
         match woken {
             Woken::TimedOut => Err(self.late),
-            Woken::Interrupted if self.deadline.is_some() || !runtime::restart() => Err(EINTR),
-            Woken::NotNeeded => Ok(false),
-            _ => Ok(true),
+            Woken::Interrupted if !self.restarts || !runtime::restart() => Err(EINTR),
+            Woken::NotNeeded => self.wait_in_kernel(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The reactor's epoll does not take this descriptor: the kernel waits.
+    #[cold]
+    fn wait_in_kernel(&mut self) -> Result<(), c_int> {
+        let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
+        let deadline = self.deadline;
+        match runtime::block(|| sys::poll(&mut poll, deadline))? {
+            0 => Err(self.late),
+            _ => Ok(()),
         }
     }
 

@@ -17,6 +17,7 @@
 //! - *O_NONBLOCK and the timeouts of a socket* belong to the open file, which several numbers may share (dup). Whoever changes one
 //!   of them through a number that may have such a twin begins a new epoch, and what was asked in an older one does not count.
 //!   `changes` makes an answer that was asked before such a change and arrives after it fail to be noted.
+//!   Where another process may do so (the number was open during a fork, or is one of the standard three) nothing asked is kept.
 //! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
 
 use super::{Answer, Miss};
@@ -83,6 +84,8 @@ const LOW_WATER: u64 = 1 << 13;
 /// Somebody is between poll and accept.
 const ACCEPTING: u64 = 1 << 14;
 const LISTENS: u64 = 1 << 15;
+/// Another process may mean the same open file: what is asked serves one call.
+const SHARED: u64 = 1 << 16;
 
 const ASKED: u64 = FLAGS_KNOWN | NONBLOCKING | RECEIVE_KNOWN | RECEIVE_TIMED | SEND_KNOWN | SEND_TIMED;
 const ONE_CHANGE: u64 = 1 << 24;
@@ -174,19 +177,22 @@ impl Descriptor {
         if self.info & KIND_KNOWN == 0 {
             self.info |= kind_of(self.fd)? as u64 | KIND_KNOWN;
         }
+        let shared = self.info & SHARED != 0 || self.fd <= libc::STDERR_FILENO;
+        let mut kept = u64::MAX;
         if self.kind().socket() {
             self.ask(needed & !self.info);
+            kept = if shared { !ASKED } else { u64::MAX };
         } else {
             self.info |= FLAGS_KNOWN | RECEIVE_KNOWN | SEND_KNOWN;
         }
         // Where this fails somebody else noted something meanwhile, and this call goes by what it saw itself.
-        self.record.info.compare_exchange(before, self.info, Relaxed, Relaxed).ok();
+        self.record.info.compare_exchange(before, self.info & kept, Relaxed, Relaxed).ok();
         Some(self)
     }
 
     fn ask(&mut self, missing: u64) {
         if missing & FLAGS_KNOWN != 0 {
-            self.info |= FLAGS_KNOWN | if has_nonblock(self.fd) { NONBLOCKING } else { 0 };
+            self.info |= FLAGS_KNOWN | if has_nonblock(status_flags(self.fd)) { NONBLOCKING } else { 0 };
         }
         if missing & RECEIVE_KNOWN != 0 {
             let ns = timeout_ns(self.fd, libc::SO_RCVTIMEO);
@@ -311,10 +317,19 @@ pub fn status_flags(fd: c_int) -> isize {
     unsafe { sys::call(libc::SYS_fcntl, fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0) }
 }
 
-/// Is it the program's own wish not to wait here?
-pub fn has_nonblock(fd: c_int) -> bool {
+/// Does a call for `interest` never wait here: by the program's own wish, or because the file was opened for the other direction?
+pub fn will_not_wait(fd: c_int, interest: u32) -> bool {
     let flags = status_flags(fd);
-    flags >= 0 && flags as c_int & libc::O_NONBLOCK != 0
+    let wrong = match interest {
+        reactor::IN => libc::O_WRONLY,
+        reactor::OUT => libc::O_RDONLY,
+        _ => libc::O_ACCMODE,
+    };
+    has_nonblock(flags) || flags as c_int & libc::O_ACCMODE == wrong
+}
+
+fn has_nonblock(flags: isize) -> bool {
+    flags < 0 || flags as c_int & libc::O_NONBLOCK != 0
 }
 
 /// What poll says of a descriptor right now, for the given interest; 0: nothing.
@@ -329,11 +344,15 @@ pub fn poll_now(fd: c_int, interest: u32) -> u32 {
 /// The program changed O_NONBLOCK or a timeout: ask again, through this number and through its twins.
 pub fn changed(fd: c_int) {
     let Some(record) = reactor::record(fd) else { return };
-    // The standard three may share one open file since before the program began.
-    if fd <= 2 || record.info.load(Relaxed) & TWIN != 0 {
+    if record.info.load(Relaxed) & TWIN != 0 {
         EPOCH.fetch_add(1, Relaxed);
     }
     update(&record.info, |info| info & !ASKED & !CHANGES | (info.wrapping_add(ONE_CHANGE) & CHANGES));
+}
+
+/// A fork is about to happen, or has just made this process: every file that is open now is shared.
+pub fn forked() {
+    reactor::revise_all(|info| info & !ASKED | SHARED);
 }
 
 /// The program set SO_RCVLOWAT.
@@ -362,11 +381,6 @@ pub fn duplicated(from: c_int, to: c_int) {
             record.info.fetch_or(TWIN, Relaxed);
         }
     }
-}
-
-/// The kernel has just given the number to a new file.
-pub fn fresh(fd: c_int) {
-    reactor::forget(fd);
 }
 
 /// The kernel has just made `fd` out of a listener: it inherits kind and timeouts, but not O_NONBLOCK.

@@ -76,10 +76,23 @@ unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> 
 
 const NOWAIT: usize = libc::RWF_NOWAIT as usize;
 
+/// Is it a terminal in raw mode with VTIME? Then a read ends by the terminal's own clock, which poll does not know.
+fn counts_time(fd: c_int) -> bool {
+    // SAFETY: all-zero is a value of termios; the kernel's own, which it writes, is shorter and begins alike.
+    unsafe {
+        let mut mode: libc::termios = std::mem::zeroed();
+        let result = sys::call(libc::SYS_ioctl, fd as usize, libc::TCGETS as usize, &mut mode as *mut _ as usize, 0, 0, 0);
+        result == 0 && mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VTIME] != 0
+    }
+}
+
 /// One transfer: with RWF_NOWAIT where that is taken, else after poll.
 unsafe fn transfer(
     descriptor: &Descriptor, attempt: &mut Attempt, interest: u32, mut call: impl FnMut(c_int, Manner) -> isize,
 ) -> isize {
+    if interest == IN && descriptor.kind() == Kind::Device && counts_time(attempt.fd()) {
+        return attempt.leave_to_kernel(call);
+    }
     if !descriptor.must_ask(interest) {
         let result = attempt.complete(&mut call);
         if result != NOT_SUPPORTED {
@@ -139,14 +152,11 @@ unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, manner: Manner) 
     sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT)
 }
 
-/// Goes on after a partial write, unless the program wants none of that (O_NONBLOCK): how many bytes more.
+/// Goes on after a partial write: how many bytes more.
 #[cold]
 unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut Rest) -> usize {
     if descriptor.kind().socket() {
         return net::transmit_rest(attempt, rest, 0);
-    }
-    if descriptor::has_nonblock(attempt.fd()) {
-        return 0;
     }
     // A pipe without readers is written to all the same: natively SIGPIPE comes even then.
     rest.push(attempt, 0, |fd, vectors, manner| write_vectors(fd, vectors.as_ptr(), vectors.len() as c_int, manner))
@@ -209,9 +219,16 @@ impl Rest {
         &mut self, attempt: &mut Attempt, stop: u32, mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
     ) -> usize {
         let mut total = 0;
-        while self.any() && attempt.may_go_on() && attempt.poll().is_ok_and(|seen| seen & stop == 0) {
+        while self.any() && attempt.may_go_on() {
+            let Ok(seen) = attempt.again() else { break };
+            if seen & stop != 0 {
+                break;
+            }
             let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
             if moved == -(EAGAIN as isize) {
+                if seen == 0 {
+                    continue;
+                }
                 let vectors = self.vectors();
                 moved = attempt.leave_to_kernel(|fd, manner| call(fd, vectors, manner));
             }
@@ -304,9 +321,20 @@ unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
     }
 }
 
-/// Copies between descriptors: wait for both ends, then the plain call.
+/// Is it a socket? Its waiting is not ruled by SPLICE_F_NONBLOCK.
+fn socket(fd: c_int) -> bool {
+    descriptor::readable(fd).is_ok_and(|descriptor| descriptor.kind().socket())
+}
+
+fn pipe(fd: c_int) -> bool {
+    descriptor::readable(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
+}
+
+/// Copies to a socket or a pipe: wait for room, then the plain call.
 pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> Answer<ssize_t> {
-    await_both(from, to, count, 0)?;
+    if count != 0 && descriptor::readable(from).is_ok_and(|from| from.kind() == Kind::File) {
+        await_ready(to, OUT)?;
+    }
     plain(|| sys::call(libc::SYS_sendfile, to as usize, from as usize, offset as usize, count, 0, 0))
 }
 
@@ -314,31 +342,45 @@ pub unsafe fn splice(
     from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint,
 ) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    await_both(from, to, n, flags)?;
-    copy(libc::SYS_splice, from, from_at, to, to_at, n, flags)
+    if pipe(from) && to_at.is_null() && socket(to) {
+        await_ready(to, OUT)?;
+    } else if pipe(to) && from_at.is_null() && socket(from) {
+        await_ready(from, IN)?;
+    }
+    moving(n, flags, |flags| copy(libc::SYS_splice, from, from_at, to, to_at, n, flags), || {
+        await_ready(from, IN)?;
+        await_ready(to, OUT)
+    })
 }
 
 pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    await_both(from, to, n, flags)?;
-    plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0))
-}
-
-unsafe fn await_both(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<()> {
-    if n == 0 || flags & libc::SPLICE_F_NONBLOCK != 0 {
-        return Ok(());
-    }
-    await_ready(from, IN)?;
-    await_ready(to, OUT)
+    let call = |flags: c_uint| plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0));
+    moving(n, flags, call, || {
+        await_ready(from, IN)?;
+        await_ready(to, OUT)
+    })
 }
 
 /// A pipe's reading end never becomes writable, nor the other one readable: either will do.
 pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
+    let call = |flags: c_uint| plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0));
+    moving(n, flags, call, || await_ready(fd, IN | OUT))
+}
+
+/// Moves pages through a pipe: tried without waiting, which finds all that is wrong with the call; then wait for what the pipe's
+/// ends need, then the call as it is.
+unsafe fn moving(
+    n: size_t, flags: c_uint, call: impl Fn(c_uint) -> Answer<ssize_t>, wait: impl FnOnce() -> Answer<()>,
+) -> Answer<ssize_t> {
     if n != 0 && flags & libc::SPLICE_F_NONBLOCK == 0 {
-        await_ready(fd, IN | OUT)?;
+        match call(flags | libc::SPLICE_F_NONBLOCK) {
+            Err(Miss::Errno(EAGAIN)) => wait()?,
+            done => return done,
+        }
     }
-    plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0))
+    call(flags)
 }
 
 /// Regular files only.

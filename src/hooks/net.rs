@@ -13,14 +13,15 @@
 //!   readiness announces: the kernel waits.
 //! - *accept* has no MSG_DONTWAIT: poll first, one green thread at a time, so that it only waits in the kernel when another process
 //!   was faster.
-//! - *shutdown* needs no help: the kernel's events wake the parked, those on listeners and datagram sockets too.
+//! - *shutdown* wakes the parked, whose next try finds out. The kernel's events mostly do that, but a full local stream that is
+//!   shut down for writing has none.
 
 use super::attempt::{plain, Attempt, Manner};
 use super::descriptor::{self, poll_now, Descriptor, Kind};
 use super::io::{Rest, MOST_AT_ONCE};
 use super::poll::can_read;
 use super::{answer, Answer, Miss};
-use crate::runtime::reactor::{IN, OUT};
+use crate::runtime::reactor::{self, IN, OUT};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
@@ -72,7 +73,7 @@ pub unsafe fn receive(
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
         return plain(|| call(socket.fd, Manner::Blocking));
     }
-    let mut attempt = Attempt::new(socket, IN, socket.receive_timeout_ns());
+    let mut attempt = Attempt::new(socket, IN, socket.receive_timeout_ns()).may_skip();
     let kernel_counts = socket.low_water() || flags & libc::MSG_WAITALL != 0 && flags & libc::MSG_PEEK != 0;
     let mut got = if kernel_counts { attempt.complete_asking(call) } else { attempt.complete(call) };
     if got > 0 && (got as usize) < len {
@@ -319,7 +320,7 @@ pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answe
     if begun != -(libc::EINPROGRESS as isize) && begun != -(libc::EALREADY as isize) {
         return answer(begun);
     }
-    let mut attempt = Attempt::new(&socket, OUT, socket.send_timeout_ns()).late(libc::EINPROGRESS);
+    let mut attempt = Attempt::new(&socket, OUT, socket.send_timeout_ns()).late(-begun as c_int);
     let result = attempt.complete_asking(|fd, _| call(fd));
     attempt.end();
     match result {
@@ -350,10 +351,11 @@ pub unsafe fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags
     runtime::cancellation_point();
     let listener = descriptor::receiving(fd)?;
     let call = |fd: c_int| sys::call(libc::SYS_accept4, fd as usize, addr as usize, len as usize, flags as usize, 0, 0);
-    let got = if listener.nonblocking() || !listener.listens() {
+    let wrong = flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0;
+    let got = if wrong || listener.nonblocking() || !listener.listens() {
         runtime::block(|| call(fd))
     } else {
-        let mut attempt = Attempt::new(&listener, IN, listener.receive_timeout_ns());
+        let mut attempt = Attempt::new(&listener, IN, listener.receive_timeout_ns()).may_skip();
         let got = attempt.complete(|fd, manner| match manner {
             Manner::AtOnce => accept_at_once(&listener, fd, call),
             Manner::Blocking => call(fd),
@@ -383,6 +385,8 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
     got
 }
 
-pub unsafe fn shutdown(_fd: c_int, _how: c_int) -> Answer<c_int> {
-    Err(Miss::Libc)
+pub unsafe fn shutdown(fd: c_int, how: c_int) -> Answer<c_int> {
+    let done = answer(sys::call(libc::SYS_shutdown, fd as usize, how as usize, 0, 0, 0, 0));
+    reactor::stir(fd);
+    done
 }

@@ -9,11 +9,12 @@
 //!
 //! The forms with a signal mask leave the wait to the kernel when there is a mask: it swaps masks atomically.
 
-use super::{answer, errno, Answer, Miss};
+use super::attempt::Attempt;
+use super::{answer, descriptor, errno, Answer, Miss};
 use crate::runtime::reactor::{self, FdWait, IN, OUT, PRI};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;
-use libc::{c_int, c_short, c_void, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
+use libc::{c_int, c_short, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 const NO_TIME: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 /// The kernel's sigset_t.
@@ -314,21 +315,24 @@ pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_
 }
 
 unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time) -> Answer<c_int> {
-    let call = |ms: c_int| {
-        let (events, n) = (events as *mut c_void as usize, n as usize);
-        sys::call(libc::SYS_epoll_pwait, fd as usize, events, n, ms as usize, 0, MASK_BYTES)
+    let look = |fd: c_int| {
+        sys::call(libc::SYS_epoll_pwait, fd as usize, events as usize, n as usize, 0, 0, MASK_BYTES)
     };
-    let seen = call(0);
-    let Time::Until(deadline) = time else { return at_once(seen) };
-    if seen != 0 {
-        return at_once(seen);
+    let deadline = match time {
+        Time::Until(deadline) if n > 0 => deadline,
+        _ => return at_once(look(fd)),
+    };
+    let mut attempt = Attempt::new(&descriptor::readable(fd)?, IN, None).on_set(deadline);
+    let mut seen = attempt.complete(|fd, _| match look(fd) {
+        0 => -(libc::EAGAIN as isize),
+        seen => seen,
+    });
+    if seen == -(libc::EINTR as isize) {
+        let last = look(attempt.fd());
+        seen = if last > 0 { last } else { seen };
     }
-    settle(&mut [FdWait::new(fd, IN)], deadline, || call(0), |deadline| call(left_ms(deadline)))
-}
-
-/// Whole milliseconds, rounded up so that nothing ends early.
-fn left_ms(deadline: Deadline) -> c_int {
-    deadline.map_or(-1, |deadline| deadline.saturating_sub(sys::now_ns()).div_ceil(1_000_000).min(c_int::MAX as u64) as c_int)
+    attempt.end();
+    answer(seen)
 }
 
 pub unsafe fn epoll_pwait(

@@ -4,12 +4,13 @@
 //! anything else runs, and is made anew when the child makes a thread. Waiting for a child blocks in the kernel and hands the
 //! slot over.
 
-use super::{answer, real, Answer, Miss};
+use super::{answer, descriptor, real, Answer, Miss};
 use crate::runtime::{self, block, current};
 use crate::{glibc, report, sys};
 use libc::*;
 
 unsafe fn forked(fork: unsafe fn() -> pid_t) -> Answer<pid_t> {
+    descriptor::forked();
     if !runtime::started() {
         return Err(Miss::Libc);
     }
@@ -25,6 +26,7 @@ fn in_child() {
     runtime::start::after_fork();
     super::signal::give_back();
     super::sync::learn_generation();
+    descriptor::forked();
 }
 
 pub unsafe fn fork() -> Answer<pid_t> {

@@ -4,6 +4,7 @@
 //! the thread's own while it runs, so the kernel's queue is the right one to ask.
 
 use super::{answer, errno, real, Answer, Miss};
+use crate::runtime::capture;
 use crate::runtime::green::{life, Green};
 use crate::runtime::signal::{self, Action};
 use crate::runtime::{self, block, current};
@@ -62,8 +63,16 @@ unsafe fn write_action(old: *mut sigaction, action: Action) {
     *(&mut old.sa_mask as *mut sigset_t as *mut u64) = action.mask;
 }
 
+/// SIGSYS is ours while births are caught: what is the program's is passed on to what it has set.
+fn is_ours(number: c_int) -> bool {
+    number == SIGSYS && capture::possible()
+}
+
 /// Puts our entry before the program's handler, or the program's SIG_DFL or SIG_IGN in its place.
 unsafe fn install(number: c_int, action: Action) -> c_int {
+    if is_ours(number) {
+        return 0;
+    }
     let mut actual: sigaction = std::mem::zeroed();
     write_action(&mut actual, action);
     if signal::is_handler(action.handler) {
@@ -116,7 +125,7 @@ pub unsafe fn signal(number: c_int, handler: usize) -> Answer<usize> {
 
 /// The runtime has started: every handler that the program has is put behind the entry.
 pub fn take_over() {
-    for number in 1..=64 {
+    for number in (1..=64).filter(|&number| !is_ours(number)) {
         // SAFETY: reads a disposition into our own struct, and sets what it stands for.
         unsafe {
             let mut now: sigaction = std::mem::zeroed();
@@ -134,7 +143,7 @@ pub fn take_over() {
 
 /// In a fork child: it runs natively, so its handlers stand for themselves again.
 pub fn give_back() {
-    for number in 1..=64 {
+    for number in (1..=64).filter(|&number| !is_ours(number)) {
         let action = signal::action(number);
         if signal::is_handler(action.handler) || number == SIGSEGV {
             // SAFETY: the program's own disposition.

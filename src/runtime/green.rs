@@ -63,6 +63,8 @@ pub struct Green {
     pub argument: Cell<*mut c_void>,
     pub result: Cell<*mut c_void>,
     pub stack: Stack,
+    /// Born without a kernel thread (`capture`).
+    pub caught: Cell<bool>,
     /// The vessel is to die instead of serving again.
     pub dying: Cell<bool>,
     pub name: UnsafeCell<[u8; 16]>,
@@ -110,6 +112,7 @@ impl Green {
             argument: Cell::new(std::ptr::null_mut()),
             result: Cell::new(std::ptr::null_mut()),
             stack,
+            caught: Cell::new(false),
             dying: Cell::new(false),
             name: UnsafeCell::new([0; 16]),
             mask: Cell::new(0),

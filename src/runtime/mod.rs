@@ -5,6 +5,7 @@
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `monitor` (who sees to it that nothing hangs); `thread`
 //! (the life of a pthread), `pin`, `signal`; `start`; `stats`.
 
+pub mod capture;
 pub mod green;
 pub mod lot;
 pub mod monitor;

@@ -83,6 +83,11 @@ fn new_chunk(place: &AtomicPtr<Record>) -> Option<*mut Record> {
     let bytes = CHUNK * std::mem::size_of::<Record>();
     // Zeroed pages are what a fresh record is.
     let fresh = sys::map(bytes, 0)? as *mut Record;
+    let info = FIRST_INFO.load(Relaxed);
+    for i in (0..CHUNK).filter(|_| info != 0) {
+        // SAFETY: the chunk has CHUNK records, and nobody else knows it yet.
+        unsafe { (*fresh.add(i)).info.store(info, Relaxed) };
+    }
     match place.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire) {
         Ok(_) => Some(fresh),
         Err(other) => {
@@ -109,6 +114,21 @@ fn known_record(fd: i32) -> Option<&'static Record> {
     let chunk = TABLE.get(fd as usize / CHUNK)?.load(Acquire);
     // SAFETY: as in `record`.
     (!chunk.is_null()).then(|| unsafe { &*chunk.add(fd as usize % CHUNK) })
+}
+
+/// What the hooks know of a number that nothing was noted about.
+static FIRST_INFO: AtomicU64 = AtomicU64::new(0);
+
+/// Changes what the hooks know of every number.
+pub fn revise_all(change: impl Fn(u64) -> u64) {
+    FIRST_INFO.store(change(FIRST_INFO.load(Relaxed)), Relaxed);
+    for chunk in TABLE.iter().map(|place| place.load(Acquire)).filter(|chunk| !chunk.is_null()) {
+        for i in 0..CHUNK {
+            // SAFETY: as in `record`.
+            let info = unsafe { &(*chunk.add(i)).info };
+            info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
+        }
+    }
 }
 
 /// One descriptor waited for, on the waiting thread's stack.
@@ -497,14 +517,24 @@ fn note_move(wait: &FdWait) {
     }
 }
 
-/// Waits for any of several descriptors; `must_wait` looks at them once everything is in place.
+/// The descriptor was closed during this wait on several: the next look finds that.
+fn release_move(wait: &FdWait) {
+    let duplicate = wait.moved.replace(-1);
+    if duplicate >= 0 {
+        release_duplicate(duplicate);
+    }
+}
+
+/// Waits for any of several descriptors; `must_wait` looks at them once everything is in place. `NotNeeded` although it said that
+/// there is something to wait for: epoll does not take one of them.
 pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
     let waits = &*waits;
     let enqueue = |ticket| {
-        for wait in waits {
-            arm(wait, ticket);
+        let mut refused = false;
+        for wait in waits.iter().filter(|wait| wait.fd >= 0) {
+            refused |= matches!(arm(wait, ticket), Armed::Refused);
         }
-        if !must_wait() {
+        if !must_wait() || refused {
             return false;
         }
         for wait in waits {
@@ -514,7 +544,10 @@ pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnc
         }
         true
     };
-    let dequeue = || waits.iter().for_each(disarm);
+    let dequeue = || {
+        waits.iter().for_each(disarm);
+        waits.iter().for_each(release_move);
+    };
     wait_for(Cancel::Act, deadline, enqueue, dequeue)
 }
 
@@ -555,6 +588,15 @@ impl Record {
         self.hints.store(0, Release);
         self.registered.store(0, Relaxed);
         self.info.store(0, Relaxed);
+    }
+}
+
+/// Wakes everybody who waits for a descriptor: something happened to it of which epoll may say nothing.
+pub fn stir(fd: i32) {
+    if let Some(record) = known_record(fd) {
+        let batch = Batch::new();
+        record.event(IN | OUT, &batch);
+        batch.release(sched::ready);
     }
 }
 

@@ -28,7 +28,7 @@ use super::green::{current, Green};
 use super::raw_lock::RawLock;
 use super::timer::{TimerNode, Timers};
 use super::wait::Batch;
-use super::{monitor, reactor, stats, thread, worker};
+use super::{monitor, reactor, signal, stats, thread, worker};
 use crate::{arch, sys};
 use crossbeam_queue::ArrayQueue;
 use std::cell::{Cell, UnsafeCell};
@@ -499,6 +499,12 @@ pub fn prepare(worker: &'static Worker, green: &'static Green) {
     if let Some(slot) = worker.slot() {
         slot.switches.store(slot.switches.load(Relaxed) + 1, Relaxed);
     }
+    apply_mask(worker, green);
+}
+
+/// Gives the kernel thread the green thread's signal mask, where it has another.
+#[inline]
+pub fn apply_mask(worker: &Worker, green: &Green) {
     if green.mask.get() != worker.mask.get() {
         sys::set_signal_mask(green.mask.get());
         worker.mask.set(green.mask.get());
@@ -563,6 +569,7 @@ pub fn yield_now() {
         slot.poll_due.store(true, Relaxed);
     }
     switch_away(me, Leaving::Yield(me));
+    signal::look(me);
 }
 
 /// After a call that found what it wanted at once: lets others run when the monitor has asked for it.

@@ -101,6 +101,19 @@ fn marked(signal: c_int, green: &Green) -> siginfo_t {
     info
 }
 
+/// A signal that arrived at a handler of ours but is the program's.
+pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    if is_handler(action(signal).handler) {
+        return entry(signal, info, context);
+    }
+    if action(signal).handler == 0 {
+        let default = [0usize; 4];
+        // SAFETY: the default disposition, which the signal, sent once more, meets when this handler returns.
+        unsafe { sys::signal_action(signal, &default, std::ptr::null_mut()) };
+        sys::signal_thread(sys::kernel_thread_id(), signal).ok();
+    }
+}
+
 /// Every handler of the program's while the runtime runs.
 extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t.

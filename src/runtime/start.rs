@@ -7,7 +7,7 @@
 use super::green::Green;
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
-use super::{lot, monitor, reactor, signal, stats, thread, worker};
+use super::{capture, lot, monitor, reactor, signal, stats, thread, worker};
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
@@ -60,6 +60,7 @@ fn build() -> Option<()> {
     main.robust_head.set(sys::robust_list());
     // Threads made from here on never register an rseq area: a vessel's would follow its first kernel thread, not the thread.
     glibc::unregister_rseq();
+    capture::prepare();
     let own = vessel::birth_small().ok()?;
     own.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     leader.fs.set(own.fs.get());

@@ -13,7 +13,8 @@
 //! Its life:
 //!
 //! ```text
-//!   birth: real pthread_create → vessel_main → loosen (rseq, robust list, tid address) → retire: the kernel thread is gone,
+//!   birth: real pthread_create, its clone caught (`capture`): the context is there, and never was a kernel thread; or,
+//!          where that cannot be: real pthread_create → vessel_main → loosen (rseq, robust list, tid address) → retire: the kernel thread is gone,
 //!          the context stays
 //!   serve: a worker resumes it → run the program's function → destructors → TLS as new → end → pool → serve …
 //!   death: a new kernel thread (raw clone on its TCB) resumes it → vessel_main returns → glibc's own epilogue
@@ -22,6 +23,7 @@
 //! A vessel is pooled only when its thread is finished *and* joined or detached, else two threads would share a pthread_t. One
 //! on a stack of the program's dies before join returns: the program may free it.
 
+use super::capture;
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::worker::GATE;
@@ -190,6 +192,10 @@ pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
 /// A new vessel: glibc makes a thread, whose kernel thread retires.
 pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     let green = Green::new(stack, false);
+    if capture::possible() {
+        caught_birth(green)?;
+        return Ok(green);
+    }
     GATE.enter();
     PUBLISHED.store(0, Relaxed);
     GATE.vessel_alive.store(1, Relaxed);
@@ -214,20 +220,48 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     born.map(|_| green)
 }
 
+/// The short way: no kernel thread is made.
+fn caught_birth(green: &'static Green) -> Result<(), i32> {
+    // The program's malloc may call hooks: they wait in the kernel meanwhile, for this kernel thread's calls are dispatched.
+    let creator = current();
+    creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
+    let (stack, tid) = (green.stack, NEXT_TID.fetch_add(1, Relaxed));
+    let argument = green as *const Green as *mut c_void;
+    let unborn = capture::birth(tid, || glibc::create_thread(vessel_main, argument, Some((stack.lowest, stack.bytes))));
+    creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
+    let unborn = unborn?;
+    green.tid.set(tid);
+    green.fs.set(unborn.fs);
+    green.caught.set(true);
+    // SAFETY: the vessel has not begun: its context and its TLS are ours. No handler is to run in it before it has.
+    unsafe {
+        *green.sp.get() = unborn.sp;
+        arch::raise_guard_of(unborn.fs);
+    }
+    Ok(())
+}
+
 /// The function that glibc starts: first on the kernel thread that it was born with, later on whatever worker resumes it.
 extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `birth` passes a green thread, which is never freed.
     let me: &'static Green = unsafe { &*(argument as *const Green) };
-    me.fs.set(arch::tcb());
-    arch::guard_up();
-    me.robust_head.set(sys::loosen(&GATE.vessel_alive));
-    // SAFETY: every signal is blocked (the creator's mask), and `loosen` cut what tied the kernel thread to this TCB.
-    unsafe { arch::retire(me.sp.get(), PUBLISHED.as_ptr()) };
+    if me.caught.get() {
+        // A worker's kernel thread: glibc has just given it this thread's robust list and a mask of all signals.
+        me.robust_head.set(sys::take_robust_list());
+        me.worker().mask.set(u64::MAX);
+    } else {
+        me.fs.set(arch::tcb());
+        arch::guard_up();
+        me.robust_head.set(sys::loosen(&GATE.vessel_alive));
+        // SAFETY: every signal is blocked (the creator's mask), and `loosen` cut what tied the kernel thread to this TCB.
+        unsafe { arch::retire(me.sp.get(), PUBLISHED.as_ptr()) };
+    }
     if me.start.get().is_none() {
         return serve_as_leader(me);
     }
     if !me.dying.get() {
         sched::arrived(me);
+        sched::apply_mask(me.worker(), me);
     }
     while !me.dying.get() {
         serve(me);

@@ -1,0 +1,138 @@
+//! Births without a kernel thread: glibc's pthread_create runs as ever, but the clone at its end is caught, and the thread
+//! that it would have begun is kept as a context.
+//!
+//! Syscall User Dispatch (Linux 5.11) turns every system call of this kernel thread that is not made from this library's own text
+//! into a SIGSYS. It is on only while pthread_create runs. The handler does for each call what is to be done:
+//!
+//! ```text
+//!   clone3, clone       nothing is cloned: the registers are laid down on the new stack as a suspended context, glibc gets a tid
+//!   rt_sigprocmask      nothing is masked (SIGSYS must come through); the "old mask" is all signals, which is what the
+//!                       new thread will set when it begins, on a worker: no handler runs there before it is ready
+//!   all others          made as they are
+//! ```
+//!
+//! The first resume of such a vessel enters glibc's `start_thread` on a worker. What that registers with the kernel for the thread
+//! (its robust list, its mask) is then the worker's; `vessel_main` puts both right. A birth costs some microseconds instead of a kernel
+//! thread's life, and waits for nobody. Where the kernel has no dispatch, births take the long way (`vessel::birth`).
+
+use super::signal;
+use crate::{arch, glibc, sys};
+use libc::{c_int, c_void, siginfo_t};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::*};
+
+/// What the handler finds and leaves; its address is in the creator's TLS while a birth goes on.
+struct Capture {
+    /// The tid that glibc is told.
+    tid: i32,
+    /// The context laid down, null until the clone came.
+    sp: *mut u8,
+    fs: usize,
+    control: arch::ControlWords,
+}
+
+/// A vessel that has never run.
+pub struct Unborn {
+    pub sp: *mut u8,
+    pub fs: usize,
+}
+
+static POSSIBLE: AtomicBool = AtomicBool::new(false);
+static TEXT_START: AtomicUsize = AtomicUsize::new(0);
+static TEXT_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// The kernel's selector: every call from elsewhere is dispatched.
+static BLOCK: AtomicU8 = AtomicU8::new(1);
+
+/// Are births caught? Then SIGSYS is ours.
+pub fn possible() -> bool {
+    POSSIBLE.load(Relaxed)
+}
+
+/// Finds out whether births can be caught here, and takes SIGSYS if so.
+pub fn prepare() {
+    let Some((start, bytes)) = glibc::own_text() else { return };
+    TEXT_START.store(start, Relaxed);
+    TEXT_BYTES.store(bytes, Relaxed);
+    if !sys::dispatch_calls(start, bytes, &BLOCK) {
+        return;
+    }
+    sys::dispatch_off();
+    const RESTORER: usize = 0x0400_0000;
+    let flags = libc::SA_SIGINFO as usize | libc::SA_ONSTACK as usize | RESTORER;
+    let handler = dispatched as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+    let action = [handler, flags, arch::signal_return(), 0];
+    let mut before = [0; 4];
+    // SAFETY: the handler passes on what is not ours; the restorer is the kernel's own protocol, from this library's text.
+    let taken = unsafe { sys::signal_action(libc::SIGSYS, &action, &mut before) } == 0;
+    if taken && before[0] != handler {
+        let [handler, flags, _, mask] = before;
+        signal::set_action(libc::SIGSYS, signal::Action { handler, flags: flags & !RESTORER, mask: mask as u64 });
+    }
+    POSSIBLE.store(taken, Relaxed);
+}
+
+/// Has glibc make a thread (`create`) that never begins: its context, or glibc's error.
+pub fn birth(tid: i32, create: impl FnOnce() -> Result<libc::pthread_t, c_int>) -> Result<Unborn, c_int> {
+    let mut capture = Capture { tid, sp: std::ptr::null_mut(), fs: 0, control: arch::control_words() };
+    let old_mask = sys::set_signal_mask(!(1 << (libc::SIGSYS - 1)));
+    arch::set_capture_word(&mut capture as *mut Capture as usize);
+    sys::dispatch_calls(TEXT_START.load(Relaxed), TEXT_BYTES.load(Relaxed), &BLOCK);
+    let created = create();
+    sys::dispatch_off();
+    arch::set_capture_word(0);
+    sys::set_signal_mask(old_mask);
+    created?;
+    // SAFETY: the handler wrote it, on this kernel thread.
+    let capture = unsafe { std::ptr::read_volatile(&capture) };
+    if capture.sp.is_null() {
+        sys::abort("glibc made a thread without a clone");
+    }
+    Ok(Unborn { sp: capture.sp, fs: capture.fs })
+}
+
+/// SIGSYS.
+extern "C" fn dispatched(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    const SYS_USER_DISPATCH: c_int = 2;
+    let capture = arch::capture_word() as *mut Capture;
+    // SAFETY: the kernel passes both; the capture is the creator's, whose kernel thread this is.
+    unsafe {
+        if (*info).si_code != SYS_USER_DISPATCH || capture.is_null() {
+            return signal::pass_on(number, info, context);
+        }
+        let registers = arch::Registers::of(context);
+        let result = answer(&mut *capture, &registers);
+        registers.set_result(result);
+    }
+}
+
+/// Does what one dispatched call is to do.
+///
+/// # Safety
+/// `registers` are those of a system call that the interrupted code makes.
+unsafe fn answer(capture: &mut Capture, registers: &arch::Registers) -> isize {
+    let [a, b, c, d, e, f] = registers.arguments();
+    match registers.number() {
+        libc::SYS_clone3 => {
+            let arguments = &*(a as *const libc::clone_args);
+            let top = (arguments.stack + arguments.stack_size) as usize;
+            keep(capture, registers, top, arguments.tls as usize, arguments.parent_tid as *mut i32)
+        }
+        // clone(flags, stack, parent_tid, child_tid, tls)
+        libc::SYS_clone => keep(capture, registers, b, e, c as *mut i32),
+        libc::SYS_rt_sigprocmask => {
+            if c != 0 {
+                *(c as *mut u64) = u64::MAX;
+            }
+            0
+        }
+        number => sys::call(number, a, b, c, d, e, f),
+    }
+}
+
+unsafe fn keep(capture: &mut Capture, registers: &arch::Registers, top: usize, fs: usize, parent_tid: *mut i32) -> isize {
+    if !parent_tid.is_null() {
+        *parent_tid = capture.tid;
+    }
+    capture.fs = fs;
+    capture.sp = registers.lay_down(top, &capture.control);
+    capture.tid as isize
+}
