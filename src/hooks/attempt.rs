@@ -18,8 +18,8 @@
 //!
 //! Signals (signal(7)): an interrupted call starts again when all handlers that ran had SA_RESTART, but never when it has a timeout.
 
-use super::{answer, Answer};
 use super::descriptor::{poll_now, will_not_wait, Descriptor};
+use super::{answer, Answer};
 use crate::runtime::reactor::{self, Record, IN};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;

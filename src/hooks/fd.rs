@@ -123,9 +123,19 @@ unsafe fn vacate_stream(file: *mut FILE) {
 }
 
 pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Answer<c_int> {
-    let done = answer(sys::call(libc::SYS_setsockopt, fd as usize, level as usize, name as usize, value as usize, len as usize, 0))?;
+    let done = answer(sys::call(
+        libc::SYS_setsockopt,
+        fd as usize,
+        level as usize,
+        name as usize,
+        value as usize,
+        len as usize,
+        0,
+    ))?;
     match (level, name) {
-        (libc::SOL_SOCKET, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW) => descriptor::changed(fd),
+        (libc::SOL_SOCKET, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW) => {
+            descriptor::changed(fd)
+        }
         (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => descriptor::low_water_set(fd),
         (libc::SOL_TCP, libc::TCP_ULP) => descriptor::layered(fd),
         _ => {}

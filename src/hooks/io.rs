@@ -65,7 +65,8 @@ unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> A
 /// Reads what there is, waiting for the first of it.
 unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
     let mut attempt = Attempt::new(descriptor, IN, descriptor.receive_timeout_ns());
-    let vectored = |number, fd: c_int| sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT);
+    let vectored =
+        |number, fd: c_int| sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT);
     let result = transfer(descriptor, &mut attempt, IN, |fd, manner| match manner {
         Manner::AtOnce => vectored(libc::SYS_preadv2, fd),
         Manner::Blocking => vectored(libc::SYS_readv, fd),
@@ -81,14 +82,18 @@ fn counts_time(fd: c_int) -> bool {
     // SAFETY: all-zero is a value of termios; the kernel's own, which it writes, is shorter and begins alike.
     unsafe {
         let mut mode: libc::termios = std::mem::zeroed();
-        let result = sys::call(libc::SYS_ioctl, fd as usize, libc::TCGETS as usize, &mut mode as *mut _ as usize, 0, 0, 0);
+        let result =
+            sys::call(libc::SYS_ioctl, fd as usize, libc::TCGETS as usize, &mut mode as *mut _ as usize, 0, 0, 0);
         result == 0 && mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VTIME] != 0
     }
 }
 
 /// One transfer: with RWF_NOWAIT where that is taken, else after poll.
 unsafe fn transfer(
-    descriptor: &Descriptor, attempt: &mut Attempt, interest: u32, mut call: impl FnMut(c_int, Manner) -> isize,
+    descriptor: &Descriptor,
+    attempt: &mut Attempt,
+    interest: u32,
+    mut call: impl FnMut(c_int, Manner) -> isize,
 ) -> isize {
     if interest == IN && descriptor.kind() == Kind::Device && counts_time(attempt.fd()) {
         return attempt.leave_to_kernel(call);
@@ -216,7 +221,10 @@ impl Rest {
     /// # Safety
     /// As for `new`, and that of the call.
     pub unsafe fn push(
-        &mut self, attempt: &mut Attempt, stop: u32, mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
+        &mut self,
+        attempt: &mut Attempt,
+        stop: u32,
+        mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
     ) -> usize {
         let mut total = 0;
         while self.any() && attempt.may_go_on() {
@@ -339,7 +347,12 @@ pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t
 }
 
 pub unsafe fn splice(
-    from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint,
+    from: c_int,
+    from_at: *mut off_t,
+    to: c_int,
+    to_at: *mut off_t,
+    n: size_t,
+    flags: c_uint,
 ) -> Answer<ssize_t> {
     runtime::cancellation_point();
     if pipe(from) && to_at.is_null() && socket(to) {
@@ -347,10 +360,15 @@ pub unsafe fn splice(
     } else if pipe(to) && from_at.is_null() && socket(from) {
         await_ready(from, IN)?;
     }
-    moving(n, flags, |flags| copy(libc::SYS_splice, from, from_at, to, to_at, n, flags), || {
-        await_ready(from, IN)?;
-        await_ready(to, OUT)
-    })
+    moving(
+        n,
+        flags,
+        |flags| copy(libc::SYS_splice, from, from_at, to, to_at, n, flags),
+        || {
+            await_ready(from, IN)?;
+            await_ready(to, OUT)
+        },
+    )
 }
 
 pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
@@ -365,14 +383,18 @@ pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ss
 /// A pipe's reading end never becomes writable, nor the other one readable: either will do.
 pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    let call = |flags: c_uint| plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0));
+    let call =
+        |flags: c_uint| plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0));
     moving(n, flags, call, || await_ready(fd, IN | OUT))
 }
 
 /// Moves pages through a pipe: tried without waiting, which finds all that is wrong with the call; then wait for what the pipe's
 /// ends need, then the call as it is.
 unsafe fn moving(
-    n: size_t, flags: c_uint, call: impl Fn(c_uint) -> Answer<ssize_t>, wait: impl FnOnce() -> Answer<()>,
+    n: size_t,
+    flags: c_uint,
+    call: impl Fn(c_uint) -> Answer<ssize_t>,
+    wait: impl FnOnce() -> Answer<()>,
 ) -> Answer<ssize_t> {
     if n != 0 && flags & libc::SPLICE_F_NONBLOCK == 0 {
         match call(flags | libc::SPLICE_F_NONBLOCK) {
@@ -385,14 +407,25 @@ unsafe fn moving(
 
 /// Regular files only.
 pub unsafe fn copy_file_range(
-    from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint,
+    from: c_int,
+    from_at: *mut off_t,
+    to: c_int,
+    to_at: *mut off_t,
+    n: size_t,
+    flags: c_uint,
 ) -> Answer<ssize_t> {
     runtime::cancellation_point();
     copy(libc::SYS_copy_file_range, from, from_at, to, to_at, n, flags)
 }
 
 unsafe fn copy(
-    number: libc::c_long, from: c_int, from_at: *mut off_t, to: c_int, to_at: *mut off_t, n: size_t, flags: c_uint,
+    number: libc::c_long,
+    from: c_int,
+    from_at: *mut off_t,
+    to: c_int,
+    to_at: *mut off_t,
+    n: size_t,
+    flags: c_uint,
 ) -> Answer<ssize_t> {
     plain(|| sys::call(number, from as usize, from_at as usize, to as usize, to_at as usize, n, flags as usize))
 }

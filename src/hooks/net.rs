@@ -35,7 +35,12 @@ pub unsafe fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> An
 }
 
 pub unsafe fn recvfrom(
-    fd: c_int, buf: *mut c_void, len: size_t, flags: c_int, addr: *mut sockaddr, addr_len: *mut socklen_t,
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: *mut socklen_t,
 ) -> Answer<ssize_t> {
     runtime::cancellation_point();
     receive(&descriptor::receiving(fd)?, buf, len, flags, addr, addr_len)
@@ -50,7 +55,13 @@ pub unsafe fn recv_chk(fd: c_int, buf: *mut c_void, len: size_t, room: size_t, f
 }
 
 pub unsafe fn recvfrom_chk(
-    fd: c_int, buf: *mut c_void, len: size_t, room: size_t, flags: c_int, addr: *mut sockaddr, addr_len: *mut socklen_t,
+    fd: c_int,
+    buf: *mut c_void,
+    len: size_t,
+    room: size_t,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: *mut socklen_t,
 ) -> Answer<ssize_t> {
     if len > room {
         return Err(Miss::Libc);
@@ -64,7 +75,12 @@ pub unsafe fn recvfrom_chk(
 /// As for recvfrom.
 #[inline]
 pub unsafe fn receive(
-    socket: &Descriptor, buf: *mut c_void, len: size_t, flags: c_int, addr: *mut sockaddr, addr_len: *mut socklen_t,
+    socket: &Descriptor,
+    buf: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *mut sockaddr,
+    addr_len: *mut socklen_t,
 ) -> Answer<ssize_t> {
     let call = |fd: c_int, manner: Manner| {
         let flags = (flags | manner.flag()) as usize;
@@ -124,15 +140,25 @@ pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> Answer<ssize
 }
 
 /// Several messages. The timeout is looked at after each of them only, as Linux does: it does not end a wait.
-pub unsafe fn recvmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int, timeout: *mut timespec) -> Answer<c_int> {
+pub unsafe fn recvmmsg(
+    fd: c_int,
+    msgs: *mut mmsghdr,
+    n: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> Answer<c_int> {
     runtime::cancellation_point();
     let socket = descriptor::receiving(fd)?;
     let kernel_counts = socket.low_water() || flags & libc::MSG_WAITALL != 0;
     let Some(mut time) = Budget::new(timeout).filter(|_| n > 0 && !kernel_counts) else {
-        return plain(|| sys::call(libc::SYS_recvmmsg, fd as usize, msgs as usize, n as usize, flags as usize, timeout as usize, 0));
+        return plain(|| {
+            sys::call(libc::SYS_recvmmsg, fd as usize, msgs as usize, n as usize, flags as usize, timeout as usize, 0)
+        });
     };
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
-        return plain(|| sys::call(libc::SYS_recvmmsg, fd as usize, msgs as usize, n as usize, flags as usize, timeout as usize, 0));
+        return plain(|| {
+            sys::call(libc::SYS_recvmmsg, fd as usize, msgs as usize, n as usize, flags as usize, timeout as usize, 0)
+        });
     }
     let mut attempt = Attempt::new(&socket, IN, None);
     let mut done = 0;
@@ -191,7 +217,12 @@ pub unsafe fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> 
 }
 
 pub unsafe fn sendto(
-    fd: c_int, buf: *const c_void, len: size_t, flags: c_int, addr: *const sockaddr, addr_len: socklen_t,
+    fd: c_int,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *const sockaddr,
+    addr_len: socklen_t,
 ) -> Answer<ssize_t> {
     runtime::cancellation_point();
     transmit(&descriptor::sending(fd)?, buf, len, flags, addr, addr_len)
@@ -208,7 +239,12 @@ fn as_it_is(socket: &Descriptor, flags: c_int) -> bool {
 /// As for sendto.
 #[inline]
 pub unsafe fn transmit(
-    socket: &Descriptor, buf: *const c_void, len: size_t, flags: c_int, addr: *const sockaddr, addr_len: socklen_t,
+    socket: &Descriptor,
+    buf: *const c_void,
+    len: size_t,
+    flags: c_int,
+    addr: *const sockaddr,
+    addr_len: socklen_t,
 ) -> Answer<ssize_t> {
     let call = |fd: c_int, manner: Manner| {
         let flags = (flags | manner.flag()) as usize;

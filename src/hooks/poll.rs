@@ -86,7 +86,10 @@ fn pointer(time: &Option<timespec>) -> usize {
 
 /// Parks until `look` sees something, the deadline, or a signal. `wait` is the kernel's own waiting call.
 fn settle(
-    waits: &mut [FdWait], deadline: Deadline, mut look: impl FnMut() -> isize, wait: impl FnOnce(Deadline) -> isize,
+    waits: &mut [FdWait],
+    deadline: Deadline,
+    mut look: impl FnMut() -> isize,
+    wait: impl FnOnce(Deadline) -> isize,
 ) -> Answer<c_int> {
     loop {
         let mut seen = 0;
@@ -141,12 +144,16 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
         return at_once(seen);
     }
     // The kernel has read and written all of them.
-    let asked = std::slice::from_raw_parts(if n == 0 { std::ptr::NonNull::dangling().as_ptr() } else { fds }, n as usize);
+    let asked =
+        std::slice::from_raw_parts(if n == 0 { std::ptr::NonNull::dangling().as_ptr() } else { fds }, n as usize);
     let waits = asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events)));
     with_waits(asked.len(), waits, |waits| {
-        settle(waits, deadline, || poll_now(fds, n), |deadline| {
-            sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&left(deadline)), 0, MASK_BYTES, 0)
-        })
+        settle(
+            waits,
+            deadline,
+            || poll_now(fds, n),
+            |deadline| sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&left(deadline)), 0, MASK_BYTES, 0),
+        )
     })
 }
 
@@ -174,7 +181,11 @@ pub unsafe fn ppoll(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask:
 }
 
 pub unsafe fn ppoll_chk(
-    fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask: *const sigset_t, room: size_t,
+    fds: *mut pollfd,
+    n: nfds_t,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+    room: size_t,
 ) -> Answer<c_int> {
     if room / std::mem::size_of::<pollfd>() < n as usize {
         return Err(Miss::Libc);
@@ -243,15 +254,16 @@ impl Sets {
 
     /// Every descriptor in any of the sets.
     fn members(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..Sets::words(self.n)).flat_map(move |word| {
-            let mut bits = self.asked[0][word] | self.asked[1][word] | self.asked[2][word];
-            std::iter::from_fn(move || {
-                let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
-                bits &= bits - 1;
-                Some(word * 64 + bit)
+        (0..Sets::words(self.n))
+            .flat_map(move |word| {
+                let mut bits = self.asked[0][word] | self.asked[1][word] | self.asked[2][word];
+                std::iter::from_fn(move || {
+                    let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+                    bits &= bits - 1;
+                    Some(word * 64 + bit)
+                })
             })
-        })
-        .take_while(|&fd| fd < self.n as usize)
+            .take_while(|&fd| fd < self.n as usize)
     }
 }
 
@@ -287,7 +299,8 @@ pub unsafe fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, t
     if limit.tv_sec < 0 || limit.tv_usec < 0 {
         return errno(libc::EINVAL);
     }
-    let time = Time::of_ns((limit.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(limit.tv_usec as u64 * 1000));
+    let time =
+        Time::of_ns((limit.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(limit.tv_usec as u64 * 1000));
     let result = select_until(n, [r, w, x], time);
     if let Time::Until(deadline) = time {
         let left = left(deadline).unwrap_or(NO_TIME);
@@ -297,7 +310,12 @@ pub unsafe fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, t
 }
 
 pub unsafe fn pselect(
-    n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *const timespec, mask: *const sigset_t,
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    timeout: *const timespec,
+    mask: *const sigset_t,
 ) -> Answer<c_int> {
     runtime::cancellation_point();
     if mask.is_null() {
@@ -306,7 +324,9 @@ pub unsafe fn pselect(
     let time = timeout.as_ref().copied();
     let mask = [mask as usize, MASK_BYTES];
     let [r, w, x] = [r, w, x].map(|set| set as usize);
-    answer(runtime::block(|| sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&time), mask.as_ptr() as usize)))
+    answer(runtime::block(|| {
+        sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&time), mask.as_ptr() as usize)
+    }))
 }
 
 pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int) -> Answer<c_int> {
@@ -315,9 +335,7 @@ pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_
 }
 
 unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time) -> Answer<c_int> {
-    let look = |fd: c_int| {
-        sys::call(libc::SYS_epoll_pwait, fd as usize, events as usize, n as usize, 0, 0, MASK_BYTES)
-    };
+    let look = |fd: c_int| sys::call(libc::SYS_epoll_pwait, fd as usize, events as usize, n as usize, 0, 0, MASK_BYTES);
     let deadline = match time {
         Time::Until(deadline) if n > 0 => deadline,
         _ => return at_once(look(fd)),
@@ -336,19 +354,29 @@ unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time)
 }
 
 pub unsafe fn epoll_pwait(
-    fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int, mask: *const sigset_t,
+    fd: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    timeout_ms: c_int,
+    mask: *const sigset_t,
 ) -> Answer<c_int> {
     if mask.is_null() {
         return epoll_wait(fd, events, n, timeout_ms);
     }
     runtime::cancellation_point();
     let (events, n, mask) = (events as usize, n as usize, mask as usize);
-    answer(runtime::block(|| sys::call(libc::SYS_epoll_pwait, fd as usize, events, n, timeout_ms as usize, mask, MASK_BYTES)))
+    answer(runtime::block(|| {
+        sys::call(libc::SYS_epoll_pwait, fd as usize, events, n, timeout_ms as usize, mask, MASK_BYTES)
+    }))
 }
 
 /// The kernel reads this call's time itself, so a bad pointer is an error and no crash.
 pub unsafe fn epoll_pwait2(
-    fd: c_int, events: *mut epoll_event, n: c_int, timeout: *const timespec, mask: *const sigset_t,
+    fd: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    timeout: *const timespec,
+    mask: *const sigset_t,
 ) -> Answer<c_int> {
     runtime::cancellation_point();
     let found = timeout.is_null() || can_read(timeout as usize, std::mem::size_of::<timespec>());
