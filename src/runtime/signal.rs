@@ -76,13 +76,17 @@ pub fn is_handler(handler: usize) -> bool {
     handler > 1
 }
 
+/// Sent with tgkill, as pthread_kill does (source: asm-generic/siginfo.h).
+const SI_TKILL: c_int = -6;
+/// A code of our own: the kernel lets one thread send SI_TKILL with a value to itself only.
+const SI_OURS: c_int = -77;
+
 /// What marks a signal that one of us sent to the kernel thread of a green one: the value is its address.
 fn sender_of_ours(info: &siginfo_t) -> usize {
-    const SI_TKILL: c_int = -6;
-    if info.si_code != SI_TKILL {
+    if info.si_code != SI_OURS {
         return 0;
     }
-    // SAFETY: SI_TKILL has a value field, which tgkill leaves zero.
+    // SAFETY: an unknown negative code has a value field, and who else would use this one leaves it as sigqueue does.
     unsafe { info.si_value().sival_ptr as usize }
 }
 
@@ -90,7 +94,7 @@ fn marked(signal: c_int, green: &Green) -> siginfo_t {
     // SAFETY: all-zero is a value of siginfo_t.
     let mut info: siginfo_t = unsafe { std::mem::zeroed() };
     info.si_signo = signal;
-    info.si_code = -6;
+    info.si_code = SI_OURS;
     // The kernel's layout (asm-generic/siginfo.h): pid and uid at 16 and 20, the value at 24.
     let words = &mut info as *mut siginfo_t as *mut u8;
     // SAFETY: within siginfo_t's 128 bytes.
@@ -134,12 +138,20 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         }
         return;
     }
-    let directed = information.si_code == -6;
+    let directed = information.si_code == SI_TKILL || own_doing(signal, information);
     match me {
         Some(me) if !inside && (directed || me.is_main || !main_takes(signal)) => run(signal, info, context),
         None if !inside => run(signal, info, context),
         _ => defer(signal, information),
     }
+}
+
+/// Did the call that runs right now bring this about itself? (The kernel says no more of it than of a kill by this process.)
+fn own_doing(signal: c_int, info: &siginfo_t) -> bool {
+    // SAFETY: SI_USER has a pid field.
+    matches!(signal, libc::SIGPIPE | libc::SIGXFSZ)
+        && info.si_code == libc::SI_USER
+        && unsafe { info.si_pid() } == sys::process_id()
 }
 
 fn main_takes(signal: c_int) -> bool {
@@ -238,7 +250,10 @@ fn run_pending(me: &Green, signal: c_int, info: *mut siginfo_t, context: *mut c_
         let kept = if me.is_main { (*INFORMATION.0.get())[signal as usize].take() } else { None };
         match kept {
             Some(kept) => *info = kept,
-            None => *((info as *mut u8).add(24) as *mut usize) = 0,
+            None => {
+                (*info).si_code = SI_TKILL;
+                *((info as *mut u8).add(24) as *mut usize) = 0;
+            }
         }
     }
     run(signal, info, context);
