@@ -7,7 +7,6 @@
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static bool got_in;
-static atomic_bool found_busy;
 static atomic_bool tried;
 
 static void *other(void *argument)
@@ -26,8 +25,6 @@ static void deep(void)
     for (int i = 0; i < 1000; i++)
         CHECK_IS(i % 2 ? pthread_mutex_trylock(&mutex) : pthread_mutex_lock(&mutex), 0);
     pthread_t thread = spawn(other, NULL);
-    while (!found_busy)
-        nap(1);
     while (!tried)
         sched_yield();
     for (int i = 0; i < 999; i++) {
