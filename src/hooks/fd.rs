@@ -11,7 +11,7 @@
 //! All but the last group are seen whoever calls, a green thread or not.
 
 use super::attempt::plain;
-use super::{answer, descriptor, errno, Answer, Miss};
+use super::{answer, descriptor, errno, real, Answer, Miss};
 use crate::runtime::{self, reactor};
 use crate::sys;
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
@@ -27,10 +27,14 @@ pub unsafe fn close(fd: c_int) -> Answer<c_int> {
     if runtime::current().is_some() {
         runtime::cancellation_point();
         reactor::vacate(fd);
-        return plain(|| sys::call(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0));
+        let closed = plain(|| sys::call(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0));
+        reactor::closed(fd);
+        return closed;
     }
     reactor::vacate(fd);
-    Err(Miss::Libc)
+    let closed = real::close(fd);
+    reactor::closed(fd);
+    Ok(closed)
 }
 
 pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_int> {
@@ -100,8 +104,10 @@ fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int
 
 /// The stream's number loses its file; the rest is libc's.
 pub unsafe fn fclose(file: *mut FILE) -> Answer<c_int> {
-    vacate_stream(file);
-    Err(Miss::Libc)
+    let fd = vacate_stream(file);
+    let closed = real::fclose(file);
+    reactor::closed(fd);
+    Ok(closed)
 }
 
 pub unsafe fn freopen(_path: *const c_char, _mode: *const c_char, file: *mut FILE) -> Answer<*mut FILE> {
@@ -113,13 +119,15 @@ pub unsafe fn freopen64(path: *const c_char, mode: *const c_char, file: *mut FIL
     freopen(path, mode, file)
 }
 
-unsafe fn vacate_stream(file: *mut FILE) {
+/// The stream's number, or -1.
+unsafe fn vacate_stream(file: *mut FILE) -> c_int {
     let before = *libc::__errno_location();
     let fd = libc::fileno(file);
     crate::glibc::set_errno(before);
     if fd >= 0 {
         reactor::vacate(fd);
     }
+    fd
 }
 
 pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Answer<c_int> {

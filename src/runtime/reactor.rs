@@ -266,7 +266,9 @@ impl Verify {
                 }
             });
             let Some((record, fd)) = due else { return };
-            record.lock.with(|| record.register_again(fd));
+            let batch = Batch::new();
+            record.lock.with(|| record.register_again(fd, &batch));
+            batch.release(sched::ready);
         }
     }
 }
@@ -361,7 +363,7 @@ impl Record {
     }
 
     /// Makes the kernel look again. Under the lock.
-    fn register_again(&self, fd: i32) {
+    fn register_again(&self, fd: i32, batch: &Batch) {
         let registered = self.registered.load(Relaxed);
         if registered == 0 {
             return;
@@ -369,11 +371,17 @@ impl Record {
         let out = registered & REGISTERED_OUT != 0;
         let epoll = sched::slot((registered & !REGISTERED_OUT) as usize - 1).epoll();
         let events = ALWAYS | if out { OUT } else { 0 };
-        if sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd)) == Err(libc::ENOENT) {
+        let mut result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
+        if result == Err(libc::ENOENT) {
             // Closed and reused behind our back: what was known is about another file.
             self.hints.store(0, Release);
             self.info.store(0, Relaxed);
-            sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd)).ok();
+            result = sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd));
+        }
+        if result.is_err() {
+            // No file, or one that epoll refuses: whoever waits is to see for himself.
+            self.let_all_try(batch);
+            self.reset();
         }
     }
 
@@ -575,14 +583,39 @@ pub fn release_duplicate(fd: i32) {
     sys::close(fd);
 }
 
-/// The number is about to mean another file, or does already: nothing that is known holds.
+/// The number means another file by now, or none: nothing that is known holds. Whoever came to wait between `vacate` and the real
+/// close registered a file that has gone: he tries again.
 pub fn forget(fd: i32) {
-    if let Some(record) = known_record(fd) {
-        record.lock.with(|| record.reset());
+    let Some(record) = known_record(fd) else { return };
+    let batch = Batch::new();
+    record.lock.with(|| {
+        record.let_all_try(&batch);
+        record.reset();
+    });
+    batch.release(sched::ready);
+}
+
+/// The real close is over.
+#[inline]
+pub fn closed(fd: i32) {
+    if known_record(fd).is_some_and(|record| record.registered.load(SeqCst) != 0) {
+        forget(fd);
     }
 }
 
 impl Record {
+    /// Fires every wait. Under the lock.
+    fn let_all_try(&self, batch: &Batch) {
+        // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+        while let Some(wait) = unsafe { self.waiting.get().as_ref() } {
+            // SAFETY: as above.
+            unsafe {
+                self.unlink(wait);
+                batch.take(wait.ticket.get().fire(News::Ready(0)));
+            }
+        }
+    }
+
     fn reset(&self) {
         self.generation.store(self.generation.load(Relaxed).wrapping_add(1), Relaxed);
         self.hints.store(0, Release);
