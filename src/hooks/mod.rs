@@ -109,7 +109,8 @@ macro_rules! admitted {
         runtime::current().is_some()
     };
     (always) => {
-        glibc::ready()
+        // Not in a vfork child: its memory is its parent's, but not its descriptors.
+        glibc::ready() && crate::arch::vfork_word() == 0
     };
 }
 
