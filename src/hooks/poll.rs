@@ -7,12 +7,13 @@
 //! An epoll descriptor of the program's is waited for like any other, until it is readable. Where the reactor's epoll does
 //! not take a descriptor that poll does (an epoll nested too deep), the kernel waits, under a hand-over.
 //!
-//! The forms with a signal mask leave the wait to the kernel when there is a mask: it swaps masks atomically.
+//! The forms with a signal mask leave the wait to the kernel when there is one and it differs from the one in force: the kernel
+//! swaps masks atomically.
 
-use super::attempt::Attempt;
+use super::attempt::{plain, Attempt};
 use super::{answer, descriptor, errno, Answer, Miss};
 use crate::runtime::reactor::{self, FdWait, IN, OUT, PRI};
-use crate::runtime::{self, Deadline, Woken};
+use crate::runtime::{self, signal, Deadline, Woken};
 use crate::sys;
 use libc::{c_int, c_short, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
@@ -31,7 +32,8 @@ pub fn can_read(address: usize, bytes: usize) -> bool {
         let result = unsafe { sys::call(libc::SYS_rt_sigprocmask, usize::MAX, address, 0, MASK_BYTES, 0, 0) };
         result != -(libc::EFAULT as isize)
     };
-    let Some(last) = address.checked_add(bytes.max(8) - 8) else { return false };
+    // (Without a mask there is nothing to copy, and no error.)
+    let Some(last) = address.checked_add(bytes.max(8) - 8).filter(|_| address != 0) else { return false };
     let mut at = address;
     while at < last {
         if !readable(at) {
@@ -40,6 +42,20 @@ pub fn can_read(address: usize, bytes: usize) -> bool {
         at = page_after(at);
     }
     readable(last)
+}
+
+/// Does the call wait with the mask that is in force?
+unsafe fn keeps(mask: *const sigset_t) -> bool {
+    let same = |me: &runtime::green::Green| me.mask.get() == *(mask as *const u64);
+    mask.is_null() || can_read(mask as usize, MASK_BYTES) && runtime::current().is_some_and(same)
+}
+
+/// A call with another mask: the kernel waits, and swaps the masks.
+unsafe fn masked(mask: *const sigset_t, call: impl FnOnce() -> isize) -> Answer<c_int> {
+    if !can_read(mask as usize, MASK_BYTES) {
+        return plain(call);
+    }
+    answer(signal::while_masked(*(mask as *const u64), call))
 }
 
 /// The time that a call has, counted from now.
@@ -171,13 +187,12 @@ pub unsafe fn poll_chk(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int, room: siz
 
 pub unsafe fn ppoll(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> Answer<c_int> {
     runtime::cancellation_point();
-    if mask.is_null() {
+    if keeps(mask) {
         return poll_until(fds, n, Time::of_timespec(timeout).map_or_else(|| errno(libc::EINVAL), Ok)?);
     }
     // The kernel writes what is left into the time that it is given: libc gives it a copy.
     let time = timeout.as_ref().copied();
-    let call = || sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&time), mask as usize, MASK_BYTES, 0);
-    answer(runtime::block(call))
+    masked(mask, || sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&time), mask as usize, MASK_BYTES, 0))
 }
 
 pub unsafe fn ppoll_chk(
@@ -318,15 +333,13 @@ pub unsafe fn pselect(
     mask: *const sigset_t,
 ) -> Answer<c_int> {
     runtime::cancellation_point();
-    if mask.is_null() {
+    if keeps(mask) {
         return select_until(n, [r, w, x], Time::of_timespec(timeout).map_or_else(|| errno(libc::EINVAL), Ok)?);
     }
     let time = timeout.as_ref().copied();
-    let mask = [mask as usize, MASK_BYTES];
+    let pair = [mask as usize, MASK_BYTES];
     let [r, w, x] = [r, w, x].map(|set| set as usize);
-    answer(runtime::block(|| {
-        sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&time), mask.as_ptr() as usize)
-    }))
+    masked(mask, || sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&time), pair.as_ptr() as usize))
 }
 
 pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int) -> Answer<c_int> {
@@ -360,14 +373,14 @@ pub unsafe fn epoll_pwait(
     timeout_ms: c_int,
     mask: *const sigset_t,
 ) -> Answer<c_int> {
-    if mask.is_null() {
+    if keeps(mask) {
         return epoll_wait(fd, events, n, timeout_ms);
     }
     runtime::cancellation_point();
-    let (events, n, mask) = (events as usize, n as usize, mask as usize);
-    answer(runtime::block(|| {
-        sys::call(libc::SYS_epoll_pwait, fd as usize, events, n, timeout_ms as usize, mask, MASK_BYTES)
-    }))
+    masked(mask, || {
+        let (events, n, ms) = (events as usize, n as usize, timeout_ms as usize);
+        sys::call(libc::SYS_epoll_pwait, fd as usize, events, n, ms, mask as usize, MASK_BYTES)
+    })
 }
 
 /// The kernel reads this call's time itself, so a bad pointer is an error and no crash.
@@ -380,11 +393,11 @@ pub unsafe fn epoll_pwait2(
 ) -> Answer<c_int> {
     runtime::cancellation_point();
     let found = timeout.is_null() || can_read(timeout as usize, std::mem::size_of::<timespec>());
-    match found.then(|| Time::of_timespec(timeout)).flatten().filter(|_| mask.is_null()) {
+    match found.then(|| Time::of_timespec(timeout)).flatten().filter(|_| keeps(mask)) {
         Some(time) => epoll_until(fd, events, n, time),
-        None => {
-            let (events, n, time, mask) = (events as usize, n as usize, timeout as usize, mask as usize);
-            answer(runtime::block(|| sys::call(libc::SYS_epoll_pwait2, fd as usize, events, n, time, mask, MASK_BYTES)))
-        }
+        None => masked(mask, || {
+            let (events, n, time) = (events as usize, n as usize, timeout as usize);
+            sys::call(libc::SYS_epoll_pwait2, fd as usize, events, n, time, mask as usize, MASK_BYTES)
+        }),
     }
 }

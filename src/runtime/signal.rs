@@ -371,6 +371,26 @@ pub fn set_mask(me: &'static Green, mask: u64) {
     }
 }
 
+/// A call that swaps the mask for the time of its wait, as one step (`mask` is what the kernel gets): what is pending and
+/// will be let through goes to the kernel thread, where the old mask still holds it back, and the kernel decides.
+pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
+    let Some(me) = current() else { return call() };
+    let before = me.mask.replace(mask & !(bit(libc::SIGKILL) | bit(libc::SIGSTOP)));
+    let mut pending = me.pending.load(SeqCst) & before & !mask;
+    while pending != 0 {
+        let signal = pending.trailing_zeros() as c_int + 1;
+        sys::queue_signal(sys::kernel_thread_id(), signal, &marked(signal, me)).ok();
+        pending &= pending - 1;
+    }
+    let result = sched::block(|| {
+        let result = call();
+        me.mask.set(before);
+        result
+    });
+    look(me);
+    result
+}
+
 /// May the call that was interrupted go on? (All handlers that ran had SA_RESTART.)
 pub fn restart() -> bool {
     current().is_some_and(|me| me.restart.get())
