@@ -538,3 +538,9 @@ impl Registers {
         frame as *mut u8
     }
 }
+
+/// What comes after an atomic exchange is not seen before it: on this architecture every locked instruction is a full fence.
+#[inline(always)]
+pub fn fence_after_exchange() {
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+}

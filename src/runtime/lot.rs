@@ -10,7 +10,8 @@ use super::raw_lock::RawLock;
 use super::sched;
 use super::wait::{wait, Batch, Cancel, Deadline, News, Ticket, Waiter, Woken};
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{fence, AtomicU32, Ordering::*};
+use crate::arch;
+use std::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering::*};
 
 const BUCKETS: usize = 1024;
 
@@ -22,7 +23,7 @@ struct Node {
     before: Cell<*const Node>,
     /// The bucket it is in, for a node may be moved (`requeue`); changed under the locks of both.
     bucket: Cell<*const Bucket>,
-    queued: Cell<bool>,
+    queued: AtomicBool,
 }
 
 struct Queue {
@@ -59,7 +60,7 @@ impl Node {
             next: Cell::new(none),
             before: Cell::new(none),
             bucket: Cell::new(std::ptr::null()),
-            queued: Cell::new(false),
+            queued: AtomicBool::new(false),
         }
     }
 }
@@ -84,16 +85,16 @@ impl Bucket {
         node.next.set(std::ptr::null());
         node.before.set(queue.last);
         node.bucket.set(self);
-        node.queued.set(true);
+        node.queued.store(true, Relaxed);
         match queue.last.as_ref() {
             Some(last) => last.next.set(node),
             None => queue.first = node,
         }
         queue.last = node;
-        self.count.store(self.count.load(Relaxed) + 1, SeqCst);
+        self.count.store(self.count.load(Relaxed) + 1, Relaxed);
     }
 
-    /// Takes a node out. Under the lock.
+    /// Takes a node out, to put it elsewhere. Under the lock.
     unsafe fn unlink(&self, node: &Node) {
         let queue = &mut *self.queue.get();
         match node.before.get().as_ref() {
@@ -104,8 +105,13 @@ impl Bucket {
             Some(next) => next.before.set(node.before.get()),
             None => queue.last = node.before.get(),
         }
-        node.queued.set(false);
         self.count.store(self.count.load(Relaxed) - 1, Relaxed);
+    }
+
+    /// Takes a node out for good; whose it is may go on at once, so this is the last touch of it. Under the lock.
+    unsafe fn dismiss(&self, node: &Node) {
+        self.unlink(node);
+        node.queued.store(false, Release);
     }
 }
 
@@ -118,9 +124,9 @@ fn withdraw(node: &Node) {
             if !std::ptr::eq(node.bucket.get(), bucket) {
                 return false;
             }
-            if node.queued.get() {
+            if node.queued.load(Relaxed) {
                 // SAFETY: under the lock of its bucket.
-                unsafe { bucket.unlink(node) };
+                unsafe { bucket.dismiss(node) };
             }
             true
         });
@@ -138,11 +144,12 @@ fn park_as(cancel: Cancel, address: usize, token: usize, deadline: Deadline, mus
         let bucket = bucket_of(address);
         // SAFETY: under the lock; the node stays here until `withdraw`.
         bucket.lock.with(|| unsafe { bucket.append(&node) });
-        fence(SeqCst);
+        arch::fence_after_exchange();
         must_wait()
     };
     let dequeue = || {
-        if !node.bucket.get().is_null() {
+        // A waker is done with a green thread's node once it is dismissed; a sleeper's waiter it still has to wake, under the lock.
+        if node.queued.load(Acquire) || !node.ticket.get().is_green() {
             withdraw(&node);
         }
     };
@@ -184,15 +191,26 @@ pub fn present<R>(address: usize, token: usize, work: impl FnOnce() -> R) -> R {
 #[inline]
 pub fn waiting(address: usize) -> bool {
     fence(SeqCst);
+    queued(address)
+}
+
+/// The same for whoever changed it by an atomic exchange.
+#[inline]
+pub fn waiting_after_exchange(address: usize) -> bool {
+    arch::fence_after_exchange();
+    queued(address)
+}
+
+/// The same for whoever cannot have changed it before the waiter was enqueued: a lock that both have held orders them.
+#[inline]
+pub fn queued(address: usize) -> bool {
     bucket_of(address).count.load(Relaxed) != 0
 }
 
 /// Walks the queue at `address` in order and wakes, with `value`, those that `choose` (which sees their tokens) wants; how many.
+/// Who is not in the queue by then finds the world changed: the bucket's lock orders his check after the change.
 #[inline]
 pub fn wake(address: usize, value: usize, mut choose: impl FnMut(usize) -> Choice) -> usize {
-    if !waiting(address) {
-        return 0;
-    }
     let bucket = bucket_of(address);
     let batch = Batch::new();
     let mut woken = 0;
@@ -210,8 +228,9 @@ pub fn wake(address: usize, value: usize, mut choose: impl FnMut(usize) -> Choic
                     Choice::Skip => continue,
                     Choice::Wake => {}
                 }
-                bucket.unlink(node);
-                if batch.take(node.ticket.get().fire(News::Ready(value))) {
+                let ticket = node.ticket.get();
+                bucket.dismiss(node);
+                if batch.take(ticket.fire(News::Ready(value))) {
                     woken += 1;
                 }
             }
@@ -280,8 +299,9 @@ pub fn requeue(from: usize, to: usize, wake: usize, requeue: usize) -> (usize, u
                 continue;
             }
             if woken < wake {
-                a.unlink(node);
-                woken += batch.take(node.ticket.get().fire(News::Ready(0))) as usize;
+                let ticket = node.ticket.get();
+                a.dismiss(node);
+                woken += batch.take(ticket.fire(News::Ready(0))) as usize;
             } else if moved < requeue {
                 a.unlink(node);
                 node.address.set(to);

@@ -102,7 +102,13 @@ impl Waiter {
 
     /// Ends the wait: its last state.
     fn disarm(&self, sequence: u32) -> u32 {
-        self.word.swap(join(sequence, IDLE), AcqRel) as u32
+        let word = self.word.load(Acquire);
+        if matches!(word as u32, ARMED | PARKED) {
+            return self.word.swap(join(sequence, IDLE), AcqRel) as u32;
+        }
+        // It has its news: nobody else writes the word any more.
+        self.word.store(join(sequence, IDLE), Relaxed);
+        word as u32
     }
 
     /// The thread has left its stack. False: news came meanwhile, it must be made ready.
@@ -176,6 +182,12 @@ impl Ticket {
     /// A ticket that never wins, for a waiter that is never armed.
     pub fn lost(waiter: &Waiter) -> Ticket {
         Ticket { waiter, sequence: u32::MAX }
+    }
+
+    /// Does a green thread wait, whose waiter outlives the wait?
+    pub fn is_green(&self) -> bool {
+        // SAFETY: asked by the waiting thread, whose waiter is alive.
+        unsafe { !(*self.waiter).green.load(Relaxed).is_null() }
     }
 
     /// Fires the clause's wait.

@@ -46,14 +46,14 @@ pub unsafe fn cond_clockwait(
 }
 
 pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
-    if lot::waiting(cond as usize) {
+    if lot::queued(cond as usize) {
         lot::wake_one(cond as usize);
     }
     also_natively(cond)
 }
 
 pub unsafe fn cond_broadcast(cond: *mut pthread_cond_t) -> Answer<c_int> {
-    if lot::waiting(cond as usize) {
+    if lot::queued(cond as usize) {
         lot::wake_all(cond as usize);
     }
     also_natively(cond)

@@ -151,6 +151,9 @@ pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMu
 /// Has anybody announced that it waits at `address`?
 pub fn announced(address: usize) -> bool {
     let mut found = false;
+    if !lot::queued(address) {
+        return found;
+    }
     lot::wake(address, 0, |token| {
         found |= token & ROLE == ANNOUNCED;
         if found {

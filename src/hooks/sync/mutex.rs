@@ -98,7 +98,7 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     if result != 0 {
         return errno(result);
     }
-    if !lot::waiting(lock as usize) {
+    if !lot::waiting_after_exchange(lock as usize) {
         return Ok(Outcome::Done);
     }
     Ok(contended::wake(lock as usize, EXCLUSIVE, true, || true).1)

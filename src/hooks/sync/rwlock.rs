@@ -72,7 +72,7 @@ pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     if result != 0 {
         return errno(result);
     }
-    if lot::waiting(lock as usize) {
+    if lot::waiting_after_exchange(lock as usize) {
         wake(lock, prefers).settle();
     }
     Ok(0)

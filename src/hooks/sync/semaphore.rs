@@ -30,7 +30,7 @@ pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
         return Err(Miss::Libc);
     }
     let result = real::sem_post(sem);
-    if result == 0 && lot::waiting(sem as usize) {
+    if result == 0 && lot::waiting_after_exchange(sem as usize) {
         contended::wake(sem as usize, EXCLUSIVE, true, || true);
     }
     Ok(result)
