@@ -30,8 +30,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Regular files, directories, block devices: always ready, though slow at times. Never asked with RWF_NOWAIT, for that
-    /// may read short.
+    /// Regular files, directories, block and memory devices: always ready, though slow at times. Never asked with RWF_NOWAIT,
+    /// for that may read short.
     File,
     Pipe,
     /// Terminals and other character devices, eventfd, timerfd, signalfd, inotify and their like.
@@ -175,7 +175,7 @@ impl Descriptor {
             self.info = before & !ASKED & u32::MAX as u64 | (epoch as u64) << EPOCH_SHIFT;
         }
         if self.info & KIND_KNOWN == 0 {
-            self.info |= kind_of(self.fd)? as u64 | KIND_KNOWN;
+            self.info |= kind_of(self.fd)? | KIND_KNOWN;
         }
         let shared = self.info & SHARED != 0 || self.fd <= libc::STDERR_FILENO;
         let mut kept = u64::MAX;
@@ -263,7 +263,10 @@ fn look_again(fd: c_int, look: fn(c_int) -> Answer<Descriptor>) -> Answer<Descri
     look(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
 }
 
-fn kind_of(fd: c_int) -> Option<Kind> {
+/// The kind's bits, and what else follows from it.
+fn kind_of(fd: c_int) -> Option<u64> {
+    /// Memory devices (null, zero, random, …): they never wait, but read short with RWF_NOWAIT.
+    const MEMORY: u32 = 1;
     // SAFETY: all-zero is a value of stat, and the kernel writes into it.
     let mut stat: libc::stat = unsafe { std::mem::zeroed() };
     // SAFETY: as above.
@@ -272,10 +275,12 @@ fn kind_of(fd: c_int) -> Option<Kind> {
         return None;
     }
     Some(match stat.st_mode & libc::S_IFMT {
-        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File,
-        libc::S_IFIFO => Kind::Pipe,
-        libc::S_IFSOCK => socket_kind(fd),
-        _ => Kind::Device,
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File as u64,
+        libc::S_IFIFO => Kind::Pipe as u64,
+        libc::S_IFSOCK => socket_kind(fd) as u64,
+        libc::S_IFCHR if libc::major(stat.st_rdev) == MEMORY => Kind::File as u64,
+        libc::S_IFCHR => Kind::Device as u64 | ASK_TO_READ | ASK_TO_WRITE,
+        _ => Kind::Device as u64,
     })
 }
 

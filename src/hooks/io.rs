@@ -6,8 +6,8 @@
 //! |---|---|---|
 //! | regular file, directory, block device | none | the plain call, marked as one that may block |
 //! | socket | recvfrom, sendto with MSG_DONTWAIT | park |
-//! | pipe, device, eventfd, … | preadv2, pwritev2 with RWF_NOWAIT at offset -1 | park |
-//! | the same where that is refused (FIFO, terminal) | poll | park; once ready the plain call, marked |
+//! | pipe, eventfd, timerfd, … | preadv2, pwritev2 with RWF_NOWAIT at offset -1 | park |
+//! | the same where that is refused (FIFO), terminal | poll | park; once ready the plain call, marked |
 //!
 //! A scattered transfer (readv, writev) uses RWF_NOWAIT on sockets too: the kernel then checks the vectors exactly as for the plain
 //! call, and nothing of the program's memory is touched before it was found good. A write that waits writes everything, as
@@ -95,15 +95,15 @@ unsafe fn transfer(
     interest: u32,
     mut call: impl FnMut(c_int, Manner) -> isize,
 ) -> isize {
-    if interest == IN && descriptor.kind() == Kind::Device && counts_time(attempt.fd()) {
-        return attempt.leave_to_kernel(call);
-    }
     if !descriptor.must_ask(interest) {
         let result = attempt.complete(&mut call);
         if result != NOT_SUPPORTED {
             return result;
         }
         descriptor.note_must_ask(interest);
+    }
+    if interest == IN && descriptor.kind() == Kind::Device && counts_time(attempt.fd()) {
+        return attempt.leave_to_kernel(call);
     }
     attempt.complete_asking(call)
 }
