@@ -156,7 +156,7 @@ impl FdWait {
             before: Cell::new(none),
             queued: Cell::new(false),
             moved: Cell::new(-1),
-            verify: VerifyNode { next: Cell::new(none), before: Cell::new(none), list: Cell::new(std::ptr::null()), since: Cell::new(0) },
+            verify: VerifyNode { next: Cell::new(none), before: Cell::new(none), list: AtomicPtr::new(std::ptr::null_mut()), since: Cell::new(0) },
         }
     }
 }
@@ -173,7 +173,8 @@ impl FdWait {
 struct VerifyNode {
     next: Cell<*const FdWait>,
     before: Cell<*const FdWait>,
-    list: Cell<*const Verify>,
+    /// Cleared by whoever takes it out, as his last touch of the wait.
+    list: AtomicPtr<Verify>,
     since: Cell<u64>,
 }
 
@@ -208,7 +209,7 @@ impl Verify {
                 wait.verify.since.set(now_ms);
                 wait.verify.next.set(std::ptr::null());
                 wait.verify.before.set(*last);
-                wait.verify.list.set(self);
+                wait.verify.list.store(self as *const Verify as *mut Verify, Relaxed);
                 match last.as_ref() {
                     Some(last) => last.verify.next.set(wait),
                     None => *first = wait,
@@ -228,14 +229,14 @@ impl Verify {
             Some(next) => next.verify.before.set(wait.verify.before.get()),
             None => *last = wait.verify.before.get(),
         }
-        wait.verify.list.set(std::ptr::null());
+        wait.verify.list.store(std::ptr::null_mut(), Release);
     }
 
     fn remove(wait: &FdWait) {
         // SAFETY: lists belong to slots, which live for ever; the node's word is cleared under the list's lock only.
-        let Some(list) = (unsafe { wait.verify.list.get().as_ref() }) else { return };
+        let Some(list) = (unsafe { wait.verify.list.load(Acquire).as_ref() }) else { return };
         list.lock.with(|| {
-            if !wait.verify.list.get().is_null() {
+            if !wait.verify.list.load(Relaxed).is_null() {
                 // SAFETY: under the lock.
                 unsafe { list.unlink(wait) };
             }
@@ -260,9 +261,10 @@ impl Verify {
                     if now_ms.saturating_sub(first.verify.since.get()) < patience_ms {
                         return None;
                     }
-                    self.unlink(first);
                     let record = &*first.record.get();
-                    Some((record, if first.moved.get() >= 0 { first.moved.get() } else { first.fd }))
+                    let fd = if first.moved.get() >= 0 { first.moved.get() } else { first.fd };
+                    self.unlink(first);
+                    Some((record, fd))
                 }
             });
             let Some((record, fd)) = due else { return };

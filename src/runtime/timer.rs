@@ -4,7 +4,7 @@
 use super::raw_lock::RawLock;
 use super::wait::{Batch, News, Ticket};
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
 pub struct TimerNode {
     ticket: Ticket,
@@ -13,13 +13,14 @@ pub struct TimerNode {
     sibling: Cell<*const TimerNode>,
     /// The parent of a first child, else the sibling before; null for the root.
     before: Cell<*const TimerNode>,
-    heap: Cell<*const Timers>,
+    /// The heap it is in; cleared by whoever takes it out, as his last touch of the node.
+    heap: AtomicPtr<Timers>,
 }
 
 impl TimerNode {
     pub fn new(ticket: Ticket, deadline_ns: u64) -> TimerNode {
         let none = std::ptr::null();
-        TimerNode { ticket, deadline_ns, child: Cell::new(none), sibling: Cell::new(none), before: Cell::new(none), heap: Cell::new(std::ptr::null()) }
+        TimerNode { ticket, deadline_ns, child: Cell::new(none), sibling: Cell::new(none), before: Cell::new(none), heap: AtomicPtr::new(std::ptr::null_mut()) }
     }
 }
 
@@ -50,7 +51,7 @@ impl Timers {
 
     /// Puts a node in; it must stay where it is until `remove`.
     pub fn insert(&self, node: &TimerNode) {
-        node.heap.set(self);
+        node.heap.store(self as *const Timers as *mut Timers, Relaxed);
         self.lock.with(|| {
             // SAFETY: under the lock; every node in the heap is alive.
             unsafe {
@@ -69,7 +70,8 @@ impl Timers {
     /// Fires every node whose deadline has come.
     pub fn expire(&self, now_ns: u64, batch: &Batch) {
         self.lock.with(|| {
-            // SAFETY: under the lock; a node's stack lives until the node is removed, which takes this lock.
+            // SAFETY: under the lock; a node's stack lives until `remove` has seen it out of the heap, and the waiter of a ticket is a
+            // green thread's, which is never freed.
             unsafe {
                 let root = self.root.get();
                 while let Some(first) = (*root).as_ref() {
@@ -77,8 +79,9 @@ impl Timers {
                         break;
                     }
                     *root = pair(first.child.get());
-                    first.heap.set(std::ptr::null());
-                    batch.take(first.ticket.fire(News::TimedOut));
+                    let ticket = first.ticket;
+                    first.heap.store(std::ptr::null_mut(), Release);
+                    batch.take(ticket.fire(News::TimedOut));
                 }
                 self.publish();
             }
@@ -90,13 +93,13 @@ impl Timers {
 pub fn remove(node: &TimerNode) {
     // SAFETY: heaps live as long as the process; the heap's word is cleared under its lock only.
     unsafe {
-        let Some(heap) = node.heap.get().as_ref() else { return };
+        let Some(heap) = node.heap.load(Acquire).as_ref() else { return };
         heap.lock.with(|| {
-            if node.heap.get().is_null() {
+            if node.heap.load(Relaxed).is_null() {
                 return;
             }
             cut(heap, node);
-            node.heap.set(std::ptr::null());
+            node.heap.store(std::ptr::null_mut(), Relaxed);
             heap.publish();
         });
     }
