@@ -1,6 +1,6 @@
 /* One number, again and again something else: socket, pipe, regular file, device, epoll set. Whatever was known of the
  * number's last holder must not be believed of the next, however it was closed.
- * covers: close __close dup2 dup3 close_range read write recv poll
+ * covers: close __close dup2 dup3 close_range socketpair read write recv poll
  * proof: green_threads>=8 parks>=4 hooks.close>=10 hooks.read>=20
  */
 #include "sockets.h"

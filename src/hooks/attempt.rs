@@ -119,6 +119,7 @@ impl Attempt {
     /// Its time begins anew.
     pub fn limit(&mut self, timeout_ns: Option<u64>) {
         self.deadline = deadline(timeout_ns);
+        self.restarts = timeout_ns.is_none();
     }
 
     /// Tries until the answer is another one than "would block": the kernel's result.

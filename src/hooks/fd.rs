@@ -3,7 +3,7 @@
 //! Most of them never wait. They are here so that what is parked on a number, and what is known of it, follows:
 //! - *Before a number loses its file* (close, dup2, fclose, …) its parked waits move to a private duplicate (`reactor::vacate`): natively a
 //!   blocked call keeps its file and is not woken by close.
-//! - *After a number got a file* (open, dup, …) nothing that was known of it holds.
+//! - *After a number got a file* (open, dup, socket, …) nothing that was known of it holds.
 //! - *What the program changes* (O_NONBLOCK, socket timeouts) is done by the real call and asked for anew.
 //!
 //! Our own descriptors do not exist for the program: closing one answers EBADF, and a range of numbers is closed around them.
@@ -95,8 +95,11 @@ fn duplicate(from: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
 
 /// `to` loses its file, but only if the call will succeed: a bad `from` changes nothing.
 fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
-    if reactor::is_own(to) || reactor::is_own(from) || descriptor::status_flags(from) < 0 {
+    if reactor::is_own(to) || reactor::is_own(from) {
         return errno(libc::EBADF);
+    }
+    if descriptor::status_flags(from) < 0 {
+        return Err(Miss::Libc);
     }
     reactor::vacate(to);
     duplicate(from, || runtime::block(call))
@@ -128,6 +131,21 @@ unsafe fn vacate_stream(file: *mut FILE) -> c_int {
         reactor::vacate(fd);
     }
     fd
+}
+
+/// New sockets: nobody else has them, whatever was known of their numbers.
+pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
+    let fd = answer(sys::call(libc::SYS_socket, domain as usize, kind as usize, protocol as usize, 0, 0, 0))?;
+    reactor::forget(fd);
+    Ok(fd)
+}
+
+pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int) -> Answer<c_int> {
+    let arguments = (domain as usize, kind as usize, protocol as usize, fds as usize);
+    let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
+    reactor::forget(*fds);
+    reactor::forget(*fds.add(1));
+    Ok(done)
 }
 
 pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Answer<c_int> {

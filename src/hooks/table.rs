@@ -88,6 +88,8 @@ hooks! {
         always errno typed fclose(file: *mut FILE) -> c_int => fclose;
         always never typed freopen(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => freopen;
         always never typed freopen64(path: *const c_char, mode: *const c_char, file: *mut FILE) -> *mut FILE => freopen64;
+        always errno typed socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => socket;
+        always errno typed socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int) -> c_int => socketpair;
         always errno typed setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int => setsockopt;
         always errno bare fcntl(fd: c_int, command: c_int, argument: usize) -> c_int => fcntl;
         always errno bare fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int => fcntl;
