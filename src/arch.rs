@@ -212,6 +212,28 @@ gp_begin:                               # the first resume of a caught clone: as
     .cfi_endproc
     .size gp_begin, . - gp_begin
 
+    .p2align 5
+    .hidden gp_call_on
+    .globl gp_call_on
+    .type gp_call_on, @function
+gp_call_on:                             # rdi: stack top, rsi: function, rdx: its argument
+    .cfi_startproc
+    push rbp
+    .cfi_def_cfa_offset 16
+    .cfi_offset rbp, -16
+    mov rbp, rsp
+    .cfi_def_cfa_register rbp
+    and rdi, -16
+    mov rsp, rdi
+    mov rdi, rdx
+    call rsi
+    mov rsp, rbp
+    pop rbp
+    .cfi_def_cfa rsp, 8
+    ret
+    .cfi_endproc
+    .size gp_call_on, . - gp_call_on
+
     .p2align 4
     .hidden gp_signal_return
     .globl gp_signal_return
@@ -299,6 +321,7 @@ extern "C" {
     fn gp_retire(save: *mut *mut u8, word: *mut u32);
     fn gp_guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: *const [usize; 3]);
     fn gp_begin();
+    fn gp_call_on(top: usize, function: extern "C" fn(usize), argument: usize);
     fn gp_signal_return();
     fn gp_revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize;
 }
@@ -358,6 +381,14 @@ pub unsafe fn retire(save: *mut *mut u8, word: *mut u32) {
 /// `glibc` holds `__sigsetjmp`, `__pthread_register_cancel`, `__pthread_unregister_cancel`; `buffer` outlives the call.
 pub unsafe fn guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: &[usize; 3]) {
     gp_guarded(function, argument, buffer, glibc)
+}
+
+/// Calls `function(argument)` on the stack below `top`.
+///
+/// # Safety
+/// That memory is a stack that nobody uses.
+pub unsafe fn call_on(top: usize, function: extern "C" fn(usize), argument: usize) {
+    gp_call_on(top, function, argument)
 }
 
 /// A new kernel thread (clone with `flags`) that goes on in the context saved at `sp` on the thread pointer `fs`.
@@ -499,6 +530,10 @@ impl Registers {
     fn get(&self, register: libc::c_int) -> usize {
         // SAFETY: by `of`'s contract.
         unsafe { (*self.0).uc_mcontext.gregs[register as usize] as usize }
+    }
+
+    pub fn stack_pointer(&self) -> usize {
+        self.get(libc::REG_RSP)
     }
 
     /// The system call's number.

@@ -128,25 +128,25 @@ pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64
 }
 
 /// Waits for events until `deadline_ns` (`None`: for ever, `Some(0)`: not at all); how many came.
-pub fn epoll_wait(epoll: i32, events: &mut [libc::epoll_event], deadline_ns: Option<u64>) -> usize {
+pub fn epoll_wait(epoll: i32, events: &mut [libc::epoll_event], deadline_ns: Option<u64>, mask: u64) -> usize {
     let left = deadline_ns.map(|deadline| if deadline == 0 { 0 } else { deadline.saturating_sub(now_ns()) });
-    let (pointer, count) = (events.as_mut_ptr() as usize, events.len());
+    let (pointer, count, mask_at) = (events.as_mut_ptr() as usize, events.len(), &mask as *const u64 as usize);
     let result = match left {
         // SAFETY: the kernel writes at most `count` events into `events`.
         Some(0) => unsafe { call(libc::SYS_epoll_wait, epoll as usize, pointer, count, 0, 0, 0) },
         // SAFETY: as above.
-        None => unsafe { call(libc::SYS_epoll_wait, epoll as usize, pointer, count, -1isize as usize, 0, 0) },
+        None => unsafe { call(libc::SYS_epoll_pwait, epoll as usize, pointer, count, -1isize as usize, mask_at, 8) },
         Some(left) => {
             let time = timespec(left);
             // SAFETY: as above; `time` is alive.
-            let result = unsafe { call(libc::SYS_epoll_pwait2, epoll as usize, pointer, count, &time as *const _ as usize, 0, 8) };
+            let result = unsafe { call(libc::SYS_epoll_pwait2, epoll as usize, pointer, count, &time as *const _ as usize, mask_at, 8) };
             if result != -libc::ENOSYS as isize {
                 result
             } else {
                 // Before Linux 5.11: whole milliseconds, rounded up so that nothing ends early.
                 let ms = left.div_ceil(1_000_000).min(i32::MAX as u64) as usize;
                 // SAFETY: as above.
-                unsafe { call(libc::SYS_epoll_wait, epoll as usize, pointer, count, ms, 0, 0) }
+                unsafe { call(libc::SYS_epoll_pwait, epoll as usize, pointer, count, ms, mask_at, 8) }
             }
         }
     };
@@ -282,6 +282,42 @@ pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(),
     let arguments = (process_id() as usize, tid as usize, signal as usize, info as *const _ as usize);
     // SAFETY: the kernel reads `info`.
     checked(unsafe { call(libc::SYS_rt_tgsigqueueinfo, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0) }).map(|_| ())
+}
+
+/// Queues a signal with its information to this process; the kernel lets nobody repeat another's code, so it must be negative.
+pub fn queue_signal_to_process(signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {
+    let arguments = (process_id() as usize, signal as usize, info as *const _ as usize);
+    // SAFETY: the kernel reads `info`.
+    checked(unsafe { call(libc::SYS_rt_sigqueueinfo, arguments.0, arguments.1, arguments.2, 0, 0, 0) }).map(|_| ())
+}
+
+/// Takes a signal of `set` that is blocked and pending for this kernel thread or the process; EAGAIN when there is none.
+pub fn take_signal(set: u64) -> Result<libc::siginfo_t, i32> {
+    let now = timespec(0);
+    // SAFETY: all-zero is a value of siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let (set_at, info_at, now_at) = (&set as *const u64 as usize, &mut info as *mut _ as usize, &now as *const _ as usize);
+    // SAFETY: the kernel reads `set` and `now`, and writes `info`.
+    checked(unsafe { call(libc::SYS_rt_sigtimedwait, set_at, info_at, now_at, 8, 0, 0) }).map(|_| info)
+}
+
+/// The blocked signals that are pending for this kernel thread or the process.
+pub fn pending_signals() -> u64 {
+    let mut set = 0u64;
+    // SAFETY: the kernel writes 8 bytes into `set`.
+    unsafe { call(libc::SYS_rt_sigpending, &mut set as *mut u64 as usize, 8, 0, 0, 0, 0) };
+    set
+}
+
+/// A descriptor that is readable while a signal of `set` is pending.
+pub fn signal_fd(set: u64) -> Result<i32, i32> {
+    let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;
+    // SAFETY: the kernel reads `set`.
+    checked(unsafe { call(libc::SYS_signalfd4, usize::MAX, &set as *const u64 as usize, 8, flags, 0, 0) }).map(|fd| fd as i32)
+}
+
+pub fn user_id() -> u32 {
+    plain(libc::SYS_getuid, [0; 4]) as u32
 }
 
 /// Cuts every thread of the kernel's that ties this kernel thread to its TCB: rseq area, robust list; its end zeroes `gone`.

@@ -1,13 +1,11 @@
-//! Signals: masks per green thread, dispositions behind our entry (see runtime/signal.rs), and signals to threads.
-//!
-//! Waiting for a signal (sigwait, sigsuspend, …) happens in the kernel, with the slot handed over: the kernel thread's mask is
-//! the thread's own while it runs, so the kernel's queue is the right one to ask.
+//! Signals: masks per green thread, dispositions behind our entry, signals to threads, and waiting for them (see
+//! runtime/signal.rs).
 
-use super::{answer, errno, real, Answer, Miss};
-use crate::runtime::capture;
+use super::{errno, real, time, Answer, Miss};
+use crate::runtime::disposition::{self, bit, Action};
 use crate::runtime::green::{life, Green};
-use crate::runtime::signal::{self, Action};
-use crate::runtime::{self, block, current};
+use crate::runtime::reactor::{self, IN};
+use crate::runtime::{self, capture, current, roll, signal, Deadline, Woken};
 use crate::sys;
 use libc::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,44 +14,54 @@ fn me() -> Result<&'static Green, Miss> {
     current().ok_or(Miss::Libc)
 }
 
-/// SIGCANCEL and SIGSETXID are glibc's own and never blocked by a program.
-const GLIBC_OWN: u64 = 1 << 31 | 1 << 32;
+const MASK_BYTES: usize = 8;
 
-unsafe fn change_mask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> Answer<c_int> {
+/// The mask that the program points to, or EFAULT.
+unsafe fn read_mask(set: *const sigset_t) -> Answer<u64> {
+    if !time::is_callers(set) && !sys::can_read(set as usize, MASK_BYTES) {
+        return errno(EFAULT);
+    }
+    Ok(*(set as *const u64))
+}
+
+unsafe fn write_mask(set: *mut sigset_t, mask: u64) -> Answer<()> {
+    if !time::is_callers(set) && !sys::can_write(set as usize, MASK_BYTES) {
+        return errno(EFAULT);
+    }
+    *(set as *mut u64) = mask;
+    Ok(())
+}
+
+pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> Answer<c_int> {
     let me = me()?;
     let before = me.mask.get();
     if !set.is_null() {
-        let set = *(set as *const u64) & !GLIBC_OWN;
-        let mask = match how {
-            SIG_BLOCK => before | set,
-            SIG_UNBLOCK => before & !set,
-            SIG_SETMASK => set,
-            _ => return errno(EINVAL),
-        };
-        // In a handler the kernel's mask has more bits than ours: it is the one to change.
-        answer::<c_int>(sys::call(SYS_rt_sigprocmask, how as usize, &set as *const u64 as usize, 0, 8, 0, 0))?;
-        if me.pinned.get() == 0 {
-            signal::set_mask(me, mask & !(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1)));
-        }
+        let set = read_mask(set)?;
+        signal::set_mask(
+            me,
+            match how {
+                SIG_BLOCK => before | set,
+                SIG_UNBLOCK => before & !set,
+                SIG_SETMASK => set,
+                _ => return errno(EINVAL),
+            },
+        );
     }
     if !old.is_null() {
-        *(old as *mut u64) = before;
+        write_mask(old, before)?;
     }
     Ok(0)
 }
 
-pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> Answer<c_int> {
-    change_mask(how, set, old)
-}
-
-pub unsafe fn pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> Answer<c_int> {
-    change_mask(how, set, old)
+pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
+    let pending = signal::waiting(me()?);
+    write_mask(set, pending).map(|()| 0)
 }
 
 /// glibc's struct sigaction (bits/sigaction.h): handler, mask of 1024 bits, flags.
 unsafe fn action_of(new: *const sigaction) -> Action {
     let new = &*new;
-    Action { handler: new.sa_sigaction, flags: new.sa_flags as usize, mask: *(&new.sa_mask as *const sigset_t as *const u64) }
+    Action { handler: new.sa_sigaction, flags: new.sa_flags as u32 as usize, mask: *(&new.sa_mask as *const sigset_t as *const u64) }
 }
 
 unsafe fn write_action(old: *mut sigaction, action: Action) {
@@ -68,16 +76,17 @@ fn is_ours(number: c_int) -> bool {
     number == SIGSYS && capture::possible()
 }
 
-/// Puts our entry before the program's handler, or the program's SIG_DFL or SIG_IGN in its place.
+/// Puts our entry before the program's handler, or the program's SIG_DFL or SIG_IGN in its place. A handler that is to run once
+/// stays in the kernel: not every delivery is one.
 unsafe fn install(number: c_int, action: Action) -> c_int {
     if is_ours(number) {
         return 0;
     }
     let mut actual: sigaction = std::mem::zeroed();
     write_action(&mut actual, action);
-    if signal::is_handler(action.handler) {
+    if action.is_handler() {
         actual.sa_sigaction = signal::entry_address();
-        actual.sa_flags |= SA_SIGINFO;
+        actual.sa_flags = (actual.sa_flags | SA_SIGINFO) & !SA_RESETHAND;
     } else if number == SIGSEGV && action.handler == SIG_DFL {
         // A stack overflow is told before it ends the process.
         actual.sa_sigaction = signal::entry_address();
@@ -86,46 +95,67 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
     real::sigaction(number, &actual, std::ptr::null_mut())
 }
 
+/// Sets a disposition: the one before, or the error number.
+unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
+    let before = disposition::set(number, action);
+    if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
+        signal::spare_main(bit(number));
+    }
+    if install(number, action) != 0 {
+        disposition::set(number, before);
+        return Err(EINVAL);
+    }
+    Ok(before)
+}
+
+/// Signals of which the kernel lets nobody change anything, and glibc's own.
+fn is_fixed(number: c_int) -> bool {
+    !(1..=64).contains(&number) || signal::NEVER_BLOCKED & bit(number) != 0
+}
+
 pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigaction) -> Answer<c_int> {
-    if !runtime::started() || !(1..=64).contains(&number) {
+    if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
     }
-    if new.is_null() {
-        if !old.is_null() {
-            write_action(old, signal::action(number));
-        }
-        return Ok(0);
-    }
-    let action = action_of(new);
-    if number == SIGKILL || number == SIGSTOP {
-        return errno(EINVAL);
-    }
-    let before = signal::set_action(number, action);
-    let failed = install(number, action);
-    if failed != 0 {
-        signal::set_action(number, before);
-        return Ok(failed);
-    }
+    let before = if new.is_null() { disposition::of(number) } else { change(number, action_of(new)).map_err(Miss::Errno)? };
     if !old.is_null() {
         write_action(old, before);
     }
     Ok(0)
 }
 
-/// BSD's signal: restarts, and blocks its own signal while its handler runs.
-pub unsafe fn signal(number: c_int, handler: usize) -> Answer<usize> {
-    if !runtime::started() || !(1..=64).contains(&number) || number == SIGKILL || number == SIGSTOP {
+/// The handler before, of one that is set with these flags and blocks this mask.
+unsafe fn set_handler(number: c_int, handler: usize, flags: c_int, mask: u64) -> Answer<usize> {
+    if !runtime::started() || is_fixed(number) || handler == SIG_ERR {
         return Err(Miss::Libc);
     }
-    let action = Action { handler, flags: SA_RESTART as usize, mask: 1 << (number - 1) };
-    let before = signal::set_action(number, action);
-    install(number, action);
-    Ok(before.handler)
+    let action = Action { handler, flags: flags as u32 as usize, mask };
+    change(number, action).map(|before| before.handler).map_err(Miss::Errno)
+}
+
+/// BSD's signal: restarts, and blocks its own signal while its handler runs.
+pub unsafe fn signal(number: c_int, handler: usize) -> Answer<usize> {
+    set_handler(number, handler, SA_RESTART, if is_fixed(number) { 0 } else { bit(number) })
+}
+
+/// System V's: once, interrupting, and open to itself.
+pub unsafe fn sysv_signal(number: c_int, handler: usize) -> Answer<usize> {
+    set_handler(number, handler, SA_RESETHAND | SA_NODEFER, 0)
+}
+
+pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
+    if !runtime::started() || is_fixed(number) {
+        return Err(Miss::Libc);
+    }
+    let mut action = disposition::of(number);
+    action.flags = if interrupts != 0 { action.flags & !(SA_RESTART as usize) } else { action.flags | SA_RESTART as usize };
+    change(number, action).map_err(Miss::Errno)?;
+    Ok(0)
 }
 
 /// The runtime has started: every handler that the program has is put behind the entry.
 pub fn take_over() {
-    for number in (1..=64).filter(|&number| !is_ours(number)) {
+    for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         // SAFETY: reads a disposition into our own struct, and sets what it stands for.
         unsafe {
             let mut now: sigaction = std::mem::zeroed();
@@ -133,8 +163,8 @@ pub fn take_over() {
                 continue;
             }
             let action = action_of(&now);
-            signal::set_action(number, action);
-            if signal::is_handler(action.handler) || number == SIGSEGV {
+            disposition::set(number, action);
+            if action.is_handler() || number == SIGSEGV {
                 install(number, action);
             }
         }
@@ -143,9 +173,9 @@ pub fn take_over() {
 
 /// In a fork child: it runs natively, so its handlers stand for themselves again.
 pub fn give_back() {
-    for number in (1..=64).filter(|&number| !is_ours(number)) {
-        let action = signal::action(number);
-        if signal::is_handler(action.handler) || number == SIGSEGV {
+    for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
+        let action = disposition::of(number);
+        if action.is_handler() || number == SIGSEGV {
             // SAFETY: the program's own disposition.
             unsafe {
                 let mut actual: sigaction = std::mem::zeroed();
@@ -156,93 +186,202 @@ pub fn give_back() {
     }
 }
 
-/// A thread's alternate stack is noted; the kernel thread keeps the worker's, which is there whoever runs.
+/// A thread's alternate stack is noted; the kernel thread keeps the worker's, from which a handler goes on to the thread's own.
 pub unsafe fn sigaltstack(new: *const stack_t, old: *mut stack_t) -> Answer<c_int> {
     let me = me()?;
-    let [sp, flags, size] = me.alternate.get();
+    let [lowest, flags, bytes] = me.alternate.get();
+    let on_it = (lowest..lowest + bytes).contains(&crate::arch::stack_pointer());
     if !new.is_null() {
-        let new = &*new;
-        let wanted = new.ss_flags & !(1 << 31);
-        if wanted != 0 && wanted != SS_DISABLE && wanted != SS_ONSTACK {
-            return errno(EINVAL);
+        if !sys::can_read(new as usize, size_of::<stack_t>()) {
+            return errno(EFAULT);
         }
-        if wanted != SS_DISABLE && new.ss_size < MINSIGSTKSZ {
-            return errno(ENOMEM);
+        if on_it {
+            return errno(EPERM);
         }
-        let disabled = wanted == SS_DISABLE;
-        me.alternate.set(if disabled { [0, SS_DISABLE as usize, 0] } else { [new.ss_sp as usize, 0, new.ss_size] });
+        me.alternate.set(wanted_stack(&*new)?);
     }
     if !old.is_null() {
-        *old = stack_t { ss_sp: sp as *mut c_void, ss_flags: flags as c_int, ss_size: size };
+        if !sys::can_write(old as usize, size_of::<stack_t>()) {
+            return errno(EFAULT);
+        }
+        let ss_flags = if on_it { SS_ONSTACK } else { flags as c_int };
+        *old = stack_t { ss_sp: lowest as *mut c_void, ss_flags, ss_size: bytes };
     }
     Ok(0)
 }
 
-unsafe fn send(green: &'static Green, number: c_int) -> Answer<c_int> {
-    if !(0..=64).contains(&number) {
-        return errno(EINVAL);
+/// {lowest address, flags, bytes}, by the kernel's rules.
+fn wanted_stack(new: &stack_t) -> Answer<[usize; 3]> {
+    const SS_AUTODISARM: c_int = 1 << 31;
+    match new.ss_flags & !SS_AUTODISARM {
+        SS_DISABLE => Ok([0, SS_DISABLE as usize, 0]),
+        0 | SS_ONSTACK if new.ss_size < MINSIGSTKSZ => errno(ENOMEM),
+        0 | SS_ONSTACK => Ok([new.ss_sp as usize, 0, new.ss_size]),
+        _ => errno(EINVAL),
     }
+}
+
+/// Sends to a green thread what the kernel would send it.
+fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     if green.life.load(Relaxed) & life::GONE != 0 {
         return errno(ESRCH);
     }
-    if number == 0 {
-        return Ok(0);
+    if info.si_signo == SIGKILL || info.si_signo == SIGSTOP {
+        sys::signal_thread(sys::kernel_thread_id(), info.si_signo).map_err(Miss::Errno)?;
+    } else if info.si_signo != 0 && green.life.load(Relaxed) & life::FINISHED == 0 {
+        signal::post(green, &info);
     }
-    if signal::is_handler(signal::action(number).handler) {
-        signal::send(green, number);
-        return Ok(0);
-    }
-    // Ignored, or its default: that is the process's matter, whichever thread it is sent to. One that waits for it in the
-    // kernel (sigwait) is on its kernel thread.
-    let tid = if green.worker.load(Relaxed).is_null() { sys::process_id() } else { green.worker().kernel_tid.load(Relaxed) };
-    sys::signal_thread(tid, number).map_err(Miss::Errno)?;
     Ok(0)
 }
 
-pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
+/// glibc keeps 32 and 33 to itself.
+fn sendable(number: c_int) -> Answer<()> {
+    if (0..=64).contains(&number) && number != 32 && number != 33 {
+        Ok(())
+    } else {
+        errno(EINVAL)
+    }
+}
+
+fn target(thread: pthread_t) -> Result<&'static Green, Miss> {
     if !runtime::started() {
         return Err(Miss::Libc);
     }
-    send(Green::of(thread as usize).ok_or(Miss::Libc)?, number)
+    super::thread::green(thread)
 }
 
-pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, _: usize) -> Answer<c_int> {
-    pthread_kill(thread, number)
+pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
+    let green = target(thread)?;
+    sendable(number)?;
+    send(green, signal::by_thread(number))
 }
 
-pub unsafe fn tgkill(_: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
-    let me = me()?;
-    if tid == me.tid() {
-        return send(me, number);
+pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -> Answer<c_int> {
+    let green = target(thread)?;
+    sendable(number)?;
+    send(green, signal::information(number, SI_QUEUE, value))
+}
+
+pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
+    if !runtime::started() || pid != sys::process_id() || !(0..=64).contains(&number) {
+        return Err(Miss::Libc);
     }
-    Err(Miss::Libc)
+    send(roll::find(tid).ok_or(Miss::Libc)?, signal::by_thread(number))
 }
 
 pub unsafe fn raise(number: c_int) -> Answer<c_int> {
-    if !(1..=64).contains(&number) {
-        return errno(EINVAL);
+    sendable(number)?;
+    send(me()?, signal::by_thread(number))
+}
+
+/// To the own process, for a handler: whoever takes it does so before this returns if it is the caller.
+pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
+    to_process(pid, number, || signal::information(number, SI_USER, 0))
+}
+
+pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int> {
+    to_process(pid, number, || signal::information(number, SI_QUEUE, value))
+}
+
+fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> Answer<c_int> {
+    if pid != sys::process_id() || is_fixed(number) || !disposition::of(number).is_handler() || !signal::post_to_process(&info()) {
+        return Err(Miss::Libc);
     }
-    // Delivered here and now: this kernel thread is ours until the call returns.
-    sys::signal_thread(sys::kernel_thread_id(), number).map_err(Miss::Errno)?;
     Ok(0)
 }
 
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
-    runtime::cancellation_point();
-    Ok(block(|| real::sigsuspend(mask)))
+    signal::suspend(me()?, read_mask(mask)?);
+    errno(EINTR)
 }
 
-pub unsafe fn sigwait(set: *const sigset_t, number: *mut c_int) -> Answer<c_int> {
+/// BSD's sigpause: the mask's first word.
+pub unsafe fn sigpause(mask: c_int) -> Answer<c_int> {
+    signal::suspend(me()?, mask as u32 as u64);
+    errno(EINTR)
+}
+
+/// X/Open's: the mask in force without one signal.
+pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
+    if !(1..=64).contains(&number) {
+        return errno(EINVAL);
+    }
+    signal::suspend(me()?, me()?.mask.get() & !bit(number));
+    errno(EINTR)
+}
+
+/// Waits for a signal of the set, which is blocked meanwhile: thread-directed ones come into the queue, those to the process make
+/// a private descriptor readable.
+unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t> {
+    let me = me()?;
+    let set = read_mask(set)? & signal::CLOSED;
     runtime::cancellation_point();
-    Ok(block(|| real::sigwait(set, number)))
+    let before = me.mask.get();
+    if set & !before != 0 {
+        signal::set_mask(me, before | set);
+    }
+    me.waits_for.set(set);
+    let taken = take_one(me, set, deadline);
+    me.waits_for.set(0);
+    if set & !before != 0 {
+        signal::set_mask(me, before);
+    }
+    taken
+}
+
+fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
+    let answer = loop {
+        if let Some(info) = signal::take(me, set) {
+            break Ok(info);
+        }
+        if deadline.is_some_and(|deadline| deadline <= sys::now_ns()) {
+            break errno(EAGAIN);
+        }
+        if me.arrivals.get() < 0 {
+            match sys::signal_fd(set) {
+                Ok(fd) => me.arrivals.set(reactor::keep(fd)),
+                Err(number) => break errno(number),
+            }
+        } else if reactor::wait(me.arrivals.get(), IN, deadline) == Woken::Interrupted {
+            break signal::take(me, set).ok_or(Miss::Errno(EINTR));
+        }
+    };
+    signal::forget_arrivals(me);
+    answer
+}
+
+/// sigwait is never interrupted.
+pub unsafe fn sigwait(set: *const sigset_t, number: *mut c_int) -> Answer<c_int> {
+    loop {
+        match wait_for(set, None) {
+            Err(Miss::Errno(EINTR)) => {}
+            Err(miss) => return Err(miss),
+            Ok(info) => {
+                *number = info.si_signo;
+                return Ok(0);
+            }
+        }
+    }
 }
 
 pub unsafe fn sigwaitinfo(set: *const sigset_t, info: *mut siginfo_t) -> Answer<c_int> {
-    runtime::cancellation_point();
-    Ok(block(|| real::sigwaitinfo(set, info)))
+    give(info, wait_for(set, None)?)
 }
 
 pub unsafe fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: *const timespec) -> Answer<c_int> {
-    runtime::cancellation_point();
-    Ok(block(|| real::sigtimedwait(set, info, timeout)))
+    if timeout.is_null() {
+        return sigwaitinfo(set, info);
+    }
+    let ns = time::nanoseconds(&time::read(timeout)?)?;
+    give(info, wait_for(set, if ns == 0 { Some(0) } else { time::after(ns) })?)
+}
+
+unsafe fn give(info: *mut siginfo_t, taken: siginfo_t) -> Answer<c_int> {
+    if !info.is_null() {
+        if !sys::can_write(info as usize, size_of::<siginfo_t>()) {
+            return errno(EFAULT);
+        }
+        *info = taken;
+    }
+    Ok(taken.si_signo)
 }

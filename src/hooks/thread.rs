@@ -9,7 +9,7 @@ use super::time::{self, Until};
 use super::{errno, real, Answer, Miss};
 use crate::runtime::green::{Green, Start};
 use crate::runtime::thread::{Wish, WishedStack};
-use crate::runtime::{self, current, thread};
+use crate::runtime::{self, current, roll, thread};
 use crate::{glibc, sys};
 use libc::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -128,11 +128,12 @@ unsafe fn mask_of(attr: &pthread_attr_t) -> Option<u64> {
     (pthread_attr_getsigmask_np(attr, &mut mask) != NO_SIGMASK).then(|| *(&mask as *const sigset_t as *const u64))
 }
 
-fn green(thread: pthread_t) -> Result<&'static Green, Miss> {
+pub fn green(thread: pthread_t) -> Result<&'static Green, Miss> {
     if !runtime::started() {
         return Err(Miss::Libc);
     }
-    Green::of(thread as usize).ok_or(Miss::Libc)
+    let main = roll::main_or_its_end().filter(|main| main.fs.get() == thread as usize);
+    Green::of(thread as usize).or(main).ok_or(Miss::Libc)
 }
 
 unsafe fn give(result: *mut *mut c_void, value: *mut c_void) -> Answer<c_int> {

@@ -104,10 +104,10 @@ pub unsafe fn read(time: *const timespec) -> Answer<timespec> {
 }
 
 /// Does it lie on this stack, shortly above us? Above every stack there is more: the thread's descriptor, or the environment.
-fn is_callers(time: *const timespec) -> bool {
+pub fn is_callers<T>(object: *const T) -> bool {
     const SHORTLY: usize = 2048;
     let here = 0u8;
-    (time as usize).wrapping_sub(&here as *const u8 as usize) < SHORTLY
+    (object as usize).wrapping_sub(&here as *const u8 as usize) < SHORTLY
 }
 
 unsafe fn write(time: *mut timespec, value: timespec) -> Answer<()> {

@@ -15,7 +15,7 @@
 //! (its robust list, its mask) is then the worker's; `vessel_main` puts both right. A birth costs some microseconds instead of a kernel
 //! thread's life, and waits for nobody. Where the kernel has no dispatch, births take the long way (`vessel::birth`).
 
-use super::signal;
+use super::{disposition, signal};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::*};
@@ -65,7 +65,7 @@ pub fn prepare() {
     let taken = unsafe { sys::signal_action(libc::SIGSYS, &action, &mut before) } == 0;
     if taken && before[0] != handler {
         let [handler, flags, _, mask] = before;
-        signal::set_action(libc::SIGSYS, signal::Action { handler, flags: flags & !RESTORER, mask: mask as u64 });
+        disposition::set(libc::SIGSYS, disposition::Action { handler, flags: flags & !RESTORER, mask: mask as u64 });
     }
     POSSIBLE.store(taken, Relaxed);
 }

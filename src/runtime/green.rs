@@ -3,11 +3,11 @@
 //! Green threads are never freed: a vessel that is finished serves the next one, and a word that an old waker still looks at
 //! stays a word of that kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
 
-use super::{sched::Worker, vessel::Stack, wait::Waiter};
+use super::{handler::Place, pending::Pending, sched::Worker, vessel::Stack, wait::Waiter};
 use crate::arch;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// Where a thread's life stands (bits of `life`).
 pub mod life {
@@ -23,6 +23,29 @@ pub mod life {
 pub mod alert {
     pub const SIGNAL: u32 = 1;
     pub const CANCEL: u32 = 2;
+}
+
+/// A word of its own that others look at.
+pub struct Word(AtomicU64);
+
+impl Word {
+    pub const fn new(value: u64) -> Word {
+        Word(AtomicU64::new(value))
+    }
+
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(SeqCst)
+    }
+
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Release);
+    }
+
+    pub fn replace(&self, value: u64) -> u64 {
+        self.0.swap(value, SeqCst)
+    }
 }
 
 /// What the program's function looks like.
@@ -68,10 +91,21 @@ pub struct Green {
     /// The vessel is to die instead of serving again.
     pub dying: Cell<bool>,
     pub name: UnsafeCell<[u8; 16]>,
-    /// The signal mask it asked for.
-    pub mask: Cell<u64>,
-    /// Signals sent to it that wait for its next resume.
-    pub pending: AtomicU64,
+    /// The signals that it blocks.
+    pub mask: Word,
+    /// Signals that wait for it.
+    pub pending: Pending,
+    /// Those that it waits for itself (sigwait).
+    pub waits_for: Word,
+    /// The descriptor by which those sent to the process are told, or -1.
+    pub arrivals: Cell<i32>,
+    /// How many handlers have run on it.
+    pub handled: Cell<u32>,
+    /// Where those run that have not ended.
+    pub handlers: UnsafeCell<Vec<Place>>,
+    /// In the list of those for whom a bell rang in vain.
+    pub rings_again: AtomicBool,
+    pub next_to_ring: AtomicPtr<Green>,
     /// Its alternate signal stack: {sp, flags, size}.
     pub alternate: Cell<[usize; 3]>,
     /// Does its last interruption's handlers' SA_RESTART allow to go on?
@@ -103,7 +137,7 @@ impl Green {
             robust_head: Cell::new(0),
             robust_registered: Cell::new(false),
             spoilt: Cell::new(false),
-            life: AtomicU32::new(0),
+            life: AtomicU32::new(life::GONE),
             alerts: AtomicU32::new(0),
             cancel_disabled: Cell::new(false),
             cancel_asynchronous: Cell::new(false),
@@ -115,8 +149,14 @@ impl Green {
             caught: Cell::new(false),
             dying: Cell::new(false),
             name: UnsafeCell::new([0; 16]),
-            mask: Cell::new(0),
-            pending: AtomicU64::new(0),
+            mask: Word::new(0),
+            pending: Pending::new(),
+            waits_for: Word::new(0),
+            arrivals: Cell::new(-1),
+            handled: Cell::new(0),
+            handlers: UnsafeCell::new(Vec::new()),
+            rings_again: AtomicBool::new(false),
+            next_to_ring: AtomicPtr::new(std::ptr::null_mut()),
             alternate: Cell::new([0, libc::SS_DISABLE as usize, 0]),
             restart: Cell::new(true),
             moved_fd: Cell::new(-1),

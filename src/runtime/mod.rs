@@ -3,15 +3,21 @@
 //!
 //! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `monitor` (who sees to it that nothing hangs); `thread`
-//! (the life of a pthread), `pin`, `signal`; `start`; `stats`.
+//! (the life of a pthread), `pin`; `signal` (which thread gets one), with its parts `disposition`, `pending`, `handler`, `overflow`;
+//! `roll` (everybody by tid); `start`; `stats`.
 
 pub mod capture;
+pub mod disposition;
 pub mod green;
+pub mod handler;
 pub mod lot;
 pub mod monitor;
+pub mod overflow;
+pub mod pending;
 pub mod pin;
 pub mod raw_lock;
 pub mod reactor;
+pub mod roll;
 pub mod sched;
 pub mod signal;
 pub mod start;

@@ -10,7 +10,7 @@
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, CALL, GREEN, MODE, VACANT};
 use super::worker::{self, GATE};
-use super::{stats, thread, vessel};
+use super::{signal, stats, thread, vessel};
 use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -88,7 +88,7 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         if sched::injected() {
             sched::call_for_help();
         }
-        super::signal::hand_out();
+        signal::hand_out();
         GATE.tidy();
         vessel::bury_dying();
         if now_ms >= shrink_at_ms {
@@ -102,12 +102,12 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
 
 fn sleep(quiet: &mut u32) {
     if *quiet < TICKS_UNTIL_SLEEP {
-        sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + TICK_NS)).ok();
+        signal::listen(|| sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + TICK_NS)).ok());
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens.
         let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
         if !sched::slots().iter().any(in_use) {
-            sys::futex_wait(&BELL, ASLEEP, deadline).ok();
+            signal::listen(|| sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
         vessel::shrink_pool();
         *quiet = 0;

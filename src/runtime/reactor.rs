@@ -22,6 +22,7 @@
 //! blocked call keeps its file.
 
 use super::green::current;
+use super::{handler, signal};
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
@@ -497,7 +498,7 @@ fn disarm(wait: &FdWait) {
 /// Waits until `fd` may be ready for `interest`. For a descriptor that epoll refuses the answer is `NotNeeded` at once.
 #[inline]
 pub fn wait(fd: i32, interest: u32, deadline: Deadline) -> Woken {
-    if current().is_none_or(|green| green.pinned.get() > 0) {
+    if current().is_none_or(handler::is_bound) {
         return wait_in_kernel(fd, interest, deadline);
     }
     let one = FdWait::new(fd, interest);
@@ -775,11 +776,12 @@ pub fn after_fork() {
 
 /// Takes in what a slot's epoll has to say until `deadline_ns`; how many events there were.
 pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
-    const AT_ONCE: usize = 256;
+    /// Few: what the kernel has just touched for an event is still warm when its thread runs.
+    const AT_ONCE: usize = 32;
     let mut events: [std::mem::MaybeUninit<libc::epoll_event>; AT_ONCE] = [const { std::mem::MaybeUninit::uninit() }; AT_ONCE];
     // SAFETY: the kernel fills the first `count` events, and only those are read.
     let events: &mut [libc::epoll_event] = unsafe { &mut *(&mut events as *mut [_] as *mut [libc::epoll_event]) };
-    let count = sys::epoll_wait(slot.epoll(), events, deadline_ns);
+    let count = sys::epoll_wait(slot.epoll(), events, deadline_ns, signal::CLOSED);
     for event in &events[..count] {
         let (data, bits) = (event.u64, event.events);
         if data == Slot::WAKE {

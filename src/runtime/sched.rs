@@ -28,7 +28,7 @@ use super::green::{current, Green};
 use super::raw_lock::RawLock;
 use super::timer::{TimerNode, Timers};
 use super::wait::Batch;
-use super::{monitor, reactor, signal, stats, thread, worker};
+use super::{handler, monitor, reactor, signal, stats, thread, worker};
 use crate::{arch, sys};
 use crossbeam_queue::ArrayQueue;
 use std::cell::{Cell, UnsafeCell};
@@ -506,8 +506,7 @@ pub fn prepare(worker: &'static Worker, green: &'static Green) {
 #[inline]
 pub fn apply_mask(worker: &Worker, green: &Green) {
     if green.mask.get() != worker.mask.get() {
-        sys::set_signal_mask(green.mask.get());
-        worker.mask.set(green.mask.get());
+        signal::change_mask(worker, green.mask.get());
     }
 }
 
@@ -561,7 +560,7 @@ pub fn end(me: &'static Green) {
 /// Lets the others run.
 pub fn yield_now() {
     let Some(me) = current() else { return sys::yield_processor() };
-    if me.pinned.get() > 0 {
+    if handler::is_bound(me) {
         return sys::yield_processor();
     }
     if let Some(slot) = me.worker().slot() {
@@ -595,7 +594,7 @@ pub fn block<R>(call: impl FnOnce() -> R) -> R {
     let result = call();
     // The slot is still ours (nobody looked), or gone for good: then wait in line for another one.
     let kept = owned.is_some_and(|slot| slot.owner.compare_exchange(in_call, green, AcqRel, Relaxed).is_ok());
-    if !kept && me.pinned.get() == 0 {
+    if !kept && !handler::is_bound(me) {
         worker.slot.set(std::ptr::null());
         yield_now();
     }

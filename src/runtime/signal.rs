@@ -1,69 +1,90 @@
-//! Signals: a handler runs on the green thread that it is for, never on a worker's own stack and never in the middle of the runtime.
+//! Signals: a handler runs on the green thread that it is for, with its stack, TLS, mask and a real signal frame, never on a
+//! worker's own stack and never in the middle of the runtime.
 //!
-//! The kernel delivers to kernel threads; every handler of the program's is therefore behind `entry`, which asks: whose context is
-//! this? In the program's code of a thread that may take the signal the handler runs at once, as natively. In the runtime
-//! (`guard` is up), on a worker's own stack, or when a process-directed signal should go to main, the signal is noted
-//! as pending for its thread and the monitor is called, which ends that thread's wait; the thread sends the signal to the kernel
-//! thread it then runs on, and so takes it with its own stack, TLS, mask and a real signal frame.
+//! The kernel delivers to kernel threads, so every handler of the program's stands behind `entry`. Four facts carry the rest:
 //!
-//! Masks are kept per green thread and applied to the kernel thread where they differ (`sched::prepare`).
+//! - *A thread's mask is the truth* (`Green::mask`), in handlers too; its kernel thread has the same one while it runs.
+//! - *A thread's queue is the truth* (`Green::pending`). A signal that one of us sends to a kernel thread is a bell: it says only
+//!   "look into your queue", and rings in vain where another thread runs by then. It is the signal itself, so that the
+//!   kernel makes the frame, applies the handler's mask and restarts system calls as natively.
+//! - *A thread that goes on looks* (`look`): after every wait, every yield, and when it begins.
+//! - *Who sleeps takes no signals.* Workers without work block everything; for the threads that are parked the monitor
+//!   stands in while it sleeps (`listen`): it takes what has a handler, and what main would die of.
+//!
+//! So a signal goes one of these ways:
+//!
+//! ```text
+//!   to a thread (pthread_kill, tgkill, raise)   → its queue → it is parked: its wait ends, it looks; it runs: a bell
+//!   to the process, at a running thread         → main takes it, if it may: main's queue; else the handler runs here
+//!   to the process, at the monitor              → main, or any thread that does not block it: its queue
+//!   ", and nobody takes it                      → back to the kernel, where it waits until somebody unblocks it
+//!   inside the runtime (the guard is up)        → a bell: once more a moment later; else: the shelf, for the monitor to hand out
+//!   a fault                                     → the handler runs here
+//! ```
+//!
+//! How a handler runs stands in `handler`.
 
+use super::disposition::{self, bit};
 use super::green::{alert, current, Green};
-use super::raw_lock::RawLock;
-use super::sched::{self, Worker};
-use super::{monitor, start};
+use super::handler::{self, act_by_default, run};
+use super::pending::{self, Shelf};
+use super::{monitor, reactor, roll, sched};
 use crate::{arch, sys};
-use libc::{c_int, c_void, siginfo_t};
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
+use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use std::sync::atomic::{fence, AtomicPtr, AtomicU64, Ordering::*};
 
-/// A worker's alternate stack: where a stack overflow is told, and handlers with SA_ONSTACK run.
-pub const STACK_BYTES: usize = 64 << 10;
-const SIGNALS: usize = 65;
+/// What no program's mask holds: KILL and STOP, and glibc's own 32 and 33.
+pub const NEVER_BLOCKED: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP) | bit(32) | bit(33);
+/// What a kernel thread blocks that is not to take signals: glibc's own still come.
+pub const CLOSED: u64 = !NEVER_BLOCKED;
 
-/// A disposition as the kernel and the program see it.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Action {
-    pub handler: usize,
-    pub flags: usize,
-    pub mask: u64,
+/// Sent with tgkill, as pthread_kill does (source: asm-generic/siginfo.h).
+const SI_TKILL: c_int = -6;
+/// A bell: a code of our own, with the green thread's address as the value.
+const SI_BELL: c_int = -77;
+/// Put back into the kernel's queue; its own code stands in si_errno, for the kernel lets nobody repeat another's.
+const SI_PUT_BACK: c_int = -78;
+
+static SHELF: Shelf = Shelf::new();
+/// Threads for whom a bell rang while they were inside the runtime.
+static AGAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
+/// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+/// What the sleeping monitor takes right now.
+static LISTENED: AtomicU64 = AtomicU64::new(0);
+
+/// What a signal says of itself, as the kernel would have it (layout: asm-generic/siginfo.h; pid and uid at 16, the value at 24).
+pub fn information(signal: c_int, code: c_int, value: usize) -> siginfo_t {
+    // SAFETY: all-zero is a value of siginfo_t.
+    let mut info: siginfo_t = unsafe { std::mem::zeroed() };
+    (info.si_signo, info.si_code) = (signal, code);
+    let bytes = &mut info as *mut siginfo_t as *mut u8;
+    // SAFETY: within siginfo_t's 128 bytes.
+    unsafe {
+        *(bytes.add(16) as *mut i32) = sys::process_id();
+        *(bytes.add(20) as *mut u32) = sys::user_id();
+        *(bytes.add(24) as *mut usize) = value;
+    }
+    info
 }
 
-struct Table {
-    lock: RawLock,
-    actions: UnsafeCell<[Action; SIGNALS]>,
+/// The same for a signal sent to a thread.
+pub fn by_thread(signal: c_int) -> siginfo_t {
+    information(signal, SI_TKILL, 0)
 }
 
-// SAFETY: written under the lock; a reader in a handler takes a copy that may be of either side of a change, as natively.
-unsafe impl Sync for Table {}
-
-const NO_ACTION: Action = Action { handler: 0, flags: 0, mask: 0 };
-static TABLE: Table = Table { lock: RawLock::new(), actions: UnsafeCell::new([NO_ACTION; SIGNALS]) };
-
-static MAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
-/// The information of signals that are pending for main because they were sent to the process.
-struct Informations(UnsafeCell<[Option<siginfo_t>; SIGNALS]>);
-// SAFETY: a slot is written before its pending bit is set and read after it is seen; two of one kind may merge, as natively.
-unsafe impl Sync for Informations {}
-static INFORMATION: Informations = Informations(UnsafeCell::new([None; SIGNALS]));
-/// The monitor is to look at main.
-static HAND_OUT: AtomicBool = AtomicBool::new(false);
-static MAIN_MASK: AtomicU64 = AtomicU64::new(0);
-
-fn bit(signal: c_int) -> u64 {
-    1 << (signal - 1)
+fn value_of(info: &siginfo_t) -> usize {
+    // SAFETY: the value's place, within siginfo_t.
+    unsafe { *((info as *const siginfo_t as *const u8).add(24) as *const usize) }
 }
 
-/// What the program has set for a signal.
-pub fn action(signal: c_int) -> Action {
-    // SAFETY: see Table.
-    unsafe { (*TABLE.actions.get())[signal as usize] }
-}
-
-/// Notes what the program sets for a signal; what it was.
-pub fn set_action(signal: c_int, new: Action) -> Action {
-    // SAFETY: under the lock.
-    TABLE.lock.with(|| unsafe { std::mem::replace(&mut (*TABLE.actions.get())[signal as usize], new) })
+/// A signal from the kernel's queue as it first was; `None`: a bell.
+fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
+    let mut info = *info;
+    if info.si_code == SI_PUT_BACK {
+        (info.si_code, info.si_errno) = (info.si_errno, 0);
+    }
+    (info.si_code != SI_BELL).then_some(info)
 }
 
 /// The address of the handler that stands before the program's.
@@ -71,130 +92,214 @@ pub fn entry_address() -> usize {
     entry as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize
 }
 
-/// Is this a handler, not SIG_DFL or SIG_IGN?
-pub fn is_handler(handler: usize) -> bool {
-    handler > 1
-}
-
-/// Sent with tgkill, as pthread_kill does (source: asm-generic/siginfo.h).
-const SI_TKILL: c_int = -6;
-/// A code of our own: the kernel lets one thread send SI_TKILL with a value to itself only.
-const SI_OURS: c_int = -77;
-
-/// What marks a signal that one of us sent to the kernel thread of a green one: the value is its address.
-fn sender_of_ours(info: &siginfo_t) -> usize {
-    if info.si_code != SI_OURS {
-        return 0;
-    }
-    // SAFETY: an unknown negative code has a value field, and who else would use this one leaves it as sigqueue does.
-    unsafe { info.si_value().sival_ptr as usize }
-}
-
-fn marked(signal: c_int, green: &Green) -> siginfo_t {
-    // SAFETY: all-zero is a value of siginfo_t.
-    let mut info: siginfo_t = unsafe { std::mem::zeroed() };
-    info.si_signo = signal;
-    info.si_code = SI_OURS;
-    // The kernel's layout (asm-generic/siginfo.h): pid and uid at 16 and 20, the value at 24.
-    let words = &mut info as *mut siginfo_t as *mut u8;
-    // SAFETY: within siginfo_t's 128 bytes.
-    unsafe {
-        *(words.add(16) as *mut i32) = sys::process_id();
-        *(words.add(24) as *mut usize) = green as *const Green as usize;
-    }
-    info
-}
-
-/// A signal that arrived at a handler of ours but is the program's.
-pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    if is_handler(action(signal).handler) {
-        return entry(signal, info, context);
-    }
-    if action(signal).handler == 0 {
-        let default = [0usize; 4];
-        // SAFETY: the default disposition, which the signal, sent once more, meets when this handler returns.
-        unsafe { sys::signal_action(signal, &default, std::ptr::null_mut()) };
-        sys::signal_thread(sys::kernel_thread_id(), signal).ok();
-    }
-}
-
 /// Every handler of the program's while the runtime runs.
 extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes a valid siginfo_t.
-    let information = unsafe { &*info };
-    let fault = information.si_code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP);
-    let me = current();
-    let inside = arch::guard_word() != 0;
-    if fault {
+    // SAFETY: the kernel passes a valid siginfo_t, on this stack.
+    let came = unsafe { &mut *info };
+    let (me, inside) = (current(), arch::guard_word() != 0);
+    if is_fault(came) {
         return run(signal, info, context);
     }
-    let sender = sender_of_ours(information);
-    if sender != 0 {
-        let for_me = me.is_some_and(|me| me as *const Green as usize == sender);
-        if let (true, false, Some(me)) = (for_me, inside, me) {
-            if me.pending.fetch_and(!bit(signal), SeqCst) & bit(signal) != 0 {
-                return run_pending(me, signal, info, context);
-            }
-        }
-        return;
+    let Some(first) = unwrapped(came) else {
+        return answer_bell(value_of(came), signal, info, context);
+    };
+    *came = first;
+    if inside {
+        SHELF.put(came);
+        return monitor::call();
     }
-    let directed = information.si_code == SI_TKILL || own_doing(signal, information);
+    let directed = came.si_code == SI_TKILL || is_own_doing(came);
     match me {
-        Some(me) if !inside && (directed || me.is_main || !main_takes(signal)) => run(signal, info, context),
-        None if !inside => run(signal, info, context),
-        _ => defer(signal, information),
+        Some(me) if directed || takes(me, signal) && (me.is_main || !main_takes(signal)) => run(signal, info, context),
+        None if directed => run(signal, info, context),
+        _ => hand(came, context),
     }
+}
+
+/// A signal that arrived at another handler of ours but is the program's.
+pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    if disposition::of(signal).is_handler() {
+        entry(signal, info, context);
+    } else if disposition::of(signal).handler == libc::SIG_DFL {
+        act_by_default(signal);
+    }
+}
+
+pub fn is_fault(info: &siginfo_t) -> bool {
+    info.si_code > 0 && matches!(info.si_signo, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
 }
 
 /// Did the call that runs right now bring this about itself? (The kernel says no more of it than of a kill by this process.)
-fn own_doing(signal: c_int, info: &siginfo_t) -> bool {
+fn is_own_doing(info: &siginfo_t) -> bool {
     // SAFETY: SI_USER has a pid field.
-    matches!(signal, libc::SIGPIPE | libc::SIGXFSZ)
+    matches!(info.si_signo, libc::SIGPIPE | libc::SIGXFSZ)
         && info.si_code == libc::SI_USER
         && unsafe { info.si_pid() } == sys::process_id()
 }
 
-fn main_takes(signal: c_int) -> bool {
-    // SAFETY: null or main.
-    unsafe { MAIN.load(Relaxed).as_ref() }.is_some_and(|main| main.mask.get() & bit(signal) == 0)
+/// Would this thread take the signal now: does it not block it, or wait for it?
+fn takes(green: &Green, signal: c_int) -> bool {
+    (!green.mask.get() | green.waits_for.get()) & bit(signal) != 0
 }
 
-/// Notes the signal as pending for main; the monitor will wake it.
-fn defer(signal: c_int, information: &siginfo_t) {
-    // SAFETY: null or main; see Informations.
-    unsafe {
-        let Some(main) = MAIN.load(Relaxed).as_ref() else { return };
-        (*INFORMATION.0.get())[signal as usize] = Some(*information);
-        main.pending.fetch_or(bit(signal), SeqCst);
-        main.alerts.fetch_or(alert::SIGNAL, SeqCst);
+fn main_takes(signal: c_int) -> bool {
+    roll::main().is_some_and(|main| takes(main, signal))
+}
+
+/// A bell: the queue has what it stands for, unless it rang for somebody else.
+fn answer_bell(whose: usize, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(me) = current().filter(|me| *me as *const Green as usize == whose) else { return };
+    if arch::guard_word() != 0 {
+        return ring_again(me);
     }
-    HAND_OUT.store(true, SeqCst);
+    if let Some(kept) = me.pending.take(bit(signal)) {
+        // SAFETY: the frame's siginfo is ours to change before the handler sees it.
+        unsafe { *info = kept };
+        run(signal, info, context);
+    }
+}
+
+/// The monitor will ring once more. Takes no lock.
+fn ring_again(me: &'static Green) {
+    if me.rings_again.swap(true, AcqRel) {
+        return;
+    }
+    let mut head = AGAIN.load(Relaxed);
+    loop {
+        me.next_to_ring.store(head, Relaxed);
+        match AGAIN.compare_exchange(head, me as *const Green as *mut Green, AcqRel, Relaxed) {
+            Ok(_) => return monitor::call(),
+            Err(now) => head = now,
+        }
+    }
+}
+
+/// Gives a signal that was sent to the process to a thread that takes it; else it goes back to the kernel, blocked here.
+fn hand(info: &siginfo_t, context: *mut c_void) {
+    if let Some(green) = roll::search(|green| takes(green, info.si_signo)) {
+        return post(green, info);
+    }
+    // SAFETY: the frame of the handler that runs: the mask that its end brings back.
+    unsafe { *(&mut (*(context as *mut ucontext_t)).uc_sigmask as *mut _ as *mut u64) |= bit(info.si_signo) };
+    if let Some(me) = current() {
+        me.worker().mask.set(me.worker().mask.get() | bit(info.si_signo));
+    }
+    put_back(info);
+}
+
+/// Nobody takes it: it waits in the kernel's queue. Whoever unblocks it meanwhile looks at `REFUSED` after that, we look at him
+/// after this.
+fn put_back(info: &siginfo_t) {
+    REFUSED.fetch_or(bit(info.si_signo), SeqCst);
+    let mut back = *info;
+    (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
+    sys::queue_signal_to_process(info.si_signo, &back).ok();
+    if roll::search(|green| takes(green, info.si_signo)).is_some() {
+        REFUSED.fetch_and(!bit(info.si_signo), SeqCst);
+    }
+}
+
+/// The monitor's duty: what was put on the shelf, and bells that rang in vain.
+pub fn hand_out() {
+    SHELF.clear(|info| match roll::search(|green| takes(green, info.si_signo)) {
+        Some(green) => post(green, info),
+        None => put_back(info),
+    });
+    let mut at = AGAIN.swap(std::ptr::null_mut(), AcqRel);
+    // SAFETY: only green threads are in the list, and those are never freed.
+    while let Some(green) = unsafe { at.as_ref() } {
+        at = green.next_to_ring.load(Relaxed);
+        green.rings_again.store(false, Release);
+        notify(green);
+    }
+}
+
+/// The monitor sleeps and stands in for the parked: it takes what has a handler (and finds somebody for it), and of the rest what
+/// main does not block: the kernel does what the default is.
+pub fn listen(sleep: impl FnOnce() -> Option<()>) {
+    let wanted = || {
+        let handled = disposition::handled();
+        handled & !REFUSED.load(SeqCst) | !handled & !roll::main().map_or(u64::MAX, |main| main.mask.get())
+    };
+    let mut open = wanted();
+    loop {
+        LISTENED.store(open, SeqCst);
+        fence(SeqCst);
+        match wanted() {
+            now if now == open => break,
+            now => open = now,
+        }
+    }
+    sys::set_signal_mask(!open & CLOSED);
+    sleep();
+    sys::set_signal_mask(CLOSED);
+    LISTENED.store(0, SeqCst);
+}
+
+/// Of `signals`, those whose default main is to be spared from now on: waits until the monitor no longer stands in for them.
+pub fn spare_main(signals: u64) {
+    while LISTENED.load(SeqCst) & signals & !disposition::handled() != 0 {
+        monitor::call();
+        sys::yield_processor();
+    }
+}
+
+/// Sends a signal to the process: false when nobody takes it now.
+pub fn post_to_process(info: &siginfo_t) -> bool {
+    let me = current().filter(|me| takes(me, info.si_signo) && !main_takes(info.si_signo));
+    let taker = me.or_else(|| roll::search(|green| takes(green, info.si_signo)));
+    taker.inspect(|green| post(green, info)).is_some()
+}
+
+/// Sends a signal to a green thread.
+pub fn post(green: &'static Green, info: &siginfo_t) {
+    let signal = info.si_signo;
+    let ignored = disposition::of(signal).ignores(signal) && green.mask.get() & bit(signal) == 0;
+    if (!ignored || green.waits_for.get() & bit(signal) != 0) && green.pending.add(info) {
+        notify(green);
+    }
+}
+
+/// The thread has ended: what it was given of the process's signals is another's.
+#[inline]
+pub fn bequeath(green: &Green) {
+    if green.pending.bits() == 0 {
+        return;
+    }
+    while let Some(info) = green.pending.take(u64::MAX) {
+        if info.si_code != SI_TKILL {
+            SHELF.put(&info);
+        }
+    }
     monitor::call();
 }
 
-/// The monitor's duty.
-pub fn hand_out() {
-    if HAND_OUT.load(Relaxed) && HAND_OUT.swap(false, SeqCst) {
-        // SAFETY: null or main.
-        if let Some(main) = unsafe { MAIN.load(Relaxed).as_ref() } {
-            poke(main);
-        }
+/// A thread's queue has something new: if that is to be taken now, its wait ends, or a bell rings where it runs.
+fn notify(green: &'static Green) {
+    if green.pending.bits() & (!green.mask.get() | green.waits_for.get()) == 0 {
+        return;
+    }
+    green.alerts.fetch_or(alert::SIGNAL, SeqCst);
+    if current().is_some_and(|me| std::ptr::eq(me, green)) && arch::guard_word() == 0 {
+        deliver(green);
+    } else if let Some(parked) = green.waiter.interrupt() {
+        sched::ready(parked);
+    // SAFETY: null before its first resume, when it will look by itself; workers are never freed.
+    } else if let Some(worker) = unsafe { green.worker.load(SeqCst).as_ref() } {
+        ring(green, worker.kernel_tid.load(Relaxed));
     }
 }
 
-/// A thread has something pending: ends its wait, or interrupts the kernel thread that runs it.
-fn poke(green: &'static Green) {
-    if let Some(parked) = green.waiter.interrupt() {
-        return sched::ready(parked);
+/// Rings where the thread runs, for the lowest signal that it does not block.
+pub fn ring(green: &Green, kernel_tid: i32) {
+    let open = green.pending.bits() & !green.mask.get();
+    if open != 0 {
+        ring_for(green, kernel_tid, open.trailing_zeros() as c_int + 1);
     }
-    let pending = green.pending.load(SeqCst) & !green.mask.get();
-    if pending != 0 {
-        let signal = pending.trailing_zeros() as c_int + 1;
-        // SAFETY: null before its first resume, when it will look by itself; workers are never freed.
-        if let Some(worker) = unsafe { green.worker.load(Relaxed).as_ref() } {
-            sys::queue_signal(worker.kernel_tid.load(Relaxed), signal, &marked(signal, green)).ok();
-        }
-    }
+}
+
+fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) {
+    sys::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, green as *const Green as usize)).ok();
 }
 
 /// A thread that goes on after others have run: has a signal come meanwhile, which no kernel thread could bring it?
@@ -205,169 +310,69 @@ pub fn look(me: &'static Green) {
     }
 }
 
-/// Sends a signal that has a handler to a green thread.
-pub fn send(green: &'static Green, signal: c_int) {
-    green.pending.fetch_or(bit(signal), SeqCst);
-    green.alerts.fetch_or(alert::SIGNAL, SeqCst);
-    if current().is_some_and(|me| std::ptr::eq(me, green)) {
-        deliver(green);
-    } else {
-        poke(green);
-    }
-}
-
-/// The running thread takes what is pending for it and not blocked: the kernel delivers it right here. Did a handler run?
+/// The running thread takes what is in its queue and not blocked: the kernel delivers it right here. Did a handler run?
 #[cold]
 pub fn deliver(me: &'static Green) -> bool {
     me.alerts.fetch_and(!alert::SIGNAL, SeqCst);
     me.restart.set(true);
-    let mut ran = false;
+    let before = me.handled.get();
     loop {
-        let pending = me.pending.load(SeqCst) & !me.mask.get();
-        if pending == 0 {
-            return ran;
+        let open = me.pending.bits() & !me.mask.get();
+        if open == 0 {
+            return me.handled.get() != before;
         }
-        let signal = pending.trailing_zeros() as c_int + 1;
-        let handler = action(signal);
-        if !is_handler(handler.handler) {
-            me.pending.fetch_and(!bit(signal), SeqCst);
-            continue;
-        }
-        me.restart.set(me.restart.get() && handler.flags & libc::SA_RESTART as usize != 0);
-        let tid = sys::kernel_thread_id();
-        if sys::queue_signal(tid, signal, &marked(signal, me)).is_err() || me.pending.load(SeqCst) & bit(signal) != 0 {
-            // The kernel thread's mask is not what we think: it comes with the next change of mask.
-            return ran;
-        }
-        ran = true;
-    }
-}
-
-/// Runs the program's handler for a signal that was pending, with the information it came with.
-fn run_pending(me: &Green, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the frame's siginfo is ours to change before the handler sees it.
-    unsafe {
-        let kept = if me.is_main { (*INFORMATION.0.get())[signal as usize].take() } else { None };
-        match kept {
-            Some(kept) => *info = kept,
-            None => {
-                (*info).si_code = SI_TKILL;
-                *((info as *mut u8).add(24) as *mut usize) = 0;
+        let (signal, ran) = (open.trailing_zeros() as c_int + 1, me.handled.get());
+        sched::apply_mask(me.worker(), me);
+        if disposition::of(signal).is_handler() {
+            ring_for(me, me.worker().kernel_tid.load(Relaxed), signal);
+            if me.handled.get() == ran {
+                // The kernel thread's mask is not what we think: it comes with the next change of mask.
+                return ran != before;
             }
+        } else if me.pending.take(bit(signal)).is_some() && !disposition::of(signal).ignores(signal) {
+            act_by_default(signal);
         }
     }
-    run(signal, info, context);
 }
 
-/// Calls the program's handler. Until it returns the thread stays on its kernel thread: the mask in force is the handler's.
-fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let handler = action(signal);
-    if handler.flags & libc::SA_RESETHAND as usize != 0 {
-        set_action(signal, NO_ACTION);
-    }
-    let me = current();
-    if let Some(me) = me {
-        me.pinned.set(me.pinned.get() + 1);
-    }
-    // SAFETY: the program's own handler, called with what the kernel gave.
-    unsafe {
-        match handler.handler {
-            0 | 1 => fatal(signal, &*info),
-            function if handler.flags & libc::SA_SIGINFO as usize != 0 => {
-                std::mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(function)(signal, info, context)
-            }
-            function => std::mem::transmute::<usize, extern "C" fn(c_int)>(function)(signal),
-        }
-    }
-    if let Some(me) = me {
-        me.pinned.set(me.pinned.get().saturating_sub(1));
-    }
-}
-
-/// A fault for which the program has no handler: says so if it is a stack overflow, then lets it end natively.
-fn fatal(signal: c_int, info: &siginfo_t) {
-    // SAFETY: a fault's siginfo has an address.
-    let address = unsafe { info.si_addr() } as usize;
-    if let Some(me) = current().filter(|me| signal == libc::SIGSEGV && me.stack.guards(address)) {
-        tell_overflow(me);
-    }
-    let default = [0usize; 4];
-    // SAFETY: the default disposition; the faulting instruction runs again and meets it.
-    unsafe { sys::signal_action(signal, &default, std::ptr::null_mut()) };
-}
-
+/// Gives a worker's kernel thread another mask. A SIGPIPE that the last thread blocked was not meant for the next.
 #[cold]
-fn tell_overflow(me: &Green) {
-    // SAFETY: only the running thread writes its name.
-    let name = unsafe { &*me.name.get() };
-    let name = &name[..name.iter().position(|&byte| byte == 0).unwrap_or(name.len())];
-    let mut line = Line { bytes: [0; 160], length: 0 };
-    for part in [b"greenpatch: stack overflow in green thread ".as_slice(), line_number(me.tid() as usize).as_slice(), b" ("] {
-        line.add(part);
+pub fn change_mask(worker: &sched::Worker, mask: u64) {
+    if worker.mask.get() & !mask & bit(libc::SIGPIPE) != 0 {
+        while sys::take_signal(bit(libc::SIGPIPE)).is_ok() {}
     }
-    line.add(name);
-    line.add(b"): its stack of ");
-    line.add(line_number(me.stack.bytes >> 10).as_slice());
-    line.add(b" KiB is used up; give the thread a larger one\n");
-    sys::write_all(2, &line.bytes[..line.length]);
+    sys::set_signal_mask(mask);
+    worker.mask.set(mask);
 }
 
-/// A line put together without allocating: this runs in a signal handler.
-struct Line {
-    bytes: [u8; 160],
-    length: usize,
-}
-
-impl Line {
-    fn add(&mut self, part: &[u8]) {
-        for &byte in part.iter().filter(|&&byte| byte != 0) {
-            if self.length < self.bytes.len() {
-                self.bytes[self.length] = byte;
-                self.length += 1;
-            }
-        }
-    }
-}
-
-/// A number's digits, behind zero bytes that `Line` passes over.
-fn line_number(mut number: usize) -> [u8; 20] {
-    let mut digits = [0; 20];
-    for place in digits.iter_mut().rev() {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    digits
-}
-
-/// Gives a worker's kernel thread an alternate stack.
-pub fn give_stack(worker: &Worker) {
-    let Some(stack) = sys::map(STACK_BYTES, libc::MAP_STACK) else { return };
-    worker.signal_stack.set(stack as usize);
-    let stack = libc::stack_t { ss_sp: stack as *mut c_void, ss_flags: 0, ss_size: STACK_BYTES };
-    sys::alternate_stack(&stack, std::ptr::null_mut());
-}
-
-/// Before a worker sleeps: the kernel thread takes the signals that main takes.
-pub fn idle_mask(worker: &Worker) {
-    let mask = MAIN_MASK.load(Relaxed);
-    if worker.mask.get() != mask {
-        sys::set_signal_mask(mask);
-        worker.mask.set(mask);
-    }
-}
-
-/// The running thread's mask is now `mask`.
-pub fn set_mask(me: &'static Green, mask: u64) {
+/// The mask that the kernel thread has is the running thread's.
+pub fn note_mask(me: &Green, mask: u64) {
     me.mask.set(mask);
     me.worker().mask.set(mask);
-    if me.is_main {
-        MAIN_MASK.store(mask, Relaxed);
+}
+
+/// The running thread's mask is from now on `mask`; what it lets through is delivered before this returns.
+pub fn set_mask(me: &'static Green, mask: u64) {
+    let mask = mask & CLOSED;
+    let same = me.worker().mask.get() == mask;
+    note_mask(me, mask);
+    if !same {
+        sys::set_signal_mask(mask);
     }
-    if me.pending.load(SeqCst) & !mask != 0 {
+    accept(me, mask);
+    if me.pending.bits() & !mask != 0 {
         deliver(me);
+    }
+}
+
+/// A thread accepts now what `mask` does not hold: what nobody took may come again. main's own defaults are spared.
+fn accept(me: &Green, mask: u64) {
+    fence(SeqCst);
+    if REFUSED.load(Relaxed) & !mask != 0 {
+        REFUSED.fetch_and(mask, SeqCst);
+    }
+    if me.is_main && LISTENED.load(Relaxed) & mask != 0 {
+        spare_main(mask);
     }
 }
 
@@ -375,11 +380,11 @@ pub fn set_mask(me: &'static Green, mask: u64) {
 /// will be let through goes to the kernel thread, where the old mask still holds it back, and the kernel decides.
 pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
-    let before = me.mask.replace(mask & !(bit(libc::SIGKILL) | bit(libc::SIGSTOP)));
-    let mut pending = me.pending.load(SeqCst) & before & !mask;
+    let before = me.mask.replace(mask & CLOSED);
+    accept(me, mask & CLOSED);
+    let mut pending = me.pending.bits() & before & !mask;
     while pending != 0 {
-        let signal = pending.trailing_zeros() as c_int + 1;
-        sys::queue_signal(sys::kernel_thread_id(), signal, &marked(signal, me)).ok();
+        ring_for(me, me.worker().kernel_tid.load(Relaxed), pending.trailing_zeros() as c_int + 1);
         pending &= pending - 1;
     }
     let result = sched::block(|| {
@@ -391,21 +396,63 @@ pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     result
 }
 
+/// sigsuspend: waits, with another mask, until a handler has run.
+pub fn suspend(me: &'static Green, mask: u64) {
+    let (before, handled) = (me.mask.get(), me.handled.get());
+    set_mask(me, mask);
+    while me.handled.get() == handled {
+        super::wait::sleep_until(None);
+    }
+    set_mask(me, before);
+}
+
+/// The descriptor on which a thread waited for signals is not needed any more (if its wait was cancelled: at its end).
+pub fn forget_arrivals(me: &Green) {
+    let fd = me.arrivals.replace(-1);
+    if fd >= 0 {
+        reactor::release_duplicate(fd);
+    }
+}
+
+/// A signal of `set` from the running thread's queue, or from the kernel's.
+pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
+    me.pending.take(set).or_else(|| loop {
+        let info = sys::take_signal(set).ok()?;
+        if let Some(first) = unwrapped(&info) {
+            return Some(first);
+        }
+    })
+}
+
+/// What waits for the running thread, or for the process.
+pub fn waiting(me: &Green) -> u64 {
+    me.pending.bits() & me.mask.get() | sys::pending_signals()
+}
+
+/// The call that has just failed may have left a SIGPIPE with this kernel thread, though it is the thread's: it goes into its queue.
+#[cold]
+pub fn keep_own_doing(me: &Green) {
+    if me.mask.get() & bit(libc::SIGPIPE) != 0 {
+        if let Some(info) = sys::take_signal(bit(libc::SIGPIPE)).ok().as_ref().and_then(unwrapped) {
+            me.pending.add(&info);
+        }
+    }
+}
+
 /// May the call that was interrupted go on? (All handlers that ran had SA_RESTART.)
 pub fn restart() -> bool {
     current().is_some_and(|me| me.restart.get())
 }
 
-/// main is green from here on: its signals are ours.
-pub fn take_over(main: &'static Green) {
-    MAIN_MASK.store(main.mask.get(), Relaxed);
-    MAIN.store(main as *const Green as *mut Green, Release);
-}
-
-/// In a fork child.
-pub fn after_fork() {
-    TABLE.lock.reset();
-    MAIN.store(std::ptr::null_mut(), Relaxed);
-    HAND_OUT.store(false, Relaxed);
-    debug_assert!(!start::started());
+/// In a fork child: nothing waits for it, and its kernel thread has the thread's own alternate stack again.
+pub fn after_fork(me: Option<&Green>) {
+    disposition::after_fork();
+    pending::after_fork();
+    SHELF.clear(|_| ());
+    AGAIN.store(std::ptr::null_mut(), Relaxed);
+    REFUSED.store(0, Relaxed);
+    LISTENED.store(0, Relaxed);
+    if let Some(me) = me {
+        handler::return_stack(me);
+    }
 }

@@ -4,10 +4,10 @@
 //! worker. A worker needs a stack and a TCB of its own while main is switched away: the leader's are a vessel made for it.
 //! If anything is not to be had, nothing has changed, and the program stays native.
 
-use super::green::Green;
+use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
-use super::{capture, lot, monitor, reactor, signal, stats, thread, worker};
+use super::{capture, handler, lot, monitor, reactor, roll, signal, stats, thread, worker};
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
@@ -68,14 +68,16 @@ fn build() -> Option<()> {
     unsafe { *leader.sp.get() = *own.sp.get() };
     leader.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
     leader.mask.set(main.mask.get());
-    signal::give_stack(leader);
+    main.alternate.set(handler::take_stack());
+    handler::give_stack(leader);
     leader.take_up(sched::slot(0));
     VACANT.store(workers() - 1, Relaxed);
     if !monitor::start() {
         return None;
     }
     main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
-    signal::take_over(main);
+    main.life.store(0, Relaxed);
+    roll::set_main(main);
     arch::set_self_word(main as *const Green as usize);
     sched::begin(main);
     Some(())
@@ -84,6 +86,7 @@ fn build() -> Option<()> {
 /// In a fork child, before anything else runs: the calling thread is all there is, and the child runs natively until it makes
 /// a thread.
 pub fn after_fork() {
+    let me = current();
     arch::set_self_word(0);
     arch::set_worker_word(0);
     STARTED.store(false, Relaxed);
@@ -96,6 +99,7 @@ pub fn after_fork() {
     monitor::after_fork();
     vessel::after_fork();
     thread::after_fork();
-    signal::after_fork();
+    roll::after_fork();
+    signal::after_fork(me);
     stats::after_fork();
 }

@@ -8,7 +8,7 @@
 
 use super::green::{alert, current, life, Green, Start};
 use super::wait::{Deadline, Woken};
-use super::{lot, sched, stats, vessel};
+use super::{lot, sched, signal, stats, vessel};
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
@@ -44,7 +44,8 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.argument.set(wish.argument);
     green.result.set(std::ptr::null_mut());
     green.alerts.store(0, Relaxed);
-    green.pending.store(0, Relaxed);
+    green.pending.clear();
+    green.waits_for.set(0);
     green.cancel_disabled.set(false);
     green.cancel_asynchronous.set(false);
     green.alternate.set([0, libc::SS_DISABLE as usize, 0]);
@@ -69,6 +70,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
 /// The last act of a thread, on another's stack: its own is free from here on.
 pub fn ended(green: &'static Green) {
     let before = green.life.fetch_or(life::FINISHED, AcqRel);
+    signal::bequeath(green);
     if before & life::DETACHED != 0 {
         vessel::recycle(green);
     } else {

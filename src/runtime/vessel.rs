@@ -27,11 +27,11 @@ use super::capture;
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::worker::GATE;
-use super::{pin, sched, signal, stats};
+use super::{handler, pin, roll, sched, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
 /// Where a vessel's stack is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,7 +92,6 @@ static YARD: Yard = Yard {
 };
 
 static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
-static NEXT_TID: AtomicI32 = AtomicI32::new(1 << 22);
 static PUBLISHED: AtomicU32 = AtomicU32::new(0);
 
 impl Yard {
@@ -208,9 +207,10 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
             while PUBLISHED.load(Acquire) == 0 {
                 sys::futex_wait(&PUBLISHED, 0, None).ok();
             }
-            green.tid.set(NEXT_TID.fetch_add(1, Relaxed));
+            green.tid.set(roll::new_tid());
             // SAFETY: the vessel's own descriptor; its kernel thread no longer uses it.
             unsafe { *glibc::tid_field(green.fs.get()) = green.tid.get() };
+            roll::enter(green);
         }
         Err(_) => GATE.vessel_alive.store(0, Relaxed),
     }
@@ -225,7 +225,7 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     // The program's malloc may call hooks: they wait in the kernel meanwhile, for this kernel thread's calls are dispatched.
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
-    let (stack, tid) = (green.stack, NEXT_TID.fetch_add(1, Relaxed));
+    let (stack, tid) = (green.stack, roll::new_tid());
     let argument = green as *const Green as *mut c_void;
     let unborn = capture::birth(tid, || glibc::create_thread(vessel_main, argument, Some((stack.lowest, stack.bytes))));
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
@@ -238,6 +238,7 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
         *green.sp.get() = unborn.sp;
         arch::raise_guard_of(unborn.fs);
     }
+    roll::enter(green);
     Ok(())
 }
 
@@ -273,9 +274,14 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
             return me.result.get();
         }
         glibc::run_destructors();
+        handler::forget_all(me);
+        signal::forget_arrivals(me);
         pin::abandon(me);
+        // From here on nothing of the program's runs: no handler either.
+        arch::guard_up();
         glibc::restore_thread_locals();
         sched::end(me);
+        arch::guard_down();
     }
     arch::set_self_word(0);
     std::ptr::null_mut()

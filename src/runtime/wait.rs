@@ -18,7 +18,7 @@
 //! Foreign threads (and pinned green ones) wait with a waiter on their stack and sleep on its word by futex.
 
 use super::green::{alert, current, Green};
-use super::{sched, signal, timer, timer::TimerNode};
+use super::{handler, sched, signal, timer, timer::TimerNode};
 use crate::sys;
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -154,7 +154,7 @@ impl Waiter {
     }
 
     /// Sleeps in the kernel until fired or the deadline.
-    fn sleep(&self, sequence: u32, deadline: Deadline) {
+    fn sleep(&self, sequence: u32, deadline: Deadline, bound: Option<Bound>) {
         let armed = join(sequence, ARMED);
         if self.word.compare_exchange(armed, join(sequence, PARKED), AcqRel, Acquire).is_err() {
             return;
@@ -162,10 +162,36 @@ impl Waiter {
         // SAFETY: the low half of the word (little-endian), alive as long as the waiter.
         let low = unsafe { AtomicU32::from_ptr(self.word.as_ptr() as *mut u32) };
         while low.load(Acquire) == PARKED {
-            if sys::futex_wait(low, PARKED, deadline) == Err(libc::ETIMEDOUT) {
+            let until = bound.as_ref().map_or(deadline, |_| Some(deadline.unwrap_or(u64::MAX).min(sys::now_ns() + LOOKS_EVERY_NS)));
+            let timed_out = sys::futex_wait(low, PARKED, until) == Err(libc::ETIMEDOUT);
+            if timed_out && until == deadline {
                 self.fire(sequence, News::TimedOut);
+            } else if bound.as_ref().is_some_and(Bound::is_alerted) {
+                self.fire(sequence, News::Alerted);
             }
         }
+    }
+}
+
+/// A green thread that is bound to its kernel thread sleeps there, and nobody can fire a waiter on its stack for an alert: it looks
+/// for one when a signal wakes it, and now and then.
+struct Bound {
+    me: &'static Green,
+    interest: u32,
+    handled: u32,
+}
+
+const LOOKS_EVERY_NS: u64 = 20_000_000;
+
+impl Bound {
+    fn new(me: &'static Green, cancel: Cancel) -> Bound {
+        me.restart.set(true);
+        Bound { me, interest: interest(me, cancel), handled: me.handled.get() }
+    }
+
+    /// Has a handler run, or is there something to look at?
+    fn is_alerted(&self) -> bool {
+        self.me.handled.get() != self.handled || self.me.alerts.load(SeqCst) & self.interest != 0
     }
 }
 
@@ -223,9 +249,9 @@ fn outcome(state: u32) -> Woken {
 /// those that are still in a queue.
 #[inline]
 pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> bool, dequeue: impl FnOnce()) -> Woken {
-    let Some(green) = current() else { return wait_in_kernel(deadline, enqueue, dequeue) };
-    if green.pinned.get() > 0 {
-        return sched::block(|| wait_in_kernel(deadline, enqueue, dequeue));
+    let Some(green) = current() else { return wait_in_kernel(None, deadline, enqueue, dequeue) };
+    if handler::is_bound(green) {
+        return sched::block(|| wait_bound(green, cancel, deadline, enqueue, dequeue));
     }
     let waiter = &green.waiter;
     let sequence = waiter.arm();
@@ -285,15 +311,41 @@ fn alerted(green: &'static Green, cancel: Cancel) -> Woken {
 }
 
 /// The same wait for a thread that is no green one: its waiter is on its stack, and it sleeps by futex.
-fn wait_in_kernel(deadline: Deadline, enqueue: impl FnOnce(Ticket) -> bool, dequeue: impl FnOnce()) -> Woken {
+fn wait_in_kernel(
+    bound: Option<Bound>,
+    deadline: Deadline,
+    enqueue: impl FnOnce(Ticket) -> bool,
+    dequeue: impl FnOnce(),
+) -> Woken {
     let waiter = Waiter::new();
     let sequence = waiter.arm();
     if enqueue(Ticket { waiter: &waiter, sequence }) {
-        waiter.sleep(sequence, deadline);
+        waiter.sleep(sequence, deadline, bound);
     }
     dequeue();
     fence(SeqCst);
     outcome(waiter.disarm(sequence))
+}
+
+/// And for a green thread that is bound to its kernel thread.
+#[cold]
+fn wait_bound(
+    me: &'static Green,
+    cancel: Cancel,
+    deadline: Deadline,
+    enqueue: impl FnOnce(Ticket) -> bool,
+    dequeue: impl FnOnce(),
+) -> Woken {
+    let bound = Bound::new(me, cancel);
+    let handled = bound.handled;
+    if bound.is_alerted() {
+        return alerted(me, cancel);
+    }
+    let end = sched::block(|| wait_in_kernel(Some(bound), deadline, enqueue, dequeue));
+    if end == Woken::Interrupted && me.handled.get() == handled {
+        return alerted(me, cancel);
+    }
+    end
 }
 
 /// Parks until the deadline; only an alert ends it earlier.

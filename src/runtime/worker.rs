@@ -9,7 +9,7 @@
 
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, VACANT};
-use super::{monitor, signal, stats};
+use super::{handler, monitor, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -38,7 +38,6 @@ pub fn run(worker: &'static Worker) {
             return;
         };
         let Some(green) = find(slot) else {
-            signal::idle_mask(worker);
             slot.sleep();
             continue;
         };
@@ -104,6 +103,7 @@ fn become_spare(worker: &'static Worker) -> bool {
         return false;
     }
     monitor::call();
+    signal::change_mask(worker, signal::CLOSED);
     loop {
         let deadline = (!worker.is_leader).then(|| sys::now_ns() + PATIENCE_NS);
         let timed_out = sys::futex_wait(&worker.bell, SLEEP, deadline) == Err(libc::ETIMEDOUT);
@@ -173,7 +173,7 @@ pub fn settle(worker: &'static Worker) {
     worker.fs.set(arch::tcb());
     arch::set_worker_word(worker as *const Worker as usize);
     arch::guard_up();
-    signal::give_stack(worker);
+    handler::give_stack(worker);
 }
 
 /// One birth at a time; and the one that died last is gone before the next is born.
@@ -233,7 +233,7 @@ impl Gate {
         while let Some(worker) = self.lock.with(|| unsafe { (*self.dead.get()).pop() }) {
             glibc::join_thread(worker.thread.get() as libc::pthread_t);
             monitor::return_small_stack(worker.thread.get());
-            sys::unmap(worker.signal_stack.get(), signal::STACK_BYTES);
+            sys::unmap(worker.signal_stack.get(), handler::STACK_BYTES);
             stats::kernel_thread_gone();
             // SAFETY: under the lock.
             self.lock.with(|| unsafe { (*self.free.get()).push(worker) });

@@ -1,0 +1,247 @@
+//! Running the program's handlers: on which stack, with which mask, and what follows when one does not return.
+//!
+//! While a handler runs its thread stays on its kernel thread (pinned): the frame's end is the kernel's. A handler left by a jump is
+//! noticed when the thread next wants to wait, or takes another signal: its stack pointer is no longer where the handler ran.
+//!
+//! Every worker has an alternate stack, where the kernel comes with signals whose handlers have SA_ONSTACK, and with stack
+//! overflows. From there a handler goes on to where it would have run natively: to its thread's own alternate stack, or to the
+//! stack that was interrupted. The kernel is told to forget the worker's stack until the frame ends (SS_AUTODISARM), so that a second
+//! signal meanwhile does not overwrite the first one's frame.
+
+use super::disposition::{self, Action};
+use super::green::{current, Green};
+use super::overflow;
+use super::sched::Worker;
+use super::signal::{is_fault, note_mask, ring, CLOSED};
+use crate::{arch, sys};
+use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A worker's alternate stack.
+pub const STACK_BYTES: usize = 64 << 10;
+/// linux/signal.h.
+const SS_AUTODISARM: c_int = 1 << 31;
+
+/// A handler's call, as the kernel made it.
+pub struct Call {
+    action: Action,
+    pub signal: c_int,
+    pub info: *mut siginfo_t,
+    pub context: *mut c_void,
+}
+
+impl Call {
+    fn make(&self) {
+        // SAFETY: the program's own handler, called with what the kernel gave.
+        unsafe {
+            if self.action.has(libc::SA_SIGINFO) {
+                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = std::mem::transmute(self.action.handler);
+                handler(self.signal, self.info, self.context)
+            } else {
+                let handler: extern "C" fn(c_int) = std::mem::transmute(self.action.handler);
+                handler(self.signal)
+            }
+        }
+    }
+
+    fn info(&self) -> &siginfo_t {
+        // SAFETY: the kernel's siginfo, in the frame.
+        unsafe { &*self.info }
+    }
+
+    /// The stack pointer of what was interrupted.
+    fn interrupted(&self) -> usize {
+        // SAFETY: the kernel's frame.
+        unsafe { arch::Registers::of(self.context) }.stack_pointer()
+    }
+
+    /// The mask that the frame's end brings back; a handler may have changed it.
+    fn mask_after(&self) -> u64 {
+        // SAFETY: the kernel's frame; its mask has 64 bits.
+        unsafe { *(&(*(self.context as *const ucontext_t)).uc_sigmask as *const _ as *const u64) }
+    }
+}
+
+extern "C" fn make(call: usize) {
+    // SAFETY: `run_on` passes a call on its stack.
+    unsafe { (*(call as *const Call)).make() }
+}
+
+/// Calls the program's handler, or does what the default is.
+pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let call = Call { action: disposition::of(signal), signal, info, context };
+    if !call.action.is_handler() {
+        return run_default(&call);
+    }
+    if call.action.has(libc::SA_RESETHAND) {
+        disposition::set(signal, Action::DEFAULT);
+        set_default(signal);
+    }
+    match current() {
+        Some(me) => run_on(me, &call),
+        None => call.make(),
+    }
+}
+
+/// On a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own.
+fn run_on(me: &'static Green, call: &Call) {
+    me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
+    me.handled.set(me.handled.get().wrapping_add(1));
+    note_mask(me, me.mask.get() | call.action.blocks(call.signal) & CLOSED);
+    forget_left(me, call.interrupted());
+    match own_stack(me, call) {
+        Some(place) => {
+            enter(me, place);
+            // SAFETY: the stack below `top` is the thread's own alternate stack, or what is unused of the interrupted one.
+            unsafe { arch::call_on(place.top, make, call as *const Call as usize) };
+        }
+        None => {
+            let here = arch::stack_pointer();
+            enter(me, Place { low: lowest_of(me, here), top: here });
+            call.make();
+        }
+    }
+    if !current().is_some_and(|now| std::ptr::eq(now, me)) {
+        return; // A handler forked, and this is the child.
+    }
+    leave(me);
+    note_mask(me, call.mask_after() & CLOSED);
+    ring(me, me.worker().kernel_tid.load(Relaxed));
+}
+
+/// Where a handler runs: it is over, or was left by a jump, when the stack pointer is not in here.
+#[derive(Clone, Copy)]
+pub struct Place {
+    low: usize,
+    top: usize,
+}
+
+impl Place {
+    fn holds(&self, address: usize) -> bool {
+        (self.low..self.top).contains(&address)
+    }
+}
+
+/// Below the interrupted stack pointer lies a red zone that leaf functions use (System V ABI).
+const RED_ZONE: usize = 128;
+
+/// For a handler with which the kernel came to the worker's alternate stack: the stack that is its own.
+fn own_stack(me: &Green, call: &Call) -> Option<Place> {
+    let workers = me.worker().signal_stack.get();
+    if !(workers..workers + STACK_BYTES).contains(&arch::stack_pointer()) {
+        return None;
+    }
+    let interrupted = call.interrupted();
+    let [low, _, bytes] = me.alternate.get();
+    let alternate = Place { low, top: low + bytes };
+    if bytes != 0 && !alternate.holds(interrupted) {
+        return Some(alternate);
+    }
+    (!is_fault(call.info())).then(|| Place { low: lowest_of(me, interrupted), top: interrupted - RED_ZONE })
+}
+
+/// Where the stack that `address` lies on may begin.
+fn lowest_of(me: &Green, address: usize) -> usize {
+    let own = me.stack.lowest..me.stack.lowest + me.stack.bytes;
+    if own.contains(&address) {
+        own.start
+    } else {
+        0
+    }
+}
+
+fn enter(me: &Green, place: Place) {
+    // SAFETY: only the running thread touches its handlers' places; a handler that comes between is gone, or left, after that.
+    unsafe { (*me.handlers.get()).push(place) };
+    me.pinned.set(me.pinned.get() + 1);
+}
+
+fn leave(me: &Green) {
+    // SAFETY: as in `enter`.
+    if unsafe { (*me.handlers.get()).pop() }.is_some() {
+        me.pinned.set(me.pinned.get().saturating_sub(1));
+    }
+}
+
+/// The stack pointer is, or was, `here`: the handlers that this is not in were left by a jump.
+fn forget_left(me: &Green, here: usize) {
+    // SAFETY: as in `enter`.
+    while unsafe { (*me.handlers.get()).last() }.is_some_and(|place| !place.holds(here)) {
+        leave(me);
+        give_stack_again(me.worker());
+    }
+}
+
+/// Is the running thread bound to its kernel thread?
+#[inline]
+pub fn is_bound(me: &Green) -> bool {
+    me.pinned.get() > 0 && is_still_bound(me)
+}
+
+#[cold]
+fn is_still_bound(me: &Green) -> bool {
+    forget_left(me, arch::stack_pointer());
+    me.pinned.get() > 0
+}
+
+/// The thread ends, perhaps out of a handler.
+pub fn forget_all(me: &Green) {
+    forget_left(me, 0);
+}
+
+/// The program has no handler for what came: a fault, or a signal whose disposition has just changed.
+#[cold]
+fn run_default(call: &Call) {
+    if !is_fault(call.info()) {
+        if !call.action.ignores(call.signal) {
+            act_by_default(call.signal);
+        }
+        return;
+    }
+    // SAFETY: a fault's siginfo has an address.
+    let address = unsafe { call.info().si_addr() } as usize;
+    if let Some(me) = current().filter(|me| call.signal == libc::SIGSEGV && me.stack.guards(address)) {
+        overflow::tell(me);
+    }
+    // The faulting instruction runs again and meets the default.
+    set_default(call.signal);
+}
+
+fn set_default(signal: c_int) {
+    // SAFETY: the default disposition has no handler.
+    unsafe { sys::signal_action(signal, &[0; 4], std::ptr::null_mut()) };
+}
+
+/// Lets the kernel do what the default is, as soon as this kernel thread does not block the signal.
+pub fn act_by_default(signal: c_int) {
+    set_default(signal);
+    sys::signal_thread(sys::kernel_thread_id(), signal).ok();
+}
+
+/// Gives a worker's kernel thread an alternate stack.
+pub fn give_stack(worker: &Worker) {
+    let Some(stack) = sys::map(STACK_BYTES, libc::MAP_STACK) else { return };
+    worker.signal_stack.set(stack as usize);
+    give_stack_again(worker);
+}
+
+/// The kernel has forgotten it, for a handler on it did not end.
+fn give_stack_again(worker: &Worker) {
+    let stack = libc::stack_t { ss_sp: worker.signal_stack.get() as *mut c_void, ss_flags: SS_AUTODISARM, ss_size: STACK_BYTES };
+    sys::alternate_stack(&stack, std::ptr::null_mut());
+}
+
+/// The kernel thread's alternate stack is the program's own: as `Green::alternate` keeps it.
+pub fn take_stack() -> [usize; 3] {
+    // SAFETY: all-zero is a value of stack_t; the kernel writes into it.
+    let mut stack: libc::stack_t = unsafe { std::mem::zeroed() };
+    sys::alternate_stack(std::ptr::null(), &mut stack);
+    [stack.ss_sp as usize, stack.ss_flags as usize, stack.ss_size]
+}
+
+/// In a fork child: its kernel thread has the thread's own alternate stack again.
+pub fn return_stack(me: &Green) {
+    let [sp, flags, size] = me.alternate.get();
+    let stack = libc::stack_t { ss_sp: sp as *mut c_void, ss_flags: flags as c_int, ss_size: size };
+    sys::alternate_stack(&stack, std::ptr::null_mut());
+}
