@@ -1,6 +1,6 @@
 /* Jumps out of handlers and between contexts take the signal mask with them, and leave the waits that they cut short.
  * covers: siglongjmp __longjmp_chk swapcontext setcontext sigprocmask
- * proof: green_threads>=4 parks>=1
+ * proof: green_threads>=3 parks>=1
  */
 #include "signals.h"
 #include <setjmp.h>

@@ -512,6 +512,17 @@ pub fn control_words() -> ControlWords {
     words
 }
 
+/// The signal mask that a jump buffer brings back, if it was saved with one (source: glibc's setjmp.h: eight registers, whether a
+/// mask was saved, the mask).
+///
+/// # Safety
+/// `buffer` is a jmp_buf that was filled.
+pub unsafe fn mask_in_jump_buffer(buffer: *const libc::c_void) -> Option<u64> {
+    const REGISTERS: usize = 8;
+    let saved = *(buffer as *const usize).add(REGISTERS) as u32 != 0;
+    saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
+}
+
 /// The address of a signal handler's way back, in this library's text.
 pub fn signal_return() -> usize {
     gp_signal_return as unsafe extern "C" fn() as usize

@@ -290,6 +290,23 @@ fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> An
     Ok(0)
 }
 
+/// longjmp in all its names: a buffer made by sigsetjmp with a mask brings it back.
+pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
+    if let Some(mask) = crate::arch::mask_in_jump_buffer(to) {
+        signal::before_jump(me()?, mask);
+    }
+    Err(Miss::Libc)
+}
+
+pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
+    signal::before_jump(me()?, *(&(*to).uc_sigmask as *const sigset_t as *const u64));
+    Err(Miss::Libc)
+}
+
+pub unsafe fn swapcontext(_: *mut ucontext_t, to: *const ucontext_t) -> Answer<c_int> {
+    setcontext(to)
+}
+
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
     signal::suspend(me()?, read_mask(mask)?);
     errno(EINTR)

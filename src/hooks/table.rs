@@ -229,17 +229,33 @@ hooks! {
     }
     signal {
         green errno typed sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;
-        green code typed pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => pthread_sigmask;
+        green code typed pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;
+        green errno typed sigpending(set: *mut sigset_t) -> c_int => sigpending;
         always errno typed sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int => sigaction;
         always errno bare __sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int => sigaction;
-        always never typed signal(number: c_int, handler: usize) -> usize => signal;
+        always errno typed signal(number: c_int, handler: usize) -> usize => signal;
+        always errno bare bsd_signal(number: c_int, handler: usize) -> usize => signal;
+        always errno bare ssignal(number: c_int, handler: usize) -> usize => signal;
+        always errno bare sysv_signal(number: c_int, handler: usize) -> usize => sysv_signal;
+        always errno bare __sysv_signal(number: c_int, handler: usize) -> usize => sysv_signal;
+        always errno bare siginterrupt(number: c_int, interrupts: c_int) -> c_int => siginterrupt;
         green errno typed sigaltstack(new: *const stack_t, old: *mut stack_t) -> c_int => sigaltstack;
         always code typed pthread_kill(thread: pthread_t, signal: c_int) -> c_int => pthread_kill;
         always code bare pthread_sigqueue(thread: pthread_t, signal: c_int, value: usize) -> c_int => pthread_sigqueue;
-        green errno bare tgkill(pid: pid_t, tid: pid_t, signal: c_int) -> c_int => tgkill;
+        always errno bare tgkill(pid: pid_t, tid: pid_t, signal: c_int) -> c_int => tgkill;
+        green errno typed kill(pid: pid_t, signal: c_int) -> c_int => kill;
+        green errno bare sigqueue(pid: pid_t, signal: c_int, value: usize) -> c_int => sigqueue;
         green errno typed raise(signal: c_int) -> c_int => raise;
+        green never bare siglongjmp(to: *const c_void, value: c_int) -> () => jump;
+        green never bare longjmp(to: *const c_void, value: c_int) -> () => jump;
+        green never bare _longjmp(to: *const c_void, value: c_int) -> () => jump;
+        green never bare __longjmp_chk(to: *const c_void, value: c_int) -> () => jump;
+        green errno typed setcontext(to: *const ucontext_t) -> c_int => setcontext;
+        green errno typed swapcontext(from: *mut ucontext_t, to: *const ucontext_t) -> c_int => swapcontext;
         green errno typed sigsuspend(mask: *const sigset_t) -> c_int => sigsuspend;
         green errno bare __sigsuspend(mask: *const sigset_t) -> c_int => sigsuspend;
+        green errno bare sigpause(mask: c_int) -> c_int => sigpause;
+        green errno bare __xpg_sigpause(number: c_int) -> c_int => xpg_sigpause;
         green code typed sigwait(set: *const sigset_t, signal: *mut c_int) -> c_int => sigwait;
         green errno typed sigwaitinfo(set: *const sigset_t, info: *mut siginfo_t) -> c_int => sigwaitinfo;
         green errno typed sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: *const timespec) -> c_int => sigtimedwait;

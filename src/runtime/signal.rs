@@ -376,24 +376,38 @@ fn accept(me: &Green, mask: u64) {
     }
 }
 
-/// A call that swaps the mask for the time of its wait, as one step (`mask` is what the kernel gets): what is pending and
-/// will be let through goes to the kernel thread, where the old mask still holds it back, and the kernel decides.
+/// A call that swaps the mask for the time of its wait, as one step (`mask` is what the kernel gets): the kernel decides.
 pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
-    let before = me.mask.replace(mask & CLOSED);
-    accept(me, mask & CLOSED);
-    let mut pending = me.pending.bits() & before & !mask;
-    while pending != 0 {
-        ring_for(me, me.worker().kernel_tid.load(Relaxed), pending.trailing_zeros() as c_int + 1);
-        pending &= pending - 1;
-    }
+    let before = me.mask.get();
+    lend_mask(me, mask & CLOSED);
     let result = sched::block(|| {
         let result = call();
         me.mask.set(before);
         result
     });
-    look(me);
+    if me.pending.bits() & !before != 0 {
+        deliver(me);
+    }
     result
+}
+
+/// The running thread's mask is about to be changed inside libc or the kernel, in one step with something else: what is pending
+/// and will be let through goes to the kernel thread, where the old mask still holds it back.
+fn lend_mask(me: &Green, mask: u64) {
+    let before = me.mask.replace(mask);
+    accept(me, mask);
+    let mut pending = me.pending.bits() & before & !mask;
+    while pending != 0 {
+        ring_for(me, me.worker().kernel_tid.load(Relaxed), pending.trailing_zeros() as c_int + 1);
+        pending &= pending - 1;
+    }
+}
+
+/// A jump that brings a mask with it, and does not come back.
+pub fn before_jump(me: &Green, mask: u64) {
+    lend_mask(me, mask & CLOSED);
+    me.worker().mask.set(mask & CLOSED);
 }
 
 /// sigsuspend: waits, with another mask, until a handler has run.
