@@ -257,19 +257,20 @@ pub fn signal_mask() -> u64 {
 /// way of setting it that no kernel knows.
 pub fn can_read(address: usize, bytes: usize) -> bool {
     const NO_WAY: usize = 99;
-    ends(address, bytes).all(|at| plain(libc::SYS_rt_sigprocmask, [NO_WAY, at, 0, 8]) != -libc::EFAULT as isize)
+    address != 0
+        && ends(address, bytes).all(|at| plain(libc::SYS_rt_sigprocmask, [NO_WAY, at, 0, 8]) != -libc::EFAULT as isize)
 }
 
 /// Is there memory to write at `address`? What was at either end is gone then: the kernel has written there.
 pub fn can_write(address: usize, bytes: usize) -> bool {
-    ends(address, bytes).all(|at| plain(libc::SYS_rt_sigprocmask, [0, 0, at, 8]) == 0)
+    address != 0 && ends(address, bytes).all(|at| plain(libc::SYS_rt_sigprocmask, [0, 0, at, 8]) == 0)
 }
 
 /// The first and the last 8 of at least 8 bytes; once if both are on one page.
 fn ends(address: usize, bytes: usize) -> impl Iterator<Item = usize> {
     const PAGE: usize = 4096;
     let (first, last) = (address, address.wrapping_add(bytes - 8));
-    std::iter::once(first).chain((first / PAGE != (last + 7) / PAGE).then_some(last))
+    std::iter::once(first).chain((first / PAGE != last.wrapping_add(7) / PAGE).then_some(last))
 }
 
 /// Sends a signal to a kernel thread of this process.

@@ -12,8 +12,9 @@
 use crate::hooks::{errno, real, time, Answer, Miss};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{self, Deadline, Woken};
+use crate::sys;
 use libc::{c_int, c_long, timespec};
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 const ANY: usize = u32::MAX as usize;
 
@@ -43,7 +44,7 @@ impl Futex {
         }
         let private = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
         let bits = self.bits();
-        crate::sys::call(libc::SYS_futex, word, private as usize, count, 0, 0, bits).max(0) as usize
+        sys::call(libc::SYS_futex, word, private as usize, count, 0, 0, bits).max(0) as usize
     }
 
     fn command(self) -> c_int {
@@ -68,11 +69,32 @@ impl Futex {
     }
 }
 
-/// Is this no address of a futex word that can be read?
+/// Is this no address of a futex word that can be read? The kernel is asked once for a page (by and large: a page that was
+/// readable is believed to be so still).
 fn odd(address: usize) -> bool {
-    const LOWEST: usize = 1 << 16;
-    const HIGHEST: usize = 1 << 47;
-    address % 4 != 0 || !(LOWEST..HIGHEST).contains(&address)
+    const PAGE: usize = 4096;
+    const PLACES: usize = 256;
+    static READABLE: [AtomicUsize; PLACES] = [const { AtomicUsize::new(usize::MAX) }; PLACES];
+    if address % 4 != 0 {
+        return true;
+    }
+    let page = address / PAGE;
+    let known = &READABLE[page % PLACES];
+    if known.load(Relaxed) != page {
+        if !sys::can_read(address & !7, 8) {
+            return true;
+        }
+        known.store(page, Relaxed);
+    }
+    false
+}
+
+/// Can a futex word be changed? The kernel is asked to change nothing in it, and to wake nobody at a word of ours.
+unsafe fn constant(word: usize) -> bool {
+    const OR_NOTHING: usize = 2 << 28;
+    static NOBODYS: AtomicU32 = AtomicU32::new(0);
+    let operation = libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG;
+    sys::call(libc::SYS_futex, NOBODYS.as_ptr() as usize, operation as usize, 0, 0, word, OR_NOTHING) < 0
 }
 
 /// `syscall(SYS_futex, …)`.
@@ -84,7 +106,9 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
         return Err(Miss::Libc);
     }
     let command = call.command();
-    let private = call.has(libc::FUTEX_PRIVATE_FLAG);
+    // Only one of ours takes a clock.
+    let clocked = call.has(libc::FUTEX_CLOCK_REALTIME) && command != libc::FUTEX_WAIT_BITSET;
+    let private = call.has(libc::FUTEX_PRIVATE_FLAG) && !clocked;
     match command {
         libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET if private => wait(call),
         libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET if private => wake(call),
@@ -102,7 +126,7 @@ unsafe fn load(word: usize) -> u32 {
 unsafe fn wait(call: Futex) -> Answer<c_long> {
     let realtime = call.has(libc::FUTEX_CLOCK_REALTIME);
     let absolute = call.command() == libc::FUTEX_WAIT_BITSET;
-    if odd(call.word) || call.bits() == 0 || realtime && !absolute {
+    if odd(call.word) || call.bits() == 0 {
         return Err(Miss::Libc);
     }
     let deadline = match deadline(call.time as *const timespec, absolute, realtime) {
@@ -179,14 +203,13 @@ unsafe fn requeue(call: Futex) -> Answer<c_long> {
     let (wake, most) = (wake as usize, most as usize);
     let (woken, moved) = lot::requeue(call.word, call.second, wake, most);
     let private = libc::FUTEX_REQUEUE | libc::FUTEX_PRIVATE_FLAG;
-    let rest =
-        crate::sys::call(libc::SYS_futex, call.word, private as usize, wake - woken, most - moved, call.second, 0);
+    let rest = sys::call(libc::SYS_futex, call.word, private as usize, wake - woken, most - moved, call.second, 0);
     Ok((woken + moved + rest.max(0) as usize) as c_long)
 }
 
 /// WAKE_OP: changes the second word, wakes at the first, and at the second if its old value compares.
 unsafe fn wake_operation(call: Futex) -> Answer<c_long> {
-    if odd(call.word) || odd(call.second) {
+    if odd(call.word) || odd(call.second) || constant(call.second) {
         return Err(Miss::Libc);
     }
     let Some(operation) = Operation::decode(call.third as u32) else { return Err(Miss::Libc) };
