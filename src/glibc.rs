@@ -197,7 +197,8 @@ pub fn note_all_keys() {
     }
 }
 
-/// Runs the destructors of this thread's pthread keys, up to four rounds, as glibc's thread exit does, and clears the values.
+/// Runs the destructors of this thread's pthread keys, up to four rounds, as glibc's thread exit does, and clears the values:
+/// also those that a destructor has set each time, for the vessel's next thread is not to find them.
 fn run_key_destructors() {
     let keys = REAL.keys.load(Relaxed) as *const [usize; 2];
     let mut again = true;
@@ -220,6 +221,12 @@ fn run_key_destructors() {
                 }
             }
         }
+    }
+    if again {
+        // SAFETY: a key that does not exist is refused.
+        (0..KEYS_SEEN.load(Relaxed)).for_each(|key| unsafe {
+            libc::pthread_setspecific(key as u32, std::ptr::null());
+        });
     }
 }
 
