@@ -25,8 +25,8 @@ struct Rule {
 /// Rules on the text as it stands.
 const TEXT_RULES: &[Rule] = &[
     Rule {
-        says: "a line has at most 140 columns (but a row of the hook table is one line)",
-        applies_to: |path| is_source(path) && path != "src/hooks/table.rs",
+        says: "a line has at most 140 columns",
+        applies_to: is_source,
         broken_by: |line| line.chars().count() > 140,
         sample: ("src/a.rs", TOO_WIDE),
     },
@@ -39,7 +39,7 @@ const TEXT_RULES: &[Rule] = &[
     Rule {
         says: "nothing is left for later",
         applies_to: is_source,
-        broken_by: |line| contains_any(line, LATER),
+        broken_by: |line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '!').any(|word| LATER.contains(&word)),
         sample: ("src/a.rs", concat!("// TO", "DO: the rest")),
     },
     Rule {
@@ -76,9 +76,9 @@ const CODE_RULES: &[Rule] = &[
         sample: ("src/runtime/a.rs", "use crate::hooks::real;"),
     },
     Rule {
-        says: "arrows point down: the runtime calls no C function (and writes libc:: before each type)",
+        says: "arrows point down: the runtime calls no C function (and imports only C's types)",
         applies_to: in_runtime,
-        broken_by: |code| calls_libc(code) || code.trim_start().starts_with("use libc"),
+        broken_by: |code| calls_libc(code) || imports_more_than_types(code),
         sample: ("src/runtime/a.rs", "let n = unsafe { libc::read(fd, buf, 1) };"),
     },
     Rule {
@@ -168,10 +168,22 @@ fn contains_any(text: &str, parts: &[&str]) -> bool {
 /// Whether a function of the libc crate is called: `libc::` and a lower-case name before a parenthesis.
 /// (Its upper-case ones only compute.)
 fn calls_libc(code: &str) -> bool {
-    code.split("libc::").skip(1).any(|rest| {
+    code.match_indices("libc::").any(|(at, name)| {
+        let rest = &code[at + name.len()..];
+        let ours = code[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        rest[end..].starts_with('(') && !rest[..end].bytes().any(|byte| byte.is_ascii_uppercase())
+        !ours && rest[end..].starts_with('(') && !rest[..end].bytes().any(|byte| byte.is_ascii_uppercase())
     })
+}
+
+/// Whether something of the libc crate is imported that may be a function: neither a type's name nor a constant's.
+fn imports_more_than_types(code: &str) -> bool {
+    let Some(names) = code.trim_start().strip_prefix("use libc::") else { return false };
+    let names = names.split(|c: char| !c.is_ascii_alphanumeric() && !"_*".contains(c)).filter(|name| !name.is_empty());
+    let type_or_constant = |name: &str| {
+        name.starts_with("c_") || name.ends_with("_t") || name.bytes().all(|byte| !byte.is_ascii_lowercase() && byte != b'*')
+    };
+    !names.into_iter().all(type_or_constant)
 }
 
 /// The line without its comment.
@@ -269,6 +281,9 @@ fn every_rule_bites() {
         assert!((rule.applies_to)(path) && (rule.broken_by)(line), "{}: not broken by {line:?}", rule.says);
     }
     assert!(!calls_libc("let a: libc::pollfd = libc::pollfd { fd: libc::AT_FDCWD }; libc::WIFEXITED(status)"));
+    assert!(!calls_libc("glibc::join_thread(thread)"));
+    assert!(imports_more_than_types("use libc::{c_int, read};") && imports_more_than_types("use libc::*;"));
+    assert!(!imports_more_than_types("use libc::{c_int, siginfo_t, EINVAL};"));
     assert_eq!(code("a(); // libc::read()"), "a(); ");
     assert_eq!(undocumented(UNDOCUMENTED), [1, 5]);
 }
@@ -408,7 +423,8 @@ fn the_library_exports_its_hooks_and_nothing_else() {
 }
 
 /// What the library exports beside the rows of its table, and why.
-const BESIDE_THE_TABLE: &[(&str, &str)] = &[];
+const BESIDE_THE_TABLE: &[(&str, &str)] =
+    &[("vfork", "returns twice, which only assembly may: src/arch.rs"), ("__vfork", "the same")];
 
 /// The symbols that the built library defines for others.
 fn exported_symbols() -> BTreeSet<String> {
