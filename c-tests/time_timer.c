@@ -1,5 +1,5 @@
 /* Timers: one whose function runs on a thread that libc makes wakes threads by semaphore and condition variable; one signals a thread.
- * covers: timer_create sem_wait sem_post pthread_cond_wait pthread_cond_signal gettid sigaction
+ * covers: timer_create timer_delete sem_wait sem_post pthread_cond_wait pthread_cond_signal gettid sigaction
  * proof: green_threads>=3 parks>=2
  */
 #include "ctest.h"

@@ -121,6 +121,8 @@ hooks! {
         green code bare pthread_yield() -> c_int => sched_yield;
         green never bare thrd_yield() -> () => thrd_yield;
         green never bare thrd_sleep(time: *const timespec, left: *mut timespec) -> c_int => thrd_sleep;
+        always errno bare timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> c_int => timer_create;
+        always errno bare timer_delete(timer: *mut c_void) -> c_int => timer_delete;
         green errno typed clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int => clock_gettime;
     }
     thread {

@@ -8,9 +8,9 @@
 //! ask the kernel before they touch it.
 
 use super::{errno, real, Answer, Miss};
-use crate::runtime::{self, Deadline, Woken};
+use crate::runtime::{self, roll, thread_timer, Deadline, Woken};
 use crate::sys;
-use libc::{c_int, c_uint, clockid_t, timespec};
+use libc::{c_int, c_uint, c_void, clockid_t, sigevent, timespec};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -217,6 +217,33 @@ pub unsafe fn sched_yield() -> Answer<c_int> {
 pub unsafe fn thrd_yield() -> Answer<()> {
     runtime::yield_now();
     Ok(())
+}
+
+/// A timer that is to signal a green thread signals the process instead, and the runtime passes it on.
+pub unsafe fn timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> Answer<c_int> {
+    let directed = event.as_ref().filter(|event| event.sigev_notify == libc::SIGEV_THREAD_ID);
+    let Some(event) = directed.filter(|event| roll::find(event.sigev_notify_thread_id).is_some()) else {
+        return Err(Miss::Libc);
+    };
+    let mut to_process = *event;
+    to_process.sigev_notify = libc::SIGEV_SIGNAL;
+    if real::timer_create(clock, &mut to_process, timer) != 0 {
+        return Ok(-1);
+    }
+    // glibc's handle of a timer without a function is the kernel's number.
+    if !thread_timer::direct(*timer as usize as i32, event.sigev_notify_thread_id) {
+        real::timer_delete(*timer);
+        return errno(libc::EAGAIN);
+    }
+    Ok(0)
+}
+
+pub unsafe fn timer_delete(timer: *mut c_void) -> Answer<c_int> {
+    // A handle beyond that is a pointer to what glibc keeps of a timer with a function.
+    if let Ok(number) = i32::try_from(timer as isize) {
+        thread_timer::forget(number);
+    }
+    Err(Miss::Libc)
 }
 
 /// The clock of a green thread's CPU time is not kept yet: libc answers with its kernel thread's.

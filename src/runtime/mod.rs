@@ -23,6 +23,7 @@ pub mod signal;
 pub mod start;
 pub mod stats;
 pub mod thread;
+pub mod thread_timer;
 pub mod timer;
 pub mod vessel;
 pub mod wait;

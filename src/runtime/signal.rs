@@ -28,7 +28,7 @@ use super::disposition::{self, bit};
 use super::green::{alert, current, Green};
 use super::handler::{self, act_by_default, run};
 use super::pending::{self, Shelf};
-use super::{monitor, reactor, roll, sched};
+use super::{monitor, reactor, roll, sched, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::{fence, AtomicPtr, AtomicU64, Ordering::*};
@@ -107,6 +107,9 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if inside {
         SHELF.put(came);
         return monitor::call();
+    }
+    if let Some(whose) = thread_timer::whose(came) {
+        return whose.map_or((), |green| post(green, came));
     }
     let directed = came.si_code == SI_TKILL || is_own_doing(came);
     match me {
@@ -201,9 +204,12 @@ fn put_back(info: &siginfo_t) {
 
 /// The monitor's duty: what was put on the shelf, and bells that rang in vain.
 pub fn hand_out() {
-    SHELF.clear(|info| match roll::search(|green| takes(green, info.si_signo)) {
-        Some(green) => post(green, info),
-        None => put_back(info),
+    SHELF.clear(|info| match thread_timer::whose(info) {
+        Some(whose) => whose.map_or((), |green| post(green, info)),
+        None => match roll::search(|green| takes(green, info.si_signo)) {
+            Some(green) => post(green, info),
+            None => put_back(info),
+        },
     });
     let mut at = AGAIN.swap(std::ptr::null_mut(), AcqRel);
     // SAFETY: only green threads are in the list, and those are never freed.
@@ -462,6 +468,7 @@ pub fn restart() -> bool {
 pub fn after_fork(me: Option<&Green>) {
     disposition::after_fork();
     pending::after_fork();
+    thread_timer::after_fork();
     SHELF.clear(|_| ());
     AGAIN.store(std::ptr::null_mut(), Relaxed);
     REFUSED.store(0, Relaxed);
