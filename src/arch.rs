@@ -523,6 +523,12 @@ pub unsafe fn mask_in_jump_buffer(buffer: *const libc::c_void) -> Option<u64> {
     saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
 }
 
+/// Sets this thread's control words.
+pub fn set_control_words(words: &ControlWords) {
+    // SAFETY: loads control words that a thread had.
+    unsafe { asm!("ldmxcsr [{0}]", "fldcw [{0} + 4]", in(reg) words, options(nostack, readonly, preserves_flags)) };
+}
+
 /// The address of a signal handler's way back, in this library's text.
 pub fn signal_return() -> usize {
     gp_signal_return as unsafe extern "C" fn() as usize

@@ -84,6 +84,8 @@ pub struct Green {
     pub unwinding: Cell<bool>,
     pub start: Cell<Option<Start>>,
     pub argument: Cell<*mut c_void>,
+    /// The control words that it starts with: its creator's.
+    pub control: Cell<arch::ControlWords>,
     pub result: Cell<*mut c_void>,
     pub stack: Stack,
     /// Born without a kernel thread (`capture`).
@@ -144,6 +146,7 @@ impl Green {
             unwinding: Cell::new(false),
             start: Cell::new(None),
             argument: Cell::new(std::ptr::null_mut()),
+            control: Cell::new(arch::control_words()),
             result: Cell::new(std::ptr::null_mut()),
             stack,
             caught: Cell::new(false),

@@ -8,7 +8,7 @@
 
 use super::green::{alert, current, life, Green, Start};
 use super::wait::{Deadline, Woken};
-use super::{lot, sched, signal, stats, vessel};
+use super::{lot, roll, sched, signal, stats, vessel};
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
@@ -42,6 +42,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     };
     green.start.set(Some(wish.start));
     green.argument.set(wish.argument);
+    green.control.set(arch::control_words());
     green.result.set(std::ptr::null_mut());
     green.alerts.store(0, Relaxed);
     green.pending.clear();
@@ -114,7 +115,9 @@ pub fn join(green: &'static Green, deadline: Deadline, give_up: bool) -> Result<
         }
     }
     let result = green.result.get();
-    if green.stack.foreign {
+    if green.is_main {
+        green.life.store(life::GONE, Release);
+    } else if green.stack.foreign {
         sched::block(|| vessel::bury(green));
     } else {
         vessel::recycle(green);
@@ -166,23 +169,30 @@ pub fn leave_main(me: &'static Green) {
     let worker = me.worker();
     MAIN_ALIVE.store(1, Relaxed);
     sys::watch_end(&MAIN_ALIVE);
+    me.mask.set(signal::CLOSED);
     arch::set_self_word(0);
     MAIN_ENDS.store(true, Release);
     sched::resign(worker);
     super::monitor::call();
 }
 
-/// The monitor's duty: when main has ended by pthread_exit, the process ends with the last green thread.
-pub fn exit_after_the_last() {
-    if !MAIN_ENDS.load(Acquire) || LIVE.load(Acquire) > 0 {
-        return;
+/// The monitor's duty when main leaves by pthread_exit: tells who joins it once its kernel thread has gone, and ends the process
+/// after the last green thread. True: main's kernel thread still lives, and nobody will say when it goes.
+pub fn see_main_off() -> bool {
+    if !MAIN_ENDS.load(Acquire) {
+        return false;
     }
-    while MAIN_ALIVE.load(Acquire) != 0 {
-        sys::futex_wait_shared(&MAIN_ALIVE, 1);
+    if MAIN_ALIVE.load(Acquire) != 0 {
+        return true;
+    }
+    if let Some(main) = roll::main() {
+        main.life.fetch_or(life::FINISHED, AcqRel);
+        lot::wake_all(main.life.as_ptr() as usize);
     }
     if LIVE.load(Acquire) == 0 {
         glibc::exit_process(0);
     }
+    false
 }
 
 /// Asks a thread to end at its next cancellation point.

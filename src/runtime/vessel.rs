@@ -314,6 +314,7 @@ extern "C" fn call_program(me: usize) {
     // SAFETY: `serve` passes the running green thread.
     let me: &'static Green = unsafe { &*(me as *const Green) };
     signal::look(me);
+    arch::set_control_words(&me.control.get());
     let argument = me.argument.get();
     let result = match me.start.get() {
         Some(Start::Posix(function)) => function(argument),
