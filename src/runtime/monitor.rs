@@ -95,8 +95,8 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
             vessel::shrink_pool();
             shrink_at_ms = now_ms + 1000;
         }
-        thread::exit_after_the_last();
-        quiet = if running { 0 } else { quiet + 1 };
+        let main_leaves = thread::see_main_off();
+        quiet = if running || main_leaves { 0 } else { quiet + 1 };
     }
 }
 
