@@ -36,6 +36,17 @@ pub fn errno<T>(number: i32) -> Answer<T> {
     Err(Miss::Errno(number))
 }
 
+/// Sets errno. A broken pipe has sent its signal to the kernel thread; if that holds it back, it is the thread's to keep.
+#[inline]
+fn fail(number: i32) {
+    if number == libc::EPIPE {
+        if let Some(me) = runtime::current() {
+            runtime::signal::keep_own_doing(me);
+        }
+    }
+    glibc::set_errno(number);
+}
+
 /// A raw system call's result as an answer: negative values down to -4095 are errors.
 pub fn answer<T: TryFrom<isize>>(result: isize) -> Answer<T> {
     if (-4095..0).contains(&result) {
@@ -88,7 +99,7 @@ mod fails {
 
 macro_rules! fail {
     (errno $number:expr) => {{
-        crate::glibc::set_errno($number);
+        crate::hooks::fail($number);
         fails::Fails::with_errno()
     }};
     (code $number:expr) => {
@@ -98,7 +109,7 @@ macro_rules! fail {
         fails::Fails::with_thrd($number)
     };
     (never $number:expr) => {{
-        crate::glibc::set_errno($number);
+        crate::hooks::fail($number);
         fails::Fails::with_errno()
     }};
 }

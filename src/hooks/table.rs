@@ -156,6 +156,7 @@ hooks! {
         always code typed pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> c_int => pthread_getcpuclockid;
         always code typed pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>) -> c_int => pthread_key_create;
         always code bare __pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>) -> c_int => pthread_key_create;
+        always code bare pthread_setattr_default_np(attr: *const pthread_attr_t) -> c_int => pthread_setattr_default_np;
         always thrd bare thrd_create(thread: *mut pthread_t, start: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> c_int => thrd_create;
         always thrd bare thrd_join(thread: pthread_t, result: *mut c_int) -> c_int => thrd_join;
         always thrd bare thrd_detach(thread: pthread_t) -> c_int => thrd_detach;

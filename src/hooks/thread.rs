@@ -57,21 +57,32 @@ pub unsafe fn thrd_create(thread: *mut pthread_t, start: extern "C" fn(*mut c_vo
     Ok(0)
 }
 
-/// Bytes and guard of a thread without an attribute: read once, they cost an attribute's making.
+/// Bytes of stack and guard of a thread without an attribute: read once, for they cost an attribute's making; 0: not read.
+static USUAL: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
 fn wish_by_default(start: Start, argument: *mut c_void) -> Wish {
-    static BYTES: AtomicUsize = AtomicUsize::new(0);
-    let mut bytes = BYTES.load(Relaxed);
-    if bytes == 0 {
+    if USUAL[0].load(Relaxed) == 0 {
         // SAFETY: an attribute of our own.
         unsafe {
             let mut attr: pthread_attr_t = std::mem::zeroed();
-            pthread_attr_init(&mut attr);
-            bytes = stack_bytes(&attr);
+            let mut guard = 0;
+            pthread_getattr_default_np(&mut attr);
+            pthread_attr_getguardsize(&attr, &mut guard);
+            USUAL[1].store(guard, Relaxed);
+            USUAL[0].store(stack_bytes(&attr), Relaxed);
             pthread_attr_destroy(&mut attr);
         }
-        BYTES.store(bytes, Relaxed);
     }
-    Wish { start, argument, detached: false, stack: WishedStack::Ours(bytes, 4096), affinity: None, mask: None }
+    let [bytes, guard] = [&USUAL[0], &USUAL[1]].map(|size| size.load(Relaxed));
+    Wish { start, argument, detached: false, stack: WishedStack::Ours(bytes, guard), affinity: None, mask: None }
+}
+
+/// The program changes what threads without an attribute are given.
+pub unsafe fn pthread_setattr_default_np(attr: *const pthread_attr_t) -> Answer<c_int> {
+    let failed = real::pthread_setattr_default_np(attr);
+    DEFAULT_STACK.store(0, Relaxed);
+    USUAL[0].store(0, Relaxed);
+    Ok(failed)
 }
 
 unsafe fn stack_bytes(attr: &pthread_attr_t) -> usize {
@@ -109,6 +120,7 @@ unsafe fn given_stack(attr: &pthread_attr_t) -> Option<(usize, usize)> {
 }
 
 extern "C" {
+    fn pthread_getattr_default_np(attr: *mut pthread_attr_t) -> c_int;
     fn pthread_attr_getdetachstate(attr: *const pthread_attr_t, state: *mut c_int) -> c_int;
     fn pthread_attr_getaffinity_np(attr: *const pthread_attr_t, size: size_t, set: *mut cpu_set_t) -> c_int;
     fn pthread_attr_setaffinity_np(attr: *mut pthread_attr_t, size: size_t, set: *const cpu_set_t) -> c_int;
