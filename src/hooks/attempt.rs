@@ -25,7 +25,8 @@ use crate::runtime::{self, Deadline, Woken};
 use crate::sys;
 use libc::{c_int, EAGAIN, EINTR};
 
-const WOULD_BLOCK: isize = -(EAGAIN as isize);
+/// The kernel's "would block".
+pub const WOULD_BLOCK: isize = -(EAGAIN as isize);
 
 /// How a try is to be made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,23 +81,36 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// A call that only looks (poll, epoll_wait): O_NONBLOCK means nothing to it, it never restarts, and no time is no error.
+    #[inline]
+    pub fn looking(fd: c_int, record: &'static Record, interest: u32, deadline: Deadline) -> Attempt {
+        Attempt {
+            fd,
+            interest,
+            record,
+            deadline,
+            late: 0,
+            agrees: true,
+            may_skip: true,
+            restarts: false,
+            ask_flags: false,
+            refuses_to_wait: false,
+            waited: false,
+            moved: false,
+            by_kernel: false,
+        }
+    }
+
     /// A call that waits for `interest` for at most `timeout_ns`.
     #[inline]
     pub fn new(descriptor: &Descriptor, interest: u32, timeout_ns: Option<u64>) -> Attempt {
         Attempt {
-            fd: descriptor.fd,
-            interest,
-            record: descriptor.record,
-            deadline: deadline(timeout_ns),
             late: EAGAIN,
             agrees: interest == IN && descriptor.kind().agrees(),
             may_skip: false,
             restarts: timeout_ns.is_none(),
             ask_flags: !descriptor.kind().socket(),
-            refuses_to_wait: false,
-            waited: false,
-            moved: false,
-            by_kernel: false,
+            ..Attempt::looking(descriptor.fd, descriptor.record, interest, deadline(timeout_ns))
         }
     }
 
@@ -109,11 +123,6 @@ impl Attempt {
     #[inline]
     pub fn may_skip(self) -> Attempt {
         Attempt { may_skip: true, ..self }
-    }
-
-    /// The same, for a wait on an epoll set: O_NONBLOCK means nothing to it, it never restarts, and no time is no error.
-    pub fn on_set(self, deadline: Deadline) -> Attempt {
-        Attempt { agrees: true, may_skip: true, restarts: false, ask_flags: false, deadline, late: 0, ..self }
     }
 
     /// Its time begins anew.
@@ -144,8 +153,20 @@ impl Attempt {
                 self.record.exhausted(self.interest);
             }
             if let Err(number) = self.wait() {
-                return -(number as isize);
+                return self.last_try(number, call);
             }
+        }
+    }
+
+    /// The wait is over without an event: what is there by now goes first, all the more as tries were left out on a guess.
+    #[cold]
+    fn last_try(&mut self, number: c_int, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+        if self.refuses_to_wait {
+            return -(number as isize);
+        }
+        match call(self.fd, Manner::AtOnce) {
+            WOULD_BLOCK => -(number as isize),
+            result => result,
         }
     }
 
@@ -182,7 +203,10 @@ impl Attempt {
                 }
                 self.record.exhausted(self.interest);
             }
-            self.wait()?;
+            if let Err(number) = self.wait() {
+                let last = if self.refuses_to_wait { 0 } else { poll_now(self.fd, self.interest) };
+                return if last != 0 { Ok(last) } else { Err(number) };
+            }
         }
     }
 
@@ -241,16 +265,9 @@ impl Attempt {
         self.fd
     }
 
-    /// The last try took all there was (it got less than it had room for, from a byte stream).
-    #[inline]
-    pub fn took_all(&self) {
-        self.record.took_all(self.interest);
-    }
-
-    /// The last try got as much as it asked for.
-    #[inline]
-    pub fn took_its_fill(&self) {
-        self.record.took_its_fill(self.interest);
+    /// What is known of that number.
+    pub fn record(&self) -> &'static Record {
+        self.record
     }
 
     /// The call is over; one that never waited lets others run when it is their turn.

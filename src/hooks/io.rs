@@ -14,7 +14,7 @@
 //! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
 //! what it means differs by kind.
 
-use super::attempt::{plain, Attempt, Manner};
+use super::attempt::{plain, Attempt, Manner, WOULD_BLOCK};
 use super::descriptor::{self, Descriptor, Kind};
 use super::{answer, errno, net, Answer, Miss};
 use crate::runtime::reactor::{self, IN, OUT};
@@ -233,7 +233,7 @@ impl Rest {
                 break;
             }
             let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
-            if moved == -(EAGAIN as isize) {
+            if moved == WOULD_BLOCK {
                 if seen == 0 {
                     continue;
                 }

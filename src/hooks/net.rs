@@ -16,12 +16,12 @@
 //! - *shutdown* wakes the parked, whose next try finds out. The kernel's events mostly do that, but a full local stream that is
 //!   shut down for writing has none.
 
-use super::attempt::{plain, Attempt, Manner};
+use super::attempt::{plain, Attempt, Manner, WOULD_BLOCK};
 use super::descriptor::{self, poll_now, Descriptor, Kind};
 use super::io::{Rest, MOST_AT_ONCE};
 use super::poll::can_read;
 use super::{answer, Answer, Miss};
-use crate::runtime::reactor::{self, IN, OUT};
+use crate::runtime::reactor::{self, Record, IN, OUT};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
@@ -87,22 +87,37 @@ pub unsafe fn receive(
         sys::call(libc::SYS_recvfrom, fd as usize, buf as usize, len, flags, addr as usize, addr_len as usize)
     };
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
-        return plain(|| call(socket.fd, Manner::Blocking));
+        socket.record.begin_try(IN);
+        let got = runtime::block(|| call(socket.fd, Manner::Blocking));
+        note_rest(socket, socket.record, len, flags, got);
+        runtime::breathe();
+        return answer(got);
     }
     let mut attempt = Attempt::new(socket, IN, socket.receive_timeout_ns()).may_skip();
     let kernel_counts = socket.low_water() || flags & libc::MSG_WAITALL != 0 && flags & libc::MSG_PEEK != 0;
     let mut got = if kernel_counts { attempt.complete_asking(call) } else { attempt.complete(call) };
-    if got > 0 && (got as usize) < len {
-        if flags & libc::MSG_WAITALL != 0 && socket.kind().stream() {
-            got += receive_rest(&mut attempt, buf, len, got as usize, flags) as isize;
-        } else if socket.kind().agrees() && flags & libc::MSG_PEEK == 0 {
-            attempt.took_all();
-        }
-    } else if got > 0 && socket.kind().agrees() && flags & libc::MSG_PEEK == 0 {
-        attempt.took_its_fill();
+    if got > 0 && (got as usize) < len && flags & libc::MSG_WAITALL != 0 && socket.kind().stream() {
+        got += receive_rest(&mut attempt, buf, len, got as usize, flags) as isize;
+    } else {
+        note_rest(socket, attempt.record(), len, flags, got);
     }
     attempt.end();
     answer(got)
+}
+
+/// What this receive says of what is left for the next one, or for a poll.
+#[inline]
+fn note_rest(socket: &Descriptor, record: &Record, len: usize, flags: c_int, got: isize) {
+    const UNUSUAL: c_int = libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE;
+    if !socket.kind().agrees() || flags & UNUSUAL != 0 {
+        return;
+    }
+    match got {
+        1.. if (got as usize) < len => record.took_all(IN),
+        1.. => record.took_its_fill(IN),
+        WOULD_BLOCK => record.exhausted(IN),
+        _ => {}
+    }
 }
 
 /// MSG_WAITALL: what came after the first part. An error waits for the next call.
@@ -416,7 +431,7 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
         runtime::yield_now();
     }
     let somebody = poll_now(fd, IN) != 0;
-    let got = if somebody { runtime::block(|| call(fd)) } else { -(libc::EAGAIN as isize) };
+    let got = if somebody { runtime::block(|| call(fd)) } else { WOULD_BLOCK };
     listener.end_accept();
     got
 }

@@ -10,8 +10,8 @@
 //! The forms with a signal mask leave the wait to the kernel when there is one and it differs from the one in force: the kernel
 //! swaps masks atomically.
 
-use super::attempt::{plain, Attempt};
-use super::{answer, descriptor, errno, Answer, Miss};
+use super::attempt::{plain, Attempt, WOULD_BLOCK};
+use super::{answer, errno, Answer, Miss};
 use crate::runtime::reactor::{self, FdWait, IN, OUT, PRI};
 use crate::runtime::{self, signal, Deadline, Woken};
 use crate::sys;
@@ -154,6 +154,11 @@ pub unsafe fn poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> Answer<c_i
 }
 
 unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
+    if let (1, Time::Until(deadline), true) = (n, time, on_own_stack(fds)) {
+        if let (Some(interest), Some(record)) = (one_direction((*fds).events), reactor::record((*fds).fd)) {
+            return poll_one(fds, Attempt::looking((*fds).fd, record, interest, deadline));
+        }
+    }
     let seen = poll_now(fds, n);
     let Time::Until(deadline) = time else { return at_once(seen) };
     if seen != 0 {
@@ -171,6 +176,39 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
             |deadline| sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&left(deadline)), 0, MASK_BYTES, 0),
         )
     })
+}
+
+/// Lies it on the caller's own stack? Then it can be read and written before the kernel has said so.
+fn on_own_stack(fds: *mut pollfd) -> bool {
+    let bytes = std::mem::size_of::<pollfd>();
+    runtime::current()
+        .is_some_and(|me| (fds as usize).wrapping_sub(me.stack.lowest) < me.stack.bytes.saturating_sub(bytes))
+}
+
+/// The one direction that these events are about, so that "nothing" says that nothing at all is ready there.
+fn one_direction(events: c_short) -> Option<u32> {
+    match events & !(libc::POLLERR | libc::POLLHUP | libc::POLLNVAL | libc::POLLPRI | libc::POLLRDHUP) {
+        libc::POLLIN => Some(IN),
+        libc::POLLOUT if events & (libc::POLLPRI | libc::POLLRDHUP) == 0 => Some(OUT),
+        _ => None,
+    }
+}
+
+/// The usual poll, of one descriptor: it waits as recv does, and leaves out the look that is known to find nothing. It looks at the
+/// number, even when that was closed meanwhile: so does the kernel's.
+unsafe fn poll_one(entry: *mut pollfd, attempt: Attempt) -> Answer<c_int> {
+    (*entry).revents = 0;
+    look_until(attempt, |_| poll_now(entry, 1))
+}
+
+/// Parks until `look` sees something, the deadline (0), or a signal.
+fn look_until(mut attempt: Attempt, mut look: impl FnMut(c_int) -> isize) -> Answer<c_int> {
+    let seen = attempt.complete(|fd, _| match look(fd) {
+        0 => WOULD_BLOCK,
+        seen => seen,
+    });
+    attempt.end();
+    answer(seen)
 }
 
 fn at_once(seen: isize) -> Answer<c_int> {
@@ -353,17 +391,8 @@ unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time)
         Time::Until(deadline) if n > 0 => deadline,
         _ => return at_once(look(fd)),
     };
-    let mut attempt = Attempt::new(&descriptor::readable(fd)?, IN, None).on_set(deadline);
-    let mut seen = attempt.complete(|fd, _| match look(fd) {
-        0 => -(libc::EAGAIN as isize),
-        seen => seen,
-    });
-    if seen == -(libc::EINTR as isize) {
-        let last = look(attempt.fd());
-        seen = if last > 0 { last } else { seen };
-    }
-    attempt.end();
-    answer(seen)
+    let record = reactor::record(fd).ok_or(Miss::Libc)?;
+    look_until(Attempt::looking(fd, record, IN, deadline), look)
 }
 
 pub unsafe fn epoll_pwait(
