@@ -9,8 +9,8 @@
 use super::raw_lock::RawLock;
 use super::sched;
 use super::wait::{wait, Batch, Cancel, Deadline, News, Ticket, Waiter, Woken};
-use std::cell::{Cell, UnsafeCell};
 use crate::arch;
+use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering::*};
 
 const BUCKETS: usize = 1024;
@@ -156,13 +156,7 @@ fn park_as(cancel: Cancel, address: usize, token: usize, deadline: Deadline, mus
     wait(cancel, deadline, enqueue, dequeue)
 }
 
-/// Enqueues at `address`, then asks `must_wait`, then parks until woken, the deadline, a signal or a cancellation.
-#[inline]
-pub fn park(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
-    park_as(Cancel::Act, address, token, deadline, must_wait)
-}
-
-/// The same for what is no cancellation point.
+/// Enqueues at `address`, then asks `must_wait`, then parks until woken, the deadline or a signal: no cancellation point.
 #[inline]
 pub fn park_uncancelled(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
     park_as(Cancel::Ignore, address, token, deadline, must_wait)
@@ -240,43 +234,20 @@ pub fn wake(address: usize, value: usize, mut choose: impl FnMut(usize) -> Choic
     woken
 }
 
+/// Wakes the first. A node whose wait another clause has ended does not use up the wake.
 #[inline]
-pub fn wake_one(address: usize) -> bool {
-    let mut left = 1;
-    wake_some(address, &mut left) == 1
-}
-
-#[inline]
-fn wake_some(address: usize, left: &mut usize) -> usize {
-    // A node whose wait another clause has ended does not use up a wake: `wake` counts the fired.
-    let mut woken = 0;
-    while *left > 0 {
-        let mut chosen = 0;
-        let want = *left;
-        let fired = wake(address, 0, |_| {
-            if chosen == want {
-                return Choice::Stop;
-            }
-            chosen += 1;
-            Choice::Wake
-        });
-        woken += fired;
-        *left -= fired;
-        if chosen == fired {
-            break;
+pub fn wake_one(address: usize) {
+    loop {
+        let mut found = false;
+        let first = |_| if std::mem::replace(&mut found, true) { Choice::Stop } else { Choice::Wake };
+        if wake(address, 0, first) == 1 || !found {
+            return;
         }
     }
-    woken
 }
 
-/// Wakes at most `count`, in order; how many.
-pub fn wake_many(address: usize, count: usize) -> usize {
-    let mut left = count;
-    wake_some(address, &mut left)
-}
-
-pub fn wake_all(address: usize) -> usize {
-    wake(address, 0, |_| Choice::Wake)
+pub fn wake_all(address: usize) {
+    wake(address, 0, |_| Choice::Wake);
 }
 
 /// Wakes up to `wake` waiters at `from` and moves up to `requeue` of the others to `to`: (woken, moved).
