@@ -25,15 +25,6 @@ impl RawLock {
         }
     }
 
-    pub fn try_lock(&self) -> bool {
-        arch::guard_up();
-        let taken = self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        if !taken {
-            arch::guard_down();
-        }
-        taken
-    }
-
     #[inline]
     pub fn unlock(&self) {
         if self.0.swap(0, Ordering::Release) == 2 {
