@@ -202,14 +202,6 @@ pub fn descriptor_limit() -> u64 {
     limit.rlim_cur
 }
 
-/// The soft limit of the stack's size in bytes, glibc's default for new threads; `None` when unlimited.
-pub fn stack_limit() -> Option<usize> {
-    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: 0 };
-    // SAFETY: the kernel writes into `limit`.
-    unsafe { call(libc::SYS_prlimit64, 0, libc::RLIMIT_STACK as usize, 0, &mut limit as *mut _ as usize, 0, 0) };
-    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur as usize)
-}
-
 pub fn process_id() -> i32 {
     plain(libc::SYS_getpid, [0; 4]) as i32
 }
@@ -397,13 +389,6 @@ pub fn abort(reason: &str) -> ! {
     unsafe { call(libc::SYS_exit_group, 134, 0, 0, 0, 0, 0) };
     loop {
         std::hint::spin_loop();
-    }
-}
-
-/// Ends the process without any handler.
-pub fn exit_process(status: i32) -> ! {
-    loop {
-        plain(libc::SYS_exit_group, [status as usize, 0, 0, 0]);
     }
 }
 
