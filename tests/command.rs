@@ -15,7 +15,8 @@ use support::run::Scratch;
 const GREENPATCH: &str = env!("CARGO_BIN_EXE_greenpatch");
 const MAIN: &str = "int main(void) { return 0; }";
 /// The note that Go's linker leaves in every program.
-const GO_NOTE: &str = "__asm__(\".section .note.go.buildid,\\\"a\\\",@note\\n.long 4,4,4\\n.asciz \\\"Go\\\"\\n.byte 0\\n.long 0\\n.text\");";
+const GO_NOTE: &str = r#"
+    __asm__(".section .note.go.buildid,\"a\",@note\n.long 4,4,4\n.asciz \"Go\"\n.byte 0\n.long 0\n.text");"#;
 
 /// A directory with an empty library, where programs can be made.
 struct Place {

@@ -20,7 +20,14 @@ pub struct TimerNode {
 impl TimerNode {
     pub fn new(ticket: Ticket, deadline_ns: u64) -> TimerNode {
         let none = std::ptr::null();
-        TimerNode { ticket, deadline_ns, child: Cell::new(none), sibling: Cell::new(none), before: Cell::new(none), heap: AtomicPtr::new(std::ptr::null_mut()) }
+        TimerNode {
+            ticket,
+            deadline_ns,
+            child: Cell::new(none),
+            sibling: Cell::new(none),
+            before: Cell::new(none),
+            heap: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 }
 

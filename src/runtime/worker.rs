@@ -189,7 +189,12 @@ pub struct Gate {
 // SAFETY: the list is only touched under the lock.
 unsafe impl Sync for Gate {}
 
-pub static GATE: Gate = Gate { lock: RawLock::new(), dead: UnsafeCell::new(Vec::new()), free: UnsafeCell::new(Vec::new()), vessel_alive: AtomicU32::new(0) };
+pub static GATE: Gate = Gate {
+    lock: RawLock::new(),
+    dead: UnsafeCell::new(Vec::new()),
+    free: UnsafeCell::new(Vec::new()),
+    vessel_alive: AtomicU32::new(0),
+};
 
 /// Serialises births beyond the short `lock`: it is held while a kernel thread is made.
 static BIRTH: BirthLock = BirthLock(AtomicU32::new(0));

@@ -124,7 +124,8 @@ impl Outcome {
     }
 }
 
-/// Wakes those at `address` that wait in `role`, the first only or all of them, as long as `wanted` says so, which is asked with the bucket locked: a waiter is in the queue then, so the object is alive and may be read. How many were woken.
+/// Wakes those at `address` that wait in `role`, the first only or all of them, as long as `wanted` says so, which is asked with
+/// the bucket locked: a waiter is in the queue then, so the object is alive and may be read. How many were woken.
 pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMut() -> bool) -> (usize, Outcome) {
     loop {
         let (mut outcome, mut taken) = (Outcome::Done, false);

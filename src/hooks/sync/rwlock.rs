@@ -12,7 +12,8 @@
 //!
 //! A writer that is kept waiting by a lock that always prefers writers announces itself for as long as it waits, woken or parked:
 //! no reader gets in before it. Two readers that leave together both look after they have left, so the later one finds the lock
-//! free: no wake is lost. As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers writers deadlocks.
+//! free: no wake is lost. As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers
+//! writers deadlocks.
 
 use super::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
 use super::object::{self, Held, Prefers};
