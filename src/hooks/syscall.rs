@@ -5,8 +5,7 @@
 //! a negated error, a structure around the mask) the row says how. Numbers that block and have no function of ours are made
 //! under a hand-over; all the others are the kernel's, as natively.
 
-use super::sync;
-use super::{errno, real, signal, Answer, Miss};
+use super::{errno, process, real, signal, sync, Answer, Miss};
 use crate::runtime;
 use libc::{c_int, c_long, pid_t, sigset_t, timespec};
 
@@ -21,7 +20,7 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     match number {
         // A registration would tell of the worker's processor, not of the green thread's.
         libc::SYS_rseq => return errno(libc::ENOSYS),
-        libc::SYS_exit_group => libc::_exit(a as c_int),
+        libc::SYS_exit_group => return process::exit_now(a as c_int).map(|()| 0),
         _ => {}
     }
     let arguments = [a, b, c, d, e, f];
