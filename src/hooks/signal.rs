@@ -263,10 +263,14 @@ pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -
 }
 
 pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
-    if !runtime::started() || pid != sys::process_id() || !(0..=64).contains(&number) {
+    if !runtime::started() || pid != sys::process_id() {
         return Err(Miss::Libc);
     }
-    send(roll::find(tid).ok_or(Miss::Libc)?, signal::by_thread(number))
+    let green = roll::find(tid).ok_or(Miss::Libc)?;
+    if !(0..=64).contains(&number) {
+        return errno(libc::EINVAL);
+    }
+    send(green, signal::by_thread(number))
 }
 
 pub unsafe fn raise(number: c_int) -> Answer<c_int> {
