@@ -122,8 +122,11 @@ pub unsafe fn freopen64(path: *const c_char, mode: *const c_char, file: *mut FIL
     freopen(path, mode, file)
 }
 
-/// The stream's number, or -1.
-unsafe fn vacate_stream(file: *mut FILE) -> c_int {
+/// Before libc closes a stream: its number, or -1.
+///
+/// # Safety
+/// As for fclose.
+pub unsafe fn vacate_stream(file: *mut FILE) -> c_int {
     let before = *libc::__errno_location();
     let fd = libc::fileno(file);
     crate::glibc::set_errno(before);

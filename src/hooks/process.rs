@@ -69,7 +69,10 @@ pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
 }
 
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
-    Ok(block(|| real::pclose(file)))
+    let fd = super::fd::vacate_stream(file);
+    let status = block(|| real::pclose(file));
+    runtime::reactor::closed(fd);
+    Ok(status)
 }
 
 /// daemon forks inside libc, where no hook sees it: the child is told here.
