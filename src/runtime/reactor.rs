@@ -1,443 +1,23 @@
 //! Readiness of descriptors: an epoll per slot, each descriptor registered once and edge-triggered, and a record per
 //! descriptor number that remembers what the last edge said.
 //!
-//! What wins time is what is left out (an epoll_ctl per wait, a recv that must fail), and all that is left out is left out on a
-//! *hint*. The hints of one direction:
-//!
-//! ```text
-//!   EDGE   an event came since the last try began          begin_try clears it, an event sets it
-//!   EMPTY  the last try used everything up, no edge since   exhausted sets it unless EDGE is set, an event clears it
-//!   GUESS  EMPTY is a guess: the last try got all that it asked for, and after such a try the next one has found nothing
-//!          several times in a row (a record's `COUNT`). A wait on a guess is verified before its slot sleeps.
-//!   STICKY (both directions) hang-up, error or urgent data was seen: no more EMPTY, every try is made
-//! ```
-//!
-//! A wait enqueues under the record's lock only while EDGE is not set, so an edge between try and wait is not lost. A
-//! hint may be wrong when the number was closed and reused behind our back. So a wait that lasts is verified once, after some
-//! milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready (or say that it does not know the
-//! descriptor, which is then registered anew).
+//! What is left out for speed is left out on hints (`record`); here is how waits begin and end.
 //!
 //! Events carry the record's generation: an epoll keeps a registration while any duplicate of the file lives, and a stale event
 //! must not wake the number's next owner. A close moves parked waits to a private duplicate (`vacate`), because natively a
 //! blocked call keeps its file.
 
+pub use super::own_fds::{is_own, keep, next_own};
+pub use super::record::{record, revise_all, FdWait, Record, IN, OUT, PRI};
+
 use super::green::current;
 use super::{handler, signal};
-use super::raw_lock::RawLock;
+use super::own_fds::{self, own_lowest};
+use super::record::{self, edge_bits, known_record, known_stretches, Verify};
 use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
 use crate::sys;
-use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
-
-pub const IN: u32 = libc::EPOLLIN as u32;
-pub const OUT: u32 = libc::EPOLLOUT as u32;
-pub const PRI: u32 = libc::EPOLLPRI as u32;
-const ENDED: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
-const HALF_ENDED: u32 = libc::EPOLLRDHUP as u32;
-const ALWAYS: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32 | libc::EPOLLET as u32;
-
-const EDGE_IN: u32 = 1;
-const EDGE_OUT: u32 = 2;
-/// EMPTY of a direction stands two bits above its EDGE.
-const EMPTY: u32 = 2;
-const STICKY: u32 = 16;
-const GUESS: u32 = 32;
-/// The last try got all that it asked for.
-const FULL: u32 = 64;
-/// How often in a row nothing was there after a full try; from `SURE` on a guess is made.
-const COUNT: u32 = 128;
-const SURE: u32 = 3;
-const COUNT_MASK: u32 = COUNT * 3;
-
-fn edge_bits(interest: u32) -> u32 {
-    (if interest & (IN | PRI) != 0 { EDGE_IN } else { 0 }) | (if interest & OUT != 0 { EDGE_OUT } else { 0 })
-}
-
-/// What is known of a descriptor number.
-#[repr(align(64))]
-pub struct Record {
-    lock: RawLock,
-    /// Grows whenever the number may mean another file.
-    generation: AtomicU32,
-    hints: AtomicU32,
-    /// Registered: the slot's number plus one, and the OUT bit where that direction is registered too; 0: not registered.
-    registered: AtomicU32,
-    waiting: Cell<*const FdWait>,
-    /// The hooks' own knowledge of the file, in their packing; 0: none.
-    pub info: AtomicU64,
-    /// SO_RCVTIMEO and SO_SNDTIMEO in nanoseconds, 0: none.
-    pub receive_timeout_ns: AtomicU64,
-    pub send_timeout_ns: AtomicU64,
-}
-
-// SAFETY: `waiting` is only touched under the lock.
-unsafe impl Sync for Record {}
-
-const REGISTERED_OUT: u32 = 1 << 31;
-const CHUNK: usize = 512;
-const CHUNKS: usize = 2048;
-static TABLE: [AtomicPtr<Record>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-
-#[cold]
-fn new_chunk(place: &AtomicPtr<Record>) -> Option<*mut Record> {
-    let bytes = CHUNK * std::mem::size_of::<Record>();
-    // Zeroed pages are what a fresh record is.
-    let fresh = sys::map(bytes, 0)? as *mut Record;
-    let info = FIRST_INFO.load(Relaxed);
-    for i in (0..CHUNK).filter(|_| info != 0) {
-        // SAFETY: the chunk has CHUNK records, and nobody else knows it yet.
-        unsafe { (*fresh.add(i)).info.store(info, Relaxed) };
-    }
-    match place.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire) {
-        Ok(_) => Some(fresh),
-        Err(other) => {
-            sys::unmap(fresh as usize, bytes);
-            Some(other)
-        }
-    }
-}
-
-/// The record of a descriptor number; `None` for one that cannot be (negative, or beyond a million).
-#[inline]
-pub fn record(fd: i32) -> Option<&'static Record> {
-    let place = TABLE.get(fd as usize / CHUNK)?;
-    let mut chunk = place.load(Acquire);
-    if chunk.is_null() {
-        chunk = new_chunk(place)?;
-    }
-    // SAFETY: the chunk has CHUNK records and is never freed.
-    Some(unsafe { &*chunk.add(fd as usize % CHUNK) })
-}
-
-/// The record, if anything was ever noted about this stretch of numbers.
-fn known_record(fd: i32) -> Option<&'static Record> {
-    let chunk = TABLE.get(fd as usize / CHUNK)?.load(Acquire);
-    // SAFETY: as in `record`.
-    (!chunk.is_null()).then(|| unsafe { &*chunk.add(fd as usize % CHUNK) })
-}
-
-/// What the hooks know of a number that nothing was noted about.
-static FIRST_INFO: AtomicU64 = AtomicU64::new(0);
-
-/// Changes what the hooks know of every number.
-pub fn revise_all(change: impl Fn(u64) -> u64) {
-    FIRST_INFO.store(change(FIRST_INFO.load(Relaxed)), Relaxed);
-    for chunk in TABLE.iter().map(|place| place.load(Acquire)).filter(|chunk| !chunk.is_null()) {
-        for i in 0..CHUNK {
-            // SAFETY: as in `record`.
-            let info = unsafe { &(*chunk.add(i)).info };
-            info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
-        }
-    }
-}
-
-/// One descriptor waited for, on the waiting thread's stack.
-pub struct FdWait {
-    pub fd: i32,
-    pub interest: u32,
-    ticket: Cell<Ticket>,
-    record: Cell<*const Record>,
-    next: Cell<*const FdWait>,
-    before: Cell<*const FdWait>,
-    queued: Cell<bool>,
-    moved: Cell<i32>,
-    verify: VerifyNode,
-}
-
-impl FdWait {
-    pub fn new(fd: i32, interest: u32) -> FdWait {
-        let none = std::ptr::null();
-        FdWait {
-            fd,
-            interest,
-            ticket: Cell::new(Ticket::NONE),
-            record: Cell::new(std::ptr::null()),
-            next: Cell::new(none),
-            before: Cell::new(none),
-            queued: Cell::new(false),
-            moved: Cell::new(-1),
-            verify: VerifyNode { next: Cell::new(none), before: Cell::new(none), list: AtomicPtr::new(std::ptr::null_mut()), since: Cell::new(0) },
-        }
-    }
-}
-
-impl FdWait {
-    #[inline]
-    fn rests_on_a_guess(&self) -> bool {
-        // SAFETY: null or a record, and those are never freed.
-        unsafe { self.record.get().as_ref() }.is_some_and(|record| record.hints.load(Relaxed) & GUESS != 0)
-    }
-}
-
-/// A wait's place in its slot's list of waits that are to be verified, in the order in which they began.
-struct VerifyNode {
-    next: Cell<*const FdWait>,
-    before: Cell<*const FdWait>,
-    /// Cleared by whoever takes it out, as his last touch of the wait.
-    list: AtomicPtr<Verify>,
-    since: Cell<u64>,
-}
-
-/// The list, one per slot.
-pub struct Verify {
-    lock: RawLock,
-    ends: UnsafeCell<[*const FdWait; 2]>,
-}
-
-// SAFETY: the list is only touched under its lock, and its nodes live until they are removed under it.
-unsafe impl Sync for Verify {}
-// SAFETY: as above.
-unsafe impl Send for Verify {}
-
-/// How long a wait may rest on hints, in milliseconds, while its slot is busy, and before it sleeps.
-pub const BUSY_PATIENCE_MS: u64 = 250;
-pub const IDLE_PATIENCE_MS: u64 = 20;
-/// The same for a guess.
-pub const BUSY_GUESS_MS: u64 = 100;
-pub const IDLE_GUESS_MS: u64 = 0;
-
-impl Verify {
-    pub const fn new() -> Verify {
-        Verify { lock: RawLock::new(), ends: UnsafeCell::new([std::ptr::null(); 2]) }
-    }
-
-    fn append(&self, wait: &FdWait, now_ms: u64) {
-        self.lock.with(|| {
-            // SAFETY: under the lock; `wait` stays in place until it is removed.
-            unsafe {
-                let [first, last] = &mut *self.ends.get();
-                wait.verify.since.set(now_ms);
-                wait.verify.next.set(std::ptr::null());
-                wait.verify.before.set(*last);
-                wait.verify.list.store(self as *const Verify as *mut Verify, Relaxed);
-                match last.as_ref() {
-                    Some(last) => last.verify.next.set(wait),
-                    None => *first = wait,
-                }
-                *last = wait;
-            }
-        });
-    }
-
-    unsafe fn unlink(&self, wait: &FdWait) {
-        let [first, last] = &mut *self.ends.get();
-        match wait.verify.before.get().as_ref() {
-            Some(before) => before.verify.next.set(wait.verify.next.get()),
-            None => *first = wait.verify.next.get(),
-        }
-        match wait.verify.next.get().as_ref() {
-            Some(next) => next.verify.before.set(wait.verify.before.get()),
-            None => *last = wait.verify.before.get(),
-        }
-        wait.verify.list.store(std::ptr::null_mut(), Release);
-    }
-
-    fn remove(wait: &FdWait) {
-        // SAFETY: lists belong to slots, which live for ever; the node's word is cleared under the list's lock only.
-        let Some(list) = (unsafe { wait.verify.list.load(Acquire).as_ref() }) else { return };
-        list.lock.with(|| {
-            if !wait.verify.list.load(Relaxed).is_null() {
-                // SAFETY: under the lock.
-                unsafe { list.unlink(wait) };
-            }
-        });
-    }
-
-    /// When the first of them is due, if there is any.
-    pub fn earliest(&self, patience_ms: u64) -> Option<u64> {
-        // SAFETY: under the lock; nodes in the list are alive.
-        let first = self.lock.with(|| unsafe { (*self.ends.get())[0].as_ref().map(|first| first.verify.since.get()) });
-        first.map(|since| since + patience_ms)
-    }
-
-    /// Looks again at the descriptors whose waits have lasted: the kernel reports as an event what is ready.
-    pub fn look_again(&self, now_ms: u64, patience_ms: u64) {
-        const AT_ONCE: usize = 64;
-        for _ in 0..AT_ONCE {
-            let due = self.lock.with(|| {
-                // SAFETY: under the lock; nodes in the list are alive.
-                unsafe {
-                    let first = (*self.ends.get())[0].as_ref()?;
-                    if now_ms.saturating_sub(first.verify.since.get()) < patience_ms {
-                        return None;
-                    }
-                    let record = &*first.record.get();
-                    let fd = if first.moved.get() >= 0 { first.moved.get() } else { first.fd };
-                    self.unlink(first);
-                    Some((record, fd))
-                }
-            });
-            let Some((record, fd)) = due else { return };
-            let batch = Batch::new();
-            record.lock.with(|| record.register_again(fd, &batch));
-            batch.release(sched::ready);
-        }
-    }
-}
-
-impl Record {
-    /// Is it known that nothing is ready in this direction? Then a try can be left out.
-    #[inline]
-    pub fn skip_try(&self, interest: u32) -> bool {
-        let bits = self.hints.load(Acquire);
-        bits & edge_bits(interest) << EMPTY != 0 && bits & (edge_bits(interest) | STICKY) == 0
-    }
-
-    /// A try begins: edges from here on speak of what it may not have seen.
-    #[inline]
-    pub fn begin_try(&self, interest: u32) {
-        if self.hints.load(Relaxed) & edge_bits(interest) != 0 {
-            self.hints.fetch_and(!edge_bits(interest), AcqRel);
-        }
-    }
-
-    /// Changes the hints, unless there is an edge or the record is not registered or not to be trusted.
-    #[inline]
-    fn revise(&self, interest: u32, change: impl Fn(u32) -> u32) {
-        if self.registered.load(Relaxed) == 0 {
-            return;
-        }
-        let mut bits = self.hints.load(Acquire);
-        while bits & (edge_bits(interest) | STICKY) == 0 {
-            match self.hints.compare_exchange_weak(bits, change(bits), AcqRel, Acquire) {
-                Ok(_) => return,
-                Err(now) => bits = now,
-            }
-        }
-    }
-
-    /// The try found nothing.
-    #[inline]
-    pub fn exhausted(&self, interest: u32) {
-        let empty = edge_bits(interest) << EMPTY;
-        self.revise(interest, |bits| {
-            let learnt = bits & FULL != 0 && bits & COUNT_MASK < SURE * COUNT;
-            (bits & !FULL | empty) + if learnt { COUNT } else { 0 }
-        });
-    }
-
-    /// The try got something, and there was no more.
-    #[inline]
-    pub fn took_all(&self, interest: u32) {
-        self.revise(interest, |bits| bits & !(FULL | GUESS) | edge_bits(interest) << EMPTY);
-    }
-
-    /// The try got as much as it asked for: there may be more.
-    #[inline]
-    pub fn took_its_fill(&self, interest: u32) {
-        self.revise(interest, |bits| {
-            if bits & FULL != 0 {
-                bits & !COUNT_MASK
-            } else if bits & COUNT_MASK == SURE * COUNT {
-                bits | edge_bits(interest) << EMPTY | GUESS
-            } else {
-                bits | FULL
-            }
-        });
-    }
-
-    fn data(&self, fd: i32) -> u64 {
-        (self.generation.load(Relaxed) as u64) << 32 | fd as u32 as u64
-    }
-
-    /// Puts the descriptor into a slot's epoll, or widens what is registered. Under the lock. False: epoll refuses it.
-    fn register(&self, fd: i32, interest: u32) -> bool {
-        let registered = self.registered.load(Relaxed);
-        if registered != 0 && (interest & OUT == 0 || registered & REGISTERED_OUT != 0) {
-            return true;
-        }
-        let events = ALWAYS | interest & OUT;
-        let number = if registered == 0 { sched::slot_number() } else { (registered & !REGISTERED_OUT) as usize - 1 };
-        let epoll = sched::slot(number).epoll();
-        let first = if registered == 0 { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
-        let mut result = sys::epoll_control(epoll, first, fd, events, self.data(fd));
-        if result == Err(libc::EEXIST) {
-            result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
-        } else if result == Err(libc::ENOENT) {
-            result = sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd));
-        }
-        if result.is_err() {
-            return false;
-        }
-        let out = if interest & OUT != 0 { REGISTERED_OUT } else { 0 };
-        self.registered.store(number as u32 + 1 | out, Relaxed);
-        true
-    }
-
-    /// Makes the kernel look again. Under the lock.
-    fn register_again(&self, fd: i32, batch: &Batch) {
-        let registered = self.registered.load(Relaxed);
-        if registered == 0 {
-            return;
-        }
-        let out = registered & REGISTERED_OUT != 0;
-        let epoll = sched::slot((registered & !REGISTERED_OUT) as usize - 1).epoll();
-        let events = ALWAYS | if out { OUT } else { 0 };
-        let mut result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
-        if result == Err(libc::ENOENT) {
-            // Closed and reused behind our back: what was known is about another file.
-            self.hints.store(0, Release);
-            self.info.store(0, Relaxed);
-            result = sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd));
-        }
-        if result.is_err() {
-            // No file, or one that epoll refuses: whoever waits is to see for himself.
-            self.let_all_try(batch);
-            self.reset();
-        }
-    }
-
-    unsafe fn link(&self, wait: &FdWait) {
-        wait.record.set(self);
-        wait.before.set(std::ptr::null());
-        wait.next.set(self.waiting.get());
-        if let Some(next) = wait.next.get().as_ref() {
-            next.before.set(wait);
-        }
-        wait.queued.set(true);
-        self.waiting.set(wait);
-    }
-
-    unsafe fn unlink(&self, wait: &FdWait) {
-        match wait.before.get().as_ref() {
-            Some(before) => before.next.set(wait.next.get()),
-            None => self.waiting.set(wait.next.get()),
-        }
-        if let Some(next) = wait.next.get().as_ref() {
-            next.before.set(wait.before.get());
-        }
-        wait.queued.set(false);
-    }
-
-    /// An event of the slot's epoll for this record: sets the hints, fires the waits it concerns.
-    fn event(&self, events: u32, batch: &Batch) {
-        let ended = events & (ENDED | HALF_ENDED | PRI) != 0;
-        let both = if events & ENDED != 0 { EDGE_IN | EDGE_OUT } else { 0 };
-        let edges = edge_bits(events & (IN | OUT | PRI)) | both | if events & HALF_ENDED != 0 { EDGE_IN } else { 0 };
-        self.lock.with(|| {
-            let mut bits = self.hints.load(Relaxed);
-            loop {
-                let new = (bits | edges | if ended { STICKY } else { 0 }) & !(edges << EMPTY | GUESS | FULL);
-                match self.hints.compare_exchange_weak(bits, new, AcqRel, Relaxed) {
-                    Ok(_) => break,
-                    Err(now) => bits = now,
-                }
-            }
-            // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
-            unsafe {
-                let mut at = self.waiting.get();
-                while let Some(wait) = at.as_ref() {
-                    at = wait.next.get();
-                    if edge_bits(wait.interest) & edges != 0 {
-                        self.unlink(wait);
-                        batch.take(wait.ticket.get().fire(News::Ready(0)));
-                    }
-                }
-            }
-        });
-    }
-}
+use std::sync::atomic::Ordering::*;
 
 /// Hands one event of a slot's epoll to the record it is about.
 pub fn dispatch(data: u64, events: u32, batch: &Batch) {
@@ -582,7 +162,7 @@ pub fn waited_fd() -> Option<i32> {
 /// The call that went on with a private duplicate is over.
 pub fn release_duplicate(fd: i32) {
     forget(fd);
-    OWN.remove(fd);
+    own_fds::remove(fd);
     sys::close(fd);
 }
 
@@ -603,27 +183,6 @@ pub fn forget(fd: i32) {
 pub fn closed(fd: i32) {
     if known_record(fd).is_some_and(|record| record.registered.load(SeqCst) != 0) {
         forget(fd);
-    }
-}
-
-impl Record {
-    /// Fires every wait. Under the lock.
-    fn let_all_try(&self, batch: &Batch) {
-        // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
-        while let Some(wait) = unsafe { self.waiting.get().as_ref() } {
-            // SAFETY: as above.
-            unsafe {
-                self.unlink(wait);
-                batch.take(wait.ticket.get().fire(News::Ready(0)));
-            }
-        }
-    }
-
-    fn reset(&self) {
-        self.generation.store(self.generation.load(Relaxed).wrapping_add(1), Relaxed);
-        self.hints.store(0, Release);
-        self.registered.store(0, Relaxed);
-        self.info.store(0, Relaxed);
     }
 }
 
@@ -649,13 +208,8 @@ pub fn vacate(fd: i32) {
 
 /// The same for every number from `first` to `last`.
 pub fn vacate_range(first: u32, last: u32) {
-    for (number, place) in TABLE.iter().enumerate() {
-        let start = number * CHUNK;
-        if place.load(Acquire).is_null() || start > last as usize || start + CHUNK <= first as usize {
-            continue;
-        }
-        let stretch = start.max(first as usize)..=(start + CHUNK - 1).min(last as usize);
-        stretch.map(|fd| fd as i32).filter(|&fd| !is_own(fd)).for_each(vacate);
+    for stretch in known_stretches(first, last) {
+        stretch.filter(|&fd| !is_own(fd)).for_each(vacate);
     }
 }
 
@@ -685,93 +239,14 @@ fn move_waits(from: &Record, fd: i32) {
 
 fn private_duplicate(fd: i32) -> Option<(i32, &'static Record)> {
     let duplicate = sys::duplicate_high(fd, own_lowest()).ok()?;
-    OWN.insert(duplicate);
+    own_fds::insert(duplicate);
     Some((duplicate, record(duplicate)?))
-}
-
-/// Our own descriptors, which the program does not know and must not close.
-struct Own {
-    lock: RawLock,
-    fds: UnsafeCell<Vec<i32>>,
-    count: AtomicU32,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Own {}
-
-static OWN: Own = Own { lock: RawLock::new(), fds: UnsafeCell::new(Vec::new()), count: AtomicU32::new(0) };
-
-impl Own {
-    fn insert(&self, fd: i32) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.fds.get()).push(fd) });
-        self.count.fetch_add(1, Relaxed);
-    }
-
-    fn remove(&self, fd: i32) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.fds.get()).retain(|&own| own != fd) });
-        self.count.fetch_sub(1, Relaxed);
-    }
-
-    fn contains(&self, fd: i32) -> bool {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.fds.get()).contains(&fd) })
-    }
-}
-
-/// Our descriptors are at this number or above, where few programs look.
-pub fn own_lowest() -> i32 {
-    const WANTED: u64 = 800;
-    let limit = sys::descriptor_limit();
-    (limit.saturating_sub(limit / 8).min(WANTED.max(limit / 2))) as i32
-}
-
-/// Moves one of our new descriptors out of the program's way.
-pub fn keep(fd: i32) -> i32 {
-    let kept = match sys::duplicate_high(fd, own_lowest()) {
-        Ok(high) => {
-            sys::close(fd);
-            high
-        }
-        Err(_) => fd,
-    };
-    OWN.insert(kept);
-    kept
-}
-
-#[inline]
-pub fn is_own(fd: i32) -> bool {
-    OWN.count.load(Relaxed) != 0 && OWN.contains(fd)
-}
-
-/// The lowest of our own descriptors from `first` on.
-pub fn next_own(first: u32) -> Option<u32> {
-    // SAFETY: under the lock.
-    OWN.lock.with(|| unsafe { (*OWN.fds.get()).iter().map(|&fd| fd as u32).filter(|&fd| fd >= first).min() })
 }
 
 /// In a fork child: the parent's registrations are not ours, and its waiters are not here.
 pub fn after_fork() {
-    OWN.lock.reset();
-    // SAFETY: the child has one thread.
-    for fd in std::mem::take(unsafe { &mut *OWN.fds.get() }) {
-        sys::close(fd);
-    }
-    OWN.count.store(0, Relaxed);
-    for place in &TABLE {
-        let chunk = place.load(Relaxed);
-        if chunk.is_null() {
-            continue;
-        }
-        for i in 0..CHUNK {
-            // SAFETY: as in `record`.
-            let record = unsafe { &*chunk.add(i) };
-            record.lock.reset();
-            record.waiting.set(std::ptr::null());
-            record.reset();
-        }
-    }
+    own_fds::after_fork();
+    record::after_fork();
 }
 
 /// Takes in what a slot's epoll has to say until `deadline_ns`; how many events there were.

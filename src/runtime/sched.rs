@@ -26,6 +26,7 @@
 
 use super::green::{current, Green};
 use super::raw_lock::RawLock;
+use super::record;
 use super::timer::{TimerNode, Timers};
 use super::wait::Batch;
 use super::{handler, monitor, reactor, signal, stats, thread, worker};
@@ -50,8 +51,8 @@ pub struct Slot {
     wake: i32,
     pub timers: Timers,
     /// Waits that rest on hints, and those that rest on guesses.
-    verify: reactor::Verify,
-    guesses: reactor::Verify,
+    verify: record::Verify,
+    guesses: record::Verify,
     /// Resumes so far: how the monitor sees whether anything moves.
     pub switches: AtomicU64,
     turns_of_next: Cell<u32>,
@@ -203,8 +204,8 @@ impl Slot {
             epoll,
             wake,
             timers: Timers::new(),
-            verify: reactor::Verify::new(),
-            guesses: reactor::Verify::new(),
+            verify: record::Verify::new(),
+            guesses: record::Verify::new(),
             switches: AtomicU64::new(0),
             turns_of_next: Cell::new(0),
             attention: AtomicBool::new(false),
@@ -290,8 +291,8 @@ impl Slot {
                 self.timers.expire(now, &batch);
             }
         }
-        self.verify.look_again(monitor::now_ms(), reactor::BUSY_PATIENCE_MS);
-        self.guesses.look_again(monitor::now_ms(), reactor::BUSY_GUESS_MS);
+        self.verify.look_again(monitor::now_ms(), record::BUSY_PATIENCE_MS);
+        self.guesses.look_again(monitor::now_ms(), record::BUSY_GUESS_MS);
         batch.release(|green| self.push(green));
         events
     }
@@ -315,11 +316,11 @@ impl Slot {
     /// Until when the slot may sleep. What waits on a guess is looked at before, what waits on hints after a while.
     fn earliest(&self) -> Option<u64> {
         let now_ms = monitor::now_ms();
-        self.guesses.look_again(now_ms, reactor::IDLE_GUESS_MS);
-        let verification = self.verify.earliest(reactor::IDLE_PATIENCE_MS).and_then(|_| {
+        self.guesses.look_again(now_ms, record::IDLE_GUESS_MS);
+        let verification = self.verify.earliest(record::IDLE_PATIENCE_MS).and_then(|_| {
             let now_ms = monitor::set_now();
-            self.verify.look_again(now_ms, reactor::IDLE_PATIENCE_MS);
-            self.verify.earliest(reactor::IDLE_PATIENCE_MS)
+            self.verify.look_again(now_ms, record::IDLE_PATIENCE_MS);
+            self.verify.earliest(record::IDLE_PATIENCE_MS)
         });
         let earliest = self.timers.earliest().min(verification.map_or(super::timer::NEVER, |ms| ms * 1_000_000));
         (earliest != super::timer::NEVER).then_some(earliest.max(1))
@@ -617,7 +618,7 @@ pub fn slot_number() -> usize {
 
 /// Puts a wait into the list of those that are to be verified.
 #[inline]
-pub fn verify_later(guess: bool, append: impl FnOnce(&'static reactor::Verify, u64)) {
+pub fn verify_later(guess: bool, append: impl FnOnce(&'static record::Verify, u64)) {
     let slot = here().and_then(|worker| worker.slot()).unwrap_or(slot(0));
     append(if guess { &slot.guesses } else { &slot.verify }, monitor::now_ms());
 }

@@ -1,0 +1,89 @@
+//! The library's own descriptors: the slots' epolls and wake-ups, and private duplicates. They are high numbers, closed on exec, and
+//! the program's close, dup2 and close_range pass over them.
+
+use super::raw_lock::RawLock;
+use crate::sys;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU32, Ordering::*};
+
+/// Our own descriptors, which the program does not know and must not close.
+struct Own {
+    lock: RawLock,
+    fds: UnsafeCell<Vec<i32>>,
+    count: AtomicU32,
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Own {}
+
+static OWN: Own = Own { lock: RawLock::new(), fds: UnsafeCell::new(Vec::new()), count: AtomicU32::new(0) };
+
+impl Own {
+    fn insert(&self, fd: i32) {
+        // SAFETY: under the lock.
+        self.lock.with(|| unsafe { (*self.fds.get()).push(fd) });
+        self.count.fetch_add(1, Relaxed);
+    }
+
+    fn remove(&self, fd: i32) {
+        // SAFETY: under the lock.
+        self.lock.with(|| unsafe { (*self.fds.get()).retain(|&own| own != fd) });
+        self.count.fetch_sub(1, Relaxed);
+    }
+
+    fn contains(&self, fd: i32) -> bool {
+        // SAFETY: under the lock.
+        self.lock.with(|| unsafe { (*self.fds.get()).contains(&fd) })
+    }
+}
+
+/// Our descriptors are at this number or above, where few programs look.
+pub fn own_lowest() -> i32 {
+    const WANTED: u64 = 800;
+    let limit = sys::descriptor_limit();
+    (limit.saturating_sub(limit / 8).min(WANTED.max(limit / 2))) as i32
+}
+
+/// Moves one of our new descriptors out of the program's way.
+pub fn keep(fd: i32) -> i32 {
+    let kept = match sys::duplicate_high(fd, own_lowest()) {
+        Ok(high) => {
+            sys::close(fd);
+            high
+        }
+        Err(_) => fd,
+    };
+    OWN.insert(kept);
+    kept
+}
+
+#[inline]
+pub fn is_own(fd: i32) -> bool {
+    OWN.count.load(Relaxed) != 0 && OWN.contains(fd)
+}
+
+/// The lowest of our own descriptors from `first` on.
+pub fn next_own(first: u32) -> Option<u32> {
+    // SAFETY: under the lock.
+    OWN.lock.with(|| unsafe { (*OWN.fds.get()).iter().map(|&fd| fd as u32).filter(|&fd| fd >= first).min() })
+}
+
+/// Takes a descriptor into the list.
+pub fn insert(fd: i32) {
+    OWN.insert(fd);
+}
+
+/// Takes a descriptor from the list: it is about to be closed.
+pub fn remove(fd: i32) {
+    OWN.remove(fd);
+}
+
+/// In a fork child: the parent's are not ours.
+pub fn after_fork() {
+    OWN.lock.reset();
+    // SAFETY: the child has one thread.
+    for fd in std::mem::take(unsafe { &mut *OWN.fds.get() }) {
+        sys::close(fd);
+    }
+    OWN.count.store(0, Relaxed);
+}
