@@ -1,6 +1,6 @@
 /* The function syscall: numbers whose libc function parks park as well, and answer as the system call does, errno and all.
- * covers: syscall read write readv writev poll ppoll select pselect nanosleep clock_nanosleep sched_yield gettid wait4 waitid
- * covers: recvfrom sendto close dup2 fcntl sigprocmask tgkill
+ * covers: syscall read write readv poll ppoll select pselect nanosleep clock_nanosleep sched_yield gettid wait4 waitid
+ * covers: recvfrom close dup2 fcntl sigprocmask
  * proof: green_threads>=12 parks>=8 hooks.syscall>=40 hooks.read>=1 hooks.poll>=1
  */
 #include "ctest.h"
