@@ -287,6 +287,12 @@ gp_vfork_call:                          # the return address waits in a register
 gp_self:
     .zero 8
     .size gp_self, 8
+    .hidden gp_identity
+    .globl gp_identity
+    .type gp_identity, @object
+gp_identity:
+    .zero 8
+    .size gp_identity, 8
     .hidden gp_worker
     .globl gp_worker
     .type gp_worker, @object
@@ -424,6 +430,7 @@ macro_rules! thread_word {
     };
 }
 thread_word!(self_word, set_self_word, "gp_self");
+thread_word!(identity_word, set_identity_word, "gp_identity");
 thread_word!(worker_word, set_worker_word, "gp_worker");
 thread_word!(vfork_word, "gp_vfork");
 thread_word!(guard_word, "gp_guard");
@@ -446,12 +453,13 @@ pub fn guard_down() {
     }
 }
 
-/// The distance from a thread's TCB to its `self_word`, so that a pthread_t leads to its green thread.
-pub fn self_word_offset() -> isize {
+/// The distance from a thread's TCB to its `gp_identity`, by which a pthread_t leads to its green thread: also while a vfork child of
+/// the thread's has put `gp_self` aside.
+pub fn identity_offset() -> isize {
     let offset: isize;
     // SAFETY: reads a constant of the dynamic loader's from the GOT.
     unsafe {
-        asm!("mov {0}, qword ptr [rip + gp_self@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
+        asm!("mov {0}, qword ptr [rip + gp_identity@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
     }
     offset
 }

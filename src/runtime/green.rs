@@ -184,7 +184,7 @@ impl Green {
     pub fn of(pthread: usize) -> Option<&'static Green> {
         // SAFETY: libc demands a live (or, of ours, pooled) thread: its static TLS holds our word at the same offset.
         unsafe {
-            let word = *(pthread.wrapping_add_signed(arch::self_word_offset()) as *const usize);
+            let word = *(pthread.wrapping_add_signed(arch::identity_offset()) as *const usize);
             (word as *const Green).as_ref()
         }
     }

@@ -79,6 +79,7 @@ fn build() -> Option<()> {
     main.life.store(0, Relaxed);
     roll::set_main(main);
     arch::set_self_word(main as *const Green as usize);
+    arch::set_identity_word(main as *const Green as usize);
     sched::begin(main);
     Some(())
 }

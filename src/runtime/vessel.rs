@@ -261,6 +261,7 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         return serve_as_leader(me);
     }
     if !me.dying.get() {
+        arch::set_self_word(me as *const Green as usize);
         sched::arrived(me);
         sched::apply_mask(me.worker(), me);
     }
