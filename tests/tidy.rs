@@ -66,7 +66,7 @@ const CODE_RULES: &[Rule] = &[
     Rule {
         says: "only sys.rs aborts",
         applies_to: |path| in_library(path) && path != "src/sys.rs",
-        broken_by: |code| contains_any(code, &["process::abort", "process::exit", "libc::abort", "libc::_exit"]),
+        broken_by: |code| contains_any(code, &["process::abort(", "process::exit(", "libc::abort(", "libc::_exit("]),
         sample: ("src/hooks/a.rs", "std::process::abort()"),
     },
     Rule {
