@@ -1,6 +1,6 @@
 /* main returns while threads are blocked and while one prints for ever into its own buffer: the program ends with main's value.
  * covers: exit nanosleep
- * uncounted: exit
+ * uncounted: exit nanosleep
  * proof: green_threads>=3 parks>=1
  * exit: 6
  */
