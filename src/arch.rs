@@ -275,6 +275,7 @@ gp_vfork_call:                          # the return address waits in a register
     ret
 5:  neg eax
     mov edi, eax
+    .hidden gp_fail_errno
     jmp gp_fail_errno
     .cfi_endproc
     .size gp_vfork_call, . - gp_vfork_call
@@ -333,7 +334,6 @@ extern "C" {
 }
 
 /// The exported `vfork`, beside the table: it returns twice, which only assembly may.
-#[cfg(not(test))]
 mod vfork {
     #[unsafe(naked)]
     #[no_mangle]
@@ -413,7 +413,12 @@ macro_rules! thread_word {
             let value: usize;
             // SAFETY: reads a word of this thread's own static TLS block, which lives as long as the thread.
             unsafe {
-                asm!(concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"), "mov {0}, qword ptr fs:[{0}]", out(reg) value, options(nostack, preserves_flags));
+                asm!(
+                    concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                    "mov {0}, qword ptr fs:[{0}]",
+                    out(reg) value,
+                    options(nostack, preserves_flags)
+                );
             }
             value
         }
@@ -424,7 +429,13 @@ macro_rules! thread_word {
         pub fn $set(value: usize) {
             // SAFETY: writes a word of this thread's own static TLS block, which nobody else writes.
             unsafe {
-                asm!(concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"), "mov qword ptr fs:[{0}], {1}", out(reg) _, in(reg) value, options(nostack, preserves_flags));
+                asm!(
+                    concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                    "mov qword ptr fs:[{0}], {1}",
+                    out(reg) _,
+                    in(reg) value,
+                    options(nostack, preserves_flags)
+                );
             }
         }
     };

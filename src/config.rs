@@ -1,8 +1,8 @@
-// The options: one row each, read by the library (GREENPATCH_OPTIONS) and by the command (its flags and help).
-//
-//     name: Type = default, "PLACEHOLDER", "meaning";
-//
-// GREENPATCH_OPTIONS=key=value:key=value. A wrong key or value is one line on stderr, and the program runs natively.
+//! The options: one row each, read by the library (GREENPATCH_OPTIONS) and by the command (its flags and help).
+//!
+//!     name: Type = default, "PLACEHOLDER", "meaning";
+//!
+//! GREENPATCH_OPTIONS=key=value:key=value. A wrong key or value is one line on stderr, and the program runs natively.
 
 /// How a number of bytes is written: digits, then nothing, K, M or G (powers of 1024).
 pub fn parse_bytes(text: &str) -> Option<usize> {

@@ -5,34 +5,21 @@
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 mod arch;
+mod config;
 mod environment;
 mod glibc;
-#[cfg(not(test))]
 mod hooks;
 mod pages;
+mod report;
 mod runtime;
 mod sys;
 
-/// The options (shared with the command).
-mod config;
-
-#[cfg(not(test))]
-mod report;
-
-#[cfg(not(test))]
-#[global_allocator]
-static PAGES: pages::Pages = pages::Pages::new();
-
-#[cfg(test)]
-static PAGES: pages::Pages = pages::Pages::new();
-
 pub(crate) fn after_fork_of_pages() {
-    PAGES.after_fork();
+    pages::after_fork();
 }
 
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
 /// the hooks stay closed: the program runs natively.
-#[cfg(not(test))]
 #[ctor::ctor(unsafe)]
 fn load() {
     // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
@@ -41,9 +28,6 @@ fn load() {
         return;
     }
     hooks::resolve();
-    if !hooks::sync::learn() {
-        return;
-    }
     if !hooks::sync::learn() {
         return;
     }
@@ -58,12 +42,10 @@ fn load() {
 }
 
 /// The end of the process: handlers have run, streams are flushed.
-#[cfg(not(test))]
 extern "C" fn unload() {
     report::write();
 }
 
-#[cfg(not(test))]
 #[used]
 #[link_section = ".fini_array"]
 static UNLOAD: extern "C" fn() = unload;

@@ -19,8 +19,7 @@ struct State {
     end: usize,
 }
 
-/// The allocator.
-pub struct Pages {
+struct Pages {
     lock: RawLock,
     state: UnsafeCell<State>,
 }
@@ -28,15 +27,15 @@ pub struct Pages {
 // SAFETY: `state` is only touched under `lock`.
 unsafe impl Sync for Pages {}
 
-impl Pages {
-    pub const fn new() -> Pages {
-        Pages { lock: RawLock::new(), state: UnsafeCell::new(State { free: [std::ptr::null_mut(); SIZES], fresh: 0, end: 0 }) }
-    }
+#[global_allocator]
+static PAGES: Pages = Pages {
+    lock: RawLock::new(),
+    state: UnsafeCell::new(State { free: [std::ptr::null_mut(); SIZES], fresh: 0, end: 0 }),
+};
 
-    /// In a fork child: whoever held the lock is not here.
-    pub fn after_fork(&self) {
-        self.lock.reset();
-    }
+/// In a fork child: whoever held the lock is not here.
+pub fn after_fork() {
+    PAGES.lock.reset();
 }
 
 fn size_class(layout: Layout) -> usize {

@@ -14,8 +14,8 @@
 //!
 //! ```text
 //!   birth: real pthread_create, its clone caught (`capture`): the context is there, and never was a kernel thread; or,
-//!          where that cannot be: real pthread_create → vessel_main → loosen (rseq, robust list, tid address) → retire: the kernel thread is gone,
-//!          the context stays
+//!          where that cannot be: real pthread_create → vessel_main → loosen (rseq, robust list, tid address) → retire: the
+//!          kernel thread is gone, the context stays
 //!   serve: a worker resumes it → run the program's function → destructors → TLS as new → end → pool → serve …
 //!   death: a new kernel thread (raw clone on its TCB) resumes it → vessel_main returns → glibc's own epilogue
 //! ```
