@@ -38,6 +38,7 @@ fn load() {
     if !options.follow {
         environment.unpreload();
     }
+    hooks::process::prepare();
     glibc::set_ready();
 }
 

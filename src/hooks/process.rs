@@ -1,28 +1,26 @@
 //! Processes: fork, waiting for children, commands, and the ends that bypass `exit`.
 //!
 //! A fork runs the real one on the kernel thread at hand; the child has this one thread, so the runtime there is forgotten before
-//! anything else runs, and is made anew when the child makes a thread. Waiting for a child blocks in the kernel and hands the
-//! slot over.
+//! anything else runs, and is made anew when the child makes a thread. Anything else: the program's atfork handlers unlock locks
+//! for which copies of parked threads wait. So ours is registered before theirs, and forks inside libc (daemon, forkpty) find it too.
+//! Waiting for a child blocks in the kernel and hands the slot over.
 
 use super::{answer, descriptor, real, Answer, Miss};
 use crate::runtime::{self, block, current};
 use crate::{glibc, report, sys};
 use libc::*;
 
-unsafe fn forked(fork: unsafe fn() -> pid_t) -> Answer<pid_t> {
-    descriptor::forked();
-    if !runtime::started() {
-        return Err(Miss::Libc);
-    }
-    let pid = fork();
-    if pid == 0 {
-        in_child();
-    }
-    Ok(pid)
+/// Registers our handler; before any other library can register one.
+pub fn prepare() {
+    // SAFETY: the handler takes nothing and may run in any child.
+    unsafe { pthread_atfork(None, None, Some(in_child)) };
 }
 
 /// The child runs natively from here on.
-fn in_child() {
+extern "C" fn in_child() {
+    if !runtime::started() {
+        return;
+    }
     runtime::start::after_fork();
     super::signal::give_back();
     super::sync::learn_generation();
@@ -30,11 +28,18 @@ fn in_child() {
 }
 
 pub unsafe fn fork() -> Answer<pid_t> {
-    forked(real::fork)
+    descriptor::forked();
+    Err(Miss::Libc)
 }
 
+/// The one that runs no handlers.
 pub unsafe fn raw_fork() -> Answer<pid_t> {
-    forked(real::_Fork)
+    descriptor::forked();
+    let pid = real::_Fork();
+    if pid == 0 {
+        in_child();
+    }
+    Ok(pid)
 }
 
 /// wait4 for everybody: EINTR unless every handler that ran restarts.
@@ -75,14 +80,9 @@ pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
     Ok(status)
 }
 
-/// daemon forks inside libc, where no hook sees it: the child is told here.
-pub unsafe fn daemon(nochdir: c_int, noclose: c_int) -> Answer<c_int> {
-    let before = sys::process_id();
-    let result = real::daemon(nochdir, noclose);
-    if sys::process_id() != before {
-        in_child();
-    }
-    Ok(result)
+pub unsafe fn daemon(_nochdir: c_int, _noclose: c_int) -> Answer<c_int> {
+    descriptor::forked();
+    Err(Miss::Libc)
 }
 
 pub unsafe fn exit_now(_: c_int) -> Answer<()> {
