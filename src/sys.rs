@@ -101,6 +101,14 @@ pub fn map(bytes: usize, flags: i32) -> Option<*mut u8> {
     checked(result).ok().map(|address| address as *mut u8)
 }
 
+/// Would the kernel promise so much memory? (Our stacks are not reserved, so a size beyond all bounds is refused here only.)
+pub fn has_memory(bytes: usize) -> bool {
+    let (protection, flags) = ((libc::PROT_READ | libc::PROT_WRITE) as usize, (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize);
+    // SAFETY: a new mapping where the kernel likes; nothing that exists is touched.
+    let result = unsafe { call(libc::SYS_mmap, 0, bytes, protection, flags, usize::MAX, 0) };
+    checked(result).map(|address| unmap(address, bytes)).is_ok()
+}
+
 /// madvise on our own pages; the answer is an error number or 0.
 pub fn advise(address: usize, bytes: usize, advice: i32) -> i32 {
     plain(libc::SYS_madvise, [address, bytes, advice as usize, 0]).min(0).unsigned_abs() as i32
@@ -221,6 +229,78 @@ pub fn processors() -> usize {
     } else {
         1
     }
+}
+
+/// This kernel thread's name, filled up with zeros.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: the kernel writes 16 bytes.
+    unsafe { call(libc::SYS_prctl, libc::PR_GET_NAME as usize, name.as_mut_ptr() as usize, 0, 0, 0, 0) };
+    name
+}
+
+/// A set of processors, a bit each.
+pub type Processors = [u64; 16];
+
+/// The processors on which a kernel thread may run (0: this one).
+pub fn processors_of(tid: i32) -> Processors {
+    let mut set = [0; 16];
+    // SAFETY: the kernel writes at most the given size into `set`.
+    unsafe { call(libc::SYS_sched_getaffinity, tid as usize, size_of::<Processors>(), set.as_mut_ptr() as usize, 0, 0, 0) };
+    set
+}
+
+pub fn set_processors(set: &Processors) {
+    try_processors(size_of::<Processors>(), set.as_ptr() as usize).ok();
+}
+
+/// Confines this kernel thread to the set of `size` bytes at the address `set`, which the kernel checks.
+pub fn try_processors(size: usize, set: usize) -> Result<(), i32> {
+    checked(plain(libc::SYS_sched_setaffinity, [0, size, set, 0])).map(|_| ())
+}
+
+/// A kernel thread's CPU time (its clock's number: the kernel's posix-timers.h), 0 when it is gone.
+pub fn cpu_ns_of(tid: i32) -> u64 {
+    clock_ns(!tid << 3 | 6).unwrap_or(0)
+}
+
+/// A kernel thread's scheduling policy, with its flag.
+pub fn policy_of(tid: i32) -> i32 {
+    plain(libc::SYS_sched_getscheduler, [tid as usize, 0, 0, 0]) as i32
+}
+
+/// A kernel thread's real-time priority.
+pub fn priority_of(tid: i32) -> i32 {
+    let mut priority = 0i32;
+    // SAFETY: the kernel writes one number.
+    unsafe { call(libc::SYS_sched_getparam, tid as usize, &mut priority as *mut i32 as usize, 0, 0, 0, 0) };
+    priority
+}
+
+/// A kernel thread's nice value (the kernel's answer is 20 less it).
+pub fn nice_of(tid: i32) -> i32 {
+    20 - plain(libc::SYS_getpriority, [libc::PRIO_PROCESS as usize, tid as usize, 0, 0]) as i32
+}
+
+/// A soft limit of this process.
+pub fn limit(resource: libc::__rlimit_resource_t) -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes into `limit`.
+    unsafe { call(libc::SYS_prlimit64, 0, resource as usize, 0, &mut limit as *mut _ as usize, 0, 0) };
+    limit.rlim_cur
+}
+
+/// linux/capability.h.
+pub const CAP_SYS_NICE: u32 = 23;
+
+/// Has this kernel thread the capability (of the first 32) in effect?
+pub fn has_capability(capability: u32) -> bool {
+    const VERSION: u32 = 0x2008_0522;
+    let header = [VERSION, 0];
+    let mut sets = [0u32; 6];
+    // SAFETY: the kernel reads two words and writes twice {effective, permitted, inheritable}.
+    let result = unsafe { call(libc::SYS_capget, header.as_ptr() as usize, sets.as_mut_ptr() as usize, 0, 0, 0, 0) };
+    result == 0 && sets[0] >> capability & 1 != 0
 }
 
 /// Lets another kernel thread run.

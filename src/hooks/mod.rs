@@ -15,6 +15,7 @@ pub mod io;
 pub mod net;
 pub mod poll;
 pub mod process;
+pub mod schedule;
 pub mod signal;
 pub mod sync;
 pub mod syscall;

@@ -136,7 +136,6 @@ hooks! {
         green never bare thrd_sleep(time: *const timespec, left: *mut timespec) -> c_int => thrd_sleep;
         always errno bare timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> c_int => timer_create;
         always errno bare timer_delete(timer: *mut c_void) -> c_int => timer_delete;
-        green errno typed clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int => clock_gettime;
         // left out: alarm setitimer: the timer is the process's, and its signal meets the door of all handlers (runtime/handler.rs)
     }
     thread {
@@ -154,9 +153,22 @@ hooks! {
         green never bare pthread_testcancel() -> () => pthread_testcancel;
         green code bare pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int => pthread_setcancelstate;
         green code bare pthread_setcanceltype(kind: c_int, old: *mut c_int) -> c_int => pthread_setcanceltype;
+        always code typed pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -> c_int => pthread_getattr_np;
+        always code typed pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>)
+            -> c_int => pthread_key_create;
+        always code bare __pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>)
+            -> c_int => pthread_key_create;
+        always code bare pthread_setattr_default_np(attr: *const pthread_attr_t) -> c_int => pthread_setattr_default_np;
+        always thrd bare thrd_create(thread: *mut pthread_t, start: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void)
+            -> c_int => thrd_create;
+        always thrd bare thrd_join(thread: pthread_t, result: *mut c_int) -> c_int => thrd_join;
+        always thrd bare thrd_detach(thread: pthread_t) -> c_int => thrd_detach;
+        green never bare thrd_exit(result: c_int) -> () => thrd_exit;
+        // left out: pthread_key_delete: a key's end is noted in glibc's own table, where the destructors are looked up
+    }
+    schedule {
         always code typed pthread_setname_np(thread: pthread_t, name: *const c_char) -> c_int => pthread_setname_np;
         always code typed pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> c_int => pthread_getname_np;
-        always code typed pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -> c_int => pthread_getattr_np;
         always code typed pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> c_int => pthread_setaffinity_np;
         always code typed pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> c_int => pthread_getaffinity_np;
         green errno typed sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> c_int => sched_setaffinity;
@@ -173,17 +185,9 @@ hooks! {
         green errno bare setpriority(which: c_uint, who: id_t, value: c_int) -> c_int => setpriority;
         green errno bare getpriority(which: c_uint, who: id_t) -> c_int => getpriority;
         always code typed pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> c_int => pthread_getcpuclockid;
-        always code typed pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>)
-            -> c_int => pthread_key_create;
-        always code bare __pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>)
-            -> c_int => pthread_key_create;
-        always code bare pthread_setattr_default_np(attr: *const pthread_attr_t) -> c_int => pthread_setattr_default_np;
-        always thrd bare thrd_create(thread: *mut pthread_t, start: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void)
-            -> c_int => thrd_create;
-        always thrd bare thrd_join(thread: pthread_t, result: *mut c_int) -> c_int => thrd_join;
-        always thrd bare thrd_detach(thread: pthread_t) -> c_int => thrd_detach;
-        green never bare thrd_exit(result: c_int) -> () => thrd_exit;
-        // left out: pthread_key_delete: a key's end is noted in glibc's own table, where the destructors are looked up
+        green errno typed clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int => clock_gettime;
+        green errno typed nice(step: c_int) -> c_int => nice;
+        green errno typed clock_getres(clock: clockid_t, time: *mut timespec) -> c_int => clock_getres;
     }
     sync {
         green code typed pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;

@@ -2,14 +2,14 @@
 //!
 //! A pthread_t is a TCB, and ours has a word in its TLS that leads to the green thread; for a foreign thread the real function answers.
 //! Where glibc would ask the kernel about the thread's own kernel thread (affinity, scheduling, CPU clock) we answer: a green thread has
-//! none of its own. Scheduling parameters are those of the process; setting real-time ones is left to the real call, which
-//! speaks of the kernel thread at hand.
+//! none of its own (room `schedule`).
 
 use super::time::{self, Until};
 use super::{errno, real, Answer, Miss};
 use crate::runtime::green::{Green, Start};
 use crate::runtime::thread::{Wish, WishedStack};
-use crate::runtime::{self, current, roll, thread};
+use crate::runtime::schedule::Schedule;
+use crate::runtime::{self, current, kernel_state, roll, thread};
 use crate::{glibc, sys};
 use libc::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -42,7 +42,8 @@ pub unsafe fn pthread_create(
     if !running() {
         return Err(Miss::Libc);
     }
-    let wish = if attr.is_null() { wish_by_default(Start::Posix(start), argument) } else { wish_of(&*attr, Start::Posix(start), argument) };
+    let start = Start::Posix(start);
+    let wish = if attr.is_null() { wish_by_default(start, argument) } else { wish_of(&*attr, start, argument)? };
     thread::create(wish, |pthread| *thread = pthread as pthread_t).map_err(Miss::Errno)?;
     Ok(0)
 }
@@ -74,7 +75,8 @@ fn wish_by_default(start: Start, argument: *mut c_void) -> Wish {
         }
     }
     let [bytes, guard] = [&USUAL[0], &USUAL[1]].map(|size| size.load(Relaxed));
-    Wish { start, argument, detached: false, stack: WishedStack::Ours(bytes, guard), affinity: None, mask: None }
+    let stack = WishedStack::Ours(bytes, guard);
+    Wish { start, argument, detached: false, stack, processors: None, schedule: None, mask: None }
 }
 
 /// The program changes what threads without an attribute are given.
@@ -99,7 +101,7 @@ unsafe fn stack_bytes(attr: &pthread_attr_t) -> usize {
     }
 }
 
-unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void) -> Wish {
+unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void) -> Answer<Wish> {
     let (mut detached, mut guard) = (0, 0);
     pthread_attr_getdetachstate(attr, &mut detached);
     pthread_attr_getguardsize(attr, &mut guard);
@@ -107,7 +109,23 @@ unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void) ->
         Some((lowest, bytes)) => WishedStack::Given(lowest, bytes),
         None => WishedStack::Ours(stack_bytes(attr), guard),
     };
-    Wish { start, argument, detached: detached == PTHREAD_CREATE_DETACHED, stack, affinity: affinity_of(attr), mask: mask_of(attr) }
+    let (detached, processors, mask) = (detached == PTHREAD_CREATE_DETACHED, processors_of(attr)?, mask_of(attr));
+    Ok(Wish { start, argument, detached, stack, processors, schedule: schedule_of(attr)?, mask })
+}
+
+/// A policy and priority that the program set, if they may be had.
+unsafe fn schedule_of(attr: &pthread_attr_t) -> Answer<Option<(c_int, c_int)>> {
+    let (mut inherit, mut policy, mut param) = (0, 0, sched_param { sched_priority: 0 });
+    pthread_attr_getinheritsched(attr, &mut inherit);
+    if inherit != PTHREAD_EXPLICIT_SCHED {
+        return Ok(None);
+    }
+    pthread_attr_getschedpolicy(attr, &mut policy);
+    pthread_attr_getschedparam(attr, &mut param);
+    let trial = Schedule::new();
+    trial.inherit(current().map(|me| &me.schedule));
+    trial.set(policy, param.sched_priority).map_err(Miss::Errno)?;
+    Ok(Some((policy, param.sched_priority)))
 }
 
 /// A stack that the program set. glibc reports (0 - size) as the address of none.
@@ -121,17 +139,23 @@ unsafe fn given_stack(attr: &pthread_attr_t) -> Option<(usize, usize)> {
 
 extern "C" {
     fn pthread_getattr_default_np(attr: *mut pthread_attr_t) -> c_int;
+    fn pthread_attr_getinheritsched(attr: *const pthread_attr_t, inherit: *mut c_int) -> c_int;
+    fn pthread_attr_getschedpolicy(attr: *const pthread_attr_t, policy: *mut c_int) -> c_int;
+    fn pthread_attr_getschedparam(attr: *const pthread_attr_t, param: *mut sched_param) -> c_int;
     fn pthread_attr_getdetachstate(attr: *const pthread_attr_t, state: *mut c_int) -> c_int;
     fn pthread_attr_getaffinity_np(attr: *const pthread_attr_t, size: size_t, set: *mut cpu_set_t) -> c_int;
     fn pthread_attr_setaffinity_np(attr: *mut pthread_attr_t, size: size_t, set: *const cpu_set_t) -> c_int;
     fn pthread_attr_getsigmask_np(attr: *const pthread_attr_t, mask: *mut sigset_t) -> c_int;
 }
 
-/// An affinity that the program set; glibc reports all ones for none.
-unsafe fn affinity_of(attr: &pthread_attr_t) -> Option<[u64; 16]> {
-    let mut set = [0u64; 16];
-    let failed = pthread_attr_getaffinity_np(attr, 128, set.as_mut_ptr() as *mut cpu_set_t);
-    (failed == 0 && set != [u64::MAX; 16]).then_some(set)
+/// Processors that the program set, as far as they may be had; glibc reports all ones for none.
+unsafe fn processors_of(attr: &pthread_attr_t) -> Answer<Option<sys::Processors>> {
+    let mut set: sys::Processors = [0; 16];
+    let failed = pthread_attr_getaffinity_np(attr, size_of_val(&set), set.as_mut_ptr() as *mut cpu_set_t);
+    if failed != 0 || set == [u64::MAX; 16] {
+        return Ok(None);
+    }
+    kernel_state::possible(size_of_val(&set), set.as_ptr() as usize).map(Some).map_err(Miss::Errno)
 }
 
 unsafe fn mask_of(attr: &pthread_attr_t) -> Option<u64> {
@@ -266,55 +290,7 @@ const PTHREAD_CANCEL_ENABLE: c_int = 0;
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 const PTHREAD_CANCEL_DEFERRED: c_int = 0;
 const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
-
-/// A thread's name, without its end.
-const NAME_BYTES: usize = 16;
-
-pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answer<c_int> {
-    let green = green(thread)?;
-    let length = strlen(name);
-    if length >= NAME_BYTES {
-        return errno(ERANGE);
-    }
-    if green.is_main {
-        // main's name is the process's: what ps and /proc show.
-        return Err(Miss::Libc);
-    }
-    let mut bytes = [0; NAME_BYTES];
-    bytes[..length].copy_from_slice(std::slice::from_raw_parts(name as *const u8, length));
-    *green.name.get() = bytes;
-    Ok(0)
-}
-
-pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> Answer<c_int> {
-    let green = green(thread)?;
-    if green.is_main {
-        return Err(Miss::Libc);
-    }
-    let bytes = &*green.name.get();
-    let named = bytes[0] != 0;
-    if room < NAME_BYTES {
-        return errno(ERANGE);
-    }
-    if !named {
-        // Never named: a thread starts with its creator's name, in the end the process's.
-        return real_name_of_process(name);
-    }
-    std::ptr::copy_nonoverlapping(bytes.as_ptr(), name as *mut u8, NAME_BYTES);
-    Ok(0)
-}
-
-unsafe fn real_name_of_process(name: *mut c_char) -> Answer<c_int> {
-    let path = c"/proc/self/comm";
-    let fd = sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, (O_RDONLY | O_CLOEXEC) as usize, 0, 0, 0);
-    if fd < 0 {
-        return errno(-fd as c_int);
-    }
-    let length = sys::call(SYS_read, fd as usize, name as usize, NAME_BYTES, 0, 0, 0).max(1) as usize;
-    *name.add(length - 1) = 0;
-    sys::close(fd as c_int);
-    Ok(0)
-}
+const PTHREAD_EXPLICIT_SCHED: c_int = 1;
 
 pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -> Answer<c_int> {
     let green = green(thread)?;
@@ -327,140 +303,8 @@ pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -
     pthread_attr_setstack(attr, green.stack.lowest as *mut c_void, green.stack.bytes);
     pthread_attr_setguardsize(attr, green.stack.guard);
     pthread_attr_setdetachstate(attr, if detached { PTHREAD_CREATE_DETACHED } else { PTHREAD_CREATE_JOINABLE });
-    if green.affinity_set.get() {
-        pthread_attr_setaffinity_np(attr, 128, green.affinity.get() as *const cpu_set_t);
-    } else {
-        let mut set = [0u64; 16];
-        let size = sys::call(SYS_sched_getaffinity, 0, 128, set.as_mut_ptr() as usize, 0, 0, 0);
-        if size > 0 {
-            pthread_attr_setaffinity_np(attr, size as usize, set.as_ptr() as *const cpu_set_t);
-        }
-    }
-    Ok(0)
-}
-
-/// The kernel's answer to an affinity, without applying it to a worker: at least one processor that exists.
-unsafe fn set_affinity(green: &Green, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
-    let mut wanted = [0u64; 16];
-    std::ptr::copy_nonoverlapping(set as *const u8, wanted.as_mut_ptr() as *mut u8, size.min(128));
-    let mut possible = [0u64; 16];
-    sys::call(SYS_sched_getaffinity, sys::process_id() as usize, 128, possible.as_mut_ptr() as usize, 0, 0, 0);
-    let both: [u64; 16] = std::array::from_fn(|i| wanted[i] & possible[i]);
-    if both == [0; 16] {
-        return errno(EINVAL);
-    }
-    *green.affinity.get() = both;
-    green.affinity_set.set(true);
-    Ok(0)
-}
-
-unsafe fn get_affinity(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<usize> {
-    let mut mask = *green.affinity.get();
-    let mut bytes = sys::call(SYS_sched_getaffinity, 0, size, set as usize, 0, 0, 0);
-    if bytes < 0 {
-        return errno(-bytes as c_int);
-    }
-    bytes = bytes.min(128);
-    if green.affinity_set.get() {
-        std::ptr::copy_nonoverlapping(mask.as_mut_ptr() as *const u8, set as *mut u8, bytes as usize);
-    }
-    std::ptr::write_bytes((set as *mut u8).add(bytes as usize), 0, size - bytes as usize);
-    Ok(bytes as usize)
-}
-
-pub unsafe fn pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
-    let green = green(thread)?;
-    set_affinity(green, size, set)
-}
-
-pub unsafe fn pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
-    get_affinity(green(thread)?, size, set).map(|_| 0)
-}
-
-/// The running green thread, when `tid` names it.
-fn own(tid: pid_t) -> Result<&'static Green, Miss> {
-    let me = me()?;
-    if tid == 0 || tid == me.tid() {
-        return Ok(me);
-    }
-    Err(Miss::Libc)
-}
-
-pub unsafe fn sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
-    if set.is_null() {
-        return errno(EFAULT);
-    }
-    set_affinity(own(tid)?, size, set)
-}
-
-pub unsafe fn sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
-    if set.is_null() {
-        return Err(Miss::Libc);
-    }
-    get_affinity(own(tid)?, size, set).map(|_| 0)
-}
-
-pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
-    green(thread)?;
-    let answer = sys::call(SYS_sched_getscheduler, 0, 0, 0, 0, 0, 0);
-    *policy = answer as c_int;
-    super::answer(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))
-}
-
-pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
-    green(thread)?;
-    super::answer(sys::call(SYS_sched_setscheduler, 0, policy as usize, param as usize, 0, 0, 0))
-}
-
-pub unsafe fn pthread_setschedprio(thread: pthread_t, priority: c_int) -> Answer<c_int> {
-    green(thread)?;
-    let param = sched_param { sched_priority: priority };
-    super::answer(sys::call(SYS_sched_setparam, 0, &param as *const _ as usize, 0, 0, 0, 0))
-}
-
-/// A made-up tid means the kernel thread at hand.
-fn kernel_tid(tid: pid_t) -> Result<usize, Miss> {
-    own(tid).map(|_| 0)
-}
-
-pub unsafe fn sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
-    super::answer(sys::call(SYS_sched_setscheduler, kernel_tid(tid)?, policy as usize, param as usize, 0, 0, 0))
-}
-
-pub unsafe fn sched_getscheduler(tid: pid_t) -> Answer<c_int> {
-    super::answer(sys::call(SYS_sched_getscheduler, kernel_tid(tid)?, 0, 0, 0, 0, 0))
-}
-
-pub unsafe fn sched_setparam(tid: pid_t, param: *const sched_param) -> Answer<c_int> {
-    super::answer(sys::call(SYS_sched_setparam, kernel_tid(tid)?, param as usize, 0, 0, 0, 0))
-}
-
-pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_int> {
-    super::answer(sys::call(SYS_sched_getparam, kernel_tid(tid)?, param as usize, 0, 0, 0, 0))
-}
-
-pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_int> {
-    if which != PRIO_PROCESS as c_uint {
-        return Err(Miss::Libc);
-    }
-    super::answer(sys::call(SYS_setpriority, which as usize, kernel_tid(who as pid_t)?, value as usize, 0, 0, 0))
-}
-
-pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
-    if which != PRIO_PROCESS as c_uint {
-        return Err(Miss::Libc);
-    }
-    kernel_tid(who as pid_t)?;
-    glibc::set_errno(0);
-    Ok(real::getpriority(which, 0))
-}
-
-/// glibc makes the clock's number of the tid; for a made-up one that is the running kernel thread's clock.
-pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> Answer<c_int> {
-    if green(thread)?.is_main {
-        return Err(Miss::Libc);
-    }
-    *clock = CLOCK_THREAD_CPUTIME_ID;
+    let processors = kernel_state::processors(green);
+    pthread_attr_setaffinity_np(attr, size_of_val(&processors), processors.as_ptr() as *const cpu_set_t);
     Ok(0)
 }
 

@@ -245,8 +245,3 @@ pub unsafe fn timer_delete(timer: *mut c_void) -> Answer<c_int> {
     }
     Err(Miss::Libc)
 }
-
-/// The clock of a green thread's CPU time is not kept yet: libc answers with its kernel thread's.
-pub unsafe fn clock_gettime(_: clockid_t, _: *mut timespec) -> Answer<c_int> {
-    Err(Miss::Libc)
-}

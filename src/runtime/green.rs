@@ -3,8 +3,9 @@
 //! Green threads are never freed: a vessel that is finished serves the next one, and a word that an old waker still looks at
 //! stays a word of that kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
 
-use super::{handler::Place, pending::Pending, sched::Worker, vessel::Stack, wait::Waiter};
+use super::{handler::Place, pending::Pending, sched::Worker, schedule::Schedule, vessel::Stack, wait::Waiter};
 use crate::arch;
+use crate::sys::Processors;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -114,9 +115,13 @@ pub struct Green {
     pub restart: Cell<bool>,
     /// The private duplicate that its last fd wait was moved to, or -1.
     pub moved_fd: Cell<i32>,
-    /// Affinity as set by the program; empty: that of the process.
-    pub affinity: UnsafeCell<[u64; 16]>,
-    pub affinity_set: Cell<bool>,
+    /// Its own processors, if it has any (`kernel_state`).
+    pub processors: UnsafeCell<Processors>,
+    /// What the switch must see to for it, beside the mask.
+    pub unusual: AtomicU32,
+    /// Its CPU time, as far as it has been charged.
+    pub cpu_ns: AtomicU64,
+    pub schedule: Schedule,
 }
 
 // SAFETY: the cells are touched by the kernel thread that runs the green thread, or by the one that prepares it before it is
@@ -163,8 +168,10 @@ impl Green {
             alternate: Cell::new([0, libc::SS_DISABLE as usize, 0]),
             restart: Cell::new(true),
             moved_fd: Cell::new(-1),
-            affinity: UnsafeCell::new([0; 16]),
-            affinity_set: Cell::new(false),
+            processors: UnsafeCell::new([0; 16]),
+            unusual: AtomicU32::new(0),
+            cpu_ns: AtomicU64::new(0),
+            schedule: Schedule::new(),
         }));
         green.waiter.belongs_to(green);
         green

@@ -4,12 +4,13 @@
 //! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `monitor` (who sees to it that nothing hangs); `thread`
 //! (the life of a pthread), `pin`; `signal` (which thread gets one), with its parts `disposition`, `pending`, `handler`, `overflow`;
-//! `roll` (everybody by tid); `start`; `stats`.
+//! `roll` (everybody by tid), `schedule`, `kernel_state` (what else a thread calls its own); `start`; `stats`.
 
 pub mod capture;
 pub mod disposition;
 pub mod green;
 pub mod handler;
+pub mod kernel_state;
 pub mod lot;
 pub mod monitor;
 pub mod overflow;
@@ -21,6 +22,7 @@ pub mod reactor;
 pub mod record;
 pub mod roll;
 pub mod sched;
+pub mod schedule;
 pub mod signal;
 pub mod start;
 pub mod stats;

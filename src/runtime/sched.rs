@@ -29,7 +29,7 @@ use super::raw_lock::RawLock;
 use super::record;
 use super::timer::{TimerNode, Timers};
 use super::wait::Batch;
-use super::{handler, monitor, reactor, signal, stats, thread, worker};
+use super::{handler, kernel_state, monitor, reactor, signal, stats, thread, worker};
 use crate::{arch, sys};
 use crossbeam_queue::ArrayQueue;
 use std::cell::{Cell, UnsafeCell};
@@ -87,6 +87,11 @@ pub struct Worker {
     pub switches: AtomicU64,
     /// Its pthread_t.
     pub thread: Cell<usize>,
+    /// What a switch must see to, beside the mask (`kernel_state`).
+    pub unusual: AtomicU32,
+    /// Who ran here last, or does, and from when on its CPU time is to be charged to it.
+    pub charged: AtomicPtr<Green>,
+    pub since_ns: AtomicU64,
     /// Calls of each hook on this kernel thread.
     pub calls: stats::Calls,
 }
@@ -120,6 +125,9 @@ impl Worker {
             parks: AtomicU64::new(0),
             switches: AtomicU64::new(0),
             thread: Cell::new(0),
+            unusual: AtomicU32::new(0),
+            charged: AtomicPtr::new(std::ptr::null_mut()),
+            since_ns: AtomicU64::new(0),
             calls: stats::Calls::new(),
         }))
     }
@@ -501,6 +509,10 @@ pub fn prepare(worker: &'static Worker, green: &'static Green) {
         slot.switches.store(slot.switches.load(Relaxed) + 1, Relaxed);
     }
     apply_mask(worker, green);
+    if (worker.unusual.load(Relaxed) | green.unusual.load(Relaxed)) != 0 {
+        kernel_state::change(worker, green);
+    }
+    worker.charged.store(green as *const Green as *mut Green, Relaxed);
 }
 
 /// Gives the kernel thread the green thread's signal mask, where it has another.

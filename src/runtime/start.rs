@@ -7,7 +7,7 @@
 use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
-use super::{capture, handler, lot, monitor, reactor, roll, signal, stats, thread, worker};
+use super::{capture, handler, kernel_state, lot, monitor, reactor, roll, signal, stats, thread, worker};
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
@@ -68,8 +68,12 @@ fn build() -> Option<()> {
     unsafe { *leader.sp.get() = *own.sp.get() };
     leader.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
     leader.mask.set(main.mask.get());
+    // SAFETY: nobody else knows main yet.
+    unsafe { *main.name.get() = sys::thread_name() };
     main.alternate.set(handler::take_stack());
     handler::give_stack(leader);
+    kernel_state::begin(main);
+    kernel_state::arrive(leader);
     leader.take_up(sched::slot(0));
     VACANT.store(workers() - 1, Relaxed);
     if !monitor::start() {

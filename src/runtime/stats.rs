@@ -54,6 +54,11 @@ pub fn enlist(worker: &'static Worker) -> &'static Worker {
     worker
 }
 
+pub fn for_each_worker(work: impl Fn(&Worker)) {
+    // SAFETY: under the lock.
+    WORKERS.lock.with(|| unsafe { (*WORKERS.all.get()).iter().for_each(|worker| work(worker)) });
+}
+
 pub fn green_thread_created(alive: u64) {
     GREEN_THREADS.fetch_add(1, Relaxed);
     GREEN_THREADS_PEAK.fetch_max(alive, Relaxed);

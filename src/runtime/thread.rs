@@ -8,7 +8,8 @@
 
 use super::green::{alert, current, life, Green, Start};
 use super::wait::{Deadline, Woken};
-use super::{lot, roll, sched, signal, stats, vessel};
+use super::{kernel_state, lot, roll, sched, signal, stats, vessel};
+use crate::sys::Processors;
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
@@ -19,7 +20,9 @@ pub struct Wish {
     pub argument: *mut c_void,
     pub detached: bool,
     pub stack: WishedStack,
-    pub affinity: Option<[u64; 16]>,
+    pub processors: Option<Processors>,
+    /// Policy and priority.
+    pub schedule: Option<(i32, i32)>,
     /// A mask asked for by attribute.
     pub mask: Option<u64>,
 }
@@ -52,11 +55,12 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.alternate.set([0, libc::SS_DISABLE as usize, 0]);
     let creator = current();
     green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));
-    // SAFETY: nobody else knows the new thread yet.
-    unsafe {
-        *green.name.get() = creator.map_or([0; 16], |creator| *creator.name.get());
-        green.affinity_set.set(wish.affinity.is_some());
-        *green.affinity.get() = wish.affinity.unwrap_or([0; 16]);
+    // SAFETY: nobody else knows the new thread yet; the creator's name is read by itself.
+    unsafe { *green.name.get() = creator.map_or_else(sys::thread_name, |creator| *creator.name.get()) };
+    kernel_state::inherit(green, creator, wish.processors);
+    green.schedule.inherit(creator.map(|creator| &creator.schedule));
+    if let Some((policy, priority)) = wish.schedule {
+        green.schedule.set(policy, priority).ok();
     }
     green.life.store(if wish.detached { life::DETACHED } else { 0 }, Release);
     let live = LIVE.fetch_add(1, AcqRel) + 1;
@@ -70,6 +74,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
 
 /// The last act of a thread, on another's stack: its own is free from here on.
 pub fn ended(green: &'static Green) {
+    kernel_state::end(green);
     let before = green.life.fetch_or(life::FINISHED, AcqRel);
     signal::bequeath(green);
     if before & life::DETACHED != 0 {

@@ -130,6 +130,9 @@ impl Class {
     fn grow(&mut self, step: usize) -> Option<()> {
         const LARGE: usize = 1 << 30;
         let count = if step >= LARGE { 1 } else { STACKS_PER_REGION };
+        if count == 1 && !sys::has_memory(step) {
+            return None;
+        }
         let region = sys::map(step * count, libc::MAP_STACK)? as usize;
         sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
         for i in 0..count {

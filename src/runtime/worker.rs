@@ -9,7 +9,7 @@
 
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, VACANT};
-use super::{handler, monitor, signal, stats};
+use super::{handler, kernel_state, monitor, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -88,6 +88,8 @@ fn ring(worker: &Worker, what: u32) {
 /// Waits for a slot. False: retire.
 fn become_spare(worker: &'static Worker) -> bool {
     const PATIENCE_NS: u64 = 200_000_000;
+    signal::change_mask(worker, signal::CLOSED);
+    kernel_state::settle(worker);
     let kept = SPARES.with(|waiting| {
         if !worker.is_leader && !waiting.is_empty() {
             return false;
@@ -103,7 +105,6 @@ fn become_spare(worker: &'static Worker) -> bool {
         return false;
     }
     monitor::call();
-    signal::change_mask(worker, signal::CLOSED);
     loop {
         let deadline = (!worker.is_leader).then(|| sys::now_ns() + PATIENCE_NS);
         let timed_out = sys::futex_wait(&worker.bell, SLEEP, deadline) == Err(libc::ETIMEDOUT);
@@ -173,7 +174,10 @@ pub fn settle(worker: &'static Worker) {
     worker.fs.set(arch::tcb());
     arch::set_worker_word(worker as *const Worker as usize);
     arch::guard_up();
-    handler::give_stack(worker);
+    if !worker.is_leader {
+        kernel_state::arrive(worker);
+        handler::give_stack(worker);
+    }
 }
 
 /// One birth at a time; and the one that died last is gone before the next is born.

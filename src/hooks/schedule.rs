@@ -1,0 +1,246 @@
+//! What a thread is asked about itself where glibc would ask the kernel about the thread's own kernel thread, which a green thread has
+//! not: its name, its processors, its policy, priority and nice value, its CPU time. By pthread_t, or by tid.
+//!
+//! Where the program's memory is read or written the kernel does it first, on the kernel thread at hand, so that a bad pointer or a
+//! bad size gets the kernel's own answer.
+
+use super::thread::green;
+use super::{answer, errno, real, Answer, Miss};
+use crate::runtime::green::Green;
+use crate::runtime::{current, kernel_state, roll};
+use crate::sys;
+use libc::*;
+
+fn me() -> Result<&'static Green, Miss> {
+    current().ok_or(Miss::Libc)
+}
+
+/// The green thread with this tid; 0 is the caller.
+fn by_tid(tid: pid_t) -> Result<&'static Green, Miss> {
+    if tid == 0 {
+        return me();
+    }
+    roll::find(tid).ok_or(Miss::Libc)
+}
+
+/// A thread's name, with its end.
+const NAME_BYTES: usize = 16;
+
+type Name = [u8; NAME_BYTES];
+
+/// What ps and /proc show of the process is its first kernel thread's name.
+const NAME_OF_PROCESS: &std::ffi::CStr = c"/proc/self/comm";
+
+fn open_name_of_process() -> Answer<usize> {
+    let flags = (O_RDWR | O_CLOEXEC) as usize;
+    // SAFETY: the kernel reads the string.
+    answer::<i32>(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, NAME_OF_PROCESS.as_ptr() as usize, flags, 0, 0, 0) }).map(|fd| fd as usize)
+}
+
+unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
+    if green.is_main {
+        let fd = open_name_of_process()?;
+        let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_BYTES - 1);
+        let written = sys::call(SYS_write, fd, name.as_ptr() as usize, length, 0, 0, 0);
+        sys::close(fd as c_int);
+        answer::<ssize_t>(written)?;
+    }
+    *green.name.get() = name;
+    Ok(0)
+}
+
+/// main's may be changed from outside.
+unsafe fn name_of(green: &Green) -> Answer<Name> {
+    if !green.is_main {
+        return Ok(*green.name.get());
+    }
+    let (mut name, fd) = ([0; NAME_BYTES], open_name_of_process()?);
+    let read = sys::call(SYS_read, fd, name.as_mut_ptr() as usize, NAME_BYTES, 0, 0, 0);
+    sys::close(fd as c_int);
+    // A line: its end becomes the name's.
+    name[answer::<usize>(read)?.clamp(1, NAME_BYTES) - 1] = 0;
+    Ok(name)
+}
+
+pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answer<c_int> {
+    let green = green(thread)?;
+    let length = strnlen(name, NAME_BYTES);
+    if length == NAME_BYTES {
+        return errno(ERANGE);
+    }
+    let mut bytes = [0; NAME_BYTES];
+    std::ptr::copy_nonoverlapping(name as *const u8, bytes.as_mut_ptr(), length);
+    set_name(green, bytes)
+}
+
+pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> Answer<c_int> {
+    let green = green(thread)?;
+    if room < NAME_BYTES {
+        return errno(ERANGE);
+    }
+    *(name as *mut Name) = name_of(green)?;
+    Ok(0)
+}
+
+/// prctl(PR_SET_NAME): the kernel takes the name down and cuts it; its thread then has its own again.
+pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
+    let before = sys::thread_name();
+    answer::<c_int>(sys::call(SYS_prctl, PR_SET_NAME as usize, name, 0, 0, 0, 0))?;
+    let given = sys::thread_name();
+    sys::call(SYS_prctl, PR_SET_NAME as usize, before.as_ptr() as usize, 0, 0, 0, 0);
+    set_name(me()?, given)
+}
+
+/// prctl(PR_GET_NAME).
+pub unsafe fn own_name(name: usize) -> Answer<c_int> {
+    answer::<c_int>(sys::call(SYS_prctl, PR_GET_NAME as usize, name, 0, 0, 0, 0))?;
+    *(name as *mut Name) = name_of(me()?)?;
+    Ok(0)
+}
+
+fn set_processors(green: &'static Green, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
+    let possible = kernel_state::possible(size, set as usize).map_err(Miss::Errno)?;
+    kernel_state::set_processors(green, possible, current().is_some_and(|me| std::ptr::eq(me, green)));
+    Ok(0)
+}
+
+unsafe fn get_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
+    let told: size_t = answer(sys::call(SYS_sched_getaffinity, 0, size, set as usize, 0, 0, 0))?;
+    let processors = kernel_state::processors(green);
+    std::ptr::write_bytes(set as *mut u8, 0, size);
+    std::ptr::copy_nonoverlapping(processors.as_ptr() as *const u8, set as *mut u8, told.min(size_of_val(&processors)));
+    Ok(0)
+}
+
+pub unsafe fn pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
+    set_processors(green(thread)?, size, set)
+}
+
+pub unsafe fn pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
+    get_processors(green(thread)?, size, set)
+}
+
+pub unsafe fn sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
+    set_processors(by_tid(tid)?, size, set)
+}
+
+pub unsafe fn sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
+    get_processors(by_tid(tid)?, size, set)
+}
+
+/// The priority that the program points to; the kernel reads it first, for a thread that there is not.
+unsafe fn read_priority(param: *const sched_param) -> Answer<c_int> {
+    const NOBODY: usize = 1 << 30;
+    match sys::call(SYS_sched_setscheduler, NOBODY, SCHED_OTHER as usize, param as usize, 0, 0, 0) as c_int {
+        error if error == -ESRCH => Ok((*param).sched_priority),
+        error => errno(-error),
+    }
+}
+
+unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) -> Answer<c_int> {
+    if policy < 0 {
+        return errno(EINVAL);
+    }
+    green.schedule.set(policy, read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
+}
+
+unsafe fn get_priority(green: &Green, param: *mut sched_param) -> Answer<c_int> {
+    answer::<c_int>(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))?;
+    (*param).sched_priority = green.schedule.priority();
+    Ok(0)
+}
+
+pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
+    let green = green(thread)?;
+    get_priority(green, param)?;
+    *policy = green.schedule.policy();
+    Ok(0)
+}
+
+pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
+    set_policy(green(thread)?, policy, param)
+}
+
+pub unsafe fn pthread_setschedprio(thread: pthread_t, priority: c_int) -> Answer<c_int> {
+    green(thread)?.schedule.set_priority(priority).map(|()| 0).map_err(Miss::Errno)
+}
+
+pub unsafe fn sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
+    set_policy(by_tid(tid)?, policy, param)
+}
+
+pub unsafe fn sched_getscheduler(tid: pid_t) -> Answer<c_int> {
+    Ok(by_tid(tid)?.schedule.policy())
+}
+
+pub unsafe fn sched_setparam(tid: pid_t, param: *const sched_param) -> Answer<c_int> {
+    by_tid(tid)?.schedule.set_priority(read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
+}
+
+pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_int> {
+    get_priority(by_tid(tid)?, param)
+}
+
+pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_int> {
+    if which != PRIO_PROCESS as c_uint {
+        return Err(Miss::Libc);
+    }
+    by_tid(who as pid_t)?.schedule.set_nice(value).map(|()| 0).map_err(Miss::Errno)
+}
+
+pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
+    if which != PRIO_PROCESS as c_uint {
+        return Err(Miss::Libc);
+    }
+    Ok(by_tid(who as pid_t)?.schedule.nice())
+}
+
+pub unsafe fn nice(step: c_int) -> Answer<c_int> {
+    let schedule = &me()?.schedule;
+    match schedule.set_nice(schedule.nice().saturating_add(step)) {
+        Ok(()) => Ok(schedule.nice()),
+        Err(_) => errno(EPERM),
+    }
+}
+
+/// The number of a thread's CPU clock, and back (source: the kernel's posix-timers.h).
+fn clock_of(green: &Green) -> clockid_t {
+    !green.tid() << 3 | CLOCK_OF_THREAD
+}
+
+const CLOCK_OF_THREAD: clockid_t = 6;
+
+/// The green thread whose CPU time a clock tells.
+fn by_clock(clock: clockid_t) -> Result<&'static Green, Miss> {
+    match clock {
+        CLOCK_THREAD_CPUTIME_ID => me(),
+        clock if clock < 0 && clock & 7 == CLOCK_OF_THREAD => by_tid(!(clock >> 3)),
+        _ => Err(Miss::Libc),
+    }
+}
+
+pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> Answer<c_int> {
+    *clock = clock_of(green(thread)?);
+    Ok(0)
+}
+
+#[inline]
+pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
+    if clock >= 0 && clock != CLOCK_THREAD_CPUTIME_ID {
+        return Err(Miss::Libc);
+    }
+    let green = by_clock(clock)?;
+    let told = real::clock_gettime(CLOCK_THREAD_CPUTIME_ID, time);
+    if told == 0 {
+        *time = sys::timespec(kernel_state::cpu_ns(green));
+    }
+    Ok(told)
+}
+
+pub unsafe fn clock_getres(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
+    if clock >= 0 {
+        return Err(Miss::Libc);
+    }
+    by_clock(clock)?;
+    Ok(real::clock_getres(CLOCK_THREAD_CPUTIME_ID, time))
+}
