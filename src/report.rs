@@ -6,8 +6,9 @@
 use crate::config::{self, Options, Wrong};
 use crate::environment::Environment;
 use crate::{hooks, runtime, sys};
+use once_cell::race::OnceBox;
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering::*};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 const VARIABLE: &str = "GREENPATCH_OPTIONS";
 const OWNER: &str = "stats_owner=";
@@ -59,43 +60,45 @@ fn help() {
 }
 
 /// Where the statistics go, and whose they are.
-static PATH: AtomicPtr<CString> = AtomicPtr::new(std::ptr::null_mut());
-static OWNER_PID: AtomicI32 = AtomicI32::new(0);
-static EVERY_PROCESS: AtomicBool = AtomicBool::new(false);
+struct Destination {
+    path: CString,
+    /// `None`: every process writes its own.
+    owner: Option<i32>,
+}
+
+static DESTINATION: OnceBox<Destination> = OnceBox::new();
 static WRITTEN_BY: AtomicI32 = AtomicI32::new(0);
 
 /// Takes down where the statistics are to go, from the program's first directory.
 pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
     let Some(path) = options.stats else { return };
-    let every = path.contains("%p");
-    EVERY_PROCESS.store(every, Relaxed);
-    if !every {
-        let me = sys::process_id();
-        let text = environment.get(VARIABLE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        match text.split_once(OWNER) {
-            Some((_, owner)) => OWNER_PID.store(owner.parse().unwrap_or(0), Relaxed),
-            None => {
-                OWNER_PID.store(me, Relaxed);
-                environment.replace(VARIABLE, &format!("{text}:{OWNER}{me}"));
-            }
-        }
-    }
+    let owner = (!path.contains("%p")).then(|| own(environment));
     let full = if path.starts_with('/') { path.to_string() } else { format!("{}/{path}", sys::working_directory()) };
-    if let Ok(full) = CString::new(full) {
-        PATH.store(Box::into_raw(Box::new(full)), Release);
+    if let Ok(path) = CString::new(full) {
+        DESTINATION.set(Box::new(Destination { path, owner })).ok();
     }
+}
+
+/// The process that the statistics belong to: the one that the environment names, or from now on this one.
+fn own(environment: &mut Environment) -> i32 {
+    let text = environment.get(VARIABLE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if let Some((_, owner)) = text.split_once(OWNER) {
+        return owner.parse().unwrap_or(0);
+    }
+    let me = sys::process_id();
+    environment.replace(VARIABLE, &format!("{text}:{OWNER}{me}"));
+    me
 }
 
 /// Writes the statistics, once in a process.
 pub fn write() {
-    // SAFETY: null or a path that is never freed.
-    let Some(path) = (unsafe { PATH.load(Acquire).as_ref() }) else { return };
+    let Some(destination) = DESTINATION.get() else { return };
     let me = sys::process_id();
-    let mine = EVERY_PROCESS.load(Relaxed) || OWNER_PID.load(Relaxed) == me;
+    let mine = destination.owner.is_none_or(|owner| owner == me);
     if !mine || WRITTEN_BY.swap(me, Relaxed) == me {
         return;
     }
-    let path = path.to_string_lossy().replace("%p", &me.to_string());
+    let path = destination.path.to_string_lossy().replace("%p", &me.to_string());
     let Ok(path) = CString::new(path) else { return };
     if let Ok(fd) = sys::create(&path) {
         sys::write_all(fd, text(me).as_bytes());
