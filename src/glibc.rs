@@ -4,6 +4,7 @@
 //! out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
 
 use crate::arch;
+use crate::runtime::raw_lock::RawLock;
 use libc::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
@@ -241,6 +242,30 @@ pub fn run_destructors() {
 /// locale.h: LC_GLOBAL_LOCALE.
 const GLOBAL_LOCALE: libc::locale_t = usize::MAX as libc::locale_t;
 
+/// Held while we make the loader walk its list, and across a fork: glibc leaves the loader's lock in a fork child as it was, and
+/// walks of ours are frequent.
+static LOADER: RawLock = RawLock::new();
+
+type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
+
+/// dl_iterate_phdr.
+///
+/// # Safety
+/// `visit` gets `out` and may write there what it likes.
+unsafe fn each_module(visit: ForModule, out: *mut c_void) {
+    LOADER.with(|| libc::dl_iterate_phdr(Some(visit), out));
+}
+
+/// A fork begins: nobody of ours is inside the loader until `after_fork`.
+pub fn before_fork() {
+    LOADER.lock();
+}
+
+/// The fork is done, in parent and child alike.
+pub fn after_fork() {
+    LOADER.unlock();
+}
+
 /// A module's thread-local image: where its block starts from the TCB, and what a new thread finds there.
 #[derive(Clone, Copy)]
 struct Image {
@@ -307,7 +332,7 @@ unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut 
 pub fn restore_thread_locals() {
     let mut generation = 0u64;
     // SAFETY: the callback writes one u64 and stops at the first module.
-    unsafe { libc::dl_iterate_phdr(Some(generation_of), &mut generation as *mut u64 as *mut c_void) };
+    unsafe { each_module(generation_of, &mut generation as *mut u64 as *mut c_void) };
     let mut images = IMAGES_NOW.load(std::sync::atomic::Ordering::Acquire);
     // SAFETY: a published list is never changed and never freed (a program loads modules rarely).
     if images.is_null() || unsafe { (*images).generation != generation || (*images).dynamic } {
@@ -316,7 +341,7 @@ pub fn restore_thread_locals() {
         fresh.generation = generation;
         fresh.mine = restore_thread_locals as fn() as usize;
         // SAFETY: `collect` writes into `fresh` only.
-        unsafe { libc::dl_iterate_phdr(Some(collect), &mut *fresh as *mut Images as *mut c_void) };
+        unsafe { each_module(collect, &mut *fresh as *mut Images as *mut c_void) };
         if fresh.dynamic {
             // SAFETY: the images are this thread's, taken just now.
             unsafe { copy_images(&fresh) };
@@ -393,6 +418,6 @@ unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out: *mu
 pub fn own_text() -> Option<(usize, usize)> {
     let mut found = [own_text as fn() -> Option<(usize, usize)> as usize, 0, 0];
     // SAFETY: the callback writes into `found` only.
-    unsafe { libc::dl_iterate_phdr(Some(find_text), &mut found as *mut [usize; 3] as *mut c_void) };
+    unsafe { each_module(find_text, &mut found as *mut [usize; 3] as *mut c_void) };
     (found[2] != 0).then_some((found[1], found[2]))
 }

@@ -12,12 +12,21 @@ use libc::*;
 
 /// Registers our handler; before any other library can register one.
 pub fn prepare() {
-    // SAFETY: the handler takes nothing and may run in any child.
-    unsafe { pthread_atfork(None, None, Some(in_child)) };
+    // SAFETY: the handlers take nothing and may run in any process.
+    unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+}
+
+extern "C" fn before() {
+    glibc::before_fork();
+}
+
+extern "C" fn in_parent() {
+    glibc::after_fork();
 }
 
 /// The child runs natively from here on.
 extern "C" fn in_child() {
+    glibc::after_fork();
     if !runtime::started() {
         return;
     }
@@ -35,9 +44,12 @@ pub unsafe fn fork() -> Answer<pid_t> {
 /// The one that runs no handlers.
 pub unsafe fn raw_fork() -> Answer<pid_t> {
     descriptor::forked();
+    before();
     let pid = real::_Fork();
     if pid == 0 {
         in_child();
+    } else {
+        in_parent();
     }
     Ok(pid)
 }
