@@ -117,6 +117,12 @@ unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
         SYS_pause => pause();
         SYS_sched_yield => sched_yield();
         SYS_gettid => gettid();
+        SYS_prctl => prctl(c_int, usize, usize, usize, usize);
+        SYS_unshare => unshare(c_int);
+        SYS_setns => setns(c_int, c_int);
+        SYS_setfsuid => setfsuid(uid_t);
+        SYS_setfsgid => setfsgid(gid_t);
+        SYS_personality => personality(c_ulong);
         SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
         SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
         SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
@@ -138,11 +144,33 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
         libc::SYS_tkill => signal::tgkill(libc::getpid(), a as pid_t, b as c_int)? as c_long,
         libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
+        _ if OF_ONE_THREAD.contains(&number) => {
+            let result = real::syscall(number, a, b, c, d, e, f);
+            if result != -1 {
+                runtime::alone::stay();
+            }
+            result
+        }
         _ if BLOCKING.contains(&number) => runtime::block(|| real::syscall(number, a, b, c, d, e, f)),
         _ => return Err(Miss::Libc),
     };
     Ok(result)
 }
+
+/// Calls that change the kernel thread that makes them, and have no function of ours.
+const OF_ONE_THREAD: [c_long; 11] = [
+    libc::SYS_ioprio_set,
+    libc::SYS_set_mempolicy,
+    libc::SYS_seccomp,
+    libc::SYS_sched_setattr,
+    libc::SYS_landlock_restrict_self,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+];
 
 /// Calls that may sleep and wait for no descriptor: another takes the slot meanwhile.
 const BLOCKING: [c_long; 17] = [

@@ -264,6 +264,13 @@ hooks! {
         always never bare _Exit(status: c_int) -> () => exit_now;
         always never bare quick_exit(status: c_int) -> () => quick_exit;
         green never typed gettid() -> pid_t => gettid;
+        green errno bare prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int => prctl;
+        green errno typed unshare(flags: c_int) -> c_int => unshare;
+        green errno typed setns(fd: c_int, kind: c_int) -> c_int => setns;
+        green never typed setfsuid(id: uid_t) -> c_int => setfsuid;
+        green never typed setfsgid(id: gid_t) -> c_int => setfsgid;
+        green errno bare capset(header: *mut c_void, sets: *const c_void) -> c_int => capset;
+        green errno typed personality(persona: c_ulong) -> c_int => personality;
         // left out: exit: handlers run on the thread that calls it, and the library's finaliser writes the statistics
         // left out: popen posix_spawn posix_spawnp: libc makes the child, waits for its exec only, and touches nothing of ours
         // left out: execve execv execvp execvpe execl execlp execle fexecve: our descriptors close on exec, the mask is the

@@ -24,7 +24,7 @@ pub fn set_default_stack(bytes: Option<usize>) {
 /// Starts the runtime at the first thread; false: this program (or this call) stays native.
 fn running() -> bool {
     if runtime::started() {
-        return true;
+        return !runtime::alone::stays();
     }
     let done = runtime::start::start();
     if done {

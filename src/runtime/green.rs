@@ -72,6 +72,8 @@ pub struct Green {
     pub is_main: bool,
     /// > 0: bound to its kernel thread, waits happen in the kernel.
     pub pinned: Cell<u32>,
+    /// It has its kernel thread for itself (`alone`).
+    pub alone: Cell<bool>,
     pub robust_head: Cell<usize>,
     /// The kernel thread knows that list.
     pub robust_registered: Cell<bool>,
@@ -141,6 +143,7 @@ impl Green {
             tid: Cell::new(0),
             is_main,
             pinned: Cell::new(0),
+            alone: Cell::new(false),
             robust_head: Cell::new(0),
             robust_registered: Cell::new(false),
             spoilt: Cell::new(false),

@@ -167,7 +167,9 @@ fn hand_over(slot: &'static Slot, owner: usize) {
 
 /// A vacant slot gets a worker when there is work for it.
 fn send_worker(slot: &'static Slot) {
-    let work = sched::injected() || sched::slots().iter().any(|slot| slot.has_ready());
+    // One that was in use may have descriptors and deadlines waited for.
+    let used = slot.switches.load(Relaxed) > 0;
+    let work = used || sched::injected() || sched::slots().iter().any(|slot| slot.has_ready());
     if work && VACANT.load(Relaxed) > 0 {
         VACANT.fetch_sub(1, SeqCst);
         worker::give(slot);

@@ -81,6 +81,8 @@ pub struct Worker {
     /// What the kernel thread's signal mask is now.
     pub mask: Cell<u64>,
     pub signal_stack: Cell<usize>,
+    /// Its kernel thread is one green thread's alone (`alone`).
+    pub spoilt: Cell<bool>,
     /// A spare sleeps on it.
     pub bell: AtomicU32,
     pub parks: AtomicU64,
@@ -121,6 +123,7 @@ impl Worker {
             is_leader,
             mask: Cell::new(0),
             signal_stack: Cell::new(0),
+            spoilt: Cell::new(false),
             bell: AtomicU32::new(0),
             parks: AtomicU64::new(0),
             switches: AtomicU64::new(0),
@@ -655,12 +658,15 @@ pub fn after_fork() {
     VACANT.store(0, Relaxed);
 }
 
-/// The kernel thread that runs here is no worker any more: its slot goes to another.
+/// The kernel thread that runs here is no worker any more: the monitor gives its slot to another. (A kernel thread made here
+/// would inherit what this one has.)
 pub fn resign(worker: &'static Worker) {
     arch::guard_up();
     if let Some(slot) = worker.enter() {
         worker.slot.set(std::ptr::null());
-        worker::give(slot);
+        slot.owner.store(0, Release);
+        VACANT.fetch_add(1, SeqCst);
+        monitor::call();
     }
     arch::guard_down();
 }

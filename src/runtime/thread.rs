@@ -48,6 +48,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.control.set(arch::control_words());
     green.result.set(std::ptr::null_mut());
     green.alerts.store(0, Relaxed);
+    green.alone.set(false);
     green.pending.clear();
     green.waits_for.set(0);
     green.cancel_disabled.set(false);

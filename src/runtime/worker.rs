@@ -88,6 +88,9 @@ fn ring(worker: &Worker, what: u32) {
 /// Waits for a slot. False: retire.
 fn become_spare(worker: &'static Worker) -> bool {
     const PATIENCE_NS: u64 = 200_000_000;
+    if worker.spoilt.get() {
+        return give_up(worker);
+    }
     signal::change_mask(worker, signal::CLOSED);
     kernel_state::settle(worker);
     let kept = SPARES.with(|waiting| {
@@ -119,6 +122,16 @@ fn become_spare(worker: &'static Worker) -> bool {
     }
 }
 
+/// A kernel thread that was one green thread's alone serves no other: it retires. The leader sleeps, for it must not end.
+fn give_up(worker: &'static Worker) -> bool {
+    signal::change_mask(worker, signal::CLOSED);
+    worker.bell.store(SLEEP, Relaxed);
+    while worker.is_leader {
+        sys::futex_wait(&worker.bell, SLEEP, None).ok();
+    }
+    false
+}
+
 fn remove(waiting: &mut Vec<&'static Worker>, worker: &Worker) -> bool {
     let before = waiting.len();
     waiting.retain(|other| !std::ptr::eq(*other, worker));
@@ -144,6 +157,7 @@ pub fn give(slot: &'static Slot) -> bool {
 fn hire(slot: &'static Slot) -> bool {
     GATE.enter();
     let worker = GATE.take_free().unwrap_or_else(|| stats::enlist(Worker::new(false)));
+    worker.spoilt.set(false);
     worker.take_up(slot);
     let old_mask = sys::set_signal_mask(u64::MAX);
     worker.mask.set(u64::MAX);
