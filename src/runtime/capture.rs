@@ -18,7 +18,8 @@
 use super::{disposition, signal};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::*};
+use once_cell::race::OnceBox;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::*};
 
 /// What the handler finds and leaves; its address is in the creator's TLS while a birth goes on.
 struct Capture {
@@ -37,8 +38,8 @@ pub struct Unborn {
 }
 
 static POSSIBLE: AtomicBool = AtomicBool::new(false);
-static TEXT_START: AtomicUsize = AtomicUsize::new(0);
-static TEXT_BYTES: AtomicUsize = AtomicUsize::new(0);
+/// Where this library's instructions are, whose calls are not dispatched: start and bytes. A fork child need not look again.
+static TEXT: OnceBox<(usize, usize)> = OnceBox::new();
 /// The kernel's selector: every call from elsewhere is dispatched.
 static BLOCK: AtomicU8 = AtomicU8::new(1);
 
@@ -49,10 +50,11 @@ pub fn possible() -> bool {
 
 /// Finds out whether births can be caught here, and takes SIGSYS if so.
 pub fn prepare() {
-    let Some((start, bytes)) = glibc::own_text() else { return };
-    TEXT_START.store(start, Relaxed);
-    TEXT_BYTES.store(bytes, Relaxed);
-    if !sys::dispatch_calls(start, bytes, &BLOCK) {
+    if TEXT.get().is_none() {
+        let Some(text) = glibc::own_text() else { return };
+        TEXT.set(Box::new(text)).ok();
+    }
+    if !dispatch() {
         return;
     }
     sys::dispatch_off();
@@ -70,12 +72,17 @@ pub fn prepare() {
     POSSIBLE.store(taken, Relaxed);
 }
 
+/// Turns the dispatch on for this kernel thread.
+fn dispatch() -> bool {
+    TEXT.get().is_some_and(|&(start, bytes)| sys::dispatch_calls(start, bytes, &BLOCK))
+}
+
 /// Has glibc make a thread (`create`) that never begins: its context, or glibc's error.
 pub fn birth(tid: i32, create: impl FnOnce() -> Result<libc::pthread_t, c_int>) -> Result<Unborn, c_int> {
     let mut capture = Capture { tid, sp: std::ptr::null_mut(), fs: 0, control: arch::control_words() };
     let old_mask = sys::set_signal_mask(!(1 << (libc::SIGSYS - 1)));
     arch::set_capture_word(&mut capture as *mut Capture as usize);
-    sys::dispatch_calls(TEXT_START.load(Relaxed), TEXT_BYTES.load(Relaxed), &BLOCK);
+    dispatch();
     let created = create();
     sys::dispatch_off();
     arch::set_capture_word(0);
