@@ -4,6 +4,9 @@
 //! a value, an error in the row's own manner (the only place that sets errno), or the real call. Nothing in a handler's
 //! path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern "C"` with
 //! panic=abort lets them pass, and runs nothing of ours).
+//!
+//! A handler's Safety is that of the C function of its row's name, so none says it again.
+#![allow(clippy::missing_safety_doc)]
 
 #[allow(unused_imports)]
 use crate::{glibc, runtime};
@@ -144,6 +147,7 @@ macro_rules! hooks {
         pub const NAMES: [&str; Row::End as usize] = [$($(stringify!($name),)*)*];
 
         /// The real functions: `real::read(…)` is what the program would have called without us.
+        #[allow(non_snake_case)]
         pub mod real {
             #[allow(unused_imports)]
             use libc::*;
@@ -152,13 +156,14 @@ macro_rules! hooks {
                 ///
                 /// # Safety
                 /// As libc's.
-                #[allow(dead_code, clippy::too_many_arguments, clippy::missing_safety_doc)]
+                #[allow(dead_code, clippy::too_many_arguments)]
                 #[inline]
                 pub unsafe fn $name($($a: $t),*) -> $r { super::exports::$name::real()($($a),*) }
             )*)*
         }
 
-        #[cfg(not(test))]
+        // `_Fork` and `_Exit` are C's names.
+        #[allow(non_snake_case)]
         mod exports {
             $($(
                 pub mod $name {
