@@ -14,10 +14,6 @@ mod report;
 mod runtime;
 mod sys;
 
-pub(crate) fn after_fork_of_pages() {
-    pages::after_fork();
-}
-
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
 /// the hooks stay closed: the program runs natively.
 #[ctor::ctor(unsafe)]

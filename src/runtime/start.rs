@@ -96,7 +96,7 @@ pub fn after_fork() {
     arch::set_worker_word(0);
     STARTED.store(false, Relaxed);
     STARTING.store(0, Relaxed);
-    crate::after_fork_of_pages();
+    crate::pages::after_fork();
     lot::after_fork();
     reactor::after_fork();
     sched::after_fork();
