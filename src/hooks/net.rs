@@ -304,7 +304,7 @@ unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c_int
     });
     if sent > 0 && socket.kind().stream() {
         // The kernel has read the message, so we can; control data has gone with the first part.
-        let mut rest = Rest::new((*msg).msg_iov, (*msg).msg_iovlen as usize, sent as usize);
+        let mut rest = Rest::new((*msg).msg_iov, (*msg).msg_iovlen, sent as usize);
         if rest.any() {
             sent += transmit_rest(&mut attempt, &mut rest, flags) as isize;
         }
@@ -353,7 +353,7 @@ unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, f
             Err(miss) => return if i > 0 { Ok(i as c_int) } else { Err(miss) },
         };
         (*entry).msg_len = sent as c_uint;
-        if Rest::new((*entry).msg_hdr.msg_iov, (*entry).msg_hdr.msg_iovlen as usize, sent).any() {
+        if Rest::new((*entry).msg_hdr.msg_iov, (*entry).msg_hdr.msg_iovlen, sent).any() {
             return Ok(i as c_int + 1);
         }
     }
