@@ -1,6 +1,5 @@
 /* Process-shared mutex, condition variable, barrier, rwlock and semaphore work between threads of a parent and of its child.
- * covers: pthread_mutex_lock pthread_cond_wait pthread_cond_signal pthread_cond_timedwait pthread_barrier_wait pthread_rwlock_wrlock
- * covers: pthread_rwlock_rdlock sem_wait sem_post fork
+ * covers: pthread_mutex_lock pthread_cond_signal pthread_barrier_wait pthread_rwlock_wrlock pthread_rwlock_rdlock sem_wait sem_post fork
  * proof: green_threads>=4
  */
 #include "deadlines.h"
