@@ -288,11 +288,19 @@ struct Images {
 
 static IMAGES_NOW: AtomicPtr<Images> = AtomicPtr::new(std::ptr::null_mut());
 
+/// For `dl_iterate_phdr`: how many modules came and went, read from the first one.
+///
+/// # Safety
+/// `out` points to a u64.
 unsafe extern "C" fn generation_of(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
     *(out as *mut u64) = (*info).dlpi_adds.wrapping_mul(1 << 32).wrapping_add((*info).dlpi_subs);
     1
 }
 
+/// For `dl_iterate_phdr`: takes in a module's image.
+///
+/// # Safety
+/// `out` points to Images.
 unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
     /// Static TLS lies right below the TCB; a block farther away came from malloc.
     const STATIC_REACH: isize = 1 << 20;
@@ -311,7 +319,7 @@ unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut 
             continue;
         }
         let offset = (info.dlpi_tls_data as isize).wrapping_sub(arch::tcb() as isize);
-        if offset >= 0 || offset < -STATIC_REACH {
+        if !(-STATIC_REACH..0).contains(&offset) {
             images.dynamic = true;
         }
         if images.count < IMAGES {
@@ -363,6 +371,10 @@ pub fn restore_thread_locals() {
     set_errno(0);
 }
 
+/// Writes the images over this thread's blocks.
+///
+/// # Safety
+/// The offsets are right for this thread, and nobody uses its variables.
 unsafe fn copy_images(images: &Images) {
     let tcb = arch::tcb();
     for image in &images.images[..images.count] {
@@ -400,6 +412,10 @@ pub fn unregister_rseq() {
     }
 }
 
+/// For `dl_iterate_phdr`: the executable segment around an address.
+///
+/// # Safety
+/// `out` points to {the address, the segment's start, its bytes}.
 unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
     let (info, found) = (&*info, &mut *(out as *mut [usize; 3]));
     for i in 0..info.dlpi_phnum as usize {

@@ -48,6 +48,10 @@ fn whole_pages(bytes: usize) -> usize {
 }
 
 impl State {
+    /// A block of the class, or null.
+    ///
+    /// # Safety
+    /// Under the lock; what was given back may be written.
     unsafe fn take(&mut self, class: usize) -> *mut u8 {
         let head = self.free[class];
         if !head.is_null() {

@@ -135,6 +135,10 @@ unsafe fn answer(capture: &mut Capture, registers: &arch::Registers) -> isize {
     }
 }
 
+/// The clone: nothing is cloned, the context that its child would have is kept.
+///
+/// # Safety
+/// As for `answer`; the rest is what glibc passed to the clone.
 unsafe fn keep(capture: &mut Capture, registers: &arch::Registers, top: usize, fs: usize, parent_tid: *mut i32) -> isize {
     if !parent_tid.is_null() {
         *parent_tid = capture.tid;

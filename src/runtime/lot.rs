@@ -79,7 +79,10 @@ impl Bucket {
         Bucket { lock: RawLock::new(), count: AtomicU32::new(0), queue: UnsafeCell::new(queue) }
     }
 
-    /// Appends a node. Under the lock.
+    /// Appends a node.
+    ///
+    /// # Safety
+    /// Under the lock; the node stays in place until it is taken out.
     unsafe fn append(&self, node: &Node) {
         let queue = &mut *self.queue.get();
         node.next.set(std::ptr::null());
@@ -94,7 +97,10 @@ impl Bucket {
         self.count.store(self.count.load(Relaxed) + 1, Relaxed);
     }
 
-    /// Takes a node out, to put it elsewhere. Under the lock.
+    /// Takes a node out, to put it elsewhere.
+    ///
+    /// # Safety
+    /// Under the lock, and the node is in this bucket.
     unsafe fn unlink(&self, node: &Node) {
         let queue = &mut *self.queue.get();
         match node.before.get().as_ref() {
@@ -108,7 +114,10 @@ impl Bucket {
         self.count.store(self.count.load(Relaxed) - 1, Relaxed);
     }
 
-    /// Takes a node out for good; whose it is may go on at once, so this is the last touch of it. Under the lock.
+    /// Takes a node out for good; whose it is may go on at once, so this is the last touch of it.
+    ///
+    /// # Safety
+    /// As for `unlink`.
     unsafe fn dismiss(&self, node: &Node) {
         self.unlink(node);
         node.queued.store(false, Release);

@@ -77,7 +77,10 @@ impl Pending {
         (!taken.is_null()).then(|| unsafe { Box::from_raw(taken) }.info)
     }
 
-    /// Takes out the first of this kind; the bit goes with the last. Under the lock.
+    /// Takes out the first of this kind; the bit goes with the last.
+    ///
+    /// # Safety
+    /// Under the lock.
     unsafe fn unlink(&self, signal: c_int) -> *mut Queued {
         let mut at = self.first.get();
         while !(*at).is_null() && (**at).info.si_signo != signal {

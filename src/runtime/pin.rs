@@ -92,6 +92,9 @@ pub fn abandon(me: &Green) {
 const INHERITING: usize = 1;
 
 /// Marks a lock word as its dead owner's, and wakes one who waits for it.
+///
+/// # Safety
+/// `word` is the lock word of a robust mutex that is alive.
 unsafe fn mark_dead(word: usize, tid: u32) {
     const WAITERS: u32 = 0x8000_0000;
     const OWNER_DIED: u32 = 0x4000_0000;

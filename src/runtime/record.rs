@@ -213,6 +213,10 @@ impl Verify {
         });
     }
 
+    /// Takes a wait out of the list.
+    ///
+    /// # Safety
+    /// Under the lock, and the wait is in the list.
     unsafe fn unlink(&self, wait: &FdWait) {
         let [first, last] = &mut *self.ends.get();
         match wait.verify.before.get().as_ref() {
@@ -354,7 +358,7 @@ impl Record {
             return false;
         }
         let out = if interest & OUT != 0 { REGISTERED_OUT } else { 0 };
-        self.registered.store(number as u32 + 1 | out, Relaxed);
+        self.registered.store((number as u32 + 1) | out, Relaxed);
         true
     }
 
@@ -381,6 +385,10 @@ impl Record {
         }
     }
 
+    /// Puts a wait first in this record's list.
+    ///
+    /// # Safety
+    /// Under the lock; the wait stays in place until it is taken out.
     pub unsafe fn link(&self, wait: &FdWait) {
         wait.record.set(self);
         wait.before.set(std::ptr::null());
@@ -392,6 +400,10 @@ impl Record {
         self.waiting.set(wait);
     }
 
+    /// Takes a wait out of this record's list.
+    ///
+    /// # Safety
+    /// Under the lock, and the wait is in the list.
     pub unsafe fn unlink(&self, wait: &FdWait) {
         match wait.before.get().as_ref() {
             Some(before) => before.next.set(wait.next.get()),

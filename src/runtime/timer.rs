@@ -69,6 +69,10 @@ impl Timers {
         });
     }
 
+    /// Says what the earliest deadline is now.
+    ///
+    /// # Safety
+    /// Under the lock.
     unsafe fn publish(&self) {
         let earliest = (*self.root.get()).as_ref().map_or(NEVER, |root| root.deadline_ns);
         self.earliest.store(earliest, Relaxed);
@@ -112,6 +116,10 @@ pub fn remove(node: &TimerNode) {
     }
 }
 
+/// Takes a node out of its heap.
+///
+/// # Safety
+/// Under the heap's lock, and the node is in it.
 unsafe fn cut(heap: &Timers, node: &TimerNode) {
     let rest = pair(node.child.get());
     let root = heap.root.get();
@@ -134,6 +142,9 @@ unsafe fn cut(heap: &Timers, node: &TimerNode) {
 }
 
 /// One heap of two roots, neither null.
+///
+/// # Safety
+/// Under the lock of the heap that both belong to.
 unsafe fn meld(a: *const TimerNode, b: *const TimerNode) -> *const TimerNode {
     let (top, below) = if (*b).deadline_ns < (*a).deadline_ns { (b, a) } else { (a, b) };
     let first = (*top).child.get();
@@ -149,6 +160,9 @@ unsafe fn meld(a: *const TimerNode, b: *const TimerNode) -> *const TimerNode {
 }
 
 /// One heap of a list of siblings: melded in pairs from the left, then from the right.
+///
+/// # Safety
+/// As for `meld`.
 unsafe fn pair(first: *const TimerNode) -> *const TimerNode {
     let mut pairs: *const TimerNode = std::ptr::null();
     let mut at = first;

@@ -126,8 +126,10 @@ fn become_spare(worker: &'static Worker) -> bool {
 fn give_up(worker: &'static Worker) -> bool {
     signal::change_mask(worker, signal::CLOSED);
     worker.bell.store(SLEEP, Relaxed);
-    while worker.is_leader {
-        sys::futex_wait(&worker.bell, SLEEP, None).ok();
+    if worker.is_leader {
+        loop {
+            sys::futex_wait(&worker.bell, SLEEP, None).ok();
+        }
     }
     false
 }

@@ -75,7 +75,7 @@ fn odd(address: usize) -> bool {
     const PAGE: usize = 4096;
     const PLACES: usize = 256;
     static READABLE: [AtomicUsize; PLACES] = [const { AtomicUsize::new(usize::MAX) }; PLACES];
-    if address % 4 != 0 {
+    if !address.is_multiple_of(4) {
         return true;
     }
     let page = address / PAGE;
