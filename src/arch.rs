@@ -572,6 +572,10 @@ impl Registers {
         self.get(libc::REG_RSP)
     }
 
+    pub fn instruction(&self) -> usize {
+        self.get(libc::REG_RIP)
+    }
+
     /// The system call's number.
     pub fn number(&self) -> i64 {
         self.get(libc::REG_RAX) as i64

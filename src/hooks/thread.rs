@@ -9,10 +9,10 @@ use super::{errno, real, Answer, Miss};
 use crate::runtime::green::{Green, Start};
 use crate::runtime::thread::{Wish, WishedStack};
 use crate::runtime::schedule::Schedule;
-use crate::runtime::{self, current, kernel_state, roll, thread};
+use crate::runtime::{self, cancel, current, kernel_state, roll, thread};
 use crate::{glibc, sys};
 use libc::*;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// GREENPATCH_OPTIONS stack_size, or 0.
 static DEFAULT_STACK: AtomicUsize = AtomicUsize::new(0);
@@ -238,9 +238,9 @@ pub unsafe fn thrd_exit(result: c_int) -> Answer<()> {
 
 pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
     let target = green(thread)?;
-    thread::cancel(target).map_err(Miss::Errno)?;
+    cancel::cancel(target).map_err(Miss::Errno)?;
     let own = current().is_some_and(|me| std::ptr::eq(me, target));
-    if own && target.cancel_asynchronous.get() {
+    if own && target.cancel_asynchronous.load(Relaxed) {
         runtime::cancellation_point();
     }
     Ok(0)
@@ -260,11 +260,11 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
     if state != PTHREAD_CANCEL_ENABLE && state != PTHREAD_CANCEL_DISABLE {
         return errno(EINVAL);
     }
-    let before = me.cancel_disabled.replace(state == PTHREAD_CANCEL_DISABLE);
+    let before = me.cancel_disabled.swap(state == PTHREAD_CANCEL_DISABLE, SeqCst);
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_DISABLE } else { PTHREAD_CANCEL_ENABLE };
     }
-    if me.cancel_asynchronous.get() {
+    if me.cancel_asynchronous.load(Relaxed) {
         runtime::cancellation_point();
     }
     Ok(0)
@@ -275,11 +275,11 @@ pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_in
     if kind != PTHREAD_CANCEL_DEFERRED && kind != PTHREAD_CANCEL_ASYNCHRONOUS {
         return errno(EINVAL);
     }
-    let before = me.cancel_asynchronous.replace(kind == PTHREAD_CANCEL_ASYNCHRONOUS);
+    let before = me.cancel_asynchronous.swap(kind == PTHREAD_CANCEL_ASYNCHRONOUS, SeqCst);
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_ASYNCHRONOUS } else { PTHREAD_CANCEL_DEFERRED };
     }
-    if me.cancel_asynchronous.get() {
+    if me.cancel_asynchronous.load(Relaxed) {
         runtime::cancellation_point();
     }
     Ok(0)

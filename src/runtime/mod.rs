@@ -3,10 +3,11 @@
 //!
 //! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `monitor` (who sees to it that nothing hangs); `thread`
-//! (the life of a pthread), `pin`; `signal` (which thread gets one), with its parts `disposition`, `pending`, `handler`, `overflow`;
+//! (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts `disposition`, `pending`, `handler`, `overflow`;
 //! `roll` (everybody by tid), `schedule`, `kernel_state`, `alone` (what else a thread calls its own); `start`; `stats`.
 
 pub mod alone;
+pub mod cancel;
 pub mod capture;
 pub mod disposition;
 pub mod green;
@@ -39,5 +40,5 @@ pub use pin::{pin, spoil, unpin, with_kernel_tid};
 pub use sched::{block, breathe, yield_now};
 pub use signal::restart;
 pub use start::started;
-pub use thread::cancellation_point;
+pub use cancel::cancellation_point;
 pub use wait::{sleep_until, Deadline, Woken};

@@ -617,6 +617,15 @@ pub fn block<R>(call: impl FnOnce() -> R) -> R {
     result
 }
 
+/// The running thread leaves a `block` that will not return: its slot is its own again, or gone.
+pub fn leave_call(me: &Green) {
+    let worker = me.worker();
+    let kept = |slot: &Slot| slot.owner.compare_exchange(worker.word(CALL), worker.word(GREEN), AcqRel, Relaxed);
+    if worker.slot().is_some_and(|slot| matches!(kept(slot), Err(now) if now != worker.word(GREEN))) {
+        worker.slot.set(std::ptr::null());
+    }
+}
+
 /// Puts a deadline of this thread's where its worker looks. The slot may have been taken meanwhile, and whoever has it now
 /// may sleep until a later deadline: he is woken.
 pub fn insert_timer(me: &Green, node: &TimerNode) {

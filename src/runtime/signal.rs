@@ -28,7 +28,7 @@ use super::disposition::{self, bit};
 use super::green::{alert, current, Green};
 use super::handler::{self, act_by_default, run};
 use super::pending::{self, Shelf};
-use super::{monitor, reactor, roll, sched, thread_timer};
+use super::{cancel, monitor, reactor, roll, sched, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::{fence, AtomicPtr, AtomicU64, Ordering::*};
@@ -76,6 +76,11 @@ pub fn by_thread(signal: c_int) -> siginfo_t {
 fn value_of(info: &siginfo_t) -> usize {
     // SAFETY: the value's place, within siginfo_t.
     unsafe { *((info as *const siginfo_t as *const u8).add(24) as *const usize) }
+}
+
+/// The green thread that a bell rings for.
+pub fn whose_bell(info: &siginfo_t) -> Option<usize> {
+    (info.si_code == SI_BELL).then(|| value_of(info))
 }
 
 /// A signal from the kernel's queue as it first was; `None`: a bell.
@@ -163,7 +168,7 @@ fn answer_bell(whose: usize, signal: c_int, info: *mut siginfo_t, context: *mut 
 }
 
 /// The monitor will ring once more. Takes no lock.
-fn ring_again(me: &'static Green) {
+pub fn ring_again(me: &'static Green) {
     if me.rings_again.swap(true, AcqRel) {
         return;
     }
@@ -217,6 +222,9 @@ pub fn hand_out() {
         at = green.next_to_ring.load(Relaxed);
         green.rings_again.store(false, Release);
         notify(green);
+        if green.alerts.load(SeqCst) & alert::CANCEL != 0 {
+            cancel::remind(green);
+        }
     }
 }
 
@@ -304,7 +312,7 @@ pub fn ring(green: &Green, kernel_tid: i32) {
     }
 }
 
-fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) {
+pub fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) {
     sys::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, green as *const Green as usize)).ok();
 }
 

@@ -2,11 +2,8 @@
 //!
 //! `life` is one word of bits. Whoever sets the second of {FINISHED, DETACHED or JOINING's success} recycles the vessel: the end sets
 //! FINISHED and looks for DETACHED; detach sets DETACHED and looks for FINISHED; both by fetch_or, so exactly one sees the other.
-//!
-//! Cancellation is ours wholly: a flag and an alert, looked at by every wait that is a cancellation point. Acting on it is
-//! glibc's own pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
 
-use super::green::{alert, current, life, Green, Start};
+use super::green::{current, life, Green, Start};
 use super::wait::{Deadline, Woken};
 use super::{kernel_state, lot, roll, sched, signal, stats, vessel};
 use crate::sys::Processors;
@@ -51,8 +48,8 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.alone.set(false);
     green.pending.clear();
     green.waits_for.set(0);
-    green.cancel_disabled.set(false);
-    green.cancel_asynchronous.set(false);
+    green.cancel_disabled.store(false, Relaxed);
+    green.cancel_asynchronous.store(false, Relaxed);
     green.alternate.set([0, libc::SS_DISABLE as usize, 0]);
     let creator = current();
     green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));
@@ -115,7 +112,7 @@ pub fn join(green: &'static Green, deadline: Deadline, give_up: bool) -> Result<
         if woken == Woken::TimedOut || woken == Woken::Cancelled {
             green.life.fetch_and(!life::JOINING, AcqRel);
             if woken == Woken::Cancelled {
-                cancellation_point();
+                super::cancel::cancellation_point();
             }
             return Err(if give_up { libc::EBUSY } else { libc::ETIMEDOUT });
         }
@@ -156,7 +153,8 @@ pub fn detach(green: &'static Green) -> Result<(), i32> {
 /// Nothing with a destructor of ours may be alive on this stack.
 pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
     me.result.set(result);
-    me.cancel_disabled.set(true);
+    me.cancel_disabled.store(true, SeqCst);
+    me.in_call.store(false, Relaxed);
     if me.is_main {
         leave_main(me);
     } else {
@@ -199,29 +197,6 @@ pub fn see_main_off() -> bool {
         glibc::exit_process(0);
     }
     false
-}
-
-/// Asks a thread to end at its next cancellation point.
-pub fn cancel(green: &'static Green) -> Result<(), i32> {
-    if green.life.load(Acquire) & life::GONE != 0 {
-        return Err(libc::ESRCH);
-    }
-    green.alerts.fetch_or(alert::CANCEL, SeqCst);
-    if let Some(parked) = green.waiter.interrupt() {
-        sched::ready(parked);
-    }
-    Ok(())
-}
-
-/// Acts on a cancellation that is pending and allowed: never returns then.
-pub fn cancellation_point() {
-    let Some(me) = current() else { return };
-    if me.alerts.load(SeqCst) & alert::CANCEL == 0 || me.cancel_disabled.get() {
-        return;
-    }
-    me.alerts.fetch_and(!alert::CANCEL, SeqCst);
-    // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule).
-    unsafe { exit(me, usize::MAX as *mut c_void) }
 }
 
 /// In a fork child: one thread, and it is its main.

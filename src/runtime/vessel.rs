@@ -310,7 +310,7 @@ fn serve(me: &'static Green) {
         if me.unwinding.replace(false) {
             glibc::forget_exit();
         }
-        me.cancel_disabled.set(true);
+        me.cancel_disabled.store(true, SeqCst);
     }
 }
 

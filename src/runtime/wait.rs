@@ -276,7 +276,7 @@ pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> 
 }
 
 fn interest(green: &Green, cancel: Cancel) -> u32 {
-    if cancel == Cancel::Ignore || green.cancel_disabled.get() {
+    if cancel == Cancel::Ignore || green.cancel_disabled.load(Relaxed) {
         alert::SIGNAL
     } else {
         alert::SIGNAL | alert::CANCEL
@@ -298,7 +298,7 @@ fn alerted(green: &'static Green, cancel: Cancel) -> Woken {
     let handled = signal::deliver(green);
     if green.alerts.load(SeqCst) & mask & alert::CANCEL != 0 {
         match cancel {
-            Cancel::Act => super::thread::cancellation_point(),
+            Cancel::Act => super::cancel::cancellation_point(),
             Cancel::Tell => return Woken::Cancelled,
             Cancel::Ignore => {}
         }

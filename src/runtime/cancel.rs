@@ -1,0 +1,125 @@
+//! Cancellation: ours wholly, a flag and an alert, looked at by every wait that is a cancellation point. Acting on it is glibc's own
+//! pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
+//!
+//! Who does not park is interrupted: a thread that asked for it at any moment (asynchronous), or that sits in the kernel in a call that is
+//! a cancellation point (`block`). The bell is glibc's own signal for that, 32, which nobody blocks. Its handler acts only where
+//! a thread may be unwound: in the program's code, or in that call; in the middle of ours the monitor rings again.
+
+use super::green::{alert, current, life, Green};
+use super::{sched, signal, thread};
+use crate::{arch, glibc, sys};
+use libc::{c_int, c_void, siginfo_t};
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+
+/// glibc's SIGCANCEL.
+const BELL: c_int = 32;
+
+/// Asks a thread to end.
+pub fn cancel(green: &'static Green) -> Result<(), i32> {
+    let life = green.life.load(Acquire);
+    if life & life::GONE != 0 {
+        return Err(libc::ESRCH);
+    }
+    if life & life::FINISHED == 0 {
+        green.alerts.fetch_or(alert::CANCEL, SeqCst);
+        remind(green);
+    }
+    Ok(())
+}
+
+/// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be.
+pub fn remind(green: &'static Green) {
+    if let Some(parked) = green.waiter.interrupt() {
+        return sched::ready(parked);
+    }
+    if !is_open(green) || current().is_some_and(|me| std::ptr::eq(me, green)) {
+        return;
+    }
+    install();
+    // SAFETY: null before its first resume, when it has asked for nothing yet; workers are never freed.
+    if let Some(worker) = unsafe { green.worker.load(SeqCst).as_ref() } {
+        signal::ring_for(green, worker.kernel_tid.load(Relaxed), BELL);
+    }
+}
+
+/// Is it to be cancelled wherever it is?
+fn is_open(green: &Green) -> bool {
+    let at_any_moment = green.cancel_asynchronous.load(SeqCst) || green.in_call.load(SeqCst);
+    at_any_moment && green.alerts.load(SeqCst) & alert::CANCEL != 0 && !green.cancel_disabled.load(SeqCst)
+}
+
+/// Acts on a cancellation that is pending and allowed: never returns then.
+#[inline]
+pub fn cancellation_point() {
+    let Some(me) = current() else { return };
+    if me.alerts.load(SeqCst) & alert::CANCEL != 0 && !me.cancel_disabled.load(Relaxed) {
+        act(me);
+    }
+}
+
+#[cold]
+fn act(me: &'static Green) {
+    me.alerts.fetch_and(!alert::CANCEL, SeqCst);
+    // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule), and the program's
+    // code, which asked for it.
+    unsafe { thread::exit(me, usize::MAX as *mut c_void) }
+}
+
+/// A call that may block in the kernel and is a cancellation point: while it goes on the thread may be unwound.
+#[inline]
+pub fn block<R>(call: impl FnOnce() -> R) -> R {
+    let Some(me) = current() else { return call() };
+    me.in_call.store(true, SeqCst);
+    cancellation_point();
+    let result = sched::block(call);
+    me.in_call.store(false, Relaxed);
+    result
+}
+
+/// Handler of signal 32 before ours: glibc's, if it had one.
+static BEFORE: AtomicUsize = AtomicUsize::new(0);
+/// Where this library's instructions are.
+static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// Takes signal 32; glibc may have taken it meanwhile, for a thread that is not ours.
+fn install() {
+    const RESTORER: usize = 0x0400_0000;
+    let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | libc::SA_NODEFER as usize | RESTORER;
+    let own = rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+    let mut before = [0; 4];
+    if let Some((start, bytes)) = glibc::own_text() {
+        TEXT[0].store(start, Relaxed);
+        TEXT[1].store(start + bytes, Relaxed);
+    }
+    // SAFETY: the handler passes on what is not ours.
+    unsafe { sys::signal_action(BELL, &[own, flags, arch::signal_return(), 0], &mut before) };
+    if before[0] != own {
+        BEFORE.store(before[0], Relaxed);
+    }
+}
+
+extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a valid siginfo_t.
+    let Some(whose) = signal::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
+    let Some(me) = current().filter(|me| *me as *const Green as usize == whose && is_open(me)) else { return };
+    if arch::guard_word() != 0 || !me.in_call.load(Relaxed) && is_ours(context) {
+        return signal::ring_again(me);
+    }
+    sched::leave_call(me);
+    act(me);
+}
+
+/// Was this library's own code interrupted?
+fn is_ours(context: *mut c_void) -> bool {
+    // SAFETY: the kernel's frame.
+    let at = unsafe { arch::Registers::of(context) }.instruction();
+    (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&at)
+}
+
+fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let before = BEFORE.load(Relaxed);
+    if before > libc::SIG_IGN {
+        // SAFETY: glibc's handler takes three arguments.
+        unsafe { std::mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(before)(signal, info, context) }
+    }
+}
