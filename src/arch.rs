@@ -485,6 +485,13 @@ pub unsafe fn raise_guard_of(tcb: usize) {
     *(tcb.wrapping_add_signed(offset) as *mut usize) = 1;
 }
 
+/// Asks for a cache line that is about to be read; any address will do.
+#[inline(always)]
+pub fn prefetch(address: usize) {
+    // SAFETY: a prefetch reads nothing that could fault.
+    unsafe { asm!("prefetcht0 [{0}]", in(reg) address, options(nostack, preserves_flags, readonly)) };
+}
+
 /// This thread's TCB, which is also its pthread_t (x86-64: the first word of the TCB points to itself).
 #[inline(always)]
 pub fn tcb() -> usize {

@@ -59,11 +59,15 @@ fn disarm(wait: &FdWait) {
     loop {
         // SAFETY: records are never freed; a wait's record changes only under the lock of the one it is in (`vacate`).
         let Some(record) = (unsafe { wait.record.get().as_ref() }) else { return };
+        // Dismissed, and its waiter is a green thread's, which outlives the wait: nobody looks at it any more.
+        if !wait.queued.load(Acquire) && wait.ticket.get().is_green() {
+            return;
+        }
         let done = record.lock.with(|| {
             if !std::ptr::eq(wait.record.get(), record) {
                 return false;
             }
-            if wait.queued.get() {
+            if wait.queued.load(Relaxed) {
                 // SAFETY: under the lock of its record.
                 unsafe { record.unlink(wait) };
             }
@@ -129,7 +133,7 @@ pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnc
             return false;
         }
         for wait in waits {
-            if wait.queued.get() {
+            if wait.queued.load(Acquire) {
                 sched::verify_later(false, |list, now_ms| list.append(wait, now_ms));
             }
         }
@@ -257,6 +261,9 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
     // SAFETY: the kernel fills the first `count` events, and only those are read.
     let events: &mut [libc::epoll_event] = unsafe { &mut *(&mut events as *mut [_] as *mut [libc::epoll_event]) };
     let count = sys::epoll_wait(slot.epoll(), events, deadline_ns, signal::CLOSED);
+    for event in &events[..count] {
+        record::warm(event.u64 as u32 as i32);
+    }
     for event in &events[..count] {
         let (data, bits) = (event.u64, event.events);
         if data == Slot::WAKE {

@@ -19,9 +19,9 @@
 use super::raw_lock::RawLock;
 use super::sched;
 use super::wait::{Batch, News, Ticket};
-use crate::sys;
+use crate::{arch, sys};
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 pub const IN: u32 = libc::EPOLLIN as u32;
 pub const OUT: u32 = libc::EPOLLOUT as u32;
@@ -133,7 +133,8 @@ pub struct FdWait {
     pub record: Cell<*const Record>,
     next: Cell<*const FdWait>,
     before: Cell<*const FdWait>,
-    pub queued: Cell<bool>,
+    /// Cleared by whoever takes it out for good, as his last touch of it.
+    pub queued: AtomicBool,
     pub moved: Cell<i32>,
     verify: VerifyNode,
 }
@@ -148,7 +149,7 @@ impl FdWait {
             record: Cell::new(std::ptr::null()),
             next: Cell::new(none),
             before: Cell::new(none),
-            queued: Cell::new(false),
+            queued: AtomicBool::new(false),
             moved: Cell::new(-1),
             verify: VerifyNode { next: Cell::new(none), before: Cell::new(none), list: AtomicPtr::new(std::ptr::null_mut()), since: Cell::new(0) },
         }
@@ -396,7 +397,7 @@ impl Record {
         if let Some(next) = wait.next.get().as_ref() {
             next.before.set(wait);
         }
-        wait.queued.set(true);
+        wait.queued.store(true, Relaxed);
         self.waiting.set(wait);
     }
 
@@ -412,7 +413,17 @@ impl Record {
         if let Some(next) = wait.next.get().as_ref() {
             next.before.set(wait.before.get());
         }
-        wait.queued.set(false);
+    }
+
+    /// Takes a wait out for good, and brings its news. Under the lock.
+    ///
+    /// # Safety
+    /// As for `unlink`; the wait is not to be touched after it.
+    unsafe fn dismiss(&self, wait: &FdWait, batch: &Batch) {
+        let ticket = wait.ticket.get();
+        self.unlink(wait);
+        wait.queued.store(false, Release);
+        batch.take(ticket.fire(News::Ready(0)));
     }
 
     /// An event of the slot's epoll for this record: sets the hints, fires the waits it concerns.
@@ -435,8 +446,7 @@ impl Record {
                 while let Some(wait) = at.as_ref() {
                     at = wait.next.get();
                     if edge_bits(wait.interest) & edges != 0 {
-                        self.unlink(wait);
-                        batch.take(wait.ticket.get().fire(News::Ready(0)));
+                        self.dismiss(wait, batch);
                     }
                 }
             }
@@ -450,10 +460,7 @@ impl Record {
         // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
         while let Some(wait) = unsafe { self.waiting.get().as_ref() } {
             // SAFETY: as above.
-            unsafe {
-                self.unlink(wait);
-                batch.take(wait.ticket.get().fire(News::Ready(0)));
-            }
+            unsafe { self.dismiss(wait, batch) };
         }
     }
 
@@ -462,6 +469,14 @@ impl Record {
         self.hints.store(0, Release);
         self.registered.store(0, Relaxed);
         self.info.store(0, Relaxed);
+    }
+}
+
+/// Fetches a record that is about to be looked at.
+#[inline]
+pub fn warm(fd: i32) {
+    if let Some(record) = known_record(fd) {
+        arch::prefetch(record as *const Record as usize);
     }
 }
 

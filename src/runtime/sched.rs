@@ -304,7 +304,10 @@ impl Slot {
         }
         self.verify.look_again(monitor::now_ms(), record::BUSY_PATIENCE_MS);
         self.guesses.look_again(monitor::now_ms(), record::BUSY_GUESS_MS);
-        batch.release(|green| self.push(green));
+        batch.release(|green| {
+            green.warm();
+            self.push(green);
+        });
         events
     }
 
