@@ -48,7 +48,7 @@ impl Manner {
 /// The program's call as it is: the kernel answers, and may take its time.
 #[inline]
 pub fn plain<T: TryFrom<isize>>(call: impl FnOnce() -> isize) -> Answer<T> {
-    let result = runtime::block(call);
+    let result = runtime::cancel::block(call);
     runtime::breathe();
     answer(result)
 }
@@ -183,7 +183,7 @@ impl Attempt {
     pub fn leave_to_kernel(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
         self.by_kernel = true;
         let fd = self.fd;
-        runtime::block(|| call(fd, Manner::Blocking))
+        runtime::cancel::block(|| call(fd, Manner::Blocking))
     }
 
     /// May a byte stream have more room, or more bytes, after a partial transfer?
@@ -242,7 +242,7 @@ impl Attempt {
     fn wait_in_kernel(&mut self) -> Result<(), c_int> {
         let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
         let deadline = self.deadline;
-        match runtime::block(|| sys::poll(&mut poll, deadline))? {
+        match runtime::cancel::block(|| sys::poll(&mut poll, deadline))? {
             0 => Err(self.late),
             _ => Ok(()),
         }

@@ -88,7 +88,7 @@ pub unsafe fn receive(
     };
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
         socket.record.begin_try(IN);
-        let got = runtime::block(|| call(socket.fd, Manner::Blocking));
+        let got = runtime::cancel::block(|| call(socket.fd, Manner::Blocking));
         note_rest(socket, socket.record, len, flags, got);
         runtime::breathe();
         return answer(got);

@@ -6,7 +6,7 @@
 //! Waiting for a child blocks in the kernel and hands the slot over.
 
 use super::{answer, descriptor, real, Answer, Miss};
-use crate::runtime::{self, block, current};
+use crate::runtime::{self, block, cancel, current};
 use crate::{glibc, report, sys};
 use libc::*;
 
@@ -56,8 +56,7 @@ pub unsafe fn raw_fork() -> Answer<pid_t> {
 
 /// wait4 for everybody: EINTR unless every handler that ran restarts.
 unsafe fn wait_for(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
-    runtime::cancellation_point();
-    answer(block(|| sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)))
+    answer(cancel::block(|| sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)))
 }
 
 pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
@@ -77,12 +76,11 @@ pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<
 }
 
 pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
-    runtime::cancellation_point();
-    answer(block(|| sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)))
+    answer(cancel::block(|| sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)))
 }
 
 pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
-    Ok(block(|| real::system(command)))
+    Ok(cancel::block(|| real::system(command)))
 }
 
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {

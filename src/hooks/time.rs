@@ -173,7 +173,7 @@ pub unsafe fn clock_nanosleep(
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC | libc::CLOCK_BOOTTIME | libc::CLOCK_TAI => {}
         // CPU clocks tick in the kernel only; the rest it refuses.
-        _ => return real_code(runtime::block(|| real::clock_nanosleep(clock, flags, time, left))),
+        _ => return real_code(runtime::cancel::block(|| real::clock_nanosleep(clock, flags, time, left))),
     }
     let time = read(time)?;
     if flags & libc::TIMER_ABSTIME != 0 {

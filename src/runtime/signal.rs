@@ -395,7 +395,7 @@ pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
     let before = me.mask.get();
     lend_mask(me, mask & CLOSED);
-    let result = sched::block(|| {
+    let result = cancel::block(|| {
         let result = call();
         me.mask.set(before);
         result
