@@ -38,7 +38,7 @@ pub mod worker;
 pub use green::current;
 pub use pin::{pin, spoil, unpin, with_kernel_tid};
 pub use sched::{block, breathe, yield_now};
-pub use signal::restart;
+pub use signal::{begin_call, restart};
 pub use start::started;
 pub use cancel::cancellation_point;
 pub use wait::{sleep_until, Deadline, Woken};

@@ -467,6 +467,13 @@ pub fn keep_own_doing(me: &Green) {
     }
 }
 
+/// A call in the kernel begins: `restart` is to tell of the handlers that run from now on.
+pub fn begin_call() {
+    if let Some(me) = current() {
+        me.restart.set(true);
+    }
+}
+
 /// May the call that was interrupted go on? (All handlers that ran had SA_RESTART.)
 pub fn restart() -> bool {
     current().is_some_and(|me| me.restart.get())

@@ -64,6 +64,7 @@ unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
 unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     let deadline = until.deadline()?;
     if object::SEMAPHORE_SHARED.of(sem) != 0 {
+        runtime::begin_call();
         return in_kernel::wait(deadline, |slice| wait_in_kernel(sem, slice, until.is_never()));
     }
     // The kernel restarts an untimed futex wait after a handler with SA_RESTART, never a timed one.
