@@ -34,7 +34,8 @@ const NAME_OF_PROCESS: &std::ffi::CStr = c"/proc/self/comm";
 fn open_name_of_process() -> Answer<usize> {
     let flags = (O_RDWR | O_CLOEXEC) as usize;
     // SAFETY: the kernel reads the string.
-    answer::<i32>(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, NAME_OF_PROCESS.as_ptr() as usize, flags, 0, 0, 0) }).map(|fd| fd as usize)
+    let fd = unsafe { sys::call(SYS_openat, AT_FDCWD as usize, NAME_OF_PROCESS.as_ptr() as usize, flags, 0, 0, 0) };
+    answer(fd)
 }
 
 unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {

@@ -151,7 +151,12 @@ impl FdWait {
             before: Cell::new(none),
             queued: AtomicBool::new(false),
             moved: Cell::new(-1),
-            verify: VerifyNode { next: Cell::new(none), before: Cell::new(none), list: AtomicPtr::new(std::ptr::null_mut()), since: Cell::new(0) },
+            verify: VerifyNode {
+                next: Cell::new(none),
+                before: Cell::new(none),
+                list: AtomicPtr::new(std::ptr::null_mut()),
+                since: Cell::new(0),
+            },
         }
     }
 }

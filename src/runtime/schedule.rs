@@ -28,8 +28,9 @@ impl Schedule {
 
     /// A new thread has its creator's, or the process's.
     pub fn inherit(&self, creator: Option<&Schedule>) {
-        let [policy, priority, nice] =
-            creator.map_or([AS_PROCESS, 0, AS_PROCESS], |creator| [&creator.policy, &creator.priority, &creator.nice].map(|word| word.load(Relaxed)));
+        let [policy, priority, nice] = creator.map_or([AS_PROCESS, 0, AS_PROCESS], |creator| {
+            [&creator.policy, &creator.priority, &creator.nice].map(|word| word.load(Relaxed))
+        });
         let reset = policy != AS_PROCESS && policy & RESET_ON_FORK != 0;
         self.policy.store(if reset { libc::SCHED_OTHER } else { policy }, Relaxed);
         self.priority.store(if reset { 0 } else { priority }, Relaxed);
