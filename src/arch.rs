@@ -425,6 +425,9 @@ macro_rules! thread_word {
     };
     ($get:ident, $set:ident, $symbol:literal) => {
         thread_word!($get, $symbol);
+        thread_word!(set $set, $symbol);
+    };
+    (set $set:ident, $symbol:literal) => {
         #[inline(always)]
         pub fn $set(value: usize) {
             // SAFETY: writes a word of this thread's own static TLS block, which nobody else writes.
@@ -441,7 +444,7 @@ macro_rules! thread_word {
     };
 }
 thread_word!(self_word, set_self_word, "gp_self");
-thread_word!(identity_word, set_identity_word, "gp_identity");
+thread_word!(set set_identity_word, "gp_identity");
 thread_word!(worker_word, set_worker_word, "gp_worker");
 thread_word!(vfork_word, "gp_vfork");
 thread_word!(guard_word, "gp_guard");
