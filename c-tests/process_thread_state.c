@@ -1,10 +1,16 @@
-/* Kernel state that belongs to one thread stays with it and out of others: unshare, setns, prctl's settings.
- * covers: unshare setns prctl
- * proof: green_threads>=2 parks>=1
+/* Kernel state that belongs to one thread stays with it and out of others: unshare, setns, prctl's settings, file ids, capabilities.
+ * covers: unshare setns prctl setfsuid setfsgid capset personality
+ * proof: green_threads>=3 parks>=1
  */
 #include "ctest.h"
+#include <linux/capability.h>
 #include <sched.h>
+#include <sys/fsuid.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+
+extern int capset(cap_user_header_t header, const cap_user_data_t sets);
 
 static char start[4096];
 
@@ -26,6 +32,26 @@ static void *moves(void *argument)
     return argument;
 }
 
+/* What any thread may set: what it has already. */
+static void *sets_its_own(void *argument)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+    CHECK_IS(setfsuid(geteuid()), geteuid());
+    CHECK_IS(setfsgid(getegid()), getegid());
+    nap(1);
+    CHECK_IS(setfsuid(-1), geteuid());
+    CHECK_IS(setfsgid(-1), getegid());
+    CHECK_IS(syscall(SYS_capget, &header, sets), 0);
+    CHECK_IS(capset(&header, sets), 0);
+    CHECK_FAILS(capset(NULL, sets), EFAULT);
+    int mine = personality(0xffffffff);
+    CHECK_IS(personality(mine), mine);
+    nap(1);
+    CHECK_IS(personality(0xffffffff), mine);
+    return argument;
+}
+
 static void *stays(void *argument)
 {
     char folder[4096];
@@ -41,6 +67,7 @@ int main(void)
     CHECK(getcwd(start, sizeof start) != NULL);
     pthread_t staying = spawn(stays, &slack);
     join(spawn(moves, NULL));
+    join(spawn(sets_its_own, NULL));
     join(staying);
     stays(&slack);
     say("one thread's folder and timer slack: its own");

@@ -1,5 +1,5 @@
 /* The signal mask is each thread's own: inherited at creation, kept over waits, told by both calls; what is blocked stays pending.
- * covers: pthread_sigmask sigprocmask pthread_kill raise kill
+ * covers: pthread_sigmask sigprocmask sigpending pthread_kill raise kill
  * proof: green_threads>=3 parks>=3
  */
 #include "signals.h"

@@ -1,5 +1,5 @@
 /* sigpause, in its two old meanings, and pause wait for a handler; alternate stacks are each thread's own.
- * covers: sigpause sigaltstack pause pthread_kill
+ * covers: sigpause __xpg_sigpause sigaltstack pause pthread_kill
  * proof: green_threads>=5 parks>=1
  */
 #include "signals.h"

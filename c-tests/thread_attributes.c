@@ -1,5 +1,5 @@
 /* Attributes of creation: detached from the start, scheduling inherited or given, the process's defaults changed.
- * covers: pthread_create pthread_getattr_np pthread_getaffinity_np
+ * covers: pthread_create pthread_getattr_np pthread_getaffinity_np pthread_setattr_default_np
  * proof: green_threads>=4
  */
 #include "ctest.h"

@@ -1,5 +1,5 @@
 /* A thread's CPU clock counts what that thread computes, asked by itself and by others; one that waits does not count.
- * covers: pthread_getcpuclockid clock_gettime
+ * covers: pthread_getcpuclockid clock_gettime clock_getres
  * proof: green_threads>=2 parks>=1 hooks.pthread_getcpuclockid>=2 hooks.clock_gettime>=4
  */
 #include "ctest.h"
@@ -44,6 +44,9 @@ int main(void)
     pthread_t thread = spawn(burns, NULL), idle = spawn(idles, NULL);
     sem_wait(&burnt);
     CHECK_IS(pthread_getcpuclockid(thread, &clock), 0);
+    struct timespec finest;
+    CHECK_IS(clock_getres(clock, &finest), 0);
+    CHECK(finest.tv_sec == 0 && finest.tv_nsec > 0);
     CHECK(read_us(clock) >= 5000);
     say("5 ms computed: on the thread's clock, seen from main");
     join(idle);

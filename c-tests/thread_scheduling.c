@@ -1,6 +1,6 @@
 /* Scheduling of threads as an ordinary user finds it: policy and parameters by pthread_t and by tid; a thread's nice value is its own.
  * covers: pthread_getschedparam pthread_setschedparam pthread_setschedprio sched_getscheduler sched_setscheduler
- * covers: sched_getparam sched_setparam getpriority setpriority gettid
+ * covers: sched_getparam sched_setparam getpriority setpriority nice gettid
  * proof: green_threads>=1 parks>=1 hooks.pthread_getschedparam>=2
  */
 #include "ctest.h"
@@ -39,9 +39,10 @@ static void *thread(void *argument)
     tid = gettid();
     check_ordinary(pthread_self(), 0, SCHED_OTHER);
     CHECK_IS(setpriority(PRIO_PROCESS, 0, before + 1), 0);
+    CHECK_IS(nice(1), before + 2);
     nap(1);
-    CHECK_IS(nice_value(0), before + 1);
-    CHECK_IS(nice_value(tid), before + 1);
+    CHECK_IS(nice_value(0), before + 2);
+    CHECK_IS(nice_value(tid), before + 2);
     CHECK_IS(sched_setscheduler(0, SCHED_BATCH, &parameter), 0);
     CHECK_IS(sched_setparam(0, &parameter), 0);
     CHECK_IS(pthread_setschedparam(pthread_self(), SCHED_BATCH, &parameter), 0); /* glibc remembers what it was told last */
@@ -65,7 +66,7 @@ int main(void)
     check_ordinary(pthread_self(), 0, SCHED_OTHER);
     CHECK_IS(nice_value(0), before);
     say("a thread changes its policy and its nice value: main keeps its own");
-    CHECK_IS(nice_value(tid), before + 1);
+    CHECK_IS(nice_value(tid), before + 2);
     check_ordinary(batch, tid, SCHED_BATCH);
     say("asked from outside");
     CHECK_IS(pthread_setschedparam(batch, SCHED_OTHER, &parameter), 0);
