@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <functional>
 #include <future>
+#include <list>
 #include <iostream>
 #include <latch>
 #include <mutex>
@@ -120,15 +121,18 @@ static void show_stop_token()
     std::condition_variable_any never;
     std::atomic<int> called = 0, stopped = 0;
     std::latch waiting(10);
+    // They outlive the threads: one that its own thread takes back may not have been called yet.
+    std::list<std::stop_callback<std::function<void()>>> callbacks;
     {
         std::vector<std::jthread> threads;
-        for (int number = 0; number < 10; number++)
+        for (int number = 0; number < 10; number++) {
             threads.emplace_back([&](std::stop_token token) {
-                std::stop_callback callback(token, [&] { called++; });
                 std::unique_lock guard(lock);
                 waiting.count_down();
                 stopped += !never.wait(guard, token, [] { return false; });
             });
+            callbacks.emplace_back(threads.back().get_stop_token(), [&] { called++; });
+        }
         waiting.wait();
     }
     std::cout << "stop token: " << stopped << " stopped, " << called << " callbacks\n";
