@@ -596,6 +596,23 @@ impl Registers {
         [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R10, libc::REG_R8, libc::REG_R9].map(|register| self.get(register))
     }
 
+    /// A system call that was interrupted, and would begin again or has just said so, says so: EINTR. False: there is none here.
+    ///
+    /// # Safety
+    /// The memory around the interrupted instruction can be read.
+    pub unsafe fn interrupt_call(&self) -> bool {
+        const SYSCALL: [u8; 2] = [0x0f, 0x05];
+        const INTERRUPTED: i64 = -libc::EINTR as i64;
+        let at = self.instruction() as *const [u8; 2];
+        if *at == SYSCALL {
+            let registers = &mut (*self.0).uc_mcontext.gregs;
+            registers[libc::REG_RIP as usize] += SYSCALL.len() as i64;
+            registers[libc::REG_RAX as usize] = INTERRUPTED;
+            return true;
+        }
+        *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
+    }
+
     /// What the system call answers.
     pub fn set_result(&self, result: isize) {
         // SAFETY: by `of`'s contract.

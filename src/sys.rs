@@ -350,6 +350,11 @@ pub fn signal_thread(tid: i32, signal: i32) -> Result<(), i32> {
     checked(plain(libc::SYS_tgkill, [process_id() as usize, tid as usize, signal as usize, 0])).map(|_| ())
 }
 
+/// Kills another process.
+pub fn kill_process(pid: i32) {
+    plain(libc::SYS_kill, [pid as usize, libc::SIGKILL as usize, 0, 0]);
+}
+
 /// Queues a signal with its information to a kernel thread of this process.
 pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {
     let arguments = (process_id() as usize, tid as usize, signal as usize, info as *const _ as usize);

@@ -12,6 +12,7 @@
 use crate::{glibc, runtime};
 
 mod attempt;
+pub mod command;
 mod descriptor;
 pub mod fd;
 pub mod io;

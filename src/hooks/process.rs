@@ -32,6 +32,7 @@ extern "C" fn in_child() {
     }
     runtime::start::after_fork();
     super::signal::give_back();
+    super::command::after_fork();
     super::sync::learn_generation();
     descriptor::forked();
 }
@@ -77,10 +78,6 @@ pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<
 
 pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
     answer(cancel::block(|| sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)))
-}
-
-pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
-    Ok(cancel::block(|| real::system(command)))
 }
 
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {

@@ -96,7 +96,7 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
 }
 
 /// Sets a disposition: the one before, or the error number.
-unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
+pub unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
     let before = disposition::set(number, action);
     if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
         signal::spare_main(bit(number));

@@ -257,7 +257,6 @@ hooks! {
         green errno typed waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
         green errno bare __waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
         green errno typed waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> c_int => waitid;
-        green never typed system(command: *const c_char) -> c_int => system;
         green errno typed pclose(file: *mut FILE) -> c_int => pclose;
         green errno typed daemon(nochdir: c_int, noclose: c_int) -> c_int => daemon;
         always never bare _exit(status: c_int) -> () => exit_now;
@@ -275,6 +274,9 @@ hooks! {
         // left out: popen posix_spawn posix_spawnp: libc makes the child, waits for its exec only, and touches nothing of ours
         // left out: execve execv execvp execvpe execl execlp execle fexecve: our descriptors close on exec, the mask is the
         // thread's own, and the environment was put in order at the start
+    }
+    command {
+        green errno typed system(command: *const c_char) -> c_int => system;
     }
     signal {
         green errno typed sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;

@@ -2,8 +2,10 @@
 //! pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
 //!
 //! Who does not park is interrupted: a thread that asked for it at any moment (asynchronous), or that sits in the kernel in a call that is
-//! a cancellation point (`block`). The bell is glibc's own signal for that, 32, which nobody blocks. Its handler acts only where
-//! a thread may be unwound: in the program's code, or in that call; in the middle of ours the monitor rings again.
+//! a cancellation point (`block`). The bell is glibc's own signal for that, 32, which nobody blocks. Its handler acts at once in the
+//! program's code. A call in the kernel it cuts short: the frame is changed so that the system call, which would begin again, has
+//! been interrupted, and the thread acts when it has returned; one that has had an effect by then is not cut. In the middle
+//! of our code neither can be, and the monitor rings again.
 
 use super::green::{alert, current, life, Green};
 use super::{sched, signal, thread};
@@ -58,22 +60,37 @@ pub fn cancellation_point() {
 }
 
 #[cold]
-fn act(me: &'static Green) {
+fn act(me: &'static Green) -> ! {
     me.alerts.fetch_and(!alert::CANCEL, SeqCst);
     // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule), and the program's
     // code, which asked for it.
     unsafe { thread::exit(me, usize::MAX as *mut c_void) }
 }
 
-/// A call that may block in the kernel and is a cancellation point: while it goes on the thread may be unwound.
+/// A call that may block in the kernel and is a cancellation point.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
+    block_or(call, || ())
+}
+
+/// The same; a call that was cut short is undone before the thread ends.
+#[inline]
+pub fn block_or<R>(call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
     let Some(me) = current() else { return call() };
-    me.in_call.store(true, SeqCst);
-    cancellation_point();
-    let result = sched::block(call);
-    me.in_call.store(false, Relaxed);
-    result
+    let outer = me.in_call.swap(true, SeqCst);
+    if me.alerts.load(SeqCst) & alert::CANCEL != 0 && !me.cancel_disabled.load(Relaxed) {
+        me.cut.set(true);
+    }
+    let result = if me.cut.get() { None } else { Some(sched::block(call)) };
+    me.in_call.store(outer, Relaxed);
+    match result {
+        Some(result) if !me.cut.get() => result,
+        _ => {
+            me.cut.set(false);
+            undo();
+            act(me)
+        }
+    }
 }
 
 /// Handler of signal 32 before ours: glibc's, if it had one.
@@ -102,18 +119,18 @@ extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t.
     let Some(whose) = signal::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
     let Some(me) = current().filter(|me| *me as *const Green as usize == whose && is_open(me)) else { return };
-    if arch::guard_word() != 0 || !me.in_call.load(Relaxed) && is_ours(context) {
-        return signal::ring_again(me);
-    }
-    sched::leave_call(me);
-    act(me);
-}
-
-/// Was this library's own code interrupted?
-fn is_ours(context: *mut c_void) -> bool {
     // SAFETY: the kernel's frame.
-    let at = unsafe { arch::Registers::of(context) }.instruction();
-    (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&at)
+    let registers = unsafe { arch::Registers::of(context) };
+    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
+    if arch::guard_word() == 0 && !ours && me.cancel_asynchronous.load(Relaxed) {
+        sched::leave_call(me);
+        act(me);
+    }
+    // SAFETY: this library's instructions can be read.
+    if arch::guard_word() == 0 && ours && me.in_call.load(Relaxed) && unsafe { registers.interrupt_call() } {
+        return me.cut.set(true);
+    }
+    signal::ring_again(me);
 }
 
 fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {

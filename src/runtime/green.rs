@@ -91,6 +91,8 @@ pub struct Green {
     pub cancel_asynchronous: AtomicBool,
     /// It is in a call that is a cancellation point (`cancel::block`).
     pub in_call: AtomicBool,
+    /// That call was cut short.
+    pub cut: Cell<bool>,
     /// It ends by unwinding (pthread_exit, cancellation).
     pub unwinding: Cell<bool>,
     pub start: Cell<Option<Start>>,
@@ -156,6 +158,7 @@ impl Green {
             cancel_disabled: AtomicBool::new(false),
             cancel_asynchronous: AtomicBool::new(false),
             in_call: AtomicBool::new(false),
+            cut: Cell::new(false),
             unwinding: Cell::new(false),
             start: Cell::new(None),
             argument: Cell::new(std::ptr::null_mut()),

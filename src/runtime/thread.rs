@@ -155,6 +155,7 @@ pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
     me.result.set(result);
     me.cancel_disabled.store(true, SeqCst);
     me.in_call.store(false, Relaxed);
+    me.cut.set(false);
     if me.is_main {
         leave_main(me);
     } else {
