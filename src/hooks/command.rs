@@ -47,7 +47,9 @@ unsafe fn end(me: &'static Green, mask: u64) {
         let (count, before) = &mut *COMMANDS.running.get();
         *count -= 1;
         if *count == 0 {
-            QUIET.iter().zip(before).for_each(|(&number, before)| drop(dispositions::change(number, *before)));
+            for (&number, before) in QUIET.iter().zip(before) {
+                dispositions::change(number, *before).ok();
+            }
         }
     });
     signal::set_mask(me, mask);
