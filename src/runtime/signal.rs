@@ -195,15 +195,20 @@ fn hand(info: &siginfo_t, context: *mut c_void) {
     put_back(info);
 }
 
-/// Nobody takes it: it waits in the kernel's queue. Whoever unblocks it meanwhile looks at `REFUSED` after that, we look at him
-/// after this.
+/// Nobody takes it: it waits in the kernel's queue.
 fn put_back(info: &siginfo_t) {
-    REFUSED.fetch_or(bit(info.si_signo), SeqCst);
     let mut back = *info;
     (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
     sys::queue_signal_to_process(info.si_signo, &back).ok();
-    if roll::search(|green| takes(green, info.si_signo)).is_some() {
-        REFUSED.fetch_and(!bit(info.si_signo), SeqCst);
+    refuse(info.si_signo);
+}
+
+/// The monitor leaves this signal to the kernel. Whoever unblocks it meanwhile looks at `REFUSED` after that, we look at him after
+/// this.
+fn refuse(signal: c_int) {
+    REFUSED.fetch_or(bit(signal), SeqCst);
+    if roll::search(|green| takes(green, signal)).is_some() {
+        REFUSED.fetch_and(!bit(signal), SeqCst);
     }
 }
 
@@ -250,18 +255,27 @@ pub fn listen(sleep: impl FnOnce() -> Option<()>) {
     LISTENED.store(0, SeqCst);
 }
 
-/// Of `signals`, those whose default main is to be spared from now on: waits until the monitor no longer stands in for them.
+/// Of `signals`, those whose default main is to be spared from now on.
 pub fn spare_main(signals: u64) {
-    while LISTENED.load(SeqCst) & signals & !disposition::handled() != 0 {
+    stop_listening(signals & !disposition::handled());
+}
+
+/// Waits until the monitor no longer stands in for these.
+fn stop_listening(signals: u64) {
+    while LISTENED.load(SeqCst) & signals != 0 {
         monitor::call();
         sys::yield_processor();
     }
 }
 
-/// Sends a signal to the process: false when nobody takes it now.
+/// Sends a signal to the process: false when nobody takes it, so that the kernel is to keep it.
 pub fn post_to_process(info: &siginfo_t) -> bool {
     let me = current().filter(|me| takes(me, info.si_signo) && !main_takes(info.si_signo));
     let taker = me.or_else(|| roll::search(|green| takes(green, info.si_signo)));
+    if taker.is_none() {
+        refuse(info.si_signo);
+        stop_listening(bit(info.si_signo));
+    }
     taker.inspect(|green| post(green, info)).is_some()
 }
 
