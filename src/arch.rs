@@ -593,7 +593,8 @@ impl Registers {
 
     /// The system call's arguments.
     pub fn arguments(&self) -> [usize; 6] {
-        [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R10, libc::REG_R8, libc::REG_R9].map(|register| self.get(register))
+        [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R10, libc::REG_R8, libc::REG_R9]
+            .map(|register| self.get(register))
     }
 
     /// A system call that was interrupted, and would begin again or has just said so, says so: EINTR. False: there is none here.
@@ -626,7 +627,8 @@ impl Registers {
     /// The memory below `top` is the new thread's stack, unused.
     pub unsafe fn lay_down(&self, top: usize, control: &ControlWords) -> *mut u8 {
         let suspended = [libc::REG_R15, libc::REG_R14, libc::REG_R13, libc::REG_R12, libc::REG_RBX, libc::REG_RBP];
-        let begun = [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R8, libc::REG_R9, libc::REG_R10, libc::REG_RIP];
+        let begun =
+            [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R8, libc::REG_R9, libc::REG_R10, libc::REG_RIP];
         let words = 1 + suspended.len() + 1 + begun.len();
         let frame = (top as *mut usize).sub(words);
         *(frame as *mut ControlWords) = *control;

@@ -84,7 +84,10 @@ pub fn find() -> bool {
             None => return false,
         }
     }
-    let offsets = [(&REAL.tid_offset, "_thread_db_pthread_tid\0"), (&REAL.cancelhandling_offset, "_thread_db_pthread_cancelhandling\0")];
+    let offsets = [
+        (&REAL.tid_offset, "_thread_db_pthread_tid\0"),
+        (&REAL.cancelhandling_offset, "_thread_db_pthread_cancelhandling\0"),
+    ];
     for (place, name) in offsets {
         let Some(address) = next(name) else { return false };
         // SAFETY: glibc's thread-debugging descriptors are three 32-bit words: bits, count, offset (source: thread_db.h).
@@ -128,7 +131,9 @@ type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// A real thread. `stack`: (lowest address, bytes) to use, or glibc's own of its default size.
 pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, usize)>) -> Result<pthread_t, c_int> {
-    let create = real!(pthread_create as unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int);
+    let create = real!(
+        pthread_create as unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int
+    );
     // SAFETY: the attribute is initialised here and destroyed after its use; the stack is the caller's to give.
     unsafe {
         let mut attr: pthread_attr_t = std::mem::zeroed();

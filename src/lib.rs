@@ -28,7 +28,10 @@ fn load() {
         return;
     }
     let Some(options) = report::options(&mut environment) else { return };
-    runtime::start::configure(options.workers.unwrap_or_else(sys::processors).min(config::MOST_WORKERS), environment.can_switch_fast());
+    runtime::start::configure(
+        options.workers.unwrap_or_else(sys::processors).min(config::MOST_WORKERS),
+        environment.can_switch_fast(),
+    );
     hooks::thread::set_default_stack(options.stack_size);
     report::prepare(&mut environment, &options);
     if !options.follow {

@@ -109,7 +109,8 @@ pub fn write() {
 fn text(pid: i32) -> String {
     let sums = runtime::stats::sums(hooks::NAMES.len());
     let called = hooks::NAMES.iter().zip(&sums.calls).filter(|(_, calls)| **calls > 0);
-    let calls: serde_json::Map<String, serde_json::Value> = called.map(|(name, calls)| (name.to_string(), (*calls).into())).collect();
+    let calls: serde_json::Map<String, serde_json::Value> =
+        called.map(|(name, calls)| (name.to_string(), (*calls).into())).collect();
     let object = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "pid": pid,

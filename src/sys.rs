@@ -71,7 +71,9 @@ pub fn futex_wait(word: &AtomicU32, value: u32, deadline_ns: Option<u64>) -> Res
     let pointer = time.as_ref().map_or(0, |t| t as *const _ as usize);
     let operation = (libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the kernel reads `word` and `time`, both alive here.
-    let result = unsafe { call(libc::SYS_futex, word.as_ptr() as usize, operation, value as usize, pointer, 0, u32::MAX as usize) };
+    let result = unsafe {
+        call(libc::SYS_futex, word.as_ptr() as usize, operation, value as usize, pointer, 0, u32::MAX as usize)
+    };
     checked(result).map(|_| ())
 }
 
@@ -103,7 +105,8 @@ pub fn map(bytes: usize, flags: i32) -> Option<*mut u8> {
 
 /// Would the kernel promise so much memory? (Our stacks are not reserved, so a size beyond all bounds is refused here only.)
 pub fn has_memory(bytes: usize) -> bool {
-    let (protection, flags) = ((libc::PROT_READ | libc::PROT_WRITE) as usize, (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize);
+    let (protection, flags) =
+        ((libc::PROT_READ | libc::PROT_WRITE) as usize, (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize);
     // SAFETY: a new mapping where the kernel likes; nothing that exists is touched.
     let result = unsafe { call(libc::SYS_mmap, 0, bytes, protection, flags, usize::MAX, 0) };
     checked(result).map(|address| unmap(address, bytes)).is_ok()
@@ -147,7 +150,9 @@ pub fn epoll_wait(epoll: i32, events: &mut [libc::epoll_event], deadline_ns: Opt
         Some(left) => {
             let time = timespec(left);
             // SAFETY: as above; `time` is alive.
-            let result = unsafe { call(libc::SYS_epoll_pwait2, epoll as usize, pointer, count, &time as *const _ as usize, mask_at, 8) };
+            let result = unsafe {
+                call(libc::SYS_epoll_pwait2, epoll as usize, pointer, count, &time as *const _ as usize, mask_at, 8)
+            };
             if result != -libc::ENOSYS as isize {
                 result
             } else {
@@ -195,7 +200,8 @@ pub fn event_clear(fd: i32) {
 
 /// A duplicate of `fd` at `lowest` or above, closed on exec.
 pub fn duplicate_high(fd: i32, lowest: i32) -> Result<i32, i32> {
-    checked(plain(libc::SYS_fcntl, [fd as usize, libc::F_DUPFD_CLOEXEC as usize, lowest as usize, 0])).map(|fd| fd as i32)
+    checked(plain(libc::SYS_fcntl, [fd as usize, libc::F_DUPFD_CLOEXEC as usize, lowest as usize, 0]))
+        .map(|fd| fd as i32)
 }
 
 pub fn close(fd: i32) {
@@ -222,7 +228,9 @@ pub fn kernel_thread_id() -> i32 {
 pub fn processors() -> usize {
     let mut set = [0u64; 128];
     // SAFETY: the kernel writes at most the given size into `set`.
-    let result = unsafe { call(libc::SYS_sched_getaffinity, 0, std::mem::size_of_val(&set), set.as_mut_ptr() as usize, 0, 0, 0) };
+    let result = unsafe {
+        call(libc::SYS_sched_getaffinity, 0, std::mem::size_of_val(&set), set.as_mut_ptr() as usize, 0, 0, 0)
+    };
     let count: u32 = set.iter().map(|word| word.count_ones()).sum();
     if result > 0 && count > 0 {
         count as usize
@@ -246,7 +254,9 @@ pub type Processors = [u64; 16];
 pub fn processors_of(tid: i32) -> Processors {
     let mut set = [0; 16];
     // SAFETY: the kernel writes at most the given size into `set`.
-    unsafe { call(libc::SYS_sched_getaffinity, tid as usize, size_of::<Processors>(), set.as_mut_ptr() as usize, 0, 0, 0) };
+    unsafe {
+        call(libc::SYS_sched_getaffinity, tid as usize, size_of::<Processors>(), set.as_mut_ptr() as usize, 0, 0, 0)
+    };
     set
 }
 
@@ -359,7 +369,8 @@ pub fn kill_process(pid: i32) {
 pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {
     let arguments = (process_id() as usize, tid as usize, signal as usize, info as *const _ as usize);
     // SAFETY: the kernel reads `info`.
-    checked(unsafe { call(libc::SYS_rt_tgsigqueueinfo, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0) }).map(|_| ())
+    checked(unsafe { call(libc::SYS_rt_tgsigqueueinfo, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0) })
+        .map(|_| ())
 }
 
 /// Queues a signal with its information to this process; the kernel lets nobody repeat another's code, so it must be negative.
@@ -374,7 +385,8 @@ pub fn take_signal(set: u64) -> Result<libc::siginfo_t, i32> {
     let now = timespec(0);
     // SAFETY: all-zero is a value of siginfo_t.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let (set_at, info_at, now_at) = (&set as *const u64 as usize, &mut info as *mut _ as usize, &now as *const _ as usize);
+    let (set_at, info_at, now_at) =
+        (&set as *const u64 as usize, &mut info as *mut _ as usize, &now as *const _ as usize);
     // SAFETY: the kernel reads `set` and `now`, and writes `info`.
     checked(unsafe { call(libc::SYS_rt_sigtimedwait, set_at, info_at, now_at, 8, 0, 0) }).map(|_| info)
 }
@@ -391,7 +403,8 @@ pub fn pending_signals() -> u64 {
 pub fn signal_fd(set: u64) -> Result<i32, i32> {
     let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;
     // SAFETY: the kernel reads `set`.
-    checked(unsafe { call(libc::SYS_signalfd4, usize::MAX, &set as *const u64 as usize, 8, flags, 0, 0) }).map(|fd| fd as i32)
+    checked(unsafe { call(libc::SYS_signalfd4, usize::MAX, &set as *const u64 as usize, 8, flags, 0, 0) })
+        .map(|fd| fd as i32)
 }
 
 pub fn user_id() -> u32 {
@@ -412,7 +425,9 @@ pub fn loosen(gone: &AtomicU32) -> usize {
 pub fn robust_list() -> usize {
     let (mut head, mut length) = (0usize, 0usize);
     // SAFETY: the kernel writes one word into each.
-    unsafe { call(libc::SYS_get_robust_list, 0, &mut head as *mut _ as usize, &mut length as *mut _ as usize, 0, 0, 0) };
+    unsafe {
+        call(libc::SYS_get_robust_list, 0, &mut head as *mut _ as usize, &mut length as *mut _ as usize, 0, 0, 0)
+    };
     head
 }
 
@@ -460,7 +475,8 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> bool {
 pub fn create(path: &std::ffi::CStr) -> Result<i32, i32> {
     let flags = (libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC) as usize;
     // SAFETY: the kernel reads the string.
-    checked(unsafe { call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0o644, 0, 0) }).map(|fd| fd as i32)
+    checked(unsafe { call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0o644, 0, 0) })
+        .map(|fd| fd as i32)
 }
 
 /// An impossible thing: says which, on stderr, and ends the process.
@@ -511,7 +527,9 @@ pub fn dispatch_off() {
 pub fn take_robust_list() -> usize {
     let (mut head, mut length) = (0usize, 0usize);
     // SAFETY: the kernel writes one word into each.
-    unsafe { call(libc::SYS_get_robust_list, 0, &mut head as *mut _ as usize, &mut length as *mut _ as usize, 0, 0, 0) };
+    unsafe {
+        call(libc::SYS_get_robust_list, 0, &mut head as *mut _ as usize, &mut length as *mut _ as usize, 0, 0, 0)
+    };
     set_robust_list(0);
     head
 }

@@ -39,7 +39,9 @@ const TEXT_RULES: &[Rule] = &[
     Rule {
         says: "nothing is left for later",
         applies_to: is_source,
-        broken_by: |line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '!').any(|word| LATER.contains(&word)),
+        broken_by: |line| {
+            line.split(|c: char| !c.is_ascii_alphanumeric() && c != '!').any(|word| LATER.contains(&word))
+        },
         sample: ("src/a.rs", concat!("// TO", "DO: the rest")),
     },
     Rule {
@@ -181,7 +183,9 @@ fn imports_more_than_types(code: &str) -> bool {
     let Some(names) = code.trim_start().strip_prefix("use libc::") else { return false };
     let names = names.split(|c: char| !c.is_ascii_alphanumeric() && !"_*".contains(c)).filter(|name| !name.is_empty());
     let type_or_constant = |name: &str| {
-        name.starts_with("c_") || name.ends_with("_t") || name.bytes().all(|byte| !byte.is_ascii_lowercase() && byte != b'*')
+        name.starts_with("c_")
+            || name.ends_with("_t")
+            || name.bytes().all(|byte| !byte.is_ascii_lowercase() && byte != b'*')
     };
     !names.into_iter().all(type_or_constant)
 }

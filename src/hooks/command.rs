@@ -68,7 +68,8 @@ unsafe fn spawn(command: *const c_char, before: [Action; 2], mask: u64) -> Resul
     posix_spawnattr_setsigdefault(&mut attributes, &default);
     posix_spawnattr_setsigmask(&mut attributes, &set);
     posix_spawnattr_setflags(&mut attributes, (POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK) as c_short);
-    let arguments = [c"sh".as_ptr() as *mut c_char, c"-c".as_ptr() as *mut c_char, command as *mut c_char, std::ptr::null_mut()];
+    let arguments =
+        [c"sh".as_ptr() as *mut c_char, c"-c".as_ptr() as *mut c_char, command as *mut c_char, std::ptr::null_mut()];
     let mut pid = 0;
     let failed = posix_spawn(&mut pid, c"/bin/sh".as_ptr(), std::ptr::null(), &attributes, arguments.as_ptr(), environ);
     posix_spawnattr_destroy(&mut attributes);

@@ -328,7 +328,9 @@ unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c
             Time::None => Some(NO_TIME),
             Time::Until(deadline) => left(deadline),
         };
-        return answer(runtime::cancel::block(|| sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&left), 0)));
+        return answer(runtime::cancel::block(|| {
+            sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&left), 0)
+        }));
     };
     let seen = sets.call(Some(NO_TIME));
     let Time::Until(deadline) = time else { return at_once(seen) };

@@ -57,7 +57,9 @@ pub unsafe fn raw_fork() -> Answer<pid_t> {
 
 /// wait4 for everybody: EINTR unless every handler that ran restarts.
 unsafe fn wait_for(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
-    answer(cancel::block(|| sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)))
+    answer(cancel::block(|| {
+        sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)
+    }))
 }
 
 pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
@@ -156,12 +158,20 @@ pub unsafe fn setns(fd: c_int, kind: c_int) -> Answer<c_int> {
 /// The one before is the answer, whether there is a change or not.
 pub unsafe fn setfsuid(id: uid_t) -> Answer<c_int> {
     let before = real::setfsuid(id);
-    if before as uid_t == id { Ok(before) } else { changed(before) }
+    if before as uid_t == id {
+        Ok(before)
+    } else {
+        changed(before)
+    }
 }
 
 pub unsafe fn setfsgid(id: gid_t) -> Answer<c_int> {
     let before = real::setfsgid(id);
-    if before as gid_t == id { Ok(before) } else { changed(before) }
+    if before as gid_t == id {
+        Ok(before)
+    } else {
+        changed(before)
+    }
 }
 
 pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> {
@@ -171,7 +181,11 @@ pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> 
 /// All ones only ask.
 pub unsafe fn personality(persona: c_ulong) -> Answer<c_int> {
     const ASK: c_ulong = 0xffff_ffff;
-    if persona == ASK { Err(Miss::Libc) } else { changed(real::personality(persona)) }
+    if persona == ASK {
+        Err(Miss::Libc)
+    } else {
+        changed(real::personality(persona))
+    }
 }
 
 /// vfork's failure, from its assembly.

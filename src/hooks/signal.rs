@@ -61,7 +61,11 @@ pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
 /// glibc's struct sigaction (bits/sigaction.h): handler, mask of 1024 bits, flags.
 unsafe fn action_of(new: *const sigaction) -> Action {
     let new = &*new;
-    Action { handler: new.sa_sigaction, flags: new.sa_flags as u32 as usize, mask: *(&new.sa_mask as *const sigset_t as *const u64) }
+    Action {
+        handler: new.sa_sigaction,
+        flags: new.sa_flags as u32 as usize,
+        mask: *(&new.sa_mask as *const sigset_t as *const u64),
+    }
 }
 
 unsafe fn write_action(old: *mut sigaction, action: Action) {
@@ -117,7 +121,8 @@ pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigactio
     if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
     }
-    let before = if new.is_null() { disposition::of(number) } else { change(number, action_of(new)).map_err(Miss::Errno)? };
+    let before =
+        if new.is_null() { disposition::of(number) } else { change(number, action_of(new)).map_err(Miss::Errno)? };
     if !old.is_null() {
         write_action(old, before);
     }
@@ -148,7 +153,8 @@ pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
         return Err(Miss::Libc);
     }
     let mut action = disposition::of(number);
-    action.flags = if interrupts != 0 { action.flags & !(SA_RESTART as usize) } else { action.flags | SA_RESTART as usize };
+    action.flags =
+        if interrupts != 0 { action.flags & !(SA_RESTART as usize) } else { action.flags | SA_RESTART as usize };
     change(number, action).map_err(Miss::Errno)?;
     Ok(0)
 }
@@ -288,7 +294,11 @@ pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int>
 }
 
 fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> Answer<c_int> {
-    if pid != sys::process_id() || is_fixed(number) || !disposition::of(number).is_handler() || !signal::post_to_process(&info()) {
+    if pid != sys::process_id()
+        || is_fixed(number)
+        || !disposition::of(number).is_handler()
+        || !signal::post_to_process(&info())
+    {
         return Err(Miss::Libc);
     }
     Ok(0)

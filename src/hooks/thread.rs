@@ -7,8 +7,8 @@
 use super::time::{self, Until};
 use super::{errno, real, Answer, Miss};
 use crate::runtime::green::{Green, Start};
-use crate::runtime::thread::{Wish, WishedStack};
 use crate::runtime::schedule::Schedule;
+use crate::runtime::thread::{Wish, WishedStack};
 use crate::runtime::{self, cancel, current, kernel_state, roll, thread};
 use crate::{glibc, sys};
 use libc::*;
@@ -48,7 +48,11 @@ pub unsafe fn pthread_create(
     Ok(0)
 }
 
-pub unsafe fn thrd_create(thread: *mut pthread_t, start: extern "C" fn(*mut c_void) -> c_int, argument: *mut c_void) -> Answer<c_int> {
+pub unsafe fn thrd_create(
+    thread: *mut pthread_t,
+    start: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> Answer<c_int> {
     if !running() {
         return Err(Miss::Libc);
     }
@@ -191,11 +195,20 @@ pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) ->
     give(result, value)
 }
 
-pub unsafe fn pthread_timedjoin_np(thread: pthread_t, result: *mut *mut c_void, until: *const timespec) -> Answer<c_int> {
+pub unsafe fn pthread_timedjoin_np(
+    thread: pthread_t,
+    result: *mut *mut c_void,
+    until: *const timespec,
+) -> Answer<c_int> {
     pthread_clockjoin_np(thread, result, CLOCK_REALTIME, until)
 }
 
-pub unsafe fn pthread_clockjoin_np(thread: pthread_t, result: *mut *mut c_void, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
+pub unsafe fn pthread_clockjoin_np(
+    thread: pthread_t,
+    result: *mut *mut c_void,
+    clock: clockid_t,
+    until: *const timespec,
+) -> Answer<c_int> {
     let green = green(thread)?;
     if until.is_null() {
         return pthread_join(thread, result);
@@ -308,7 +321,10 @@ pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -
     Ok(0)
 }
 
-pub unsafe fn pthread_key_create(key: *mut pthread_key_t, destructor: Option<unsafe extern "C" fn(*mut c_void)>) -> Answer<c_int> {
+pub unsafe fn pthread_key_create(
+    key: *mut pthread_key_t,
+    destructor: Option<unsafe extern "C" fn(*mut c_void)>,
+) -> Answer<c_int> {
     let failed = real::pthread_key_create(key, destructor);
     if failed == 0 {
         glibc::note_key(*key);

@@ -137,6 +137,10 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let before = BEFORE.load(Relaxed);
     if before > libc::SIG_IGN {
         // SAFETY: glibc's handler takes three arguments.
-        unsafe { std::mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(before)(signal, info, context) }
+        unsafe {
+            std::mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(before)(
+                signal, info, context,
+            )
+        }
     }
 }

@@ -139,7 +139,13 @@ unsafe fn answer(capture: &mut Capture, registers: &arch::Registers) -> isize {
 ///
 /// # Safety
 /// As for `answer`; the rest is what glibc passed to the clone.
-unsafe fn keep(capture: &mut Capture, registers: &arch::Registers, top: usize, fs: usize, parent_tid: *mut i32) -> isize {
+unsafe fn keep(
+    capture: &mut Capture,
+    registers: &arch::Registers,
+    top: usize,
+    fs: usize,
+    parent_tid: *mut i32,
+) -> isize {
     if !parent_tid.is_null() {
         *parent_tid = capture.tid;
     }

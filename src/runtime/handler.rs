@@ -35,7 +35,8 @@ impl Call {
         // SAFETY: the program's own handler, called with what the kernel gave.
         unsafe {
             if self.action.has(libc::SA_SIGINFO) {
-                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = std::mem::transmute(self.action.handler);
+                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+                    std::mem::transmute(self.action.handler);
                 handler(self.signal, self.info, self.context)
             } else {
                 let handler: extern "C" fn(c_int) = std::mem::transmute(self.action.handler);
@@ -227,7 +228,11 @@ pub fn give_stack(worker: &Worker) {
 
 /// The kernel has forgotten it, for a handler on it did not end.
 fn give_stack_again(worker: &Worker) {
-    let stack = libc::stack_t { ss_sp: worker.signal_stack.get() as *mut c_void, ss_flags: SS_AUTODISARM, ss_size: STACK_BYTES };
+    let stack = libc::stack_t {
+        ss_sp: worker.signal_stack.get() as *mut c_void,
+        ss_flags: SS_AUTODISARM,
+        ss_size: STACK_BYTES,
+    };
     sys::alternate_stack(&stack, std::ptr::null_mut());
 }
 

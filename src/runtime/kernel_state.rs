@@ -100,7 +100,9 @@ fn charge(worker: &Worker) {
 #[inline]
 pub fn end(green: &Green) {
     if COUNTING.load(Relaxed) {
-        sched::here().filter(|worker| std::ptr::eq(worker.charged.load(Relaxed), green)).inspect(|worker| charge(worker));
+        sched::here()
+            .filter(|worker| std::ptr::eq(worker.charged.load(Relaxed), green))
+            .inspect(|worker| charge(worker));
     }
 }
 

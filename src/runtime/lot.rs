@@ -146,7 +146,13 @@ fn withdraw(node: &Node) {
 }
 
 #[inline]
-fn park_as(cancel: Cancel, address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+fn park_as(
+    cancel: Cancel,
+    address: usize,
+    token: usize,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
     let node = Node::new(address, token);
     let enqueue = |ticket| {
         node.ticket.set(ticket);

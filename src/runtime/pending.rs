@@ -125,7 +125,10 @@ impl Shelf {
     const PLACES: usize = 64;
 
     pub const fn new() -> Shelf {
-        Shelf([const { Place { state: AtomicU32::new(FREE), info: UnsafeCell::new(std::mem::MaybeUninit::uninit()) } }; Shelf::PLACES])
+        Shelf(
+            [const { Place { state: AtomicU32::new(FREE), info: UnsafeCell::new(std::mem::MaybeUninit::uninit()) } };
+                Shelf::PLACES],
+        )
     }
 
     /// Keeps a signal; when there is no room the newest is lost, as when the kernel's own limit is reached.

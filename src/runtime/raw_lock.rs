@@ -45,7 +45,9 @@ impl RawLock {
     fn wait(&self) {
         for _ in 0..SPINS {
             std::hint::spin_loop();
-            if self.0.load(Ordering::Relaxed) == 0 && self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            if self.0.load(Ordering::Relaxed) == 0
+                && self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
                 return;
             }
         }

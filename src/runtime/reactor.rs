@@ -11,11 +11,11 @@ pub use super::own_fds::{is_own, keep, next_own};
 pub use super::record::{record, revise_all, FdWait, Record, IN, OUT, PRI};
 
 use super::green::current;
-use super::{handler, signal};
 use super::own_fds::{self, own_lowest};
 use super::record::{self, edge_bits, known_record, known_stretches, Verify};
 use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
+use super::{handler, signal};
 use crate::sys;
 use std::sync::atomic::Ordering::*;
 
@@ -257,7 +257,8 @@ pub fn after_fork() {
 pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
     /// Few: what the kernel has just touched for an event is still warm when its thread runs.
     const AT_ONCE: usize = 32;
-    let mut events: [std::mem::MaybeUninit<libc::epoll_event>; AT_ONCE] = [const { std::mem::MaybeUninit::uninit() }; AT_ONCE];
+    let mut events: [std::mem::MaybeUninit<libc::epoll_event>; AT_ONCE] =
+        [const { std::mem::MaybeUninit::uninit() }; AT_ONCE];
     // SAFETY: the kernel fills the first `count` events, and only those are read.
     let events: &mut [libc::epoll_event] = unsafe { &mut *(&mut events as *mut [_] as *mut [libc::epoll_event]) };
     let count = sys::epoll_wait(slot.epoll(), events, deadline_ns, signal::CLOSED);

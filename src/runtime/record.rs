@@ -489,7 +489,8 @@ pub fn warm(fd: i32) {
 pub fn known_stretches(first: u32, last: u32) -> impl Iterator<Item = impl Iterator<Item = i32>> {
     let (first, last) = (first as usize, last as usize);
     let known = TABLE.iter().enumerate().filter(|(_, place)| !place.load(Acquire).is_null());
-    known.map(move |(number, _)| (number * CHUNK).max(first)..(number * CHUNK + CHUNK).min(last.saturating_add(1)))
+    known
+        .map(move |(number, _)| (number * CHUNK).max(first)..(number * CHUNK + CHUNK).min(last.saturating_add(1)))
         .map(|stretch| stretch.map(|fd| fd as i32))
 }
 

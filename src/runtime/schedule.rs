@@ -72,7 +72,10 @@ impl Schedule {
     /// sched_setscheduler (rules: the kernel's kernel/sched/syscalls.c).
     pub fn set(&self, policy: i32, priority: i32) -> Result<(), i32> {
         let (plain, now) = (policy & !RESET_ON_FORK, self.policy() & !RESET_ON_FORK);
-        let known = matches!(plain, libc::SCHED_OTHER | libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_BATCH | libc::SCHED_IDLE);
+        let known = matches!(
+            plain,
+            libc::SCHED_OTHER | libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_BATCH | libc::SCHED_IDLE
+        );
         if !known || !(0..=HIGHEST_PRIORITY).contains(&priority) || is_real_time(plain) != (priority != 0) {
             return Err(libc::EINVAL);
         }

@@ -134,7 +134,8 @@ pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
 }
 
 pub fn is_fault(info: &siginfo_t) -> bool {
-    info.si_code > 0 && matches!(info.si_signo, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
+    info.si_code > 0
+        && matches!(info.si_signo, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
 }
 
 /// Did the call that runs right now bring this about itself? (The kernel says no more of it than of a kill by this process.)

@@ -102,7 +102,15 @@ impl Yard {
             let place = match classes.iter().position(|class| class.bytes == bytes && class.guard == guard) {
                 Some(place) => place,
                 None => {
-                    classes.push(Class { bytes, guard, fresh: 0, end: 0, free: Vec::new(), pool: Vec::new(), least: 0 });
+                    classes.push(Class {
+                        bytes,
+                        guard,
+                        fresh: 0,
+                        end: 0,
+                        free: Vec::new(),
+                        pool: Vec::new(),
+                        least: 0,
+                    });
                     classes.len() - 1
                 }
             };
@@ -204,7 +212,8 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     stats::kernel_thread_born();
     // The newborn inherits the mask: no handler may run on a stack that another kernel thread may already use.
     let old_mask = sys::set_signal_mask(u64::MAX);
-    let born = glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some((stack.lowest, stack.bytes)));
+    let born =
+        glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some((stack.lowest, stack.bytes)));
     match born {
         Ok(_) => {
             while PUBLISHED.load(Acquire) == 0 {

@@ -114,7 +114,8 @@ impl Waiter {
     /// The thread has left its stack. False: news came meanwhile, it must be made ready.
     pub fn set_parked(&self) -> bool {
         let word = self.word.load(Relaxed);
-        word as u32 == ARMED && self.word.compare_exchange(word, join((word >> 32) as u32, PARKED), AcqRel, Acquire).is_ok()
+        word as u32 == ARMED
+            && self.word.compare_exchange(word, join((word >> 32) as u32, PARKED), AcqRel, Acquire).is_ok()
     }
 
     /// Brings news to the wait number `sequence`.
@@ -162,7 +163,9 @@ impl Waiter {
         // SAFETY: the low half of the word (little-endian), alive as long as the waiter.
         let low = unsafe { AtomicU32::from_ptr(self.word.as_ptr() as *mut u32) };
         while low.load(Acquire) == PARKED {
-            let until = bound.as_ref().map_or(deadline, |_| Some(deadline.unwrap_or(u64::MAX).min(sys::now_ns() + LOOKS_EVERY_NS)));
+            let until = bound
+                .as_ref()
+                .map_or(deadline, |_| Some(deadline.unwrap_or(u64::MAX).min(sys::now_ns() + LOOKS_EVERY_NS)));
             let timed_out = sys::futex_wait(low, PARKED, until) == Err(libc::ETIMEDOUT);
             if timed_out && until == deadline {
                 self.fire(sequence, News::TimedOut);
