@@ -504,6 +504,18 @@ pub fn tcb() -> usize {
     value
 }
 
+/// Calls `call` with the TCB at `tcb` as this kernel thread's, through the kernel: this may be anywhere, and is rare.
+///
+/// # Safety
+/// Nobody else runs on that TCB, and every signal handler that may come between is fit to run on it.
+pub unsafe fn on_tcb(tcb: usize, call: impl FnOnce()) {
+    const ARCH_SET_FS: usize = 0x1002;
+    let own = self::tcb();
+    system_call(libc::SYS_arch_prctl, ARCH_SET_FS, tcb, 0, 0, 0, 0);
+    call();
+    system_call(libc::SYS_arch_prctl, ARCH_SET_FS, own, 0, 0, 0, 0);
+}
+
 /// This stack's pointer, for pictures of where we are.
 #[inline(always)]
 pub fn stack_pointer() -> usize {

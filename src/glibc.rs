@@ -127,6 +127,11 @@ pub fn set_errno(number: c_int) {
     unsafe { *libc::__errno_location() = number };
 }
 
+pub fn errno() -> c_int {
+    // SAFETY: errno's own address of this thread.
+    unsafe { *libc::__errno_location() }
+}
+
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// A real thread. `stack`: (lowest address, bytes) to use, or glibc's own of its default size.

@@ -15,6 +15,7 @@ mod attempt;
 pub mod command;
 mod descriptor;
 pub mod fd;
+pub mod identity;
 pub mod io;
 pub mod net;
 pub mod poll;

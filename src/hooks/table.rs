@@ -278,6 +278,18 @@ hooks! {
     command {
         green errno typed system(command: *const c_char) -> c_int => system;
     }
+    identity {
+        always errno typed setuid(user: uid_t) -> c_int => setuid;
+        always errno typed setgid(group: gid_t) -> c_int => setgid;
+        always errno typed seteuid(user: uid_t) -> c_int => seteuid;
+        always errno typed setegid(group: gid_t) -> c_int => setegid;
+        always errno typed setreuid(user: uid_t, effective: uid_t) -> c_int => setreuid;
+        always errno typed setregid(group: gid_t, effective: gid_t) -> c_int => setregid;
+        always errno typed setresuid(user: uid_t, effective: uid_t, saved: uid_t) -> c_int => setresuid;
+        always errno typed setresgid(group: gid_t, effective: gid_t, saved: gid_t) -> c_int => setresgid;
+        always errno typed setgroups(count: size_t, groups: *const gid_t) -> c_int => setgroups;
+        always errno typed initgroups(user: *const c_char, group: gid_t) -> c_int => initgroups;
+    }
     signal {
         green errno typed sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;
         green code typed pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;

@@ -122,7 +122,7 @@ extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel's frame.
     let registers = unsafe { arch::Registers::of(context) };
     let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
-    if arch::guard_word() == 0 && !ours && me.cancel_asynchronous.load(Relaxed) {
+    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && me.cancel_asynchronous.load(Relaxed) {
         sched::leave_call(me);
         act(me);
     }

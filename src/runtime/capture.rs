@@ -80,7 +80,7 @@ fn dispatch() -> bool {
 /// Has glibc make a thread (`create`) that never begins: its context, or glibc's error.
 pub fn birth(tid: i32, create: impl FnOnce() -> Result<libc::pthread_t, c_int>) -> Result<Unborn, c_int> {
     let mut capture = Capture { tid, sp: std::ptr::null_mut(), fs: 0, control: arch::control_words() };
-    let old_mask = sys::set_signal_mask(!(1 << (libc::SIGSYS - 1)));
+    let old_mask = sys::set_signal_mask(signal::CLOSED & !disposition::bit(libc::SIGSYS));
     arch::set_capture_word(&mut capture as *mut Capture as usize);
     dispatch();
     let created = create();

@@ -4,8 +4,8 @@
 //! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `monitor` (who sees to it that nothing hangs); `thread`
 //! (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts `disposition`, `pending`, `handler`,
-//! `overflow`; `roll` (everybody by tid), `schedule`, `kernel_state`, `alone`, `thread_timer` (what else a thread calls its own);
-//! `start`; `stats`.
+//! `overflow`; `roll` (everybody by tid), `schedule`, `kernel_state`, `alone`, `thread_timer` (what else a thread calls its own),
+//! `identity` (what the whole process calls its own); `start`; `stats`.
 
 pub mod alone;
 pub mod cancel;
@@ -13,6 +13,7 @@ pub mod capture;
 pub mod disposition;
 pub mod green;
 pub mod handler;
+pub mod identity;
 pub mod kernel_state;
 pub mod lot;
 pub mod monitor;

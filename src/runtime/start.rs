@@ -7,7 +7,7 @@
 use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
-use super::{capture, handler, kernel_state, lot, monitor, reactor, roll, signal, stats, thread, worker};
+use super::{capture, handler, identity, kernel_state, lot, monitor, reactor, roll, signal, stats, thread, worker};
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
@@ -45,6 +45,10 @@ pub fn start() -> bool {
     let done = build().is_some();
     REFUSED.store(!done, Relaxed);
     STARTED.store(done, Release);
+    if done {
+        // The leader's own stack begins, so that nobody has to wait until it does (`identity`).
+        sched::yield_now();
+    }
     STARTING.store(0, Release);
     done
 }
@@ -76,6 +80,7 @@ fn build() -> Option<()> {
     kernel_state::arrive(leader);
     leader.take_up(sched::slot(0));
     VACANT.store(workers() - 1, Relaxed);
+    identity::begin();
     if !monitor::start() {
         return None;
     }

@@ -232,15 +232,46 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     born.map(|_| green)
 }
 
+/// Vessels that were born and have not begun, and how many want that there is none.
+static UNBEGUN: AtomicUsize = AtomicUsize::new(0);
+static PAUSES: AtomicUsize = AtomicUsize::new(0);
+
+/// One more, unless somebody wants that there is none.
+fn begin_birth() {
+    loop {
+        UNBEGUN.fetch_add(1, SeqCst);
+        if PAUSES.load(SeqCst) == 0 {
+            return;
+        }
+        UNBEGUN.fetch_sub(1, SeqCst);
+        sched::yield_now();
+    }
+}
+
+/// While it runs every vessel has begun: glibc waits for those that have not, and lets nobody make a thread meanwhile.
+pub fn without_unbegun<R>(work: impl FnOnce() -> R) -> R {
+    PAUSES.fetch_add(1, SeqCst);
+    while UNBEGUN.load(SeqCst) > 0 {
+        sched::yield_now();
+    }
+    let result = work();
+    PAUSES.fetch_sub(1, SeqCst);
+    result
+}
+
 /// The short way: no kernel thread is made.
 fn caught_birth(green: &'static Green) -> Result<(), i32> {
     // The program's malloc may call hooks: they wait in the kernel meanwhile, for this kernel thread's calls are dispatched.
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
+    begin_birth();
     let (stack, tid) = (green.stack, roll::new_tid());
     let argument = green as *const Green as *mut c_void;
     let unborn = capture::birth(tid, || glibc::create_thread(vessel_main, argument, Some((stack.lowest, stack.bytes))));
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
+    if unborn.is_err() {
+        UNBEGUN.fetch_sub(1, SeqCst);
+    }
     let unborn = unborn?;
     green.tid.set(tid);
     green.fs.set(unborn.fs);
@@ -259,6 +290,7 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `birth` passes a green thread, which is never freed.
     let me: &'static Green = unsafe { &*(argument as *const Green) };
     if me.caught.get() {
+        UNBEGUN.fetch_sub(1, SeqCst);
         // A worker's kernel thread: glibc has just given it this thread's robust list and a mask of all signals.
         me.robust_head.set(sys::take_robust_list());
         me.worker().mask.set(u64::MAX);
@@ -370,7 +402,7 @@ pub fn bury(green: &'static Green) {
     let tid = glibc::tid_field(fs);
     GATE.enter();
     stats::kernel_thread_born();
-    let old_mask = sys::set_signal_mask(u64::MAX);
+    let old_mask = sys::set_signal_mask(signal::CLOSED);
     // SAFETY: the vessel's context is saved, and this is its last resume; every signal is blocked.
     let born = unsafe { arch::revive(FLAGS as usize, *green.sp.get(), tid, tid, fs) };
     sys::set_signal_mask(old_mask);
@@ -439,6 +471,8 @@ pub fn after_fork() {
     }
     YARD.pooled.store(0, Relaxed);
     YARD.dying_count.store(0, Relaxed);
+    UNBEGUN.store(0, Relaxed);
+    PAUSES.store(0, Relaxed);
 }
 
 /// The leader's own stack and TCB.

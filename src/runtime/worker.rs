@@ -161,8 +161,8 @@ fn hire(slot: &'static Slot) -> bool {
     let worker = GATE.take_free().unwrap_or_else(|| stats::enlist(Worker::new(false)));
     worker.spoilt.set(false);
     worker.take_up(slot);
-    let old_mask = sys::set_signal_mask(u64::MAX);
-    worker.mask.set(u64::MAX);
+    let old_mask = sys::set_signal_mask(signal::CLOSED);
+    worker.mask.set(signal::CLOSED);
     stats::kernel_thread_born();
     // The worker stores its own pthread_t first thing; nobody needs it before.
     let born = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(monitor::small_stack()));

@@ -1,0 +1,95 @@
+//! User and group ids belong to the process, but the kernel keeps them per kernel thread: glibc's setuid and its family signal (33)
+//! every thread that has a kernel thread, and wait until each has made the system call and said so in its descriptor.
+//!
+//! Two things are in the way. A worker runs on a vessel's TCB, and glibc's handler would answer there, while the sender waits for
+//! the worker's own descriptor: so our handler loads the kernel thread's own TCB, calls glibc's, and puts the vessel's back. And a
+//! green caller would be taken for its vessel, and its kernel thread left out: so a thread made for this makes the call.
+
+use super::green::current;
+use super::worker::GATE;
+use super::{lot, monitor, roll, sched, signal, stats, vessel};
+use crate::{arch, glibc, sys};
+use libc::{c_int, c_void, siginfo_t};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+
+/// glibc's SIGSETXID.
+const SIGNAL: c_int = 33;
+
+type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
+
+/// glibc's handler.
+static REAL: AtomicUsize = AtomicUsize::new(0);
+
+/// Puts our handler before glibc's, which is there since the first real pthread_create.
+pub fn begin() {
+    let mut action = [0; 4];
+    // SAFETY: asks only.
+    unsafe { sys::signal_action(SIGNAL, std::ptr::null(), &mut action) };
+    let own = asked as Handler as usize;
+    if action[0] <= libc::SIG_IGN || action[0] == own {
+        return;
+    }
+    REAL.store(action[0], Relaxed);
+    action[0] = own;
+    // SAFETY: glibc's own flags and restorer; the handler is fit for any thread.
+    unsafe { sys::signal_action(SIGNAL, &action, std::ptr::null_mut()) };
+}
+
+extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: `begin` stored glibc's handler before ours was there.
+    let real: Handler = unsafe { std::mem::transmute(REAL.load(Relaxed)) };
+    let dies = current().is_some_and(|me| me.dying.get());
+    let own = sched::here().filter(|_| !dies).map(|worker| match roll::main_or_its_end() {
+        Some(main) if worker.is_leader => main.fs.get(),
+        _ => worker.thread.get(),
+    });
+    match own {
+        // SAFETY: the TCB of this kernel thread. Only main may run on its own meanwhile, and glibc's handler changes nothing there
+        // but two words that are for this. What was interrupted is no birth (`without_unbegun`) and finds its own TCB again.
+        Some(own) if own != arch::tcb() => unsafe { arch::on_tcb(own, || real(signal, info, context)) },
+        _ => real(signal, info, context),
+    }
+}
+
+/// What an errand's thread is to do for a green thread.
+struct Errand {
+    call: *mut dyn FnMut(),
+    done: AtomicU32,
+}
+
+/// Has a thread with a TCB of its own call it, and waits for that. False: there is no kernel thread to be had.
+pub fn by_another(call: &mut dyn FnMut()) -> bool {
+    vessel::without_unbegun(|| run_elsewhere(call))
+}
+
+fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
+    // SAFETY: only the lifetime is forgotten; the errand is over when this returns.
+    let call = unsafe { std::mem::transmute::<&mut dyn FnMut(), *mut (dyn FnMut() + 'static)>(call) };
+    let errand = Errand { call, done: AtomicU32::new(0) };
+    GATE.enter();
+    stats::kernel_thread_born();
+    let old_mask = sys::set_signal_mask(signal::CLOSED);
+    let born = glibc::create_thread(run_errand, &errand as *const Errand as *mut c_void, Some(monitor::small_stack()));
+    sys::set_signal_mask(old_mask);
+    GATE.leave();
+    if let Ok(thread) = born {
+        let address = errand.done.as_ptr() as usize;
+        while errand.done.load(Acquire) == 0 {
+            lot::park_uncancelled(address, 0, None, || errand.done.load(Acquire) == 0);
+        }
+        sched::block(|| glibc::join_thread(thread));
+        monitor::return_small_stack(thread as usize);
+    }
+    stats::kernel_thread_gone();
+    born.is_ok()
+}
+
+extern "C" fn run_errand(errand: *mut c_void) -> *mut c_void {
+    // SAFETY: `by_another` waits until this is done.
+    let errand = unsafe { &*(errand as *const Errand) };
+    // SAFETY: as above; nobody else calls it.
+    unsafe { (*errand.call)() };
+    errand.done.store(1, Release);
+    lot::wake_all(errand.done.as_ptr() as usize);
+    std::ptr::null_mut()
+}
