@@ -360,6 +360,13 @@ pub fn signal_thread(tid: i32, signal: i32) -> Result<(), i32> {
     checked(plain(libc::SYS_tgkill, [process_id() as usize, tid as usize, signal as usize, 0])).map(|_| ())
 }
 
+/// Has this kernel thread itself a child, alive or not yet waited for?
+pub fn has_children() -> bool {
+    const WNOTHREAD: i32 = 0x2000_0000;
+    let options = (libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL | WNOTHREAD) as usize;
+    plain(libc::SYS_waitid, [libc::P_ALL as usize, 0, 0, options]) == 0
+}
+
 /// Kills another process.
 pub fn kill_process(pid: i32) {
     plain(libc::SYS_kill, [pid as usize, libc::SIGKILL as usize, 0, 0]);

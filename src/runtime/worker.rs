@@ -35,7 +35,7 @@ pub fn run(worker: &'static Worker) {
             if become_spare(worker) {
                 continue;
             }
-            return;
+            return outlive_children(worker);
         };
         let Some(green) = find(slot) else {
             slot.sleep();
@@ -132,6 +132,15 @@ fn give_up(worker: &'static Worker) -> bool {
         }
     }
     false
+}
+
+/// A child may have asked to die with the kernel thread that forked it (PR_SET_PDEATHSIG): that does not end before it.
+fn outlive_children(worker: &'static Worker) {
+    const LOOKS_EVERY_NS: u64 = 1_000_000_000;
+    worker.bell.store(SLEEP, Relaxed);
+    while sys::has_children() {
+        sys::futex_wait(&worker.bell, SLEEP, Some(sys::now_ns() + LOOKS_EVERY_NS)).ok();
+    }
 }
 
 fn remove(waiting: &mut Vec<&'static Worker>, worker: &Worker) -> bool {
