@@ -1,5 +1,6 @@
 /* Children that asked to die with the thread that forked them live as long as that thread, however long it waits.
  * covers: fork waitpid prctl
+ * uncounted: prctl
  * proof: green_threads>=6 parks>=1
  * stress: no
  */
