@@ -1,6 +1,7 @@
 /* Two processes accept on one listener: who loses a race goes on waiting, and each connection is served once.
  * covers: accept shutdown
  * proof: green_threads>=4 parks>=1 hooks.accept>=1
+ * stress: no
  */
 #include "sockets.h"
 
