@@ -367,9 +367,9 @@ pub fn has_children() -> bool {
     plain(libc::SYS_waitid, [libc::P_ALL as usize, 0, 0, options]) == 0
 }
 
-/// Kills another process.
-pub fn kill_process(pid: i32) {
-    plain(libc::SYS_kill, [pid as usize, libc::SIGKILL as usize, 0, 0]);
+/// Sends a signal to a process.
+pub fn kill_process(pid: i32, signal: i32) {
+    plain(libc::SYS_kill, [pid as usize, signal as usize, 0, 0]);
 }
 
 /// Queues a signal with its information to a kernel thread of this process.

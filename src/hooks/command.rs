@@ -106,7 +106,7 @@ pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
     let status_at = &mut status as *mut c_int as usize;
     let wait = || sys::call(SYS_wait4, pid as usize, status_at, 0, 0, 0, 0);
     let undo = || {
-        sys::kill_process(pid);
+        sys::kill_process(pid, SIGKILL);
         again_if_interrupted(wait);
         end(me, mask);
     };

@@ -58,6 +58,15 @@ pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
     write_mask(set, pending).map(|()| 0)
 }
 
+/// The program reads signals from a descriptor.
+pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<c_int> {
+    let made = real::signalfd(fd, set, flags);
+    if made >= 0 {
+        signal::leave_to_descriptor(*(set as *const u64) & signal::CLOSED);
+    }
+    Ok(made)
+}
+
 /// glibc's struct sigaction (bits/sigaction.h): handler, mask of 1024 bits, flags.
 unsafe fn action_of(new: *const sigaction) -> Action {
     let new = &*new;

@@ -294,6 +294,7 @@ hooks! {
         green errno typed sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;
         green code typed pthread_sigmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> c_int => sigprocmask;
         green errno typed sigpending(set: *mut sigset_t) -> c_int => sigpending;
+        always errno typed signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> c_int => signalfd;
         always errno typed sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int => sigaction;
         always errno bare __sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int => sigaction;
         always errno typed signal(number: c_int, handler: usize) -> usize => signal;

@@ -50,6 +50,8 @@ static SHELF: Shelf = Shelf::new();
 static AGAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 /// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
+/// Signals that the program reads from descriptors.
+static ON_DESCRIPTORS: AtomicU64 = AtomicU64::new(0);
 /// What the sleeping monitor takes right now.
 static LISTENED: AtomicU64 = AtomicU64::new(0);
 
@@ -280,9 +282,13 @@ pub fn post_to_process(info: &siginfo_t) -> bool {
     taker.inspect(|green| post(green, info)).is_some()
 }
 
-/// Sends a signal to a green thread.
+/// Sends a signal to a green thread. One that it blocks, and that is read from a descriptor, is put where a descriptor finds it.
 pub fn post(green: &'static Green, info: &siginfo_t) {
     let signal = info.si_signo;
+    if !takes(green, signal) && ON_DESCRIPTORS.load(Relaxed) & bit(signal) != 0 {
+        sys::kill_process(sys::process_id(), signal);
+        return;
+    }
     let ignored = disposition::of(signal).ignores(signal) && green.mask.get() & bit(signal) == 0;
     if (!ignored || green.waits_for.get() & bit(signal) != 0) && green.pending.add(info) {
         notify(green);
@@ -296,7 +302,7 @@ pub fn bequeath(green: &Green) {
         return;
     }
     while let Some(info) = green.pending.take(u64::MAX) {
-        if info.si_code != SI_TKILL {
+        if info.si_code != SI_TKILL && !is_own_doing(&info) {
             SHELF.put(&info);
         }
     }
@@ -364,11 +370,12 @@ pub fn deliver(me: &'static Green) -> bool {
     }
 }
 
-/// Gives a worker's kernel thread another mask. A SIGPIPE that the last thread blocked was not meant for the next.
+/// Gives a worker's kernel thread another mask. A SIGPIPE that the last thread blocked is that one's, not the next one's.
 #[cold]
 pub fn change_mask(worker: &sched::Worker, mask: u64) {
     if worker.mask.get() & !mask & bit(libc::SIGPIPE) != 0 {
-        while sys::take_signal(bit(libc::SIGPIPE)).is_ok() {}
+        // SAFETY: null or a green thread, which is never freed.
+        unsafe { worker.charged.load(Relaxed).as_ref() }.inspect(|last| keep_own_doing(last));
     }
     sys::set_signal_mask(mask);
     worker.mask.set(mask);
@@ -395,7 +402,7 @@ pub fn set_mask(me: &'static Green, mask: u64) {
 }
 
 /// A thread accepts now what `mask` does not hold: what nobody took may come again. main's own defaults are spared.
-fn accept(me: &Green, mask: u64) {
+pub fn accept(me: &Green, mask: u64) {
     fence(SeqCst);
     if REFUSED.load(Relaxed) & !mask != 0 {
         REFUSED.fetch_and(mask, SeqCst);
@@ -472,7 +479,7 @@ pub fn waiting(me: &Green) -> u64 {
     me.pending.bits() & me.mask.get() | sys::pending_signals()
 }
 
-/// The call that has just failed may have left a SIGPIPE with this kernel thread, though it is the thread's: it goes into its queue.
+/// A call that has just failed may have left a SIGPIPE with this kernel thread, though it is the thread's: it goes into its queue.
 #[cold]
 pub fn keep_own_doing(me: &Green) {
     if me.mask.get() & bit(libc::SIGPIPE) != 0 {
@@ -480,6 +487,13 @@ pub fn keep_own_doing(me: &Green) {
             me.pending.add(&info);
         }
     }
+}
+
+/// The program reads signals from a descriptor: those that nobody takes are to reach it as they were sent.
+pub fn leave_to_descriptor(signals: u64) {
+    ON_DESCRIPTORS.fetch_or(signals, SeqCst);
+    (1..=64).filter(|&signal| signals & bit(signal) != 0).for_each(refuse);
+    stop_listening(REFUSED.load(SeqCst) & signals);
 }
 
 /// A call in the kernel begins: `restart` is to tell of the handlers that run from now on.
