@@ -8,7 +8,7 @@ use crate::runtime::reactor::{self, IN};
 use crate::runtime::{self, capture, current, roll, signal, Deadline, Woken};
 use crate::sys;
 use libc::*;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 fn me() -> Result<&'static Green, Miss> {
     current().ok_or(Miss::Libc)
@@ -104,6 +104,9 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
         // A stack overflow is told before it ends the process.
         actual.sa_sigaction = signal::entry_address();
         actual.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    } else if BORROWED.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
+        actual.sa_sigaction = signal::entry_address();
+        actual.sa_flags |= SA_SIGINFO | SA_RESTART;
     }
     real::sigaction(number, &actual, std::ptr::null_mut())
 }
@@ -190,7 +193,7 @@ pub fn take_over() {
 pub fn give_back() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let action = disposition::of(number);
-        if action.is_handler() || number == SIGSEGV {
+        if action.is_handler() || number == SIGSEGV || BORROWED.load(Relaxed) & bit(number) != 0 {
             // SAFETY: the program's own disposition.
             unsafe {
                 let mut actual: sigaction = std::mem::zeroed();
@@ -199,6 +202,7 @@ pub fn give_back() {
             }
         }
     }
+    BORROWED.store(0, Relaxed);
 }
 
 /// A thread's alternate stack is noted; the kernel thread keeps the worker's, from which a handler goes on to the thread's own.
@@ -350,6 +354,31 @@ pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
     errno(EINTR)
 }
 
+/// Signals without a handler that meet our entry all the same, for main waits for them.
+static BORROWED: AtomicU64 = AtomicU64::new(0);
+
+/// The kernel prefers main as a process's waiter, whoever else does not block the signal. Ours may be parked then, so the default must
+/// not happen on another's kernel thread: every signal of the set meets our entry meanwhile, which hands it to main.
+fn borrow(set: u64) -> u64 {
+    let unhandled = |number: &c_int| set & bit(*number) != 0 && disposition::of(*number).handler == SIG_DFL;
+    let borrowed = (1..=64).filter(|&number| !is_fixed(number)).filter(unhandled).map(bit).sum();
+    BORROWED.fetch_or(borrowed, Relaxed);
+    install_all(borrowed);
+    borrowed
+}
+
+fn return_borrowed(borrowed: u64) {
+    BORROWED.fetch_and(!borrowed, Relaxed);
+    install_all(borrowed);
+}
+
+fn install_all(signals: u64) {
+    for number in (1..=64).filter(|&number| signals & bit(number) != 0) {
+        // SAFETY: the program's own disposition, or our entry before it.
+        unsafe { install(number, disposition::of(number)) };
+    }
+}
+
 /// Waits for a signal of the set, which is blocked meanwhile: thread-directed ones come into the queue, those to the process make
 /// a private descriptor readable.
 unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t> {
@@ -361,11 +390,22 @@ unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t
         signal::set_mask(me, before | set);
     }
     me.waits_for.set(set);
-    let taken = take_one(me, set, deadline);
+    let taken = match signal::take(me, set) {
+        Some(info) => Ok(info),
+        None if deadline == Some(0) => errno(EAGAIN),
+        None => wait_to_take(me, set, deadline),
+    };
     me.waits_for.set(0);
     if set & !before != 0 {
         signal::set_mask(me, before);
     }
+    taken
+}
+
+fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
+    let borrowed = if me.is_main { borrow(set) } else { 0 };
+    let taken = take_one(me, set, deadline);
+    return_borrowed(borrowed);
     taken
 }
 
