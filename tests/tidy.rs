@@ -229,10 +229,11 @@ fn files(wanted: impl Fn(&str) -> bool) -> Vec<File> {
         for entry in fs::read_dir(&folder).expect("a folder of the project") {
             let path = entry.expect("its entries").path();
             let name = path.strip_prefix(top()).expect("it lies below the top").to_string_lossy().into_owned();
+            if ["target", ".git", "__pycache__"].contains(&name.rsplit('/').next().unwrap_or("")) {
+                continue;
+            }
             if path.is_dir() {
-                if !["target", ".git", "__pycache__"].contains(&name.rsplit('/').next().unwrap_or("")) {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else if wanted(&name) {
                 // What is not text is nobody's to read.
                 files.extend(fs::read_to_string(&path).ok().map(|text| File { path: name, text }));
