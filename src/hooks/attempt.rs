@@ -20,7 +20,7 @@
 
 use super::descriptor::{poll_now, will_not_wait, Descriptor};
 use super::{answer, Answer};
-use crate::runtime::reactor::{self, Record, IN};
+use crate::runtime::reactor::{self, Hints, Record, IN};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;
 use libc::{c_int, EAGAIN, EINTR};
@@ -63,6 +63,8 @@ pub struct Attempt {
     fd: c_int,
     interest: u32,
     record: &'static Record,
+    /// What was known of it before the last try.
+    hints: Hints,
     deadline: Deadline,
     /// What the call answers when its time is up.
     late: c_int,
@@ -88,6 +90,7 @@ impl Attempt {
             fd,
             interest,
             record,
+            hints: record.look(),
             deadline,
             late: 0,
             agrees: true,
@@ -136,9 +139,9 @@ impl Attempt {
     pub fn complete(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
         let mut disagreed = false;
         loop {
-            if !self.may_skip || !self.record.skip_try(self.interest) {
+            self.hints = self.record.look();
+            if !self.may_skip || !self.hints.say_empty(self.interest) {
                 self.may_skip = true;
-                self.record.begin_try(self.interest);
                 let result = call(self.fd, Manner::AtOnce);
                 if result != WOULD_BLOCK {
                     return result;
@@ -150,7 +153,7 @@ impl Attempt {
                     disagreed = true;
                     continue;
                 }
-                self.record.exhausted(self.interest);
+                self.record.exhausted(self.hints, self.interest);
             }
             if let Err(number) = self.wait() {
                 return self.last_try(number, call);
@@ -195,13 +198,13 @@ impl Attempt {
     /// timeout.
     pub fn poll(&mut self) -> Result<u32, c_int> {
         loop {
-            if !self.record.skip_try(self.interest) {
-                self.record.begin_try(self.interest);
+            self.hints = self.record.look();
+            if !self.hints.say_empty(self.interest) {
                 let seen = poll_now(self.fd, self.interest);
                 if seen != 0 {
                     return Ok(seen);
                 }
-                self.record.exhausted(self.interest);
+                self.record.exhausted(self.hints, self.interest);
             }
             if let Err(number) = self.wait() {
                 let last = if self.refuses_to_wait { 0 } else { poll_now(self.fd, self.interest) };
@@ -213,8 +216,16 @@ impl Attempt {
     /// After a partial transfer, which is as good as "would block": waits, and begins the next try. What poll says then; it may be
     /// nothing, when somebody has just shut the descriptor down.
     pub fn again(&mut self) -> Result<u32, c_int> {
+        if self.hints.say_ended() {
+            // The end that was reported with these bytes is not reported again.
+            self.hints = self.record.look();
+            let seen = poll_now(self.fd, self.interest);
+            if seen != 0 {
+                return Ok(seen);
+            }
+        }
         self.wait()?;
-        self.record.begin_try(self.interest);
+        self.hints = self.record.look();
         Ok(poll_now(self.fd, self.interest))
     }
 
@@ -225,7 +236,7 @@ impl Attempt {
             return Err(EAGAIN);
         }
         self.waited = true;
-        let woken = reactor::wait(self.fd, self.interest, self.deadline);
+        let woken = reactor::wait(self.fd, self.interest, self.hints, self.deadline);
         if let Some(duplicate) = reactor::waited_fd() {
             self.move_to(duplicate);
         }
@@ -265,9 +276,9 @@ impl Attempt {
         self.fd
     }
 
-    /// What is known of that number.
-    pub fn record(&self) -> &'static Record {
-        self.record
+    /// What is known of that number, and was known before the last try.
+    pub fn record(&self) -> (&'static Record, Hints) {
+        (self.record, self.hints)
     }
 
     /// The call is over; one that never waited lets others run when it is their turn.

@@ -21,7 +21,7 @@ use super::descriptor::{self, poll_now, Descriptor, Kind};
 use super::io::{Rest, MOST_AT_ONCE};
 use super::poll::can_read;
 use super::{answer, Answer, Miss};
-use crate::runtime::reactor::{self, Record, IN, OUT};
+use crate::runtime::reactor::{self, Hints, Record, IN, OUT};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
@@ -87,9 +87,9 @@ pub unsafe fn receive(
         sys::call(libc::SYS_recvfrom, fd as usize, buf as usize, len, flags, addr as usize, addr_len as usize)
     };
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
-        socket.record.begin_try(IN);
+        let known = (socket.record, socket.record.look());
         let got = runtime::cancel::block(|| call(socket.fd, Manner::Blocking));
-        note_rest(socket, socket.record, len, flags, got);
+        note_rest(socket, known, len, flags, got);
         runtime::breathe();
         return answer(got);
     }
@@ -107,15 +107,15 @@ pub unsafe fn receive(
 
 /// What this receive says of what is left for the next one, or for a poll.
 #[inline]
-fn note_rest(socket: &Descriptor, record: &Record, len: usize, flags: c_int, got: isize) {
+fn note_rest(socket: &Descriptor, (record, before): (&Record, Hints), len: usize, flags: c_int, got: isize) {
     const UNUSUAL: c_int = libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE;
     if !socket.kind().agrees() || flags & UNUSUAL != 0 {
         return;
     }
     match got {
-        1.. if (got as usize) < len => record.took_all(IN),
-        1.. => record.took_its_fill(IN),
-        WOULD_BLOCK => record.exhausted(IN),
+        1.. if (got as usize) < len => record.took_all(before, IN),
+        1.. => record.took_its_fill(before, IN),
+        WOULD_BLOCK => record.exhausted(before, IN),
         _ => {}
     }
 }

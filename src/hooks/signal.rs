@@ -411,18 +411,21 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
 
 fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let answer = loop {
+        let known = reactor::record(me.arrivals.get()).map(|record| record.look());
         if let Some(info) = signal::take(me, set) {
             break Ok(info);
         }
         if deadline.is_some_and(|deadline| deadline <= sys::now_ns()) {
             break errno(EAGAIN);
         }
-        if me.arrivals.get() < 0 {
+        let Some(known) = known else {
             match sys::signal_fd(set) {
                 Ok(fd) => me.arrivals.set(reactor::keep(fd)),
                 Err(number) => break errno(number),
             }
-        } else if reactor::wait(me.arrivals.get(), IN, deadline) == Woken::Interrupted {
+            continue;
+        };
+        if reactor::wait(me.arrivals.get(), IN, known, deadline) == Woken::Interrupted {
             break signal::take(me, set).ok_or(Miss::Errno(EINTR));
         }
     };

@@ -8,11 +8,11 @@
 //! blocked call keeps its file.
 
 pub use super::own_fds::{is_own, keep, next_own};
-pub use super::record::{record, revise_all, FdWait, Record, IN, OUT, PRI};
+pub use super::record::{record, revise_all, FdWait, Hints, Record, IN, OUT, PRI};
 
 use super::green::current;
 use super::own_fds::{self, own_lowest};
-use super::record::{self, edge_bits, known_record, known_stretches, Verify};
+use super::record::{self, known_record, known_stretches, Verify};
 use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
 use super::{handler, signal};
@@ -31,14 +31,14 @@ pub fn dispatch(data: u64, events: u32, batch: &Batch) {
 /// What `arm` found.
 enum Armed {
     Waiting,
-    /// An edge came since the try began: try again.
+    /// An event came since the try began: try again.
     TryAgain,
     /// Epoll does not take this descriptor.
     Refused,
 }
 
-/// Puts one wait in place.
-fn arm(wait: &FdWait, ticket: Ticket) -> Armed {
+/// Puts one wait in place, whose try began when the hints were these.
+fn arm(wait: &FdWait, ticket: Ticket, before: Option<Hints>) -> Armed {
     let Some(record) = record(wait.fd) else { return Armed::Refused };
     wait.ticket.set(ticket);
     record.lock.with(|| {
@@ -47,10 +47,10 @@ fn arm(wait: &FdWait, ticket: Ticket) -> Armed {
         }
         // SAFETY: under the lock; the wait stays in place until `disarm`.
         unsafe { record.link(wait) };
-        if record.hints.load(Acquire) & edge_bits(wait.interest) != 0 {
-            return Armed::TryAgain;
+        match before {
+            Some(before) if !record.is_as(before, wait.interest) => Armed::TryAgain,
+            _ => Armed::Waiting,
         }
-        Armed::Waiting
     })
 }
 
@@ -79,15 +79,16 @@ fn disarm(wait: &FdWait) {
     }
 }
 
-/// Waits until `fd` may be ready for `interest`. For a descriptor that epoll refuses the answer is `NotNeeded` at once.
+/// Waits until `fd` may be ready for `interest`, after a try that began when the hints were `before`. For a descriptor that
+/// epoll refuses the answer is `NotNeeded` at once.
 #[inline]
-pub fn wait(fd: i32, interest: u32, deadline: Deadline) -> Woken {
+pub fn wait(fd: i32, interest: u32, before: Hints, deadline: Deadline) -> Woken {
     if current().is_none_or(handler::is_bound) {
         return wait_in_kernel(fd, interest, deadline);
     }
     let one = FdWait::new(fd, interest);
     let mut early = None;
-    let enqueue = |ticket| match arm(&one, ticket) {
+    let enqueue = |ticket| match arm(&one, ticket, Some(before)) {
         Armed::Waiting => {
             sched::verify_later(one.rests_on_a_guess(), |list, now_ms| list.append(&one, now_ms));
             true
@@ -127,7 +128,7 @@ pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnc
     let enqueue = |ticket| {
         let mut refused = false;
         for wait in waits.iter().filter(|wait| wait.fd >= 0) {
-            refused |= matches!(arm(wait, ticket), Armed::Refused);
+            refused |= matches!(arm(wait, ticket, None), Armed::Refused);
         }
         if !must_wait() || refused {
             return false;

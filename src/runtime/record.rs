@@ -4,17 +4,17 @@
 //! *hint*. The hints of one direction:
 //!
 //! ```text
-//!   EDGE   an event came since the last try began          begin_try clears it, an event sets it
-//!   EMPTY  the last try used everything up, no edge since   exhausted sets it unless EDGE is set, an event clears it
-//!   GUESS  EMPTY is a guess: the last try got all that it asked for, and after such a try the next one has found nothing
-//!          several times in a row (a record's `COUNT`). A wait on a guess is verified before its slot sleeps.
-//!   STICKY (both directions) hang-up, error or urgent data was seen: no more EMPTY, every try is made
+//!   events  how many came: who has counted them before his try knows afterwards whether it may have missed something
+//!   EMPTY   the last try used everything up, and no event came since it began; an event clears it
+//!   GUESS   EMPTY is a guess: the last try got all that it asked for, and after such a try the next one has found nothing
+//!           several times in a row (a record's `COUNT`). A wait on a guess is verified before its slot sleeps.
+//!   STICKY  (both directions) hang-up, error or urgent data was seen: no more EMPTY, every try is made
 //! ```
 //!
-//! A wait enqueues under the record's lock only while EDGE is not set, so an edge between try and wait is not lost. A
-//! hint may be wrong when the number was closed and reused behind our back. So a wait that lasts is verified once, after some
-//! milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready (or say that it does not know the
-//! descriptor, which is then registered anew).
+//! A wait enqueues under the record's lock only while no event came since its try began, so none is lost between try and wait,
+//! whoever else tries at the same time. A hint may be wrong when the number was closed and reused behind our back. So a wait that
+//! lasts is verified once, after some milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready (or say
+//! that it does not know the descriptor, which is then registered anew).
 
 use super::raw_lock::RawLock;
 use super::sched;
@@ -30,21 +30,52 @@ const ENDED: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 const HALF_ENDED: u32 = libc::EPOLLRDHUP as u32;
 const ALWAYS: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32 | libc::EPOLLET as u32;
 
-const EDGE_IN: u32 = 1;
-const EDGE_OUT: u32 = 2;
-/// EMPTY of a direction stands two bits above its EDGE.
-const EMPTY: u32 = 2;
-const STICKY: u32 = 16;
-const GUESS: u32 = 32;
+const EMPTY_IN: u64 = 1;
+const EMPTY_OUT: u64 = 2;
+const STICKY: u64 = 4;
+const GUESS: u64 = 8;
 /// The last try got all that it asked for.
-const FULL: u32 = 64;
+const FULL: u64 = 16;
 /// How often in a row nothing was there after a full try; from `SURE` on a guess is made.
-const COUNT: u32 = 128;
-const SURE: u32 = 3;
-const COUNT_MASK: u32 = COUNT * 3;
+const COUNT: u64 = 32;
+const SURE: u64 = 3;
+const COUNT_MASK: u64 = COUNT * 3;
+/// One event, in the counter of its direction. (When OUT's runs over, IN's moves: a try too many.)
+const ONE_OUT: u64 = 1 << 16;
+const ONE_IN: u64 = 1 << 40;
 
-pub fn edge_bits(interest: u32) -> u32 {
-    (if interest & (IN | PRI) != 0 { EDGE_IN } else { 0 }) | (if interest & OUT != 0 { EDGE_OUT } else { 0 })
+/// What was known of a descriptor at one moment.
+#[derive(Clone, Copy)]
+pub struct Hints(u64);
+
+impl Hints {
+    /// Is it known that nothing is ready in this direction? Then a try can be left out.
+    #[inline]
+    pub fn say_empty(self, interest: u32) -> bool {
+        self.0 & (empty(interest) | STICKY) == empty(interest)
+    }
+
+    /// Was an end seen, or something urgent? It is reported once, perhaps together with the bytes before it.
+    #[inline]
+    pub fn say_ended(self) -> bool {
+        self.0 & STICKY != 0
+    }
+
+    /// Has no event of this direction come between these two moments?
+    #[inline]
+    fn is_current(self, now: u64, interest: u32) -> bool {
+        let counter = (if inward(interest) { !0 << 40 } else { 0 })
+            | (if interest & OUT != 0 { (ONE_IN - 1) & (!0 << 16) } else { 0 });
+        (self.0 ^ now) & counter == 0
+    }
+}
+
+fn inward(interest: u32) -> bool {
+    interest & (IN | PRI) != 0
+}
+
+fn empty(interest: u32) -> u64 {
+    (if inward(interest) { EMPTY_IN } else { 0 }) | (if interest & OUT != 0 { EMPTY_OUT } else { 0 })
 }
 
 /// What is known of a descriptor number.
@@ -53,7 +84,7 @@ pub struct Record {
     pub lock: RawLock,
     /// Grows whenever the number may mean another file.
     pub generation: AtomicU32,
-    pub hints: AtomicU32,
+    hints: AtomicU64,
     /// Registered: the slot's number plus one, and the OUT bit where that direction is registered too; 0: not registered.
     pub registered: AtomicU32,
     pub waiting: Cell<*const FdWait>,
@@ -280,29 +311,26 @@ impl Verify {
 }
 
 impl Record {
-    /// Is it known that nothing is ready in this direction? Then a try can be left out.
+    /// What is known. Before a try: whether it can be left out, and what events it may not have seen.
     #[inline]
-    pub fn skip_try(&self, interest: u32) -> bool {
-        let bits = self.hints.load(Acquire);
-        bits & edge_bits(interest) << EMPTY != 0 && bits & (edge_bits(interest) | STICKY) == 0
+    pub fn look(&self) -> Hints {
+        Hints(self.hints.load(Acquire))
     }
 
-    /// A try begins: edges from here on speak of what it may not have seen.
+    /// Has no event of this direction come since then?
     #[inline]
-    pub fn begin_try(&self, interest: u32) {
-        if self.hints.load(Relaxed) & edge_bits(interest) != 0 {
-            self.hints.fetch_and(!edge_bits(interest), AcqRel);
-        }
+    pub fn is_as(&self, before: Hints, interest: u32) -> bool {
+        before.is_current(self.hints.load(Acquire), interest)
     }
 
-    /// Changes the hints, unless there is an edge or the record is not registered or not to be trusted.
+    /// Changes the hints, unless an event came since the try began, or the record is not registered or not to be trusted.
     #[inline]
-    fn revise(&self, interest: u32, change: impl Fn(u32) -> u32) {
+    fn revise(&self, before: Hints, interest: u32, change: impl Fn(u64) -> u64) {
         if self.registered.load(Relaxed) == 0 {
             return;
         }
         let mut bits = self.hints.load(Acquire);
-        while bits & (edge_bits(interest) | STICKY) == 0 {
+        while bits & STICKY == 0 && before.is_current(bits, interest) {
             match self.hints.compare_exchange_weak(bits, change(bits), AcqRel, Acquire) {
                 Ok(_) => return,
                 Err(now) => bits = now,
@@ -312,32 +340,40 @@ impl Record {
 
     /// The try found nothing.
     #[inline]
-    pub fn exhausted(&self, interest: u32) {
-        let empty = edge_bits(interest) << EMPTY;
-        self.revise(interest, |bits| {
+    pub fn exhausted(&self, before: Hints, interest: u32) {
+        self.revise(before, interest, |bits| {
             let learnt = bits & FULL != 0 && bits & COUNT_MASK < SURE * COUNT;
-            (bits & !FULL | empty) + if learnt { COUNT } else { 0 }
+            (bits & !FULL | empty(interest)) + if learnt { COUNT } else { 0 }
         });
     }
 
     /// The try got something, and there was no more.
     #[inline]
-    pub fn took_all(&self, interest: u32) {
-        self.revise(interest, |bits| bits & !(FULL | GUESS) | edge_bits(interest) << EMPTY);
+    pub fn took_all(&self, before: Hints, interest: u32) {
+        self.revise(before, interest, |bits| bits & !(FULL | GUESS) | empty(interest));
     }
 
     /// The try got as much as it asked for: there may be more.
     #[inline]
-    pub fn took_its_fill(&self, interest: u32) {
-        self.revise(interest, |bits| {
+    pub fn took_its_fill(&self, before: Hints, interest: u32) {
+        self.revise(before, interest, |bits| {
             if bits & FULL != 0 {
                 bits & !COUNT_MASK
             } else if bits & COUNT_MASK == SURE * COUNT {
-                bits | edge_bits(interest) << EMPTY | GUESS
+                bits | empty(interest) | GUESS
             } else {
                 bits | FULL
             }
         });
+    }
+
+    /// Counts an event of these directions.
+    fn count(&self, inward: bool, outward: bool, change: impl Fn(u64) -> u64) {
+        let more = if inward { ONE_IN } else { 0 } + if outward { ONE_OUT } else { 0 };
+        let mut bits = self.hints.load(Relaxed);
+        while let Err(now) = self.hints.compare_exchange_weak(bits, change(bits).wrapping_add(more), AcqRel, Relaxed) {
+            bits = now;
+        }
     }
 
     fn data(&self, fd: i32) -> u64 {
@@ -380,7 +416,7 @@ impl Record {
         let mut result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
         if result == Err(libc::ENOENT) {
             // Closed and reused behind our back: what was known is about another file.
-            self.hints.store(0, Release);
+            self.forget_hints();
             self.info.store(0, Relaxed);
             result = sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd));
         }
@@ -433,24 +469,18 @@ impl Record {
 
     /// An event of the slot's epoll for this record: sets the hints, fires the waits it concerns.
     pub fn event(&self, events: u32, batch: &Batch) {
-        let ended = events & (ENDED | HALF_ENDED | PRI) != 0;
-        let both = if events & ENDED != 0 { EDGE_IN | EDGE_OUT } else { 0 };
-        let edges = edge_bits(events & (IN | OUT | PRI)) | both | if events & HALF_ENDED != 0 { EDGE_IN } else { 0 };
+        let sticky = if events & (ENDED | HALF_ENDED | PRI) != 0 { STICKY } else { 0 };
+        let inward = events & (IN | PRI | HALF_ENDED | ENDED) != 0;
+        let outward = events & (OUT | ENDED) != 0;
+        let directions = if inward { IN | PRI } else { 0 } | if outward { OUT } else { 0 };
         self.lock.with(|| {
-            let mut bits = self.hints.load(Relaxed);
-            loop {
-                let new = (bits | edges | if ended { STICKY } else { 0 }) & !(edges << EMPTY | GUESS | FULL);
-                match self.hints.compare_exchange_weak(bits, new, AcqRel, Relaxed) {
-                    Ok(_) => break,
-                    Err(now) => bits = now,
-                }
-            }
+            self.count(inward, outward, |bits| (bits | sticky) & !(empty(directions) | GUESS | FULL));
             // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
             unsafe {
                 let mut at = self.waiting.get();
                 while let Some(wait) = at.as_ref() {
                     at = wait.next.get();
-                    if edge_bits(wait.interest) & edges != 0 {
+                    if wait.interest & directions != 0 {
                         self.dismiss(wait, batch);
                     }
                 }
@@ -469,9 +499,14 @@ impl Record {
         }
     }
 
+    /// Nothing is known, and whoever tries is to try again.
+    fn forget_hints(&self) {
+        self.count(true, true, |bits| bits & !(ONE_OUT - 1));
+    }
+
     pub fn reset(&self) {
         self.generation.store(self.generation.load(Relaxed).wrapping_add(1), Relaxed);
-        self.hints.store(0, Release);
+        self.forget_hints();
         self.registered.store(0, Relaxed);
         self.info.store(0, Relaxed);
     }

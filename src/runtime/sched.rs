@@ -643,11 +643,13 @@ pub fn slot_number() -> usize {
     here().and_then(|worker| worker.slot()).map_or(0, |slot| slot.number)
 }
 
-/// Puts a wait into the list of those that are to be verified.
+/// Puts a wait into the list of those that are to be verified. As with deadlines, the slot may have been taken and may sleep
+/// (its sleeper has looked at the list after it said so, under the list's lock).
 #[inline]
 pub fn verify_later(guess: bool, append: impl FnOnce(&'static record::Verify, u64)) {
     let slot = here().and_then(|worker| worker.slot()).unwrap_or(slot(0));
     append(if guess { &slot.guesses } else { &slot.verify }, monitor::now_ms());
+    slot.rouse_if_asleep();
 }
 
 /// Moves what waits first in line to where others can take it, and wakes one of them: the monitor's help for a slot whose
