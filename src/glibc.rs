@@ -325,14 +325,14 @@ unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut 
                 return 0;
             }
         }
-        if header.p_type != libc::PT_TLS || libc_own || info.dlpi_tls_data.is_null() {
+        if header.p_type != libc::PT_TLS || libc_own {
             continue;
         }
-        let offset = (info.dlpi_tls_data as isize).wrapping_sub(arch::tcb() as isize);
-        if !(-STATIC_REACH..0).contains(&offset) {
-            images.dynamic = true;
-        }
-        if images.count < IMAGES {
+        let block = info.dlpi_tls_data;
+        let offset = (block as isize).wrapping_sub(arch::tcb() as isize);
+        // A thread that never used a module's dynamic TLS has no block of it; the next one may.
+        images.dynamic |= block.is_null() || !(-STATIC_REACH..0).contains(&offset);
+        if !block.is_null() && images.count < IMAGES {
             let data = info.dlpi_addr as usize + header.p_vaddr as usize;
             images.images[images.count] =
                 Image { offset, data, file_bytes: header.p_filesz as usize, memory_bytes: header.p_memsz as usize };

@@ -206,29 +206,39 @@ fn run_natively(test: &Test, header: &Header) -> Result<(PathBuf, Outcome), Stri
     }
 }
 
-/// Compiles the test, unless the program is there that the same sources and flags made.
+/// Compiles the test, and its library if it has one, unless the program is there that the same sources and flags made.
 fn compile(test: &Test, header: &Header) -> Result<PathBuf, String> {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c-tests");
     fs::create_dir_all(&folder).map_err(|why| why.to_string())?;
     let mut hasher = DefaultHasher::new();
-    (&compiler, CFLAGS, &header.cflags, &test.text, shared_headers()).hash(&mut hasher);
+    (&compiler, CFLAGS, &header.cflags, header.library, &test.text, shared_headers()).hash(&mut hasher);
     let program = folder.join(format!("{}-{:016x}", test.name, hasher.finish()));
     if program.exists() {
         return Ok(program);
     }
-    let unfinished = program.with_extension(std::process::id().to_string());
-    let output = Command::new(&compiler)
+    if header.library {
+        let library = folder.join(format!("{}-{:016x}.so", test.name, hasher.finish()));
+        compile_into(&library, &compiler, test, header, &["-shared", "-fPIC", "-DLIBRARY"])?;
+    }
+    compile_into(&program, &compiler, test, header, &[])?;
+    Ok(program)
+}
+
+/// Under another name first: others may run what is there.
+fn compile_into(made: &Path, compiler: &str, test: &Test, header: &Header, flags: &[&str]) -> Result<(), String> {
+    let unfinished = made.with_extension(std::process::id().to_string());
+    let output = Command::new(compiler)
         .args(CFLAGS)
         .args(&header.cflags)
+        .args(flags)
         .args([Path::new("-o"), &unfinished, &test.source])
         .output()
         .map_err(|why| format!("{compiler}: {why}"))?;
     if !output.status.success() {
         return Err(format!("does not compile\n{}", String::from_utf8_lossy(&output.stderr)));
     }
-    fs::rename(unfinished, &program).map_err(|why| why.to_string())?;
-    Ok(program)
+    fs::rename(unfinished, made).map_err(|why| why.to_string())
 }
 
 /// Everything that helps to understand a failure.

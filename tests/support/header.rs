@@ -6,6 +6,7 @@
 //!  * proof: green_threads>=2 hooks.recv>=3  conditions on the green run's statistics (see proof.rs), all must hold
 //!  * uncounted: _exit                     covered symbols that the statistics cannot show, being called in a child only
 //!  * cflags: -D_FORTIFY_SOURCE=2 -O2      added to the compiler's default flags
+//!  * library: yes                         also compiled into PROGRAM.so, with LIBRARY defined
 //!  * stress: no                           left out of the stress mode
 //!  * exit: signal 6                       how the program ends, natively and green (default: exit: 0)
 //!  */
@@ -23,6 +24,7 @@ pub struct Header {
     pub uncounted: Vec<String>,
     pub proof: Vec<Condition>,
     pub cflags: Vec<String>,
+    pub library: bool,
     pub stress: bool,
     pub ending: Ending,
 }
@@ -40,6 +42,7 @@ impl Header {
             uncounted: Vec::new(),
             proof: Vec::new(),
             cflags: Vec::new(),
+            library: false,
             stress: true,
             ending: Ending::Exited(0),
         };
@@ -69,9 +72,10 @@ impl Header {
                     self.proof.push(word.parse()?);
                 }
             }
+            ("library", "yes" | "no") => self.library = value == "yes",
             ("stress", "yes" | "no") => self.stress = value == "yes",
             ("exit", _) => self.ending = ending(value)?,
-            ("stress", _) => return Err(format!("{value:?} is neither yes nor no")),
+            ("library" | "stress", _) => return Err(format!("{value:?} is neither yes nor no")),
             _ => return Err("unknown key".into()),
         }
         Ok(())
@@ -81,7 +85,7 @@ impl Header {
 /// The name under which `fields` yields the lines before the first key.
 const PROSE: &str = "sentence";
 /// The keys one of which ends the prose; after that any word with a colon is a key, so that a misspelt one is seen.
-const KEYS: [&str; 6] = ["covers", "uncounted", "proof", "cflags", "stress", "exit"];
+const KEYS: [&str; 7] = ["covers", "uncounted", "proof", "cflags", "library", "stress", "exit"];
 
 /// The comment's lines as keys and values, in order.
 fn fields(comment: &str) -> Vec<(String, String)> {
