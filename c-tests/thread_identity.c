@@ -1,6 +1,7 @@
-/* pthread_self and gettid: another value for each of fifty threads alive at once, steady over waits; main's tid is the process's id.
+/* pthread_self and gettid: another value for each of fifty threads alive at once, steady over waits; a tid does not come again
+ * with the next thread; main's tid is the process's id.
  * covers: gettid syscall
- * proof: green_threads>=50 parks>=50 hooks.gettid>=100 hooks.syscall>=50
+ * proof: green_threads>=150 parks>=50 hooks.gettid>=100 hooks.syscall>=50
  */
 #include "ctest.h"
 #include <sys/syscall.h>
@@ -24,6 +25,22 @@ static void *identify(void *argument)
     return NULL;
 }
 
+static void *give_tid(void *tid)
+{
+    *(pid_t *)tid = gettid();
+    return NULL;
+}
+
+static void one_after_another(void)
+{
+    pid_t tids[2 * THREADS];
+    for (int i = 0; i < 2 * THREADS; i++) {
+        join(spawn(give_tid, &tids[i]));
+        for (int k = 0; k < i; k++)
+            CHECK(tids[k] != tids[i]);
+    }
+}
+
 int main(void)
 {
     pthread_t threads[THREADS];
@@ -38,6 +55,8 @@ int main(void)
             CHECK(seen[k].tid != seen[i].tid && !pthread_equal(seen[k].thread, seen[i].thread));
     }
     say("%d threads: distinct and steady", THREADS);
+    one_after_another();
+    say("%d one after another: distinct too", 2 * THREADS);
     CHECK_IS(gettid(), getpid());
     CHECK_IS(syscall(SYS_gettid), getpid());
     say("main: its tid is the process's id");

@@ -1,18 +1,24 @@
-//! The roll: every green thread, by the tid that it believes in. A chunk of the roll is made when its first tid is given out.
+//! The roll: every green thread that lives, by the tid that it believes in. A chunk of it is made when its first tid is given out.
+//!
+//! As with the kernel's tids each thread gets the next one, and one that was in use comes again only after all the others: who
+//! notes the tids of threads, or locks by them, takes two threads of one tid for one.
 
 use super::green::{life, Green};
 use crate::sys;
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering::*};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 /// Made-up tids lie where the kernel gives none: from 2^22 on, and below 2^28, so that a CPU clock's number can be made of one.
-const FIRST: i32 = 1 << 22;
+pub const NOBODY: i32 = 1 << 22;
+const FIRST: i32 = NOBODY + 1;
 const CHUNK: usize = 4096;
-const CHUNKS: usize = 1024;
+const CHUNKS: usize = 256;
 
 type Chunk = [AtomicPtr<Green>; CHUNK];
 
 static ROLL: [AtomicPtr<Chunk>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-static NEXT: AtomicI32 = AtomicI32::new(FIRST);
+/// How many are in each chunk.
+static PRESENT: [AtomicUsize; CHUNKS] = [const { AtomicUsize::new(0) }; CHUNKS];
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 static MAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 
 /// main, once it is green and until it ends.
@@ -32,11 +38,6 @@ pub fn set_main(main: &'static Green) {
     MAIN.store(main as *const Green as *mut Green, Release);
 }
 
-/// A tid that nobody else has.
-pub fn new_tid() -> i32 {
-    NEXT.fetch_add(1, Relaxed)
-}
-
 fn chunk(number: usize) -> Option<&'static Chunk> {
     // SAFETY: null or a chunk; chunks are never freed.
     unsafe { ROLL.get(number)?.load(Acquire).as_ref() }
@@ -51,11 +52,27 @@ fn make_chunk(number: usize) -> Option<&'static Chunk> {
     chunk(number)
 }
 
-/// Takes a thread into the roll. Beyond some millions nobody is found by his tid.
-pub fn enter(green: &'static Green) {
+/// Takes a thread into the roll, by a tid that nobody else has; `None`: there is none left.
+pub fn enter(green: &'static Green) -> Option<()> {
+    for _ in 0..CHUNKS * CHUNK {
+        let number = NEXT.fetch_add(1, Relaxed) % (CHUNKS * CHUNK);
+        let place = &chunk(number / CHUNK).or_else(|| make_chunk(number / CHUNK))?[number % CHUNK];
+        let green_pointer = green as *const Green as *mut Green;
+        if place.compare_exchange(std::ptr::null_mut(), green_pointer, Release, Relaxed).is_ok() {
+            PRESENT[number / CHUNK].fetch_add(1, Release);
+            green.tid.set(FIRST + number as i32);
+            return Some(());
+        }
+    }
+    None
+}
+
+/// Strikes a thread off that has ended: another one may have its tid.
+pub fn leave(green: &Green) {
     let number = (green.tid() - FIRST) as usize;
-    if let Some(chunk) = chunk(number / CHUNK).or_else(|| make_chunk(number / CHUNK)) {
-        chunk[number % CHUNK].store(green as *const Green as *mut Green, Release);
+    if let Some(chunk) = chunk(number / CHUNK) {
+        PRESENT[number / CHUNK].fetch_sub(1, Relaxed);
+        chunk[number % CHUNK].store(std::ptr::null_mut(), Release);
     }
 }
 
@@ -79,7 +96,8 @@ pub fn search(is_it: impl Fn(&'static Green) -> bool) -> Option<&'static Green> 
     if let Some(main) = main().filter(|main| is_it(main)) {
         return Some(main);
     }
-    let all = (0..CHUNKS).map_while(chunk).flatten();
+    let peopled = (0..CHUNKS).filter(|&number| PRESENT[number].load(Acquire) > 0);
+    let all = peopled.filter_map(chunk).flatten();
     // SAFETY: as in `find`.
     all.filter_map(|place| unsafe { place.load(Acquire).as_ref() }).find(|green| lives(green) && is_it(green))
 }
@@ -88,4 +106,5 @@ pub fn search(is_it: impl Fn(&'static Green) -> bool) -> Option<&'static Green> 
 pub fn after_fork() {
     MAIN.store(std::ptr::null_mut(), Relaxed);
     ROLL.iter().for_each(|chunk| chunk.store(std::ptr::null_mut(), Relaxed));
+    PRESENT.iter().for_each(|count| count.store(0, Relaxed));
 }

@@ -40,6 +40,12 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
         WishedStack::Given(lowest, bytes) => vessel::take_on(lowest, bytes)?,
         WishedStack::Ours(bytes, guard) => vessel::take(bytes, guard)?,
     };
+    if roll::enter(green).is_none() {
+        vessel::recycle(green);
+        return Err(libc::EAGAIN);
+    }
+    // SAFETY: the descriptor of a vessel that does not run.
+    unsafe { *glibc::tid_field(green.fs.get()) = green.tid() };
     green.start.set(Some(wish.start));
     green.argument.set(wish.argument);
     green.control.set(arch::control_words());
@@ -75,6 +81,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
 /// The last act of a thread, on another's stack: its own is free from here on.
 pub fn ended(green: &'static Green) {
     kernel_state::end(green);
+    roll::leave(green);
     let before = green.life.fetch_or(life::FINISHED, AcqRel);
     signal::bequeath(green);
     if before & life::DETACHED != 0 {

@@ -219,10 +219,8 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
             while PUBLISHED.load(Acquire) == 0 {
                 sys::futex_wait(&PUBLISHED, 0, None).ok();
             }
-            green.tid.set(roll::new_tid());
             // SAFETY: the vessel's own descriptor; its kernel thread no longer uses it.
-            unsafe { *glibc::tid_field(green.fs.get()) = green.tid.get() };
-            roll::enter(green);
+            unsafe { *glibc::tid_field(green.fs.get()) = roll::NOBODY };
         }
         Err(_) => GATE.vessel_alive.store(0, Relaxed),
     }
@@ -265,15 +263,14 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
     begin_birth();
-    let (stack, tid) = (green.stack, roll::new_tid());
-    let argument = green as *const Green as *mut c_void;
-    let unborn = capture::birth(tid, || glibc::create_thread(vessel_main, argument, Some((stack.lowest, stack.bytes))));
+    let (stack, argument) = (green.stack, green as *const Green as *mut c_void);
+    let create = || glibc::create_thread(vessel_main, argument, Some((stack.lowest, stack.bytes)));
+    let unborn = capture::birth(roll::NOBODY, create);
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
     if unborn.is_err() {
         UNBEGUN.fetch_sub(1, SeqCst);
     }
     let unborn = unborn?;
-    green.tid.set(tid);
     green.fs.set(unborn.fs);
     green.caught.set(true);
     // SAFETY: the vessel has not begun: its context and its TLS are ours. No handler is to run in it before it has.
@@ -281,7 +278,6 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
         *green.sp.get() = unborn.sp;
         arch::raise_guard_of(unborn.fs);
     }
-    roll::enter(green);
     Ok(())
 }
 
