@@ -238,8 +238,8 @@ gp_call_on:                             # rdi: stack top, rsi: function, rdx: it
     .hidden gp_signal_return
     .globl gp_signal_return
     .type gp_signal_return, @function
-gp_signal_return:
-    mov eax, 15                         # rt_sigreturn
+gp_signal_return:                       # unwinders and debuggers know a signal frame by these very bytes
+    mov rax, 15                         # rt_sigreturn
     syscall
     .size gp_signal_return, . - gp_signal_return
 

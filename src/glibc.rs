@@ -6,7 +6,7 @@
 use crate::arch;
 use crate::runtime::raw_lock::RawLock;
 use libc::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::*};
 
 /// The real functions' addresses, filled in once by `find`.
 pub struct Functions {
@@ -14,6 +14,7 @@ pub struct Functions {
     pthread_join: AtomicUsize,
     pthread_exit: AtomicUsize,
     setcancelstate: AtomicUsize,
+    setcanceltype: AtomicUsize,
     call_tls_dtors: AtomicUsize,
     keys: AtomicUsize,
     exit: AtomicUsize,
@@ -27,6 +28,7 @@ static REAL: Functions = Functions {
     pthread_join: AtomicUsize::new(0),
     pthread_exit: AtomicUsize::new(0),
     setcancelstate: AtomicUsize::new(0),
+    setcanceltype: AtomicUsize::new(0),
     call_tls_dtors: AtomicUsize::new(0),
     keys: AtomicUsize::new(0),
     exit: AtomicUsize::new(0),
@@ -70,6 +72,7 @@ pub fn find() -> bool {
         (&REAL.pthread_join, "pthread_join\0"),
         (&REAL.pthread_exit, "pthread_exit\0"),
         (&REAL.setcancelstate, "pthread_setcancelstate\0"),
+        (&REAL.setcanceltype, "pthread_setcanceltype\0"),
         (&REAL.call_tls_dtors, "__call_tls_dtors\0"),
         (&REAL.keys, "__pthread_keys\0"),
         (&REAL.exit, "exit\0"),
@@ -97,6 +100,7 @@ pub fn find() -> bool {
         }
         place.store(descriptor[2] as usize, Relaxed);
     }
+    find_point_bit();
     true
 }
 
@@ -118,8 +122,73 @@ pub fn tid_field(tcb: usize) -> *mut i32 {
 }
 
 /// glibc's note that the thread at `tcb` is cancelled or ending.
-pub fn cancelhandling_field(tcb: usize) -> *mut i32 {
-    (tcb + REAL.cancelhandling_offset.load(Relaxed)) as *mut i32
+fn cancelhandling(tcb: usize) -> &'static AtomicI32 {
+    // SAFETY: an aligned field of a descriptor that is never freed (a vessel's, or the running thread's), which glibc changes atomically.
+    unsafe { AtomicI32::from_ptr((tcb + REAL.cancelhandling_offset.load(Relaxed)) as *mut i32) }
+}
+
+/// Its bits that all versions have (source: nptl/descr.h).
+const CANCELED: i32 = 1 << 3;
+const EXITING: i32 = 1 << 4;
+
+/// The bit that says: asynchronously. glibc's cancellation points inside libc set it while they are in the kernel; 0 where a version
+/// keeps it elsewhere.
+static POINT: AtomicI32 = AtomicI32::new(0);
+
+/// Sees which bit changes with the type.
+fn find_point_bit() {
+    let set = real!(setcanceltype as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+    let word = cancelhandling(arch::tcb());
+    let (mut type_before, before) = (0, word.load(Relaxed));
+    // SAFETY: on this thread's own descriptor; nobody has cancelled it at load.
+    unsafe {
+        set(1, &mut type_before);
+        POINT.store(word.load(Relaxed) ^ before, Relaxed);
+        set(type_before, std::ptr::null_mut());
+    }
+}
+
+/// The thread at `tcb` is cancelled, in glibc's eyes too: the next cancellation point inside libc ends it. Is it in one?
+pub fn mark_cancelled(tcb: usize) -> bool {
+    cancelhandling(tcb).fetch_or(CANCELED, SeqCst) & POINT.load(Relaxed) != 0
+}
+
+/// Is the thread at `tcb` in a cancellation point inside libc?
+pub fn is_in_point(tcb: usize) -> bool {
+    cancelhandling(tcb).load(SeqCst) & POINT.load(Relaxed) != 0
+}
+
+/// Does the thread at `tcb` unwind already?
+pub fn is_exiting(tcb: usize) -> bool {
+    cancelhandling(tcb).load(Relaxed) & EXITING != 0
+}
+
+/// The running thread's cancellation points inside libc act, or not: what they did before.
+pub fn set_cancel_state(state: c_int) -> c_int {
+    let set = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+    let mut before = 0;
+    // SAFETY: on this thread's own descriptor, which never says asynchronously outside libc: the call does not act.
+    unsafe { set(state, &mut before) };
+    before
+}
+
+/// A call that is a cancellation point inside libc, where it must not act.
+pub fn uncancelled<R>(call: impl FnOnce() -> R) -> R {
+    const DISABLE: c_int = 1;
+    let before = set_cancel_state(DISABLE);
+    let result = call();
+    set_cancel_state(before);
+    result
+}
+
+/// The running thread's function is over: no cancellation point acts any more.
+pub fn note_exit() {
+    cancelhandling(arch::tcb()).store(EXITING, Relaxed);
+}
+
+/// A new thread's descriptor knows of no end.
+pub fn forget_exit(tcb: usize) {
+    cancelhandling(tcb).store(0, Relaxed);
 }
 
 pub fn set_errno(number: c_int) {
@@ -391,17 +460,6 @@ unsafe fn copy_images(images: &Images) {
         let block = tcb.wrapping_add_signed(image.offset) as *mut u8;
         std::ptr::copy_nonoverlapping(image.data as *const u8, block, image.file_bytes);
         std::ptr::write_bytes(block.add(image.file_bytes), 0, image.memory_bytes - image.file_bytes);
-    }
-}
-
-/// Undoes what glibc's thread exit noted in the thread's own descriptor, so that the vessel can serve again.
-pub fn forget_exit() {
-    let set = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
-    // SAFETY: a field of this thread's own descriptor; the call is glibc's own on this thread.
-    unsafe {
-        *cancelhandling_field(arch::tcb()) = 0;
-        set(0, std::ptr::null_mut());
-        *cancelhandling_field(arch::tcb()) = 0;
     }
 }
 

@@ -13,7 +13,7 @@
 use super::attempt::plain;
 use super::{answer, descriptor, errno, real, Answer, Miss};
 use crate::runtime::{self, reactor};
-use crate::sys;
+use crate::{glibc, sys};
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
 
 /// SO_RCVTIMEO and SO_SNDTIMEO as programs with 64-bit time on 32-bit machines call them (source: asm-generic/socket.h).
@@ -108,7 +108,7 @@ fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int
 /// The stream's number loses its file; the rest is libc's.
 pub unsafe fn fclose(file: *mut FILE) -> Answer<c_int> {
     let fd = vacate_stream(file);
-    let closed = real::fclose(file);
+    let closed = glibc::uncancelled(|| real::fclose(file));
     reactor::closed(fd);
     Ok(closed)
 }

@@ -274,6 +274,7 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
         return errno(EINVAL);
     }
     let before = me.cancel_disabled.swap(state == PTHREAD_CANCEL_DISABLE, SeqCst);
+    glibc::set_cancel_state(state);
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_DISABLE } else { PTHREAD_CANCEL_ENABLE };
     }

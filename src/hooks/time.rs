@@ -9,7 +9,7 @@
 
 use super::{errno, real, Answer, Miss};
 use crate::runtime::{self, roll, thread_timer, Deadline, Woken};
-use crate::sys;
+use crate::{glibc, sys};
 use libc::{c_int, c_uint, c_void, clockid_t, sigevent, timespec};
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -173,7 +173,11 @@ pub unsafe fn clock_nanosleep(
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC | libc::CLOCK_BOOTTIME | libc::CLOCK_TAI => {}
         // CPU clocks tick in the kernel only; the rest it refuses.
-        _ => return real_code(runtime::cancel::block(|| real::clock_nanosleep(clock, flags, time, left))),
+        _ => {
+            return real_code(runtime::cancel::block(|| {
+                glibc::uncancelled(|| real::clock_nanosleep(clock, flags, time, left))
+            }))
+        }
     }
     let time = read(time)?;
     if flags & libc::TIMER_ABSTIME != 0 {

@@ -6,8 +6,13 @@
 //! program's code. A call in the kernel it cuts short: the frame is changed so that the system call, which would begin again, has
 //! been interrupted, and the thread acts when it has returned; one that has had an effect by then is not cut. In the middle
 //! of our code neither can be, and the monitor rings again.
+//!
+//! Cancellation points inside libc (a stream's write, lockf) never come to us. They look at glibc's own note in the thread's descriptor and
+//! act by themselves; so the note is kept (of all threads but main, whose kernel thread must not end), and whoever finds that
+//! glibc unwinds already leaves it alone. In the kernel they say so in the same note, and the bell's handler acts for them.
 
 use super::green::{alert, current, life, Green};
+use super::vessel::CANCELED;
 use super::{sched, signal, thread};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
@@ -24,6 +29,9 @@ pub fn cancel(green: &'static Green) -> Result<(), i32> {
     }
     if life & life::FINISHED == 0 {
         green.alerts.fetch_or(alert::CANCEL, SeqCst);
+        if !green.is_main {
+            glibc::mark_cancelled(green.fs.get());
+        }
         remind(green);
     }
     Ok(())
@@ -46,15 +54,35 @@ pub fn remind(green: &'static Green) {
 
 /// Is it to be cancelled wherever it is?
 fn is_open(green: &Green) -> bool {
-    let at_any_moment = green.cancel_asynchronous.load(SeqCst) || green.in_call.load(SeqCst);
-    at_any_moment && green.alerts.load(SeqCst) & alert::CANCEL != 0 && !green.cancel_disabled.load(SeqCst)
+    (green.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
+}
+
+/// Outside our own calls: may it be cancelled right where it is?
+fn is_at_point(green: &Green) -> bool {
+    green.cancel_asynchronous.load(SeqCst) || glibc::is_in_point(green.fs.get()) && !green.is_main
+}
+
+/// Is a cancellation pending and allowed?
+#[inline]
+pub fn is_due(green: &Green) -> bool {
+    green.alerts.load(SeqCst) & alert::CANCEL != 0 && !green.cancel_disabled.load(Relaxed) && !ends_already(green)
+}
+
+/// Does a cancellation point inside libc act already? Then nothing else will.
+#[cold]
+fn ends_already(green: &Green) -> bool {
+    let ends = glibc::is_exiting(green.fs.get());
+    if ends {
+        green.cancel_disabled.store(true, SeqCst);
+    }
+    ends
 }
 
 /// Acts on a cancellation that is pending and allowed: never returns then.
 #[inline]
 pub fn cancellation_point() {
     let Some(me) = current() else { return };
-    if me.alerts.load(SeqCst) & alert::CANCEL != 0 && !me.cancel_disabled.load(Relaxed) {
+    if is_due(me) {
         act(me);
     }
 }
@@ -64,7 +92,7 @@ fn act(me: &'static Green) -> ! {
     me.alerts.fetch_and(!alert::CANCEL, SeqCst);
     // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule), and the program's
     // code, which asked for it.
-    unsafe { thread::exit(me, usize::MAX as *mut c_void) }
+    unsafe { thread::exit(me, CANCELED) }
 }
 
 /// A call that may block in the kernel and is a cancellation point.
@@ -78,7 +106,7 @@ pub fn block<R>(call: impl FnOnce() -> R) -> R {
 pub fn block_or<R>(call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
     let Some(me) = current() else { return call() };
     let outer = me.in_call.swap(true, SeqCst);
-    if me.alerts.load(SeqCst) & alert::CANCEL != 0 && !me.cancel_disabled.load(Relaxed) {
+    if is_due(me) {
         me.cut.set(true);
     }
     let result = if me.cut.get() { None } else { Some(sched::block(call)) };
@@ -122,12 +150,13 @@ extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel's frame.
     let registers = unsafe { arch::Registers::of(context) };
     let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
-    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && me.cancel_asynchronous.load(Relaxed) {
+    let in_call = me.in_call.load(Relaxed);
+    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && is_at_point(me) {
         sched::leave_call(me);
         act(me);
     }
     // SAFETY: this library's instructions can be read.
-    if arch::guard_word() == 0 && ours && me.in_call.load(Relaxed) && unsafe { registers.interrupt_call() } {
+    if arch::guard_word() == 0 && ours && in_call && unsafe { registers.interrupt_call() } {
         return me.cut.set(true);
     }
     signal::ring_again(me);

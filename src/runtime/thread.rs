@@ -56,6 +56,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.waits_for.set(0);
     green.cancel_disabled.store(false, Relaxed);
     green.cancel_asynchronous.store(false, Relaxed);
+    glibc::forget_exit(green.fs.get());
     green.alternate.set([0, libc::SS_DISABLE as usize, 0]);
     let creator = current();
     green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));

@@ -340,14 +340,22 @@ fn still(me: &'static Green) -> bool {
     current().is_some_and(|now| std::ptr::eq(now, me))
 }
 
+/// pthread.h: PTHREAD_CANCELED.
+pub const CANCELED: *mut c_void = usize::MAX as *mut c_void;
+
 /// Runs the program's function.
 fn serve(me: &'static Green) {
     glibc::guarded(call_program, me as *const Green as usize);
     if still(me) {
-        if me.unwinding.replace(false) {
-            glibc::forget_exit();
+        if glibc::is_exiting(me.fs.get()) && !me.unwinding.replace(false) {
+            // A cancellation point inside libc has acted.
+            me.result.set(CANCELED);
         }
-        me.cancel_disabled.store(true, SeqCst);
+        glibc::note_exit();
+        if me.cancel_disabled.swap(true, SeqCst) {
+            glibc::set_cancel_state(0);
+            glibc::note_exit();
+        }
     }
 }
 

@@ -231,7 +231,7 @@ impl Ticket {
 /// How a wait takes a pending cancellation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
-    /// It is no cancellation point.
+    /// It is no cancellation point: only a thread that may be cancelled at any moment ends here.
     Ignore,
     /// The thread ends here.
     Act,
@@ -279,7 +279,8 @@ pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> 
 }
 
 fn interest(green: &Green, cancel: Cancel) -> u32 {
-    if cancel == Cancel::Ignore || green.cancel_disabled.load(Relaxed) {
+    let ignored = cancel == Cancel::Ignore && !green.cancel_asynchronous.load(Relaxed);
+    if ignored || green.cancel_disabled.load(Relaxed) {
         alert::SIGNAL
     } else {
         alert::SIGNAL | alert::CANCEL
@@ -299,11 +300,10 @@ fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
 fn alerted(green: &'static Green, cancel: Cancel) -> Woken {
     let mask = interest(green, cancel);
     let handled = signal::deliver(green);
-    if green.alerts.load(SeqCst) & mask & alert::CANCEL != 0 {
+    if mask & alert::CANCEL != 0 && super::cancel::is_due(green) {
         match cancel {
-            Cancel::Act => super::cancel::cancellation_point(),
             Cancel::Tell => return Woken::Cancelled,
-            Cancel::Ignore => {}
+            Cancel::Act | Cancel::Ignore => super::cancel::cancellation_point(),
         }
     }
     if handled {

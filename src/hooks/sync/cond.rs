@@ -11,6 +11,7 @@
 
 use super::contended::Outcome;
 use super::{in_kernel, mutex, object};
+use crate::glibc;
 use crate::hooks::time::{self, Until};
 use crate::hooks::{errno, real, Answer, Miss};
 use crate::runtime::{self, lot, Deadline, Woken};
@@ -99,7 +100,7 @@ unsafe fn wait(
 #[cold]
 unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, deadline: Deadline) -> Answer<c_int> {
     in_kernel::wait(deadline, |until| {
-        let wait = || real::pthread_cond_clockwait(cond, lock, libc::CLOCK_MONOTONIC, until);
+        let wait = || glibc::uncancelled(|| real::pthread_cond_clockwait(cond, lock, libc::CLOCK_MONOTONIC, until));
         if object::is_kernels(lock) {
             runtime::with_kernel_tid(wait)
         } else {

@@ -5,6 +5,7 @@
 
 use super::contended::{self, Manner, EXCLUSIVE};
 use super::{in_kernel, object};
+use crate::glibc;
 use crate::hooks::time::{self, Until};
 use crate::hooks::{errno, real, Answer, Miss};
 use crate::runtime::{self, lot};
@@ -75,7 +76,7 @@ unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
 
 unsafe fn wait_in_kernel(sem: *mut sem_t, slice: *const timespec, restarts: bool) -> c_int {
     loop {
-        if real::sem_clockwait(sem, libc::CLOCK_MONOTONIC, slice) == 0 {
+        if glibc::uncancelled(|| real::sem_clockwait(sem, libc::CLOCK_MONOTONIC, slice)) == 0 {
             return 0;
         }
         let number = *libc::__errno_location();
