@@ -14,6 +14,8 @@
 //! caller-saved registers are dead at a call, by the System V ABI. A signal that comes between the two loads of a switch
 //! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
 
+pub mod entry;
+
 use std::arch::{asm, global_asm};
 
 global_asm!(

@@ -76,6 +76,8 @@ options! {
         "stack of a thread created without a size of its own (default: as natively, ulimit -s)";
     stats: Option<&'a str> = None, parse_path, "PATH", "a path",
         "write a JSON object of figures to PATH at exit; %p becomes the process id";
+    entries: bool = true, parse_switch, "0|1", "0 or 1",
+        "whether libc's own calls, and those that bypass the preload, are caught at the entries of libc's functions (default: 1)";
     help: bool = false, parse_switch, "0|1", "0 or 1",
         "print these lines to stderr at start";
     follow: bool = true, parse_switch, "0|1", "0 or 1",

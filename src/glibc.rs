@@ -500,7 +500,23 @@ unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out: *mu
 
 /// Where this library's instructions are: start and bytes.
 pub fn own_text() -> Option<(usize, usize)> {
-    let mut found = [own_text as fn() -> Option<(usize, usize)> as usize, 0, 0];
+    text_around(own_text as fn() -> Option<(usize, usize)> as usize)
+}
+
+/// Where glibc's instructions are.
+pub fn text() -> Option<(usize, usize)> {
+    text_around(REAL.exit.load(Relaxed))
+}
+
+/// A function's entry leads elsewhere from now on: what it did is done at `moved`.
+pub fn function_moved(function: usize, moved: usize) {
+    for place in [&REAL.pthread_create, &REAL.pthread_join, &REAL.pthread_exit, &REAL.setcancelstate, &REAL.exit] {
+        place.compare_exchange(function, moved, Relaxed, Relaxed).ok();
+    }
+}
+
+fn text_around(address: usize) -> Option<(usize, usize)> {
+    let mut found = [address, 0, 0];
     // SAFETY: the callback writes into `found` only.
     unsafe { each_module(find_text, &mut found as *mut [usize; 3] as *mut c_void) };
     (found[2] != 0).then_some((found[1], found[2]))

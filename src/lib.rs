@@ -32,6 +32,7 @@ fn load() {
         options.workers.unwrap_or_else(sys::processors).min(config::MOST_WORKERS),
         environment.can_switch_fast(),
     );
+    hooks::entries::allow(options.entries);
     hooks::thread::set_default_stack(options.stack_size);
     report::prepare(&mut environment, &options);
     if !options.follow {

@@ -116,6 +116,7 @@ fn text(pid: i32) -> String {
         "pid": pid,
         "started": runtime::started(),
         "workers": runtime::start::workers(),
+        "entries": hooks::entries::count(),
         "green_threads": sums.green_threads,
         "green_threads_peak": sums.green_threads_peak,
         "parks": sums.parks,

@@ -122,6 +122,12 @@ pub fn forbid(address: usize, bytes: usize) -> bool {
     plain(libc::SYS_mprotect, [address, bytes, libc::PROT_NONE as usize, 0]) == 0
 }
 
+/// Lets code be read and run, and written as well while `writable`.
+pub fn protect_code(address: usize, bytes: usize, writable: bool) -> bool {
+    let write = if writable { libc::PROT_WRITE } else { 0 };
+    plain(libc::SYS_mprotect, [address, bytes, (libc::PROT_READ | libc::PROT_EXEC | write) as usize, 0]) == 0
+}
+
 pub fn unmap(address: usize, bytes: usize) {
     plain(libc::SYS_munmap, [address, bytes, 0, 0]);
 }

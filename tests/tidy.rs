@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use support::header::Header;
-use support::hooks::{is_hook, HOOKS};
+use support::hooks::{is_hook, ENTERED, HOOKS};
 use support::library::library;
 
 /// A rule that each line of some files keeps.
@@ -378,6 +378,11 @@ fn every_document_named_is_there() {
 }
 
 #[test]
+fn every_entry_is_a_hook_s() {
+    none("entries without a hook", ENTERED.iter().filter(|symbol| !is_hook(symbol)).map(|symbol| symbol.to_string()));
+}
+
+#[test]
 fn every_hook_has_a_c_test() {
     let covered: BTreeSet<String> = c_tests().into_iter().flat_map(|(_, header)| header.covers).collect();
     let bare = HOOKS.iter().filter(|hook| !covered.contains(hook.symbol));
@@ -386,8 +391,10 @@ fn every_hook_has_a_c_test() {
 
 #[test]
 fn c_tests_are_in_order() {
-    const FAMILIES: &[&str] =
-        &["io", "net", "poll", "fd", "time", "thread", "sync", "process", "signal", "stdio", "live", "race", "bad"];
+    const FAMILIES: &[&str] = &[
+        "io", "net", "poll", "fd", "time", "thread", "sync", "process", "signal", "stdio", "entries", "live", "race",
+        "bad",
+    ];
     let c_tests = c_tests();
     assert!(c_tests.len() >= 60, "only {} c-tests", c_tests.len());
     let mut faults = Vec::new();

@@ -10,10 +10,12 @@
 
 #[allow(unused_imports)]
 use crate::{glibc, runtime};
+use std::sync::atomic::AtomicUsize;
 
 mod attempt;
 pub mod command;
 mod descriptor;
+pub mod entries;
 pub mod fd;
 pub mod identity;
 pub mod io;
@@ -207,6 +209,11 @@ macro_rules! hooks {
                     }
                 }
             )*)*
+        }
+
+        /// Shows every row: its symbol, the exported function, and where the real one's address is kept.
+        fn each_row(visit: &mut dyn FnMut(&'static str, usize, &'static AtomicUsize)) {
+            $($(visit(stringify!($name), exports::$name::$name::$name as *const () as usize, &exports::$name::FOUND);)*)*
         }
 
         /// Looks every real function up, so that no later call has to: the loader is not reentrant.

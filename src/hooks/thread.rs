@@ -26,6 +26,7 @@ fn running() -> bool {
     if runtime::started() {
         return !runtime::alone::stays();
     }
+    super::entries::take();
     let done = runtime::start::start();
     if done {
         super::signal::take_over();

@@ -147,11 +147,12 @@ impl Worker {
         unsafe { self.slot.get().as_ref() }
     }
 
-    /// Into the scheduler; `None`: the slot was taken.
+    /// Into the scheduler; `None`: the slot was taken. (A call that was said to block may come upon a hook inside libc, and park.)
     #[inline]
     fn enter(&self) -> Option<&'static Slot> {
         let slot = self.slot()?;
-        if slot.owner.compare_exchange(self.word(GREEN), self.word(RUNTIME), AcqRel, Relaxed).is_ok() {
+        let from = |mode| slot.owner.compare_exchange(self.word(mode), self.word(RUNTIME), AcqRel, Relaxed).is_ok();
+        if from(GREEN) || from(CALL) {
             return Some(slot);
         }
         self.slot.set(std::ptr::null());
@@ -609,10 +610,13 @@ pub fn block<R>(call: impl FnOnce() -> R) -> R {
     if worker.slot().is_some_and(|slot| slot.owner.load(Relaxed) == in_call) {
         return call();
     }
-    let owned = worker.slot().filter(|slot| slot.owner.compare_exchange(green, in_call, AcqRel, Relaxed).is_ok());
+    worker.slot().map(|slot| slot.owner.compare_exchange(green, in_call, AcqRel, Relaxed));
     let result = call();
+    // Where it parked meanwhile, this is perhaps another worker.
+    let worker = me.worker();
     // The slot is still ours (nobody looked), or gone for good: then wait in line for another one.
-    let kept = owned.is_some_and(|slot| slot.owner.compare_exchange(in_call, green, AcqRel, Relaxed).is_ok());
+    let back = |slot: &Slot| slot.owner.compare_exchange(worker.word(CALL), worker.word(GREEN), AcqRel, Relaxed);
+    let kept = worker.slot().is_some_and(|slot| !matches!(back(slot), Err(now) if now != worker.word(GREEN)));
     if !kept && !handler::is_bound(me) {
         worker.slot.set(std::ptr::null());
         yield_now();

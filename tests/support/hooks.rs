@@ -15,6 +15,9 @@ macro_rules! hooks {
 
 include!("../../src/hooks/table.rs");
 
+/// The symbols whose entries in libc lead to the hook.
+pub const ENTERED: &[&str] = include!("../../src/hooks/entered.rs");
+
 pub fn is_hook(symbol: &str) -> bool {
     HOOKS.iter().any(|hook| hook.symbol == symbol)
 }

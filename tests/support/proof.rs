@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The counters that a condition may name; any other name must be `hooks.SYMBOL`. `started` counts as 0 or 1.
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 9] = [
     "started",
     "workers",
     "green_threads",
@@ -16,6 +16,7 @@ const COUNTERS: [&str; 8] = [
     "switches",
     "hand_overs",
     "kernel_threads_peak",
+    "entries",
 ];
 
 type Holds = fn(&u64, &u64) -> bool;

@@ -1,0 +1,230 @@
+//! The entry of a compiled function: a jump put there, and what stood there moved elsewhere, so that the function can still be called.
+//!
+//! ```text
+//!   function:  cmpb $0, flag(%rip)   7 bytes          function:  jmp ours          ours calls moved, if it wants the function
+//!              je …                          ──►                 (rest of cmpb)
+//!              mov $0, %eax                                      je …      ◄─────┐
+//!                                                     moved:     cmpb $0, flag(%rip)   the same byte, from another distance
+//!                                                                jmp function + 7 ─────┘
+//! ```
+//!
+//! Only the instructions that compilers begin functions with are understood; a function that begins otherwise is left as it is. What is
+//! relative to where it stands (memory by the instruction pointer, jumps, calls) is given its new distance. A call pushes the
+//! old return address and jumps, so that unwinding never meets the moved code.
+
+use std::arch::global_asm;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// Bytes of room for one function's moved instructions, and of all the room there is, in this library's own text.
+pub const ROOM: usize = 64;
+pub const ALL_ROOM: usize = 16 << 10;
+
+global_asm!(
+    r#"
+    .section .text.gp_moved, "ax", @progbits
+    .p2align 12
+    .hidden gp_moved
+    .globl gp_moved
+    .type gp_moved, @function
+gp_moved:
+    .fill 16384, 1, 0xcc
+    .size gp_moved, . - gp_moved
+    .text
+"#
+);
+
+extern "C" {
+    fn gp_moved();
+}
+
+/// The room for moved instructions: where it starts; whole pages.
+pub fn room() -> usize {
+    gp_moved as unsafe extern "C" fn() as usize
+}
+
+const JUMP: u8 = 0xe9;
+/// A jump's bytes: the instruction, and the distance from its end.
+const JUMP_BYTES: usize = 5;
+
+/// Jumps to `to` from the first instruction of `function`, in one store: who calls it meanwhile runs the one or the other. False: too far
+/// away, or not aligned as functions are.
+///
+/// # Safety
+/// `function` is writable code, and nobody is in the middle of its first five bytes.
+pub unsafe fn redirect(function: usize, to: usize) -> bool {
+    let distance = (to as isize).wrapping_sub((function + JUMP_BYTES) as isize);
+    let (Ok(distance), true) = (i32::try_from(distance), function.is_multiple_of(8)) else { return false };
+    const KEPT: u64 = !0 << (8 * JUMP_BYTES);
+    let first = AtomicU64::from_ptr(function as *mut u64);
+    first.store(first.load(SeqCst) & KEPT | (distance as u32 as u64) << 8 | JUMP as u64, SeqCst);
+    true
+}
+
+/// Writes to `at`, which has `ROOM` bytes, what does as the first instructions of `function` do, as many as a jump needs, and goes on
+/// behind them. False: they are not understood.
+///
+/// # Safety
+/// `function` is code, `at` writable.
+pub unsafe fn relocate(function: usize, at: usize) -> bool {
+    let mut moved = Moved { code: [0xcc; ROOM], length: 0, at };
+    let mut from = function;
+    while from < function + JUMP_BYTES {
+        let code = &*(from as *const [u8; LONGEST]);
+        let Some(instruction) = Instruction::decode(code) else { return false };
+        let after = from + instruction.length;
+        if moved.take(&instruction, code, after).is_none() {
+            return false;
+        }
+        from = after;
+    }
+    if moved.jump(&[JUMP], from).is_none() {
+        return false;
+    }
+    (at as *mut [u8; ROOM]).write(moved.code);
+    true
+}
+
+/// An x86-64 instruction's bytes at the most.
+const LONGEST: usize = 16;
+
+/// What is special about an instruction when it is moved.
+enum Kind {
+    Plain,
+    /// Four bytes of distance to memory stand at this place in it.
+    Relative(usize),
+    /// A jump or call by this distance.
+    Jump(i32),
+    Call(i32),
+    /// A jump on this condition.
+    Branch(u8, i32),
+}
+
+struct Instruction {
+    length: usize,
+    kind: Kind,
+}
+
+impl Instruction {
+    /// Source: the opcode maps of the Intel manual, volume 2, appendix A.
+    fn decode(code: &[u8; LONGEST]) -> Option<Instruction> {
+        const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+        const FS: u8 = 0x64;
+        if code[..4] == ENDBR64 {
+            return Some(Instruction { length: 4, kind: Kind::Plain });
+        }
+        let mut at = usize::from(code[0] == FS);
+        let rex = if code[at] & 0xf0 == 0x40 { code[at] } else { 0 };
+        at += usize::from(rex != 0);
+        let (opcode, next) = (code[at], at + 1);
+        let operand = |immediate: usize| (true, immediate);
+        let (has_operand, immediate) = match opcode {
+            0x0f => match code[next] {
+                condition @ 0x80..=0x8f => return Some(Self::branch(condition, code, next + 1, 4)),
+                0x1f | 0x40..=0x4f | 0xaf | 0xb6 | 0xb7 | 0xbe | 0xbf => return Self::with_operand(code, next + 1, 0),
+                _ => return None,
+            },
+            0x70..=0x7f => return Some(Self::branch(opcode, code, next, 1)),
+            0xe8 => return Some(Self { length: next + 4, kind: Kind::Call(distance(code, next, 4)) }),
+            0xe9 => return Some(Self { length: next + 4, kind: Kind::Jump(distance(code, next, 4)) }),
+            0xeb => return Some(Self { length: next + 1, kind: Kind::Jump(distance(code, next, 1)) }),
+            0x00..=0x3f => match opcode & 7 {
+                0..=3 => operand(0),
+                4 => (false, 1),
+                5 => (false, 4),
+                _ => return None,
+            },
+            0x50..=0x5f | 0x90 => (false, 0),
+            0x63 | 0x84..=0x8b | 0x8d => operand(0),
+            0x80 | 0x83 | 0xc1 | 0xc6 => operand(1),
+            0x81 | 0xc7 => operand(4),
+            0xf6 if code[next] & 0x38 == 0 => operand(1),
+            0xf7 if code[next] & 0x38 == 0 => operand(4),
+            0x6a | 0xa8 => (false, 1),
+            0x68 | 0xa9 => (false, 4),
+            0xb8..=0xbf if rex & 8 == 0 => (false, 4),
+            _ => return None,
+        };
+        if has_operand {
+            return Self::with_operand(code, next, immediate);
+        }
+        Some(Self { length: next + immediate, kind: Kind::Plain })
+    }
+
+    fn branch(opcode: u8, code: &[u8; LONGEST], at: usize, bytes: usize) -> Self {
+        Self { length: at + bytes, kind: Kind::Branch(opcode & 15, distance(code, at, bytes)) }
+    }
+
+    /// One whose operands a ModRM byte at `at` tells, followed by so many bytes of constant.
+    fn with_operand(code: &[u8; LONGEST], at: usize, immediate: usize) -> Option<Self> {
+        let (mode, register) = (code[at] >> 6, code[at] & 7);
+        let scaled = mode != 3 && register == 4;
+        let place = at + 1 + usize::from(scaled);
+        let base = if scaled { code[at + 1] & 7 } else { register };
+        let (distance, kind) = match mode {
+            0 if base == 5 && !scaled => (4, Kind::Relative(place)),
+            0 if base == 5 => (4, Kind::Plain),
+            1 => (1, Kind::Plain),
+            2 => (4, Kind::Plain),
+            _ => (0, Kind::Plain),
+        };
+        let length = place + distance + immediate;
+        (length < LONGEST).then_some(Self { length, kind })
+    }
+}
+
+/// The signed number of one or four bytes at `at`.
+fn distance(code: &[u8; LONGEST], at: usize, bytes: usize) -> i32 {
+    if bytes == 1 {
+        code[at] as i8 as i32
+    } else {
+        i32::from_le_bytes([code[at], code[at + 1], code[at + 2], code[at + 3]])
+    }
+}
+
+/// The moved instructions so far.
+struct Moved {
+    code: [u8; ROOM],
+    length: usize,
+    at: usize,
+}
+
+impl Moved {
+    /// Where an address stands for the old code after its end.
+    fn take(&mut self, instruction: &Instruction, code: &[u8; LONGEST], after: usize) -> Option<()> {
+        let target = |distance: i32| after.wrapping_add_signed(distance as isize);
+        match instruction.kind {
+            Kind::Plain => self.put(&code[..instruction.length]),
+            Kind::Relative(place) => {
+                let memory = target(distance(code, place, 4));
+                let mut moved = *code;
+                let here = (self.at + self.length + instruction.length) as isize;
+                let new = i32::try_from((memory as isize).wrapping_sub(here)).ok()?;
+                moved[place..place + 4].copy_from_slice(&new.to_le_bytes());
+                self.put(&moved[..instruction.length])
+            }
+            Kind::Jump(distance) => self.jump(&[JUMP], target(distance)),
+            Kind::Branch(condition, distance) => self.jump(&[0x0f, 0x80 | condition], target(distance)),
+            Kind::Call(distance) => self.call(target(distance), after),
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        self.code.get_mut(self.length..self.length + bytes.len())?.copy_from_slice(bytes);
+        self.length += bytes.len();
+        Some(())
+    }
+
+    fn jump(&mut self, opcode: &[u8], target: usize) -> Option<()> {
+        let here = (self.at + self.length + opcode.len() + 4) as isize;
+        let distance = i32::try_from((target as isize).wrapping_sub(here)).ok()?;
+        self.put(opcode)?;
+        self.put(&distance.to_le_bytes())
+    }
+
+    /// push [the return address, which stands behind the next jump]; jmp.
+    fn call(&mut self, target: usize, back: usize) -> Option<()> {
+        self.put(&[0xff, 0x35, JUMP_BYTES as u8, 0, 0, 0])?;
+        self.jump(&[JUMP], target)?;
+        self.put(&back.to_le_bytes())
+    }
+}

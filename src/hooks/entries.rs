@@ -1,0 +1,99 @@
+//! The entries of libc's own functions: what libc calls inside itself (stdio, the resolver, syslog, popen), what a library calls that was
+//! loaded with RTLD_DEEPBIND, and what dlsym finds in libc's own handle, comes by no symbol of ours. So the first
+//! instruction of each function in `entered.rs` becomes a jump to our hook, and its real function is what stood there, moved
+//! (arch/entry.rs).
+//!
+//! It is done right before the first thread is made: a program that makes none is not touched. Where code may not be written
+//! (SELinux, MDWE), or a function begins in a way that is not understood, its entry stays; all this is a gain of milliseconds, and the
+//! monitor covers what is not reached.
+//!
+//! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (sync/private.rs).
+
+use super::{each_row, sync};
+use crate::arch::entry;
+use crate::{glibc, sys};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// The rows with an entry.
+const ENTERED: &[&str] = include!("entered.rs");
+
+static ALLOWED: AtomicBool = AtomicBool::new(false);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// What the option says.
+pub fn allow(allowed: bool) {
+    ALLOWED.store(allowed, Relaxed);
+}
+
+/// How many entries lead to us.
+pub fn count() -> usize {
+    COUNT.load(Relaxed)
+}
+
+/// Takes libc's entries, once: while there is only one thread.
+pub fn take() {
+    if !ALLOWED.swap(false, Relaxed) {
+        return;
+    }
+    let Some((start, bytes)) = glibc::text() else { return };
+    let libc = start / PAGE * PAGE..(start + bytes).next_multiple_of(PAGE);
+    let room = entry::room()..entry::room() + entry::ALL_ROOM;
+    if allow_writing(&room, true) && allow_writing(&libc, true) {
+        take_all(&libc, &room);
+    }
+    allow_writing(&room, false);
+    allow_writing(&libc, false);
+}
+
+const PAGE: usize = 4096;
+
+fn allow_writing(code: &Range<usize>, allowed: bool) -> bool {
+    sys::protect_code(code.start, code.len(), allowed)
+}
+
+/// One function: the address of its entry, and of what stood there.
+struct Moved {
+    function: usize,
+    to: usize,
+}
+
+fn take_all(libc: &Range<usize>, room: &Range<usize>) {
+    let (mut moved, mut taken) = (Vec::<Moved>::with_capacity(ENTERED.len()), 0);
+    each_row(&mut |name, hook, found| {
+        let function = found.load(Relaxed);
+        if !ENTERED.contains(&name) || !libc.contains(&function) || moved.iter().any(|it| it.function == function) {
+            return;
+        }
+        let to = room.start + moved.len() * entry::ROOM;
+        // SAFETY: the function is libc's code, the place is ours and in the room for such; nobody else runs.
+        if room.contains(&to) && unsafe { entry::relocate(function, to) } {
+            moved.push(Moved { function, to });
+            found.store(to, Relaxed);
+            glibc::function_moved(function, to);
+            // SAFETY: as above.
+            taken += usize::from(unsafe { entry::redirect(function, hook) });
+        }
+    });
+    // Aliases are the same function.
+    each_row(&mut |_, _, found| {
+        if let Some(it) = moved.iter().find(|it| it.function == found.load(Relaxed)) {
+            found.store(it.to, Relaxed);
+        }
+    });
+    take_locks(libc);
+    COUNT.store(taken, Relaxed);
+}
+
+/// The waits for libc's private locks, which are replaced whole: both or none.
+fn take_locks(libc: &Range<usize>) {
+    let ours: [unsafe extern "C" fn(*mut u32); 2] = [sync::lock_wait, sync::lock_wake];
+    let theirs = [glibc::next("__lll_lock_wait_private\0"), glibc::next("__lll_lock_wake_private\0")];
+    let [Some(wait), Some(wake)] = theirs else { return };
+    for (function, hook) in [wait, wake].into_iter().zip(ours) {
+        if libc.contains(&function) {
+            // SAFETY: libc's code, writable now; nobody else runs, and ours do all that theirs do.
+            unsafe { entry::redirect(function, hook as usize) };
+        }
+    }
+}

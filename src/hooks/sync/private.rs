@@ -1,0 +1,41 @@
+//! libc's private locks (around a FILE, the resolver's sockets, syslog's, malloc's arenas): their wait and their wake, which libc calls
+//! when one is found busy. Who holds one may be parked, since libc's own reads and writes park; so whoever wants it parks too.
+//!
+//! The word is 0 free, 1 held, 2 held and perhaps waited for (source: glibc's lowlevellock.h). Both functions are libc's own entries, which
+//! replaces them together (`entries.rs`): a wake that only knew the kernel would miss the parked.
+
+use super::contended::{self, Manner, EXCLUSIVE};
+use crate::runtime::{current, lot};
+use crate::{arch, sys};
+use libc::EBUSY;
+use std::sync::atomic::{AtomicU32, Ordering::Acquire};
+
+const FREE: u32 = 0;
+const WAITED_FOR: u32 = 2;
+
+/// Takes a lock that was found busy.
+///
+/// # Safety
+/// As `__lll_lock_wait_private`.
+pub unsafe extern "C" fn lock_wait(word: *mut u32) {
+    let lock = AtomicU32::from_ptr(word);
+    let attempt = || if lock.swap(WAITED_FOR, Acquire) == FREE { 0 } else { EBUSY };
+    if current().is_some() && arch::guard_word() == 0 && arch::capture_word() == 0 {
+        contended::wait(Manner::Lock, word as usize, EXCLUSIVE, None, attempt).ok();
+        return;
+    }
+    while attempt() == EBUSY {
+        sys::futex_wait(lock, WAITED_FOR, None).ok();
+    }
+}
+
+/// Wakes one of those who wait for a lock that was given back: its address is a mere name by now.
+///
+/// # Safety
+/// As `__lll_lock_wake_private`.
+pub unsafe extern "C" fn lock_wake(word: *mut u32) {
+    let address = word as usize;
+    if !lot::waiting(address) || contended::wake(address, EXCLUSIVE, true, || true).0 == 0 {
+        sys::futex_wake(word, 1);
+    }
+}
