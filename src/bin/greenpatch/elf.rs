@@ -6,7 +6,7 @@
 //!
 //! A file that cannot be read or understood is given the benefit of the doubt: the kernel decides when it is executed.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -14,12 +14,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-use object::elf::{FileHeader32, FileHeader64, DT_NEEDED, ELFMAG};
+use object::elf::{
+    DynamicFlags1, FileHeader32, FileHeader64, DF_1_PIE, DT_FLAGS_1, DT_NEEDED, ELFMAG, ET_DYN, PT_INTERP,
+};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{Endianness, FileKind, ReadCache};
+use object::{Endianness, FileKind, ReadCache, ReadRef};
 
 /// As deep as the kernel follows scripts whose interpreter is a script.
-const SCRIPT_DEPTH: usize = 5;
+pub const SCRIPT_DEPTH: usize = 5;
 /// As much of a script's first line as the kernel reads.
 const FIRST_LINE: usize = 256;
 
@@ -40,6 +42,13 @@ pub fn program_of(path: &Path) -> PathBuf {
     path
 }
 
+/// The words of a script's first line; `None` if the file is no script.
+pub fn first_line(path: &Path) -> Option<Vec<OsString>> {
+    let head = head(path).ok()?;
+    let line = head.strip_prefix(b"#!")?;
+    Some(words(line).map(|word| OsStr::from_bytes(word).to_owned()).collect())
+}
+
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path)?.take(FIRST_LINE as u64).read_to_end(&mut head)?;
@@ -48,9 +57,12 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The first word of a script's first line.
 fn interpreter(line: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(words(line).next().unwrap_or_default()))
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let word = line.split(|byte| b" \t\0".contains(byte)).find(|word| !word.is_empty());
-    PathBuf::from(OsStr::from_bytes(word.unwrap_or_default()))
+    line.split(|byte| b" \t\0".contains(byte)).filter(|word| !word.is_empty())
 }
 
 /// Why `library` cannot be preloaded into `program`: the rest of a sentence that began with the program's name.
@@ -124,6 +136,15 @@ fn linkage(program: &Path) -> Option<String> {
 }
 
 type Elf<'data> = ElfFile64<'data, Endianness, &'data ReadCache<File>>;
+
+/// Whether it is no program but a library: position-independent, not marked as a program, and asking for no loader.
+pub fn is_library<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> bool {
+    let table = elf.elf_dynamic_table().unwrap_or_default();
+    let program = table.iter().any(|entry| entry.tag == DT_FLAGS_1 && DynamicFlags1(entry.val).contains(DF_1_PIE));
+    let (header, parts) = (elf.elf_header(), elf.elf_program_headers());
+    let asks = parts.iter().any(|part| part.p_type(elf.endian()) == PT_INTERP);
+    header.e_type(elf.endian()) == ET_DYN && !program && !asks
+}
 
 fn loader(elf: &Elf) -> Option<String> {
     let mut paths =

@@ -7,16 +7,22 @@
 //! by `greenpatch run` must inherit what it would have inherited without it.
 #![no_main]
 
+mod calls;
+mod check;
 // The command reads the table and its parser, not what was parsed.
 #[allow(dead_code)]
 #[path = "../../config.rs"]
 mod config;
 mod demo;
 mod elf;
+mod findings;
+mod inline;
+mod loaded;
 mod options;
 mod run;
 
 use std::ffi::c_int;
+use std::io::{self, ErrorKind, Write};
 use std::process::exit;
 
 use clap::Parser;
@@ -46,11 +52,20 @@ struct Command {
 #[derive(clap::Subcommand)]
 enum Job {
     Run(run::Arguments),
+    Check(check::Arguments),
     Demo(demo::Arguments),
 }
 
 /// Why greenpatch gives up: its exit status, and a sentence for the user.
 struct Failure(c_int, String);
+
+/// Prints on stdout. A reader that has gone away is no reason to fail.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(why),
+        _ => Ok(()),
+    }
+}
 
 #[no_mangle]
 extern "C" fn main() -> c_int {
@@ -60,11 +75,12 @@ extern "C" fn main() -> c_int {
         exit(if usage.use_stderr() { FAILED } else { 0 })
     });
     let result = match command.job {
-        Job::Run(arguments) => run::run(arguments),
-        Job::Demo(arguments) => demo::demo(arguments),
+        Job::Run(arguments) => run::run(arguments).map(|()| 0),
+        Job::Check(arguments) => check::check(arguments),
+        Job::Demo(arguments) => demo::demo(arguments).map(|()| 0),
     };
     match result {
-        Ok(()) => 0,
+        Ok(status) => status,
         Err(Failure(status, sentence)) => {
             eprintln!("greenpatch: {sentence}");
             status

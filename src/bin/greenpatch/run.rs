@@ -15,7 +15,7 @@ use std::ptr;
 use crate::options::{self, Options};
 use crate::{elf, Failure, FAILED, NOT_EXECUTABLE, NOT_FOUND, NOT_PRELOADABLE};
 
-const LIBRARY: &str = "libgreenpatch.so";
+pub const LIBRARY: &str = "libgreenpatch.so";
 /// Where the library is, seen from the command: where cargo puts it, and where an installation does.
 const LIBRARY_PLACES: [&str; 2] = ["", "../lib"];
 
@@ -86,7 +86,7 @@ fn preload(library: &Path, others: Option<OsString>) -> Result<OsString, Failure
 }
 
 /// The file that `execvp` is going to execute.
-fn find(command: &OsStr) -> Result<PathBuf, Failure> {
+pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     let places = if command.as_bytes().contains(&b'/') {
         vec![PathBuf::from(command)]
     } else {

@@ -1,0 +1,172 @@
+//! What is known of libc's functions: which of them wait, make threads or lock, and how greenpatch reaches each.
+//!
+//! Three tables say it, and each is asked only where the one before is silent: the hooks (src/hooks/table.rs, read as the library and
+//! the tests read it), the symbols that the same file leaves out with a reason, and `UNHOOKED` below. So a function that gets a hook
+//! is told rightly from that day on. docs/reach.md says the same in prose.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// Functions of libc whose entries the library overwrites, so that calls which libc makes inside itself are hooked as well.
+pub const ENTRIES: &[&str] = &[];
+
+/// How a call of a function is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// A hook serves it.
+    Hooked,
+    /// It waits inside libc, in functions whose entries are overwritten.
+    Entries,
+    /// It waits in the kernel: the monitor hands the slot over.
+    HandedOver,
+    /// It never waits for another thread, or is right as libc has it.
+    NeedsNone,
+    /// It makes what greenpatch knows nothing of.
+    OutOfReach,
+}
+
+impl Reach {
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reach::Hooked => "hooked",
+            Reach::Entries => "entries",
+            Reach::HandedOver => "handed_over",
+            Reach::NeedsNone => "needs_none",
+            Reach::OutOfReach => "out_of_reach",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub family: &'static str,
+    pub reach: Reach,
+}
+
+macro_rules! hooks {
+    ($($room:ident { $($scope:ident $fails:ident $check:ident
+        $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty => $handler:ident;)* })*) => {
+        /// A hook's room and its symbol.
+        const HOOKS: &[(&str, &str)] = &[$($((stringify!($room), stringify!($symbol)),)*)* ("process", "vfork"), ("process", "__vfork")];
+    };
+}
+
+include!("../../hooks/table.rs");
+
+const TABLE: &str = include_str!("../../hooks/table.rs");
+
+/// Functions without a hook that wait: their family, the functions of libc in which they wait (none: in the kernel, or in locks of
+/// libc's own), and their symbols.
+const UNHOOKED: &[(&str, &[&str], &str)] = &[
+    (
+        "stdio",
+        &["read", "write"],
+        "fread fread_unlocked __fread_chk __fread_unlocked_chk fgets fgets_unlocked __fgets_chk __fgets_unlocked_chk gets __gets_chk \
+         fgetc getc _IO_getc getc_unlocked fgetc_unlocked getchar getchar_unlocked getw getline getdelim __getdelim __uflow __underflow \
+         scanf fscanf vscanf vfscanf __isoc99_scanf __isoc99_fscanf __isoc99_vscanf __isoc99_vfscanf __isoc23_scanf __isoc23_fscanf \
+         fwrite fwrite_unlocked fputs fputs_unlocked fputc putc _IO_putc putc_unlocked fputc_unlocked putchar putchar_unlocked puts putw \
+         printf vprintf fprintf vfprintf dprintf vdprintf __printf_chk __vprintf_chk __fprintf_chk __vfprintf_chk __dprintf_chk \
+         __vdprintf_chk __overflow fflush fflush_unlocked perror psignal psiginfo fgetwc getwc fgetws fputwc putwc fputws getwchar \
+         putwchar wprintf fwprintf vwprintf vfwprintf __wprintf_chk __fwprintf_chk warn warnx vwarn vwarnx err errx verr verrx error \
+         error_at_line getpass fseek fseeko fseeko64 rewind",
+    ),
+    (
+        "names",
+        &["poll", "connect", "sendto", "recvfrom"],
+        "getaddrinfo getnameinfo gethostbyname gethostbyname_r gethostbyname2 gethostbyname2_r gethostbyaddr gethostbyaddr_r gethostent \
+         gethostent_r getaddrinfo_a gai_suspend res_query __res_query res_nquery __res_nquery res_search __res_search res_nsearch \
+         __res_nsearch res_send __res_send res_nsend __res_nsend res_querydomain __res_querydomain res_nquerydomain \
+         __res_nquerydomain getservbyname getservbyname_r getservbyport getservbyport_r",
+    ),
+    (
+        "accounts",
+        &["poll", "connect", "read"],
+        "getpwnam getpwnam_r getpwuid getpwuid_r getpwent getgrnam getgrnam_r getgrgid getgrgid_r getgrent getgrouplist getspnam \
+         getspnam_r getlogin getlogin_r innetgr setnetgrent pututxline pututline updwtmp updwtmpx getutxent",
+    ),
+    ("log", &["connect", "send"], "syslog vsyslog __syslog_chk __vsyslog_chk"),
+    ("children", &["waitpid", "fork"], "wordexp forkpty"),
+    ("terminal", &["ioctl"], "tcsetattr tcsendbreak tcflow"),
+    ("files", &["open", "read"], "fopen fopen64 fdopendir opendir"),
+    (
+        "files",
+        &[],
+        "fsync fdatasync msync sync syncfs sync_file_range flock lockf lockf64 fallocate fallocate64 posix_fallocate \
+         posix_fallocate64 readahead truncate truncate64 ftruncate ftruncate64 rename renameat renameat2 unlink unlinkat remove mount \
+         umount umount2 open_by_handle_at readdir readdir64 readdir_r scandir scandir64 nftw nftw64 fts_read glob glob64",
+    ),
+    ("queues", &[], "mq_send mq_receive mq_timedsend mq_timedreceive __mq_timedsend __mq_timedreceive msgsnd msgrcv semop semtimedop"),
+    ("aio", &[], "aio_suspend aio_suspend64 lio_listio lio_listio64 aio_cancel aio_cancel64"),
+    ("locks", &[], "flockfile pthread_mutex_setprioceiling"),
+    ("loader", &[], "dlopen dlmopen dlclose"),
+];
+
+/// Functions that make what greenpatch knows nothing of.
+const BEYOND: &[(&str, &str)] = &[("kernel threads", "clone __clone")];
+
+static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
+    let mut calls: HashMap<&str, Call> = HashMap::new();
+    let mut note = |symbol: &'static str, family: &'static str, reach| {
+        calls.entry(symbol).or_insert(Call { family, reach });
+    };
+    HOOKS.iter().for_each(|(room, symbol)| note(symbol, room, Reach::Hooked));
+    left_out().for_each(|symbol| note(symbol, "none needed", Reach::NeedsNone));
+    for (family, waits_in, symbols) in UNHOOKED {
+        let entered = !waits_in.is_empty() && waits_in.iter().all(|symbol| ENTRIES.contains(symbol));
+        let reach = if entered { Reach::Entries } else { Reach::HandedOver };
+        symbols.split_whitespace().for_each(|symbol| note(symbol, family, reach));
+    }
+    for (family, symbols) in BEYOND {
+        symbols.split_whitespace().for_each(|symbol| note(symbol, family, Reach::OutOfReach));
+    }
+    calls
+});
+
+/// What is known of a function; `None`: nothing, it does not wait.
+pub fn call(symbol: &str) -> Option<Call> {
+    CALLS.get(symbol).copied()
+}
+
+pub fn is_hooked(symbol: &str) -> bool {
+    call(symbol).is_some_and(|call| call.reach == Reach::Hooked)
+}
+
+/// The table's lines `// left out: SYMBOL…: why`.
+fn left_out() -> impl Iterator<Item = &'static str> {
+    let rows = TABLE.lines().filter_map(|line| line.trim_start().strip_prefix("// left out: ")?.split_once(": "));
+    rows.flat_map(|(symbols, _)| symbols.split_whitespace())
+}
+
+macro_rules! numbers {
+    ($($number:ident)*) => { &[$((libc::$number, stringify!($number)),)*] };
+}
+
+/// System calls that wait, or make threads or processes: what an instruction of the program's own keeps from the hooks.
+const WAITING: &[(i64, &str)] = numbers! {
+    SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_pwrite64 SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2 SYS_open
+    SYS_openat SYS_poll SYS_ppoll SYS_select SYS_pselect6 SYS_epoll_wait SYS_epoll_pwait SYS_epoll_pwait2 SYS_connect SYS_accept
+    SYS_accept4 SYS_recvfrom SYS_recvmsg SYS_recvmmsg SYS_sendto SYS_sendmsg SYS_sendmmsg SYS_sendfile SYS_splice SYS_tee
+    SYS_vmsplice SYS_copy_file_range SYS_futex SYS_futex_waitv SYS_nanosleep SYS_clock_nanosleep SYS_pause SYS_sched_yield
+    SYS_wait4 SYS_waitid SYS_rt_sigsuspend SYS_rt_sigtimedwait SYS_flock SYS_fsync SYS_fdatasync SYS_msync SYS_sync SYS_syncfs
+    SYS_sync_file_range SYS_fcntl SYS_ioctl SYS_mq_timedsend SYS_mq_timedreceive SYS_msgsnd SYS_msgrcv SYS_semop SYS_semtimedop
+    SYS_io_getevents SYS_io_uring_enter SYS_clone SYS_clone3 SYS_fork SYS_vfork
+};
+
+/// The name of a system call that waits; `None`: it does not.
+pub fn waiting(number: u64) -> Option<&'static str> {
+    let (_, name) = WAITING.iter().find(|(waiting, _)| *waiting as u64 == number)?;
+    Some(&name["SYS_".len()..])
+}
+
+/// Libraries that put themselves in front of the same functions, by how their file names begin, and whether that goes well.
+pub const NEIGHBOURS: &[(&str, Result<(), &str>)] = &[
+    ("libjemalloc", Ok(())),
+    ("libtcmalloc", Ok(())),
+    ("libmimalloc", Ok(())),
+    ("libasan", Err("AddressSanitizer knows kernel threads only, and wants to be the first library")),
+    ("libtsan", Err("ThreadSanitizer knows kernel threads only")),
+    ("liblsan", Err("LeakSanitizer stops kernel threads and reads their stacks")),
+    ("libhwasan", Err("HWAddressSanitizer knows kernel threads only")),
+    ("libclang_rt.", Err("a sanitizer's runtime knows kernel threads only")),
+];

@@ -1,0 +1,167 @@
+//! What `greenpatch check` found, in words and in JSON.
+//!
+//! The words are for a person: a line for each family of calls, as many names as fit, what is out of reach with its places, and the
+//! verdict last. JSON leaves nothing out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::{json, Value};
+
+use crate::calls::{self, Reach};
+use crate::check::{short, At, Report};
+use crate::inline::Place;
+
+const COLUMNS: usize = 110;
+/// Places that are shown of each inline system call of an object.
+const PLACES: usize = 4;
+
+/// The kinds of calls, as they are shown; what needs nothing is not.
+const HEADS: [(Reach, &str); 4] = [
+    (Reach::Hooked, "hooked"),
+    (Reach::Entries, "inside libc, reached by its entries"),
+    (Reach::HandedOver, "not hooked: it holds a kernel thread while it waits, the monitor gives the others a new one"),
+    (Reach::OutOfReach, "out of reach"),
+];
+
+pub fn text(reports: &[Report]) -> String {
+    reports.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn one(report: &Report) -> String {
+    let mut text = report.subject.clone();
+    if report.program.as_os_str() != report.subject.as_str() && !report.program.as_os_str().is_empty() {
+        let _ = write!(text, " (run by {})", report.program.display());
+    }
+    if let Some((_, sentence)) = &report.refusal {
+        return format!("{text} {sentence}\n");
+    }
+    let libraries = report.objects.len() - 1;
+    let _ = writeln!(text, ": {libraries} {}", if libraries == 1 { "library" } else { "libraries" });
+    for (reach, head) in HEADS {
+        let families = report.imports.iter().filter(|((kind, _), _)| *kind == reach);
+        let families: Vec<_> =
+            families.map(|((_, family), symbols)| (*family, symbols.keys().collect::<Vec<_>>())).collect();
+        if !families.is_empty() {
+            let count: usize = families.iter().map(|(_, symbols)| symbols.len()).sum();
+            let _ = writeln!(text, "  {head}: {count}");
+        }
+        for (family, symbols) in families {
+            let _ = writeln!(text, "{}", row(&format!("    {family:<10} "), &symbols));
+        }
+    }
+    if !report.own.is_empty() {
+        let own: Vec<_> = report.own.iter().collect();
+        let _ = writeln!(text, "  out of reach, for the program defines them itself: {}", own.len());
+        let _ = writeln!(text, "{}", row("    ", &own));
+    }
+    text += &inline_calls(report);
+    for object in report.objects.iter().filter(|object| object.path.is_none()) {
+        let by = object.needed_by.map_or("", |by| short(&report.objects[by].name));
+        let _ = writeln!(text, "  missing: {}, which {by} needs", object.name);
+    }
+    for hint in &report.hints {
+        let _ = writeln!(text, "  note: {hint}");
+    }
+    let _ = writeln!(text, "  {}", verdict(report));
+    text
+}
+
+/// The names that fit into a line, and how many are left.
+fn row(head: &str, names: &[&String]) -> String {
+    let mut line = head.to_owned();
+    for (at, name) in names.iter().enumerate() {
+        if line.len() + name.len() > COLUMNS {
+            let _ = write!(line, "… {} more", names.len() - at);
+            return line;
+        }
+        let _ = write!(line, "{name} ");
+    }
+    line.trim_end().to_owned()
+}
+
+fn inline_calls(report: &Report) -> String {
+    if report.inline.is_empty() {
+        return String::new();
+    }
+    let mut groups: BTreeMap<(At, String), Vec<&Place>> = BTreeMap::new();
+    for (at, place) in &report.inline {
+        groups.entry((*at, name(place))).or_default().push(place);
+    }
+    let mut text = format!("  out of reach, for it is a system call made inline: {}\n", report.inline.len());
+    for ((at, name), places) in groups {
+        let shown: Vec<_> = places.iter().take(PLACES).map(|place| stands(place)).collect();
+        let more = places.len().saturating_sub(PLACES);
+        let more = if more > 0 { format!(" … {more} more") } else { String::new() };
+        let _ = writeln!(text, "    {} {name}: {}{more}", short(&report.objects[at].name), shown.join(" "));
+    }
+    text
+}
+
+fn name(place: &Place) -> String {
+    match place.number {
+        Some(number) => format!("{} ({number})", calls::waiting(number).unwrap_or_default()),
+        None => "of unknown number".into(),
+    }
+}
+
+/// The nearest symbol and the distance from it; without symbols the address.
+fn stands(place: &Place) -> String {
+    match &place.symbol {
+        Some((symbol, offset)) => format!("{symbol}+{offset:#x}"),
+        None => format!("{:#x}", place.address),
+    }
+}
+
+fn verdict(report: &Report) -> &'static str {
+    match report.status() {
+        0 if report.imports.keys().any(|(reach, _)| *reach == Reach::HandedOver) => {
+            "Everything that waits is hooked, or handed over by the monitor."
+        }
+        0 => "Everything that waits is hooked.",
+        1 => "Something that waits is out of reach: it holds a kernel thread while it waits, the others go on.",
+        _ => "It cannot be started: a library is missing.",
+    }
+}
+
+pub fn json(reports: &[Report]) -> String {
+    let list: Vec<_> = reports.iter().map(object).collect();
+    format!("{:#}\n", Value::from(list))
+}
+
+fn object(report: &Report) -> Value {
+    let name = |at: &At| report.objects[*at].name.clone();
+    let imports = |reach: Reach| -> Vec<Value> {
+        let families = report.imports.iter().filter(|((kind, _), _)| *kind == reach);
+        let symbols =
+            families.flat_map(|((_, family), symbols)| symbols.iter().map(move |(symbol, by)| (family, symbol, by)));
+        symbols.map(|(family, symbol, by)| json!({ "symbol": symbol, "family": family, "by": by.iter().map(name).collect::<Vec<_>>() })).collect()
+    };
+    let place = |(at, place): &(At, Place)| {
+        json!({
+            "object": name(at),
+            "address": place.address,
+            "symbol": place.symbol.as_ref().map(|(symbol, _)| symbol),
+            "offset": place.symbol.as_ref().map(|(_, offset)| offset),
+            "number": place.number,
+            "call": place.number.and_then(calls::waiting),
+        })
+    };
+    let objects = report.objects.iter().map(|object| {
+        json!({ "name": object.name, "path": object.path.as_ref().map(|path| path.display().to_string()), "needed_by": object.needed_by.as_ref().map(name) })
+    });
+    let mut all = json!({
+        "file": report.subject,
+        "program": report.program.display().to_string(),
+        "status": report.status(),
+        "refusal": report.refusal.as_ref().map(|(_, sentence)| sentence),
+        "objects": objects.collect::<Vec<_>>(),
+        "inline": report.inline.iter().map(place).collect::<Vec<_>>(),
+        "defined_by_the_program": report.own,
+        "notes": report.hints,
+    });
+    for reach in [Reach::Hooked, Reach::Entries, Reach::HandedOver, Reach::NeedsNone, Reach::OutOfReach] {
+        all[reach.name()] = imports(reach).into();
+    }
+    all
+}

@@ -1,0 +1,279 @@
+//! System calls that a program makes by itself: `syscall` instructions in its own text, which no hook sees.
+//!
+//! The two bytes 0F 05 may also be part of another instruction or of data. So each place is decoded from the start of the function in
+//! which it stands (symbols and the unwinder's table say where functions are), and counts only where an instruction begins.
+//! The number of the call is the constant in eax, as far as the text above tells. The same walk tells the flags of calls to dlopen.
+
+use std::collections::HashMap;
+
+use iced_x86::OpAccess::{CondWrite, ReadCondWrite, ReadWrite, Write};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Register};
+use object::elf::SHF_EXECINSTR;
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionFlags, SymbolKind};
+
+pub type Elf<'data> = ElfFile64<'data, Endianness, &'data [u8]>;
+
+/// A `syscall` instruction.
+pub struct Place {
+    pub address: u64,
+    /// The nearest symbol before it, and how far behind that it stands.
+    pub symbol: Option<(String, u64)>,
+    /// The system call's number, if a constant was loaded.
+    pub number: Option<u64>,
+}
+
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
+/// Functions that load a library, and which argument holds their flags.
+const LOADS: [(&str, Register); 2] = [("dlopen", Register::RSI), ("dlmopen", Register::RDX)];
+const RTLD_DEEPBIND: u64 = 8;
+
+/// Every `syscall` instruction of a file, in order.
+pub fn syscalls(elf: &Elf) -> Vec<Place> {
+    let text = Text::of(elf);
+    let places = text.sections.iter().flat_map(|section| {
+        let pairs = section.bytes.windows(2).enumerate().filter(|(_, pair)| *pair == SYSCALL);
+        pairs.map(|(at, _)| section.address + at as u64)
+    });
+    let decoded = places.filter_map(|address| {
+        let number = text.constant_at(address, Register::RAX)?;
+        Some(Place { address, symbol: text.symbol(address), number })
+    });
+    decoded.collect()
+}
+
+/// Whether a library is opened with RTLD_DEEPBIND: then its calls are bound to libc, past the hooks.
+pub fn binds_deeply(elf: &Elf) -> bool {
+    LOADS.iter().any(|(name, register)| {
+        let slots = slots(elf, name);
+        !slots.is_empty() && Text::of(elf).calls_through(&slots, *register, |flags| flags & RTLD_DEEPBIND != 0)
+    })
+}
+
+/// Where the loader writes the address of the function `name`.
+fn slots(elf: &Elf, name: &str) -> Vec<u64> {
+    let is_it = |target| match target {
+        RelocationTarget::Symbol(index) => elf.dynamic_symbol_table().is_some_and(|table| {
+            object::ObjectSymbolTable::symbol_by_index(&table, index).is_ok_and(|symbol| symbol.name() == Ok(name))
+        }),
+        _ => false,
+    };
+    let relocations = elf.dynamic_relocations().into_iter().flatten();
+    relocations.filter(|(_, relocation)| is_it(relocation.target())).map(|(address, _)| address).collect()
+}
+
+struct Section<'data> {
+    address: u64,
+    bytes: &'data [u8],
+}
+
+impl Section<'_> {
+    fn end(&self) -> u64 {
+        self.address + self.bytes.len() as u64
+    }
+}
+
+struct Text<'data> {
+    sections: Vec<Section<'data>>,
+    /// Functions, from and to, sorted.
+    functions: Vec<(u64, u64)>,
+    /// The names of some, sorted by address.
+    names: Vec<(u64, String)>,
+    /// Whether there is code of which neither symbols nor the unwinder know: Go's, which has tables of its own.
+    more: bool,
+}
+
+impl<'data> Text<'data> {
+    fn of(elf: &Elf<'data>) -> Self {
+        let executable =
+            |flags| matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(SHF_EXECINSTR));
+        let sections = elf.sections().filter(|section| executable(section.flags()));
+        let sections: Vec<_> = sections
+            .filter_map(|section| Some(Section { address: section.address(), bytes: section.data().ok()? }))
+            .collect();
+        let functions = elf.symbols().chain(elf.dynamic_symbols());
+        let functions = functions.filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_definition());
+        let known: Vec<_> =
+            functions.filter_map(|symbol| Some((symbol.name().ok()?, symbol.address(), symbol.size()))).collect();
+        let mut names: Vec<_> = known.iter().map(|(name, address, _)| (*address, (*name).to_owned())).collect();
+        names.sort_unstable();
+        names.dedup_by_key(|(address, _)| *address);
+        let sized =
+            known.iter().map(|(_, address, size)| (*address, if *size == 0 { u64::MAX } else { address + size }));
+        let mut functions: Vec<_> = sized.chain(unwound(elf)).collect();
+        functions.sort_unstable();
+        let more = elf.section_by_name(".gopclntab").is_some();
+        Text { sections, functions, names, more }
+    }
+
+    /// The start of the function in which the address lies; zero if nothing is known. `None`: between functions, where data lies.
+    fn start(&self, address: u64) -> Option<u64> {
+        let after = self.functions.partition_point(|(start, _)| *start <= address);
+        match self.functions[..after].last() {
+            Some((start, end)) if address < *end || self.more => Some(*start),
+            Some(_) => None,
+            None => Some(0),
+        }
+    }
+
+    fn symbol(&self, address: u64) -> Option<(String, u64)> {
+        let after = self.names.partition_point(|(start, _)| *start <= address);
+        let (start, name) = &self.names[after.checked_sub(1)?];
+        Some((name.clone(), address - start))
+    }
+
+    /// What the constant in `register` is when the instruction at `address` is reached: `None` if none begins there, `Some(None)` if
+    /// it is no constant.
+    fn constant_at(&self, address: u64, register: Register) -> Option<Option<u64>> {
+        let section = self.sections.iter().find(|section| (section.address..section.end()).contains(&address))?;
+        let start = self.start(address)?.max(section.address);
+        let mut walk = Walk::new(section, start);
+        while walk.decoder.ip() < address {
+            walk.step();
+        }
+        (walk.decoder.ip() == address).then(|| walk.constants[register.number()])
+    }
+
+    /// Whether the function in one of `slots` is called with a constant in `register` that is `wanted`.
+    fn calls_through(&self, slots: &[u64], register: Register, wanted: fn(u64) -> bool) -> bool {
+        let stubs: Vec<_> = self.indirect(0x25).filter(|(_, slot)| slots.contains(slot)).map(|(at, _)| at).collect();
+        // A stub is a jump through its slot, with perhaps an endbr64 before it.
+        let through_stub = self.direct().filter(|(_, to)| stubs.iter().any(|stub| (*to..to + 8).contains(stub)));
+        let through_slot = self.indirect(0x15).filter(|(_, slot)| slots.contains(slot));
+        let mut calls = through_stub.chain(through_slot).map(|(at, _)| at);
+        calls.any(|at| self.constant_at(at, register).flatten().is_some_and(wanted))
+    }
+
+    /// Calls (0x15) or jumps (0x25) through memory near the instruction: where they may stand, and the memory's address.
+    fn indirect(&self, kind: u8) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.relative(6, move |bytes| bytes[0] == 0xff && bytes[1] == kind)
+    }
+
+    /// Calls: where they may stand, and what they call.
+    fn direct(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.relative(5, |bytes| bytes[0] == 0xe8)
+    }
+
+    /// Places that may be an instruction of `length` bytes, the last four of which are a distance from its end.
+    fn relative(
+        &self,
+        length: usize,
+        fits: impl Fn(&[u8]) -> bool + Copy + 'static,
+    ) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.sections.iter().flat_map(move |section| {
+            section.bytes.windows(length).enumerate().filter(move |(_, bytes)| fits(bytes)).map(move |(at, bytes)| {
+                let address = section.address + at as u64;
+                let distance = i32::from_le_bytes(bytes[length - 4..].try_into().unwrap_or_default());
+                (address, (address + length as u64).wrapping_add_signed(distance.into()))
+            })
+        })
+    }
+}
+
+/// What each register holds, if it is a constant.
+type Constants = [Option<u64>; 16];
+
+/// Instruction after instruction, as they stand, with the constants that the registers hold. A line is reached from the one above;
+/// behind a jump or a return it is reached as the first jump to it left the registers.
+struct Walk<'data> {
+    decoder: Decoder<'data>,
+    facts: InstructionInfoFactory,
+    constants: Constants,
+    /// Where jumps lead, forwards, and what they bring.
+    brought: HashMap<u64, Constants>,
+    /// From the line above.
+    reached: bool,
+}
+
+/// Registers that a called function need not keep, by number: rax, rcx, rdx, rsi, rdi, r8 to r11.
+const SCRATCH: [usize; 9] = [0, 1, 2, 6, 7, 8, 9, 10, 11];
+/// Registers that a system call changes: rax, rcx, r11.
+const ANSWERED: [usize; 3] = [0, 1, 11];
+
+impl<'data> Walk<'data> {
+    fn new(section: &Section<'data>, start: u64) -> Self {
+        let bytes = &section.bytes[(start - section.address) as usize..];
+        let decoder = Decoder::with_ip(64, bytes, start, DecoderOptions::NONE);
+        Walk {
+            decoder,
+            facts: InstructionInfoFactory::new(),
+            constants: [None; 16],
+            brought: HashMap::new(),
+            reached: true,
+        }
+    }
+
+    fn step(&mut self) {
+        if let Some(constants) = self.brought.remove(&self.decoder.ip()).filter(|_| !self.reached) {
+            (self.reached, self.constants) = (true, constants);
+        }
+        let instruction = self.decoder.decode();
+        let loaded = self.loaded(&instruction);
+        let used = self.facts.info(&instruction).used_registers().iter();
+        let written = used.filter(|used| matches!(used.access(), Write | ReadWrite | CondWrite | ReadCondWrite));
+        for register in written.map(|used| used.register()).filter(|register| register.is_gpr()) {
+            self.constants[register.full_register().number()] = None;
+        }
+        let lost: &[usize] = match instruction.flow_control() {
+            _ if instruction.code() == Code::Syscall => &ANSWERED,
+            FlowControl::Call | FlowControl::IndirectCall => &SCRATCH,
+            _ => &[],
+        };
+        lost.iter().for_each(|register| self.constants[*register] = None);
+        if let Some((register, constant)) = loaded {
+            self.constants[register.full_register().number()] = constant;
+        }
+        if matches!(instruction.flow_control(), FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch) {
+            self.brought.entry(instruction.near_branch_target()).or_insert(self.constants);
+        }
+        if matches!(
+            instruction.flow_control(),
+            FlowControl::UnconditionalBranch | FlowControl::IndirectBranch | FlowControl::Return
+        ) {
+            (self.reached, self.constants) = (false, [None; 16]);
+        }
+    }
+
+    /// The register that the instruction loads with a constant, or from another register.
+    fn loaded(&self, instruction: &Instruction) -> Option<(Register, Option<u64>)> {
+        let (to, from) = (instruction.op_register(0), instruction.op_register(1));
+        let constant = match instruction.code() {
+            Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 => Some(instruction.immediate32().into()),
+            Code::Mov_r64_imm64 => Some(instruction.immediate64()),
+            Code::Mov_rm64_imm32 => Some(instruction.immediate32to64() as u64),
+            Code::Xor_rm32_r32 | Code::Xor_r32_rm32 if to == from => Some(0),
+            Code::Mov_rm32_r32 | Code::Mov_r32_rm32 | Code::Mov_rm64_r64 | Code::Mov_r64_rm64 if from.is_gpr() => {
+                self.constants[from.full_register().number()]
+            }
+            _ => return None,
+        };
+        to.is_gpr().then_some((to, constant))
+    }
+}
+
+/// The functions that the unwinder knows, from and to: the table at the end of .eh_frame_hdr, and what it points to (source: the Linux
+/// Standard Base, "Exception Frames").
+fn unwound(elf: &Elf) -> Vec<(u64, u64)> {
+    /// The usual forms: pointer and count of 32 bits, a table of 32-bit distances from the header's beginning.
+    const USUAL: [u8; 3] = [0x1b, 0x03, 0x3b];
+    /// Where the function's length stands in its frame description.
+    const LENGTH: u64 = 12;
+    let part = |name| {
+        let section = elf.section_by_name(name)?;
+        Some((section.address(), section.data().ok()?))
+    };
+    let (Some((base, table)), Some((frames, frame_bytes))) = (part(".eh_frame_hdr"), part(".eh_frame")) else {
+        return vec![];
+    };
+    if table.get(1..4) != Some(&USUAL) || table.len() < 12 {
+        return vec![];
+    }
+    let near =
+        |bytes: &[u8]| base.wrapping_add_signed(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).into());
+    let length = |frame: u64| {
+        let at = frame.checked_sub(frames)?.checked_add(LENGTH)? as usize;
+        Some(u32::from_le_bytes(frame_bytes.get(at..at + 4)?.try_into().ok()?))
+    };
+    let functions = table[12..].chunks_exact(8).map(|pair| (near(pair), near(&pair[4..])));
+    functions.filter_map(|(start, frame)| Some((start, start + u64::from(length(frame)?)))).collect()
+}

@@ -1,0 +1,171 @@
+//! Which files a program loads, found as glibc's loader would find them (ld.so(8)), without starting anything.
+//!
+//! For each name that an object needs, in this order: the DT_RPATH of the object and of those that asked for it (unless it has a
+//! DT_RUNPATH), LD_LIBRARY_PATH, its DT_RUNPATH, the loader's cache, the default folders. A file for another machine is passed over.
+//! What a program opens by dlopen is not to be seen here; a running process shows it (`of_process`).
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME};
+
+use crate::elf;
+use crate::inline::Elf;
+
+/// A file that a program loads.
+pub struct Loaded {
+    /// As it was asked for.
+    pub name: String,
+    /// `None`: not found.
+    pub path: Option<PathBuf>,
+    /// The one that asked first: its place in the list. The program itself was asked for by nobody.
+    pub needed_by: Option<usize>,
+}
+
+const CACHE: &str = "/etc/ld.so.cache";
+const DEFAULT_FOLDERS: [&str; 6] =
+    ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
+/// What `$LIB` may stand for, by distribution.
+const LIB: [&str; 2] = ["lib/x86_64-linux-gnu", "lib64"];
+
+/// What an object says about its libraries.
+#[derive(Default)]
+struct Wishes {
+    soname: Option<String>,
+    needed: Vec<String>,
+    rpath: Vec<String>,
+    runpath: Vec<String>,
+}
+
+/// The program and its libraries, in the order in which they are loaded.
+pub fn of_program(program: &Path) -> Vec<Loaded> {
+    let machine = elf::machine(program);
+    let cache = cache(&fs::read(CACHE).unwrap_or_default());
+    let mut list =
+        vec![Loaded { name: program.display().to_string(), path: Some(program.to_owned()), needed_by: None }];
+    let mut wishes: Vec<Wishes> = Vec::new();
+    let mut at = 0;
+    while at < list.len() {
+        let own = list[at].path.as_deref().map(|path| self::wishes(path).unwrap_or_default()).unwrap_or_default();
+        wishes.push(own);
+        for name in wishes[at].needed.clone() {
+            let known = |(one, wish): (&Loaded, Option<&Wishes>)| {
+                one.name == name || wish.is_some_and(|wish| wish.soname.as_deref() == Some(&name))
+            };
+            if list.iter().enumerate().any(|(i, one)| known((one, wishes.get(i)))) {
+                continue;
+            }
+            let places = places(&name, &list, &wishes, at, &cache);
+            let path = places.into_iter().find(|path| elf::machine(path).is_some_and(|found| Some(found) == machine));
+            list.push(Loaded { name, path, needed_by: Some(at) });
+        }
+        at += 1;
+    }
+    list
+}
+
+/// The files whose text a process has mapped, the program first.
+pub fn of_process(pid: u32) -> io::Result<Vec<Loaded>> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    let program = fs::read_link(format!("/proc/{pid}/exe"))?;
+    let mut paths = vec![program];
+    for line in maps.lines() {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let [_, rights, _, _, _, name, ..] = fields[..] else { continue };
+        let path = PathBuf::from(&line[line.find(name).unwrap_or_default()..]);
+        if rights.contains('x') && name.starts_with('/') && !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    // Seen through the process's own root, which may be a container's.
+    let seen = |path: PathBuf| PathBuf::from(format!("/proc/{pid}/root{}", path.display()));
+    let loaded = |path: PathBuf| Loaded {
+        name: path.display().to_string(),
+        path: Some(if path.exists() { path } else { seen(path) }).filter(|path| path.exists()),
+        needed_by: None,
+    };
+    Ok(paths.into_iter().map(loaded).collect())
+}
+
+fn wishes(path: &Path) -> Option<Wishes> {
+    let data = fs::read(path).ok()?;
+    let elf = Elf::parse(&*data).ok()?;
+    let table = elf.elf_dynamic_table().ok()?;
+    let strings = |tag| {
+        let entries = table.iter().filter(move |entry| entry.tag == tag);
+        entries.filter_map(|entry| Some(String::from_utf8_lossy(table.string(entry).ok()?).into_owned()))
+    };
+    let origin = fs::canonicalize(path).ok()?.parent()?.display().to_string();
+    let folders = |tag| {
+        let list: Vec<String> = strings(tag).collect();
+        list.iter().flat_map(|list| list.split(':')).flat_map(|folder| expand(folder, &origin)).collect()
+    };
+    Some(Wishes {
+        soname: strings(DT_SONAME).next(),
+        needed: strings(DT_NEEDED).collect(),
+        rpath: folders(DT_RPATH),
+        runpath: folders(DT_RUNPATH),
+    })
+}
+
+/// A folder of a search path, with the loader's own words replaced.
+fn expand(folder: &str, origin: &str) -> Vec<String> {
+    let with_word = |word: &str, text: &str, value: &str| {
+        text.replace(&format!("${{{word}}}"), value).replace(&format!("${word}"), value)
+    };
+    let folder = with_word("PLATFORM", &with_word("ORIGIN", folder, origin), "x86_64");
+    let mut all: Vec<_> = LIB.iter().map(|lib| with_word("LIB", &folder, lib)).collect();
+    all.dedup();
+    all
+}
+
+/// Where the loader looks for `name`, which the object at `at` needs.
+fn places(name: &str, list: &[Loaded], wishes: &[Wishes], at: usize, cache: &[(String, PathBuf)]) -> Vec<PathBuf> {
+    if name.contains('/') {
+        let origin = list[at].path.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
+        return expand(name, &origin.display().to_string()).into_iter().map(PathBuf::from).collect();
+    }
+    let mut folders = Vec::new();
+    if wishes[at].runpath.is_empty() {
+        let mut asking = Some(at);
+        while let Some(one) = asking {
+            folders.extend(wishes[one].rpath.iter().filter(|_| wishes[one].runpath.is_empty()).map(PathBuf::from));
+            asking = list[one].needed_by;
+        }
+    }
+    let path = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    folders.extend(path.as_bytes().split(|byte| b":;".contains(byte)).map(|folder| match folder {
+        _ if path.is_empty() => PathBuf::from("/nonexistent"),
+        b"" => PathBuf::from("."),
+        folder => PathBuf::from(OsStr::from_bytes(folder)),
+    }));
+    folders.extend(wishes[at].runpath.iter().map(PathBuf::from));
+    let cached = cache.iter().filter(|(known, _)| known == name).map(|(_, path)| path.clone());
+    let default = DEFAULT_FOLDERS.iter().map(|folder| Path::new(folder).join(name));
+    folders.iter().map(|folder| folder.join(name)).chain(cached).chain(default).collect()
+}
+
+/// The names in the loader's cache and their files (source: glibc's dl-cache.h). Variants for certain processors come last: they
+/// export and import the same.
+fn cache(bytes: &[u8]) -> Vec<(String, PathBuf)> {
+    const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+    const HEADER: usize = 48;
+    const ENTRY: usize = 24;
+    // An older cache may stand before it; offsets count from the newer one's beginning.
+    let Some(begin) = bytes.windows(MAGIC.len()).position(|part| part == MAGIC) else { return vec![] };
+    let bytes = &bytes[begin..];
+    let word =
+        |at: usize| bytes.get(at..at + 4).map_or(0, |word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    let string = |at: u32| {
+        let text = bytes.get(at as usize..).unwrap_or_default();
+        String::from_utf8_lossy(text.split(|byte| *byte == 0).next().unwrap_or_default()).into_owned()
+    };
+    let entries = bytes.get(HEADER..).unwrap_or_default().len() / ENTRY;
+    let places = (0..entries.min(word(MAGIC.len()) as usize)).map(|entry| HEADER + entry * ENTRY);
+    let (plain, special): (Vec<usize>, Vec<usize>) = places.partition(|at| word(at + 16) == 0 && word(at + 20) == 0);
+    plain.into_iter().chain(special).map(|at| (string(word(at + 4)), PathBuf::from(string(word(at + 8))))).collect()
+}
