@@ -22,7 +22,7 @@ pub enum Reach {
     /// It never waits for another thread, or is right as libc has it.
     NeedsNone,
     /// It makes what greenpatch knows nothing of.
-    OutOfReach,
+    Beyond,
 }
 
 impl Reach {
@@ -33,7 +33,7 @@ impl Reach {
             Reach::Entries => "entries",
             Reach::HandedOver => "handed_over",
             Reach::NeedsNone => "needs_none",
-            Reach::OutOfReach => "out_of_reach",
+            Reach::Beyond => "out_of_reach",
         }
     }
 }
@@ -69,7 +69,7 @@ const UNHOOKED: &[(&str, &[&str], &str)] = &[
          printf vprintf fprintf vfprintf dprintf vdprintf __printf_chk __vprintf_chk __fprintf_chk __vfprintf_chk __dprintf_chk \
          __vdprintf_chk __overflow fflush fflush_unlocked perror psignal psiginfo fgetwc getwc fgetws fputwc putwc fputws getwchar \
          putwchar wprintf fwprintf vwprintf vfwprintf __wprintf_chk __fwprintf_chk warn warnx vwarn vwarnx err errx verr verrx error \
-         error_at_line getpass fseek fseeko fseeko64 rewind",
+         error_at_line getpass fseek fseeko fseeko64 rewind flockfile",
     ),
     (
         "names",
@@ -86,19 +86,20 @@ const UNHOOKED: &[(&str, &[&str], &str)] = &[
          getspnam_r getlogin getlogin_r innetgr setnetgrent pututxline pututline updwtmp updwtmpx getutxent",
     ),
     ("log", &["connect", "send"], "syslog vsyslog __syslog_chk __vsyslog_chk"),
-    ("children", &["waitpid", "fork"], "wordexp forkpty"),
+    ("children", &["wait4"], "wordexp"),
+    ("children", &[], "forkpty"),
     ("terminal", &["ioctl"], "tcsetattr tcsendbreak tcflow"),
-    ("files", &["open", "read"], "fopen fopen64 fdopendir opendir"),
+    ("files", &["open", "read"], "fopen fopen64"),
     (
         "files",
         &[],
-        "fsync fdatasync msync sync syncfs sync_file_range flock lockf lockf64 fallocate fallocate64 posix_fallocate \
+        "opendir fdopendir fsync fdatasync msync sync syncfs sync_file_range flock lockf lockf64 fallocate fallocate64 posix_fallocate \
          posix_fallocate64 readahead truncate truncate64 ftruncate ftruncate64 rename renameat renameat2 unlink unlinkat remove mount \
          umount umount2 open_by_handle_at readdir readdir64 readdir_r scandir scandir64 nftw nftw64 fts_read glob glob64",
     ),
     ("queues", &[], "mq_send mq_receive mq_timedsend mq_timedreceive __mq_timedsend __mq_timedreceive msgsnd msgrcv semop semtimedop"),
     ("aio", &[], "aio_suspend aio_suspend64 lio_listio lio_listio64 aio_cancel aio_cancel64"),
-    ("locks", &[], "flockfile pthread_mutex_setprioceiling"),
+    ("locks", &[], "pthread_mutex_setprioceiling"),
     ("loader", &[], "dlopen dlmopen dlclose"),
 ];
 
@@ -118,7 +119,7 @@ static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
         symbols.split_whitespace().for_each(|symbol| note(symbol, family, reach));
     }
     for (family, symbols) in BEYOND {
-        symbols.split_whitespace().for_each(|symbol| note(symbol, family, Reach::OutOfReach));
+        symbols.split_whitespace().for_each(|symbol| note(symbol, family, Reach::Beyond));
     }
     calls
 });
@@ -128,8 +129,10 @@ pub fn call(symbol: &str) -> Option<Call> {
     CALLS.get(symbol).copied()
 }
 
+/// Whether it is lost to the hooks if a program defines it itself. `gettid` is not: programs bring theirs, for libc had none for long, and
+/// it calls `syscall`.
 pub fn is_hooked(symbol: &str) -> bool {
-    call(symbol).is_some_and(|call| call.reach == Reach::Hooked)
+    symbol != "gettid" && call(symbol).is_some_and(|call| call.reach == Reach::Hooked)
 }
 
 /// The table's lines `// left out: SYMBOL…: why`.

@@ -76,7 +76,7 @@ impl Report {
     }
 
     fn escapes(&self) -> bool {
-        let beyond = self.imports.keys().any(|(reach, _)| *reach == Reach::OutOfReach);
+        let beyond = self.imports.keys().any(|(reach, _)| *reach == Reach::Beyond);
         beyond || !self.inline.is_empty() || !self.own.is_empty()
     }
 

@@ -21,7 +21,7 @@ const HEADS: [(Reach, &str); 4] = [
     (Reach::Hooked, "hooked"),
     (Reach::Entries, "inside libc, reached by its entries"),
     (Reach::HandedOver, "not hooked: it holds a kernel thread while it waits, the monitor gives the others a new one"),
-    (Reach::OutOfReach, "out of reach"),
+    (Reach::Beyond, "out of reach"),
 ];
 
 pub fn text(reports: &[Report]) -> String {
@@ -131,11 +131,11 @@ pub fn json(reports: &[Report]) -> String {
 
 fn object(report: &Report) -> Value {
     let name = |at: &At| report.objects[*at].name.clone();
+    let names = |by: &[At]| by.iter().map(name).collect::<Vec<_>>();
     let imports = |reach: Reach| -> Vec<Value> {
         let families = report.imports.iter().filter(|((kind, _), _)| *kind == reach);
-        let symbols =
-            families.flat_map(|((_, family), symbols)| symbols.iter().map(move |(symbol, by)| (family, symbol, by)));
-        symbols.map(|(family, symbol, by)| json!({ "symbol": symbol, "family": family, "by": by.iter().map(name).collect::<Vec<_>>() })).collect()
+        let calls = families.flat_map(|((_, family), symbols)| symbols.iter().map(move |symbol| (family, symbol)));
+        calls.map(|(family, (symbol, by))| json!({ "symbol": symbol, "family": family, "by": names(by) })).collect()
     };
     let place = |(at, place): &(At, Place)| {
         json!({
@@ -148,7 +148,8 @@ fn object(report: &Report) -> Value {
         })
     };
     let objects = report.objects.iter().map(|object| {
-        json!({ "name": object.name, "path": object.path.as_ref().map(|path| path.display().to_string()), "needed_by": object.needed_by.as_ref().map(name) })
+        let path = object.path.as_ref().map(|path| path.display().to_string());
+        json!({ "name": object.name, "path": path, "needed_by": object.needed_by.as_ref().map(name) })
     });
     let mut all = json!({
         "file": report.subject,
@@ -160,7 +161,7 @@ fn object(report: &Report) -> Value {
         "defined_by_the_program": report.own,
         "notes": report.hints,
     });
-    for reach in [Reach::Hooked, Reach::Entries, Reach::HandedOver, Reach::NeedsNone, Reach::OutOfReach] {
+    for reach in [Reach::Hooked, Reach::Entries, Reach::HandedOver, Reach::NeedsNone, Reach::Beyond] {
         all[reach.name()] = imports(reach).into();
     }
     all
