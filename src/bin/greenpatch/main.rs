@@ -14,11 +14,14 @@ mod check;
 #[path = "../../config.rs"]
 mod config;
 mod demo;
+mod doctor;
 mod elf;
 mod findings;
 mod inline;
 mod loaded;
 mod options;
+mod preloads;
+mod probes;
 mod run;
 
 use std::ffi::c_int;
@@ -39,7 +42,8 @@ Exit status of `greenpatch run`: the program's own, or
    65  the program cannot be preloaded: static, setuid, for another machine or C library, most Go programs
   125  greenpatch failed: a wrong option, no library
   126  the program was found but cannot be executed
-  127  the program was not found";
+  127  the program was not found
+`greenpatch check --help` and `greenpatch doctor --help` tell theirs.";
 
 /// Runs unmodified threaded programs on green threads.
 #[derive(Parser)]
@@ -53,6 +57,7 @@ struct Command {
 enum Job {
     Run(run::Arguments),
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -77,6 +82,7 @@ extern "C" fn main() -> c_int {
     let result = match command.job {
         Job::Run(arguments) => run::run(arguments).map(|()| 0),
         Job::Check(arguments) => check::check(arguments),
+        Job::Doctor(arguments) => doctor::doctor(arguments),
         Job::Demo(arguments) => demo::demo(arguments).map(|()| 0),
     };
     match result {

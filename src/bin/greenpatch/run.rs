@@ -71,7 +71,7 @@ pub fn library(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 /// `library`, before what was preloaded anyway.
-fn preload(library: &Path, others: Option<OsString>) -> Result<OsString, Failure> {
+pub fn preload(library: &Path, others: Option<OsString>) -> Result<OsString, Failure> {
     if library.as_os_str().as_bytes().iter().any(|byte| b" :".contains(byte)) {
         let problem =
             "LD_PRELOAD cannot name a path with a space or a colon. Copy the library elsewhere and name it with --lib.";
