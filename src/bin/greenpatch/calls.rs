@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// Functions of libc whose entries the library overwrites, so that calls which libc makes inside itself are hooked as well.
-pub const ENTRIES: &[&str] = &[];
+const ENTRIES: &[&str] = include!("../../hooks/entered.rs");
 
 /// How a call of a function is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -218,9 +218,9 @@ fn inspect(mut report: Report) -> Report {
             }
         }
         if inline::binds_deeply(&elf) {
-            report
-                .hints
-                .push(format!("{name} opens libraries with RTLD_DEEPBIND: what these call is bound past the hooks"));
+            report.hints.push(format!(
+                "{name} opens libraries with RTLD_DEEPBIND: what these call is reached by libc's entries only"
+            ));
         }
         let calls = inline::syscalls(&elf).into_iter();
         let waiting = calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()));

@@ -149,7 +149,7 @@ fn entries() -> Finding {
         "entries",
         "calls inside libc",
         possible,
-        "code can be changed: libc's entries can lead to the hooks",
+        "code can be changed: libc's entries lead to the hooks",
         &format!("code cannot be changed ({})", forbidden()),
     )
 }
@@ -327,8 +327,11 @@ pub fn proof(library: &Path) -> Finding {
     let figures: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     let figure = |name: &str| figures[name].as_u64().unwrap_or(0);
     if figure("green_threads") == THREADS {
-        let (parks, kernel_threads) = (figure("parks"), figure("kernel_threads_peak"));
-        finding(State::On, format!("{THREADS} threads ran green here: {parks} parks, {kernel_threads} kernel threads"))
+        let [parks, threads, entries] = ["parks", "kernel_threads_peak", "entries"].map(figure);
+        let says = format!(
+            "{THREADS} threads ran green here: {parks} parks, {threads} kernel threads, {entries} entries of libc"
+        );
+        finding(State::On, says)
     } else {
         finding(State::Bad, format!("{THREADS} threads stayed native with the library. {said}"))
     }
