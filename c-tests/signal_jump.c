@@ -1,5 +1,5 @@
 /* Jumps out of handlers and between contexts take the signal mask with them, and leave the waits that they cut short.
- * covers: siglongjmp longjmp _longjmp __longjmp_chk swapcontext setcontext sigprocmask
+ * covers: siglongjmp longjmp _longjmp __longjmp_chk setcontext sigprocmask
  * proof: green_threads>=3 parks>=1
  */
 #include "signals.h"
@@ -89,8 +89,26 @@ static void *changes_contexts(void *argument)
     return argument;
 }
 
+/* A context that was saved once may be gone back to twice: the caller's frame is the program's, still there. */
+static void goes_back_twice(void)
+{
+    static ucontext_t saved, branch;
+    volatile int came = 0;
+    char *stack = malloc(64 << 10);
+    CHECK_IS(getcontext(&branch), 0);
+    branch.uc_stack = (stack_t){.ss_sp = stack, .ss_size = 64 << 10};
+    branch.uc_link = &saved;
+    makecontext(&branch, (void (*)(void))sched_yield, 0);
+    CHECK_IS(swapcontext(&saved, &branch), 0);
+    say("came back: %d", ++came);
+    if (came < 3)
+        setcontext(&saved);
+    free(stack);
+}
+
 int main(void)
 {
+    goes_back_twice();
     sigemptyset(&usr2);
     sigaddset(&usr2, SIGUSR2);
     CHECK_IS(sigaction(SIGUSR1, &(struct sigaction){.sa_handler = jump}, NULL), 0);
@@ -108,6 +126,7 @@ int main(void)
     say("siglongjmp out of a sleep: three times, the mask as before");
     in_thread(other_jumps);
     join(spawn(changes_contexts, NULL));
+    in_thread(goes_back_twice);
     say("swapcontext, setcontext: each context with its own mask");
     return 0;
 }

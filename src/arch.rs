@@ -350,6 +350,37 @@ mod vfork {
     }
 }
 
+/// Exports a function of two arguments which saves its caller's frame, to return there more than once: `$before` is called with the same
+/// arguments and answers the address of the real one, which is entered by a jump, so that the caller's frame is the program's.
+macro_rules! entered_by_jump {
+    ($name:ident, $before:path) => {
+        #[unsafe(naked)]
+        #[no_mangle]
+        pub extern "C" fn $name() {
+            std::arch::naked_asm!(
+                ".cfi_startproc",
+                "push rdi",
+                ".cfi_adjust_cfa_offset 8",
+                "push rsi",
+                ".cfi_adjust_cfa_offset 8",
+                "sub rsp, 8",
+                ".cfi_adjust_cfa_offset 8",
+                "call {before}",
+                "add rsp, 8",
+                ".cfi_adjust_cfa_offset -8",
+                "pop rsi",
+                ".cfi_adjust_cfa_offset -8",
+                "pop rdi",
+                ".cfi_adjust_cfa_offset -8",
+                "jmp rax",
+                ".cfi_endproc",
+                before = sym $before,
+            )
+        }
+    };
+}
+pub(crate) use entered_by_jump;
+
 /// glibc's `__pthread_unwind_buf_t`: a jump buffer and glibc's four words (source: pthread.h).
 #[repr(C, align(16))]
 pub struct UnwindBuffer([usize; 16]);

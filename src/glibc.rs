@@ -15,6 +15,7 @@ pub struct Functions {
     pthread_exit: AtomicUsize,
     setcancelstate: AtomicUsize,
     setcanceltype: AtomicUsize,
+    swapcontext: AtomicUsize,
     call_tls_dtors: AtomicUsize,
     keys: AtomicUsize,
     exit: AtomicUsize,
@@ -29,6 +30,7 @@ static REAL: Functions = Functions {
     pthread_exit: AtomicUsize::new(0),
     setcancelstate: AtomicUsize::new(0),
     setcanceltype: AtomicUsize::new(0),
+    swapcontext: AtomicUsize::new(0),
     call_tls_dtors: AtomicUsize::new(0),
     keys: AtomicUsize::new(0),
     exit: AtomicUsize::new(0),
@@ -73,6 +75,7 @@ pub fn find() -> bool {
         (&REAL.pthread_exit, "pthread_exit\0"),
         (&REAL.setcancelstate, "pthread_setcancelstate\0"),
         (&REAL.setcanceltype, "pthread_setcanceltype\0"),
+        (&REAL.swapcontext, "swapcontext\0"),
         (&REAL.call_tls_dtors, "__call_tls_dtors\0"),
         (&REAL.keys, "__pthread_keys\0"),
         (&REAL.exit, "exit\0"),
@@ -199,6 +202,14 @@ pub fn set_errno(number: c_int) {
 pub fn errno() -> c_int {
     // SAFETY: errno's own address of this thread.
     unsafe { *libc::__errno_location() }
+}
+
+/// The real swapcontext's address.
+pub fn swapcontext() -> usize {
+    match REAL.swapcontext.load(Relaxed) {
+        0 => next("swapcontext\0").unwrap_or(0), // before the front door
+        address => address,
+    }
 }
 
 type Start = extern "C" fn(*mut c_void) -> *mut c_void;

@@ -330,8 +330,18 @@ pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
     Err(Miss::Libc)
 }
 
-pub unsafe fn swapcontext(_: *mut ucontext_t, to: *const ucontext_t) -> Answer<c_int> {
-    setcontext(to)
+/// swapcontext saves its caller's frame, to which more than one may come back: it is exported beside the table.
+mod swap {
+    /// What is to be done before the real one, and its address.
+    extern "C" fn before(_: *mut libc::ucontext_t, to: *const libc::ucontext_t) -> usize {
+        if crate::runtime::current().is_some() {
+            // SAFETY: the program's context, which the real one reads as well.
+            let _: super::Answer<i32> = unsafe { super::setcontext(to) };
+        }
+        crate::glibc::swapcontext()
+    }
+
+    crate::arch::entered_by_jump!(swapcontext, before);
 }
 
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
