@@ -18,6 +18,15 @@ static int detach_state_of_self(void)
     return state;
 }
 
+static void *tells_its_mask(void *argument)
+{
+    sigset_t mask;
+    CHECK_IS(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
+    CHECK(sigismember(&mask, SIGUSR1) && !sigismember(&mask, SIGUSR2));
+    sem_post(&done);
+    return argument;
+}
+
 static void *tells_its_state(void *argument)
 {
     CHECK_IS(detach_state_of_self(), (intptr_t)argument);
@@ -92,5 +101,19 @@ int main(void)
     CHECK_IS(pthread_attr_destroy(&attributes), 0);
     join(spawn(tells_its_stack, NULL));
     say("the default stack size changed for all later threads");
+
+    sigset_t usr1;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    CHECK_IS(pthread_getattr_default_np(&attributes), 0);
+    CHECK_IS(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED), 0);
+    CHECK_IS(pthread_attr_setsigmask_np(&attributes, &usr1), 0);
+    CHECK_IS(pthread_setattr_default_np(&attributes), 0);
+    CHECK_IS(pthread_attr_destroy(&attributes), 0);
+    CHECK_IS(pthread_create(&thread, NULL, tells_its_mask, NULL), 0);
+    CHECK_IS(sem_wait(&done), 0);
+    CHECK_IS(pthread_create(&thread, NULL, tells_its_state, (void *)(intptr_t)PTHREAD_CREATE_DETACHED), 0);
+    CHECK_IS(sem_wait(&done), 0);
+    say("by default detached, with a mask");
     return 0;
 }

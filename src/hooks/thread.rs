@@ -12,7 +12,7 @@ use crate::runtime::thread::{Wish, WishedStack};
 use crate::runtime::{self, cancel, current, kernel_state, roll, thread};
 use crate::{glibc, sys};
 use libc::*;
-use std::sync::atomic::{AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// GREENPATCH_OPTIONS stack_size, or 0.
 static DEFAULT_STACK: AtomicUsize = AtomicUsize::new(0);
@@ -44,7 +44,7 @@ pub unsafe fn pthread_create(
         return Err(Miss::Libc);
     }
     let start = Start::Posix(start);
-    let wish = if attr.is_null() { wish_by_default(start, argument) } else { wish_of(&*attr, start, argument)? };
+    let wish = if attr.is_null() { wish_by_default(start, argument)? } else { wish_of(&*attr, start, argument)? };
     thread::create(wish, |pthread| *thread = pthread as pthread_t).map_err(Miss::Errno)?;
     Ok(0)
 }
@@ -57,7 +57,7 @@ pub unsafe fn thrd_create(
     if !running() {
         return Err(Miss::Libc);
     }
-    let wish = wish_by_default(Start::C11(start), argument);
+    let wish = wish_by_default(Start::C11(start), argument)?;
     // ENOMEM is what C11 calls thrd_nomem; glibc answers that for EAGAIN too.
     thread::create(wish, |pthread| *thread = pthread as pthread_t).map_err(|_| Miss::Errno(ENOMEM))?;
     Ok(0)
@@ -66,8 +66,11 @@ pub unsafe fn thrd_create(
 /// Bytes of stack and guard of a thread without an attribute: read once, for they cost an attribute's making; 0: not read.
 static USUAL: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
-fn wish_by_default(start: Start, argument: *mut c_void) -> Wish {
-    if USUAL[0].load(Relaxed) == 0 {
+/// The program has set an attribute for threads that are made without one: it is read each time.
+static DEFAULTS_CHANGED: AtomicBool = AtomicBool::new(false);
+
+fn wish_by_default(start: Start, argument: *mut c_void) -> Answer<Wish> {
+    if USUAL[0].load(Relaxed) == 0 || DEFAULTS_CHANGED.load(Relaxed) {
         // SAFETY: an attribute of our own.
         unsafe {
             let mut attr: pthread_attr_t = std::mem::zeroed();
@@ -76,19 +79,21 @@ fn wish_by_default(start: Start, argument: *mut c_void) -> Wish {
             pthread_attr_getguardsize(&attr, &mut guard);
             USUAL[1].store(guard, Relaxed);
             USUAL[0].store(stack_bytes(&attr), Relaxed);
+            let wish = wish_of(&attr, start, argument);
             pthread_attr_destroy(&mut attr);
+            return wish;
         }
     }
     let [bytes, guard] = [&USUAL[0], &USUAL[1]].map(|size| size.load(Relaxed));
     let stack = WishedStack::Ours(bytes, guard);
-    Wish { start, argument, detached: false, stack, processors: None, schedule: None, mask: None }
+    Ok(Wish { start, argument, detached: false, stack, processors: None, schedule: None, mask: None })
 }
 
 /// The program changes what threads without an attribute are given.
 pub unsafe fn pthread_setattr_default_np(attr: *const pthread_attr_t) -> Answer<c_int> {
     let failed = real::pthread_setattr_default_np(attr);
     DEFAULT_STACK.store(0, Relaxed);
-    USUAL[0].store(0, Relaxed);
+    DEFAULTS_CHANGED.store(true, Relaxed);
     Ok(failed)
 }
 
