@@ -34,8 +34,10 @@ struct Queue {
 #[repr(align(64))]
 struct Bucket {
     lock: RawLock,
-    /// How many nodes are in the queue: looked at without the lock.
+    /// How many nodes are in the queue, or have left it for the time of a handler: looked at without the lock.
     count: AtomicU32,
+    /// How often it was walked by a waker.
+    walks: Cell<u32>,
     queue: UnsafeCell<Queue>,
 }
 
@@ -76,7 +78,7 @@ pub enum Choice {
 impl Bucket {
     const fn new() -> Bucket {
         let queue = Queue { first: std::ptr::null(), last: std::ptr::null() };
-        Bucket { lock: RawLock::new(), count: AtomicU32::new(0), queue: UnsafeCell::new(queue) }
+        Bucket { lock: RawLock::new(), count: AtomicU32::new(0), walks: Cell::new(0), queue: UnsafeCell::new(queue) }
     }
 
     /// Appends a node.
@@ -112,6 +114,11 @@ impl Bucket {
             None => queue.last = node.before.get(),
         }
         self.count.store(self.count.load(Relaxed) - 1, Relaxed);
+    }
+
+    /// One that had left for a while is back, or will not come back. Under the lock.
+    fn uncount(&self, had_left: bool) {
+        self.count.store(self.count.load(Relaxed).saturating_sub(had_left as u32), Relaxed);
     }
 
     /// Takes a node out for good; whose it is may go on at once, so this is the last touch of it.
@@ -183,6 +190,51 @@ pub fn park_cancellable(address: usize, token: usize, deadline: Deadline, must_w
     park_as(Cancel::Tell, address, token, deadline, must_wait)
 }
 
+/// Waits on when a handler has run meanwhile. A node may not stay in the queue while the program's code runs above it, which may never
+/// come back; so it leaves, but is counted, so that every waker comes by. Did one come, the wait is over: perhaps it was for us.
+pub fn park_through_handlers(address: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+    let (node, bucket) = (Node::new(address, 0), bucket_of(address));
+    let (mut must_wait, left) = (Some(must_wait), Cell::new(None));
+    loop {
+        let enqueue = |ticket| {
+            node.ticket.set(ticket);
+            let waits_on = bucket.lock.with(|| {
+                let walks = left.take();
+                bucket.uncount(walks.is_some());
+                let waits_on = walks.is_none_or(|walks| walks == bucket.walks.get());
+                if waits_on {
+                    // SAFETY: under the lock; the node stays here until it is taken out below.
+                    unsafe { bucket.append(&node) };
+                }
+                waits_on
+            });
+            arch::fence_after_exchange();
+            waits_on && must_wait.take().is_none_or(|must_wait| must_wait())
+        };
+        let dequeue = || {
+            if node.queued.load(Acquire) || !node.ticket.get().is_green() {
+                bucket.lock.with(|| {
+                    if node.queued.load(Relaxed) {
+                        // SAFETY: under the lock of its bucket, from which nobody moves it.
+                        unsafe { bucket.dismiss(&node) };
+                        bucket.count.store(bucket.count.load(Relaxed) + 1, Relaxed);
+                        left.set(Some(bucket.walks.get()));
+                    }
+                });
+            }
+        };
+        let woken = wait(Cancel::Tell, deadline, enqueue, dequeue);
+        let not_woken = left.get().is_some() || must_wait.is_some();
+        let goes_on = not_woken && matches!(woken, Woken::Interrupted | Woken::Ready(_));
+        if !goes_on {
+            if left.get().is_some() {
+                bucket.lock.with(|| bucket.uncount(true));
+            }
+            return woken;
+        }
+    }
+}
+
 /// Lets others see `token` at `address` while `work` runs, which may park there: the node is nobody's, a wake passes it over.
 pub fn present<R>(address: usize, token: usize, work: impl FnOnce() -> R) -> R {
     let nobody = Waiter::new();
@@ -224,6 +276,7 @@ pub fn wake(address: usize, value: usize, mut choose: impl FnMut(usize) -> Choic
     let batch = Batch::new();
     let mut woken = 0;
     bucket.lock.with(|| {
+        bucket.walks.set(bucket.walks.get().wrapping_add(1));
         // SAFETY: under the lock; nodes are alive while they are in the queue.
         unsafe {
             let mut at = (*bucket.queue.get()).first;

@@ -5,9 +5,10 @@
 //! deadline, a handler or a cancellation ended before is passed over (the lot fires the next). The object itself is
 //! never written, so `pthread_cond_destroy` is glibc's own and finds nobody to wait for.
 //!
-//! A signal handler may end the wait early: POSIX calls that a spurious wake-up, and it loses no signal, where going back into
-//! the queue could. Cancellation locks the mutex again before it unwinds. Threads that sleep in glibc's own wait (it began before
-//! the runtime did, or bypassed the hooks) are counted in the object's flags word; a signal then goes to both worlds.
+//! A wait goes on after a signal handler, as glibc's does; who is woken while a handler runs on it does not go back into the queue (the
+//! lot sees to that, for no signal may be lost). Cancellation locks the mutex again before it unwinds. Threads that sleep in
+//! glibc's own wait (it began before the runtime did, or bypassed the hooks) are counted in the object's flags word; a signal then
+//! goes to both worlds.
 
 use super::contended::Outcome;
 use super::{in_kernel, mutex, object};
@@ -84,9 +85,13 @@ unsafe fn wait(
         return wait_in_kernel(cond, lock, deadline);
     }
     let mut released = None;
-    let woken = lot::park_cancellable(cond as usize, 0, deadline, || {
+    let woken = lot::park_through_handlers(cond as usize, deadline, || {
         // The outcome cannot be settled here, enqueued; parking lets the starving run as well.
+        object::count_user(lock, 1);
         let result = mutex::release(lock).map(|_: Outcome| ());
+        if result.is_err() {
+            object::count_user(lock, -1);
+        }
         released = Some(result);
         result.is_ok()
     });
@@ -113,6 +118,7 @@ unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, 
 #[inline]
 unsafe fn resume(lock: *mut pthread_mutex_t, woken: Woken) -> Answer<c_int> {
     let locked = mutex::acquire(lock, Until::NEVER);
+    object::count_user(lock, -1);
     match woken {
         Woken::Cancelled => runtime::cancellation_point(),
         Woken::TimedOut if locked.is_ok() => return errno(libc::ETIMEDOUT),

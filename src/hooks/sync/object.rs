@@ -73,6 +73,7 @@ static MUTEX_INHERIT: Flag = Flag::at(MUTEX_KIND, 0x20);
 static MUTEX_KERNELS: AtomicU32 = AtomicU32::new(0xF0);
 
 const MUTEX_OWNER: usize = 8;
+const MUTEX_USERS: usize = 12;
 const MUTEX_KIND: usize = 16;
 const MUTEX_TYPE: u32 = 3;
 const MUTEX_PROTECT: u32 = 0x40;
@@ -174,6 +175,16 @@ pub unsafe fn is_protecting(lock: *const pthread_mutex_t) -> bool {
 /// As `is_kernels`.
 pub unsafe fn would_deadlock(lock: *const pthread_mutex_t) -> bool {
     word(lock, MUTEX_KIND) & MUTEX_TYPE == libc::PTHREAD_MUTEX_ERRORCHECK as u32 && word(lock, MUTEX_OWNER) == own_tid()
+}
+
+/// Counts a user more or less of a mutex that this thread holds, for one who waits on a condition variable uses its mutex all the while:
+/// pthread_mutex_destroy answers EBUSY.
+///
+/// # Safety
+/// As `is_kernels`.
+pub unsafe fn count_user(lock: *const pthread_mutex_t, change: i32) {
+    let users = AtomicU32::from_ptr(lock.cast::<u8>().add(MUTEX_USERS) as *mut u32);
+    users.store(users.load(Relaxed).wrapping_add_signed(change), Relaxed);
 }
 
 /// The tid that glibc writes into what this thread locks.
