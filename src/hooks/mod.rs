@@ -127,6 +127,9 @@ macro_rules! admitted {
     (green) => {
         runtime::current().is_some()
     };
+    (early) => {
+        runtime::current().is_some() || !runtime::started()
+    };
     (always) => {
         // Not in a vfork child: its memory is its parent's, but not its descriptors.
         glibc::ready() && crate::arch::vfork_word() == 0

@@ -4,6 +4,7 @@
 //
 // room      the file src/hooks/<room>.rs in which the handler lives
 // SCOPE     green: the handler serves green threads, everybody else gets the real call
+//           early: the same, and the program's only thread before the runtime starts
 //           always: the handler sees every call once the library is loaded, whoever makes it
 // FAILS     errno: -1 and errno;  code: the error number itself;  thrd: a C11 thrd_* code;  never: it cannot fail
 // CHECK     typed: the arguments and result are compared with the libc crate's declaration of that name at compile time
@@ -11,7 +12,7 @@
 // handler   a function of the room: the same arguments, answering `Answer<result>`; aliases share one
 //
 // Symbols that one would look for and that need no row stand behind their room's rows, with the reason: `left out: symbols: why`.
-// `vfork` and `__vfork` are exported beside the table, for they return twice, which only assembly may (src/arch.rs).
+// `vfork`, `__vfork` and `swapcontext` are exported beside the table, for they return twice, which only assembly may (src/arch.rs).
 //
 // Readers (src/hooks/mod.rs, the tests) define their own `hooks!` and include this file.
 hooks! {
@@ -190,12 +191,12 @@ hooks! {
         green errno typed clock_getres(clock: clockid_t, time: *mut timespec) -> c_int => clock_getres;
     }
     sync {
-        green code typed pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
-        green code bare __pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
-        green code typed pthread_mutex_trylock(lock: *mut pthread_mutex_t) -> c_int => mutex_trylock;
-        green code bare __pthread_mutex_trylock(lock: *mut pthread_mutex_t) -> c_int => mutex_trylock;
-        green code typed pthread_mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> c_int => mutex_timedlock;
-        green code bare pthread_mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec)
+        early code typed pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
+        early code bare __pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
+        early code typed pthread_mutex_trylock(lock: *mut pthread_mutex_t) -> c_int => mutex_trylock;
+        early code bare __pthread_mutex_trylock(lock: *mut pthread_mutex_t) -> c_int => mutex_trylock;
+        early code typed pthread_mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> c_int => mutex_timedlock;
+        early code bare pthread_mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec)
             -> c_int => mutex_clocklock;
         always code typed pthread_mutex_unlock(lock: *mut pthread_mutex_t) -> c_int => mutex_unlock;
         always code bare __pthread_mutex_unlock(lock: *mut pthread_mutex_t) -> c_int => mutex_unlock;
@@ -315,7 +316,6 @@ hooks! {
         green never bare _longjmp(to: *const c_void, value: c_int) -> () => jump;
         green never bare __longjmp_chk(to: *const c_void, value: c_int) -> () => jump;
         green errno typed setcontext(to: *const ucontext_t) -> c_int => setcontext;
-        green errno typed swapcontext(from: *mut ucontext_t, to: *const ucontext_t) -> c_int => swapcontext;
         green errno typed sigsuspend(mask: *const sigset_t) -> c_int => sigsuspend;
         green errno bare __sigsuspend(mask: *const sigset_t) -> c_int => sigsuspend;
         green errno bare sigpause(mask: c_int) -> c_int => sigpause;

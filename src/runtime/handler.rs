@@ -173,6 +173,12 @@ fn forget_left(me: &Green, here: usize) {
     }
 }
 
+/// How many handlers run on this thread.
+pub fn running(me: &Green) -> u32 {
+    // SAFETY: as in `enter`.
+    unsafe { (*me.handlers.get()).len() as u32 }
+}
+
 /// Is the running thread bound to its kernel thread?
 #[inline]
 pub fn is_bound(me: &Green) -> bool {

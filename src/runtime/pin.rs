@@ -13,6 +13,26 @@ use super::sched::breathe;
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
+/// How many such mutexes the only thread of a program that still runs natively holds.
+static EARLY: AtomicU32 = AtomicU32::new(0);
+
+/// Before the start: one more is held, or one less.
+pub fn note_early(taken: bool) {
+    let count = |held: u32| Some(if taken { held + 1 } else { held.saturating_sub(1) });
+    EARLY.fetch_update(Relaxed, Relaxed, count).ok();
+}
+
+/// At the start: main is pinned by what it holds; its robust list is registered from the process's first moment on.
+pub fn begin(main: &Green) {
+    main.pinned.set(EARLY.load(Relaxed));
+    main.robust_registered.set(main.pinned.get() > 0);
+}
+
+/// In a fork child, which runs natively: what its thread holds, handlers that run on it not counted.
+pub fn after_fork(me: &Green, handlers: u32) {
+    EARLY.store(me.pinned.get().saturating_sub(handlers), Relaxed);
+}
+
 /// From now on this thread stays on its kernel thread, once more.
 pub fn pin(robust: bool) {
     let Some(me) = current() else { return };

@@ -7,7 +7,9 @@
 use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
-use super::{capture, handler, identity, kernel_state, lot, monitor, reactor, roll, signal, stats, thread, worker};
+use super::{
+    capture, handler, identity, kernel_state, lot, monitor, pin, reactor, roll, signal, stats, thread, worker,
+};
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
@@ -62,6 +64,7 @@ fn build() -> Option<()> {
     main.tid.set(sys::process_id());
     main.mask.set(sys::signal_mask());
     main.robust_head.set(sys::robust_list());
+    pin::begin(main);
     // Threads made from here on never register an rseq area: a vessel's would follow its first kernel thread, not the thread.
     glibc::unregister_rseq();
     capture::prepare();
@@ -111,6 +114,9 @@ pub fn after_fork() {
     vessel::after_fork();
     thread::after_fork();
     roll::after_fork();
+    if let Some(me) = me {
+        pin::after_fork(me, handler::running(me));
+    }
     signal::after_fork(me);
     stats::after_fork();
 }

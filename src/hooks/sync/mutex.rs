@@ -12,19 +12,44 @@ use crate::runtime::{self, lot};
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
 
 pub unsafe fn mutex_lock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    if !runtime::started() {
+        return natively(lock, || real::pthread_mutex_lock(lock));
+    }
     acquire(lock, Until::NEVER)
 }
 
 pub unsafe fn mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> Answer<c_int> {
+    if !runtime::started() {
+        return natively(lock, || real::pthread_mutex_timedlock(lock, until));
+    }
     acquire(lock, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
 pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
+    if !runtime::started() {
+        return natively(lock, || real::pthread_mutex_clocklock(lock, clock, until));
+    }
     time::waitable(clock)?;
     acquire(lock, Until { clock, time: until })
 }
 
+/// Before the start: the real call. Who holds a mutex of the kernel's when the runtime starts is pinned from then on, so it is counted.
+#[cold]
+unsafe fn natively(lock: *mut pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
+    if !object::is_kernels(lock) {
+        return Err(Miss::Libc);
+    }
+    let result = take();
+    if result == 0 || result == libc::EOWNERDEAD {
+        runtime::pin::note_early(true);
+    }
+    code(result)
+}
+
 pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    if !runtime::started() {
+        return natively(lock, || real::pthread_mutex_trylock(lock));
+    }
     if !object::is_kernels(lock) {
         return Err(Miss::Libc);
     }
@@ -33,10 +58,22 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
 
 pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
-        return Err(Miss::Libc);
+        return unlock_natively(lock);
     }
     release(lock)?.settle();
     Ok(0)
+}
+
+#[cold]
+unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    if !object::is_kernels(lock) {
+        return Err(Miss::Libc);
+    }
+    let result = real::pthread_mutex_unlock(lock);
+    if result == 0 || result == libc::ENOTRECOVERABLE {
+        runtime::pin::note_early(false);
+    }
+    code(result)
 }
 
 /// Locks, on whatever thread.
