@@ -236,11 +236,16 @@ impl Attempt {
             return Err(EAGAIN);
         }
         self.waited = true;
-        let woken = reactor::wait(self.fd, self.interest, self.hints, self.deadline);
-        if let Some(duplicate) = reactor::waited_fd() {
+        let (woken, duplicate) = reactor::wait(self.fd, self.interest, self.hints, self.deadline);
+        if duplicate >= 0 {
             self.move_to(duplicate);
         }
         match woken {
+            Woken::Cancelled => {
+                self.release();
+                runtime::cancellation_point();
+                Ok(())
+            }
             Woken::TimedOut => Err(self.late),
             Woken::Interrupted if !self.restarts || !runtime::restart() => Err(EINTR),
             Woken::NotNeeded => self.wait_in_kernel(),
@@ -261,13 +266,17 @@ impl Attempt {
 
     #[cold]
     fn move_to(&mut self, duplicate: c_int) {
-        if self.moved {
-            reactor::release_duplicate(self.fd);
-        }
+        self.release();
         self.moved = true;
         self.fd = duplicate;
         if let Some(record) = reactor::record(duplicate) {
             self.record = record;
+        }
+    }
+
+    fn release(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            reactor::release_duplicate(self.fd);
         }
     }
 
@@ -283,10 +292,8 @@ impl Attempt {
 
     /// The call is over; one that never waited lets others run when it is their turn.
     #[inline]
-    pub fn end(self) {
-        if self.moved {
-            reactor::release_duplicate(self.fd);
-        }
+    pub fn end(mut self) {
+        self.release();
         if !self.waited {
             runtime::breathe();
         }

@@ -416,6 +416,9 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let borrowed = if me.is_main { borrow(set) } else { 0 };
     let taken = take_one(me, set, deadline);
     return_borrowed(borrowed);
+    if taken.is_err() {
+        runtime::cancellation_point();
+    }
     taken
 }
 
@@ -435,8 +438,10 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
             }
             continue;
         };
-        if reactor::wait(me.arrivals.get(), IN, known, deadline) == Woken::Interrupted {
-            break signal::take(me, set).ok_or(Miss::Errno(EINTR));
+        match reactor::wait(me.arrivals.get(), IN, known, deadline).0 {
+            Woken::Interrupted => break signal::take(me, set).ok_or(Miss::Errno(EINTR)),
+            Woken::Cancelled => break errno(EINTR),
+            _ => {}
         }
     };
     signal::forget_arrivals(me);

@@ -74,6 +74,8 @@ pub struct Green {
     pub alerts: AtomicU32,
     /// The vessel is to die instead of serving again.
     pub dying: Cell<bool>,
+    /// What the switch must see to for it, beside the mask (`kernel_state`).
+    pub unusual: AtomicU32,
     /// The tid that it and glibc believe in.
     pub tid: Cell<i32>,
     pub is_main: bool,
@@ -121,12 +123,8 @@ pub struct Green {
     pub alternate: Cell<[usize; 3]>,
     /// Does its last interruption's handlers' SA_RESTART allow to go on?
     pub restart: Cell<bool>,
-    /// The private duplicate that its last fd wait was moved to, or -1.
-    pub moved_fd: Cell<i32>,
     /// Its own processors, if it has any (`kernel_state`).
     pub processors: UnsafeCell<Processors>,
-    /// What the switch must see to for it, beside the mask.
-    pub unusual: AtomicU32,
     /// Its CPU time, as far as it has been charged.
     pub cpu_ns: AtomicU64,
     pub schedule: Schedule,
@@ -178,7 +176,6 @@ impl Green {
             next_to_ring: AtomicPtr::new(std::ptr::null_mut()),
             alternate: Cell::new([0, libc::SS_DISABLE as usize, 0]),
             restart: Cell::new(true),
-            moved_fd: Cell::new(-1),
             processors: UnsafeCell::new([0; 16]),
             unusual: AtomicU32::new(0),
             cpu_ns: AtomicU64::new(0),

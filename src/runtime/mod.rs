@@ -33,6 +33,7 @@ pub mod stats;
 pub mod thread;
 pub mod thread_timer;
 pub mod timer;
+pub mod verify;
 pub mod vessel;
 pub mod wait;
 pub mod worker;

@@ -12,7 +12,7 @@ pub use super::record::{record, revise_all, FdWait, Hints, Record, IN, OUT, PRI}
 
 use super::green::current;
 use super::own_fds::{self, own_lowest};
-use super::record::{self, known_record, known_stretches, Verify};
+use super::record::{self, known_record, known_stretches};
 use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
 use super::{handler, signal};
@@ -47,6 +47,7 @@ fn arm(wait: &FdWait, ticket: Ticket, before: Option<Hints>) -> Armed {
         }
         // SAFETY: under the lock; the wait stays in place until `disarm`.
         unsafe { record.link(wait) };
+        sched::verify_later(wait.fd, record.guesses());
         match before {
             Some(before) if !record.is_as(before, wait.interest) => Armed::TryAgain,
             _ => Armed::Waiting,
@@ -55,7 +56,6 @@ fn arm(wait: &FdWait, ticket: Ticket, before: Option<Hints>) -> Armed {
 }
 
 fn disarm(wait: &FdWait) {
-    Verify::remove(wait);
     loop {
         // SAFETY: records are never freed; a wait's record changes only under the lock of the one it is in (`vacate`).
         let Some(record) = (unsafe { wait.record.get().as_ref() }) else { return };
@@ -82,35 +82,22 @@ fn disarm(wait: &FdWait) {
 /// Waits until `fd` may be ready for `interest`, after a try that began when the hints were `before`. For a descriptor that
 /// epoll refuses the answer is `NotNeeded` at once.
 #[inline]
-pub fn wait(fd: i32, interest: u32, before: Hints, deadline: Deadline) -> Woken {
+pub fn wait(fd: i32, interest: u32, before: Hints, deadline: Deadline) -> (Woken, i32) {
     if current().is_none_or(handler::is_bound) {
-        return wait_in_kernel(fd, interest, deadline);
+        return (wait_in_kernel(fd, interest, deadline), -1);
     }
     let one = FdWait::new(fd, interest);
     let mut early = None;
     let enqueue = |ticket| match arm(&one, ticket, Some(before)) {
-        Armed::Waiting => {
-            sched::verify_later(one.rests_on_a_guess(), |list, now_ms| list.append(&one, now_ms));
-            true
-        }
+        Armed::Waiting => true,
         Armed::TryAgain => {
             early = Some(Woken::Ready(0));
             false
         }
         Armed::Refused => false,
     };
-    let woken = wait_for(Cancel::Act, deadline, enqueue, || disarm(&one));
-    note_move(&one);
-    early.unwrap_or(woken)
-}
-
-#[inline]
-fn note_move(wait: &FdWait) {
-    if wait.moved.get() >= 0 {
-        if let Some(green) = current() {
-            green.moved_fd.set(wait.moved.get());
-        }
-    }
+    let woken = wait_for(Cancel::Tell, deadline, enqueue, || disarm(&one));
+    (early.unwrap_or(woken), one.moved.get())
 }
 
 /// The descriptor was closed during this wait on several: the next look finds that.
@@ -133,11 +120,6 @@ pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnc
         if !must_wait() || refused {
             return false;
         }
-        for wait in waits {
-            if wait.queued.load(Acquire) {
-                sched::verify_later(false, |list, now_ms| list.append(wait, now_ms));
-            }
-        }
         true
     };
     let dequeue = || {
@@ -156,12 +138,6 @@ fn wait_in_kernel(fd: i32, interest: u32, deadline: Deadline) -> Woken {
         Ok(_) => Woken::Ready(0),
         Err(_) => Woken::Interrupted,
     }
-}
-
-/// The private duplicate that this thread's last wait was moved to, if its descriptor was closed meanwhile.
-pub fn waited_fd() -> Option<i32> {
-    let moved = current()?.moved_fd.replace(-1);
-    (moved >= 0).then_some(moved)
 }
 
 /// The call that went on with a private duplicate is over.

@@ -17,10 +17,10 @@
 //! that it does not know the descriptor, which is then registered anew).
 
 use super::raw_lock::RawLock;
-use super::sched;
 use super::wait::{Batch, News, Ticket};
+use super::{monitor, sched};
 use crate::{arch, sys};
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 pub const IN: u32 = libc::EPOLLIN as u32;
@@ -88,6 +88,8 @@ pub struct Record {
     /// Registered: the slot's number plus one, and the OUT bit where that direction is registered too; 0: not registered.
     pub registered: AtomicU32,
     pub waiting: Cell<*const FdWait>,
+    /// Since when, in milliseconds, somebody waits and has not been verified; 0: nobody.
+    unverified_ms: Cell<u64>,
     /// The hooks' own knowledge of the file, in their packing; 0: none.
     pub info: AtomicU64,
     /// SO_RCVTIMEO and SO_SNDTIMEO in nanoseconds, 0: none.
@@ -95,12 +97,12 @@ pub struct Record {
     pub send_timeout_ns: AtomicU64,
 }
 
-// SAFETY: `waiting` is only touched under the lock.
+// SAFETY: the cells are only touched under the lock.
 unsafe impl Sync for Record {}
 
 const REGISTERED_OUT: u32 = 1 << 31;
 const CHUNK: usize = 512;
-const CHUNKS: usize = 2048;
+const CHUNKS: usize = Record::NUMBERS / CHUNK;
 static TABLE: [AtomicPtr<Record>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
 
 #[cold]
@@ -167,7 +169,6 @@ pub struct FdWait {
     /// Cleared by whoever takes it out for good, as his last touch of it.
     pub queued: AtomicBool,
     pub moved: Cell<i32>,
-    verify: VerifyNode,
 }
 
 impl FdWait {
@@ -182,135 +183,14 @@ impl FdWait {
             before: Cell::new(none),
             queued: AtomicBool::new(false),
             moved: Cell::new(-1),
-            verify: VerifyNode {
-                next: Cell::new(none),
-                before: Cell::new(none),
-                list: AtomicPtr::new(std::ptr::null_mut()),
-                since: Cell::new(0),
-            },
-        }
-    }
-}
-
-impl FdWait {
-    #[inline]
-    pub fn rests_on_a_guess(&self) -> bool {
-        // SAFETY: null or a record, and those are never freed.
-        unsafe { self.record.get().as_ref() }.is_some_and(|record| record.hints.load(Relaxed) & GUESS != 0)
-    }
-}
-
-/// A wait's place in its slot's list of waits that are to be verified, in the order in which they began.
-struct VerifyNode {
-    next: Cell<*const FdWait>,
-    before: Cell<*const FdWait>,
-    /// Cleared by whoever takes it out, as his last touch of the wait.
-    list: AtomicPtr<Verify>,
-    since: Cell<u64>,
-}
-
-/// The list, one per slot.
-pub struct Verify {
-    lock: RawLock,
-    ends: UnsafeCell<[*const FdWait; 2]>,
-}
-
-// SAFETY: the list is only touched under its lock, and its nodes live until they are removed under it.
-unsafe impl Sync for Verify {}
-// SAFETY: as above.
-unsafe impl Send for Verify {}
-
-/// How long a wait may rest on hints, in milliseconds, while its slot is busy, and before it sleeps.
-pub const BUSY_PATIENCE_MS: u64 = 250;
-pub const IDLE_PATIENCE_MS: u64 = 20;
-/// The same for a guess.
-pub const BUSY_GUESS_MS: u64 = 100;
-pub const IDLE_GUESS_MS: u64 = 0;
-
-impl Verify {
-    pub const fn new() -> Verify {
-        Verify { lock: RawLock::new(), ends: UnsafeCell::new([std::ptr::null(); 2]) }
-    }
-
-    pub fn append(&self, wait: &FdWait, now_ms: u64) {
-        self.lock.with(|| {
-            // SAFETY: under the lock; `wait` stays in place until it is removed.
-            unsafe {
-                let [first, last] = &mut *self.ends.get();
-                wait.verify.since.set(now_ms);
-                wait.verify.next.set(std::ptr::null());
-                wait.verify.before.set(*last);
-                wait.verify.list.store(self as *const Verify as *mut Verify, Relaxed);
-                match last.as_ref() {
-                    Some(last) => last.verify.next.set(wait),
-                    None => *first = wait,
-                }
-                *last = wait;
-            }
-        });
-    }
-
-    /// Takes a wait out of the list.
-    ///
-    /// # Safety
-    /// Under the lock, and the wait is in the list.
-    unsafe fn unlink(&self, wait: &FdWait) {
-        let [first, last] = &mut *self.ends.get();
-        match wait.verify.before.get().as_ref() {
-            Some(before) => before.verify.next.set(wait.verify.next.get()),
-            None => *first = wait.verify.next.get(),
-        }
-        match wait.verify.next.get().as_ref() {
-            Some(next) => next.verify.before.set(wait.verify.before.get()),
-            None => *last = wait.verify.before.get(),
-        }
-        wait.verify.list.store(std::ptr::null_mut(), Release);
-    }
-
-    pub fn remove(wait: &FdWait) {
-        // SAFETY: lists belong to slots, which live for ever; the node's word is cleared under the list's lock only.
-        let Some(list) = (unsafe { wait.verify.list.load(Acquire).as_ref() }) else { return };
-        list.lock.with(|| {
-            if !wait.verify.list.load(Relaxed).is_null() {
-                // SAFETY: under the lock.
-                unsafe { list.unlink(wait) };
-            }
-        });
-    }
-
-    /// When the first of them is due, if there is any.
-    pub fn earliest(&self, patience_ms: u64) -> Option<u64> {
-        // SAFETY: under the lock; nodes in the list are alive.
-        let first = self.lock.with(|| unsafe { (*self.ends.get())[0].as_ref().map(|first| first.verify.since.get()) });
-        first.map(|since| since + patience_ms)
-    }
-
-    /// Looks again at the descriptors whose waits have lasted: the kernel reports as an event what is ready.
-    pub fn look_again(&self, now_ms: u64, patience_ms: u64) {
-        const AT_ONCE: usize = 64;
-        for _ in 0..AT_ONCE {
-            let due = self.lock.with(|| {
-                // SAFETY: under the lock; nodes in the list are alive.
-                unsafe {
-                    let first = (*self.ends.get())[0].as_ref()?;
-                    if now_ms.saturating_sub(first.verify.since.get()) < patience_ms {
-                        return None;
-                    }
-                    let record = &*first.record.get();
-                    let fd = if first.moved.get() >= 0 { first.moved.get() } else { first.fd };
-                    self.unlink(first);
-                    Some((record, fd))
-                }
-            });
-            let Some((record, fd)) = due else { return };
-            let batch = Batch::new();
-            record.lock.with(|| record.register_again(fd, &batch));
-            batch.release(sched::ready);
         }
     }
 }
 
 impl Record {
+    /// So many descriptor numbers have one.
+    pub const NUMBERS: usize = 1 << 20;
+
     /// What is known. Before a try: whether it can be left out, and what events it may not have seen.
     #[inline]
     pub fn look(&self) -> Hints {
@@ -427,11 +307,36 @@ impl Record {
         }
     }
 
+    /// Does somebody wait here, not verified yet? If long enough, the kernel looks again; else the answer is since when.
+    pub fn verify(&self, fd: i32, now_ms: u64, patience_ms: u64, batch: &Batch) -> Option<u64> {
+        self.lock.with(|| {
+            let since_ms = self.unverified_ms.get();
+            if self.waiting.get().is_null() || since_ms == 0 {
+                return None;
+            }
+            if since_ms + patience_ms > now_ms {
+                return Some(since_ms);
+            }
+            self.unverified_ms.set(0);
+            self.register_again(fd, batch);
+            None
+        })
+    }
+
+    /// Does EMPTY rest on a guess?
+    #[inline]
+    pub fn guesses(&self) -> bool {
+        self.hints.load(Relaxed) & GUESS != 0
+    }
+
     /// Puts a wait first in this record's list.
     ///
     /// # Safety
     /// Under the lock; the wait stays in place until it is taken out.
     pub unsafe fn link(&self, wait: &FdWait) {
+        if self.waiting.get().is_null() || self.unverified_ms.get() == 0 {
+            self.unverified_ms.set(monitor::now_ms());
+        }
         wait.record.set(self);
         wait.before.set(std::ptr::null());
         wait.next.set(self.waiting.get());

@@ -26,8 +26,8 @@
 
 use super::green::{current, Green};
 use super::raw_lock::RawLock;
-use super::record;
 use super::timer::{TimerNode, Timers};
+use super::verify::{self, Verify};
 use super::wait::Batch;
 use super::{handler, kernel_state, monitor, reactor, signal, stats, thread, worker};
 use crate::{arch, sys};
@@ -51,8 +51,8 @@ pub struct Slot {
     wake: i32,
     pub timers: Timers,
     /// Waits that rest on hints, and those that rest on guesses.
-    verify: record::Verify,
-    guesses: record::Verify,
+    verify: Verify,
+    guesses: Verify,
     /// Resumes so far: how the monitor sees whether anything moves.
     pub switches: AtomicU64,
     turns_of_next: Cell<u32>,
@@ -216,8 +216,8 @@ impl Slot {
             epoll,
             wake,
             timers: Timers::new(),
-            verify: record::Verify::new(),
-            guesses: record::Verify::new(),
+            verify: Verify::new().ok_or(libc::ENOMEM)?,
+            guesses: Verify::new().ok_or(libc::ENOMEM)?,
             switches: AtomicU64::new(0),
             turns_of_next: Cell::new(0),
             attention: AtomicBool::new(false),
@@ -303,8 +303,8 @@ impl Slot {
                 self.timers.expire(now, &batch);
             }
         }
-        self.verify.look_again(monitor::now_ms(), record::BUSY_PATIENCE_MS);
-        self.guesses.look_again(monitor::now_ms(), record::BUSY_GUESS_MS);
+        self.verify.look_again(monitor::now_ms(), verify::BUSY_PATIENCE_MS);
+        self.guesses.look_again(monitor::now_ms(), verify::BUSY_GUESS_MS);
         batch.release(|green| {
             green.warm();
             self.push(green);
@@ -331,11 +331,11 @@ impl Slot {
     /// Until when the slot may sleep. What waits on a guess is looked at before, what waits on hints after a while.
     fn earliest(&self) -> Option<u64> {
         let now_ms = monitor::now_ms();
-        self.guesses.look_again(now_ms, record::IDLE_GUESS_MS);
-        let verification = self.verify.earliest(record::IDLE_PATIENCE_MS).and_then(|_| {
+        self.guesses.look_again(now_ms, verify::IDLE_GUESS_MS);
+        let verification = self.verify.earliest(verify::IDLE_PATIENCE_MS).and_then(|_| {
             let now_ms = monitor::set_now();
-            self.verify.look_again(now_ms, record::IDLE_PATIENCE_MS);
-            self.verify.earliest(record::IDLE_PATIENCE_MS)
+            self.verify.look_again(now_ms, verify::IDLE_PATIENCE_MS);
+            self.verify.earliest(verify::IDLE_PATIENCE_MS)
         });
         let earliest = self.timers.earliest().min(verification.map_or(super::timer::NEVER, |ms| ms * 1_000_000));
         (earliest != super::timer::NEVER).then_some(earliest.max(1))
@@ -647,13 +647,15 @@ pub fn slot_number() -> usize {
     here().and_then(|worker| worker.slot()).map_or(0, |slot| slot.number)
 }
 
-/// Puts a wait into the list of those that are to be verified. As with deadlines, the slot may have been taken and may sleep
-/// (its sleeper has looked at the list after it said so, under the list's lock).
+/// A wait for this descriptor begins, and is to be verified when it lasts. Under its record's lock. As with deadlines, the slot may
+/// have been taken, and may sleep.
 #[inline]
-pub fn verify_later(guess: bool, append: impl FnOnce(&'static record::Verify, u64)) {
+pub fn verify_later(fd: i32, guess: bool) {
     let slot = here().and_then(|worker| worker.slot()).unwrap_or(slot(0));
-    append(if guess { &slot.guesses } else { &slot.verify }, monitor::now_ms());
-    slot.rouse_if_asleep();
+    let set = if guess { &slot.guesses } else { &slot.verify };
+    if set.add(fd as usize, monitor::now_ms()) {
+        slot.rouse_if_asleep();
+    }
 }
 
 /// Moves what waits first in line to where others can take it, and wakes one of them: the monitor's help for a slot whose
