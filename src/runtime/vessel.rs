@@ -4,8 +4,12 @@
 //!
 //! ```text
 //!   │ guard │ stack … ← sp │ static TLS │ TCB (struct pthread) │ guard │ next stack …
-//!           └── what pthread_attr_setstack is told, and what pthread_getattr_np reports ──┘
+//!           └── the size asked for, what pthread_getattr_np reports ──┴─┘ less than a page more
 //! ```
+//!
+//! The little more is so much that the TCB's first line, which every switch and every hook reads, is the last line of a page: that
+//! page then also holds thread-locals and some 1,800 bytes of stack, all that a thread needs which waits and goes on (a page less to
+//! translate per switch: with thousands of threads a miss each).
 //!
 //! The guard lies below the reported range, for runtimes put guards of their own at its lower end. It is made by
 //! MADV_GUARD_INSTALL where the kernel has it, which does not split the mapping: 100,000 stacks are few mappings.
@@ -56,6 +60,7 @@ impl Stack {
 }
 
 const PAGE: usize = 4096;
+const LINE: usize = 64;
 const MADV_GUARD_INSTALL: i32 = 102;
 const STACKS_PER_REGION: usize = 64;
 
@@ -91,6 +96,15 @@ static YARD: Yard = Yard {
     dying_count: AtomicUsize::new(0),
 };
 
+/// How far below the end of its stack glibc lays a TCB.
+static TCB_BELOW_END: AtomicUsize = AtomicUsize::new(0);
+
+/// What glibc is told of a stack: from where, and how many bytes.
+fn given(stack: &Stack) -> (usize, usize) {
+    let more = if stack.foreign { 0 } else { (PAGE - LINE + TCB_BELOW_END.load(Relaxed)) % PAGE };
+    (stack.lowest, stack.bytes + more)
+}
+
 static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
 static PUBLISHED: AtomicU32 = AtomicU32::new(0);
 
@@ -125,7 +139,7 @@ impl Class {
         if let Some(lowest) = self.free.pop() {
             return Some(lowest);
         }
-        let step = self.bytes + self.guard;
+        let step = self.bytes + PAGE + self.guard;
         if self.fresh + step > self.end {
             self.grow(step)?;
         }
@@ -212,8 +226,7 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     stats::kernel_thread_born();
     // The newborn inherits the mask: no handler may run on a stack that another kernel thread may already use.
     let old_mask = sys::set_signal_mask(u64::MAX);
-    let born =
-        glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some((stack.lowest, stack.bytes)));
+    let born = glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some(given(&stack)));
     match born {
         Ok(_) => {
             while PUBLISHED.load(Acquire) == 0 {
@@ -264,7 +277,7 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
     begin_birth();
     let (stack, argument) = (green.stack, green as *const Green as *mut c_void);
-    let create = || glibc::create_thread(vessel_main, argument, Some((stack.lowest, stack.bytes)));
+    let create = || glibc::create_thread(vessel_main, argument, Some(given(&stack)));
     let unborn = capture::birth(roll::NOBODY, create);
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
     if unborn.is_err() {
@@ -417,7 +430,7 @@ pub fn bury(green: &'static Green) {
     GATE.leave();
     if !green.stack.foreign {
         let Stack { lowest, bytes, guard, .. } = green.stack;
-        sys::advise(lowest, bytes, libc::MADV_DONTNEED);
+        sys::advise(lowest, bytes + PAGE, libc::MADV_DONTNEED);
         YARD.with(bytes, guard, |class| class.free.push(lowest));
     }
 }
@@ -482,5 +495,7 @@ pub fn after_fork() {
 /// The leader's own stack and TCB.
 pub fn birth_small() -> Result<&'static Green, i32> {
     let (lowest, bytes) = super::monitor::small_stack();
-    birth(Stack { lowest, bytes, guard: 0, foreign: true })
+    let own = birth(Stack { lowest, bytes, guard: 0, foreign: true })?;
+    TCB_BELOW_END.store(lowest + bytes - own.fs.get(), Relaxed);
+    Ok(own)
 }
