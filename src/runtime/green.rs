@@ -194,11 +194,15 @@ impl Green {
     /// Fetches what a resume will touch first: the saved registers, the TLS below the TCB and the TCB.
     #[inline]
     pub fn warm(&self) {
+        const LINES: usize = 10;
         // SAFETY: a thread that is being made ready is suspended: nobody writes its saved stack pointer.
         let sp = unsafe { *self.sp.get() } as usize;
-        for address in [sp, sp + 64, sp + 128, self.fs.get() - 64, self.fs.get()] {
-            arch::prefetch(address);
+        let fs = self.fs.get();
+        for line in 0..LINES {
+            arch::prefetch(sp + line * 64);
         }
+        arch::prefetch(fs - 64);
+        arch::prefetch(fs);
     }
 
     pub fn tid(&self) -> i32 {

@@ -180,7 +180,7 @@ pub fn stir(fd: i32) {
 pub fn vacate(fd: i32) {
     let Some(record) = known_record(fd) else { return };
     record.lock.with(|| {
-        if !record.waiting.get().is_null() {
+        if !record.waiting.load(Relaxed).is_null() {
             move_waits(record, fd);
         }
         record.reset();
@@ -199,7 +199,7 @@ pub fn vacate_range(first: u32, last: u32) {
 fn move_waits(from: &Record, fd: i32) {
     // SAFETY: under the lock of `from`, and of each duplicate's record: nodes are alive while they are in a list.
     unsafe {
-        while let Some(wait) = from.waiting.get().as_ref() {
+        while let Some(wait) = from.waiting.load(Relaxed).as_ref() {
             from.unlink(wait);
             let Some((duplicate, to)) = private_duplicate(fd) else {
                 // No descriptor to be had: the wait ends, and its retry answers EBADF.
@@ -241,6 +241,9 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
     let count = sys::epoll_wait(slot.epoll(), events, deadline_ns, signal::CLOSED);
     for event in &events[..count] {
         record::warm(event.u64 as u32 as i32);
+    }
+    for event in &events[..count] {
+        record::warm_wait(event.u64 as u32 as i32);
     }
     for event in &events[..count] {
         let (data, bits) = (event.u64, event.events);

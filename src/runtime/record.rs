@@ -87,7 +87,7 @@ pub struct Record {
     hints: AtomicU64,
     /// Registered: the slot's number plus one, and the OUT bit where that direction is registered too; 0: not registered.
     pub registered: AtomicU32,
-    pub waiting: Cell<*const FdWait>,
+    pub waiting: AtomicPtr<FdWait>,
     /// Since when, in milliseconds, somebody waits and has not been verified; 0: nobody.
     unverified_ms: Cell<u64>,
     /// The hooks' own knowledge of the file, in their packing; 0: none.
@@ -311,7 +311,7 @@ impl Record {
     pub fn verify(&self, fd: i32, now_ms: u64, patience_ms: u64, batch: &Batch) -> Option<u64> {
         self.lock.with(|| {
             let since_ms = self.unverified_ms.get();
-            if self.waiting.get().is_null() || since_ms == 0 {
+            if self.waiting.load(Relaxed).is_null() || since_ms == 0 {
                 return None;
             }
             if since_ms + patience_ms > now_ms {
@@ -334,17 +334,17 @@ impl Record {
     /// # Safety
     /// Under the lock; the wait stays in place until it is taken out.
     pub unsafe fn link(&self, wait: &FdWait) {
-        if self.waiting.get().is_null() || self.unverified_ms.get() == 0 {
+        if self.waiting.load(Relaxed).is_null() || self.unverified_ms.get() == 0 {
             self.unverified_ms.set(monitor::now_ms());
         }
         wait.record.set(self);
         wait.before.set(std::ptr::null());
-        wait.next.set(self.waiting.get());
+        wait.next.set(self.waiting.load(Relaxed));
         if let Some(next) = wait.next.get().as_ref() {
             next.before.set(wait);
         }
         wait.queued.store(true, Relaxed);
-        self.waiting.set(wait);
+        self.waiting.store(wait as *const FdWait as *mut FdWait, Relaxed);
     }
 
     /// Takes a wait out of this record's list.
@@ -354,7 +354,7 @@ impl Record {
     pub unsafe fn unlink(&self, wait: &FdWait) {
         match wait.before.get().as_ref() {
             Some(before) => before.next.set(wait.next.get()),
-            None => self.waiting.set(wait.next.get()),
+            None => self.waiting.store(wait.next.get() as *mut FdWait, Relaxed),
         }
         if let Some(next) = wait.next.get().as_ref() {
             next.before.set(wait.before.get());
@@ -382,9 +382,9 @@ impl Record {
             self.count(inward, outward, |bits| (bits | sticky) & !(empty(directions) | GUESS | FULL));
             // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
             unsafe {
-                let mut at = self.waiting.get();
+                let mut at = self.waiting.load(Relaxed);
                 while let Some(wait) = at.as_ref() {
-                    at = wait.next.get();
+                    at = wait.next.get() as *mut FdWait;
                     if wait.interest & directions != 0 {
                         self.dismiss(wait, batch);
                     }
@@ -398,7 +398,7 @@ impl Record {
     /// Fires every wait. Under the lock.
     pub fn let_all_try(&self, batch: &Batch) {
         // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
-        while let Some(wait) = unsafe { self.waiting.get().as_ref() } {
+        while let Some(wait) = unsafe { self.waiting.load(Relaxed).as_ref() } {
             // SAFETY: as above.
             unsafe { self.dismiss(wait, batch) };
         }
@@ -425,6 +425,14 @@ pub fn warm(fd: i32) {
     }
 }
 
+/// Fetches the wait that is first in a record's list. (Its address: the wait itself may be over.)
+#[inline]
+pub fn warm_wait(fd: i32) {
+    if let Some(record) = known_record(fd) {
+        arch::prefetch(record.waiting.load(Relaxed) as usize);
+    }
+}
+
 /// The numbers from `first` to `last` of which anything may be known.
 pub fn known_stretches(first: u32, last: u32) -> impl Iterator<Item = impl Iterator<Item = i32>> {
     let (first, last) = (first as usize, last as usize);
@@ -445,7 +453,7 @@ pub fn after_fork() {
             // SAFETY: as in `record`.
             let record = unsafe { &*chunk.add(i) };
             record.lock.reset();
-            record.waiting.set(std::ptr::null());
+            record.waiting.store(std::ptr::null_mut(), Relaxed);
             record.reset();
         }
     }
