@@ -103,6 +103,29 @@ pub fn map(bytes: usize, flags: i32) -> Option<*mut u8> {
     checked(result).ok().map(|address| address as *mut u8)
 }
 
+/// Both ends of a connection within this machine (127.0.0.0/8, ::1), each one address and port in a word.
+pub fn local_connection(fd: i32) -> Option<[u64; 2]> {
+    const V6_MAPPED: u32 = 0xffff;
+    let end = |number| {
+        let mut name = [0u32; 7];
+        let mut bytes = std::mem::size_of_val(&name) as u32;
+        // SAFETY: the kernel writes at most `bytes` bytes, a sockaddr_in or sockaddr_in6 whole.
+        let result =
+            unsafe { call(number, fd as usize, name.as_mut_ptr() as usize, &mut bytes as *mut u32 as usize, 0, 0, 0) };
+        let address = match name[0] as u16 as i32 {
+            libc::AF_INET if result == 0 => u32::from_be(name[1]),
+            libc::AF_INET6 if result == 0 && name[2..4] == [0; 2] => match name[4].to_be() {
+                0 if name[5].to_be() == 1 => 127 << 24,
+                V6_MAPPED => u32::from_be(name[5]),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        (address >> 24 == 127).then_some((address as u64) << 16 | (name[0] >> 16) as u64)
+    };
+    Some([end(libc::SYS_getsockname)?, end(libc::SYS_getpeername)?])
+}
+
 /// Would the kernel promise so much memory? (Our stacks are not reserved, so a size beyond all bounds is refused here only.)
 pub fn has_memory(bytes: usize) -> bool {
     let (protection, flags) =

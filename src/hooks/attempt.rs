@@ -218,15 +218,19 @@ impl Attempt {
     pub fn again(&mut self) -> Result<u32, c_int> {
         if self.hints.say_ended() {
             // The end that was reported with these bytes is not reported again.
-            self.hints = self.record.look();
-            let seen = poll_now(self.fd, self.interest);
+            let seen = self.look();
             if seen != 0 {
                 return Ok(seen);
             }
         }
         self.wait()?;
+        Ok(self.look())
+    }
+
+    /// Begins the next try: what poll says now.
+    pub fn look(&mut self) -> u32 {
         self.hints = self.record.look();
-        Ok(poll_now(self.fd, self.interest))
+        poll_now(self.fd, self.interest)
     }
 
     /// Parks until the descriptor may be ready.

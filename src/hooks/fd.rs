@@ -148,6 +148,7 @@ pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut 
     let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
     reactor::forget(*fds);
     reactor::forget(*fds.add(1));
+    reactor::link_peers(*fds, *fds.add(1));
     Ok(done)
 }
 

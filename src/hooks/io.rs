@@ -227,14 +227,18 @@ impl Rest {
         mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
     ) -> usize {
         let mut total = 0;
+        // After a transfer that was cut short there is nothing to be had; after a whole one there may be.
+        let mut short = true;
         while self.any() && attempt.may_go_on() {
-            let Ok(seen) = attempt.again() else { break };
+            let Ok(seen) = (if short { attempt.again() } else { Ok(attempt.look()) }) else { break };
             if seen & stop != 0 {
                 break;
             }
+            let offered: usize = self.vectors().iter().map(|vector| vector.iov_len).sum();
             let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
             if moved == WOULD_BLOCK {
                 if seen == 0 {
+                    short = true;
                     continue;
                 }
                 let vectors = self.vectors();
@@ -243,6 +247,7 @@ impl Rest {
             if moved <= 0 {
                 break;
             }
+            short = (moved as usize) < offered;
             self.skip(moved as usize);
             total += moved as usize;
         }

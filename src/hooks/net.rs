@@ -274,6 +274,9 @@ pub unsafe fn transmit(
         let whole = iovec { iov_base: buf as *mut c_void, iov_len: len.min(MOST_AT_ONCE) };
         sent += transmit_rest(&mut attempt, &mut Rest::new(&whole, 1, sent as usize), flags) as isize;
     }
+    if sent > 0 {
+        reactor::reach(socket.fd);
+    }
     attempt.end();
     answer(sent)
 }
@@ -308,6 +311,9 @@ unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c_int
         if rest.any() {
             sent += transmit_rest(&mut attempt, &mut rest, flags) as isize;
         }
+    }
+    if sent > 0 {
+        reactor::reach(socket.fd);
     }
     attempt.end();
     answer(sent)

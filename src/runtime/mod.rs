@@ -19,6 +19,7 @@ pub mod lot;
 pub mod monitor;
 pub mod overflow;
 pub mod own_fds;
+pub mod peer;
 pub mod pending;
 pub mod pin;
 pub mod raw_lock;

@@ -68,6 +68,7 @@ struct Watch {
 
 /// Starts the monitor. False: no kernel thread to be had.
 pub fn start() -> bool {
+    set_now();
     stats::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal::CLOSED);
     let born = glibc::create_thread(monitor_main, std::ptr::null_mut(), None);

@@ -8,6 +8,7 @@
 //! blocked call keeps its file.
 
 pub use super::own_fds::{is_own, keep, next_own};
+pub use super::peer::{link as link_peers, reach};
 pub use super::record::{record, revise_all, FdWait, Hints, Record, IN, OUT, PRI};
 
 use super::green::current;
@@ -154,7 +155,7 @@ pub fn forget(fd: i32) {
     let batch = Batch::new();
     record.lock.with(|| {
         record.let_all_try(&batch);
-        record.reset();
+        record.reset(fd);
     });
     batch.release(sched::ready);
 }
@@ -183,7 +184,7 @@ pub fn vacate(fd: i32) {
         if !record.waiting.load(Relaxed).is_null() {
             move_waits(record, fd);
         }
-        record.reset();
+        record.reset(fd);
     });
 }
 
@@ -209,7 +210,7 @@ fn move_waits(from: &Record, fd: i32) {
                 continue;
             };
             to.lock.with(|| {
-                to.reset();
+                to.reset(duplicate);
                 wait.moved.set(duplicate);
                 to.link(wait);
                 to.register(duplicate, wait.interest);

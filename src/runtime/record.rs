@@ -18,7 +18,7 @@
 
 use super::raw_lock::RawLock;
 use super::wait::{Batch, News, Ticket};
-use super::{monitor, sched};
+use super::{monitor, peer, sched};
 use crate::{arch, sys};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -267,6 +267,9 @@ impl Record {
             return true;
         }
         let events = ALWAYS | interest & OUT;
+        if registered == 0 {
+            peer::meet(fd);
+        }
         let number = if registered == 0 { sched::slot_number() } else { (registered & !REGISTERED_OUT) as usize - 1 };
         let epoll = sched::slot(number).epoll();
         let first = if registered == 0 { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
@@ -303,7 +306,7 @@ impl Record {
         if result.is_err() {
             // No file, or one that epoll refuses: whoever waits is to see for himself.
             self.let_all_try(batch);
-            self.reset();
+            self.reset(fd);
         }
     }
 
@@ -321,6 +324,11 @@ impl Record {
             self.register_again(fd, batch);
             None
         })
+    }
+
+    #[inline]
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.load(Relaxed).is_null()
     }
 
     /// Does EMPTY rest on a guess?
@@ -409,7 +417,9 @@ impl Record {
         self.count(true, true, |bits| bits & !(ONE_OUT - 1));
     }
 
-    pub fn reset(&self) {
+    /// The number, `fd`, means another file by now.
+    pub fn reset(&self, fd: i32) {
+        peer::forget(fd);
         self.generation.store(self.generation.load(Relaxed).wrapping_add(1), Relaxed);
         self.forget_hints();
         self.registered.store(0, Relaxed);
@@ -444,7 +454,7 @@ pub fn known_stretches(first: u32, last: u32) -> impl Iterator<Item = impl Itera
 
 /// In a fork child: no registration is ours, and no waiter is here.
 pub fn after_fork() {
-    for place in &TABLE {
+    for (number, place) in TABLE.iter().enumerate() {
         let chunk = place.load(Relaxed);
         if chunk.is_null() {
             continue;
@@ -454,7 +464,7 @@ pub fn after_fork() {
             let record = unsafe { &*chunk.add(i) };
             record.lock.reset();
             record.waiting.store(std::ptr::null_mut(), Relaxed);
-            record.reset();
+            record.reset((number * CHUNK + i) as i32);
         }
     }
 }

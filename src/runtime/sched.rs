@@ -202,7 +202,7 @@ impl Slot {
     pub const WAKE: u64 = u64::MAX;
     const QUEUE: usize = 1024;
     /// How often in a row `next` goes before the queue.
-    const TURNS: u32 = 64;
+    const TURNS: u32 = 16;
 
     fn new(number: usize) -> Result<Slot, i32> {
         let epoll = reactor::keep(sys::epoll_create()?);
@@ -441,6 +441,12 @@ pub fn make_slots(count: usize) -> Result<(), i32> {
 
 fn anything_ready() -> bool {
     INJECTOR.count.load(SeqCst) > 0 || slots().iter().any(|slot| slot.has_ready())
+}
+
+/// Does a slot sleep in its reactor?
+#[inline]
+pub fn any_asleep() -> bool {
+    IDLE.load(Relaxed) > 0
 }
 
 /// Is something ready that no slot has?
