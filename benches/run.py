@@ -199,6 +199,13 @@ def call_overhead(scale):
     return Bench("call_overhead", command, command, rows, ONE_CORE)
 
 
+def file_calls(scale):
+    calls = ["pread", "read_lseek", "pwrite", "flock", "fcntl_setlkw", "open_close"]
+    rows = [Row(f"by a thread, not blocking, a call: {call.replace('_', ' ')}", call, ns, ADDED, 100) for call in calls]
+    command = ["file_calls", 10_000 // scale]
+    return Bench("file_calls", command, command, rows, ONE_CORE, green_threads=1)
+
+
 def benches(scale):
     yield cond_round_trip(scale, ONE_CORE, 20, 50)
     yield cond_round_trip(scale, ALL_CORES)
@@ -222,6 +229,7 @@ def benches(scale):
     yield idle(scale, "recv", 9_000, False)
     yield idle(scale, "cond", 100_000, True)
     yield call_overhead(scale)
+    yield file_calls(scale)
 
 
 # Running.

@@ -21,7 +21,7 @@
 use super::descriptor::{poll_now, will_not_wait, Descriptor};
 use super::{answer, Answer};
 use crate::runtime::reactor::{self, Hints, Record, IN};
-use crate::runtime::{self, Deadline, Woken};
+use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;
 use libc::{c_int, EAGAIN, EINTR};
 
@@ -48,9 +48,28 @@ impl Manner {
 /// The program's call as it is: the kernel answers, and may take its time.
 #[inline]
 pub fn plain<T: TryFrom<isize>>(call: impl FnOnce() -> isize) -> Answer<T> {
-    let result = runtime::cancel::block(call);
+    plain_for(Length::Unknown, call)
+}
+
+/// The same, with what is known of its time.
+#[inline]
+pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize) -> Answer<T> {
+    let result = runtime::cancel::block_for(length, call);
     runtime::breathe();
     answer(result)
+}
+
+/// A call that is known to block. One that a signal has interrupted without a handler of the program's (it was another
+/// thread's) goes on.
+pub fn long<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    loop {
+        let handled = runtime::current().map(|me| me.handled.get());
+        let result = runtime::cancel::block_for(Length::Long, &call);
+        if result != -(EINTR as isize) || runtime::current().map(|me| me.handled.get()) != handled {
+            runtime::breathe();
+            return answer(result);
+        }
+    }
 }
 
 fn deadline(timeout_ns: Option<u64>) -> Deadline {
@@ -262,7 +281,7 @@ impl Attempt {
     fn wait_in_kernel(&mut self) -> Result<(), c_int> {
         let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
         let deadline = self.deadline;
-        match runtime::cancel::block(|| sys::poll(&mut poll, deadline))? {
+        match runtime::cancel::block_for(Length::Long, || sys::poll(&mut poll, deadline))? {
             0 => Err(self.late),
             _ => Ok(()),
         }

@@ -5,7 +5,7 @@ use super::{errno, signal as dispositions, Answer, Miss};
 use crate::runtime::disposition::{bit, Action};
 use crate::runtime::green::Green;
 use crate::runtime::raw_lock::RawLock;
-use crate::runtime::{cancel, current, signal};
+use crate::runtime::{block, cancel, current, signal, Length};
 use crate::{glibc, sys};
 use libc::*;
 use std::cell::UnsafeCell;
@@ -94,7 +94,7 @@ pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
     let me = current().filter(|_| !command.is_null()).ok_or(Miss::Libc)?;
     let (before, mask) = (begin(), me.mask.get());
     signal::set_mask(me, mask | bit(SIGCHLD));
-    let pid = match spawn(command, before, mask) {
+    let pid = match block(|| spawn(command, before, mask)) {
         Ok(pid) => pid,
         Err(number) => {
             end(me, mask);
@@ -110,7 +110,7 @@ pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
         again_if_interrupted(wait);
         end(me, mask);
     };
-    let result = again_if_interrupted(|| cancel::block_or(wait, undo));
+    let result = again_if_interrupted(|| cancel::block_or(Length::Long, wait, undo));
     end(me, mask);
     if result == pid as isize {
         Ok(status)

@@ -10,9 +10,9 @@
 //! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
 //! All but the last group are seen whoever calls, a green thread or not.
 
-use super::attempt::plain;
+use super::attempt::{long, plain, plain_for};
 use super::{answer, descriptor, errno, real, Answer, Miss};
-use crate::runtime::{self, reactor};
+use crate::runtime::{self, reactor, Habit, Length};
 use crate::{glibc, sys};
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
 
@@ -195,7 +195,7 @@ fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_
     }
     runtime::cancellation_point();
     match answer(call(attempt)) {
-        Err(Miss::Errno(libc::EAGAIN | libc::EACCES)) => plain(|| call(wait)),
+        Err(Miss::Errno(libc::EAGAIN | libc::EACCES)) => long(|| call(wait)),
         done => done,
     }
 }
@@ -214,8 +214,9 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_
 }
 
 pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
-    runtime::cancellation_point();
-    let fd = plain(|| sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0))?;
+    static OPENS: Habit = Habit::new();
+    let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
+    let fd = plain_for(Length::Usual(&OPENS), call)?;
     reactor::forget(fd);
     Ok(fd)
 }

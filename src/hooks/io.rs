@@ -14,10 +14,11 @@
 //! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
 //! what it means differs by kind.
 
-use super::attempt::{plain, Attempt, Manner, WOULD_BLOCK};
+use super::attempt::{plain, plain_for, Attempt, Manner, WOULD_BLOCK};
 use super::descriptor::{self, Descriptor, Kind};
 use super::{answer, errno, net, Answer, Miss};
 use crate::runtime::reactor::{self, IN, OUT};
+use crate::runtime::{Habit, Length};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, c_void, iovec, off_t, size_t, ssize_t, EAGAIN};
 
@@ -27,11 +28,18 @@ pub const MOST_AT_ONCE: usize = 0x7fff_f000;
 const NO_OFFSET: usize = usize::MAX;
 const NOT_SUPPORTED: isize = -(libc::EOPNOTSUPP as isize);
 
+/// A transfer from or to a file, which may have to wait for its disk.
+#[inline]
+fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
+    static DISK: Habit = Habit::new();
+    plain_for(Length::Usual(&DISK), call)
+}
+
 pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::readable(fd)?;
     if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
-        return plain(|| sys::call(libc::SYS_read, fd as usize, buf as usize, count, 0, 0, 0));
+        return disk(|| sys::call(libc::SYS_read, fd as usize, buf as usize, count, 0, 0, 0));
     }
     if descriptor.kind().socket() {
         return match net::receive(&descriptor, buf, count, 0, std::ptr::null_mut(), std::ptr::null_mut()) {
@@ -47,7 +55,7 @@ pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::readable(fd)?;
     if descriptor.kind() == Kind::File || descriptor.nonblocking() || descriptor.low_water() {
-        return plain(|| sys::call(libc::SYS_readv, fd as usize, iov as usize, n as usize, 0, 0, 0));
+        return disk(|| sys::call(libc::SYS_readv, fd as usize, iov as usize, n as usize, 0, 0, 0));
     }
     answer(read_waiting(&descriptor, iov, n))
 }
@@ -112,7 +120,7 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssiz
     runtime::cancellation_point();
     let descriptor = descriptor::writable(fd)?;
     if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
-        return plain(|| sys::call(libc::SYS_write, fd as usize, buf as usize, count, 0, 0, 0));
+        return disk(|| sys::call(libc::SYS_write, fd as usize, buf as usize, count, 0, 0, 0));
     }
     if descriptor.kind().socket() {
         // What write(2) itself adds for such sockets.
@@ -130,7 +138,7 @@ pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> 
     runtime::cancellation_point();
     let descriptor = descriptor::writable(fd)?;
     if descriptor.kind() == Kind::File || descriptor.nonblocking() {
-        return plain(|| sys::call(libc::SYS_writev, fd as usize, iov as usize, n as usize, 0, 0, 0));
+        return disk(|| sys::call(libc::SYS_writev, fd as usize, iov as usize, n as usize, 0, 0, 0));
     }
     answer(write_waiting(&descriptor, iov, n))
 }
@@ -258,22 +266,22 @@ impl Rest {
 /// Positioned transfers never wait for readiness: what cannot be positioned is refused.
 pub unsafe fn pread(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    plain(|| sys::call(libc::SYS_pread64, fd as usize, buf as usize, count, offset as usize, 0, 0))
+    disk(|| sys::call(libc::SYS_pread64, fd as usize, buf as usize, count, offset as usize, 0, 0))
 }
 
 pub unsafe fn pwrite(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    plain(|| sys::call(libc::SYS_pwrite64, fd as usize, buf as usize, count, offset as usize, 0, 0))
+    disk(|| sys::call(libc::SYS_pwrite64, fd as usize, buf as usize, count, offset as usize, 0, 0))
 }
 
 pub unsafe fn preadv(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    plain(|| sys::call(libc::SYS_preadv, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
+    disk(|| sys::call(libc::SYS_preadv, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
 }
 
 pub unsafe fn pwritev(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    plain(|| sys::call(libc::SYS_pwritev, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
+    disk(|| sys::call(libc::SYS_pwritev, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
 }
 
 /// At offset -1 without flags it is readv.
@@ -282,7 +290,7 @@ pub unsafe fn preadv2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, fla
         return readv(fd, iov, n);
     }
     runtime::cancellation_point();
-    plain(|| sys::call(libc::SYS_preadv2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
+    disk(|| sys::call(libc::SYS_preadv2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
 }
 
 /// At offset -1 without flags it is writev.
@@ -291,7 +299,7 @@ pub unsafe fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, fl
         return writev(fd, iov, n);
     }
     runtime::cancellation_point();
-    plain(|| sys::call(libc::SYS_pwritev2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
+    disk(|| sys::call(libc::SYS_pwritev2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
 }
 
 /// The fortified forms: a buffer too small for the count is libc's to complain about.
@@ -432,5 +440,5 @@ unsafe fn copy(
     n: size_t,
     flags: c_uint,
 ) -> Answer<ssize_t> {
-    plain(|| sys::call(number, from as usize, from_at as usize, to as usize, to_at as usize, n, flags as usize))
+    disk(|| sys::call(number, from as usize, from_at as usize, to as usize, to_at as usize, n, flags as usize))
 }

@@ -3,10 +3,11 @@
 //! A fork runs the real one on the kernel thread at hand; the child has this one thread, so the runtime there is forgotten before
 //! anything else runs, and is made anew when the child makes a thread. Anything else: the program's atfork handlers unlock locks
 //! for which copies of parked threads wait. So ours is registered before theirs, and forks inside libc (daemon, forkpty) find it too.
-//! Waiting for a child blocks in the kernel and hands the slot over.
+//! Who waits for a child asks first, then blocks in the kernel and offers its slot.
 
+use super::attempt::long;
 use super::{answer, descriptor, real, Answer, Miss};
-use crate::runtime::{self, block, cancel, current};
+use crate::runtime::{self, current};
 use crate::{glibc, report, sys};
 use libc::*;
 
@@ -57,9 +58,12 @@ pub unsafe fn raw_fork() -> Answer<pid_t> {
 
 /// wait4 for everybody: EINTR unless every handler that ran restarts.
 unsafe fn wait_for(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
-    answer(cancel::block(|| {
-        sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)
-    }))
+    runtime::cancellation_point();
+    let call = |options| sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0);
+    match call(options | WNOHANG) {
+        0 if options & WNOHANG == 0 => long(|| call(options)),
+        done => answer(done),
+    }
 }
 
 pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
@@ -79,12 +83,20 @@ pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<
 }
 
 pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
-    answer(cancel::block(|| sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)))
+    runtime::cancellation_point();
+    let mut unwanted: siginfo_t = std::mem::zeroed();
+    let seen = if info.is_null() { &mut unwanted } else { info };
+    let call = |info, options| sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0);
+    match call(seen, options | WNOHANG) {
+        // The kernel has written that there is nothing yet.
+        0 if options & WNOHANG == 0 && (*seen).si_signo == 0 => long(|| call(info, options)),
+        done => answer(done),
+    }
 }
 
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
     let fd = super::fd::vacate_stream(file);
-    let status = block(|| real::pclose(file));
+    let status = runtime::in_libc(|| real::pclose(file));
     runtime::reactor::closed(fd);
     Ok(status)
 }

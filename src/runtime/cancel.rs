@@ -7,10 +7,11 @@
 //! been interrupted, and the thread acts when it has returned; one that has had an effect by then is not cut. In the middle
 //! of our code neither can be, and the monitor rings again.
 //!
-//! Cancellation points inside libc (a stream's write, lockf) never come to us. They look at glibc's own note in the thread's descriptor and
+//! Cancellation points inside libc (a stream's write) never come to us. They look at glibc's own note in the thread's descriptor and
 //! act by themselves; so the note is kept (of all threads but main, whose kernel thread must not end), and whoever finds that
 //! glibc unwinds already leaves it alone. In the kernel they say so in the same note, and the bell's handler acts for them.
 
+use super::call::{self, Length};
 use super::green::{alert, current, life, Green};
 use super::vessel::CANCELED;
 use super::{sched, signal, thread};
@@ -98,18 +99,24 @@ fn act(me: &'static Green) -> ! {
 /// A call that may block in the kernel and is a cancellation point.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
-    block_or(call, || ())
+    block_for(Length::Unknown, call)
+}
+
+/// One that blocks for so long.
+#[inline]
+pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
+    block_or(length, call, || ())
 }
 
 /// The same; a call that was cut short is undone before the thread ends.
 #[inline]
-pub fn block_or<R>(call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
+pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
     let Some(me) = current() else { return call() };
     let outer = me.in_call.swap(true, SeqCst);
     if is_due(me) {
         me.cut.set(true);
     }
-    let result = if me.cut.get() { None } else { Some(sched::block(call)) };
+    let result = if me.cut.get() { None } else { Some(call::block_for(length, call)) };
     me.in_call.store(outer, Relaxed);
     match result {
         Some(result) if !me.cut.get() => result,
@@ -152,7 +159,7 @@ extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
     let in_call = me.in_call.load(Relaxed);
     if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && is_at_point(me) {
-        sched::leave_call(me);
+        call::leave(me);
         act(me);
     }
     // SAFETY: this library's instructions can be read.

@@ -7,7 +7,7 @@
 
 use super::green::current;
 use super::worker::GATE;
-use super::{lot, monitor, roll, sched, signal, stats, vessel};
+use super::{call, lot, monitor, roll, sched, signal, stats, vessel};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
@@ -77,7 +77,7 @@ fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
         while errand.done.load(Acquire) == 0 {
             lot::park_uncancelled(address, 0, None, || errand.done.load(Acquire) == 0);
         }
-        sched::block(|| glibc::join_thread(thread));
+        call::block(|| glibc::join_thread(thread));
         monitor::return_small_stack(thread as usize);
     }
     stats::kernel_thread_gone();

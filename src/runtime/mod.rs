@@ -2,12 +2,13 @@
 //! glibc it asks `glibc`, what it needs of the kernel `sys`.
 //!
 //! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
-//! `reactor`; `sched` and `worker` (who runs next, and on what); `monitor` (who sees to it that nothing hangs); `thread`
-//! (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts `disposition`, `pending`, `handler`,
-//! `overflow`; `roll` (everybody by tid), `schedule`, `kernel_state`, `alone`, `thread_timer` (what else a thread calls its own),
+//! `reactor`; `sched` and `worker` (who runs next, and on what); `call` (what waits in the kernel); `monitor` (who sees to it that
+//! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts `disposition`,
+//! `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `kernel_state`, `alone`, `thread_timer` (what else a thread calls its own),
 //! `identity` (what the whole process calls its own); `start`; `stats`.
 
 pub mod alone;
+pub mod call;
 pub mod cancel;
 pub mod capture;
 pub mod disposition;
@@ -39,10 +40,11 @@ pub mod vessel;
 pub mod wait;
 pub mod worker;
 
+pub use call::{block, block_for, Habit, Length};
 pub use cancel::cancellation_point;
 pub use green::current;
-pub use pin::{pin, spoil, unpin, with_kernel_tid};
-pub use sched::{block, breathe, yield_now};
+pub use pin::{in_libc, pin, spoil, unpin, with_kernel_tid};
+pub use sched::{breathe, yield_now};
 pub use signal::{begin_call, restart};
 pub use start::started;
 pub use wait::{sleep_until, Deadline, Woken};

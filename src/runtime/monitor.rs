@@ -2,13 +2,16 @@
 //!
 //! Every tick it looks at each slot. A slot whose worker has resumed nobody since the last tick runs one green thread for
 //! long. While nobody else waits that is fine. Else the thread is first asked to make room (`attention`: heeded by the
-//! next hook that finds what it wants at once), and if that does not help, or it sits in a call known to block, the slot goes to another
-//! worker: a *hand-over*. So spinning, computing, an unhooked call or a lock inside libc costs a slot milliseconds only.
+//! next hook that finds what it wants at once), and if that does not help the slot goes to another worker: a *hand-over*. So
+//! spinning, computing, an unhooked call or a lock inside libc costs a slot milliseconds only.
+//!
+//! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, the slot goes. And it
+//! goes after a tick though nobody waits yet, so that who comes meanwhile finds somebody awake.
 //!
 //! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
 
 use super::raw_lock::RawLock;
-use super::sched::{self, Slot, CALL, GREEN, MODE, VACANT};
+use super::sched::{self, Slot, CALL, MODE, OFFERED, RUNTIME, VACANT};
 use super::worker::{self, GATE};
 use super::{signal, stats, thread, vessel};
 use crate::{glibc, sys};
@@ -18,7 +21,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 /// How often it looks while anybody runs.
 const TICK_NS: u64 = 1_000_000;
-/// Ticks in one green thread until its slot is taken; a call known to block gets one.
+/// How soon it looks again at a call that may block.
+const STEP_NS: u64 = 50_000;
+/// Ticks in one green thread until its slot is taken.
 const TICKS_OF_PATIENCE: u32 = 3;
 /// Ticks without anybody running until it sleeps without an end.
 const TICKS_UNTIL_SLEEP: u32 = 50;
@@ -59,11 +64,21 @@ pub fn awake() {
     }
 }
 
-/// What the monitor remembers of a slot.
+/// What the monitor remembers of a slot: since when, and in how many looks, it has seen one green thread run there.
 #[derive(Clone, Copy, Default)]
 struct Watch {
     switches: u64,
-    same: u32,
+    since_ns: u64,
+    looks: u32,
+}
+
+/// How soon a slot wants to be looked at again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Pace {
+    /// Nobody runs there.
+    Rest,
+    Tick,
+    Step,
 }
 
 /// Starts the monitor. False: no kernel thread to be had.
@@ -78,14 +93,12 @@ pub fn start() -> bool {
 
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     let mut watches = vec![Watch::default(); sched::slots().len()];
-    let (mut quiet, mut shrink_at_ms) = (0, 0);
+    let (mut quiet, mut pace, mut shrink_at_ms) = (0, Pace::Tick, 0);
     loop {
-        sleep(&mut quiet);
+        sleep(&mut quiet, pace);
         let now_ms = set_now();
-        let mut running = false;
-        for (slot, watch) in sched::slots().iter().zip(&mut watches) {
-            running |= look(slot, watch);
-        }
+        pace =
+            sched::slots().iter().zip(&mut watches).fold(Pace::Rest, |pace, (slot, watch)| pace.max(look(slot, watch)));
         if sched::injected() {
             sched::call_for_help();
         }
@@ -97,13 +110,14 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
             shrink_at_ms = now_ms + 1000;
         }
         let main_leaves = thread::see_main_off();
-        quiet = if running || main_leaves { 0 } else { quiet + 1 };
+        quiet = if pace != Pace::Rest || main_leaves { 0 } else { quiet + 1 };
     }
 }
 
-fn sleep(quiet: &mut u32) {
+fn sleep(quiet: &mut u32, pace: Pace) {
     if *quiet < TICKS_UNTIL_SLEEP {
-        signal::listen(|| sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + TICK_NS)).ok());
+        let time_ns = if pace == Pace::Step { STEP_NS } else { TICK_NS };
+        signal::listen(|| sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens.
         let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
@@ -120,36 +134,53 @@ fn in_use(slot: &Slot) -> bool {
     slot.owner.load(SeqCst) & MODE != 0
 }
 
-/// Looks at one slot; true while somebody runs there.
-fn look(slot: &'static Slot, watch: &mut Watch) -> bool {
+/// Looks at one slot.
+fn look(slot: &'static Slot, watch: &mut Watch) -> Pace {
     let owner = slot.owner.load(SeqCst);
     if owner == 0 {
         send_worker(slot);
-        return false;
+        return Pace::Rest;
     }
-    if owner & MODE == 0 {
-        watch.same = 0;
-        return !slot.is_idle();
-    }
+    let (mode, now_ns) = (owner & MODE, sys::now_ns());
     let switches = slot.switches.load(Relaxed);
-    if switches != watch.switches {
-        *watch = Watch { switches, same: 0 };
-        slot.poll_due.store(true, Relaxed);
-        return true;
+    if mode == RUNTIME || switches != watch.switches {
+        *watch = Watch { switches, since_ns: now_ns, looks: 0 };
     }
-    watch.same += 1;
-    if !others_wait(slot) {
-        return true;
+    match mode {
+        RUNTIME if slot.is_idle() => Pace::Rest,
+        RUNTIME => Pace::Tick,
+        OFFERED => {
+            if !worker::is_coming() {
+                hand_over(slot, owner);
+            }
+            Pace::Step
+        }
+        _ => make_room(slot, owner, watch, now_ns - watch.since_ns),
+    }
+}
+
+/// One green thread has run here for so long.
+fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64) -> Pace {
+    let in_call = owner & MODE == CALL;
+    slot.poll_due.store(true, Relaxed);
+    let wanted = || in_call && held_ns >= TICK_NS || others_wait(slot);
+    if held_ns == 0 && !in_call || !wanted() {
+        return Pace::Tick;
     }
     slot.attention.store(true, Relaxed);
-    slot.poll_due.store(true, Relaxed);
     sched::spread(slot);
-    let patience = if owner & MODE == CALL { 1 } else { TICKS_OF_PATIENCE };
-    if watch.same >= patience {
+    let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, TICK_NS) };
+    if watch.looks >= looks && held_ns >= time_ns {
         hand_over(slot, owner);
-        watch.same = 0;
+        watch.looks = 0;
+        return Pace::Tick;
     }
-    true
+    watch.looks += 1;
+    if in_call {
+        Pace::Step
+    } else {
+        Pace::Tick
+    }
 }
 
 /// Is there anything that only this slot's owner would see to?
@@ -159,7 +190,7 @@ fn others_wait(slot: &Slot) -> bool {
 
 /// Takes the slot from its worker, unless that comes back just now, and gives it to another.
 fn hand_over(slot: &'static Slot, owner: usize) {
-    debug_assert!(owner & MODE == GREEN || owner & MODE == CALL);
+    debug_assert!(owner & MODE != RUNTIME);
     if slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok() {
         stats::hand_over();
         worker::give(slot);

@@ -8,6 +8,7 @@
 //! its robust list registered with the kernel thread, so that the kernel finds it when the whole process dies; when only the
 //! green thread ends, nobody in the kernel notices, and `abandon` walks the list instead.
 
+use super::call::{block_for, Length};
 use super::green::{current, Green};
 use super::sched::breathe;
 use crate::{glibc, sys};
@@ -55,6 +56,17 @@ pub fn unpin() {
         }
         breathe();
     }
+}
+
+/// A function of libc's that blocks in calls of its own: whatever of it comes back to our hooks waits in the kernel.
+pub fn in_libc<R>(function: impl FnOnce() -> R) -> R {
+    let Some(me) = current() else { return function() };
+    block_for(Length::Long, || {
+        me.pinned.set(me.pinned.get() + 1);
+        let result = function();
+        me.pinned.set(me.pinned.get() - 1);
+        result
+    })
 }
 
 /// Calls one of glibc's functions that reads or writes the owner of a mutex as the kernel knows it. Pinned.

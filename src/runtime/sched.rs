@@ -11,7 +11,8 @@
 //!     vacant (0)        nobody: work that shows up makes the monitor send a worker
 //!     worker | RUNTIME  in the scheduler, or asleep in the reactor: the slot cannot be taken
 //!     worker | GREEN    runs a green thread: the monitor may take the slot (one compare-exchange)
-//!     worker | CALL     the same, inside a call known to block: the monitor takes it sooner
+//!     worker | CALL     the same, inside a call that may block: the monitor takes it sooner
+//!     worker | OFFERED  the same, inside a call known to block: a spare is on its way
 //! ```
 //!
 //! A worker enters the scheduler by compare-exchange GREEN → RUNTIME; when that fails its slot is gone, and its green thread goes
@@ -38,6 +39,7 @@ use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Atom
 pub const RUNTIME: usize = 0;
 pub const GREEN: usize = 1;
 pub const CALL: usize = 2;
+pub const OFFERED: usize = 3;
 pub const MODE: usize = 3;
 
 /// The right to run, and what belongs to it.
@@ -135,8 +137,9 @@ impl Worker {
         }))
     }
 
+    /// The owner word of its slot.
     #[inline]
-    fn word(&self, mode: usize) -> usize {
+    pub fn word(&self, mode: usize) -> usize {
         self as *const Worker as usize | mode
     }
 
@@ -152,7 +155,7 @@ impl Worker {
     fn enter(&self) -> Option<&'static Slot> {
         let slot = self.slot()?;
         let from = |mode| slot.owner.compare_exchange(self.word(mode), self.word(RUNTIME), AcqRel, Relaxed).is_ok();
-        if from(GREEN) || from(CALL) {
+        if from(GREEN) || from(CALL) || from(OFFERED) {
             return Some(slot);
         }
         self.slot.set(std::ptr::null());
@@ -604,38 +607,6 @@ pub fn breathe() {
         if me.worker().slot().is_none_or(|slot| slot.attention.load(Relaxed)) {
             yield_now();
         }
-    }
-}
-
-/// A call that may block in the kernel: the monitor may give the slot to another worker meanwhile.
-#[inline]
-pub fn block<R>(call: impl FnOnce() -> R) -> R {
-    let Some(me) = current() else { return call() };
-    let worker = me.worker();
-    let (green, in_call) = (worker.word(GREEN), worker.word(CALL));
-    if worker.slot().is_some_and(|slot| slot.owner.load(Relaxed) == in_call) {
-        return call();
-    }
-    worker.slot().map(|slot| slot.owner.compare_exchange(green, in_call, AcqRel, Relaxed));
-    let result = call();
-    // Where it parked meanwhile, this is perhaps another worker.
-    let worker = me.worker();
-    // The slot is still ours (nobody looked), or gone for good: then wait in line for another one.
-    let back = |slot: &Slot| slot.owner.compare_exchange(worker.word(CALL), worker.word(GREEN), AcqRel, Relaxed);
-    let kept = worker.slot().is_some_and(|slot| !matches!(back(slot), Err(now) if now != worker.word(GREEN)));
-    if !kept && !handler::is_bound(me) {
-        worker.slot.set(std::ptr::null());
-        yield_now();
-    }
-    result
-}
-
-/// The running thread leaves a `block` that will not return: its slot is its own again, or gone.
-pub fn leave_call(me: &Green) {
-    let worker = me.worker();
-    let kept = |slot: &Slot| slot.owner.compare_exchange(worker.word(CALL), worker.word(GREEN), AcqRel, Relaxed);
-    if worker.slot().is_some_and(|slot| matches!(kept(slot), Err(now) if now != worker.word(GREEN))) {
-        worker.slot.set(std::ptr::null());
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::green::{current, life, Green, Start};
 use super::wait::{Deadline, Woken};
-use super::{kernel_state, lot, roll, sched, signal, stats, vessel};
+use super::{call, kernel_state, lot, roll, sched, signal, stats, vessel};
 use crate::sys::Processors;
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
@@ -131,7 +131,7 @@ pub fn join(green: &'static Green, deadline: Deadline, give_up: bool) -> Result<
     if green.is_main {
         green.life.store(life::GONE, Release);
     } else if green.stack.foreign {
-        sched::block(|| vessel::bury(green));
+        call::block(|| vessel::bury(green));
     } else {
         vessel::recycle(green);
     }

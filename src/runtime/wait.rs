@@ -17,6 +17,7 @@
 //! Nodes are fired under their queue's lock and removed under it, so no queue points into a stack that has gone on.
 //! Foreign threads (and pinned green ones) wait with a waiter on their stack and sleep on its word by futex.
 
+use super::call::{self, Length};
 use super::green::{alert, current, Green};
 use super::{handler, sched, signal, timer, timer::TimerNode};
 use crate::sys;
@@ -254,7 +255,7 @@ fn outcome(state: u32) -> Woken {
 pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> bool, dequeue: impl FnOnce()) -> Woken {
     let Some(green) = current() else { return wait_in_kernel(None, deadline, enqueue, dequeue) };
     if handler::is_bound(green) {
-        return sched::block(|| wait_bound(green, cancel, deadline, enqueue, dequeue));
+        return call::block_for(Length::Long, || wait_bound(green, cancel, deadline, enqueue, dequeue));
     }
     let waiter = &green.waiter;
     let sequence = waiter.arm();
@@ -344,7 +345,7 @@ fn wait_bound(
     if bound.is_alerted() {
         return alerted(me, cancel);
     }
-    let end = sched::block(|| wait_in_kernel(Some(bound), deadline, enqueue, dequeue));
+    let end = wait_in_kernel(Some(bound), deadline, enqueue, dequeue);
     if end == Woken::Interrupted && me.handled.get() == handled {
         return alerted(me, cancel);
     }

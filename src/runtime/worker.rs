@@ -2,13 +2,14 @@
 //!
 //! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker whose slot was taken
 //! becomes a spare once its green thread comes back; at most one spare waits, further ones retire, and the waiting one retires
-//! when it is not wanted for a while. The leader (the process's first kernel thread) never retires: /proc/self would go empty.
+//! when it is not wanted for a while. The leader (the process's first kernel thread) never retires: /proc/self would go empty. A spare
+//! that is woken for an offered slot (`call`) takes it by itself; if its owner was back before, it waits on.
 //!
 //! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, one being born, one dying): `GATE` lets one
 //! birth happen at a time, and a birth first waits until the one that died last is really gone.
 
 use super::raw_lock::RawLock;
-use super::sched::{self, Slot, Worker, VACANT};
+use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
 use super::{handler, kernel_state, monitor, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
@@ -61,6 +62,7 @@ fn find(slot: &'static Slot) -> Option<&'static super::green::Green> {
 const SLEEP: u32 = 0;
 const TAKE_SLOT: u32 = 1;
 const RETIRE: u32 = 2;
+const COME: u32 = 3;
 
 /// Workers without a slot that wait for one.
 struct Spares {
@@ -87,13 +89,29 @@ fn ring(worker: &Worker, what: u32) {
 
 /// Waits for a slot. False: retire.
 fn become_spare(worker: &'static Worker) -> bool {
-    const PATIENCE_NS: u64 = 200_000_000;
     if worker.spoilt.get() {
         return give_up(worker);
     }
     signal::change_mask(worker, signal::CLOSED);
     kernel_state::settle(worker);
-    let kept = SPARES.with(|waiting| {
+    let mut first = true;
+    while wait_among_spares(worker) {
+        if std::mem::take(&mut first) {
+            monitor::call();
+        }
+        match await_bell(worker) {
+            TAKE_SLOT => return true,
+            COME if take_offered(worker) => return true,
+            COME => {}
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// False: there are enough of them.
+fn wait_among_spares(worker: &'static Worker) -> bool {
+    SPARES.with(|waiting| {
         if !worker.is_leader && !waiting.is_empty() {
             return false;
         }
@@ -103,23 +121,57 @@ fn become_spare(worker: &'static Worker) -> bool {
         worker.bell.store(SLEEP, Relaxed);
         waiting.push(worker);
         true
-    });
-    if !kept {
-        return false;
-    }
-    monitor::call();
+    })
+}
+
+/// What a spare is wanted for.
+fn await_bell(worker: &Worker) -> u32 {
+    const PATIENCE_NS: u64 = 200_000_000;
     loop {
         let deadline = (!worker.is_leader).then(|| sys::now_ns() + PATIENCE_NS);
         let timed_out = sys::futex_wait(&worker.bell, SLEEP, deadline) == Err(libc::ETIMEDOUT);
-        match worker.bell.load(Acquire) {
-            TAKE_SLOT => return true,
-            RETIRE => return false,
-            _ => {}
+        let rung = worker.bell.load(Acquire);
+        if rung != SLEEP {
+            return rung;
         }
         if timed_out && SPARES.with(|waiting| remove(waiting, worker)) {
-            return false;
+            return RETIRE;
         }
     }
+}
+
+/// Spares that were woken for an offered slot and have not yet looked for it.
+static COMING: AtomicU32 = AtomicU32::new(0);
+
+/// A slot is offered: a spare comes for it; where there is none the monitor sends one.
+pub fn call_spare() {
+    match SPARES.with(|waiting| waiting.pop()) {
+        Some(spare) => {
+            COMING.fetch_add(1, SeqCst);
+            ring(spare, COME);
+        }
+        None => monitor::call(),
+    }
+}
+
+/// Is somebody on his way to an offered slot?
+pub fn is_coming() -> bool {
+    COMING.load(SeqCst) > 0
+}
+
+/// Takes an offered slot, if there is one: their owners may all be back.
+fn take_offered(worker: &'static Worker) -> bool {
+    let taken = sched::slots().iter().find(|slot| {
+        let owner = slot.owner.load(Relaxed);
+        let take = || slot.owner.compare_exchange(owner, worker.word(RUNTIME), AcqRel, Relaxed).is_ok();
+        owner & MODE == OFFERED && take()
+    });
+    COMING.fetch_sub(1, SeqCst);
+    if let Some(slot) = taken {
+        worker.slot.set(slot);
+        stats::hand_over();
+    }
+    taken.is_some()
 }
 
 /// A kernel thread that was one green thread's alone serves no other: it retires. The leader sleeps, for it must not end.
@@ -307,6 +359,7 @@ impl Gate {
 /// In a fork child: no worker but ours is left.
 pub fn after_fork() {
     SPARES.lock.reset();
+    COMING.store(0, Relaxed);
     // SAFETY: the child has one thread.
     unsafe { (*SPARES.waiting.get()).clear() };
     GATE.after_fork();

@@ -6,7 +6,7 @@
 
 use super::code;
 use crate::hooks::{errno, Answer};
-use crate::runtime::{self, Deadline};
+use crate::runtime::{self, Deadline, Length};
 use crate::sys;
 use libc::{c_int, timespec};
 
@@ -18,7 +18,7 @@ pub fn wait(deadline: Deadline, mut attempt: impl FnMut(*const timespec) -> c_in
     loop {
         let slice = sys::now_ns() + SLICE_NS;
         let until = sys::timespec(deadline.map_or(slice, |deadline| deadline.min(slice)));
-        let result = runtime::block(|| attempt(&until));
+        let result = runtime::block_for(Length::Long, || attempt(&until));
         if result != libc::ETIMEDOUT {
             return code(result);
         }
