@@ -392,8 +392,8 @@ fn every_hook_has_a_c_test() {
 #[test]
 fn c_tests_are_in_order() {
     const FAMILIES: &[&str] = &[
-        "io", "net", "poll", "fd", "time", "thread", "sync", "process", "signal", "stdio", "entries", "live", "race",
-        "bad",
+        "io", "net", "poll", "fd", "time", "thread", "sync", "process", "signal", "stdio", "entries", "file", "ipc",
+        "name", "live", "race", "bad",
     ];
     let c_tests = c_tests();
     assert!(c_tests.len() >= 60, "only {} c-tests", c_tests.len());

@@ -62,9 +62,18 @@ pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize
 /// A call that is known to block. One that a signal has interrupted without a handler of the program's (it was another
 /// thread's) goes on.
 pub fn long<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    again_if_rung(|| runtime::cancel::block_for(Length::Long, &call))
+}
+
+/// The same for a call that is no cancellation point.
+pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    again_if_rung(|| runtime::block_for(Length::Long, &call))
+}
+
+fn again_if_rung<T: TryFrom<isize>>(block: impl Fn() -> isize) -> Answer<T> {
     loop {
         let handled = runtime::current().map(|me| me.handled.get());
-        let result = runtime::cancel::block_for(Length::Long, &call);
+        let result = block();
         if result != -(EINTR as isize) || runtime::current().map(|me| me.handled.get()) != handled {
             runtime::breathe();
             return answer(result);
@@ -133,6 +142,17 @@ impl Attempt {
             restarts: timeout_ns.is_none(),
             ask_flags: !descriptor.kind().socket(),
             ..Attempt::looking(descriptor.fd, descriptor.record, interest, deadline(timeout_ns))
+        }
+    }
+
+    /// A call on a message queue: it has a moment, not a timeout, and starts again all the same.
+    pub fn queue(fd: c_int, record: &'static Record, interest: u32, deadline: Deadline) -> Attempt {
+        Attempt {
+            late: libc::ETIMEDOUT,
+            may_skip: false,
+            restarts: true,
+            ask_flags: true,
+            ..Attempt::looking(fd, record, interest, deadline)
         }
     }
 

@@ -17,11 +17,14 @@ pub mod command;
 mod descriptor;
 pub mod entries;
 pub mod fd;
+pub mod file;
 pub mod identity;
 pub mod io;
+pub mod ipc;
 pub mod net;
 pub mod poll;
 pub mod process;
+pub mod resolver;
 pub mod schedule;
 pub mod signal;
 pub mod sync;
@@ -170,7 +173,7 @@ macro_rules! hooks {
         }
 
         // `_Fork` and `_Exit` are C's names.
-        #[allow(non_snake_case)]
+        #[allow(non_snake_case, clippy::too_many_arguments)]
         mod exports {
             $($(
                 pub mod $name {

@@ -125,6 +125,17 @@ unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
         SYS_personality => personality(c_ulong);
         SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
         SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
+        SYS_fsync => fsync(c_int);
+        SYS_fdatasync => fdatasync(c_int);
+        SYS_msync => msync(*mut c_void, size_t, c_int);
+        SYS_syncfs => syncfs(c_int);
+        SYS_sync_file_range => sync_file_range(c_int, off64_t, off64_t, c_uint);
+        SYS_flock => flock(c_int, c_int);
+        SYS_semop => semop(c_int, *mut sembuf, size_t);
+        SYS_msgsnd => msgsnd(c_int, *const c_void, size_t, c_int);
+        SYS_msgrcv => msgrcv(c_int, *mut c_void, size_t, c_long, c_int);
+        SYS_mq_timedsend => mq_timedsend(mqd_t, *const c_char, size_t, c_uint, *const timespec);
+        SYS_mq_timedreceive => mq_timedreceive(mqd_t, *mut c_char, size_t, *mut c_uint, *const timespec);
         SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
     }
 }
@@ -173,20 +184,9 @@ const OF_ONE_THREAD: [c_long; 11] = [
 ];
 
 /// Calls that may sleep and wait for no descriptor: another takes the slot meanwhile.
-const BLOCKING: [c_long; 17] = [
-    libc::SYS_flock,
-    libc::SYS_fsync,
-    libc::SYS_fdatasync,
-    libc::SYS_msync,
+const BLOCKING: [c_long; 6] = [
     libc::SYS_sync,
-    libc::SYS_syncfs,
-    libc::SYS_sync_file_range,
-    libc::SYS_semop,
     libc::SYS_semtimedop,
-    libc::SYS_msgsnd,
-    libc::SYS_msgrcv,
-    libc::SYS_mq_timedsend,
-    libc::SYS_mq_timedreceive,
     libc::SYS_io_getevents,
     libc::SYS_io_uring_enter,
     libc::SYS_futex_waitv,

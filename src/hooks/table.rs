@@ -279,6 +279,60 @@ hooks! {
     command {
         green errno typed system(command: *const c_char) -> c_int => system;
     }
+    file {
+        green errno typed fsync(fd: c_int) -> c_int => fsync;
+        green errno typed fdatasync(fd: c_int) -> c_int => fdatasync;
+        green errno typed msync(address: *mut c_void, bytes: size_t, flags: c_int) -> c_int => msync;
+        green errno typed sync_file_range(fd: c_int, offset: off64_t, bytes: off64_t, flags: c_uint) -> c_int => sync_file_range;
+        green never typed sync() -> () => sync;
+        green errno typed syncfs(fd: c_int) -> c_int => syncfs;
+        green errno typed flock(fd: c_int, operation: c_int) -> c_int => flock;
+        green errno typed lockf(fd: c_int, command: c_int, bytes: off_t) -> c_int => lockf;
+        green errno bare lockf64(fd: c_int, command: c_int, bytes: off_t) -> c_int => lockf;
+    }
+    ipc {
+        green errno typed mq_send(queue: mqd_t, message: *const c_char, bytes: size_t, priority: c_uint) -> c_int => mq_send;
+        green errno typed mq_timedsend(queue: mqd_t, message: *const c_char, bytes: size_t, priority: c_uint, until: *const timespec)
+            -> c_int => mq_timedsend;
+        green errno typed mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, priority: *mut c_uint) -> ssize_t => mq_receive;
+        green errno typed mq_timedreceive(queue: mqd_t, message: *mut c_char, bytes: size_t, priority: *mut c_uint, until: *const timespec)
+            -> ssize_t => mq_timedreceive;
+        always errno typed mq_close(queue: mqd_t) -> c_int => mq_close;
+        green errno typed msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags: c_int) -> c_int => msgsnd;
+        green errno typed msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long, flags: c_int) -> ssize_t => msgrcv;
+        green errno typed semop(set: c_int, operations: *mut sembuf, count: size_t) -> c_int => semop;
+        green errno bare semtimedop(set: c_int, operations: *mut sembuf, count: size_t, time: *const timespec) -> c_int => semtimedop;
+        green errno typed aio_suspend(list: *const *const aiocb, count: c_int, time: *const timespec) -> c_int => aio_suspend;
+        green errno bare aio_suspend64(list: *const *const aiocb, count: c_int, time: *const timespec) -> c_int => aio_suspend;
+        green errno typed lio_listio(mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut sigevent) -> c_int => lio_listio;
+        green errno bare lio_listio64(mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut sigevent) -> c_int => lio_listio;
+    }
+    resolver {
+        green never typed getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, found: *mut *mut addrinfo)
+            -> c_int => getaddrinfo;
+        green never typed getnameinfo(of: *const sockaddr, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char,
+            service_len: socklen_t, flags: c_int) -> c_int => getnameinfo;
+        green never bare gethostbyname(name: *const c_char) -> *mut hostent => gethostbyname;
+        green never bare gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent => gethostbyname2;
+        green never bare gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent => gethostbyaddr;
+        green never bare gethostbyname_r(name: *const c_char, host: *mut hostent, room: *mut c_char, bytes: size_t,
+            found: *mut *mut hostent, error: *mut c_int) -> c_int => gethostbyname_r;
+        green never bare gethostbyname2_r(name: *const c_char, family: c_int, host: *mut hostent, room: *mut c_char, bytes: size_t,
+            found: *mut *mut hostent, error: *mut c_int) -> c_int => gethostbyname2_r;
+        green never bare gethostbyaddr_r(address: *const c_void, len: socklen_t, family: c_int, host: *mut hostent, room: *mut c_char,
+            bytes: size_t, found: *mut *mut hostent, error: *mut c_int) -> c_int => gethostbyaddr_r;
+        green never bare res_query(name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar, bytes: c_int)
+            -> c_int => res_query;
+        green never bare res_search(name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar, bytes: c_int)
+            -> c_int => res_search;
+        green never bare res_send(question: *const c_uchar, len: c_int, reply: *mut c_uchar, bytes: c_int) -> c_int => res_send;
+        green never bare res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar,
+            bytes: c_int) -> c_int => res_nquery;
+        green never bare res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar,
+            bytes: c_int) -> c_int => res_nsearch;
+        green never bare res_nsend(state: *mut c_void, question: *const c_uchar, len: c_int, reply: *mut c_uchar, bytes: c_int)
+            -> c_int => res_nsend;
+    }
     identity {
         always errno typed setuid(user: uid_t) -> c_int => setuid;
         always errno typed setgid(group: gid_t) -> c_int => setgid;

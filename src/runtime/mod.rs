@@ -3,9 +3,9 @@
 //!
 //! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `call` (what waits in the kernel); `monitor` (who sees to it that
-//! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts `disposition`,
-//! `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `kernel_state`, `alone`, `thread_timer` (what else a thread calls its own),
-//! `identity` (what the whole process calls its own); `start`; `stats`.
+//! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
+//! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `kernel_state`, `alone`, `thread_timer`
+//! (what else a thread calls its own), `identity` (what the whole process calls its own); `start`; `stats`.
 
 pub mod alone;
 pub mod call;

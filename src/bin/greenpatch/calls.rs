@@ -74,10 +74,8 @@ const UNHOOKED: &[(&str, &[&str], &str)] = &[
     (
         "names",
         &["poll", "connect", "sendto", "recvfrom"],
-        "getaddrinfo getnameinfo gethostbyname gethostbyname_r gethostbyname2 gethostbyname2_r gethostbyaddr gethostbyaddr_r gethostent \
-         gethostent_r getaddrinfo_a gai_suspend res_query __res_query res_nquery __res_nquery res_search __res_search res_nsearch \
-         __res_nsearch res_send __res_send res_nsend __res_nsend res_querydomain __res_querydomain res_nquerydomain \
-         __res_nquerydomain getservbyname getservbyname_r getservbyport getservbyport_r",
+        "gethostent gethostent_r getaddrinfo_a gai_suspend __res_query __res_nquery __res_search __res_nsearch __res_send __res_nsend \
+         res_querydomain __res_querydomain res_nquerydomain __res_nquerydomain getservbyname getservbyname_r getservbyport getservbyport_r",
     ),
     (
         "accounts",
@@ -93,12 +91,12 @@ const UNHOOKED: &[(&str, &[&str], &str)] = &[
     (
         "files",
         &[],
-        "opendir fdopendir fsync fdatasync msync sync syncfs sync_file_range flock lockf lockf64 fallocate fallocate64 posix_fallocate \
+        "opendir fdopendir fallocate fallocate64 posix_fallocate \
          posix_fallocate64 readahead truncate truncate64 ftruncate ftruncate64 rename renameat renameat2 unlink unlinkat remove mount \
          umount umount2 open_by_handle_at readdir readdir64 readdir_r scandir scandir64 nftw nftw64 fts_read glob glob64",
     ),
-    ("queues", &[], "mq_send mq_receive mq_timedsend mq_timedreceive __mq_timedsend __mq_timedreceive msgsnd msgrcv semop semtimedop"),
-    ("aio", &[], "aio_suspend aio_suspend64 lio_listio lio_listio64 aio_cancel aio_cancel64"),
+    ("queues", &[], "__mq_timedsend __mq_timedreceive"),
+    ("aio", &[], "aio_cancel aio_cancel64"),
     ("locks", &[], "pthread_mutex_setprioceiling"),
     ("loader", &[], "dlopen dlmopen dlclose"),
 ];
