@@ -1,7 +1,7 @@
 /* Calls that bypass the preload park all the same: functions found by dlsym in libc's own handle, and those of a library that was loaded
  * with RTLD_DEEPBIND (zlib's gzread). What they answer, errno and bad descriptors too, is libc's.
  * covers: read write recv poll
- * proof: green_threads>=16 parks>=16 entries>=40 hooks.read>=4 hooks.recv>=4 hooks.poll>=4 hooks.nanosleep>=1 hand_overs<=12
+ * proof: green_threads>=16 parks>=16 entries>=40 hooks.read>=4 hooks.recv>=4 hooks.poll>=4 hooks.usleep>=1 hand_overs<=12
  */
 #include "ctest.h"
 #include <dlfcn.h>

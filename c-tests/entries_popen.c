@@ -1,7 +1,7 @@
 /* popen, and reading and closing what it made: the waits for a slow command park, within libc's own calls; a cancellation while
  * pclose waits is held back until it is done, as libc says.
- * covers: pclose wait4 read pthread_cancel
- * proof: green_threads>=9 parks>=8 entries>=40 hooks.read>=8 hooks.wait4>=9 hand_overs<=20
+ * covers: pclose waitpid read pthread_cancel
+ * proof: green_threads>=9 parks>=8 entries>=40 hooks.read>=8 hooks.waitpid>=9 hand_overs<=20
  */
 #include "ctest.h"
 

@@ -479,9 +479,37 @@ macro_rules! thread_word {
 thread_word!(self_word, set_self_word, "gp_self");
 thread_word!(set set_identity_word, "gp_identity");
 thread_word!(worker_word, set_worker_word, "gp_worker");
-thread_word!(vfork_word, "gp_vfork");
+thread_word!(vfork_word, set_vfork_word, "gp_vfork");
 thread_word!(guard_word, "gp_guard");
 thread_word!(capture_word, set_capture_word, "gp_capture");
+
+/// Does `work` as if this thread were nobody's: hooks pass through meanwhile.
+pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
+    let me = self_word();
+    set_vfork_word(me | 1);
+    set_self_word(0);
+    let result = work();
+    set_self_word(me);
+    set_vfork_word(0);
+    result
+}
+
+/// The distance from a thread's TCB to its guard word and its capture word: while one of them is set, what this thread calls of libc
+/// the runtime calls.
+pub fn guard_offsets() -> [isize; 2] {
+    let (guard, capture): (isize, isize);
+    // SAFETY: reads constants of the dynamic loader's from the GOT.
+    unsafe {
+        asm!(
+            "mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]",
+            "mov {1}, qword ptr [rip + gp_capture@GOTTPOFF]",
+            out(reg) guard,
+            out(reg) capture,
+            options(nostack, preserves_flags)
+        );
+    }
+    [guard, capture]
+}
 
 /// From here on this thread is inside the runtime: a signal handler must not enter it too.
 #[inline(always)]

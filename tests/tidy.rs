@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use support::header::Header;
-use support::hooks::{is_hook, ENTERED, HOOKS};
+use support::hooks::{is_hook, HOOKS, NO_ENTRY};
 use support::library::library;
 
 /// A rule that each line of some files keeps.
@@ -378,8 +378,8 @@ fn every_document_named_is_there() {
 }
 
 #[test]
-fn every_entry_is_a_hook_s() {
-    none("entries without a hook", ENTERED.iter().filter(|symbol| !is_hook(symbol)).map(|symbol| symbol.to_string()));
+fn what_has_no_entry_is_a_hook() {
+    none("no hooks", NO_ENTRY.iter().filter(|(symbol, _)| !is_hook(symbol)).map(|(symbol, _)| symbol.to_string()));
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The entry of a compiled function: a jump put there, and what stood there moved elsewhere, so that the function can still be called.
 //!
 //! ```text
-//!   function:  cmpb $0, flag(%rip)   7 bytes          function:  jmp ours          ours calls moved, if it wants the function
+//!   function:  cmpb $0, flag(%rip)   7 bytes          function:  jmp gate
 //!              je …                          ──►                 (rest of cmpb)
 //!              mov $0, %eax                                      je …      ◄─────┐
 //!                                                     moved:     cmpb $0, flag(%rip)   the same byte, from another distance
 //!                                                                jmp function + 7 ─────┘
+//!                                                     gate:      the runtime itself calls? moved
+//!                                                                jmp hook              which calls moved, if it wants the function
 //! ```
 //!
 //! Only the instructions that compilers begin functions with are understood; a function that begins otherwise is left as it is. What is
@@ -13,11 +15,12 @@
 //! old return address and jumps, so that unwinding never meets the moved code.
 
 use std::arch::global_asm;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-/// Bytes of room for one function's moved instructions, and of all the room there is, in this library's own text.
-pub const ROOM: usize = 64;
-pub const ALL_ROOM: usize = 16 << 10;
+/// Bytes of room for one function's moved instructions and its gate, and of all the room there is, in this library's own text.
+pub const ROOM: usize = 128;
+pub const ALL_ROOM: usize = 48 << 10;
 
 global_asm!(
     r#"
@@ -27,7 +30,7 @@ global_asm!(
     .globl gp_moved
     .type gp_moved, @function
 gp_moved:
-    .fill 16384, 1, 0xcc
+    .fill 49152, 1, 0xcc
     .size gp_moved, . - gp_moved
     .text
 "#
@@ -60,28 +63,70 @@ pub unsafe fn redirect(function: usize, to: usize) -> bool {
     true
 }
 
+/// A function's moved entry.
+pub struct Moved {
+    /// What does as the function did.
+    pub function: usize,
+    /// Where the function's entry is to lead.
+    pub gate: usize,
+}
+
 /// Writes to `at`, which has `ROOM` bytes, what does as the first instructions of `function` do, as many as a jump needs, and goes on
-/// behind them. False: they are not understood.
+/// behind them; and the gate, which leads to `hook`, or to what was moved: while the runtime itself calls, or when one calls who stands in
+/// `except`. `None`: the instructions are not understood, or not only come to from the top.
 ///
 /// # Safety
-/// `function` is code, `at` writable.
-pub unsafe fn relocate(function: usize, at: usize) -> bool {
-    let mut moved = Moved { code: [0xcc; ROOM], length: 0, at };
+/// `function` is code, with `REACH` bytes of code behind it; `at` is writable.
+pub unsafe fn relocate(function: usize, at: usize, hook: usize, except: &Range<usize>) -> Option<Moved> {
+    let mut code = Code { bytes: [0xcc; ROOM], length: 0, at };
     let mut from = function;
     while from < function + JUMP_BYTES {
-        let code = &*(from as *const [u8; LONGEST]);
-        let Some(instruction) = Instruction::decode(code) else { return false };
-        let after = from + instruction.length;
-        if moved.take(&instruction, code, after).is_none() {
-            return false;
-        }
-        from = after;
+        let bytes = &*(from as *const [u8; LONGEST]);
+        let instruction = Instruction::decode(bytes)?;
+        from += instruction.length;
+        code.take(&instruction, bytes, from)?;
     }
-    if moved.jump(&[JUMP], from).is_none() {
+    if comes_back(function, from) {
+        return None;
+    }
+    code.jump(&[JUMP], from)?;
+    let gate = at + code.length;
+    code.gate(at, hook, except)?;
+    (at as *mut [u8; ROOM]).write(code.bytes);
+    Some(Moved { function: at, gate })
+}
+
+/// How far a function is looked through.
+pub const REACH: usize = 2048;
+
+/// Does the function jump back to one of its first instructions, which end before `end`? Every byte is taken for a jump's first, as far
+/// as the function may reach: one too many does no harm.
+///
+/// # Safety
+/// As for `relocate`.
+unsafe fn comes_back(function: usize, end: usize) -> bool {
+    const SHORT_REACH: usize = 160;
+    if (end - function) == Instruction::decode(&*(function as *const [u8; LONGEST])).map_or(0, |first| first.length) {
         return false;
     }
-    (at as *mut [u8; ROOM]).write(moved.code);
-    true
+    let code = std::slice::from_raw_parts(function as *const u8, REACH);
+    let inside = |after: usize, distance: isize| {
+        let target = after.wrapping_add_signed(distance);
+        target.wrapping_sub(1) < end - function - 1
+    };
+    let near = code[..SHORT_REACH].windows(2).enumerate().any(|(at, two)| {
+        let short = matches!(two[0], 0x70..=0x7f | 0xeb | 0xe0..=0xe3);
+        short && inside(at + 2, two[1] as i8 as isize)
+    });
+    // Nearly always none: counted first, which is done many bytes at a time.
+    let distances = || code.windows(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])).enumerate();
+    let span = (end - function - 1) as u32;
+    let close = distances().map(|(at, distance)| u32::from(distance.wrapping_add(at as u32 + 3) < span)).sum::<u32>();
+    let far = || {
+        let jumps = |at: usize| at > 0 && (code[at - 1] == JUMP || code[at - 1] & 0xf0 == 0x80);
+        distances().any(|(at, distance)| inside(at + 4, distance as i32 as isize) && jumps(at))
+    };
+    near || close > 0 && far()
 }
 
 /// An x86-64 instruction's bytes at the most.
@@ -181,15 +226,15 @@ fn distance(code: &[u8; LONGEST], at: usize, bytes: usize) -> i32 {
     }
 }
 
-/// The moved instructions so far.
-struct Moved {
-    code: [u8; ROOM],
+/// Instructions written so far, and where they are to stand.
+struct Code {
+    bytes: [u8; ROOM],
     length: usize,
     at: usize,
 }
 
-impl Moved {
-    /// Where an address stands for the old code after its end.
+impl Code {
+    /// Takes one more from `code`, behind which the old function went on at `after`.
     fn take(&mut self, instruction: &Instruction, code: &[u8; LONGEST], after: usize) -> Option<()> {
         let target = |distance: i32| after.wrapping_add_signed(distance as isize);
         match instruction.kind {
@@ -209,7 +254,7 @@ impl Moved {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Option<()> {
-        self.code.get_mut(self.length..self.length + bytes.len())?.copy_from_slice(bytes);
+        self.bytes.get_mut(self.length..self.length + bytes.len())?.copy_from_slice(bytes);
         self.length += bytes.len();
         Some(())
     }
@@ -226,5 +271,27 @@ impl Moved {
         self.put(&[0xff, 0x35, JUMP_BYTES as u8, 0, 0, 0])?;
         self.jump(&[JUMP], target)?;
         self.put(&back.to_le_bytes())
+    }
+
+    /// Leaves every register that may hold an argument as it is.
+    fn gate(&mut self, moved: usize, hook: usize, except: &Range<usize>) -> Option<()> {
+        const IF_NOT_ZERO: [u8; 2] = [0x0f, 0x85];
+        const IF_BELOW: [u8; 2] = [0x0f, 0x82];
+        for word in super::guard_offsets() {
+            // cmp qword ptr fs:[word], 0
+            self.put(&[0x64, 0x48, 0x83, 0x3c, 0x25])?;
+            self.put(&i32::try_from(word).ok()?.to_le_bytes())?;
+            self.put(&[0])?;
+            self.jump(&IF_NOT_ZERO, moved)?;
+        }
+        if !except.is_empty() {
+            // mov r11, [rsp]; mov r10, start; sub r11, r10; cmp r11, bytes
+            self.put(&[0x4c, 0x8b, 0x1c, 0x24, 0x49, 0xba])?;
+            self.put(&except.start.to_le_bytes())?;
+            self.put(&[0x4d, 0x29, 0xd3, 0x49, 0x81, 0xfb])?;
+            self.put(&i32::try_from(except.len()).ok()?.to_le_bytes())?;
+            self.jump(&IF_BELOW, moved)?;
+        }
+        self.jump(&[JUMP], hook)
     }
 }

@@ -1,7 +1,7 @@
 //! The entries of libc's own functions: what libc calls inside itself (stdio, the resolver, syslog, popen), what a library calls that was
-//! loaded with RTLD_DEEPBIND, and what dlsym finds in libc's own handle, comes by no symbol of ours. So the first
-//! instruction of each function in `entered.rs` becomes a jump to our hook, and its real function is what stood there, moved
-//! (arch/entry.rs).
+//! loaded with RTLD_DEEPBIND, and what dlsym finds in libc's own handle, comes by no symbol of ours. So the first instruction of each
+//! row's function becomes a jump to our hook, and its real function is what stood there, moved (arch/entry.rs). The rows that
+//! keep their entry stand in `no_entry.rs`.
 //!
 //! It is done right before the first thread is made: a program that makes none is not touched. Where code may not be written
 //! (SELinux, MDWE), or a function begins in a way that is not understood, its entry stays; all this is a gain of milliseconds, and the
@@ -15,8 +15,13 @@ use crate::{glibc, sys};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-/// The rows with an entry.
-const ENTERED: &[&str] = include!("entered.rs");
+/// The rows without an entry, and why.
+const NO_ENTRY: &[(&str, &str)] = include!("no_entry.rs");
+
+/// Rows whose function libc itself gets: the helper threads that it makes for timers and asynchronous input are kernel threads; a jump's
+/// mask is the kernel's, and its function ends an unwinding, too; abort is held to what it does natively.
+const NOT_FROM_LIBC: &[&str] =
+    &["pthread_create", "sigprocmask", "pthread_sigmask", "sigaction", "raise", "siglongjmp", "__longjmp_chk"];
 
 static ALLOWED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -52,37 +57,34 @@ fn allow_writing(code: &Range<usize>, allowed: bool) -> bool {
     sys::protect_code(code.start, code.len(), allowed)
 }
 
-/// One function: the address of its entry, and of what stood there.
-struct Moved {
-    function: usize,
-    to: usize,
-}
-
 fn take_all(libc: &Range<usize>, room: &Range<usize>) {
-    let (mut moved, mut taken) = (Vec::<Moved>::with_capacity(ENTERED.len()), 0);
+    let mut taken: Vec<[usize; 2]> = Vec::with_capacity(room.len() / entry::ROOM);
     each_row(&mut |name, hook, found| {
         let function = found.load(Relaxed);
-        if !ENTERED.contains(&name) || !libc.contains(&function) || moved.iter().any(|it| it.function == function) {
+        if !libc.contains(&function)
+            || !libc.contains(&(function + entry::REACH))
+            || NO_ENTRY.iter().any(|(without, _)| *without == name)
+        {
             return;
         }
-        let to = room.start + moved.len() * entry::ROOM;
-        // SAFETY: the function is libc's code, the place is ours and in the room for such; nobody else runs.
-        if room.contains(&to) && unsafe { entry::relocate(function, to) } {
-            moved.push(Moved { function, to });
-            found.store(to, Relaxed);
-            glibc::function_moved(function, to);
-            // SAFETY: as above.
-            taken += usize::from(unsafe { entry::redirect(function, hook) });
+        // An alias is the same function.
+        if let Some([_, moved]) = taken.iter().find(|[taken, _]| *taken == function) {
+            return found.store(*moved, Relaxed);
         }
-    });
-    // Aliases are the same function.
-    each_row(&mut |_, _, found| {
-        if let Some(it) = moved.iter().find(|it| it.function == found.load(Relaxed)) {
-            found.store(it.to, Relaxed);
+        let at = room.start + taken.len() * entry::ROOM;
+        let except = if NOT_FROM_LIBC.contains(&name) { libc.clone() } else { 0..0 };
+        // SAFETY: the function is libc's code, the place is ours and in the room for such; nobody else runs.
+        let moved = room.contains(&at).then(|| unsafe { entry::relocate(function, at, hook, &except) });
+        let Some(Some(moved)) = moved else { return };
+        taken.push([function, moved.function]);
+        found.store(moved.function, Relaxed);
+        glibc::function_moved(function, moved.function);
+        // SAFETY: as above.
+        if unsafe { entry::redirect(function, moved.gate) } {
+            COUNT.fetch_add(1, Relaxed);
         }
     });
     take_locks(libc);
-    COUNT.store(taken, Relaxed);
 }
 
 /// The waits for libc's private locks, which are replaced whole: both or none.

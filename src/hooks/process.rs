@@ -8,7 +8,7 @@
 use super::attempt::long;
 use super::{answer, descriptor, real, Answer, Miss};
 use crate::runtime::{self, current};
-use crate::{glibc, report, sys};
+use crate::{arch, glibc, report, sys};
 use libc::*;
 
 /// Registers our handler; before any other library can register one.
@@ -54,6 +54,30 @@ pub unsafe fn raw_fork() -> Answer<pid_t> {
         in_parent();
     }
     Ok(pid)
+}
+
+/// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all
+/// that passes through, as in a vfork child.
+pub unsafe fn posix_spawn(
+    pid: *mut pid_t,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> Answer<c_int> {
+    Ok(arch::as_nobody(|| real::posix_spawn(pid, path, actions, attributes, arguments, environment)))
+}
+
+pub unsafe fn posix_spawnp(
+    pid: *mut pid_t,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> Answer<c_int> {
+    Ok(arch::as_nobody(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment)))
 }
 
 /// wait4 for everybody: EINTR unless every handler that ran restarts.

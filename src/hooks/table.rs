@@ -272,7 +272,11 @@ hooks! {
         green errno bare capset(header: *mut c_void, sets: *const c_void) -> c_int => capset;
         green errno typed personality(persona: c_ulong) -> c_int => personality;
         // left out: exit: handlers run on the thread that calls it, and the library's finaliser writes the statistics
-        // left out: popen posix_spawn posix_spawnp: libc makes the child, waits for its exec only, and touches nothing of ours
+        always code typed posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const posix_spawn_file_actions_t,
+            attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int => posix_spawn;
+        always code typed posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t,
+            attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int => posix_spawnp;
+        // left out: popen: libc makes the child by posix_spawn
         // left out: execve execv execvp execvpe execl execlp execle fexecve: our descriptors close on exec, the mask is the
         // thread's own, and the environment was put in order at the start
     }

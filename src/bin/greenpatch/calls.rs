@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Functions of libc whose entries the library overwrites, so that calls which libc makes inside itself are hooked as well.
-const ENTRIES: &[&str] = include!("../../hooks/entered.rs");
+/// Hooks whose functions keep their entries in libc. All others' the library overwrites, so that calls which libc makes inside itself are
+/// hooked as well.
+const NO_ENTRY: &[(&str, &str)] = include!("../../hooks/no_entry.rs");
 
 /// How a call of a function is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,8 +113,11 @@ static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
     HOOKS.iter().for_each(|(room, symbol)| note(symbol, room, Reach::Hooked));
     left_out().for_each(|symbol| note(symbol, "none needed", Reach::NeedsNone));
     for (family, waits_in, symbols) in UNHOOKED {
-        let entered = !waits_in.is_empty() && waits_in.iter().all(|symbol| ENTRIES.contains(symbol));
-        let reach = if entered { Reach::Entries } else { Reach::HandedOver };
+        let is_hook = |symbol: &&str| HOOKS.iter().any(|(_, hook)| hook == symbol);
+        let keeps_entry = |symbol: &&str| NO_ENTRY.iter().any(|(hook, _)| hook == symbol);
+        let has_entry = |symbol: &&str| is_hook(symbol) && !keeps_entry(symbol);
+        let reach =
+            if !waits_in.is_empty() && waits_in.iter().all(has_entry) { Reach::Entries } else { Reach::HandedOver };
         symbols.split_whitespace().for_each(|symbol| note(symbol, family, reach));
     }
     for (family, symbols) in BEYOND {

@@ -1,0 +1,9 @@
+// The rows whose functions keep their entry in libc, and why. All others' entries lead to the hook (src/hooks/entries.rs), as far as
+// libc has the function: also of those that libc only makes of others (sleep), and of aliases.
+//
+// Readers (src/hooks/entries.rs, the command, the tests) include this file as an expression.
+&[
+    ("_Fork", "the real fork calls it, between the handlers that it runs"),
+    ("clock_gettime", "asked everywhere, the library's own clock too; only a green thread's CPU time differs"),
+    ("clock_getres", "as clock_gettime"),
+]
