@@ -15,6 +15,7 @@
 //! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
 
 pub mod entry;
+pub mod vfork;
 
 use std::arch::{asm, global_asm};
 
@@ -245,43 +246,6 @@ gp_signal_return:                       # unwinders and debuggers know a signal 
     syscall
     .size gp_signal_return, . - gp_signal_return
 
-    .p2align 5
-    .hidden gp_vfork_call
-    .globl gp_vfork_call
-    .type gp_vfork_call, @function
-gp_vfork_call:                          # the return address waits in a register: the child overwrites this stack's top
-    .cfi_startproc
-    pop rdi
-    .cfi_adjust_cfa_offset -8
-    .cfi_register rip, rdi
-    mov rdx, [rip + gp_vfork@GOTTPOFF]
-    mov rsi, [rip + gp_self@GOTTPOFF]
-    mov eax, 58
-    syscall
-    push rdi
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset rip, 0
-    cmp rax, -4095
-    jae 5f
-    test rax, rax
-    jz 4f
-    mov rdi, fs:[rdx]                   # the parent, once the child has gone (shared memory: this undoes the child's mark)
-    and rdi, -2
-    mov fs:[rsi], rdi
-    mov qword ptr fs:[rdx], 0
-    ret
-4:  mov rdi, fs:[rsi]                   # the child is nobody's green thread: its hooks pass through
-    or rdi, 1
-    mov fs:[rdx], rdi
-    mov qword ptr fs:[rsi], 0
-    ret
-5:  neg eax
-    mov edi, eax
-    .hidden gp_fail_errno
-    jmp gp_fail_errno
-    .cfi_endproc
-    .size gp_vfork_call, . - gp_vfork_call
-
     .section .tbss, "awT", @nobits
     .p2align 3
     .hidden gp_self
@@ -333,21 +297,6 @@ extern "C" {
     fn gp_call_on(top: usize, function: extern "C" fn(usize), argument: usize);
     fn gp_signal_return();
     fn gp_revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize;
-}
-
-/// The exported `vfork`, beside the table: it returns twice, which only assembly may.
-mod vfork {
-    #[unsafe(naked)]
-    #[no_mangle]
-    pub extern "C" fn vfork() -> i32 {
-        std::arch::naked_asm!("jmp gp_vfork_call")
-    }
-
-    #[unsafe(naked)]
-    #[no_mangle]
-    pub extern "C" fn __vfork() -> i32 {
-        std::arch::naked_asm!("jmp gp_vfork_call")
-    }
 }
 
 /// Exports a function of two arguments which saves its caller's frame, to return there more than once: `$before` is called with the same
@@ -482,17 +431,6 @@ thread_word!(worker_word, set_worker_word, "gp_worker");
 thread_word!(vfork_word, set_vfork_word, "gp_vfork");
 thread_word!(guard_word, "gp_guard");
 thread_word!(capture_word, set_capture_word, "gp_capture");
-
-/// Does `work` as if this thread were nobody's: hooks pass through meanwhile.
-pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
-    let me = self_word();
-    set_vfork_word(me | 1);
-    set_self_word(0);
-    let result = work();
-    set_self_word(me);
-    set_vfork_word(0);
-    result
-}
 
 /// The distance from a thread's TCB to its guard word and its capture word: while one of them is set, what this thread calls of libc
 /// the runtime calls.

@@ -13,6 +13,15 @@ pub struct Environment {
     auxiliary: *const [usize; 2],
 }
 
+/// Has libc begun its work? Then this library was loaded late, by dlopen.
+pub fn libc_runs() -> bool {
+    extern "C" {
+        static environ: *const *mut libc::c_char;
+    }
+    // SAFETY: libc's variable, null until libc is initialised.
+    !unsafe { environ }.is_null()
+}
+
 /// FSGSBASE instructions are allowed (AT_HWCAP2, bit 1; source: the kernel's asm/hwcap2.h).
 const HWCAP2_FSGSBASE: usize = 1 << 1;
 

@@ -15,7 +15,7 @@ mod runtime;
 mod sys;
 
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
-/// the hooks stay closed: the program runs natively.
+/// the hooks stay closed: the program runs natively. (Loaded later, by dlopen, it runs on whatever thread that is.)
 #[ctor::ctor(unsafe)]
 fn load() {
     // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
@@ -40,6 +40,9 @@ fn load() {
     }
     hooks::process::prepare();
     glibc::set_ready();
+    if environment::libc_runs() {
+        hooks::entries::take();
+    }
 }
 
 /// The end of the process: handlers have run, streams are flushed.

@@ -3,14 +3,15 @@
 //! row's function becomes a jump to our hook, and its real function is what stood there, moved (arch/entry.rs). The rows that
 //! keep their entry stand in `no_entry.rs`.
 //!
-//! It is done right before the first thread is made: a program that makes none is not touched. Where code may not be written
-//! (SELinux, MDWE), or a function begins in a way that is not understood, its entry stays; all this is a gain of milliseconds, and the
-//! monitor covers what is not reached.
+//! It is done right before the first thread is made: a program that makes none is not touched. A library that is loaded late, by dlopen,
+//! does it at once: what the program calls is bound to libc already. Where code may not be written (SELinux, MDWE), or a function
+//! begins in a way that is not understood, its entry stays; all this is a gain of milliseconds, and the monitor covers what is not
+//! reached.
 //!
 //! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (sync/private.rs).
 
 use super::{each_row, sync};
-use crate::arch::entry;
+use crate::arch::{self, entry};
 use crate::{glibc, sys};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -36,7 +37,7 @@ pub fn count() -> usize {
     COUNT.load(Relaxed)
 }
 
-/// Takes libc's entries, once: while there is only one thread.
+/// Takes libc's entries, once: while there is only one thread, or hardly anybody calls them.
 pub fn take() {
     if !ALLOWED.swap(false, Relaxed) {
         return;
@@ -84,18 +85,20 @@ fn take_all(libc: &Range<usize>, room: &Range<usize>) {
             COUNT.fetch_add(1, Relaxed);
         }
     });
-    take_locks(libc);
+    take_whole(libc);
 }
 
-/// The waits for libc's private locks, which are replaced whole: both or none.
-fn take_locks(libc: &Range<usize>) {
-    let ours: [unsafe extern "C" fn(*mut u32); 2] = [sync::lock_wait, sync::lock_wake];
-    let theirs = [glibc::next("__lll_lock_wait_private\0"), glibc::next("__lll_lock_wake_private\0")];
-    let [Some(wait), Some(wake)] = theirs else { return };
-    for (function, hook) in [wait, wake].into_iter().zip(ours) {
-        if libc.contains(&function) {
-            // SAFETY: libc's code, writable now; nobody else runs, and ours do all that theirs do.
-            unsafe { entry::redirect(function, hook as usize) };
-        }
+/// The functions that are replaced whole, all or none: the wait for libc's private locks and its wake, and vfork, for what its child
+/// calls comes by entries too.
+fn take_whole(libc: &Range<usize>) {
+    let names = ["__lll_lock_wait_private\0", "__lll_lock_wake_private\0", "vfork\0"];
+    let hooks = [sync::lock_wait as *const () as usize, sync::lock_wake as *const () as usize, arch::vfork::hook()];
+    let theirs = names.map(glibc::next);
+    if !theirs.iter().all(|function| function.is_some_and(|function| libc.contains(&function))) {
+        return;
+    }
+    for (function, hook) in theirs.into_iter().flatten().zip(hooks) {
+        // SAFETY: libc's code, writable now; nobody else runs, and ours do all that theirs do.
+        unsafe { entry::redirect(function, hook) };
     }
 }

@@ -66,7 +66,7 @@ pub unsafe fn posix_spawn(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> Answer<c_int> {
-    Ok(arch::as_nobody(|| real::posix_spawn(pid, path, actions, attributes, arguments, environment)))
+    Ok(arch::vfork::as_nobody(|| real::posix_spawn(pid, path, actions, attributes, arguments, environment)))
 }
 
 pub unsafe fn posix_spawnp(
@@ -77,7 +77,7 @@ pub unsafe fn posix_spawnp(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> Answer<c_int> {
-    Ok(arch::as_nobody(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment)))
+    Ok(arch::vfork::as_nobody(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment)))
 }
 
 /// wait4 for everybody: EINTR unless every handler that ran restarts.

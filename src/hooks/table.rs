@@ -12,7 +12,7 @@
 // handler   a function of the room: the same arguments, answering `Answer<result>`; aliases share one
 //
 // Symbols that one would look for and that need no row stand behind their room's rows, with the reason: `left out: symbols: why`.
-// `vfork`, `__vfork` and `swapcontext` are exported beside the table, for they return twice, which only assembly may (src/arch.rs).
+// `vfork`, `__vfork` and `swapcontext` are exported beside the table, for they return twice, which only assembly may (src/arch/vfork.rs).
 //
 // Readers (src/hooks/mod.rs, the tests) define their own `hooks!` and include this file.
 hooks! {

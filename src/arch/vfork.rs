@@ -1,0 +1,77 @@
+//! vfork: the child runs on its parent's stack, memory and thread pointer until it executes or ends, so it is nobody's green thread
+//! meanwhile, and its hooks pass through.
+
+use super::{self_word, set_self_word, set_vfork_word};
+use std::arch::global_asm;
+
+global_asm!(
+    r#"
+    .text
+    .p2align 5
+    .hidden gp_vfork_call
+    .globl gp_vfork_call
+    .type gp_vfork_call, @function
+gp_vfork_call:                          # the return address waits in a register: the child overwrites this stack's top
+    .cfi_startproc
+    pop rdi
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rdi
+    mov rdx, [rip + gp_vfork@GOTTPOFF]
+    mov rsi, [rip + gp_self@GOTTPOFF]
+    mov eax, 58
+    syscall
+    push rdi
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rip, 0
+    cmp rax, -4095
+    jae 5f
+    test rax, rax
+    jz 4f
+    mov rdi, fs:[rdx]                   # the parent, once the child has gone (shared memory: this undoes the child's mark)
+    and rdi, -2
+    mov fs:[rsi], rdi
+    mov qword ptr fs:[rdx], 0
+    ret
+4:  mov rdi, fs:[rsi]                   # the child is nobody's green thread: its hooks pass through
+    or rdi, 1
+    mov fs:[rdx], rdi
+    mov qword ptr fs:[rsi], 0
+    ret
+5:  neg eax
+    mov edi, eax
+    .hidden gp_fail_errno
+    jmp gp_fail_errno
+    .cfi_endproc
+    .size gp_vfork_call, . - gp_vfork_call
+"#
+);
+
+/// The exported `vfork`, beside the table: it returns twice, which only assembly may.
+#[unsafe(naked)]
+#[no_mangle]
+pub extern "C" fn vfork() -> i32 {
+    std::arch::naked_asm!("jmp gp_vfork_call")
+}
+
+/// Its other name.
+#[unsafe(naked)]
+#[no_mangle]
+pub extern "C" fn __vfork() -> i32 {
+    std::arch::naked_asm!("jmp gp_vfork_call")
+}
+
+/// Its address.
+pub fn hook() -> usize {
+    vfork as *const () as usize
+}
+
+/// Does `work` as if this thread were nobody's: hooks pass through meanwhile.
+pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
+    let me = self_word();
+    set_vfork_word(me | 1);
+    set_self_word(0);
+    let result = work();
+    set_self_word(me);
+    set_vfork_word(0);
+    result
+}
