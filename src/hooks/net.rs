@@ -19,9 +19,9 @@
 use super::attempt::{plain, Attempt, Manner, WOULD_BLOCK};
 use super::descriptor::{self, poll_now, Descriptor, Kind};
 use super::io::{Rest, MOST_AT_ONCE};
-use super::poll::can_read;
-use super::{answer, Answer, Miss};
+use super::{answer, errno, time, Answer, Miss};
 use crate::runtime::reactor::{self, Hints, Record, IN, OUT};
+use crate::sys::{can_read, can_write};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
@@ -203,15 +203,20 @@ struct Budget {
 }
 
 impl Budget {
-    /// `None`: not one that we can read, or not one at all, which is for the kernel to refuse.
+    /// `None`: not one that we can read and write, or not one at all, which is for the kernel to refuse.
     unsafe fn new(timeout: *mut timespec) -> Option<Budget> {
         if timeout.is_null() {
             return Some(Budget { timeout, end_ns: u64::MAX });
         }
-        if !can_read(timeout as usize, std::mem::size_of::<timespec>()) {
+        if !can_read(timeout as usize, size_of::<timespec>()) {
             return None;
         }
-        let timespec { tv_sec, tv_nsec } = *timeout;
+        let given = *timeout;
+        if !can_write(timeout as usize, size_of::<timespec>()) {
+            return None;
+        }
+        *timeout = given;
+        let timespec { tv_sec, tv_nsec } = given;
         let valid = tv_sec >= 0 && (0..1_000_000_000).contains(&tv_nsec);
         let ns = (tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(tv_nsec as u64);
         valid.then(|| Budget { timeout, end_ns: sys::now_ns().saturating_add(ns) })
@@ -358,7 +363,11 @@ unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, f
             Ok(sent) => sent as usize,
             Err(miss) => return if i > 0 { Ok(i as c_int) } else { Err(miss) },
         };
-        (*entry).msg_len = sent as c_uint;
+        let told = &raw mut (*entry).msg_len;
+        if !time::is_callers(told) && !can_write(told as usize, size_of::<usize>()) {
+            return if i > 0 { Ok(i as c_int) } else { errno(libc::EFAULT) };
+        }
+        *told = sent as c_uint;
         if Rest::new((*entry).msg_hdr.msg_iov, (*entry).msg_hdr.msg_iovlen, sent).any() {
             return Ok(i as c_int + 1);
         }

@@ -351,16 +351,19 @@ unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c
 pub unsafe fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> Answer<c_int> {
     runtime::cancellation_point();
     let Some(limit) = timeout.as_mut() else { return select_until(n, [r, w, x], Time::Until(None)) };
-    if limit.tv_sec < 0 || limit.tv_usec < 0 {
+    // glibc cuts the microseconds to an int.
+    let microseconds = limit.tv_usec as c_int;
+    if limit.tv_sec < 0 || microseconds < 0 {
         return errno(libc::EINVAL);
     }
     let time =
-        Time::of_ns((limit.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(limit.tv_usec as u64 * 1000));
+        Time::of_ns((limit.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(microseconds as u64 * 1000));
     let result = select_until(n, [r, w, x], time);
-    if let Time::Until(deadline) = time {
-        let left = left(deadline).unwrap_or(NO_TIME);
-        *limit = timeval { tv_sec: left.tv_sec, tv_usec: left.tv_nsec / 1000 };
-    }
+    let left = match time {
+        Time::None => NO_TIME,
+        Time::Until(deadline) => left(deadline).unwrap_or(NO_TIME),
+    };
+    *limit = timeval { tv_sec: left.tv_sec, tv_usec: left.tv_nsec / 1000 };
     result
 }
 

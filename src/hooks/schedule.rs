@@ -79,6 +79,10 @@ pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: siz
     if room < NAME_BYTES {
         return errno(ERANGE);
     }
+    // Natively the kernel writes it: its own thread's by prctl, another's by read.
+    if !sys::can_write(name as usize, NAME_BYTES) {
+        return errno(EFAULT);
+    }
     *(name as *mut Name) = name_of(green)?;
     Ok(0)
 }
@@ -145,16 +149,10 @@ unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) ->
     green.schedule.set(policy, read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
 }
 
-unsafe fn get_priority(green: &Green, param: *mut sched_param) -> Answer<c_int> {
-    answer::<c_int>(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))?;
-    (*param).sched_priority = green.schedule.priority();
-    Ok(0)
-}
-
 pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
     let green = green(thread)?;
-    get_priority(green, param)?;
     *policy = green.schedule.policy();
+    (*param).sched_priority = green.schedule.priority();
     Ok(0)
 }
 
@@ -179,7 +177,10 @@ pub unsafe fn sched_setparam(tid: pid_t, param: *const sched_param) -> Answer<c_
 }
 
 pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_int> {
-    get_priority(by_tid(tid)?, param)
+    let green = by_tid(tid)?;
+    answer::<c_int>(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))?;
+    (*param).sched_priority = green.schedule.priority();
+    Ok(0)
 }
 
 pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_int> {

@@ -21,22 +21,23 @@ unsafe fn read_mask(set: *const sigset_t) -> Answer<u64> {
     if !time::is_callers(set) && !sys::can_read(set as usize, MASK_BYTES) {
         return errno(EFAULT);
     }
-    Ok(*(set as *const u64))
+    Ok((set as *const u64).read_unaligned())
 }
 
 unsafe fn write_mask(set: *mut sigset_t, mask: u64) -> Answer<()> {
     if !time::is_callers(set) && !sys::can_write(set as usize, MASK_BYTES) {
         return errno(EFAULT);
     }
-    *(set as *mut u64) = mask;
+    (set as *mut u64).write_unaligned(mask);
     Ok(())
 }
 
+/// glibc reads the new mask itself, the kernel writes the old one.
 pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> Answer<c_int> {
     let me = me()?;
     let before = me.mask.get();
     if !set.is_null() {
-        let set = read_mask(set)?;
+        let set = (set as *const u64).read_unaligned();
         signal::set_mask(
             me,
             match how {
@@ -248,7 +249,12 @@ fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     if info.si_signo == SIGKILL || info.si_signo == SIGSTOP {
         sys::signal_thread(sys::kernel_thread_id(), info.si_signo).map_err(Miss::Errno)?;
     } else if info.si_signo != 0 && green.life.load(Relaxed) & life::FINISHED == 0 {
-        signal::post(green, &info);
+        if signal::takes_default(green, info.si_signo) {
+            // What ends or stops the process does so before this returns, whichever thread it was sent to.
+            signal::act_at_once(info.si_signo);
+        } else {
+            signal::post(green, &info);
+        }
     }
     Ok(0)
 }
@@ -325,8 +331,11 @@ pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
     Err(Miss::Libc)
 }
 
+/// A context that cannot be read is for libc to refuse, or to fall over.
 pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
-    signal::before_jump(me()?, *(&(*to).uc_sigmask as *const sigset_t as *const u64));
+    if let Ok(mask) = read_mask(&raw const (*to).uc_sigmask) {
+        signal::before_jump(me()?, mask);
+    }
     Err(Miss::Libc)
 }
 
@@ -357,9 +366,10 @@ pub unsafe fn sigpause(mask: c_int) -> Answer<c_int> {
 
 /// X/Open's: the mask in force without one signal.
 pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
-    if !(1..=64).contains(&number) {
+    if number == 0 {
         return errno(EINVAL);
     }
+    sendable(number)?;
     signal::suspend(me()?, me()?.mask.get() & !bit(number));
     errno(EINTR)
 }
@@ -470,6 +480,8 @@ pub unsafe fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: 
     if timeout.is_null() {
         return sigwaitinfo(set, info);
     }
+    // The kernel reads both before it looks at either.
+    read_mask(set)?;
     let ns = time::nanoseconds(&time::read(timeout)?)?;
     give(info, wait_for(set, if ns == 0 { Some(0) } else { time::after(ns) })?)
 }

@@ -6,8 +6,11 @@
 //! under a hand-over; all the others are the kernel's, as natively.
 
 use super::{errno, process, real, signal, sync, Answer, Miss};
-use crate::runtime;
-use libc::{c_int, c_long, pid_t, sigset_t, timespec};
+use crate::{runtime, sys};
+use libc::{c_int, c_long, pid_t, sigset_t, timespec, timeval};
+
+/// The kernel's sigset_t.
+const MASK_BYTES: usize = 8;
 
 /// A system call's six arguments.
 type Arguments = [usize; 6];
@@ -101,7 +104,6 @@ unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
         SYS_shutdown => shutdown(c_int, c_int);
         SYS_poll => poll(*mut pollfd, nfds_t, c_int);
         SYS_ppoll => ppoll(*mut pollfd, nfds_t, *const timespec, *const sigset_t);
-        SYS_select => select(c_int, *mut fd_set, *mut fd_set, *mut fd_set, *mut timeval);
         SYS_epoll_wait => epoll_wait(c_int, *mut epoll_event, c_int, c_int);
         SYS_epoll_pwait => epoll_pwait(c_int, *mut epoll_event, c_int, c_int, *const sigset_t);
         SYS_close => close(c_int);
@@ -146,11 +148,16 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
     let result = match number {
         libc::SYS_preadv2 => libc::preadv2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
         libc::SYS_pwritev2 => libc::pwritev2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
-        libc::SYS_pselect6 => pselect(arguments),
+        libc::SYS_pselect6 => pselect(arguments)?,
         libc::SYS_clock_nanosleep => negated(libc::clock_nanosleep(a as c_int, b as c_int, c as _, d as _))?,
+        libc::SYS_rt_sigprocmask if d != MASK_BYTES => return errno(libc::EINVAL),
+        libc::SYS_rt_sigprocmask if b != 0 && !sys::can_read(b, MASK_BYTES) => return errno(libc::EFAULT),
         libc::SYS_rt_sigprocmask => libc::sigprocmask(a as c_int, b as _, c as _) as c_long,
+        libc::SYS_rt_sigsuspend if b != MASK_BYTES => return errno(libc::EINVAL),
         libc::SYS_rt_sigsuspend => libc::sigsuspend(a as _) as c_long,
+        libc::SYS_rt_sigtimedwait if d != MASK_BYTES => return errno(libc::EINVAL),
         libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
+        libc::SYS_select => select(arguments)?,
         libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
         libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
         libc::SYS_tkill => signal::tgkill(libc::getpid(), a as pid_t, b as c_int)? as c_long,
@@ -194,9 +201,34 @@ const BLOCKING: [c_long; 6] = [
 ];
 
 /// pselect6's sixth argument is a structure: the mask and its size.
-unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> c_long {
-    let mask = (mask as *const *const sigset_t).as_ref().map_or(std::ptr::null(), |mask| *mask);
-    libc::pselect(n as c_int, r as _, w as _, x as _, timeout as *const timespec, mask) as c_long
+unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
+    if timeout != 0 && !sys::can_read(timeout, size_of::<timespec>()) {
+        return errno(libc::EFAULT);
+    }
+    let mask = match mask {
+        0 => std::ptr::null(),
+        pair if !sys::can_read(pair, 2 * size_of::<usize>()) => return errno(libc::EFAULT),
+        pair => *(pair as *const *const sigset_t),
+    };
+    Ok(libc::pselect(n as c_int, r as _, w as _, x as _, timeout as *const timespec, mask) as c_long)
+}
+
+/// The kernel reads the time, and writes back what is left of it if it can.
+unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
+    const SECOND_US: i64 = 1_000_000;
+    if timeout == 0 {
+        return Ok(libc::select(n as c_int, r as _, w as _, x as _, std::ptr::null_mut()) as c_long);
+    }
+    if !sys::can_read(timeout, size_of::<timeval>()) {
+        return errno(libc::EFAULT);
+    }
+    let mut time = (timeout as *const timeval).read_unaligned();
+    (time.tv_sec, time.tv_usec) = (time.tv_sec.wrapping_add(time.tv_usec / SECOND_US), time.tv_usec % SECOND_US);
+    let result = libc::select(n as c_int, r as _, w as _, x as _, &mut time) as c_long;
+    if sys::can_write(timeout, size_of::<timeval>()) {
+        (timeout as *mut timeval).write_unaligned(time);
+    }
+    Ok(result)
 }
 
 /// A function that returns its error number, as a system call.

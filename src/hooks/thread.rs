@@ -6,7 +6,7 @@
 
 use super::time::{self, Until};
 use super::{errno, real, Answer, Miss};
-use crate::runtime::green::{Green, Start};
+use crate::runtime::green::{life, Green, Start};
 use crate::runtime::schedule::Schedule;
 use crate::runtime::thread::{Wish, WishedStack};
 use crate::runtime::{self, cancel, current, kernel_state, roll, thread};
@@ -175,7 +175,7 @@ unsafe fn mask_of(attr: &pthread_attr_t) -> Option<u64> {
 }
 
 pub fn green(thread: pthread_t) -> Result<&'static Green, Miss> {
-    if !runtime::started() {
+    if !runtime::started() || thread == 0 {
         return Err(Miss::Libc);
     }
     let main = roll::main_or_its_end().filter(|main| main.fs.get() == thread as usize);
@@ -192,12 +192,16 @@ unsafe fn give(result: *mut *mut c_void, value: *mut c_void) -> Answer<c_int> {
 pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
     let green = green(thread)?;
     runtime::cancellation_point();
-    let value = thread::join(green, None, false).map_err(Miss::Errno)?;
+    let value = thread::join(green, || Ok(None)).map_err(Miss::Errno)?;
     give(result, value)
 }
 
 pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
-    let value = thread::join(green(thread)?, None, true).map_err(Miss::Errno)?;
+    let green = green(thread)?;
+    if green.life.load(Acquire) & (life::FINISHED | life::GONE) == 0 {
+        return errno(EBUSY);
+    }
+    let value = thread::join(green, || Err(EBUSY)).map_err(Miss::Errno)?;
     give(result, value)
 }
 
@@ -216,14 +220,13 @@ pub unsafe fn pthread_clockjoin_np(
     until: *const timespec,
 ) -> Answer<c_int> {
     let green = green(thread)?;
+    time::waitable(clock)?;
     if until.is_null() {
         return pthread_join(thread, result);
     }
-    time::waitable(clock)?;
-    time::valid(until)?;
-    let deadline = Until { clock, time: until }.deadline()?;
     runtime::cancellation_point();
-    let value = thread::join(green, deadline, false).map_err(Miss::Errno)?;
+    let deadline = || Until { clock, time: until }.deadline().map_err(|_| EINVAL);
+    let value = thread::join(green, deadline).map_err(Miss::Errno)?;
     give(result, value)
 }
 
@@ -233,11 +236,12 @@ pub unsafe fn pthread_detach(thread: pthread_t) -> Answer<c_int> {
 }
 
 pub unsafe fn thrd_join(thread: pthread_t, result: *mut c_int) -> Answer<c_int> {
-    let value = thread::join(green(thread)?, None, false).map_err(Miss::Errno)?;
+    let joined = thread::join(green(thread)?, || Ok(None));
+    // glibc writes whatever came of it.
     if !result.is_null() {
-        *result = value as isize as c_int;
+        *result = joined.unwrap_or(std::ptr::null_mut()) as isize as c_int;
     }
-    Ok(0)
+    joined.map(|_| 0).map_err(Miss::Errno)
 }
 
 pub unsafe fn thrd_detach(thread: pthread_t) -> Answer<c_int> {
@@ -318,7 +322,7 @@ pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -
         // glibc's answer for the initial thread needs its real tid, which main keeps.
         return Err(Miss::Libc);
     }
-    let detached = green.life.load(Relaxed) & runtime::green::life::DETACHED != 0;
+    let detached = green.life.load(Relaxed) & life::DETACHED != 0;
     pthread_attr_init(attr);
     pthread_attr_setstack(attr, green.stack.lowest as *mut c_void, green.stack.bytes);
     pthread_attr_setguardsize(attr, green.stack.guard);

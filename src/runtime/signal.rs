@@ -295,6 +295,21 @@ pub fn post(green: &'static Green, info: &siginfo_t) {
     }
 }
 
+/// Would the signal, sent to this thread now, do to the process what its default is?
+pub fn takes_default(green: &Green, signal: c_int) -> bool {
+    let action = disposition::of(signal);
+    action.handler == libc::SIG_DFL
+        && !action.ignores(signal)
+        && (green.mask.get() | green.waits_for.get()) & bit(signal) == 0
+}
+
+/// Does that, here.
+pub fn act_at_once(signal: c_int) {
+    let before = sys::set_signal_mask(sys::signal_mask() & !bit(signal));
+    act_by_default(signal);
+    sys::set_signal_mask(before);
+}
+
 /// The thread has ended: what it was given of the process's signals is another's.
 #[inline]
 pub fn bequeath(green: &Green) {

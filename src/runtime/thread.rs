@@ -95,8 +95,9 @@ pub fn ended(green: &'static Green) {
     }
 }
 
-/// Waits for a thread's end: its result. EDEADLK, EINVAL and ESRCH as glibc gives them; ETIMEDOUT past the deadline.
-pub fn join(green: &'static Green, deadline: Deadline, give_up: bool) -> Result<*mut c_void, i32> {
+/// Waits for a thread's end: its result. EDEADLK, EINVAL and ESRCH as glibc gives them; ETIMEDOUT past the deadline, which is asked
+/// for only if there is something to wait for: its error is then the answer.
+pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>) -> Result<*mut c_void, i32> {
     if current().is_some_and(|me| std::ptr::eq(me, green)) {
         return Err(libc::EDEADLK);
     }
@@ -112,19 +113,19 @@ pub fn join(green: &'static Green, deadline: Deadline, give_up: bool) -> Result<
     }
     let finished = || green.life.load(Acquire) & life::FINISHED != 0;
     while !finished() {
-        let woken = match give_up {
-            true => Woken::TimedOut,
-            false => lot::park_cancellable(green.life.as_ptr() as usize, 0, deadline, || !finished()),
-        };
-        if finished() {
-            break;
-        }
-        if woken == Woken::TimedOut || woken == Woken::Cancelled {
+        let waited = deadline().map(|deadline| {
+            let woken = lot::park_cancellable(green.life.as_ptr() as usize, 0, deadline, || !finished());
+            match finished() {
+                true => Woken::Ready(0),
+                false => woken,
+            }
+        });
+        if !matches!(waited, Ok(Woken::Ready(_) | Woken::Interrupted)) {
             green.life.fetch_and(!life::JOINING, AcqRel);
-            if woken == Woken::Cancelled {
+            if waited == Ok(Woken::Cancelled) {
                 super::cancel::cancellation_point();
             }
-            return Err(if give_up { libc::EBUSY } else { libc::ETIMEDOUT });
+            return Err(waited.err().unwrap_or(libc::ETIMEDOUT));
         }
     }
     let result = green.result.get();
