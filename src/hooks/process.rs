@@ -10,6 +10,7 @@ use super::{answer, descriptor, real, Answer, Miss};
 use crate::runtime::{self, current};
 use crate::{arch, glibc, report, sys};
 use libc::*;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Registers our handler; before any other library can register one.
 pub fn prepare() {
@@ -17,17 +18,25 @@ pub fn prepare() {
     unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
+/// The one that forks holds the loader back: not before the start, when nothing keeps out a signal handler, which may fork as well.
+static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
+
 extern "C" fn before() {
-    glibc::before_fork();
+    if runtime::started() {
+        glibc::before_fork();
+        HOLDS_LOADER.store(true, Relaxed);
+    }
 }
 
 extern "C" fn in_parent() {
-    glibc::after_fork();
+    if HOLDS_LOADER.swap(false, Relaxed) {
+        glibc::after_fork();
+    }
 }
 
 /// The child runs natively from here on.
 extern "C" fn in_child() {
-    glibc::after_fork();
+    in_parent();
     if !runtime::started() {
         return;
     }
