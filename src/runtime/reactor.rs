@@ -11,13 +11,13 @@ pub use super::own_fds::{is_own, keep, next_own};
 pub use super::peer::{link as link_peers, reach};
 pub use super::record::{record, revise_all, FdWait, Hints, Record, IN, OUT, PRI};
 
-use super::call::{self, Length};
+use super::call::Length;
 use super::green::current;
 use super::own_fds::{self, own_lowest};
 use super::record::{self, known_record, known_stretches};
 use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
-use super::{handler, signal};
+use super::{cancel, handler, signal};
 use crate::sys;
 use std::sync::atomic::Ordering::*;
 
@@ -135,7 +135,7 @@ pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnc
 #[cold]
 fn wait_in_kernel(fd: i32, interest: u32, deadline: Deadline) -> Woken {
     let mut one = [libc::pollfd { fd, events: interest as i16, revents: 0 }];
-    match call::block_for(Length::Long, || sys::poll(&mut one, deadline)) {
+    match cancel::block_for(Length::Long, || sys::poll(&mut one, deadline)) {
         Ok(0) => Woken::TimedOut,
         Ok(_) => Woken::Ready(0),
         Err(_) => Woken::Interrupted,
