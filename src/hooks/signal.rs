@@ -305,11 +305,28 @@ pub unsafe fn raise(number: c_int) -> Answer<c_int> {
 
 /// To the own process, for a handler: whoever takes it does so before this returns if it is the caller.
 pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
-    to_process(pid, number, || signal::information(number, SI_USER, 0))
+    let process = process_of(pid);
+    match to_process(process, number, || signal::information(number, SI_USER, 0)) {
+        Err(Miss::Libc) if process != pid => Ok(real::kill(process, number)),
+        answer => answer,
+    }
 }
 
 pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int> {
-    to_process(pid, number, || signal::information(number, SI_QUEUE, value))
+    let process = process_of(pid);
+    match to_process(process, number, || signal::information(number, SI_QUEUE, value)) {
+        Err(Miss::Libc) if process != pid => Ok(real::sigqueue(process, number, value)),
+        answer => answer,
+    }
+}
+
+/// To the kernel a thread's tid stands for its process here, and so does ours.
+fn process_of(pid: pid_t) -> pid_t {
+    if runtime::started() && roll::find(pid).is_some() {
+        sys::process_id()
+    } else {
+        pid
+    }
 }
 
 fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> Answer<c_int> {

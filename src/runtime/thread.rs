@@ -9,7 +9,7 @@ use super::{call, kernel_state, lot, roll, sched, signal, stats, vessel};
 use crate::sys::Processors;
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
 /// What a new thread is to be.
 pub struct Wish {
@@ -90,6 +90,7 @@ pub fn ended(green: &'static Green) {
     } else {
         lot::wake_all(green.life.as_ptr() as usize);
     }
+    LAST_MASK.store(green.mask.get(), Relaxed);
     if LIVE.fetch_sub(1, AcqRel) == 1 && MAIN_ENDS.load(Acquire) {
         super::monitor::call();
     }
@@ -175,6 +176,8 @@ pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
     glibc::exit_thread()
 }
 
+/// The signals that the thread which ended last has blocked.
+static LAST_MASK: AtomicU64 = AtomicU64::new(0);
 static MAIN_ENDS: AtomicBool = AtomicBool::new(false);
 /// 1 until the kernel thread on which main ends has gone.
 static MAIN_ALIVE: AtomicU32 = AtomicU32::new(0);
@@ -206,6 +209,8 @@ pub fn see_main_off() -> bool {
         lot::wake_all(main.life.as_ptr() as usize);
     }
     if LIVE.load(Acquire) == 0 {
+        // The exit handlers run as the last thread would run them.
+        sys::set_signal_mask(LAST_MASK.load(Relaxed) & signal::CLOSED);
         glibc::exit_process(0);
     }
     false
