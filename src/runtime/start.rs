@@ -55,7 +55,13 @@ pub fn start() -> bool {
     done
 }
 
+/// What the machine's parts take, and some more: our allocator cannot fail politely.
+const ENOUGH_MEMORY: usize = 64 << 20;
+
 fn build() -> Option<()> {
+    if !sys::has_memory(ENOUGH_MEMORY) {
+        return None;
+    }
     sched::make_slots(workers()).ok()?;
     glibc::note_all_keys();
     let leader = stats::enlist(Worker::new(true));

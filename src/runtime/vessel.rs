@@ -63,6 +63,8 @@ const PAGE: usize = 4096;
 const LINE: usize = 64;
 const MADV_GUARD_INSTALL: i32 = 102;
 const STACKS_PER_REGION: usize = 64;
+/// What must be left for our own memory when stacks have been mapped.
+const SPARE_MEMORY: usize = 1 << 20;
 
 /// Stacks of one size.
 struct Class {
@@ -156,6 +158,10 @@ impl Class {
             return None;
         }
         let region = sys::map(step * count, libc::MAP_STACK)? as usize;
+        if !sys::has_memory(SPARE_MEMORY) {
+            sys::unmap(region, step * count);
+            return None;
+        }
         sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
         for i in 0..count {
             install_guard(region + i * step, self.guard);
