@@ -153,15 +153,21 @@ impl Class {
     /// One mapping for many stacks, fewer of the large ones.
     fn grow(&mut self, step: usize) -> Option<()> {
         const LARGE: usize = 1 << 30;
-        let count = if step >= LARGE { 1 } else { STACKS_PER_REGION };
+        let mut count = if step >= LARGE { 1 } else { STACKS_PER_REGION };
         if count == 1 && !sys::has_memory(step) {
             return None;
         }
-        let region = sys::map(step * count, libc::MAP_STACK)? as usize;
-        if !sys::has_memory(SPARE_MEMORY) {
-            sys::unmap(region, step * count);
-            return None;
-        }
+        let region = loop {
+            match sys::map(step * count, libc::MAP_STACK).map(|region| region as usize) {
+                Some(region) if sys::has_memory(SPARE_MEMORY) => break region,
+                Some(region) => sys::unmap(region, step * count),
+                None => {}
+            }
+            if count == 1 {
+                return None;
+            }
+            count /= 2; // A program that limits its address space gets what there is.
+        };
         sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
         for i in 0..count {
             install_guard(region + i * step, self.guard);
