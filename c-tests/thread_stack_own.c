@@ -1,6 +1,6 @@
 /* A thread runs on the stack its program brought; after the join the program may unmap that stack or use it again.
  * covers: pthread_create pthread_join pthread_getattr_np
- * proof: green_threads>=12
+ * proof: green_threads>=17
  */
 #include "ctest.h"
 #include <sys/mman.h>
@@ -47,6 +47,30 @@ static char *map_stack(void)
     return stack;
 }
 
+static atomic_int runs_as;
+
+static void *detached(void *argument)
+{
+    runs_as = gettid();
+    nap(0);
+    return argument;
+}
+
+/* Nobody joins a detached thread: its stack is free when its tid is nobody's. */
+static void run_detached_on(char *stack)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    runs_as = 0;
+    CHECK_IS(pthread_attr_init(&attributes), 0);
+    CHECK_IS(pthread_attr_setstack(&attributes, stack, BYTES), 0);
+    CHECK_IS(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED), 0);
+    CHECK_IS(pthread_create(&thread, &attributes, detached, stack), 0);
+    CHECK_IS(pthread_attr_destroy(&attributes), 0);
+    while (!runs_as || tgkill(getpid(), runs_as, 0) == 0)
+        sched_yield();
+}
+
 int main(void)
 {
     char *stack = map_stack();
@@ -59,6 +83,11 @@ int main(void)
         run_on(stack);
     }
     say("wiped in between");
+
+    for (int i = 0; i < 4; i++)
+        run_detached_on(stack);
+    run_on(stack);
+    say("after detached threads");
 
     CHECK_IS(munmap(stack, BYTES), 0);
     for (int i = 0; i < 4; i++) {

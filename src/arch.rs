@@ -458,11 +458,40 @@ pub fn guard_up() {
     }
 }
 
+/// What the guard's word holds when it is down, but a signal came while it was up.
+pub const KNOCKED: usize = 1 << 63;
+
+/// One less; true: somebody has knocked meanwhile.
 #[inline(always)]
-pub fn guard_down() {
+pub fn guard_down() -> bool {
+    let knocked: u8;
+    // SAFETY: as in `guard_up`. The sign is `KNOCKED`.
+    unsafe {
+        asm!(
+            "mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]",
+            "sub qword ptr fs:[{0}], 1",
+            "sets {1}",
+            out(reg) _,
+            out(reg_byte) knocked,
+            options(nostack)
+        );
+    }
+    knocked != 0
+}
+
+/// Leaves word, in this thread's guard, that there is something to see to when it goes down.
+pub fn knock() {
     // SAFETY: as in `guard_up`.
     unsafe {
-        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "sub qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
+        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "bts qword ptr fs:[{0}], 63", out(reg) _, options(nostack));
+    }
+}
+
+/// Takes that back.
+pub fn forget_knock() {
+    // SAFETY: as in `guard_up`.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "btr qword ptr fs:[{0}], 63", out(reg) _, options(nostack));
     }
 }
 

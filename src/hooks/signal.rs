@@ -161,6 +161,59 @@ pub unsafe fn sysv_signal(number: c_int, handler: usize) -> Answer<usize> {
     set_handler(number, handler, SA_RESETHAND | SA_NODEFER, 0)
 }
 
+/// System V's: one signal more in the mask, or one less.
+pub unsafe fn sighold(number: c_int) -> Answer<c_int> {
+    change_mask(number, |mask| mask | bit(number))
+}
+
+pub unsafe fn sigrelse(number: c_int) -> Answer<c_int> {
+    change_mask(number, |mask| mask & !bit(number))
+}
+
+fn change_mask(number: c_int, change: impl FnOnce(u64) -> u64) -> Answer<c_int> {
+    let me = me()?;
+    if !(1..=64).contains(&number) || number == 32 || number == 33 {
+        return errno(EINVAL);
+    }
+    signal::set_mask(me, change(me.mask.get()));
+    Ok(0)
+}
+
+pub unsafe fn sigignore(number: c_int) -> Answer<c_int> {
+    set_handler(number, SIG_IGN, 0, 0).map(|_| 0)
+}
+
+/// Sets a handler and opens the mask for it, or closes the mask only (SIG_HOLD).
+pub unsafe fn sigset(number: c_int, handler: usize) -> Answer<usize> {
+    const SIG_HOLD: usize = 2;
+    let me = me()?;
+    if is_fixed(number) {
+        return Err(Miss::Libc);
+    }
+    let held = me.mask.get() & bit(number) != 0;
+    let before = if handler == SIG_HOLD {
+        sighold(number)?;
+        disposition::of(number).handler
+    } else {
+        let before = set_handler(number, handler, 0, 0)?;
+        sigrelse(number)?;
+        before
+    };
+    Ok(if held { SIG_HOLD } else { before })
+}
+
+/// BSD's: the first word of the mask, and what it was.
+pub unsafe fn sigblock(mask: c_int) -> Answer<c_int> {
+    sigsetmask(me()?.mask.get() as c_int | mask)
+}
+
+pub unsafe fn sigsetmask(mask: c_int) -> Answer<c_int> {
+    let me = me()?;
+    let before = me.mask.get();
+    signal::set_mask(me, mask as u32 as u64);
+    Ok(before as c_int)
+}
+
 pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
@@ -432,7 +485,8 @@ unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t
         None if deadline == Some(0) => errno(EAGAIN),
         None => wait_to_take(me, set, deadline),
     };
-    me.waits_for.set(0);
+    me.waits_for.replace(0);
+    signal::hand_on(me);
     if set & !before != 0 {
         signal::set_mask(me, before);
     }
@@ -509,6 +563,9 @@ unsafe fn give(info: *mut siginfo_t, taken: siginfo_t) -> Answer<c_int> {
             return errno(EFAULT);
         }
         *info = taken;
+        if taken.si_code == SI_TKILL {
+            (*info).si_code = SI_USER; // glibc's own habit
+        }
     }
     Ok(taken.si_signo)
 }

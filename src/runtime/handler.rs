@@ -12,7 +12,7 @@ use super::disposition::{self, Action};
 use super::green::{current, Green};
 use super::overflow;
 use super::sched::Worker;
-use super::signal::{is_fault, note_mask, ring, CLOSED};
+use super::signal::{accept, is_fault, note_mask, ring, CLOSED};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::Ordering::Relaxed;
@@ -84,11 +84,13 @@ pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
-/// On a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own.
+/// On a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own. After it the thread's
+/// mask is what it was, unless the handler changes it; that the frame brings back another shows that it was just being changed.
 fn run_on(me: &'static Green, call: &Call) {
     me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
     me.handled.set(me.handled.get().wrapping_add(1));
-    note_mask(me, me.mask.get() | call.action.blocks(call.signal) & CLOSED);
+    let (before, brought_back) = (me.mask.get(), call.mask_after());
+    note_mask(me, before | call.action.blocks(call.signal) & CLOSED);
     forget_left(me, call.interrupted());
     match own_stack(me, call) {
         Some(place) => {
@@ -106,7 +108,9 @@ fn run_on(me: &'static Green, call: &Call) {
         return; // A handler forked, and this is the child.
     }
     leave(me);
-    note_mask(me, call.mask_after() & CLOSED);
+    let after = call.mask_after();
+    note_mask(me, if after == brought_back { before } else { after & CLOSED });
+    accept(me, me.mask.get());
     ring(me, me.worker().kernel_tid.load(Relaxed));
 }
 

@@ -14,6 +14,8 @@ const FIRST_OF_MANY: c_int = 32;
 
 struct Queued {
     info: siginfo_t,
+    /// Sent to this thread, not to the process.
+    directed: bool,
     next: *mut Queued,
 }
 
@@ -37,21 +39,15 @@ impl Pending {
         self.bits.load(SeqCst)
     }
 
-    /// Puts a signal in; false: one of its kind waits already, and stands for both.
-    pub fn add(&self, info: &siginfo_t) -> bool {
-        let queued = Box::into_raw(Box::new(Queued { info: *info, next: std::ptr::null_mut() }));
+    /// Puts a signal in, sent to the thread itself or to the process; false: one of its kind waits already, and stands for both.
+    pub fn add(&self, info: &siginfo_t, directed: bool) -> bool {
+        let queued = Box::into_raw(Box::new(Queued { info: *info, directed, next: std::ptr::null_mut() }));
         let added = LOCK.with(|| {
             if info.si_signo < FIRST_OF_MANY && self.bits() & bit(info.si_signo) != 0 {
                 return false;
             }
-            // SAFETY: under the lock; what is in the list is alive.
-            unsafe {
-                let mut end = self.first.get();
-                while !(*end).is_null() {
-                    end = &mut (**end).next;
-                }
-                *end = queued;
-            }
+            // SAFETY: under the lock; the end of the list is found.
+            unsafe { *self.find(|_| false) = queued };
             self.bits.fetch_or(bit(info.si_signo), SeqCst);
             true
         });
@@ -64,39 +60,47 @@ impl Pending {
 
     /// Takes the first of the lowest signal in `set`.
     pub fn take(&self, set: u64) -> Option<siginfo_t> {
+        let lowest = |bits: u64| (bits & set).trailing_zeros() as c_int + 1;
+        self.take_first(set, |queued, bits| queued.info.si_signo == lowest(bits))
+    }
+
+    /// Takes the first in `set` that was sent to the process.
+    pub fn take_undirected(&self, set: u64) -> Option<siginfo_t> {
+        self.take_first(set, |queued, _| !queued.directed && set & bit(queued.info.si_signo) != 0)
+    }
+
+    fn take_first(&self, set: u64, is_it: impl Fn(&Queued, u64) -> bool) -> Option<siginfo_t> {
         if self.bits() & set == 0 {
             return None;
         }
         let taken = LOCK.with(|| {
-            let wanted = self.bits() & set;
-            let signal = wanted.trailing_zeros() as c_int + 1;
+            let bits = self.bits();
             // SAFETY: under the lock.
-            (wanted != 0).then(|| unsafe { self.unlink(signal) })
+            unsafe {
+                let place = self.find(|queued| is_it(queued, bits));
+                let found = (*place).as_ref()?;
+                let signal = found.info.si_signo;
+                let taken = std::mem::replace(&mut *place, found.next);
+                if (*self.find(|queued| queued.info.si_signo == signal)).is_null() {
+                    self.bits.fetch_and(!bit(signal), SeqCst);
+                }
+                Some(taken)
+            }
         })?;
         // SAFETY: out of the list, made by `add`.
-        (!taken.is_null()).then(|| unsafe { Box::from_raw(taken) }.info)
+        Some(unsafe { Box::from_raw(taken) }.info)
     }
 
-    /// Takes out the first of this kind; the bit goes with the last.
+    /// Where the first such one hangs, or the list's end.
     ///
     /// # Safety
-    /// Under the lock.
-    unsafe fn unlink(&self, signal: c_int) -> *mut Queued {
+    /// Under the lock, for as long as the place is used.
+    unsafe fn find(&self, is_it: impl Fn(&Queued) -> bool) -> *mut *mut Queued {
         let mut at = self.first.get();
-        while !(*at).is_null() && (**at).info.si_signo != signal {
+        while (*at).as_ref().is_some_and(|queued| !is_it(queued)) {
             at = &mut (**at).next;
         }
-        let found = *at;
-        if !found.is_null() {
-            *at = (*found).next;
-            while !(*at).is_null() && (**at).info.si_signo != signal {
-                at = &mut (**at).next;
-            }
-        }
-        if (*at).is_null() {
-            self.bits.fetch_and(!bit(signal), SeqCst);
-        }
-        found
+        at
     }
 
     /// Throws away what waits: the thread is another's now.
@@ -108,7 +112,19 @@ impl Pending {
 /// Room for one signal on the shelf.
 struct Place {
     state: AtomicU32,
+    /// In which order they came.
+    number: AtomicU64,
     info: UnsafeCell<std::mem::MaybeUninit<siginfo_t>>,
+}
+
+impl Place {
+    const fn new() -> Place {
+        Place {
+            state: AtomicU32::new(FREE),
+            number: AtomicU64::new(0),
+            info: UnsafeCell::new(std::mem::MaybeUninit::uninit()),
+        }
+    }
 }
 
 const FREE: u32 = 0;
@@ -116,39 +132,56 @@ const TAKEN: u32 = 1;
 const FULL: u32 = 2;
 
 /// Signals that came while their kernel thread was inside the runtime: their handler may take no lock and allocate nothing.
-pub struct Shelf([Place; Shelf::PLACES]);
+pub struct Shelf {
+    places: [Place; Shelf::PLACES],
+    numbers: AtomicU64,
+    /// Held by who hands out, so that nobody hands out a later one before.
+    clearing: RawLock,
+}
 
-// SAFETY: a place is written by whoever took it, and read by whoever sees that it is full.
+// SAFETY: a place is written by whoever took it, and read under the lock by whoever sees that it is full.
 unsafe impl Sync for Shelf {}
 
 impl Shelf {
     const PLACES: usize = 64;
 
     pub const fn new() -> Shelf {
-        Shelf(
-            [const { Place { state: AtomicU32::new(FREE), info: UnsafeCell::new(std::mem::MaybeUninit::uninit()) } };
-                Shelf::PLACES],
-        )
+        Shelf { places: [const { Place::new() }; Shelf::PLACES], numbers: AtomicU64::new(0), clearing: RawLock::new() }
     }
 
     /// Keeps a signal; when there is no room the newest is lost, as when the kernel's own limit is reached.
     pub fn put(&self, info: &siginfo_t) {
-        let free = self.0.iter().find(|place| place.state.compare_exchange(FREE, TAKEN, Acquire, Relaxed).is_ok());
-        if let Some(place) = free {
+        let take = |place: &&Place| place.state.compare_exchange(FREE, TAKEN, Acquire, Relaxed).is_ok();
+        if let Some(place) = self.places.iter().find(take) {
+            place.number.store(self.numbers.fetch_add(1, Relaxed), Relaxed);
             // SAFETY: the place is ours until it is marked full.
             unsafe { (*place.info.get()).write(*info) };
             place.state.store(FULL, Release);
         }
     }
 
-    /// Hands out what is there.
+    /// Hands out what is there, in the order in which it came.
     pub fn clear(&self, mut hand: impl FnMut(&siginfo_t)) {
-        for place in self.0.iter().filter(|place| place.state.load(Acquire) == FULL) {
-            // SAFETY: full, and there is one reader.
-            let info = unsafe { (*place.info.get()).assume_init_read() };
-            place.state.store(FREE, Release);
-            hand(&info);
-        }
+        self.clearing.with(|| {
+            while let Some(info) = self.take_first() {
+                hand(&info);
+            }
+        })
+    }
+
+    fn take_first(&self) -> Option<siginfo_t> {
+        let full = self.places.iter().filter(|place| place.state.load(Acquire) == FULL);
+        let place = full.min_by_key(|place| place.number.load(Relaxed))?;
+        // SAFETY: full, and there is one reader: the lock's holder.
+        let info = unsafe { (*place.info.get()).assume_init_read() };
+        place.state.store(FREE, Release);
+        Some(info)
+    }
+
+    /// In a fork child: the lock's holder may be gone, and nothing on the shelf is the child's.
+    pub fn after_fork(&self) {
+        self.clearing.reset();
+        self.clear(|_| ());
     }
 }
 

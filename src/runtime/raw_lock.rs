@@ -1,9 +1,10 @@
 //! The runtime's only lock: a word and the futex. It may be taken on green threads, workers and foreign threads alike, is held for
 //! some dozen instructions, and never across a switch.
 //!
-//! While it is held the guard is up, so a signal handler that calls a hook finds the runtime closed instead of waiting for
-//! a lock that its own thread holds. States: 0 free, 1 held, 2 held and somebody sleeps.
+//! While it is held the guard is up: no handler of the program's runs then, which might wait for a lock that its own thread
+//! holds. States: 0 free, 1 held, 2 held and somebody sleeps.
 
+use super::signal;
 use crate::{arch, sys};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -30,7 +31,7 @@ impl RawLock {
         if self.0.swap(0, Ordering::Release) == 2 {
             sys::futex_wake(self.0.as_ptr(), 1);
         }
-        arch::guard_down();
+        signal::leave_runtime();
     }
 
     #[inline]

@@ -503,7 +503,7 @@ pub fn ready(green: &'static Green) {
         Some(slot) => slot.push_next(green),
         None => inject(green),
     }
-    arch::guard_down();
+    signal::leave_runtime();
 }
 
 /// Makes a new thread ready: it waits in line.
@@ -513,7 +513,7 @@ pub fn ready_last(green: &'static Green) {
         Some(slot) => slot.push(green),
         None => inject(green),
     }
-    arch::guard_down();
+    signal::leave_runtime();
 }
 
 /// Readies a resume: from now on `green` is what runs here.
@@ -565,12 +565,13 @@ fn switch_away(me: &'static Green, leaving: Leaving) {
 pub fn arrived(me: &'static Green) {
     if me.dying.get() {
         // Not a worker: the kernel thread that lets this vessel die.
-        return arch::guard_down();
+        arch::guard_down();
+        return;
     }
     let worker = me.worker();
     worker.finish();
     worker.leave();
-    arch::guard_down();
+    signal::leave_runtime();
 }
 
 /// Parks the running green thread, whose waiter is armed, until it is fired.
@@ -665,7 +666,7 @@ pub fn resign(worker: &'static Worker) {
         VACANT.fetch_add(1, SeqCst);
         monitor::call();
     }
-    arch::guard_down();
+    signal::leave_runtime();
 }
 
 /// main runs green from here on: its worker leaves the scheduler that it was never in.

@@ -18,14 +18,14 @@
 //!   to the process, at a running thread         → main takes it, if it may: main's queue; else the handler runs here
 //!   to the process, at the monitor              → main, or any thread that does not block it: its queue
 //!   ", and nobody takes it                      → back to the kernel, where it waits until somebody unblocks it
-//!   inside the runtime (the guard is up)        → a bell: once more a moment later; else: the shelf, for the monitor to hand out
+//!   inside the runtime (the guard is up)        → a knock, and what is no bell onto the shelf: seen to when the guard goes down
 //!   a fault                                     → the handler runs here
 //! ```
 //!
 //! How a handler runs stands in `handler`.
 
 use super::disposition::{self, bit};
-use super::green::{alert, current, Green};
+use super::green::{alert, current, life, Green};
 use super::handler::{self, act_by_default, run};
 use super::pending::{self, Shelf};
 use super::{cancel, monitor, reactor, roll, sched, thread_timer};
@@ -54,6 +54,8 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 static ON_DESCRIPTORS: AtomicU64 = AtomicU64::new(0);
 /// What the sleeping monitor takes right now.
 static LISTENED: AtomicU64 = AtomicU64::new(0);
+/// How often it has done so.
+static LISTENINGS: AtomicU64 = AtomicU64::new(0);
 
 /// What a signal says of itself, as the kernel would have it (layout: asm-generic/siginfo.h; pid and uid at 16, the value at 24).
 pub fn information(signal: c_int, code: c_int, value: usize) -> siginfo_t {
@@ -113,6 +115,7 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     *came = first;
     if inside {
         SHELF.put(came);
+        arch::knock();
         return monitor::call();
     }
     if let Some(whose) = thread_timer::whose(came) {
@@ -120,9 +123,44 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
     let directed = came.si_code == SI_TKILL || is_own_doing(came);
     match me {
-        Some(me) if directed || takes(me, signal) && (me.is_main || !main_takes(signal)) => run(signal, info, context),
+        Some(me) if directed || takes(me, signal) && (me.is_main || !main_takes(signal)) => {
+            put_in_line(me, came, directed);
+            run(signal, info, context)
+        }
         None if directed => run(signal, info, context),
         _ => hand(came, context),
+    }
+}
+
+/// Another of its kind waits in the thread's queue: that one goes first.
+fn put_in_line(me: &Green, came: &mut siginfo_t, directed: bool) {
+    if me.pending.bits() & bit(came.si_signo) != 0 {
+        me.pending.add(came, directed);
+        if let Some(first) = me.pending.take(bit(came.si_signo)) {
+            *came = first;
+        }
+    }
+}
+
+/// The guard goes down. What came while it was up is seen to right here, before the thread does anything else: it may end next.
+#[inline]
+pub fn leave_runtime() {
+    if arch::guard_down() {
+        answer_knock();
+    }
+}
+
+/// Whoever leaves last answers. The guard is up meanwhile: what comes now gets in line behind what came before.
+#[cold]
+fn answer_knock() {
+    while arch::guard_word() == arch::KNOCKED {
+        arch::guard_up();
+        arch::forget_knock();
+        hand_out_shelf();
+        arch::guard_down();
+    }
+    if let Some(me) = current().filter(|_| arch::guard_word() == 0) {
+        take_waiting(me);
     }
 }
 
@@ -161,7 +199,7 @@ fn main_takes(signal: c_int) -> bool {
 fn answer_bell(whose: usize, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(me) = current().filter(|me| *me as *const Green as usize == whose) else { return };
     if arch::guard_word() != 0 {
-        return ring_again(me);
+        return arch::knock();
     }
     if let Some(kept) = me.pending.take(bit(signal)) {
         // SAFETY: the frame's siginfo is ours to change before the handler sees it.
@@ -188,7 +226,7 @@ pub fn ring_again(me: &'static Green) {
 /// Gives a signal that was sent to the process to a thread that takes it; else it goes back to the kernel, blocked here.
 fn hand(info: &siginfo_t, context: *mut c_void) {
     if let Some(green) = roll::search(|green| takes(green, info.si_signo)) {
-        return post(green, info);
+        return give(green, info);
     }
     // SAFETY: the frame of the handler that runs: the mask that its end brings back.
     unsafe { *(&mut (*(context as *mut ucontext_t)).uc_sigmask as *mut _ as *mut u64) |= bit(info.si_signo) };
@@ -215,15 +253,20 @@ fn refuse(signal: c_int) {
     }
 }
 
-/// The monitor's duty: what was put on the shelf, and bells that rang in vain.
-pub fn hand_out() {
+/// What was put on the shelf, by whoever comes to it first.
+fn hand_out_shelf() {
     SHELF.clear(|info| match thread_timer::whose(info) {
         Some(whose) => whose.map_or((), |green| post(green, info)),
         None => match roll::search(|green| takes(green, info.si_signo)) {
-            Some(green) => post(green, info),
+            Some(green) => give(green, info),
             None => put_back(info),
         },
     });
+}
+
+/// The monitor's duty: what was put on the shelf where nobody goes on soon, and cancellations that came at a bad moment.
+pub fn hand_out() {
+    hand_out_shelf();
     let mut at = AGAIN.swap(std::ptr::null_mut(), AcqRel);
     // SAFETY: only green threads are in the list, and those are never freed.
     while let Some(green) = unsafe { at.as_ref() } {
@@ -256,6 +299,7 @@ pub fn listen(sleep: impl FnOnce() -> Option<()>) {
     sleep();
     sys::set_signal_mask(CLOSED);
     LISTENED.store(0, SeqCst);
+    LISTENINGS.fetch_add(1, SeqCst);
 }
 
 /// Of `signals`, those whose default main is to be spared from now on.
@@ -263,9 +307,10 @@ pub fn spare_main(signals: u64) {
     stop_listening(signals & !disposition::handled());
 }
 
-/// Waits until the monitor no longer stands in for these.
+/// Waits until the monitor no longer stands in for these, or does so anew, knowing what has changed.
 fn stop_listening(signals: u64) {
-    while LISTENED.load(SeqCst) & signals != 0 {
+    let listenings = LISTENINGS.load(SeqCst);
+    while LISTENED.load(SeqCst) & signals != 0 && LISTENINGS.load(SeqCst) == listenings {
         monitor::call();
         sys::yield_processor();
     }
@@ -279,7 +324,7 @@ pub fn post_to_process(info: &siginfo_t) -> bool {
         refuse(info.si_signo);
         stop_listening(bit(info.si_signo));
     }
-    taker.inspect(|green| post(green, info)).is_some()
+    taker.inspect(|green| give(green, info)).is_some()
 }
 
 /// Sends a signal to a green thread. One that it blocks, and that is read from a descriptor, is put where a descriptor finds it.
@@ -290,7 +335,7 @@ pub fn post(green: &'static Green, info: &siginfo_t) {
         return;
     }
     let ignored = disposition::of(signal).ignores(signal) && green.mask.get() & bit(signal) == 0;
-    if (!ignored || green.waits_for.get() & bit(signal) != 0) && green.pending.add(info) {
+    if (!ignored || green.waits_for.get() & bit(signal) != 0) && green.pending.add(info, true) {
         notify(green);
     }
 }
@@ -310,18 +355,31 @@ pub fn act_at_once(signal: c_int) {
     sys::set_signal_mask(before);
 }
 
-/// The thread has ended: what it was given of the process's signals is another's.
+/// Gives a thread that takes it a signal that was sent to the process. It may have ended, or blocked it, just now: whoever sees the
+/// other's step hands it on, the thread by its mask or its end, we by what we have put into its queue.
+fn give(green: &'static Green, info: &siginfo_t) {
+    if green.pending.add(info, false) {
+        notify(green);
+    }
+    hand_on(green);
+}
+
+/// What a thread was given of the process's signals, and does not take any more, is another's.
 #[inline]
-pub fn bequeath(green: &Green) {
-    if green.pending.bits() == 0 {
-        return;
+pub fn hand_on(green: &Green) {
+    let ended = green.life.load(SeqCst) & (life::FINISHED | life::GONE) != 0;
+    let left = if ended { u64::MAX } else { green.mask.get() & !green.waits_for.get() };
+    if green.pending.bits() & left != 0 {
+        hand_on_all(green, left);
     }
-    while let Some(info) = green.pending.take(u64::MAX) {
-        if info.si_code != SI_TKILL && !is_own_doing(&info) {
-            SHELF.put(&info);
-        }
+}
+
+#[cold]
+fn hand_on_all(green: &Green, left: u64) {
+    while let Some(info) = green.pending.take_undirected(left) {
+        SHELF.put(&info);
+        monitor::call();
     }
-    monitor::call();
 }
 
 /// A thread's queue has something new: if that is to be taken now, its wait ends, or a bell rings where it runs.
@@ -330,8 +388,12 @@ fn notify(green: &'static Green) {
         return;
     }
     green.alerts.fetch_or(alert::SIGNAL, SeqCst);
-    if current().is_some_and(|me| std::ptr::eq(me, green)) && arch::guard_word() == 0 {
-        deliver(green);
+    if current().is_some_and(|me| std::ptr::eq(me, green)) {
+        if arch::guard_word() == 0 {
+            deliver(green);
+        } else {
+            arch::knock();
+        }
     } else if let Some(parked) = green.waiter.interrupt() {
         sched::ready(parked);
     // SAFETY: null before its first resume, when it will look by itself; workers are never freed.
@@ -363,8 +425,13 @@ pub fn look(me: &'static Green) {
 /// The running thread takes what is in its queue and not blocked: the kernel delivers it right here. Did a handler run?
 #[cold]
 pub fn deliver(me: &'static Green) -> bool {
-    me.alerts.fetch_and(!alert::SIGNAL, SeqCst);
     me.restart.set(true);
+    take_waiting(me)
+}
+
+/// The same, in the middle of a call: whether that may go on is for all handlers that run meanwhile to say.
+fn take_waiting(me: &'static Green) -> bool {
+    me.alerts.fetch_and(!alert::SIGNAL, SeqCst);
     let before = me.handled.get();
     loop {
         let open = me.pending.bits() & !me.mask.get();
@@ -416,9 +483,25 @@ pub fn set_mask(me: &'static Green, mask: u64) {
     }
 }
 
-/// A thread accepts now what `mask` does not hold: what nobody took may come again. main's own defaults are spared.
+/// main becomes green: what was sent to its kernel thread, and waits there, is in its queue from now on.
+pub fn adopt(main: &Green) {
+    let mut waiting = Vec::new();
+    while let Ok(info) = sys::take_signal(main.mask.get() & sys::pending_signals()) {
+        waiting.push(info);
+    }
+    for info in waiting {
+        if info.si_code == SI_TKILL {
+            main.pending.add(&info, true);
+        } else {
+            put_back(&info);
+        }
+    }
+}
+
+/// A thread accepts now what `mask` does not hold, and no more: what nobody took may come again. main's own defaults are spared.
 pub fn accept(me: &Green, mask: u64) {
     fence(SeqCst);
+    hand_on(me);
     if REFUSED.load(Relaxed) & !mask != 0 {
         REFUSED.fetch_and(mask, SeqCst);
     }
@@ -434,7 +517,7 @@ pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     lend_mask(me, mask & CLOSED);
     let result = cancel::block(|| {
         let result = call();
-        me.mask.set(before);
+        note_mask(me, before);
         result
     });
     if me.pending.bits() & !before != 0 {
@@ -499,7 +582,7 @@ pub fn waiting(me: &Green) -> u64 {
 pub fn keep_own_doing(me: &Green) {
     if me.mask.get() & bit(libc::SIGPIPE) != 0 {
         if let Some(info) = sys::take_signal(bit(libc::SIGPIPE)).ok().as_ref().and_then(unwrapped) {
-            me.pending.add(&info);
+            me.pending.add(&info, true);
         }
     }
 }
@@ -528,7 +611,7 @@ pub fn after_fork(me: Option<&Green>) {
     disposition::after_fork();
     pending::after_fork();
     thread_timer::after_fork();
-    SHELF.clear(|_| ());
+    SHELF.after_fork();
     AGAIN.store(std::ptr::null_mut(), Relaxed);
     REFUSED.store(0, Relaxed);
     LISTENED.store(0, Relaxed);

@@ -96,6 +96,7 @@ fn build() -> Option<()> {
     main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     main.life.store(0, Relaxed);
     roll::set_main(main);
+    signal::adopt(main);
     signal::accept(main, main.mask.get());
     arch::set_self_word(main as *const Green as usize);
     arch::set_identity_word(main as *const Green as usize);

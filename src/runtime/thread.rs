@@ -83,8 +83,8 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
 pub fn ended(green: &'static Green) {
     kernel_state::end(green);
     roll::leave(green);
-    let before = green.life.fetch_or(life::FINISHED, AcqRel);
-    signal::bequeath(green);
+    let before = green.life.fetch_or(life::FINISHED, SeqCst);
+    signal::hand_on(green);
     if before & life::DETACHED != 0 {
         vessel::recycle(green);
     } else {

@@ -220,8 +220,12 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
     }
 }
 
-/// A vessel on a stack of the program's.
+/// A vessel on a stack of the program's, after those that have ended there are gone: nobody joins a detached one.
 pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
+    while YARD.dying_count.load(Acquire) > 0 {
+        bury_dying();
+        sys::yield_processor();
+    }
     birth(Stack { lowest, bytes, guard: 0, foreign: true })
 }
 
@@ -347,7 +351,9 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         arch::guard_up();
         glibc::restore_thread_locals();
         sched::end(me);
-        arch::guard_down();
+        if !me.dying.get() {
+            signal::leave_runtime();
+        }
     }
     arch::set_self_word(0);
     std::ptr::null_mut()
@@ -452,8 +458,8 @@ pub fn bury_dying() {
     while YARD.dying_count.load(Relaxed) > 0 {
         // SAFETY: under the lock.
         let Some(green) = YARD.lock.with(|| unsafe { (*YARD.dying.get()).pop() }) else { return };
-        YARD.dying_count.fetch_sub(1, Relaxed);
         bury(green);
+        YARD.dying_count.fetch_sub(1, Release);
     }
 }
 
