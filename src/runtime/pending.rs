@@ -103,9 +103,9 @@ impl Pending {
         at
     }
 
-    /// Throws away what waits: the thread is another's now.
+    /// Throws away what was sent to the thread: it is another's now. What was sent to the process its sender sees to.
     pub fn clear(&self) {
-        while self.take(u64::MAX).is_some() {}
+        while self.take_first(u64::MAX, |queued, _| queued.directed).is_some() {}
     }
 }
 
