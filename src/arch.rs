@@ -429,7 +429,7 @@ thread_word!(self_word, set_self_word, "gp_self");
 thread_word!(set set_identity_word, "gp_identity");
 thread_word!(worker_word, set_worker_word, "gp_worker");
 thread_word!(vfork_word, set_vfork_word, "gp_vfork");
-thread_word!(guard_word, "gp_guard");
+thread_word!(guard_word, set_guard_word, "gp_guard");
 thread_word!(capture_word, set_capture_word, "gp_capture");
 
 /// The distance from a thread's TCB to its guard word and its capture word: while one of them is set, what this thread calls of libc
@@ -458,40 +458,12 @@ pub fn guard_up() {
     }
 }
 
-/// What the guard's word holds when it is down, but a signal came while it was up.
-pub const KNOCKED: usize = 1 << 63;
-
-/// One less; true: somebody has knocked meanwhile.
+/// One less. The word is negative if somebody has knocked (see runtime/signal.rs).
 #[inline(always)]
-pub fn guard_down() -> bool {
-    let knocked: u8;
-    // SAFETY: as in `guard_up`. The sign is `KNOCKED`.
-    unsafe {
-        asm!(
-            "mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]",
-            "sub qword ptr fs:[{0}], 1",
-            "sets {1}",
-            out(reg) _,
-            out(reg_byte) knocked,
-            options(nostack)
-        );
-    }
-    knocked != 0
-}
-
-/// Leaves word, in this thread's guard, that there is something to see to when it goes down.
-pub fn knock() {
+pub fn guard_down() {
     // SAFETY: as in `guard_up`.
     unsafe {
-        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "bts qword ptr fs:[{0}], 63", out(reg) _, options(nostack));
-    }
-}
-
-/// Takes that back.
-pub fn forget_knock() {
-    // SAFETY: as in `guard_up`.
-    unsafe {
-        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "btr qword ptr fs:[{0}], 63", out(reg) _, options(nostack));
+        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "sub qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
     }
 }
 

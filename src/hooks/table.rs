@@ -368,7 +368,6 @@ hooks! {
         green errno bare sigset(number: c_int, handler: usize) -> usize => sigset;
         green errno bare sigblock(mask: c_int) -> c_int => sigblock;
         green errno bare sigsetmask(mask: c_int) -> c_int => sigsetmask;
-        // left out: siggetmask: reads the kernel thread's mask, which is the running thread's own
         green errno typed sigaltstack(new: *const stack_t, old: *mut stack_t) -> c_int => sigaltstack;
         always code typed pthread_kill(thread: pthread_t, signal: c_int) -> c_int => pthread_kill;
         always code bare pthread_sigqueue(thread: pthread_t, signal: c_int, value: usize) -> c_int => pthread_sigqueue;

@@ -115,7 +115,7 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     *came = first;
     if inside {
         SHELF.put(came);
-        arch::knock();
+        knock();
         return monitor::call();
     }
     if let Some(whose) = thread_timer::whose(came) {
@@ -145,17 +145,26 @@ fn put_in_line(me: &Green, came: &mut siginfo_t, directed: bool) {
 /// The guard goes down. What came while it was up is seen to right here, before the thread does anything else: it may end next.
 #[inline]
 pub fn leave_runtime() {
-    if arch::guard_down() {
+    arch::guard_down();
+    if arch::guard_word() & KNOCKED != 0 {
         answer_knock();
     }
+}
+
+/// In the guard's word: a signal came while it was up. (A handler between the reading and the writing of the word leaves it as it was,
+/// or knocks too; what it knocks for is looked at after every writing.)
+const KNOCKED: usize = 1 << 63;
+
+fn knock() {
+    arch::set_guard_word(arch::guard_word() | KNOCKED);
 }
 
 /// Whoever leaves last answers. The guard is up meanwhile: what comes now gets in line behind what came before.
 #[cold]
 fn answer_knock() {
-    while arch::guard_word() == arch::KNOCKED {
+    while arch::guard_word() == KNOCKED {
         arch::guard_up();
-        arch::forget_knock();
+        arch::set_guard_word(arch::guard_word() & !KNOCKED);
         hand_out_shelf();
         arch::guard_down();
     }
@@ -199,7 +208,7 @@ fn main_takes(signal: c_int) -> bool {
 fn answer_bell(whose: usize, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(me) = current().filter(|me| *me as *const Green as usize == whose) else { return };
     if arch::guard_word() != 0 {
-        return arch::knock();
+        return knock();
     }
     if let Some(kept) = me.pending.take(bit(signal)) {
         // SAFETY: the frame's siginfo is ours to change before the handler sees it.
@@ -392,7 +401,7 @@ fn notify(green: &'static Green) {
         if arch::guard_word() == 0 {
             deliver(green);
         } else {
-            arch::knock();
+            knock();
         }
     } else if let Some(parked) = green.waiter.interrupt() {
         sched::ready(parked);
