@@ -1,5 +1,5 @@
-//! The link flags of the library: our constructor before everybody else's, no unloading, and what we call of
-//! our own is ours, though the program may have a function of that name too.
+//! The link flags of the library: our constructor before everybody else's, no unloading, and what we call by a hook's name is that hook,
+//! not a function of the program's that happens to have the name.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
