@@ -1,7 +1,7 @@
 /* A wait on a condition variable goes on after a signal handler; a signal to the condition that comes while the handler runs is not
  * lost; and who waits uses its mutex, which cannot be destroyed meanwhile.
  * covers: pthread_cond_wait pthread_cond_timedwait pthread_cond_signal pthread_kill pthread_mutex_destroy
- * proof: green_threads>=2 parks>=10
+ * proof: green_threads>=2 parks>=4
  */
 #include "ctest.h"
 

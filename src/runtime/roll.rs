@@ -5,13 +5,14 @@
 
 use super::green::{life, Green};
 use crate::sys;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering::*};
 
 /// Made-up tids lie where the kernel gives none: from 2^22 on, and below 2^28, so that a CPU clock's number can be made of one.
 pub const NOBODY: i32 = 1 << 22;
-const FIRST: i32 = NOBODY + 1;
 const CHUNK: usize = 4096;
 const CHUNKS: usize = 256;
+/// So many different processes can begin at different places, and so do their threads: locks that they share know who holds them by tids.
+const BANDS: usize = 251;
 
 type Chunk = [AtomicPtr<Green>; CHUNK];
 
@@ -19,6 +20,8 @@ static ROLL: [AtomicPtr<Chunk>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null
 /// How many are in each chunk.
 static PRESENT: [AtomicUsize; CHUNKS] = [const { AtomicUsize::new(0) }; CHUNKS];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
+/// This process's first tid; 0: nobody has asked.
+static FIRST: AtomicI32 = AtomicI32::new(0);
 static MAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 
 /// main, once it is green and until it ends.
@@ -52,15 +55,26 @@ fn make_chunk(number: usize) -> Option<&'static Chunk> {
     chunk(number)
 }
 
+/// This process's first tid. (Its first asker is alone.)
+fn first() -> i32 {
+    if FIRST.load(Relaxed) == 0 {
+        let mixed = (sys::process_id() as u32).wrapping_mul(0x9e37_79b9) as usize;
+        NEXT.store(mixed % (CHUNKS * CHUNK), Relaxed);
+        FIRST.store(NOBODY + 1 + ((mixed >> 16) % BANDS * CHUNKS * CHUNK) as i32, Relaxed);
+    }
+    FIRST.load(Relaxed)
+}
+
 /// Takes a thread into the roll, by a tid that nobody else has; `None`: there is none left.
 pub fn enter(green: &'static Green) -> Option<()> {
+    let first = first();
     for _ in 0..CHUNKS * CHUNK {
         let number = NEXT.fetch_add(1, Relaxed) % (CHUNKS * CHUNK);
         let place = &chunk(number / CHUNK).or_else(|| make_chunk(number / CHUNK))?[number % CHUNK];
         let green_pointer = green as *const Green as *mut Green;
         if place.compare_exchange(std::ptr::null_mut(), green_pointer, Release, Relaxed).is_ok() {
             PRESENT[number / CHUNK].fetch_add(1, Release);
-            green.tid.set(FIRST + number as i32);
+            green.tid.set(first + number as i32);
             return Some(());
         }
     }
@@ -69,7 +83,7 @@ pub fn enter(green: &'static Green) -> Option<()> {
 
 /// Strikes a thread off that has ended: another one may have its tid.
 pub fn leave(green: &Green) {
-    let number = (green.tid() - FIRST) as usize;
+    let number = (green.tid() - first()) as usize;
     if let Some(chunk) = chunk(number / CHUNK) {
         PRESENT[number / CHUNK].fetch_sub(1, Relaxed);
         chunk[number % CHUNK].store(std::ptr::null_mut(), Release);
@@ -83,10 +97,10 @@ fn lives(green: &&'static Green) -> bool {
 
 /// The living thread with this tid.
 pub fn find(tid: i32) -> Option<&'static Green> {
-    let number = match tid.checked_sub(FIRST) {
-        Some(number) if number >= 0 => number as usize,
-        _ => return main().filter(|main| main.tid() == tid),
-    };
+    if tid <= NOBODY {
+        return main().filter(|main| main.tid() == tid);
+    }
+    let number = (tid - first()) as usize;
     // SAFETY: null or a green thread.
     unsafe { chunk(number / CHUNK)?[number % CHUNK].load(Acquire).as_ref() }.filter(lives)
 }
@@ -105,6 +119,7 @@ pub fn search(is_it: impl Fn(&'static Green) -> bool) -> Option<&'static Green> 
 /// In a fork child: nobody of these is here.
 pub fn after_fork() {
     MAIN.store(std::ptr::null_mut(), Relaxed);
+    FIRST.store(0, Relaxed);
     ROLL.iter().for_each(|chunk| chunk.store(std::ptr::null_mut(), Relaxed));
     PRESENT.iter().for_each(|count| count.store(0, Relaxed));
 }
