@@ -106,6 +106,8 @@ pub struct Attempt {
     refuses_to_wait: bool,
     waited: bool,
     moved: bool,
+    /// It holds on to the file between its tries.
+    holds: bool,
     /// The kernel did the waiting: what it answered is final, however little.
     by_kernel: bool,
 }
@@ -128,6 +130,7 @@ impl Attempt {
             refuses_to_wait: false,
             waited: false,
             moved: false,
+            holds: false,
             by_kernel: false,
         }
     }
@@ -165,6 +168,12 @@ impl Attempt {
     #[inline]
     pub fn may_skip(self) -> Attempt {
         Attempt { may_skip: true, ..self }
+    }
+
+    /// The same, for a call that may need several tries for its answer: whoever closes the number meanwhile leaves it the file.
+    pub fn hold(self) -> Attempt {
+        self.record.hold();
+        Attempt { holds: true, ..self }
     }
 
     /// Its time begins anew.
@@ -224,6 +233,8 @@ impl Attempt {
     #[cold]
     pub fn leave_to_kernel(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
         self.by_kernel = true;
+        // From here on the kernel does.
+        self.let_go();
         let fd = self.fd;
         runtime::cancel::block(|| call(fd, Manner::Blocking))
     }
@@ -279,7 +290,7 @@ impl Attempt {
             return Err(EAGAIN);
         }
         self.waited = true;
-        let (woken, duplicate) = reactor::wait(self.fd, self.interest, self.hints, self.deadline);
+        let (woken, duplicate) = reactor::wait(self.fd, self.interest, self.hints, self.holds, self.deadline);
         if duplicate >= 0 {
             self.move_to(duplicate);
         }
@@ -309,7 +320,7 @@ impl Attempt {
 
     #[cold]
     fn move_to(&mut self, duplicate: c_int) {
-        self.release();
+        self.release_duplicate();
         self.moved = true;
         self.fd = duplicate;
         if let Some(record) = reactor::record(duplicate) {
@@ -317,7 +328,19 @@ impl Attempt {
         }
     }
 
+    /// The file is not needed any more.
     fn release(&mut self) {
+        self.let_go();
+        self.release_duplicate();
+    }
+
+    fn let_go(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            self.record.let_go();
+        }
+    }
+
+    fn release_duplicate(&mut self) {
         if std::mem::take(&mut self.moved) {
             reactor::release_duplicate(self.fd);
         }

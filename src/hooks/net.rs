@@ -94,6 +94,9 @@ pub unsafe fn receive(
         return answer(got);
     }
     let mut attempt = Attempt::new(socket, IN, socket.receive_timeout_ns()).may_skip();
+    if flags & libc::MSG_WAITALL != 0 {
+        attempt = attempt.hold();
+    }
     let kernel_counts = socket.low_water() || flags & libc::MSG_WAITALL != 0 && flags & libc::MSG_PEEK != 0;
     let mut got = if kernel_counts { attempt.complete_asking(call) } else { attempt.complete(call) };
     if got > 0 && (got as usize) < len && flags & libc::MSG_WAITALL != 0 && socket.kind().stream() {
@@ -253,6 +256,9 @@ fn as_it_is(socket: &Descriptor, flags: c_int) -> bool {
     socket.nonblocking() || flags & (libc::MSG_DONTWAIT | libc::MSG_FASTOPEN) != 0
 }
 
+/// As many bytes at once have room, or have none, but are seldom cut.
+const MOSTLY_WHOLE: usize = 4096;
+
 /// sendto, and write on a socket.
 ///
 /// # Safety
@@ -274,6 +280,9 @@ pub unsafe fn transmit(
         return plain(|| call(socket.fd, Manner::Blocking));
     }
     let mut attempt = Attempt::new(socket, OUT, socket.send_timeout_ns());
+    if len > MOSTLY_WHOLE {
+        attempt = attempt.hold();
+    }
     let mut sent = attempt.complete(call);
     if sent > 0 && (sent as usize) < len && socket.kind().stream() {
         let whole = iovec { iov_base: buf as *mut c_void, iov_len: len.min(MOST_AT_ONCE) };

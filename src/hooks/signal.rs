@@ -519,7 +519,7 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
             }
             continue;
         };
-        match reactor::wait(me.arrivals.get(), IN, known, deadline).0 {
+        match reactor::wait(me.arrivals.get(), IN, known, false, deadline).0 {
             Woken::Interrupted => break signal::take(me, set).ok_or(Miss::Errno(EINTR)),
             Woken::Cancelled => break errno(EINTR),
             _ => {}

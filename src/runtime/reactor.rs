@@ -84,11 +84,11 @@ fn disarm(wait: &FdWait) {
 /// Waits until `fd` may be ready for `interest`, after a try that began when the hints were `before`. For a descriptor that
 /// epoll refuses the answer is `NotNeeded` at once.
 #[inline]
-pub fn wait(fd: i32, interest: u32, before: Hints, deadline: Deadline) -> (Woken, i32) {
+pub fn wait(fd: i32, interest: u32, before: Hints, holds: bool, deadline: Deadline) -> (Woken, i32) {
     if current().is_none_or(handler::is_bound) {
         return (wait_in_kernel(fd, interest, deadline), -1);
     }
-    let one = FdWait::new(fd, interest);
+    let one = FdWait::new(fd, interest, holds);
     let mut early = None;
     let enqueue = |ticket| match arm(&one, ticket, Some(before)) {
         Armed::Waiting => true,
@@ -178,15 +178,32 @@ pub fn stir(fd: i32) {
     }
 }
 
-/// Before the real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file.
+/// Before the real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file. A call that is between two
+/// tries parks first, or ends.
 pub fn vacate(fd: i32) {
+    /// What holds on for longer does not come back (its thread jumped out of a signal handler).
+    const PATIENCE_NS: u64 = 20_000_000;
     let Some(record) = known_record(fd) else { return };
-    record.lock.with(|| {
-        if !record.waiting.load(Relaxed).is_null() {
-            move_waits(record, fd);
+    let mut until_ns = 0;
+    loop {
+        let done = record.lock.with(|| {
+            if record.is_waited_for() {
+                move_waits(record, fd);
+            }
+            let done = !record.is_held() || until_ns != 0 && sys::now_ns() > until_ns;
+            if done {
+                record.reset(fd);
+            }
+            done
+        });
+        if done {
+            return;
         }
-        record.reset(fd);
-    });
+        if until_ns == 0 {
+            until_ns = sys::now_ns() + PATIENCE_NS;
+        }
+        sched::yield_now();
+    }
 }
 
 /// The same for every number from `first` to `last`.
@@ -212,6 +229,10 @@ fn move_waits(from: &Record, fd: i32) {
             };
             to.lock.with(|| {
                 to.reset(duplicate);
+                if wait.holds {
+                    from.let_go();
+                    to.hold();
+                }
                 wait.moved.set(duplicate);
                 to.link(wait);
                 to.register(duplicate, wait.interest);

@@ -87,6 +87,8 @@ pub struct Record {
     hints: AtomicU64,
     /// Registered: the slot's number plus one, and the OUT bit where that direction is registered too; 0: not registered.
     pub registered: AtomicU32,
+    /// Calls that hold on to the file from one try to the next, parked or not: whoever closes the number waits until they are parked.
+    holders: AtomicU32,
     pub waiting: AtomicPtr<FdWait>,
     /// Since when, in milliseconds, somebody waits and has not been verified; 0: nobody.
     unverified_ms: Cell<u64>,
@@ -169,10 +171,12 @@ pub struct FdWait {
     /// Cleared by whoever takes it out for good, as his last touch of it.
     pub queued: AtomicBool,
     pub moved: Cell<i32>,
+    /// Its call holds on to the file.
+    pub holds: bool,
 }
 
 impl FdWait {
-    pub fn new(fd: i32, interest: u32) -> FdWait {
+    pub fn new(fd: i32, interest: u32, holds: bool) -> FdWait {
         let none = std::ptr::null();
         FdWait {
             fd,
@@ -183,6 +187,7 @@ impl FdWait {
             before: Cell::new(none),
             queued: AtomicBool::new(false),
             moved: Cell::new(-1),
+            holds,
         }
     }
 }
@@ -326,6 +331,19 @@ impl Record {
         })
     }
 
+    pub fn hold(&self) {
+        self.holders.fetch_add(1, SeqCst);
+    }
+
+    /// (None may be left: a closer who lost his patience has reset the record.)
+    pub fn let_go(&self) {
+        self.holders.fetch_update(SeqCst, Relaxed, |holders| holders.checked_sub(1)).ok();
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.holders.load(SeqCst) > 0
+    }
+
     #[inline]
     pub fn is_waited_for(&self) -> bool {
         !self.waiting.load(Relaxed).is_null()
@@ -422,6 +440,7 @@ impl Record {
         peer::forget(fd);
         self.generation.store(self.generation.load(Relaxed).wrapping_add(1), Relaxed);
         self.forget_hints();
+        self.holders.store(0, Relaxed);
         self.registered.store(0, Relaxed);
         self.info.store(0, Relaxed);
     }

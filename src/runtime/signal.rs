@@ -110,7 +110,7 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         return run(signal, info, context);
     }
     let Some(first) = unwrapped(came) else {
-        return answer_bell(value_of(came), signal, info, context);
+        return answer_bell(signal, info, context);
     };
     *came = first;
     if inside {
@@ -204,11 +204,15 @@ fn main_takes(signal: c_int) -> bool {
     roll::main().is_some_and(|main| takes(main, signal))
 }
 
-/// A bell: the queue has what it stands for, unless it rang for somebody else.
-fn answer_bell(whose: usize, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let Some(me) = current().filter(|me| *me as *const Green as usize == whose) else { return };
+/// A bell: the queue has what it stands for. It may have rung for another thread, which was here and looks by itself when it goes on; and
+/// while that one waited to be heard the kernel dropped a second of its kind: so whoever is here looks, whose ever it is.
+fn answer_bell(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(me) = current() else { return };
     if arch::guard_word() != 0 {
         return knock();
+    }
+    if me.mask.get() & bit(signal) != 0 {
+        return;
     }
     if let Some(kept) = me.pending.take(bit(signal)) {
         // SAFETY: the frame's siginfo is ours to change before the handler sees it.
