@@ -83,6 +83,8 @@ struct Yard {
     lock: RawLock,
     classes: UnsafeCell<Vec<Class>>,
     dying: UnsafeCell<Vec<&'static Green>>,
+    /// Those on stacks of the program's, until they are dead.
+    guests: UnsafeCell<Vec<&'static Green>>,
     pooled: AtomicUsize,
     dying_count: AtomicUsize,
 }
@@ -94,6 +96,7 @@ static YARD: Yard = Yard {
     lock: RawLock::new(),
     classes: UnsafeCell::new(Vec::new()),
     dying: UnsafeCell::new(Vec::new()),
+    guests: UnsafeCell::new(Vec::new()),
     pooled: AtomicUsize::new(0),
     dying_count: AtomicUsize::new(0),
 };
@@ -220,13 +223,22 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
     }
 }
 
-/// A vessel on a stack of the program's, after those that have ended there are gone: nobody joins a detached one.
+/// A vessel on a stack of the program's. A detached thread that was given it before, which nobody joins, is gone first.
 pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
-    while YARD.dying_count.load(Acquire) > 0 {
+    let in_the_way = |guest: &&Green| {
+        guest.stack.lowest < lowest + bytes
+            && lowest < guest.stack.lowest + guest.stack.bytes
+            && guest.life.load(SeqCst) & (life::DETACHED | life::GONE) != 0
+    };
+    // SAFETY: under the lock.
+    while YARD.lock.with(|| unsafe { &*YARD.guests.get() }.iter().any(in_the_way)) {
         bury_dying();
         sys::yield_processor();
     }
-    birth(Stack { lowest, bytes, guard: 0, foreign: true })
+    let green = birth(Stack { lowest, bytes, guard: 0, foreign: true })?;
+    // SAFETY: under the lock.
+    YARD.lock.with(|| unsafe { (*YARD.guests.get()).push(green) });
+    Ok(green)
 }
 
 /// A new vessel: glibc makes a thread, whose kernel thread retires.
@@ -446,7 +458,10 @@ pub fn bury(green: &'static Green) {
     }
     stats::kernel_thread_gone();
     GATE.leave();
-    if !green.stack.foreign {
+    if green.stack.foreign {
+        // SAFETY: under the lock.
+        YARD.lock.with(|| unsafe { (*YARD.guests.get()).retain(|guest| !std::ptr::eq(*guest, green)) });
+    } else {
         let Stack { lowest, bytes, guard, .. } = green.stack;
         sys::advise(lowest, bytes + PAGE, libc::MADV_DONTNEED);
         YARD.with(bytes, guard, |class| class.free.push(lowest));
@@ -503,6 +518,7 @@ pub fn after_fork() {
             class.pool.clear();
         }
         (*YARD.dying.get()).clear();
+        (*YARD.guests.get()).clear();
     }
     YARD.pooled.store(0, Relaxed);
     YARD.dying_count.store(0, Relaxed);
