@@ -42,6 +42,13 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("pthread_exit thrd_exit _exit _Exit quick_exit", "any value is a good one"),
     ("daemon", "any value is a good one"),
     ("swapcontext", "when libc's own fails it has lost a register of its caller's"),
+    ("posix_spawn posix_spawnp", "libc's own, called as they are"),
+    (
+        "getaddrinfo getnameinfo gethostbyname gethostbyname2 gethostbyname_r gethostbyname2_r gethostbyaddr gethostbyaddr_r res_query \
+         res_search res_nquery res_nsearch res_send res_nsend",
+        "libc's own, called as they are; what they answer is the name server's to say",
+    ),
+    ("lio_listio lio_listio64", "libc's own, called as they are, and trusting each pointer"),
     ("siglongjmp longjmp _longjmp __longjmp_chk", "a jump to what nobody set goes anywhere"),
 ];
 
@@ -74,6 +81,14 @@ const CLASSES: &[(&str, &str, &str, &str)] = &[
     ("select", "n", "", "SELECT_COUNT"),
     ("__select", "n", "", "SELECT_COUNT"),
     ("pselect", "n", "", "SELECT_COUNT"),
+    ("mq_", "queue", "", "FD"),
+    ("mq_", "message", "", "ZEROES"),
+    ("mq_", "priority", "c_uint", "UNSIGNED"),
+    ("mq_", "priority", "*mut c_uint", "OPTIONAL"),
+    ("sync_file_range", "offset|bytes", "", "OFFSET"),
+    ("msgrcv", "kind", "", "NUMBER"),
+    ("", "operations", "*mut sembuf", "ZEROES"),
+    ("aio_suspend", "list", "", "ZEROES"),
     ("", "fd|from|to", "c_int", "FD"),
     ("", "dir", "c_int", "FOLDER_FD"),
     ("", "first|last", "", "UNSIGNED"),

@@ -39,6 +39,8 @@ unsafe fn transfer<T: TryFrom<isize>>(
     let result = attempt.complete(|queue, manner| match manner {
         Manner::AtOnce => match call(queue, &PAST) {
             TOO_LATE => WOULD_BLOCK,
+            // The kernel looks at the moment first.
+            NO_QUEUE if !until.is_null() => call(queue, until),
             done => done,
         },
         Manner::Blocking => call(queue, until),
@@ -48,6 +50,7 @@ unsafe fn transfer<T: TryFrom<isize>>(
 }
 
 const TOO_LATE: isize = -(ETIMEDOUT as isize);
+const NO_QUEUE: isize = -(EBADF as isize);
 
 pub unsafe fn mq_timedsend(
     queue: mqd_t,
@@ -130,8 +133,9 @@ pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, tim
         sys::call(SYS_semtimedop, set as usize, operations as usize, count, time as usize, 0, 0)
     };
     match call(&PAST) {
-        WOULD_BLOCK => long_uncancelled(|| call(time)),
-        done => at_once(done),
+        done if done >= 0 => at_once(done),
+        // Which error goes first is for the kernel to say: it looks at the time before.
+        _ => long_uncancelled(|| call(time)),
     }
 }
 

@@ -49,7 +49,10 @@ macro_rules! hooks {
     ($($room:ident { $($scope:ident $fails:ident $check:ident
         $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty => $handler:ident;)* })*) => {
         /// A hook's room and its symbol.
-        const HOOKS: &[(&str, &str)] = &[$($((stringify!($room), stringify!($symbol)),)*)* ("process", "vfork"), ("process", "__vfork")];
+        const HOOKS: &[(&str, &str)] = &[
+            $($((stringify!($room), stringify!($symbol)),)*)*
+            ("process", "vfork"), ("process", "__vfork"), ("signal", "swapcontext"),
+        ];
     };
 }
 
