@@ -9,7 +9,9 @@ use super::{code, object};
 use crate::hooks::time::{self, Until};
 use crate::hooks::{errno, real, Answer, Miss};
 use crate::runtime::{self, lot};
+use crate::sys;
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
+use std::sync::atomic::AtomicU32;
 
 pub unsafe fn mutex_lock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
@@ -101,6 +103,9 @@ unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int
 unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     // No try first: glibc's trylock leaves a robust mutex locked when it answers ENOTRECOVERABLE.
     pinned(lock, || {
+        if object::is_robust_and_inheriting(lock) {
+            return lock_in_slices(lock, &until);
+        }
         runtime::block(|| {
             if until.is_never() {
                 real::pthread_mutex_lock(lock)
@@ -109,6 +114,34 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<
             }
         })
     })
+}
+
+/// Locks a mutex whose waiters the kernel hands it to when the owner's kernel thread ends. A green thread may end without it: then the
+/// mutex is marked (`pin::abandon`), but for the kernel it is still the kernel thread's, as long as somebody waits there. So whoever
+/// waits looks up now and then; once it is marked nobody enters the kernel any more, and who comes after the last has left gets it.
+unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
+    const SLICE_NS: u64 = 20_000_000;
+    const LOOKS_EVERY_NS: u64 = 1_000_000;
+    let Some(deadline) = until.time.as_ref().map_or(Some(u64::MAX), |time| time::nanoseconds(time).ok()) else {
+        return real::pthread_mutex_clocklock(lock, until.clock, until.time);
+    };
+    let now = || sys::clock_ns(until.clock).unwrap_or(u64::MAX);
+    loop {
+        let slice = sys::timespec(deadline.min(now().saturating_add(SLICE_NS)));
+        let result = if object::is_orphaned(lock) {
+            real::pthread_mutex_trylock(lock)
+        } else {
+            runtime::block(|| real::pthread_mutex_clocklock(lock, until.clock, &slice))
+        };
+        match result {
+            libc::EBUSY | libc::ETIMEDOUT if deadline <= now() => return libc::ETIMEDOUT,
+            libc::EBUSY => {
+                runtime::block(|| sys::futex_wait(&AtomicU32::new(0), 0, Some(sys::now_ns() + LOOKS_EVERY_NS)).ok());
+            }
+            libc::ETIMEDOUT => {}
+            result => return result,
+        }
+    }
 }
 
 /// Runs a real lock function pinned, and stays pinned if it took the lock.

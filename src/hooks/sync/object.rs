@@ -72,6 +72,7 @@ static MUTEX_INHERIT: Flag = Flag::at(MUTEX_KIND, 0x20);
 /// The kinds of mutex whose owner the kernel or another process reads: shared, robust, inheriting, protecting.
 static MUTEX_KERNELS: AtomicU32 = AtomicU32::new(0xF0);
 
+const MUTEX_LOCK: usize = 0;
 const MUTEX_OWNER: usize = 8;
 const MUTEX_USERS: usize = 12;
 const MUTEX_KIND: usize = 16;
@@ -161,6 +162,27 @@ pub unsafe fn is_kernels(lock: *const pthread_mutex_t) -> bool {
 /// As `is_kernels`.
 pub unsafe fn is_robust(lock: *const pthread_mutex_t) -> bool {
     MUTEX_ROBUST.of(lock) != 0
+}
+
+/// Do its waiters wait for the owner's kernel thread (priority inheritance), though not only threads may end?
+///
+/// # Safety
+/// As `is_kernels`.
+pub unsafe fn is_robust_and_inheriting(lock: *const pthread_mutex_t) -> bool {
+    MUTEX_ROBUST.of(lock) != 0 && MUTEX_INHERIT.of(lock) != 0
+}
+
+/// Did the owner end, and is nobody the next one yet? (The lock word, source: linux/futex.h.) If this is the kernel thread that it ran on,
+/// a try made here may have been taken for the owner's, and the kernel has written that down: then it is taken back.
+///
+/// # Safety
+/// As `is_kernels`; this thread does not hold it.
+pub unsafe fn is_orphaned(lock: *const pthread_mutex_t) -> bool {
+    const ORPHANED: u32 = 0x4000_0000;
+    const WAITERS: u32 = 0x8000_0000;
+    let word = AtomicU32::from_ptr(lock.cast::<u8>().add(MUTEX_LOCK) as *mut u32);
+    word.compare_exchange(WAITERS | ORPHANED | own_tid(), WAITERS | ORPHANED, Relaxed, Relaxed).ok();
+    word.load(Relaxed) & !WAITERS == ORPHANED
 }
 
 /// # Safety

@@ -8,10 +8,14 @@ use super::contended::{self, Manner, EXCLUSIVE};
 use crate::runtime::{current, lot};
 use crate::{arch, sys};
 use libc::EBUSY;
-use std::sync::atomic::{AtomicU32, Ordering::Acquire};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 const FREE: u32 = 0;
 const WAITED_FOR: u32 = 2;
+
+/// How many wait in the kernel. They are woken beside one who is parked, and never after him: it may be the monitor that sleeps here, and he may
+/// need it to run at all. (Who comes second finds the lock busy, and waits on.)
+static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes a lock that was found busy.
 ///
@@ -24,9 +28,11 @@ pub unsafe extern "C" fn lock_wait(word: *mut u32) {
         contended::wait(Manner::Lock, word as usize, EXCLUSIVE, None, attempt).ok();
         return;
     }
+    SLEEPERS.fetch_add(1, SeqCst);
     while attempt() == EBUSY {
         sys::futex_wait(lock, WAITED_FOR, None).ok();
     }
+    SLEEPERS.fetch_sub(1, SeqCst);
 }
 
 /// Wakes one of those who wait for a lock that was given back: its address is a mere name by now.
@@ -35,7 +41,8 @@ pub unsafe extern "C" fn lock_wait(word: *mut u32) {
 /// As `__lll_lock_wake_private`.
 pub unsafe extern "C" fn lock_wake(word: *mut u32) {
     let address = word as usize;
-    if !lot::waiting(address) || contended::wake(address, EXCLUSIVE, true, || true).0 == 0 {
+    let woken = lot::waiting(address) && contended::wake(address, EXCLUSIVE, true, || true).0 > 0;
+    if !woken || SLEEPERS.load(SeqCst) > 0 {
         sys::futex_wake(word, 1);
     }
 }
