@@ -3,10 +3,10 @@
 //! Everything is found by name (`dlsym` finds GLIBC_PRIVATE symbols too); where something is missing the library stays
 //! out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
 
-use crate::arch;
 use crate::runtime::raw_lock::RawLock;
+use crate::{arch, sys};
 use libc::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
 
 /// The real functions' addresses, filled in once by `find`.
 pub struct Functions {
@@ -237,8 +237,14 @@ pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, 
     }
 }
 
-/// Waits for a real thread's end and lets glibc free what it kept of it.
+/// Waits for a real thread's end and lets glibc free what it kept of it. glibc's own wait would be a point where a cancellation of
+/// the running thread acts.
 pub fn join_thread(thread: pthread_t) {
+    // SAFETY: the caller owns the thread, whose descriptor lives until it is joined; the kernel writes the field when the thread is gone.
+    let tid = unsafe { AtomicU32::from_ptr(tid_field(thread as usize) as *mut u32) };
+    while let alive @ 1.. = tid.load(Acquire) {
+        sys::futex_wait_shared(tid, alive);
+    }
     let join = real!(pthread_join as unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int);
     // SAFETY: the caller owns the thread and joins it once.
     unsafe { join(thread, std::ptr::null_mut()) };

@@ -8,7 +8,6 @@
 //! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, one being born, one dying): `GATE` lets one
 //! birth happen at a time, and a birth first waits until the one that died last is really gone.
 
-use super::green::current;
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
 use super::{handler, kernel_state, monitor, signal, stats};
@@ -297,10 +296,10 @@ impl BirthLock {
 }
 
 impl Gate {
-    /// Waits for its turn, and until nobody is dying. A green thread stays on its kernel thread until it leaves: parked in between, for a
-    /// lock inside libc, it would have everybody wait who could let it go on.
+    /// Waits for its turn, and until nobody is dying. Inside, the guard is up: the monitor itself comes to this gate, so who is inside may
+    /// wait in the kernel only, also for a lock of libc's.
     pub fn enter(&self) {
-        current().inspect(|me| me.pinned.set(me.pinned.get() + 1));
+        arch::guard_up();
         BIRTH.lock();
         self.bury();
         self.await_vessel();
@@ -308,7 +307,7 @@ impl Gate {
 
     pub fn leave(&self) {
         BIRTH.unlock();
-        current().inspect(|me| me.pinned.set(me.pinned.get() - 1));
+        signal::leave_runtime();
     }
 
     /// The kernel thread of the last vessel has gone for good.
