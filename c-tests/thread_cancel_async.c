@@ -1,6 +1,6 @@
-/* Asynchronous cancellation ends a thread that computes and calls nothing, and one that is blocked.
+/* Asynchronous cancellation ends a thread that computes and calls nothing, one that does nothing but yield, and one that is blocked.
  * covers: pthread_setcanceltype pthread_cancel
- * proof: green_threads>=2 hooks.pthread_cancel>=2
+ * proof: green_threads>=3 hooks.pthread_cancel>=3
  */
 #include "ctest.h"
 
@@ -21,6 +21,17 @@ static void *computes(void *argument)
     running = true;
     for (;;)
         count++;
+    pthread_cleanup_pop(0);
+    return argument;
+}
+
+static void *yields(void *argument)
+{
+    pthread_cleanup_push(cleanup, NULL);
+    CHECK_IS(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL), 0);
+    running = true;
+    for (;;)
+        sched_yield();
     pthread_cleanup_pop(0);
     return argument;
 }
@@ -53,6 +64,7 @@ int main(void)
 {
     CHECK_IS(pipe(quiet_pipe), 0);
     end("a thread that computes", computes);
+    end("a thread that yields", yields);
     end("a thread that reads", reads);
     return 0;
 }

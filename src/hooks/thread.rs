@@ -288,9 +288,7 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_DISABLE } else { PTHREAD_CANCEL_ENABLE };
     }
-    if me.cancel_asynchronous.load(Relaxed) {
-        runtime::cancellation_point();
-    }
+    runtime::cancel::asynchronous_point();
     Ok(0)
 }
 
@@ -303,9 +301,7 @@ pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_in
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_ASYNCHRONOUS } else { PTHREAD_CANCEL_DEFERRED };
     }
-    if me.cancel_asynchronous.load(Relaxed) {
-        runtime::cancellation_point();
-    }
+    runtime::cancel::asynchronous_point();
     Ok(0)
 }
 

@@ -215,12 +215,12 @@ pub unsafe fn pause() -> Answer<c_int> {
 
 pub unsafe fn sched_yield() -> Answer<c_int> {
     runtime::yield_now();
+    runtime::cancel::asynchronous_point();
     Ok(0)
 }
 
 pub unsafe fn thrd_yield() -> Answer<()> {
-    runtime::yield_now();
-    Ok(())
+    sched_yield().map(|_| ())
 }
 
 /// A timer that is to signal a green thread signals the process instead, and the runtime passes it on.

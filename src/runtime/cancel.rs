@@ -49,7 +49,9 @@ pub fn remind(green: &'static Green) {
     install();
     // SAFETY: null before its first resume, when it has asked for nothing yet; workers are never freed.
     if let Some(worker) = unsafe { green.worker.load(SeqCst).as_ref() } {
-        signal::ring_for(green, worker.kernel_tid.load(Relaxed), BELL);
+        if !signal::ring_for(green, worker.kernel_tid.load(Relaxed), BELL) {
+            signal::ring_again(green); // That kernel thread is gone.
+        }
     }
 }
 
@@ -77,6 +79,14 @@ fn ends_already(green: &Green) -> bool {
         green.cancel_disabled.store(true, SeqCst);
     }
     ends
+}
+
+/// Who may be cancelled at any moment is so before the program's code goes on: if it comes back soon, no bell ever finds it there.
+#[inline]
+pub fn asynchronous_point() {
+    if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
+        cancellation_point();
+    }
 }
 
 /// Acts on a cancellation that is pending and allowed: never returns then.
@@ -136,7 +146,7 @@ static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// Takes signal 32; glibc may have taken it meanwhile, for a thread that is not ours.
 fn install() {
     const RESTORER: usize = 0x0400_0000;
-    let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | libc::SA_NODEFER as usize | RESTORER;
+    let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | RESTORER;
     let own = rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
     let mut before = [0; 4];
     if let Some((start, bytes)) = glibc::own_text() {
@@ -153,13 +163,21 @@ fn install() {
 extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t.
     let Some(whose) = signal::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
-    let Some(me) = current().filter(|me| *me as *const Green as usize == whose && is_open(me)) else { return };
+    // SAFETY: a bell of ours names a green thread, which is never freed.
+    let me = unsafe { &*(whose as *const Green) };
+    if !is_open(me) {
+        return;
+    }
+    if !current().is_some_and(|here| std::ptr::eq(here, me)) {
+        return signal::ring_again(me); // It goes on elsewhere, or will.
+    }
     // SAFETY: the kernel's frame.
     let registers = unsafe { arch::Registers::of(context) };
     let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
     let in_call = me.in_call.load(Relaxed);
     if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && is_at_point(me) {
         call::leave(me);
+        sys::set_signal_mask(me.worker().mask.get()); // As the frame's end would, which does not come.
         act(me);
     }
     // SAFETY: this library's instructions can be read.

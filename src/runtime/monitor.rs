@@ -121,7 +121,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens.
         let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
-        if !sched::slots().iter().any(in_use) {
+        if !sched::slots().iter().any(in_use) && !signal::is_to_ring() {
             signal::listen(|| sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
         vessel::shrink_pool();

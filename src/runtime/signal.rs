@@ -221,7 +221,8 @@ fn answer_bell(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
-/// The monitor will ring once more. Takes no lock.
+/// The monitor will ring once more, with its next tick: rung at once, a bell would find the thread where the last one has left it, and no
+/// instruction further. Takes no lock.
 pub fn ring_again(me: &'static Green) {
     if me.rings_again.swap(true, AcqRel) {
         return;
@@ -230,10 +231,17 @@ pub fn ring_again(me: &'static Green) {
     loop {
         me.next_to_ring.store(head, Relaxed);
         match AGAIN.compare_exchange(head, me as *const Green as *mut Green, AcqRel, Relaxed) {
-            Ok(_) => return monitor::call(),
+            Ok(_) => break,
             Err(now) => head = now,
         }
     }
+    fence(SeqCst);
+    monitor::awake();
+}
+
+/// Is there anybody to ring for again?
+pub fn is_to_ring() -> bool {
+    !AGAIN.load(SeqCst).is_null()
 }
 
 /// Gives a signal that was sent to the process to a thread that takes it; else it goes back to the kernel, blocked here.
@@ -423,8 +431,9 @@ pub fn ring(green: &Green, kernel_tid: i32) {
     }
 }
 
-pub fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) {
-    sys::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, green as *const Green as usize)).ok();
+/// False: that kernel thread does not hear it.
+pub fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) -> bool {
+    sys::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, green as *const Green as usize)).is_ok()
 }
 
 /// A thread that goes on after others have run: has a signal come meanwhile, which no kernel thread could bring it?
