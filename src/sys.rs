@@ -227,6 +227,12 @@ pub fn event_clear(fd: i32) {
     unsafe { call(libc::SYS_read, fd as usize, &mut count as *mut _ as usize, 8, 0, 0, 0) };
 }
 
+/// The file's status flags, or a negative error number.
+pub fn status_flags(fd: i32) -> isize {
+    // SAFETY: F_GETFL hands over no memory.
+    unsafe { call(libc::SYS_fcntl, fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0) }
+}
+
 /// A duplicate of `fd` at `lowest` or above, closed on exec.
 pub fn duplicate_high(fd: i32, lowest: i32) -> Result<i32, i32> {
     checked(plain(libc::SYS_fcntl, [fd as usize, libc::F_DUPFD_CLOEXEC as usize, lowest as usize, 0]))

@@ -18,9 +18,9 @@
 //!
 //! Signals (signal(7)): an interrupted call starts again when all handlers that ran had SA_RESTART, but never when it has a timeout.
 
-use super::descriptor::{poll_now, will_not_wait, Descriptor};
+use super::descriptor::{self, poll_now, Descriptor};
 use super::{answer, Answer};
-use crate::runtime::reactor::{self, Hints, Record, IN};
+use crate::runtime::reactor::{self, FdWait, Hints, Record, DISTRUST, IN};
 use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;
 use libc::{c_int, EAGAIN, EINTR};
@@ -85,6 +85,16 @@ fn deadline(timeout_ns: Option<u64>) -> Deadline {
     timeout_ns.map(|ns| sys::now_ns().saturating_add(ns))
 }
 
+/// What a call has to ask of its file before it waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Nothing,
+    /// O_NONBLOCK, and which way it was opened.
+    Flags,
+    /// A socket: O_NONBLOCK and its timeout.
+    Manner,
+}
+
 /// One call's dealings with one descriptor.
 pub struct Attempt {
     /// The number to use: the program's, or the private duplicate on which a wait goes on after a close.
@@ -100,10 +110,12 @@ pub struct Attempt {
     agrees: bool,
     may_skip: bool,
     restarts: bool,
-    /// The file's flags are still to be asked for.
-    ask_flags: bool,
-    /// They were, and say that there is no waiting.
+    /// What is to be asked before it waits.
+    ask: Ask,
+    /// That was asked, and there is no waiting.
     refuses_to_wait: bool,
+    /// The file is believed to be one that blocks, and was not asked.
+    trusting: bool,
     waited: bool,
     moved: bool,
     /// It holds on to the file between its tries.
@@ -126,8 +138,9 @@ impl Attempt {
             agrees: true,
             may_skip: true,
             restarts: false,
-            ask_flags: false,
+            ask: Ask::Nothing,
             refuses_to_wait: false,
+            trusting: false,
             waited: false,
             moved: false,
             holds: false,
@@ -135,16 +148,31 @@ impl Attempt {
         }
     }
 
-    /// A call that waits for `interest` for at most `timeout_ns`.
+    /// A call that waits for `interest`, as long as the file says.
     #[inline]
-    pub fn new(descriptor: &Descriptor, interest: u32, timeout_ns: Option<u64>) -> Attempt {
-        Attempt {
+    pub fn new(descriptor: &Descriptor, interest: u32) -> Attempt {
+        let mut attempt = Attempt {
             late: EAGAIN,
             agrees: interest == IN && descriptor.kind().agrees(),
             may_skip: false,
-            restarts: timeout_ns.is_none(),
-            ask_flags: !descriptor.kind().socket(),
-            ..Attempt::looking(descriptor.fd, descriptor.record, interest, deadline(timeout_ns))
+            ..Attempt::looking(descriptor.fd, descriptor.record, interest, None)
+        };
+        attempt.begin_anew(descriptor);
+        attempt
+    }
+
+    /// Its time begins anew. A socket of which all is known is not asked.
+    #[inline]
+    pub fn begin_anew(&mut self, descriptor: &Descriptor) {
+        match descriptor.blocks_for(self.interest) {
+            Some(timeout_ns) => {
+                self.trusting = true;
+                self.limit(timeout_ns);
+            }
+            None => {
+                self.restarts = true;
+                self.ask = if descriptor.kind().socket() { Ask::Manner } else { Ask::Flags };
+            }
         }
     }
 
@@ -154,7 +182,7 @@ impl Attempt {
             late: libc::ETIMEDOUT,
             may_skip: false,
             restarts: true,
-            ask_flags: true,
+            ask: Ask::Flags,
             ..Attempt::looking(fd, record, interest, deadline)
         }
     }
@@ -176,8 +204,7 @@ impl Attempt {
         Attempt { holds: true, ..self }
     }
 
-    /// Its time begins anew.
-    pub fn limit(&mut self, timeout_ns: Option<u64>) {
+    fn limit(&mut self, timeout_ns: Option<u64>) {
         self.deadline = deadline(timeout_ns);
         self.restarts = timeout_ns.is_none();
     }
@@ -285,12 +312,12 @@ impl Attempt {
 
     /// Parks until the descriptor may be ready.
     fn wait(&mut self) -> Result<(), c_int> {
-        if std::mem::take(&mut self.ask_flags) && will_not_wait(self.fd, self.interest) {
-            self.refuses_to_wait = true;
-            return Err(EAGAIN);
+        if self.ask != Ask::Nothing {
+            self.ask()?;
         }
         self.waited = true;
-        let (woken, duplicate) = reactor::wait(self.fd, self.interest, self.hints, self.holds, self.deadline);
+        let one = FdWait::new(self.fd, self.interest).of_call(self.holds, self.trusting);
+        let (woken, duplicate) = reactor::wait(one, self.hints, self.deadline);
         if duplicate >= 0 {
             self.move_to(duplicate);
         }
@@ -303,8 +330,25 @@ impl Attempt {
             Woken::TimedOut => Err(self.late),
             Woken::Interrupted if !self.restarts || !runtime::restart() => Err(EINTR),
             Woken::NotNeeded => self.wait_in_kernel(),
+            Woken::Ready(DISTRUST) => {
+                descriptor::changed(self.fd);
+                self.ask = Ask::Flags;
+                Ok(())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Asks the file whether it is one to wait for, and how long.
+    #[cold]
+    fn ask(&mut self) -> Result<(), c_int> {
+        let answer = match std::mem::replace(&mut self.ask, Ask::Nothing) {
+            Ask::Manner => descriptor::ask_socket(self.fd, self.interest).map(|timeout_ns| self.limit(timeout_ns)),
+            _ => (!descriptor::will_not_wait(self.fd, self.interest)).then_some(()),
+        };
+        self.trusting = false;
+        self.refuses_to_wait = answer.is_none();
+        answer.ok_or(EAGAIN)
     }
 
     /// The reactor's epoll does not take this descriptor: the kernel waits.

@@ -1,7 +1,8 @@
 //! What is known of a descriptor: its kind, the program's own O_NONBLOCK, its socket timeouts.
 //!
-//! The descriptor itself is never changed. What a call needs to know is learned by one system call for each piece, the first
-//! time, and noted in the reactor's record of the number (`Record::info`), so that a later call knows it from one load:
+//! The descriptor itself is never changed. What a call needs to know is learned by one system call for each piece, the first time,
+//! the kind before the call, the rest before its first wait, and noted in the reactor's record of the number (`Record::info`), so that
+//! a later call knows it from one load:
 //!
 //! ```text
 //!     63 ........ 32 31 .... 24 23 ........... 4 3 2..0
@@ -14,10 +15,13 @@
 //!   It is forgotten as well whenever a hook sees the number closed or given to a new file.
 //! - *O_NONBLOCK* of anything but a socket is not kept: it is asked before a call's first wait (pipes and terminals are shared with
 //!   other processes, which may change it at any time).
-//! - *O_NONBLOCK and the timeouts of a socket* belong to the open file, which several numbers may share (dup). Whoever changes one
-//!   of them through a number that may have such a twin begins a new epoch, and what was asked in an older one does not count.
-//!   `changes` makes an answer that was asked before such a change and arrives after it fail to be noted.
-//!   Where another process may do so (the number was open during a fork, or is one of the standard three) nothing asked is kept.
+//! - *O_NONBLOCK and the timeouts of a socket* are kept only where this process has made the socket and nobody else has got it: not
+//!   by a fork or a spawn, nor in a message. Others are asked before each call's first wait, as a pipe is.
+//! - They belong to the open file, which several numbers may share (dup). Whoever changes one of them through a number that
+//!   may have such a twin begins a new epoch, and what was asked in an older one does not count. `changes` makes an
+//!   answer that was asked before such a change and arrives after it fail to be noted.
+//! - An O_NONBLOCK that was set by no call that we see (a system call instruction, a vfork child's program) is found when a wait
+//!   that trusts in its absence is verified (runtime/record.rs); that wait ends as if it had been there when it began.
 //! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
 
 use super::{Answer, Miss};
@@ -84,8 +88,8 @@ const LOW_WATER: u64 = 1 << 13;
 /// Somebody is between poll and accept.
 const ACCEPTING: u64 = 1 << 14;
 const LISTENS: u64 = 1 << 15;
-/// Another process may mean the same open file: what is asked serves one call.
-const SHARED: u64 = 1 << 16;
+/// This process has made the file, as we saw, and nobody else has it: what is asked can be kept.
+const OWN: u64 = 1 << 16;
 
 const ASKED: u64 = FLAGS_KNOWN | NONBLOCKING | RECEIVE_KNOWN | RECEIVE_TIMED | SEND_KNOWN | SEND_TIMED;
 const ONE_CHANGE: u64 = 1 << 24;
@@ -107,22 +111,30 @@ impl Descriptor {
         KINDS[(self.info & KIND) as usize]
     }
 
-    /// O_NONBLOCK, for sockets that were looked up with `receiving` or `sending`.
+    /// Is it known to be O_NONBLOCK? (What is not known is asked before a wait.)
+    #[inline]
     pub fn nonblocking(&self) -> bool {
         self.info & NONBLOCKING != 0
+    }
+
+    /// The timeout of a socket that is known to block; `None`: not known.
+    #[inline]
+    pub fn blocks_for(&self, interest: u32) -> Option<Option<u64>> {
+        let needed = FLAGS_KNOWN | timeout_known(interest);
+        (self.info & (needed | NONBLOCKING) == needed).then(|| self.timeout_ns(interest))
+    }
+
+    fn timeout_ns(&self, interest: u32) -> Option<u64> {
+        if interest & reactor::OUT != 0 {
+            (self.info & SEND_TIMED != 0).then(|| self.record.send_timeout_ns.load(Relaxed))
+        } else {
+            (self.info & RECEIVE_TIMED != 0).then(|| self.record.receive_timeout_ns.load(Relaxed))
+        }
     }
 
     /// Must its receives be left to the kernel?
     pub fn low_water(&self) -> bool {
         self.info & LOW_WATER != 0
-    }
-
-    pub fn receive_timeout_ns(&self) -> Option<u64> {
-        (self.info & RECEIVE_TIMED != 0).then(|| self.record.receive_timeout_ns.load(Relaxed))
-    }
-
-    pub fn send_timeout_ns(&self) -> Option<u64> {
-        (self.info & SEND_TIMED != 0).then(|| self.record.send_timeout_ns.load(Relaxed))
     }
 
     /// Is RWF_NOWAIT known to be refused in this direction?
@@ -154,56 +166,36 @@ impl Descriptor {
         self.record.info.fetch_and(!ACCEPTING, Relaxed);
     }
 
-    fn knows(&self, needed: u64) -> bool {
-        self.info & needed == needed && (self.info >> EPOCH_SHIFT) as u32 == EPOCH.load(Relaxed)
-    }
-
-    /// The same with the pieces that `needed` names. `None`: closed.
-    #[inline]
-    fn with(self, needed: u64) -> Option<Descriptor> {
-        if self.knows(needed) {
-            return Some(self);
-        }
-        self.learn(needed)
-    }
-
+    /// Its kind, and an answer of this epoch: `None`: closed.
     #[cold]
-    fn learn(mut self, needed: u64) -> Option<Descriptor> {
+    fn look_closer(mut self) -> Option<Descriptor> {
         let before = self.info;
         let epoch = EPOCH.load(Relaxed);
-        if (before >> EPOCH_SHIFT) as u32 != epoch {
+        if epoch_of(before) != epoch {
             self.info = before & !ASKED & u32::MAX as u64 | (epoch as u64) << EPOCH_SHIFT;
         }
         if self.info & KIND_KNOWN == 0 {
             self.info |= kind_of(self.fd)? | KIND_KNOWN;
         }
-        let shared = self.info & SHARED != 0 || self.fd <= libc::STDERR_FILENO;
-        let mut kept = u64::MAX;
-        if self.kind().socket() {
-            self.ask(needed & !self.info);
-            kept = if shared { !ASKED } else { u64::MAX };
-        } else {
-            self.info |= FLAGS_KNOWN | RECEIVE_KNOWN | SEND_KNOWN;
-        }
         // Where this fails somebody else noted something meanwhile, and this call goes by what it saw itself.
-        self.record.info.compare_exchange(before, self.info & kept, Relaxed, Relaxed).ok();
+        self.record.info.compare_exchange(before, self.info, Relaxed, Relaxed).ok();
         Some(self)
     }
 
-    fn ask(&mut self, missing: u64) {
-        if missing & FLAGS_KNOWN != 0 {
-            self.info |= FLAGS_KNOWN | if has_nonblock(status_flags(self.fd)) { NONBLOCKING } else { 0 };
+    fn ask(&mut self, interest: u32) {
+        self.info &= !NONBLOCKING;
+        self.info |= FLAGS_KNOWN | if has_nonblock(sys::status_flags(self.fd)) { NONBLOCKING } else { 0 };
+        if self.info & timeout_known(interest) != 0 {
+            return;
         }
-        if missing & RECEIVE_KNOWN != 0 {
-            let ns = timeout_ns(self.fd, libc::SO_RCVTIMEO);
-            self.record.receive_timeout_ns.store(ns, Relaxed);
-            self.info |= RECEIVE_KNOWN | if ns != 0 { RECEIVE_TIMED } else { 0 };
-        }
-        if missing & SEND_KNOWN != 0 {
-            let ns = timeout_ns(self.fd, libc::SO_SNDTIMEO);
-            self.record.send_timeout_ns.store(ns, Relaxed);
-            self.info |= SEND_KNOWN | if ns != 0 { SEND_TIMED } else { 0 };
-        }
+        let (name, place, timed) = if interest & reactor::OUT != 0 {
+            (libc::SO_SNDTIMEO, &self.record.send_timeout_ns, SEND_TIMED)
+        } else {
+            (libc::SO_RCVTIMEO, &self.record.receive_timeout_ns, RECEIVE_TIMED)
+        };
+        let ns = timeout_ns(self.fd, name);
+        place.store(ns, Relaxed);
+        self.info |= timeout_known(interest) | if ns != 0 { timed } else { 0 };
     }
 }
 
@@ -215,52 +207,56 @@ fn ask_bit(interest: u32) -> u64 {
     }
 }
 
-/// Any descriptor, its kind known; a socket also with what `needed` names.
-#[inline]
-fn look_up(fd: c_int, needed: u64) -> Answer<Descriptor> {
-    let record = reactor::record(fd).ok_or(Miss::Libc)?;
-    Descriptor { fd, record, info: record.info.load(Relaxed) }.with(KIND_KNOWN | needed).ok_or(Miss::Libc)
-}
-
-/// A descriptor to be read from. What is closed, or has no record, is libc's to answer.
-#[inline]
-pub fn readable(fd: c_int) -> Answer<Descriptor> {
-    look_up(fd, FLAGS_KNOWN | RECEIVE_KNOWN)
-}
-
-/// A descriptor to be written to.
-#[inline]
-pub fn writable(fd: c_int) -> Answer<Descriptor> {
-    look_up(fd, FLAGS_KNOWN | SEND_KNOWN)
-}
-
-/// A socket to receive from; what is none is libc's to answer.
-#[inline]
-pub fn receiving(fd: c_int) -> Answer<Descriptor> {
-    let descriptor = readable(fd)?;
-    if descriptor.kind().socket() {
-        Ok(descriptor)
+fn timeout_known(interest: u32) -> u64 {
+    if interest & reactor::OUT != 0 {
+        SEND_KNOWN
     } else {
-        look_again(fd, readable)
+        RECEIVE_KNOWN
     }
 }
 
-/// A socket to send to; what is none is libc's to answer.
+fn epoch_of(info: u64) -> u32 {
+    (info >> EPOCH_SHIFT) as u32
+}
+
+/// Any descriptor, its kind known. What is closed, or has no record, is libc's to answer.
 #[inline]
-pub fn sending(fd: c_int) -> Answer<Descriptor> {
-    let descriptor = writable(fd)?;
+pub fn any(fd: c_int) -> Answer<Descriptor> {
+    let record = reactor::record(fd).ok_or(Miss::Libc)?;
+    let found = Descriptor { fd, record, info: record.info.load(Relaxed) };
+    if found.info & KIND_KNOWN != 0 && epoch_of(found.info) == EPOCH.load(Relaxed) {
+        return Ok(found);
+    }
+    found.look_closer().ok_or(Miss::Libc)
+}
+
+/// A socket; what is none is libc's to answer.
+#[inline]
+pub fn socket(fd: c_int) -> Answer<Descriptor> {
+    let descriptor = any(fd)?;
     if descriptor.kind().socket() {
         Ok(descriptor)
     } else {
-        look_again(fd, writable)
+        look_again(fd)
     }
 }
 
 /// A socket call on what is believed to be no socket: forget the belief and look.
 #[cold]
-fn look_again(fd: c_int, look: fn(c_int) -> Answer<Descriptor>) -> Answer<Descriptor> {
+fn look_again(fd: c_int) -> Answer<Descriptor> {
     reactor::forget(fd);
-    look(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
+    any(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
+}
+
+/// A socket on which a call is about to wait: its timeout; `None`: there is no waiting (O_NONBLOCK). What is nobody else's is noted.
+pub fn ask_socket(fd: c_int, interest: u32) -> Option<Option<u64>> {
+    let mut socket = any(fd).ok()?;
+    let before = socket.info;
+    socket.ask(interest);
+    if socket.info & OWN != 0 {
+        socket.record.info.compare_exchange(before, socket.info, Relaxed, Relaxed).ok();
+    }
+    socket.blocks_for(interest)
 }
 
 /// The kind's bits, and what else follows from it.
@@ -316,15 +312,9 @@ fn get_option<T>(fd: c_int, name: c_int, value: &mut T) {
     unsafe { sys::call(libc::SYS_getsockopt, fd as usize, libc::SOL_SOCKET as usize, name as usize, value, length, 0) };
 }
 
-/// The file's status flags, or a negative error number.
-pub fn status_flags(fd: c_int) -> isize {
-    // SAFETY: F_GETFL hands over no memory.
-    unsafe { sys::call(libc::SYS_fcntl, fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0) }
-}
-
 /// Does a call for `interest` never wait here: by the program's own wish, or because the file was opened for the other direction?
 pub fn will_not_wait(fd: c_int, interest: u32) -> bool {
-    let flags = status_flags(fd);
+    let flags = sys::status_flags(fd);
     let wrong = match interest {
         reactor::IN => libc::O_WRONLY,
         reactor::OUT => libc::O_RDONLY,
@@ -333,7 +323,8 @@ pub fn will_not_wait(fd: c_int, interest: u32) -> bool {
     has_nonblock(flags) || flags as c_int & libc::O_ACCMODE == wrong
 }
 
-fn has_nonblock(flags: isize) -> bool {
+/// Do these status flags say that nothing waits? (An error number does.)
+pub fn has_nonblock(flags: isize) -> bool {
     flags < 0 || flags as c_int & libc::O_NONBLOCK != 0
 }
 
@@ -355,9 +346,24 @@ pub fn changed(fd: c_int) {
     update(&record.info, |info| info & !ASKED & !CHANGES | (info.wrapping_add(ONE_CHANGE) & CHANGES));
 }
 
-/// A fork is about to happen, or has just made this process: every file that is open now is shared.
+/// A process is about to be made, or was just made, or is this one: every file that is open now is shared.
 pub fn forked() {
-    reactor::revise_all(|info| info & !ASKED | SHARED);
+    reactor::revise_all(|info| info & !(ASKED | OWN));
+}
+
+/// This process has made the file of this number.
+pub fn made(fd: c_int) {
+    reactor::forget(fd);
+    if let Some(record) = reactor::record(fd) {
+        record.info.store(OWN, Relaxed);
+    }
+}
+
+/// The open file was given to somebody else, or to another number, by a message.
+pub fn handed_on(fd: c_int) {
+    if let Some(record) = reactor::record(fd) {
+        update(&record.info, |info| info & !(ASKED | OWN));
+    }
 }
 
 /// The program set SO_RCVLOWAT.
@@ -381,21 +387,20 @@ fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {
 /// `to` has become another number for the open file of `from`.
 pub fn duplicated(from: c_int, to: c_int) {
     reactor::forget(to);
-    for fd in [from, to] {
-        if let Some(record) = reactor::record(fd) {
-            record.info.fetch_or(TWIN, Relaxed);
-        }
-    }
+    let (Some(one), Some(other)) = (reactor::record(from), reactor::record(to)) else { return };
+    let before = one.info.fetch_or(TWIN, Relaxed);
+    other.info.store(before & OWN | TWIN, Relaxed);
 }
 
-/// The kernel has just made `fd` out of a listener: it inherits kind and timeouts, but not O_NONBLOCK.
+/// The kernel has just made `fd` out of a listener: it inherits kind and timeouts, but not O_NONBLOCK, which its first wait asks for:
+/// many programs set it at once.
 pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
-    reactor::forget(fd);
+    made(fd);
     let Some(record) = reactor::record(fd) else { return };
     let inherited = KIND | KIND_KNOWN | LOW_WATER | RECEIVE_KNOWN | SEND_KNOWN;
-    let mut info = listener.info & (inherited | (u32::MAX as u64) << EPOCH_SHIFT) | FLAGS_KNOWN;
+    let mut info = listener.info & (inherited | (u32::MAX as u64) << EPOCH_SHIFT) | OWN;
     if nonblocking {
-        info |= NONBLOCKING;
+        info |= FLAGS_KNOWN | NONBLOCKING;
     }
     // A listener with timeouts is rare: what was accepted asks for its own.
     if listener.info & (RECEIVE_TIMED | SEND_TIMED) != 0 {

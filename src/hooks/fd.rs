@@ -98,7 +98,7 @@ fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int
     if reactor::is_own(to) || reactor::is_own(from) {
         return errno(libc::EBADF);
     }
-    if descriptor::status_flags(from) < 0 {
+    if sys::status_flags(from) < 0 {
         return Err(Miss::Libc);
     }
     reactor::vacate(to);
@@ -139,15 +139,15 @@ pub unsafe fn vacate_stream(file: *mut FILE) -> c_int {
 /// New sockets: nobody else has them, whatever was known of their numbers.
 pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
     let fd = answer(sys::call(libc::SYS_socket, domain as usize, kind as usize, protocol as usize, 0, 0, 0))?;
-    reactor::forget(fd);
+    descriptor::made(fd);
     Ok(fd)
 }
 
 pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int) -> Answer<c_int> {
     let arguments = (domain as usize, kind as usize, protocol as usize, fds as usize);
     let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
-    reactor::forget(*fds);
-    reactor::forget(*fds.add(1));
+    descriptor::made(*fds);
+    descriptor::made(*fds.add(1));
     reactor::link_peers(*fds, *fds.add(1));
     Ok(done)
 }

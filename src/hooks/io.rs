@@ -37,7 +37,7 @@ fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
 
 pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    let descriptor = descriptor::readable(fd)?;
+    let descriptor = descriptor::any(fd)?;
     if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
         return disk(|| sys::call(libc::SYS_read, fd as usize, buf as usize, count, 0, 0, 0));
     }
@@ -53,7 +53,7 @@ pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t
 
 pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    let descriptor = descriptor::readable(fd)?;
+    let descriptor = descriptor::any(fd)?;
     if descriptor.kind() == Kind::File || descriptor.nonblocking() || descriptor.low_water() {
         return disk(|| sys::call(libc::SYS_readv, fd as usize, iov as usize, n as usize, 0, 0, 0));
     }
@@ -64,7 +64,7 @@ pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
 #[cold]
 unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> Answer<ssize_t> {
     reactor::forget(fd);
-    match descriptor::readable(fd)?.kind().socket() {
+    match descriptor::any(fd)?.kind().socket() {
         true => Err(Miss::Libc),
         false => again(fd),
     }
@@ -72,7 +72,7 @@ unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> A
 
 /// Reads what there is, waiting for the first of it.
 unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
-    let mut attempt = Attempt::new(descriptor, IN, descriptor.receive_timeout_ns());
+    let mut attempt = Attempt::new(descriptor, IN);
     let vectored =
         |number, fd: c_int| sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT);
     let result = transfer(descriptor, &mut attempt, IN, |fd, manner| match manner {
@@ -118,7 +118,7 @@ unsafe fn transfer(
 
 pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    let descriptor = descriptor::writable(fd)?;
+    let descriptor = descriptor::any(fd)?;
     if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
         return disk(|| sys::call(libc::SYS_write, fd as usize, buf as usize, count, 0, 0, 0));
     }
@@ -136,7 +136,7 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssiz
 
 pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    let descriptor = descriptor::writable(fd)?;
+    let descriptor = descriptor::any(fd)?;
     if descriptor.kind() == Kind::File || descriptor.nonblocking() {
         return disk(|| sys::call(libc::SYS_writev, fd as usize, iov as usize, n as usize, 0, 0, 0));
     }
@@ -145,7 +145,7 @@ pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> 
 
 /// Writes everything, waiting for room.
 unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
-    let mut attempt = Attempt::new(descriptor, OUT, descriptor.send_timeout_ns());
+    let mut attempt = Attempt::new(descriptor, OUT);
     let mut done = transfer(descriptor, &mut attempt, OUT, |fd, manner| write_vectors(fd, iov, n, manner));
     if done > 0 && descriptor.kind().stream() && attempt.may_go_on() {
         let mut rest = Rest::new(iov, n as usize, done as usize);
@@ -327,13 +327,11 @@ pub unsafe fn eventfd_write(fd: c_int, value: u64) -> Answer<c_int> {
 
 /// Waits until `fd` is ready, unless the program wants no waiting (O_NONBLOCK), or there is nothing to wait for.
 unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
-    let descriptor = if interest & OUT != 0 { descriptor::writable(fd) } else { descriptor::readable(fd) };
-    let Ok(descriptor) = descriptor else { return Ok(()) };
+    let Ok(descriptor) = descriptor::any(fd) else { return Ok(()) };
     if descriptor.kind() == Kind::File || descriptor.nonblocking() {
         return Ok(());
     }
-    let timeout_ns = if interest & OUT != 0 { descriptor.send_timeout_ns() } else { descriptor.receive_timeout_ns() };
-    let mut attempt = Attempt::new(&descriptor, interest, timeout_ns);
+    let mut attempt = Attempt::new(&descriptor, interest);
     let ready = attempt.poll();
     attempt.end();
     match ready {
@@ -344,16 +342,16 @@ unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
 
 /// Is it a socket? Its waiting is not ruled by SPLICE_F_NONBLOCK.
 fn socket(fd: c_int) -> bool {
-    descriptor::readable(fd).is_ok_and(|descriptor| descriptor.kind().socket())
+    descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind().socket())
 }
 
 fn pipe(fd: c_int) -> bool {
-    descriptor::readable(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
+    descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
 }
 
 /// Copies to a socket or a pipe: wait for room, then the plain call.
 pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> Answer<ssize_t> {
-    if count != 0 && descriptor::readable(from).is_ok_and(|from| from.kind() == Kind::File) {
+    if count != 0 && descriptor::any(from).is_ok_and(|from| from.kind() == Kind::File) {
         await_ready(to, OUT)?;
     }
     plain(|| sys::call(libc::SYS_sendfile, to as usize, from as usize, offset as usize, count, 0, 0))

@@ -17,9 +17,9 @@
 //!   shut down for writing has none.
 
 use super::attempt::{plain, Attempt, Manner, WOULD_BLOCK};
-use super::descriptor::{self, poll_now, Descriptor, Kind};
+use super::descriptor::{self, has_nonblock, poll_now, Descriptor, Kind};
 use super::io::{Rest, MOST_AT_ONCE};
-use super::{answer, errno, time, Answer, Miss};
+use super::{answer, errno, real, time, Answer, Miss};
 use crate::runtime::reactor::{self, Hints, Record, IN, OUT};
 use crate::sys::{can_read, can_write};
 use crate::{runtime, sys};
@@ -43,7 +43,7 @@ pub unsafe fn recvfrom(
     addr_len: *mut socklen_t,
 ) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    receive(&descriptor::receiving(fd)?, buf, len, flags, addr, addr_len)
+    receive(&descriptor::socket(fd)?, buf, len, flags, addr, addr_len)
 }
 
 /// The fortified forms: a buffer too small for the length is libc's to complain about.
@@ -93,7 +93,7 @@ pub unsafe fn receive(
         runtime::breathe();
         return answer(got);
     }
-    let mut attempt = Attempt::new(socket, IN, socket.receive_timeout_ns()).may_skip();
+    let mut attempt = Attempt::new(socket, IN).may_skip();
     if flags & libc::MSG_WAITALL != 0 {
         attempt = attempt.hold();
     }
@@ -142,7 +142,7 @@ unsafe fn message_call(number: libc::c_long, fd: c_int, vectors: &[iovec], flags
 
 pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    let socket = descriptor::receiving(fd)?;
+    let socket = descriptor::socket(fd)?;
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
         return plain(|| sys::call(libc::SYS_recvmsg, fd as usize, msg as usize, flags as usize, 0, 0, 0));
     }
@@ -150,7 +150,7 @@ pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> Answer<ssize
         let flags = (flags | manner.flag()) as usize;
         sys::call(libc::SYS_recvmsg, fd as usize, msg as usize, flags, 0, 0, 0)
     };
-    let mut attempt = Attempt::new(&socket, IN, socket.receive_timeout_ns());
+    let mut attempt = Attempt::new(&socket, IN);
     let kernel_counts = socket.low_water() || flags & libc::MSG_WAITALL != 0 && socket.kind().stream();
     let got = if kernel_counts { attempt.complete_asking(call) } else { attempt.complete(call) };
     attempt.end();
@@ -166,7 +166,7 @@ pub unsafe fn recvmmsg(
     timeout: *mut timespec,
 ) -> Answer<c_int> {
     runtime::cancellation_point();
-    let socket = descriptor::receiving(fd)?;
+    let socket = descriptor::socket(fd)?;
     let kernel_counts = socket.low_water() || flags & libc::MSG_WAITALL != 0;
     let Some(mut time) = Budget::new(timeout).filter(|_| n > 0 && !kernel_counts) else {
         return plain(|| {
@@ -178,11 +178,11 @@ pub unsafe fn recvmmsg(
             sys::call(libc::SYS_recvmmsg, fd as usize, msgs as usize, n as usize, flags as usize, timeout as usize, 0)
         });
     }
-    let mut attempt = Attempt::new(&socket, IN, None);
+    let mut attempt = Attempt::new(&socket, IN);
     let mut done = 0;
     let result = loop {
         let (first, room) = (msgs.add(done), if timeout.is_null() { n as usize - done } else { 1 });
-        attempt.limit(socket.receive_timeout_ns());
+        attempt.begin_anew(&socket);
         let got = attempt.complete(|fd, manner| {
             sys::call(libc::SYS_recvmmsg, fd as usize, first as usize, room, (flags | manner.flag()) as usize, 0, 0)
         });
@@ -248,7 +248,7 @@ pub unsafe fn sendto(
     addr_len: socklen_t,
 ) -> Answer<ssize_t> {
     runtime::cancellation_point();
-    transmit(&descriptor::sending(fd)?, buf, len, flags, addr, addr_len)
+    transmit(&descriptor::socket(fd)?, buf, len, flags, addr, addr_len)
 }
 
 /// Does the program not want to wait, or must the kernel connect first (MSG_FASTOPEN)?
@@ -279,7 +279,7 @@ pub unsafe fn transmit(
     if as_it_is(socket, flags) {
         return plain(|| call(socket.fd, Manner::Blocking));
     }
-    let mut attempt = Attempt::new(socket, OUT, socket.send_timeout_ns());
+    let mut attempt = Attempt::new(socket, OUT);
     if len > MOSTLY_WHOLE {
         attempt = attempt.hold();
     }
@@ -307,15 +307,36 @@ pub unsafe fn transmit_rest(attempt: &mut Attempt, rest: &mut Rest, flags: c_int
 }
 
 pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> Answer<ssize_t> {
-    runtime::cancellation_point();
-    transmit_message(&descriptor::sending(fd)?, msg, flags)
+    let sent = if runtime::current().is_some() {
+        runtime::cancellation_point();
+        transmit_message(&descriptor::socket(fd)?, msg, flags)?
+    } else {
+        real::sendmsg(fd, msg, flags)
+    };
+    if sent >= 0 {
+        hand_files_on(&*msg);
+    }
+    Ok(sent)
+}
+
+/// The files that went with a message are not only ours any more.
+unsafe fn hand_files_on(message: &msghdr) {
+    let mut at = libc::CMSG_FIRSTHDR(message);
+    while let Some(header) = at.as_ref() {
+        if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
+            let (files, bytes) = (libc::CMSG_DATA(header) as *const c_int, header.cmsg_len as usize);
+            let count = (bytes - libc::CMSG_LEN(0) as usize) / size_of::<c_int>();
+            (0..count).for_each(|i| descriptor::handed_on(files.add(i).read_unaligned()));
+        }
+        at = libc::CMSG_NXTHDR(message, header);
+    }
 }
 
 unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c_int) -> Answer<ssize_t> {
     if as_it_is(socket, flags) {
         return plain(|| sys::call(libc::SYS_sendmsg, socket.fd as usize, msg as usize, flags as usize, 0, 0, 0));
     }
-    let mut attempt = Attempt::new(socket, OUT, socket.send_timeout_ns());
+    let mut attempt = Attempt::new(socket, OUT);
     let mut sent = attempt.complete(|fd, manner| {
         sys::call(libc::SYS_sendmsg, fd as usize, msg as usize, (flags | manner.flag()) as usize, 0, 0, 0)
     });
@@ -335,8 +356,17 @@ unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c_int
 
 /// Several messages: as many as the kernel takes at once, or, on a stream, one whole message after the other.
 pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
+    let sent = match runtime::current() {
+        Some(_) => transmit_messages(fd, msgs, n, flags)?,
+        None => real::sendmmsg(fd, msgs, n, flags),
+    };
+    (0..sent.max(0) as usize).for_each(|i| hand_files_on(&(*msgs.add(i)).msg_hdr));
+    Ok(sent)
+}
+
+unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
-    let socket = descriptor::sending(fd)?;
+    let socket = descriptor::socket(fd)?;
     if as_it_is(&socket, flags) {
         return plain(|| sys::call(libc::SYS_sendmmsg, fd as usize, msgs as usize, n as usize, flags as usize, 0, 0));
     }
@@ -345,11 +375,11 @@ pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -
     if socket.kind().stream() {
         return transmit_streamed(&socket, msgs, n, flags);
     }
-    let mut attempt = Attempt::new(&socket, OUT, None);
+    let mut attempt = Attempt::new(&socket, OUT);
     let mut done = 0;
     let result = loop {
         let first = msgs.add(done);
-        attempt.limit(socket.send_timeout_ns());
+        attempt.begin_anew(&socket);
         let sent = attempt.complete(|fd, manner| {
             sys::call(libc::SYS_sendmmsg, fd as usize, first as usize, n - done, (flags | manner.flag()) as usize, 0, 0)
         });
@@ -386,18 +416,24 @@ unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, f
 
 pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answer<c_int> {
     runtime::cancellation_point();
-    let socket = descriptor::sending(fd)?;
+    let socket = descriptor::socket(fd)?;
     let call = |fd: c_int| sys::call(libc::SYS_connect, fd as usize, addr as usize, len as usize, 0, 0, 0);
     if socket.nonblocking() || socket.kind() != Kind::Tcp {
         return plain(|| call(fd));
     }
-    let begun = without_waiting(fd, || call(fd));
+    let flags = sys::status_flags(fd);
+    if has_nonblock(flags) {
+        return plain(|| call(fd));
+    }
+    let begun = without_waiting(fd, flags as usize, || call(fd));
     if begun != -(libc::EINPROGRESS as isize) && begun != -(libc::EALREADY as isize) {
         return answer(begun);
     }
-    let mut attempt = Attempt::new(&socket, OUT, socket.send_timeout_ns()).late(-begun as c_int);
+    let mut attempt = Attempt::new(&socket, OUT).late(-begun as c_int);
     let result = attempt.complete_asking(|fd, _| call(fd));
     attempt.end();
+    // Many programs set O_NONBLOCK now, not all of them by a call that we see.
+    descriptor::changed(fd);
     match result {
         // Somebody else's connect found the outcome first.
         done if done == -(libc::EISCONN as isize) => Ok(0),
@@ -406,31 +442,44 @@ pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answe
 }
 
 /// The one place where O_NONBLOCK is set for a moment.
-unsafe fn without_waiting(fd: c_int, call: impl FnOnce() -> isize) -> isize {
-    let flags = descriptor::status_flags(fd);
-    if flags < 0 {
-        return flags;
-    }
+unsafe fn without_waiting(fd: c_int, flags: usize, call: impl FnOnce() -> isize) -> isize {
     let set = |flags: usize| sys::call(libc::SYS_fcntl, fd as usize, libc::F_SETFL as usize, flags, 0, 0, 0);
-    set(flags as usize | libc::O_NONBLOCK as usize);
+    set(flags | libc::O_NONBLOCK as usize);
     let result = call();
-    set(flags as usize);
+    set(flags);
     result
 }
 
 pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> Answer<c_int> {
-    accept4(fd, addr, len, 0)
+    match runtime::current() {
+        Some(_) => accept_waiting(fd, addr, len, 0),
+        None => accepted_natively(real::accept(fd, addr, len)),
+    }
 }
 
 pub unsafe fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Answer<c_int> {
+    match runtime::current() {
+        Some(_) => accept_waiting(fd, addr, len, flags),
+        None => accepted_natively(real::accept4(fd, addr, len, flags)),
+    }
+}
+
+fn accepted_natively(fd: c_int) -> Answer<c_int> {
+    if fd >= 0 {
+        descriptor::made(fd);
+    }
+    Ok(fd)
+}
+
+unsafe fn accept_waiting(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
-    let listener = descriptor::receiving(fd)?;
+    let listener = descriptor::socket(fd)?;
     let call = |fd: c_int| sys::call(libc::SYS_accept4, fd as usize, addr as usize, len as usize, flags as usize, 0, 0);
     let wrong = flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0;
     let got = if wrong || listener.nonblocking() || !listener.listens() {
         runtime::block(|| call(fd))
     } else {
-        let mut attempt = Attempt::new(&listener, IN, listener.receive_timeout_ns()).may_skip();
+        let mut attempt = Attempt::new(&listener, IN).may_skip();
         let got = attempt.complete(|fd, manner| match manner {
             Manner::AtOnce => accept_at_once(&listener, fd, call),
             Manner::Blocking => call(fd),

@@ -130,7 +130,7 @@ fn settle(
 
 /// Hands these `count` waits on in one piece; many of them are on our own pages.
 fn with_waits<R>(count: usize, mut waits: impl Iterator<Item = FdWait>, call: impl FnOnce(&mut [FdWait]) -> R) -> R {
-    let mut next = || waits.next().unwrap_or_else(|| FdWait::new(-1, 0, false));
+    let mut next = || waits.next().unwrap_or_else(|| FdWait::new(-1, 0));
     match count {
         1 => call(&mut [next()]),
         0..=FEW => call(&mut std::array::from_fn::<FdWait, FEW, _>(|_| next())[..count]),
@@ -167,7 +167,7 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     // The kernel has read and written all of them.
     let asked =
         std::slice::from_raw_parts(if n == 0 { std::ptr::NonNull::dangling().as_ptr() } else { fds }, n as usize);
-    let waits = asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events), false));
+    let waits = asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events)));
     with_waits(asked.len(), waits, |waits| {
         settle(
             waits,
@@ -337,7 +337,7 @@ unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c
     if seen != 0 {
         return at_once(seen);
     }
-    let waits = sets.members().map(|fd| FdWait::new(fd as c_int, sets.interest(fd), false));
+    let waits = sets.members().map(|fd| FdWait::new(fd as c_int, sets.interest(fd)));
     let result = with_waits(sets.members().count(), waits, |waits| {
         settle(waits, deadline, || sets.call_again(Some(NO_TIME)), |deadline| sets.call_again(left(deadline)))
     });

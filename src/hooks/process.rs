@@ -32,6 +32,8 @@ extern "C" fn in_parent() {
     if HOLDS_LOADER.swap(false, Relaxed) {
         glibc::after_fork();
     }
+    // What was opened by others while it forked.
+    descriptor::forked();
 }
 
 /// The child runs natively from here on.
@@ -44,7 +46,6 @@ extern "C" fn in_child() {
     super::signal::give_back();
     super::command::after_fork();
     super::sync::learn_generation();
-    descriptor::forked();
 }
 
 pub unsafe fn fork() -> Answer<pid_t> {
@@ -75,7 +76,7 @@ pub unsafe fn posix_spawn(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> Answer<c_int> {
-    Ok(arch::vfork::as_nobody(|| real::posix_spawn(pid, path, actions, attributes, arguments, environment)))
+    spawned(|| real::posix_spawn(pid, path, actions, attributes, arguments, environment))
 }
 
 pub unsafe fn posix_spawnp(
@@ -86,7 +87,15 @@ pub unsafe fn posix_spawnp(
     arguments: *const *mut c_char,
     environment: *const *mut c_char,
 ) -> Answer<c_int> {
-    Ok(arch::vfork::as_nobody(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment)))
+    spawned(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment))
+}
+
+fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
+    descriptor::forked();
+    let done = arch::vfork::as_nobody(spawn);
+    // What was opened by others meanwhile.
+    descriptor::forked();
+    Ok(done)
 }
 
 /// wait4 for everybody: EINTR unless every handler that ran restarts.

@@ -4,7 +4,7 @@
 use super::{errno, real, time, Answer, Miss};
 use crate::runtime::disposition::{self, bit, Action};
 use crate::runtime::green::{life, Green};
-use crate::runtime::reactor::{self, IN};
+use crate::runtime::reactor::{self, FdWait, IN};
 use crate::runtime::{self, capture, current, roll, signal, Deadline, Woken};
 use crate::sys;
 use libc::*;
@@ -519,7 +519,7 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
             }
             continue;
         };
-        match reactor::wait(me.arrivals.get(), IN, known, false, deadline).0 {
+        match reactor::wait(FdWait::new(me.arrivals.get(), IN), known, deadline).0 {
             Woken::Interrupted => break signal::take(me, set).ok_or(Miss::Errno(EINTR)),
             Woken::Cancelled => break errno(EINTR),
             _ => {}

@@ -64,12 +64,12 @@ hooks! {
         green errno bare __send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> ssize_t => send;
         green errno typed sendto(fd: c_int, buf: *const c_void, len: size_t, flags: c_int, addr: *const sockaddr, addr_len: socklen_t)
             -> ssize_t => sendto;
-        green errno typed sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> ssize_t => sendmsg;
-        green errno typed sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int => sendmmsg;
+        always errno typed sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> ssize_t => sendmsg;
+        always errno typed sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> c_int => sendmmsg;
         green errno typed connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int => connect;
         green errno bare __connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> c_int => connect;
-        green errno typed accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> c_int => accept;
-        green errno typed accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int => accept4;
+        always errno typed accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> c_int => accept;
+        always errno typed accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int => accept4;
         always errno typed shutdown(fd: c_int, how: c_int) -> c_int => shutdown;
     }
     poll {

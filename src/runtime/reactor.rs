@@ -9,7 +9,7 @@
 
 pub use super::own_fds::{is_own, keep, next_own};
 pub use super::peer::{link as link_peers, reach};
-pub use super::record::{record, revise_all, FdWait, Hints, Record, IN, OUT, PRI};
+pub use super::record::{record, revise_all, FdWait, Hints, Record, DISTRUST, IN, OUT, PRI};
 
 use super::call::Length;
 use super::green::current;
@@ -81,14 +81,13 @@ fn disarm(wait: &FdWait) {
     }
 }
 
-/// Waits until `fd` may be ready for `interest`, after a try that began when the hints were `before`. For a descriptor that
-/// epoll refuses the answer is `NotNeeded` at once.
+/// Waits until a descriptor may be ready, after a try that began when the hints were `before`. For one that epoll refuses the answer
+/// is `NotNeeded` at once.
 #[inline]
-pub fn wait(fd: i32, interest: u32, before: Hints, holds: bool, deadline: Deadline) -> (Woken, i32) {
+pub fn wait(one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
     if current().is_none_or(handler::is_bound) {
-        return (wait_in_kernel(fd, interest, deadline), -1);
+        return (wait_in_kernel(one.fd, one.interest, deadline), -1);
     }
-    let one = FdWait::new(fd, interest, holds);
     let mut early = None;
     let enqueue = |ticket| match arm(&one, ticket, Some(before)) {
         Armed::Waiting => true,

@@ -14,7 +14,7 @@
 //! A wait enqueues under the record's lock only while no event came since its try began, so none is lost between try and wait,
 //! whoever else tries at the same time. A hint may be wrong when the number was closed and reused behind our back. So a wait that
 //! lasts is verified once, after some milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready (or say
-//! that it does not know the descriptor, which is then registered anew).
+//! that it does not know the descriptor, which is then registered anew), and its O_NONBLOCK is asked for again.
 
 use super::raw_lock::RawLock;
 use super::wait::{Batch, News, Ticket};
@@ -112,11 +112,6 @@ fn new_chunk(place: &AtomicPtr<Record>) -> Option<*mut Record> {
     let bytes = CHUNK * std::mem::size_of::<Record>();
     // Zeroed pages are what a fresh record is.
     let fresh = sys::map(bytes, 0)? as *mut Record;
-    let info = FIRST_INFO.load(Relaxed);
-    for i in (0..CHUNK).filter(|_| info != 0) {
-        // SAFETY: the chunk has CHUNK records, and nobody else knows it yet.
-        unsafe { (*fresh.add(i)).info.store(info, Relaxed) };
-    }
     match place.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire) {
         Ok(_) => Some(fresh),
         Err(other) => {
@@ -145,12 +140,8 @@ pub fn known_record(fd: i32) -> Option<&'static Record> {
     (!chunk.is_null()).then(|| unsafe { &*chunk.add(fd as usize % CHUNK) })
 }
 
-/// What the hooks know of a number that nothing was noted about.
-static FIRST_INFO: AtomicU64 = AtomicU64::new(0);
-
 /// Changes what the hooks know of every number.
 pub fn revise_all(change: impl Fn(u64) -> u64) {
-    FIRST_INFO.store(change(FIRST_INFO.load(Relaxed)), Relaxed);
     for chunk in TABLE.iter().map(|place| place.load(Acquire)).filter(|chunk| !chunk.is_null()) {
         for i in 0..CHUNK {
             // SAFETY: as in `record`.
@@ -173,10 +164,15 @@ pub struct FdWait {
     pub moved: Cell<i32>,
     /// Its call holds on to the file.
     pub holds: bool,
+    /// It waits because the file was not O_NONBLOCK when that was last asked.
+    trusting: bool,
 }
 
+/// With this a wait is told that its file is O_NONBLOCK by now.
+pub const DISTRUST: usize = 1;
+
 impl FdWait {
-    pub fn new(fd: i32, interest: u32, holds: bool) -> FdWait {
+    pub fn new(fd: i32, interest: u32) -> FdWait {
         let none = std::ptr::null();
         FdWait {
             fd,
@@ -187,8 +183,14 @@ impl FdWait {
             before: Cell::new(none),
             queued: AtomicBool::new(false),
             moved: Cell::new(-1),
-            holds,
+            holds: false,
+            trusting: false,
         }
+    }
+
+    /// The same, of a call that holds on to the file, or that trusts it to be one that blocks.
+    pub fn of_call(self, holds: bool, trusting: bool) -> FdWait {
+        FdWait { holds, trusting, ..self }
     }
 }
 
@@ -327,8 +329,28 @@ impl Record {
             }
             self.unverified_ms.set(0);
             self.register_again(fd, batch);
+            self.ask_again(fd, batch);
             None
         })
+    }
+
+    /// Tells those who trust the file to be one that blocks, if it is none. Under the lock.
+    fn ask_again(&self, fd: i32, batch: &Batch) {
+        let trusting = || self.waits().find(|wait| wait.trusting);
+        if trusting().is_some() && sys::status_flags(fd) as i32 & libc::O_NONBLOCK != 0 {
+            while let Some(wait) = trusting() {
+                // SAFETY: under the lock.
+                unsafe { self.dismiss(wait, News::Ready(DISTRUST), batch) };
+            }
+        }
+    }
+
+    /// Everybody who waits here. Under the lock.
+    fn waits(&self) -> impl Iterator<Item = &FdWait> {
+        // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+        let first = unsafe { self.waiting.load(Relaxed).as_ref() };
+        // SAFETY: as above.
+        std::iter::successors(first, |wait| unsafe { wait.next.get().as_ref() })
     }
 
     pub fn hold(&self) {
@@ -391,11 +413,11 @@ impl Record {
     ///
     /// # Safety
     /// As for `unlink`; the wait is not to be touched after it.
-    unsafe fn dismiss(&self, wait: &FdWait, batch: &Batch) {
+    unsafe fn dismiss(&self, wait: &FdWait, news: News, batch: &Batch) {
         let ticket = wait.ticket.get();
         self.unlink(wait);
         wait.queued.store(false, Release);
-        batch.take(ticket.fire(News::Ready(0)));
+        batch.take(ticket.fire(news));
     }
 
     /// An event of the slot's epoll for this record: sets the hints, fires the waits it concerns.
@@ -412,7 +434,7 @@ impl Record {
                 while let Some(wait) = at.as_ref() {
                     at = wait.next.get() as *mut FdWait;
                     if wait.interest & directions != 0 {
-                        self.dismiss(wait, batch);
+                        self.dismiss(wait, News::Ready(0), batch);
                     }
                 }
             }
@@ -426,7 +448,7 @@ impl Record {
         // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
         while let Some(wait) = unsafe { self.waiting.load(Relaxed).as_ref() } {
             // SAFETY: as above.
-            unsafe { self.dismiss(wait, batch) };
+            unsafe { self.dismiss(wait, News::Ready(0), batch) };
         }
     }
 
