@@ -441,6 +441,24 @@ pub fn pending_signals() -> u64 {
     set
 }
 
+/// The signals that are pending for the process, not for one of its kernel threads. `None`: /proc does not tell.
+pub fn pending_for_process() -> Option<u64> {
+    const LINE: &[u8] = b"\nShdPnd:\t";
+    const DIGITS: usize = 16;
+    let mut text = [0u8; 4096];
+    let path = c"/proc/self/status".as_ptr() as usize;
+    // SAFETY: the kernel reads the path, and writes into `text` what fits.
+    let bytes = unsafe {
+        let fd = checked(call(libc::SYS_openat, libc::AT_FDCWD as usize, path, libc::O_CLOEXEC as usize, 0, 0, 0)).ok()?;
+        let bytes = call(libc::SYS_read, fd, text.as_mut_ptr() as usize, text.len(), 0, 0, 0);
+        close(fd as i32);
+        checked(bytes).ok()?
+    };
+    let at = text[..bytes].windows(LINE.len()).position(|window| window == LINE)? + LINE.len();
+    let digits = std::str::from_utf8(text[..bytes].get(at..at + DIGITS)?).ok()?;
+    u64::from_str_radix(digits, 16).ok()
+}
+
 /// A descriptor that is readable while a signal of `set` is pending.
 pub fn signal_fd(set: u64) -> Result<i32, i32> {
     let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;

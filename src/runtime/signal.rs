@@ -594,9 +594,15 @@ pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
     })
 }
 
-/// What waits for the running thread, or for the process.
+/// What waits for the running thread, or for the process. What waits for this kernel thread alone is a bell for somebody who was here
+/// before, unless the running thread brought it about itself.
 pub fn waiting(me: &Green) -> u64 {
-    me.pending.bits() & me.mask.get() | sys::pending_signals()
+    const OWN_DOING: u64 = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);
+    let (own, kernels) = (me.pending.bits() & me.mask.get(), sys::pending_signals());
+    if kernels & !own & !OWN_DOING == 0 {
+        return own | kernels;
+    }
+    own | kernels & (OWN_DOING | sys::pending_for_process().unwrap_or(u64::MAX))
 }
 
 /// A call that has just failed may have left a SIGPIPE with this kernel thread, though it is the thread's: it goes into its queue.
