@@ -62,21 +62,26 @@ pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize
 /// A call that is known to block. One that a signal has interrupted without a handler of the program's (it was another
 /// thread's) goes on.
 pub fn long<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    answer(long_call(call))
+}
+
+/// The same: the kernel's result.
+pub fn long_call(call: impl Fn() -> isize) -> isize {
     again_if_rung(|| runtime::cancel::block_for(Length::Long, &call))
 }
 
 /// The same for a call that is no cancellation point.
 pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
-    again_if_rung(|| runtime::block_for(Length::Long, &call))
+    answer(again_if_rung(|| runtime::block_for(Length::Long, &call)))
 }
 
-fn again_if_rung<T: TryFrom<isize>>(block: impl Fn() -> isize) -> Answer<T> {
+fn again_if_rung(block: impl Fn() -> isize) -> isize {
     loop {
         let handled = runtime::current().map(|me| me.handled.get());
         let result = block();
         if result != -(EINTR as isize) || runtime::current().map(|me| me.handled.get()) != handled {
             runtime::breathe();
-            return answer(result);
+            return result;
         }
     }
 }

@@ -90,6 +90,8 @@ const ACCEPTING: u64 = 1 << 14;
 const LISTENS: u64 = 1 << 15;
 /// This process has made the file, as we saw, and nobody else has it: what is asked can be kept.
 const OWN: u64 = 1 << 16;
+/// Messages are received from it: a queue.
+const QUEUE: u64 = 1 << 17;
 
 const ASKED: u64 = FLAGS_KNOWN | NONBLOCKING | RECEIVE_KNOWN | RECEIVE_TIMED | SEND_KNOWN | SEND_TIMED;
 const ONE_CHANGE: u64 = 1 << 24;
@@ -378,6 +380,15 @@ pub fn layered(fd: c_int) {
     if let Some(record) = reactor::record(fd) {
         update(&record.info, |info| info & !KIND | Kind::Stream as u64 | KIND_KNOWN);
     }
+}
+
+/// A message queue, whose receivers are to look again when somebody wants to be notified.
+pub fn note_queue(record: &Record) {
+    record.info.fetch_or(QUEUE, Relaxed);
+}
+
+pub fn stir_queues() {
+    reactor::stir_those(|info| info & QUEUE != 0);
 }
 
 fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {

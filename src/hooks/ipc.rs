@@ -1,17 +1,20 @@
 //! Queues and semaphores between processes, and asynchronous transfers.
 //!
 //! - *POSIX message queues* are descriptors that epoll knows: their waiters park. The try without waiting is the call with a moment
-//!   that has passed. Who parks is not in the kernel's queue of receivers, so mq_notify tells of messages that he gets.
+//!   that has passed. Who parks is not in the kernel's queue of receivers, and mq_notify would tell of a message that he gets: from this
+//!   process's first mq_notify on, and where a queue says, read like a file, that somebody has registered, receivers wait in the kernel.
+//!   (What another process registers while somebody is parked here is not seen.)
 //! - *System V's* have no descriptor: tried without waiting, then in the kernel, the slot offered.
 //! - *aio* is glibc's own, on kernel threads of its own: its waits are libc's, in slices, so that a cancellation comes through.
 
-use super::attempt::{long, long_uncancelled, Attempt, Manner, WOULD_BLOCK};
+use super::attempt::{long, long_call, long_uncancelled, Attempt, Manner, WOULD_BLOCK};
 use super::time::{self, Until};
-use super::{answer, errno, real, Answer, Miss};
+use super::{answer, descriptor, errno, real, Answer, Miss};
 use crate::runtime::reactor::{self, IN, OUT};
 use crate::runtime::{self, Deadline};
 use crate::{glibc, sys};
 use libc::*;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// A moment that has passed; as a time's length: none.
 const PAST: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
@@ -35,9 +38,13 @@ unsafe fn transfer<T: TryFrom<isize>>(
     runtime::cancellation_point();
     let deadline = deadline(until)?;
     let record = reactor::record(queue).ok_or(Miss::Libc)?;
+    if interest == IN {
+        descriptor::note_queue(record);
+    }
     let mut attempt = Attempt::queue(queue, record, interest, deadline);
     let result = attempt.complete(|queue, manner| match manner {
         Manner::AtOnce => match call(queue, &PAST) {
+            TOO_LATE if interest == IN && notifies(queue) => long_call(|| call(queue, until)),
             TOO_LATE => WOULD_BLOCK,
             // The kernel looks at the moment first.
             NO_QUEUE if !until.is_null() => call(queue, until),
@@ -47,6 +54,30 @@ unsafe fn transfer<T: TryFrom<isize>>(
     });
     attempt.end();
     answer(result)
+}
+
+/// Has this process ever registered for a notification?
+static NOTIFIED: AtomicBool = AtomicBool::new(false);
+
+/// May somebody be registered for a notification by this queue?
+fn notifies(queue: c_int) -> bool {
+    if NOTIFIED.load(SeqCst) {
+        return true;
+    }
+    const NOBODY: &[u8] = b"NOTIFY_PID:0 ";
+    let mut text = [0u8; 128];
+    // SAFETY: the kernel writes at most so many bytes into `text`.
+    let bytes = unsafe { sys::call(SYS_pread64, queue as usize, text.as_mut_ptr() as usize, text.len(), 0, 0, 0) };
+    bytes > 0 && !text[..bytes as usize].windows(NOBODY.len()).any(|window| window == NOBODY)
+}
+
+pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
+    // Who waits goes where the kernel sees him, and is given the time before this goes on.
+    if !NOTIFIED.swap(true, SeqCst) {
+        descriptor::stir_queues();
+        runtime::yield_now();
+    }
+    Err(Miss::Libc)
 }
 
 const TOO_LATE: isize = -(ETIMEDOUT as isize);

@@ -301,6 +301,7 @@ hooks! {
         green errno typed mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, priority: *mut c_uint) -> ssize_t => mq_receive;
         green errno typed mq_timedreceive(queue: mqd_t, message: *mut c_char, bytes: size_t, priority: *mut c_uint, until: *const timespec)
             -> ssize_t => mq_timedreceive;
+        green errno typed mq_notify(queue: mqd_t, event: *const sigevent) -> c_int => mq_notify;
         always errno typed mq_close(queue: mqd_t) -> c_int => mq_close;
         green errno typed msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags: c_int) -> c_int => msgsnd;
         green errno typed msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long, flags: c_int) -> ssize_t => msgrcv;

@@ -177,6 +177,14 @@ pub fn stir(fd: i32) {
     }
 }
 
+/// The same for every number of which the hooks know this.
+pub fn stir_those(known: impl Fn(u64) -> bool) {
+    let concerned = |fd: &i32| known_record(*fd).is_some_and(|record| known(record.info.load(Relaxed)));
+    for stretch in known_stretches(0, Record::NUMBERS as u32) {
+        stretch.filter(concerned).for_each(stir);
+    }
+}
+
 /// Before the real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file. A call that is between two
 /// tries parks first, or ends.
 pub fn vacate(fd: i32) {
