@@ -564,6 +564,18 @@ pub unsafe fn mask_in_jump_buffer(buffer: *const libc::c_void) -> Option<u64> {
     saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
 }
 
+/// Where a jump with this buffer puts the stack pointer (source: glibc's x86_64 jmpbuf-offsets.h and PTR_DEMANGLE; the guard is in the TCB).
+///
+/// # Safety
+/// `buffer` is a jmp_buf that was filled.
+pub unsafe fn stack_in_jump_buffer(buffer: *const libc::c_void) -> usize {
+    const STACK_POINTER: usize = 6;
+    const ROTATED: u32 = 17;
+    let guard: usize;
+    asm!("mov {}, fs:[0x30]", out(reg) guard, options(nostack, readonly, preserves_flags));
+    (*(buffer as *const usize).add(STACK_POINTER)).rotate_right(ROTATED) ^ guard
+}
+
 /// Sets this thread's control words.
 pub fn set_control_words(words: &ControlWords) {
     // SAFETY: loads control words that a thread had.

@@ -90,6 +90,13 @@ fn deadline(timeout_ns: Option<u64>) -> Deadline {
     timeout_ns.map(|ns| sys::now_ns().saturating_add(ns))
 }
 
+/// Who leaves the call by a jump out of a signal handler lets go of this.
+fn note_held(record: Option<&'static Record>) {
+    if let Some(me) = runtime::current() {
+        me.held.set(record);
+    }
+}
+
 /// What a call has to ask of its file before it waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ask {
@@ -206,6 +213,7 @@ impl Attempt {
     /// The same, for a call that may need several tries for its answer: whoever closes the number meanwhile leaves it the file.
     pub fn hold(self) -> Attempt {
         self.record.hold();
+        note_held(Some(self.record));
         Attempt { holds: true, ..self }
     }
 
@@ -374,6 +382,9 @@ impl Attempt {
         self.fd = duplicate;
         if let Some(record) = reactor::record(duplicate) {
             self.record = record;
+            if self.holds {
+                note_held(Some(record));
+            }
         }
     }
 
@@ -385,6 +396,7 @@ impl Attempt {
 
     fn let_go(&mut self) {
         if std::mem::take(&mut self.holds) {
+            note_held(None);
             self.record.let_go();
         }
     }

@@ -395,6 +395,7 @@ fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> An
 
 /// longjmp in all its names: a buffer made by sigsetjmp with a mask brings it back.
 pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
+    signal::leave_handlers(me()?, crate::arch::stack_in_jump_buffer(to));
     if let Some(mask) = crate::arch::mask_in_jump_buffer(to) {
         signal::before_jump(me()?, mask);
     }
@@ -404,6 +405,7 @@ pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
 /// A context that cannot be read is for libc to refuse, or to fall over.
 pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
     if let Ok(mask) = read_mask(&raw const (*to).uc_sigmask) {
+        signal::leave_handlers(me()?, (*to).uc_mcontext.gregs[REG_RSP as usize] as usize);
         signal::before_jump(me()?, mask);
     }
     Err(Miss::Libc)

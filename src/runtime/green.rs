@@ -3,6 +3,7 @@
 //! Green threads are never freed: a vessel that is finished serves the next one, and a word that an old waker still looks at
 //! stays a word of that kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
 
+use super::record::Record;
 use super::{handler::Place, pending::Pending, sched::Worker, schedule::Schedule, vessel::Stack, wait::Waiter};
 use crate::arch;
 use crate::sys::Processors;
@@ -116,6 +117,8 @@ pub struct Green {
     pub handled: Cell<u32>,
     /// Where those run that have not ended.
     pub handlers: UnsafeCell<Vec<Place>>,
+    /// The file that its call holds on to from one try to the next.
+    pub held: Cell<Option<&'static Record>>,
     /// In the list of those for whom a bell rang in vain.
     pub rings_again: AtomicBool,
     pub next_to_ring: AtomicPtr<Green>,
@@ -172,6 +175,7 @@ impl Green {
             arrivals: Cell::new(-1),
             handled: Cell::new(0),
             handlers: UnsafeCell::new(Vec::new()),
+            held: Cell::new(None),
             rings_again: AtomicBool::new(false),
             next_to_ring: AtomicPtr::new(std::ptr::null_mut()),
             alternate: Cell::new([0, libc::SS_DISABLE as usize, 0]),

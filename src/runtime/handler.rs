@@ -11,6 +11,7 @@
 use super::disposition::{self, Action};
 use super::green::{current, Green};
 use super::overflow;
+use super::reactor::Record;
 use super::sched::Worker;
 use super::signal::{accept, is_fault, note_mask, ring, CLOSED};
 use crate::{arch, sys};
@@ -100,7 +101,7 @@ fn run_on(me: &'static Green, call: &Call) {
         }
         None => {
             let here = arch::stack_pointer();
-            enter(me, Place { low: lowest_of(me, here), top: here });
+            enter(me, Place::new(lowest_of(me, here), here));
             call.make();
         }
     }
@@ -119,9 +120,15 @@ fn run_on(me: &'static Green, call: &Call) {
 pub struct Place {
     low: usize,
     top: usize,
+    /// What the call that it interrupted holds on to.
+    held: Option<&'static Record>,
 }
 
 impl Place {
+    fn new(low: usize, top: usize) -> Place {
+        Place { low, top, held: None }
+    }
+
     fn holds(&self, address: usize) -> bool {
         (self.low..self.top).contains(&address)
     }
@@ -138,11 +145,11 @@ fn own_stack(me: &Green, call: &Call) -> Option<Place> {
     }
     let interrupted = call.interrupted();
     let [low, _, bytes] = me.alternate.get();
-    let alternate = Place { low, top: low + bytes };
+    let alternate = Place::new(low, low + bytes);
     if bytes != 0 && !alternate.holds(interrupted) {
         return Some(alternate);
     }
-    (!is_fault(call.info())).then(|| Place { low: lowest_of(me, interrupted), top: interrupted - RED_ZONE })
+    (!is_fault(call.info())).then(|| Place::new(lowest_of(me, interrupted), interrupted - RED_ZONE))
 }
 
 /// Where the stack that `address` lies on may begin.
@@ -156,6 +163,7 @@ fn lowest_of(me: &Green, address: usize) -> usize {
 }
 
 fn enter(me: &Green, place: Place) {
+    let place = Place { held: me.held.take(), ..place };
     // SAFETY: only the running thread touches its handlers' places; a handler that comes between is gone, or left, after that.
     unsafe { (*me.handlers.get()).push(place) };
     me.pinned.set(me.pinned.get() + 1);
@@ -163,17 +171,31 @@ fn enter(me: &Green, place: Place) {
 
 fn leave(me: &Green) {
     // SAFETY: as in `enter`.
-    if unsafe { (*me.handlers.get()).pop() }.is_some() {
+    if let Some(place) = unsafe { (*me.handlers.get()).pop() } {
+        me.held.set(place.held);
         me.pinned.set(me.pinned.get().saturating_sub(1));
     }
 }
 
 /// The stack pointer is, or was, `here`: the handlers that this is not in were left by a jump.
 fn forget_left(me: &Green, here: usize) {
+    let_go_left(me, here);
     // SAFETY: as in `enter`.
     while unsafe { (*me.handlers.get()).last() }.is_some_and(|place| !place.holds(here)) {
         leave(me);
         give_stack_again(me.worker());
+    }
+}
+
+/// The same for what those handlers, and the calls that they interrupted, held on to: by the jump itself, for nobody else is to wait
+/// until the thread notices.
+pub fn let_go_left(me: &Green, here: usize) {
+    // SAFETY: as in `enter`.
+    let places = unsafe { &mut *me.handlers.get() };
+    for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
+        for record in [me.held.take(), place.held.take()].into_iter().flatten() {
+            record.let_go();
+        }
     }
 }
 
@@ -198,6 +220,9 @@ fn is_still_bound(me: &Green) -> bool {
 /// The thread ends, perhaps out of a handler.
 pub fn forget_all(me: &Green) {
     forget_left(me, 0);
+    if let Some(record) = me.held.take() {
+        record.let_go();
+    }
 }
 
 /// The program has no handler for what came: a fault, or a signal whose disposition has just changed.

@@ -188,7 +188,7 @@ pub fn stir_those(known: impl Fn(u64) -> bool) {
 /// Before the real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file. A call that is between two
 /// tries parks first, or ends.
 pub fn vacate(fd: i32) {
-    /// What holds on for longer does not come back (its thread jumped out of a signal handler).
+    /// What holds on for longer does not come back (its thread left it by an exception out of a signal handler; a jump lets go).
     const PATIENCE_NS: u64 = 20_000_000;
     let Some(record) = known_record(fd) else { return };
     let mut until_ns = 0;

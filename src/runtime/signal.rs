@@ -560,6 +560,11 @@ fn lend_mask(me: &Green, mask: u64) {
     }
 }
 
+/// A jump to this place on the stack is about to leave the handlers that run below it.
+pub fn leave_handlers(me: &Green, stack_pointer: usize) {
+    handler::let_go_left(me, stack_pointer);
+}
+
 /// A jump that brings a mask with it, and does not come back.
 pub fn before_jump(me: &Green, mask: u64) {
     lend_mask(me, mask & CLOSED);
