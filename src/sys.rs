@@ -449,7 +449,8 @@ pub fn pending_for_process() -> Option<u64> {
     let path = c"/proc/self/status".as_ptr() as usize;
     // SAFETY: the kernel reads the path, and writes into `text` what fits.
     let bytes = unsafe {
-        let fd = checked(call(libc::SYS_openat, libc::AT_FDCWD as usize, path, libc::O_CLOEXEC as usize, 0, 0, 0)).ok()?;
+        let fd =
+            checked(call(libc::SYS_openat, libc::AT_FDCWD as usize, path, libc::O_CLOEXEC as usize, 0, 0, 0)).ok()?;
         let bytes = call(libc::SYS_read, fd, text.as_mut_ptr() as usize, text.len(), 0, 0, 0);
         close(fd as i32);
         checked(bytes).ok()?
@@ -465,6 +466,11 @@ pub fn signal_fd(set: u64) -> Result<i32, i32> {
     // SAFETY: the kernel reads `set`.
     checked(unsafe { call(libc::SYS_signalfd4, usize::MAX, &set as *const u64 as usize, 8, flags, 0, 0) })
         .map(|fd| fd as i32)
+}
+
+/// A descriptor that is readable when the process has ended; closed on exec.
+pub fn process_fd(pid: i32) -> Result<i32, i32> {
+    checked(plain(libc::SYS_pidfd_open, [pid as usize, 0, 0, 0])).map(|fd| fd as i32)
 }
 
 pub fn user_id() -> u32 {

@@ -1,11 +1,12 @@
 //! system: glibc's own waits inside libc, where no cancellation of ours can pass. This one does the same in the open: SIGINT and
 //! SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and a cancellation ends the shell.
 
+use super::child::{self, Child, End};
 use super::{errno, signal as dispositions, Answer, Miss};
 use crate::runtime::disposition::{bit, Action};
 use crate::runtime::green::Green;
 use crate::runtime::raw_lock::RawLock;
-use crate::runtime::{block, cancel, current, signal, Length};
+use crate::runtime::{self, block, cancel, current, signal, Length};
 use crate::{glibc, sys};
 use libc::*;
 use std::cell::UnsafeCell;
@@ -81,7 +82,7 @@ unsafe fn spawn(command: *const c_char, before: [Action; 2], mask: u64) -> Resul
 }
 
 /// Waits with `wait` until it is not interrupted.
-fn again_if_interrupted(mut wait: impl FnMut() -> isize) -> isize {
+fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
     loop {
         let result = wait();
         if result != -EINTR as isize {
@@ -103,14 +104,25 @@ pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
         }
     };
     let mut status = 0;
-    let status_at = &mut status as *mut c_int as usize;
-    let wait = || sys::call(SYS_wait4, pid as usize, status_at, 0, 0, 0, 0);
+    let status_at = &mut status as *mut c_int;
+    let nothing = std::ptr::null_mut();
+    let wait = || child::call(pid, status_at, 0, nothing);
     let undo = || {
         sys::kill_process(pid, SIGKILL);
         again_if_interrupted(wait);
         end(me, mask);
     };
-    let result = again_if_interrupted(|| cancel::block_or(Length::Long, wait, undo));
+    let result = loop {
+        match child::park(Child::Pid(pid), || child::ask(pid, status_at, 0, nothing)) {
+            End::Answer(result) => break result,
+            End::Interrupted => {}
+            End::Cancelled => {
+                undo();
+                runtime::cancellation_point();
+            }
+            End::Kernel => break again_if_interrupted(|| cancel::block_or(Length::Long, wait, undo)),
+        }
+    };
     end(me, mask);
     if result == pid as isize {
         Ok(status)

@@ -13,6 +13,7 @@ use crate::{glibc, runtime};
 use std::sync::atomic::AtomicUsize;
 
 mod attempt;
+pub mod child;
 pub mod command;
 mod descriptor;
 pub mod entries;

@@ -1,14 +1,12 @@
-//! Processes: fork, waiting for children, commands, and the ends that bypass `exit`.
+//! Processes: fork, commands, and the ends that bypass `exit`.
 //!
 //! A fork runs the real one on the kernel thread at hand; the child has this one thread, so the runtime there is forgotten before
 //! anything else runs, and is made anew when the child makes a thread. Anything else: the program's atfork handlers unlock locks
 //! for which copies of parked threads wait. So ours is registered before theirs, and forks inside libc (daemon, forkpty) find it too.
-//! Who waits for a child asks first, then blocks in the kernel and offers its slot.
 
-use super::attempt::long;
-use super::{answer, descriptor, real, Answer, Miss};
+use super::{descriptor, real, Answer, Miss};
 use crate::runtime::{self, current};
-use crate::{arch, glibc, report, sys};
+use crate::{arch, glibc, report};
 use libc::*;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -96,44 +94,6 @@ fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
     // What was opened by others meanwhile.
     descriptor::forked();
     Ok(done)
-}
-
-/// wait4 for everybody: EINTR unless every handler that ran restarts.
-unsafe fn wait_for(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
-    runtime::cancellation_point();
-    let call = |options| sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0);
-    match call(options | WNOHANG) {
-        0 if options & WNOHANG == 0 => long(|| call(options)),
-        done => answer(done),
-    }
-}
-
-pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
-    wait_for(-1, status, 0, std::ptr::null_mut())
-}
-
-pub unsafe fn wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
-    wait_for(-1, status, options, usage)
-}
-
-pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
-    wait_for(pid, status, options, usage)
-}
-
-pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<pid_t> {
-    wait_for(pid, status, options, std::ptr::null_mut())
-}
-
-pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
-    runtime::cancellation_point();
-    let mut unwanted: siginfo_t = std::mem::zeroed();
-    let seen = if info.is_null() { &mut unwanted } else { info };
-    let call = |info, options| sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0);
-    match call(seen, options | WNOHANG) {
-        // The kernel has written that there is nothing yet.
-        0 if options & WNOHANG == 0 && (*seen).si_signo == 0 => long(|| call(info, options)),
-        done => answer(done),
-    }
 }
 
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {

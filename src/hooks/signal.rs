@@ -507,7 +507,7 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
 
 fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let answer = loop {
-        let known = reactor::record(me.arrivals.get()).map(|record| record.look());
+        let known = reactor::record(me.private_fd.get()).map(|record| record.look());
         if let Some(info) = signal::take(me, set) {
             break Ok(info);
         }
@@ -516,18 +516,18 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
         }
         let Some(known) = known else {
             match sys::signal_fd(set) {
-                Ok(fd) => me.arrivals.set(reactor::keep(fd)),
+                Ok(fd) => me.private_fd.set(reactor::keep(fd)),
                 Err(number) => break errno(number),
             }
             continue;
         };
-        match reactor::wait(FdWait::new(me.arrivals.get(), IN), known, deadline).0 {
+        match reactor::wait(FdWait::new(me.private_fd.get(), IN), known, deadline).0 {
             Woken::Interrupted => break signal::take(me, set).ok_or(Miss::Errno(EINTR)),
             Woken::Cancelled => break errno(EINTR),
             _ => {}
         }
     };
-    signal::forget_arrivals(me);
+    reactor::release_private(me);
     answer
 }
 

@@ -251,13 +251,6 @@ hooks! {
         always errno typed fork() -> pid_t => fork;
         always errno bare __fork() -> pid_t => fork;
         always errno bare _Fork() -> pid_t => raw_fork;
-        green errno typed wait(status: *mut c_int) -> pid_t => wait;
-        green errno bare __wait(status: *mut c_int) -> pid_t => wait;
-        green errno bare wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t => wait3;
-        green errno typed wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t => wait4;
-        green errno typed waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
-        green errno bare __waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
-        green errno typed waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> c_int => waitid;
         green errno typed pclose(file: *mut FILE) -> c_int => pclose;
         green errno typed daemon(nochdir: c_int, noclose: c_int) -> c_int => daemon;
         always never bare _exit(status: c_int) -> () => exit_now;
@@ -279,6 +272,15 @@ hooks! {
         // left out: popen: libc makes the child by posix_spawn
         // left out: execve execv execvp execvpe execl execlp execle fexecve: our descriptors close on exec, the mask is the
         // thread's own, and the environment was put in order at the start
+    }
+    child {
+        green errno typed wait(status: *mut c_int) -> pid_t => wait;
+        green errno bare __wait(status: *mut c_int) -> pid_t => wait;
+        green errno bare wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t => wait3;
+        green errno typed wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> pid_t => wait4;
+        green errno typed waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
+        green errno bare __waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> pid_t => waitpid;
+        green errno typed waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> c_int => waitid;
     }
     command {
         green errno typed system(command: *const c_char) -> c_int => system;

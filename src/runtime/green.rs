@@ -111,8 +111,8 @@ pub struct Green {
     pub pending: Pending,
     /// Those that it waits for itself (sigwait).
     pub waits_for: Word,
-    /// The descriptor by which those sent to the process are told, or -1.
-    pub arrivals: Cell<i32>,
+    /// A descriptor of the library's on which it waits for what has none: signals of the process's, a child's end; or -1.
+    pub private_fd: Cell<i32>,
     /// How many handlers have run on it.
     pub handled: Cell<u32>,
     /// Where those run that have not ended.
@@ -172,7 +172,7 @@ impl Green {
             mask: Word::new(0),
             pending: Pending::new(),
             waits_for: Word::new(0),
-            arrivals: Cell::new(-1),
+            private_fd: Cell::new(-1),
             handled: Cell::new(0),
             handlers: UnsafeCell::new(Vec::new()),
             held: Cell::new(None),

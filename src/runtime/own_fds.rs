@@ -1,5 +1,5 @@
-//! The library's own descriptors: the slots' epolls and wake-ups, and private duplicates. They are high numbers, closed on exec, and
-//! the program's close, dup2 and close_range pass over them.
+//! The library's own descriptors: the slots' epolls and wake-ups, private duplicates, and what stands for signals and for children. They
+//! are high numbers, closed on exec, and the program's close, dup2 and close_range pass over them.
 
 use super::raw_lock::RawLock;
 use crate::sys;
@@ -44,17 +44,20 @@ pub fn own_lowest() -> i32 {
     (limit.saturating_sub(limit / 8).min(WANTED.max(limit / 2))) as i32
 }
 
-/// Moves one of our new descriptors out of the program's way.
+/// Moves one of our new descriptors out of the program's way, if there is room.
 pub fn keep(fd: i32) -> i32 {
-    let kept = match sys::duplicate_high(fd, own_lowest()) {
-        Ok(high) => {
-            sys::close(fd);
-            high
-        }
-        Err(_) => fd,
-    };
-    OWN.insert(kept);
-    kept
+    keep_high(fd).unwrap_or_else(|| {
+        OWN.insert(fd);
+        fd
+    })
+}
+
+/// The same for one that can be done without: `None`, and it is the caller's still.
+pub fn keep_high(fd: i32) -> Option<i32> {
+    let high = sys::duplicate_high(fd, own_lowest()).ok()?;
+    OWN.insert(high);
+    sys::close(fd);
+    Some(high)
 }
 
 #[inline]

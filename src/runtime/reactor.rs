@@ -12,7 +12,7 @@ pub use super::peer::{link as link_peers, reach};
 pub use super::record::{record, revise_all, FdWait, Hints, Record, DISTRUST, IN, OUT, PRI};
 
 use super::call::Length;
-use super::green::current;
+use super::green::{current, Green};
 use super::own_fds::{self, own_lowest};
 use super::record::{self, known_record, known_stretches};
 use super::sched::{self, Slot};
@@ -146,6 +146,14 @@ pub fn release_duplicate(fd: i32) {
     forget(fd);
     own_fds::remove(fd);
     sys::close(fd);
+}
+
+/// The descriptor on which a thread waited is not needed any more (if its wait was left by a jump: at its end).
+pub fn release_private(me: &Green) {
+    let fd = me.private_fd.replace(-1);
+    if fd >= 0 {
+        release_duplicate(fd);
+    }
 }
 
 /// The number means another file by now, or none: nothing that is known holds. Whoever came to wait between `vacate` and the real

@@ -28,7 +28,7 @@ use super::disposition::{self, bit};
 use super::green::{alert, current, life, Green};
 use super::handler::{self, act_by_default, run};
 use super::pending::{self, Shelf};
-use super::{cancel, monitor, reactor, roll, sched, thread_timer};
+use super::{cancel, monitor, roll, sched, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::{fence, AtomicPtr, AtomicU64, Ordering::*};
@@ -579,14 +579,6 @@ pub fn suspend(me: &'static Green, mask: u64) {
         super::wait::sleep_until(None);
     }
     set_mask(me, before);
-}
-
-/// The descriptor on which a thread waited for signals is not needed any more (if its wait was cancelled: at its end).
-pub fn forget_arrivals(me: &Green) {
-    let fd = me.arrivals.replace(-1);
-    if fd >= 0 {
-        reactor::release_duplicate(fd);
-    }
 }
 
 /// A signal of `set` from the running thread's queue, or from the kernel's.

@@ -123,6 +123,7 @@ pub fn after_fork() {
     roll::after_fork();
     if let Some(me) = me {
         pin::after_fork(me, handler::running(me));
+        me.private_fd.set(-1);
     }
     signal::after_fork(me);
     stats::after_fork();

@@ -357,7 +357,7 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         }
         glibc::run_destructors();
         handler::forget_all(me);
-        signal::forget_arrivals(me);
+        super::reactor::release_private(me);
         pin::abandon(me);
         // From here on nothing of the program's runs: no handler either.
         arch::guard_up();
