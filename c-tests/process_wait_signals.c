@@ -47,55 +47,57 @@ static void finish(pid_t child, int wanted)
     CHECK_IS(status, W_EXITCODE(wanted, 0));
 }
 
-/* Sends the waiting thread its signal until it is seen to; then it may go on. */
-struct pester {
-    pthread_t who;
-    bool ends_child;
-};
+static atomic_bool enough;
 
-static void *pesters(void *argument)
+/* Sends the thread its signal until it is enough. */
+static void *pesters(void *who)
 {
-    struct pester *it = argument;
-    nap(20);
-    pthread_kill(it->who, SIGUSR1);
-    while (handled == 0)
+    while (!enough) {
         nap(1);
-    nap(5);
-    if (it->ends_child)
-        close(gate[1]);
+        CHECK_IS(pthread_kill(*(pthread_t *)who, SIGUSR1), 0);
+    }
     return NULL;
 }
 
 static void interrupted(void)
 {
-    struct pester it = {pthread_self(), false};
+    pthread_t me = pthread_self();
     siginfo_t info;
+    install(0);
     for (int by_id = 0; by_id < 2; by_id++) {
         pid_t child = child_with(3);
-        install(0);
-        handled = 0;
-        pthread_t other = spawn(pesters, &it);
+        enough = false;
+        pthread_t other = spawn(pesters, &me);
         if (by_id)
             CHECK_FAILS(waitid(P_PID, child, &info, WEXITED), EINTR);
         else
             CHECK_FAILS(waitpid(child, NULL, 0), EINTR);
+        enough = true;
         join(other);
         finish(child, 3);
     }
     say("a handler ends the wait: EINTR");
 }
 
+static void *ends_after_five(void *who)
+{
+    for (handled = 0; handled < 5;) {
+        nap(1);
+        CHECK_IS(pthread_kill(*(pthread_t *)who, SIGUSR1), 0);
+    }
+    close(gate[1]);
+    return NULL;
+}
+
 static void restarted(void)
 {
-    struct pester it = {pthread_self(), true};
+    pthread_t me = pthread_self();
     int status;
     pid_t child = child_with(4);
     install(SA_RESTART);
-    handled = 0;
-    pthread_t other = spawn(pesters, &it);
+    pthread_t other = spawn(ends_after_five, &me);
     CHECK_IS(waitpid(child, &status, 0), child);
     CHECK_IS(status, W_EXITCODE(4, 0));
-    CHECK_IS(handled, 1);
     join(other);
     say("a handler with SA_RESTART does not");
 }
@@ -105,20 +107,31 @@ static sigjmp_buf back;
 static void jump(int signal)
 {
     (void)signal;
-    handled++;
     siglongjmp(back, 1);
+}
+
+static atomic_bool ready;
+
+static void *kicks(void *who)
+{
+    while (!ready)
+        nap(1);
+    CHECK_IS(pthread_kill(*(pthread_t *)who, SIGUSR1), 0);
+    return NULL;
 }
 
 static void jumped(void)
 {
     struct sigaction action = {.sa_handler = jump};
-    struct pester it = {pthread_self(), false};
+    pthread_t me = pthread_self();
     CHECK_IS(sigaction(SIGUSR1, &action, NULL), 0);
     for (volatile int i = 0; i < 20; i++) {
         volatile pid_t child = child_with(5);
-        handled = 0;
-        volatile pthread_t other = spawn(pesters, &it);
+        volatile pthread_t other = 0;
+        ready = false;
         if (sigsetjmp(back, 1) == 0) {
+            other = spawn(kicks, &me);
+            ready = true;
             waitpid(child, NULL, 0);
             check_failed(__FILE__, __LINE__, "the wait came back", 0);
         }

@@ -22,25 +22,28 @@ static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
 extern "C" fn before() {
     if runtime::started() {
         glibc::before_fork();
+        runtime::start::before_fork();
         HOLDS_LOADER.store(true, Relaxed);
     }
 }
 
 extern "C" fn in_parent() {
     if HOLDS_LOADER.swap(false, Relaxed) {
+        runtime::start::forked();
         glibc::after_fork();
     }
     // What was opened by others while it forked.
     descriptor::forked();
 }
 
-/// The child runs natively from here on.
+/// The child runs natively from here on. What the loader's lock has kept out (a signal of the parent's) is forgotten before it is given
+/// back.
 extern "C" fn in_child() {
-    in_parent();
     if !runtime::started() {
-        return;
+        return in_parent();
     }
     runtime::start::after_fork();
+    in_parent();
     super::signal::give_back();
     super::command::after_fork();
     super::sync::learn_generation();

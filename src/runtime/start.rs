@@ -11,7 +11,7 @@ use super::{
     capture, handler, identity, kernel_state, lot, monitor, pin, reactor, roll, signal, stats, thread, worker,
 };
 use crate::{arch, glibc, sys};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// Cannot start, once and for all.
@@ -102,6 +102,25 @@ fn build() -> Option<()> {
     arch::set_identity_word(main as *const Green as usize);
     sched::begin(main);
     Some(())
+}
+
+/// The number of the process that forks at this moment, or 0.
+static FORKING: AtomicI32 = AtomicI32::new(0);
+
+/// One at a time.
+pub fn before_fork() {
+    FORKING.store(sys::process_id(), Relaxed);
+}
+
+/// In parent and child alike.
+pub fn forked() {
+    FORKING.store(0, Relaxed);
+}
+
+/// Is this a fork child in which nothing has run yet? Its parent's other threads are gone, who may have held any lock of the runtime.
+pub fn is_new_child() -> bool {
+    let parent = FORKING.load(Relaxed);
+    parent != 0 && parent != sys::process_id()
 }
 
 /// In a fork child, before anything else runs: the calling thread is all there is, and the child runs natively until it makes

@@ -5,7 +5,7 @@
 //! replaces them together (`entries.rs`): a wake that only knew the kernel would miss the parked.
 
 use super::contended::{self, Manner, EXCLUSIVE};
-use crate::runtime::{current, lot};
+use crate::runtime::{current, lot, start};
 use crate::{arch, sys};
 use libc::EBUSY;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
@@ -35,11 +35,15 @@ pub unsafe extern "C" fn lock_wait(word: *mut u32) {
     SLEEPERS.fetch_sub(1, SeqCst);
 }
 
-/// Wakes one of those who wait for a lock that was given back: its address is a mere name by now.
+/// Wakes one of those who wait for a lock that was given back: its address is a mere name by now. In a fork child libc gives back what it
+/// took for the fork before our handler has run: nobody waits there, and the lot's own locks may be held by threads that are gone.
 ///
 /// # Safety
 /// As `__lll_lock_wake_private`.
 pub unsafe extern "C" fn lock_wake(word: *mut u32) {
+    if start::is_new_child() {
+        return;
+    }
     let address = word as usize;
     let woken = lot::waiting(address) && contended::wake(address, EXCLUSIVE, true, || true).0 > 0;
     if !woken || SLEEPERS.load(SeqCst) > 0 {
