@@ -444,21 +444,20 @@ pub fn look(me: &'static Green) {
     }
 }
 
-/// The running thread takes what is in its queue and not blocked: the kernel delivers it right here. Did a handler run?
+/// The running thread takes what is in its queue and not blocked: the kernel delivers it right here.
 #[cold]
-pub fn deliver(me: &'static Green) -> bool {
+pub fn deliver(me: &'static Green) {
     me.restart.set(true);
-    take_waiting(me)
+    take_waiting(me);
 }
 
 /// The same, in the middle of a call: whether that may go on is for all handlers that run meanwhile to say.
-fn take_waiting(me: &'static Green) -> bool {
+pub fn take_waiting(me: &'static Green) {
     me.alerts.fetch_and(!alert::SIGNAL, SeqCst);
-    let before = me.handled.get();
     loop {
         let open = me.pending.bits() & !me.mask.get();
         if open == 0 {
-            return me.handled.get() != before;
+            return;
         }
         let (signal, ran) = (open.trailing_zeros() as c_int + 1, me.handled.get());
         sched::apply_mask(me.worker(), me);
@@ -466,7 +465,7 @@ fn take_waiting(me: &'static Green) -> bool {
             ring_for(me, me.worker().kernel_tid.load(Relaxed), signal);
             if me.handled.get() == ran {
                 // The kernel thread's mask is not what we think: it comes with the next change of mask.
-                return ran != before;
+                return;
             }
         } else if me.pending.take(bit(signal)).is_some() && !disposition::of(signal).ignores(signal) {
             act_by_default(signal);

@@ -14,13 +14,14 @@
 //! thread has switched away meanwhile, or the thread itself, which has not switched yet. A clause that fires a parked waiter makes
 //! it ready. So nobody ever resumes a stack in use, and nobody spins for it.
 //!
-//! Nodes are fired under their queue's lock and removed under it, so no queue points into a stack that has gone on.
+//! Nodes are fired under their queue's lock and removed under it, so no queue points into a stack that has gone on. While they are in place
+//! the guard is up: a handler, which may leave the wait by a jump, runs when they have been removed.
 //! Foreign threads (and pinned green ones) wait with a waiter on their stack and sleep on its word by futex.
 
 use super::call::{self, Length};
 use super::green::{alert, current, Green};
 use super::{handler, sched, signal, timer, timer::TimerNode};
-use crate::sys;
+use crate::{arch, sys};
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
@@ -257,11 +258,14 @@ pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> 
     if handler::is_bound(green) {
         return call::block_for(Length::Long, || wait_bound(green, cancel, deadline, enqueue, dequeue));
     }
-    let waiter = &green.waiter;
+    let (waiter, handled) = (&green.waiter, green.handled.get());
+    green.restart.set(true);
+    arch::guard_up();
     let sequence = waiter.arm();
     if green.alerts.load(SeqCst) & interest(green, cancel) != 0 {
         waiter.disarm(sequence);
-        return alerted(green, cancel);
+        signal::leave_runtime();
+        return alerted(green, cancel, handled);
     }
     let ticket = Ticket { waiter, sequence };
     if enqueue(ticket) {
@@ -272,8 +276,9 @@ pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> 
     }
     dequeue();
     let end = outcome(waiter.disarm(sequence));
+    signal::leave_runtime();
     if end == Woken::Interrupted {
-        return alerted(green, cancel);
+        return alerted(green, cancel, handled);
     }
     signal::look(green);
     end
@@ -296,21 +301,22 @@ fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
 }
 
 /// Something other than a clause ended the wait: run the handlers of the signals that came, then see to a cancellation. A false
-/// alarm (a blocked signal, a cancellation that is disabled) looks like a wake: every caller checks again.
+/// alarm (a blocked signal, a cancellation that is disabled) looks like a wake: every caller checks again. So many handlers had run when
+/// the wait began.
 #[cold]
-fn alerted(green: &'static Green, cancel: Cancel) -> Woken {
+fn alerted(green: &'static Green, cancel: Cancel, handled: u32) -> Woken {
     let mask = interest(green, cancel);
-    let handled = signal::deliver(green);
+    signal::take_waiting(green);
     if mask & alert::CANCEL != 0 && super::cancel::is_due(green) {
         match cancel {
             Cancel::Tell => return Woken::Cancelled,
             Cancel::Act | Cancel::Ignore => super::cancel::cancellation_point(),
         }
     }
-    if handled {
-        Woken::Interrupted
-    } else {
+    if green.handled.get() == handled {
         Woken::Ready(0)
+    } else {
+        Woken::Interrupted
     }
 }
 
@@ -343,11 +349,13 @@ fn wait_bound(
     let bound = Bound::new(me, cancel);
     let handled = bound.handled;
     if bound.is_alerted() {
-        return alerted(me, cancel);
+        return alerted(me, cancel, handled);
     }
+    arch::guard_up();
     let end = wait_in_kernel(Some(bound), deadline, enqueue, dequeue);
-    if end == Woken::Interrupted && me.handled.get() == handled {
-        return alerted(me, cancel);
+    signal::leave_runtime();
+    if end == Woken::Interrupted {
+        return alerted(me, cancel, handled);
     }
     end
 }
