@@ -109,6 +109,10 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
         actual.sa_sigaction = signal::entry_address();
         actual.sa_flags |= SA_SIGINFO | SA_RESTART;
     }
+    if actual.sa_flags & SA_ONSTACK != 0 {
+        // Nothing comes while we are on the worker's alternate stack: see runtime/handler.rs.
+        *(&mut actual.sa_mask as *mut sigset_t as *mut u64) = signal::CLOSED;
+    }
     real::sigaction(number, &actual, std::ptr::null_mut())
 }
 

@@ -6,14 +6,15 @@
 //! Every worker has an alternate stack, where the kernel comes with signals whose handlers have SA_ONSTACK, and with stack
 //! overflows. From there a handler goes on to where it would have run natively: to its thread's own alternate stack, or to the
 //! stack that was interrupted. The kernel is told to forget the worker's stack until the frame ends (SS_AUTODISARM), so that a second
-//! signal meanwhile does not overwrite the first one's frame.
+//! signal meanwhile does not overwrite the first one's frame. It blocks all signals for such a handler (hooks/signal.rs), which are let in
+//! only while the program's own code runs: one that came in between would find no stack to run on but what holds the frames.
 
 use super::disposition::{self, Action};
 use super::green::{current, Green};
 use super::overflow;
 use super::reactor::Record;
 use super::sched::Worker;
-use super::signal::{accept, is_fault, note_mask, ring, CLOSED};
+use super::signal::{self, accept, is_fault, note_mask, ring, CLOSED};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,7 +33,19 @@ pub struct Call {
 }
 
 impl Call {
-    fn make(&self) {
+    /// Calls the handler, with this mask where the kernel has blocked all signals.
+    fn make(&self, mask: u64) {
+        let closed = self.action.has(libc::SA_ONSTACK);
+        if closed {
+            sys::set_signal_mask(mask);
+        }
+        self.enter();
+        if closed {
+            sys::set_signal_mask(CLOSED);
+        }
+    }
+
+    fn enter(&self) {
         // SAFETY: the program's own handler, called with what the kernel gave.
         unsafe {
             if self.action.has(libc::SA_SIGINFO) {
@@ -65,8 +78,9 @@ impl Call {
 }
 
 extern "C" fn make(call: usize) {
-    // SAFETY: `run_on` passes a call on its stack.
-    unsafe { (*(call as *const Call)).make() }
+    // SAFETY: `run_on` passes a call on its stack, and a green thread runs.
+    let call = unsafe { &*(call as *const Call) };
+    call.make(current().map_or(CLOSED, |me| me.mask.get()));
 }
 
 /// Calls the program's handler, or does what the default is.
@@ -81,7 +95,7 @@ pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
     match current() {
         Some(me) => run_on(me, &call),
-        None => call.make(),
+        None => call.make(call.mask_after() | call.action.blocks(call.signal) & CLOSED),
     }
 }
 
@@ -100,9 +114,8 @@ fn run_on(me: &'static Green, call: &Call) {
             unsafe { arch::call_on(place.top, make, call as *const Call as usize) };
         }
         None => {
-            let here = arch::stack_pointer();
-            enter(me, Place::new(lowest_of(me, here), here));
-            call.make();
+            enter(me, place_here(me, call));
+            call.make(me.mask.get());
         }
     }
     if !current().is_some_and(|now| std::ptr::eq(now, me)) {
@@ -152,6 +165,17 @@ fn own_stack(me: &Green, call: &Call) -> Option<Place> {
     (!is_fault(call.info())).then(|| Place::new(lowest_of(me, interrupted), interrupted - RED_ZONE))
 }
 
+/// For a handler that runs where the kernel came to: an alternate stack, or what lies below the interrupted stack pointer. (That itself is
+/// where a jump out of the handler may lead to; ours, here, is farther down.)
+fn place_here(me: &Green, call: &Call) -> Place {
+    let (here, interrupted) = (arch::stack_pointer(), call.interrupted());
+    let [low, _, bytes] = me.alternate.get();
+    let workers = me.worker().signal_stack.get();
+    let alternates = [Place::new(low, low + bytes), Place::new(workers, workers + STACK_BYTES)];
+    let alternate = alternates.into_iter().find(|stack| stack.holds(here) && !stack.holds(interrupted));
+    alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
+}
+
 /// Where the stack that `address` lies on may begin.
 fn lowest_of(me: &Green, address: usize) -> usize {
     let own = me.stack.lowest..me.stack.lowest + me.stack.bytes;
@@ -162,16 +186,28 @@ fn lowest_of(me: &Green, address: usize) -> usize {
     }
 }
 
+/// Changes the places of the thread's handlers: none comes meanwhile.
+fn change<R>(me: &Green, change: impl FnOnce(&mut Vec<Place>) -> R) -> R {
+    arch::guard_up();
+    // SAFETY: only the running thread touches its handlers' places, and while the guard is up no handler runs.
+    let result = change(unsafe { &mut *me.handlers.get() });
+    signal::leave_runtime();
+    result
+}
+
 fn enter(me: &Green, place: Place) {
-    let place = Place { held: me.held.take(), ..place };
-    // SAFETY: only the running thread touches its handlers' places; a handler that comes between is gone, or left, after that.
-    unsafe { (*me.handlers.get()).push(place) };
-    me.pinned.set(me.pinned.get() + 1);
+    change(me, |places| {
+        places.push(Place { held: me.held.take(), ..place });
+        me.pinned.set(me.pinned.get() + 1);
+    });
 }
 
 fn leave(me: &Green) {
-    // SAFETY: as in `enter`.
-    if let Some(place) = unsafe { (*me.handlers.get()).pop() } {
+    change(me, |places| end_last(me, places));
+}
+
+fn end_last(me: &Green, places: &mut Vec<Place>) {
+    if let Some(place) = places.pop() {
         me.held.set(place.held);
         me.pinned.set(me.pinned.get().saturating_sub(1));
     }
@@ -180,29 +216,29 @@ fn leave(me: &Green) {
 /// The stack pointer is, or was, `here`: the handlers that this is not in were left by a jump.
 fn forget_left(me: &Green, here: usize) {
     let_go_left(me, here);
-    // SAFETY: as in `enter`.
-    while unsafe { (*me.handlers.get()).last() }.is_some_and(|place| !place.holds(here)) {
-        leave(me);
-        give_stack_again(me.worker());
-    }
+    change(me, |places| {
+        while places.last().is_some_and(|place| !place.holds(here)) {
+            end_last(me, places);
+            give_stack_again(me.worker());
+        }
+    });
 }
 
 /// The same for what those handlers, and the calls that they interrupted, held on to: by the jump itself, for nobody else is to wait
 /// until the thread notices.
 pub fn let_go_left(me: &Green, here: usize) {
-    // SAFETY: as in `enter`.
-    let places = unsafe { &mut *me.handlers.get() };
-    for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
-        for record in [me.held.take(), place.held.take()].into_iter().flatten() {
-            record.let_go();
+    change(me, |places| {
+        for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
+            for record in [me.held.take(), place.held.take()].into_iter().flatten() {
+                record.let_go();
+            }
         }
-    }
+    });
 }
 
 /// How many handlers run on this thread.
 pub fn running(me: &Green) -> u32 {
-    // SAFETY: as in `enter`.
-    unsafe { (*me.handlers.get()).len() as u32 }
+    change(me, |places| places.len() as u32)
 }
 
 /// Is the running thread bound to its kernel thread?

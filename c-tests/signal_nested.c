@@ -1,0 +1,73 @@
+/* Handlers interrupt handlers as they begin, wait and end, on alternate stacks and off them: each ends where it came, with its stack whole.
+ * covers: sigaction sigaltstack pthread_kill kill nanosleep sched_yield
+ * proof: green_threads>=6 hooks.pthread_kill>=40000
+ */
+#include "ctest.h"
+
+enum { TARGETS = 4, STACK = 128 << 10, TURNS = 20000 };
+
+static const int signals[] = {SIGUSR1, SIGUSR2, SIGINT, SIGHUP};
+static __thread pthread_t self;
+static atomic_bool over;
+static pthread_t targets[TARGETS];
+static atomic_int begun;
+
+static void handler(int signal)
+{
+    int error = errno;
+    char local[512];
+    memset(local, signal, sizeof local);
+    if (signal % 2)
+        sched_yield();
+    else
+        nanosleep(&(struct timespec){0, 10000}, NULL);
+    for (size_t i = 0; i < sizeof local; i++)
+        CHECK_IS(local[i], signal);
+    CHECK(self == 0 || pthread_equal(self, pthread_self()));
+    errno = error;
+}
+
+static void *is_interrupted(void *alternate)
+{
+    self = pthread_self();
+    stack_t stack = {.ss_sp = alternate, .ss_size = STACK}, off = {.ss_flags = SS_DISABLE};
+    if (alternate)
+        CHECK_IS(sigaltstack(&stack, NULL), 0);
+    begun++;
+    while (!over)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    if (alternate)
+        CHECK_IS(sigaltstack(&off, NULL), 0);
+    return alternate;
+}
+
+static void *interrupts(void *argument)
+{
+    for (unsigned i = 0; i < TURNS; i++) {
+        CHECK_IS(pthread_kill(targets[i % TARGETS], signals[i / TARGETS % 4]), 0);
+        if (i % 2 == 0)
+            CHECK_IS(kill(getpid(), signals[i / 2 % 4]), 0);
+    }
+    return argument;
+}
+
+int main(void)
+{
+    static char stacks[TARGETS / 2][STACK];
+    for (int i = 0; i < 4; i++) {
+        struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | (i % 2 ? SA_ONSTACK : 0)};
+        CHECK_IS(sigaction(signals[i], &action, NULL), 0);
+    }
+    for (int i = 0; i < TARGETS; i++)
+        targets[i] = spawn(is_interrupted, i % 2 ? stacks[i / 2] : NULL);
+    while (begun < TARGETS)
+        nap(1);
+    pthread_t senders[2] = {spawn(interrupts, NULL), spawn(interrupts, NULL)};
+    join(senders[0]);
+    join(senders[1]);
+    over = true;
+    for (int i = 0; i < TARGETS; i++)
+        join(targets[i]);
+    say("all handlers ended where they began");
+    return 0;
+}
