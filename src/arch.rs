@@ -15,6 +15,7 @@
 //! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
 
 pub mod entry;
+pub mod inline;
 pub mod vfork;
 
 use std::arch::{asm, global_asm};
@@ -636,6 +637,28 @@ impl Registers {
             return true;
         }
         *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
+    }
+
+    /// The trapped system call goes on at `at`, where everything is as the instruction leaves it: rcx is the address behind it.
+    pub fn go_on(&self, at: usize) {
+        let back = self.instruction();
+        // SAFETY: by `of`'s contract.
+        let registers = unsafe { &mut (*self.0).uc_mcontext.gregs };
+        registers[libc::REG_RCX as usize] = back as i64;
+        registers[libc::REG_RIP as usize] = at as i64;
+    }
+
+    /// The trapped system call is made once more.
+    pub fn repeat_call(&self) {
+        const SYSCALL_BYTES: i64 = 2;
+        // SAFETY: by `of`'s contract.
+        unsafe { (*self.0).uc_mcontext.gregs[libc::REG_RIP as usize] -= SYSCALL_BYTES };
+    }
+
+    /// The signal mask that the frame's end brings back.
+    pub fn mask(&self) -> &mut u64 {
+        // SAFETY: by `of`'s contract; its mask has 64 bits.
+        unsafe { &mut *(&raw mut (*self.0).uc_sigmask as *mut u64) }
     }
 
     /// What the system call answers.

@@ -78,6 +78,8 @@ options! {
         "write a JSON object of figures to PATH at exit; %p becomes the process id";
     entries: bool = true, parse_switch, "0|1", "0 or 1",
         "whether libc's own calls, and those that bypass the preload, are caught at the entries of libc's functions (default: 1)";
+    inline: bool = false, parse_switch, "0|1", "0 or 1",
+        "whether system calls that a program or a library makes by itself, not by libc, are caught as well (default: 0; from Linux 6.17 on)";
     help: bool = false, parse_switch, "0|1", "0 or 1",
         "print these lines to stderr at start";
     follow: bool = true, parse_switch, "0|1", "0 or 1",

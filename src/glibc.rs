@@ -393,6 +393,15 @@ unsafe extern "C" fn generation_of(info: *mut libc::dl_phdr_info, _: usize, out:
     1
 }
 
+/// libc, the loader, or what the kernel brings?
+///
+/// # Safety
+/// `info` is what `dl_iterate_phdr` shows.
+unsafe fn is_libcs_own(info: &libc::dl_phdr_info) -> bool {
+    let name = std::ffi::CStr::from_ptr(info.dlpi_name).to_bytes();
+    [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2", b"linux-vdso.so.1"].iter().any(|own| name.ends_with(own))
+}
+
 /// For `dl_iterate_phdr`: takes in a module's image.
 ///
 /// # Safety
@@ -401,8 +410,7 @@ unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut 
     /// Static TLS lies right below the TCB; a block farther away came from malloc.
     const STATIC_REACH: isize = 1 << 20;
     let (info, images) = (&*info, &mut *(out as *mut Images));
-    let name = std::ffi::CStr::from_ptr(info.dlpi_name).to_bytes();
-    let libc_own = [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2"].iter().any(|own| name.ends_with(own));
+    let libc_own = is_libcs_own(info);
     for i in 0..info.dlpi_phnum as usize {
         let header = &*info.dlpi_phdr.add(i);
         if header.p_type == libc::PT_LOAD {
@@ -510,6 +518,31 @@ unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out: *mu
         if executable && (start..start + header.p_memsz as usize).contains(&found[0]) {
             (found[1], found[2]) = (start, header.p_memsz as usize);
             return 1;
+        }
+    }
+    0
+}
+
+type ForText<'a> = dyn FnMut(&std::ops::Range<usize>) + 'a;
+
+/// Shows the executable segments of all modules but libc and the loader.
+pub fn each_text(visit: &mut ForText) {
+    let mut visit = visit;
+    // SAFETY: the callback takes `visit` for what it is.
+    unsafe { each_module(show_text, &mut visit as *mut &mut ForText as *mut c_void) };
+}
+
+/// For `dl_iterate_phdr`.
+///
+/// # Safety
+/// `out` points to `each_text`'s visitor.
+unsafe extern "C" fn show_text(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
+    let (info, visit) = (&*info, &mut *(out as *mut &mut ForText));
+    for i in (0..info.dlpi_phnum as usize).filter(|_| !is_libcs_own(info)) {
+        let header = &*info.dlpi_phdr.add(i);
+        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {
+            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+            visit(&(start..start + header.p_memsz as usize));
         }
     }
     0

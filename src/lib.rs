@@ -33,6 +33,9 @@ fn load() {
         environment.can_switch_fast(),
     );
     hooks::entries::allow(options.entries);
+    if options.inline && !runtime::inline::want(hooks::syscall::INLINE) {
+        report::refuse_inline();
+    }
     hooks::thread::set_default_stack(options.stack_size);
     report::prepare(&mut environment, &options);
     if !options.follow {

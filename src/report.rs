@@ -51,6 +51,12 @@ fn complain(what: &str) {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}; running natively\n").as_bytes());
 }
 
+/// The option is set, and the kernel cannot.
+pub fn refuse_inline() {
+    let what = "inline=1 needs Syscall User Dispatch from a range of addresses (Linux 6.17); running without it";
+    sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}\n").as_bytes());
+}
+
 fn help() {
     let mut text = format!("greenpatch {}: {VARIABLE}=key=value:key=value\n", env!("CARGO_PKG_VERSION"));
     for (name, placeholder, meaning) in config::HELP {
@@ -117,6 +123,8 @@ fn text(pid: i32) -> String {
         "started": runtime::started(),
         "workers": runtime::start::workers(),
         "entries": hooks::entries::count(),
+        "inline": runtime::inline::is_on(),
+        "inline_calls": runtime::inline::calls(),
         "green_threads": sums.green_threads,
         "green_threads_peak": sums.green_threads_peak,
         "parks": sums.parks,

@@ -5,7 +5,7 @@
 //! `clock_gettime`, whose address the front door leaves in `CLOCK`.
 
 use crate::arch;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 
 /// libc's real `clock_gettime`, 0 until the front door has found it.
 pub static CLOCK: AtomicUsize = AtomicUsize::new(0);
@@ -353,9 +353,23 @@ pub fn yield_processor() {
     plain(libc::SYS_sched_yield, [0; 4]);
 }
 
+/// Signals that no kernel thread may block.
+static KEPT_OPEN: AtomicU64 = AtomicU64::new(0);
+
+/// From now on no mask that this library sets holds these signals.
+pub fn keep_open(signals: u64) {
+    KEPT_OPEN.store(signals, Ordering::Relaxed);
+}
+
+/// The mask without what must stay open: what the kernel is to get.
+#[inline]
+pub fn open(mask: u64) -> u64 {
+    mask & !KEPT_OPEN.load(Ordering::Relaxed)
+}
+
 /// Sets this kernel thread's signal mask; the one before.
 pub fn set_signal_mask(mask: u64) -> u64 {
-    let mut old = 0u64;
+    let (mask, mut old) = (open(mask), 0u64);
     let (new, old_at) = (&mask as *const _ as usize, &mut old as *mut _ as usize);
     // SAFETY: the kernel reads `mask` and writes `old`, 8 bytes each.
     unsafe { call(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK as usize, new, old_at, 8, 0, 0) };
@@ -577,12 +591,18 @@ pub fn working_directory() -> String {
 
 const PR_SET_SYSCALL_USER_DISPATCH: usize = 59;
 
-/// From here on this kernel thread's system calls from outside of `start..start + bytes` raise SIGSYS while `selector` is 1.
-pub fn dispatch_calls(start: usize, bytes: usize, selector: &'static std::sync::atomic::AtomicU8) -> bool {
-    const ON: usize = 1;
+/// Whose system calls are dispatched (source: linux/prctl.h; the second is known from Linux 6.17 on).
+#[derive(Clone, Copy)]
+pub enum Dispatch {
+    From = 2,
+    NotFrom = 1,
+}
+
+/// From here on this kernel thread's system calls from (or not from) `start..start + bytes` raise SIGSYS while `selector` is 1.
+pub fn dispatch_calls(whose: Dispatch, start: usize, bytes: usize, selector: &'static AtomicU8) -> bool {
     let selector = selector.as_ptr() as usize;
     // SAFETY: the kernel reads the selector, which is static.
-    unsafe { call(libc::SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, ON, start, bytes, selector, 0) == 0 }
+    unsafe { call(libc::SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, whose as usize, start, bytes, selector, 0) == 0 }
 }
 
 pub fn dispatch_off() {

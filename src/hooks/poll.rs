@@ -50,12 +50,14 @@ unsafe fn keeps(mask: *const sigset_t) -> bool {
     mask.is_null() || can_read(mask as usize, MASK_BYTES) && runtime::current().is_some_and(same)
 }
 
-/// A call with another mask: the kernel waits, and swaps the masks.
-unsafe fn masked(mask: *const sigset_t, call: impl FnOnce() -> isize) -> Answer<c_int> {
+/// A call with another mask, whose address it is given: the kernel waits, and swaps the masks.
+unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -> Answer<c_int> {
     if !can_read(mask as usize, MASK_BYTES) {
-        return plain(call);
+        return plain(|| call(mask as usize));
     }
-    answer(signal::while_masked(*(mask as *const u64), call))
+    let mask = *(mask as *const u64);
+    let open = sys::open(mask);
+    answer(signal::while_masked(mask, || call(&raw const open as usize)))
 }
 
 /// The time that a call has, counted from now.
@@ -230,7 +232,7 @@ pub unsafe fn ppoll(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask:
     }
     // The kernel writes what is left into the time that it is given: libc gives it a copy.
     let time = timeout.as_ref().copied();
-    masked(mask, || sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&time), mask as usize, MASK_BYTES, 0))
+    masked(mask, |mask| sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&time), mask, MASK_BYTES, 0))
 }
 
 pub unsafe fn ppoll_chk(
@@ -380,9 +382,11 @@ pub unsafe fn pselect(
         return select_until(n, [r, w, x], Time::of_timespec(timeout).map_or_else(|| errno(libc::EINVAL), Ok)?);
     }
     let time = timeout.as_ref().copied();
-    let pair = [mask as usize, MASK_BYTES];
     let [r, w, x] = [r, w, x].map(|set| set as usize);
-    masked(mask, || sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&time), pair.as_ptr() as usize))
+    masked(mask, |mask| {
+        let pair = [mask, MASK_BYTES];
+        sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&time), pair.as_ptr() as usize)
+    })
 }
 
 pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int) -> Answer<c_int> {
@@ -411,9 +415,9 @@ pub unsafe fn epoll_pwait(
         return epoll_wait(fd, events, n, timeout_ms);
     }
     runtime::cancellation_point();
-    masked(mask, || {
+    masked(mask, |mask| {
         let (events, n, ms) = (events as usize, n as usize, timeout_ms as usize);
-        sys::call(libc::SYS_epoll_pwait, fd as usize, events, n, ms, mask as usize, MASK_BYTES)
+        sys::call(libc::SYS_epoll_pwait, fd as usize, events, n, ms, mask, MASK_BYTES)
     })
 }
 
@@ -429,9 +433,9 @@ pub unsafe fn epoll_pwait2(
     let found = timeout.is_null() || can_read(timeout as usize, std::mem::size_of::<timespec>());
     match found.then(|| Time::of_timespec(timeout)).flatten().filter(|_| keeps(mask)) {
         Some(time) => epoll_until(fd, events, n, time),
-        None => masked(mask, || {
+        None => masked(mask, |mask| {
             let (events, n, time) = (events as usize, n as usize, timeout as usize);
-            sys::call(libc::SYS_epoll_pwait2, fd as usize, events, n, time, mask as usize, MASK_BYTES)
+            sys::call(libc::SYS_epoll_pwait2, fd as usize, events, n, time, mask, MASK_BYTES)
         }),
     }
 }

@@ -56,15 +56,30 @@ pub unsafe fn fork() -> Answer<pid_t> {
 
 /// The one that runs no handlers.
 pub unsafe fn raw_fork() -> Answer<pid_t> {
+    Ok(fork_by(|| real::_Fork() as isize) as pid_t)
+}
+
+/// A fork that libc knows nothing of.
+pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
+    fork_by(|| {
+        let pid = fork();
+        if pid == 0 {
+            *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id();
+        }
+        pid
+    })
+}
+
+unsafe fn fork_by(fork: impl FnOnce() -> isize) -> isize {
     descriptor::forked();
     before();
-    let pid = real::_Fork();
+    let pid = fork();
     if pid == 0 {
         in_child();
     } else {
         in_parent();
     }
-    Ok(pid)
+    pid
 }
 
 /// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all

@@ -97,7 +97,7 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
         return 0;
     }
     let mut actual: sigaction = std::mem::zeroed();
-    write_action(&mut actual, action);
+    write_action(&mut actual, Action { mask: sys::open(action.mask), ..action });
     if action.is_handler() {
         actual.sa_sigaction = signal::entry_address();
         actual.sa_flags = (actual.sa_flags | SA_SIGINFO) & !SA_RESETHAND;

@@ -4,10 +4,15 @@
 //! and the arguments in the function's types. Where the system call and libc's function differ (a size for the signal mask,
 //! a negated error, a structure around the mask) the row says how. Numbers that block and have no function of ours are made
 //! under a hand-over; all the others are the kernel's, as natively.
+//!
+//! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
+//! functions, though: they set no errno, and are no cancellation points.
 
 use super::{errno, process, real, signal, sync, Answer, Miss};
-use crate::{runtime, sys};
+use crate::arch::inline::{called_inline, Call};
+use crate::{glibc, runtime, sys};
 use libc::{c_int, c_long, pid_t, sigset_t, timespec, timeval};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The kernel's sigset_t.
 const MASK_BYTES: usize = 8;
@@ -38,14 +43,20 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
 
 /// `number => function(types of the arguments)`: the function takes the system call's arguments one for one.
 macro_rules! same {
-    ($number:expr, $arguments:expr; $($system_call:ident => $function:ident($($t:ty),*);)*) => {
-        match $number {
-            $(libc::$system_call => {
-                #[allow(unused_mut, unused_variables)]
-                let mut next = $arguments.into_iter();
-                Some(libc::$function($(take::<$t>(&mut next)),*) as c_long)
-            })*
-            _ => None,
+    ($($system_call:ident => $function:ident($($t:ty),*);)*) => {
+        const SAME: &[c_long] = &[$(libc::$system_call),*];
+
+        /// The calls that are libc's functions one for one.
+        unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
+            use libc::*;
+            match number {
+                $(libc::$system_call => {
+                    #[allow(unused_mut, unused_variables)]
+                    let mut next = arguments.into_iter();
+                    Some($function($(take::<$t>(&mut next)),*) as c_long)
+                })*
+                _ => None,
+            }
         }
     };
 }
@@ -76,70 +87,66 @@ fn take<T: Register>(arguments: &mut impl Iterator<Item = usize>) -> T {
     T::from(arguments.next().unwrap_or(0))
 }
 
-/// The calls that are libc's functions one for one.
-unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
-    use libc::*;
-    same! { number, arguments;
-        SYS_read => read(c_int, *mut c_void, size_t);
-        SYS_write => write(c_int, *const c_void, size_t);
-        SYS_readv => readv(c_int, *const iovec, c_int);
-        SYS_writev => writev(c_int, *const iovec, c_int);
-        SYS_pread64 => pread(c_int, *mut c_void, size_t, off_t);
-        SYS_pwrite64 => pwrite(c_int, *const c_void, size_t, off_t);
-        SYS_preadv => preadv(c_int, *const iovec, c_int, off_t);
-        SYS_pwritev => pwritev(c_int, *const iovec, c_int, off_t);
-        SYS_sendfile => sendfile(c_int, c_int, *mut off_t, size_t);
-        SYS_splice => splice(c_int, *mut loff_t, c_int, *mut loff_t, size_t, c_uint);
-        SYS_tee => tee(c_int, c_int, size_t, c_uint);
-        SYS_vmsplice => vmsplice(c_int, *const iovec, size_t, c_uint);
-        SYS_recvfrom => recvfrom(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t);
-        SYS_recvmsg => recvmsg(c_int, *mut msghdr, c_int);
-        SYS_recvmmsg => recvmmsg(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec);
-        SYS_sendto => sendto(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t);
-        SYS_sendmsg => sendmsg(c_int, *const msghdr, c_int);
-        SYS_sendmmsg => sendmmsg(c_int, *mut mmsghdr, c_uint, c_int);
-        SYS_connect => connect(c_int, *const sockaddr, socklen_t);
-        SYS_accept => accept(c_int, *mut sockaddr, *mut socklen_t);
-        SYS_accept4 => accept4(c_int, *mut sockaddr, *mut socklen_t, c_int);
-        SYS_shutdown => shutdown(c_int, c_int);
-        SYS_poll => poll(*mut pollfd, nfds_t, c_int);
-        SYS_ppoll => ppoll(*mut pollfd, nfds_t, *const timespec, *const sigset_t);
-        SYS_epoll_wait => epoll_wait(c_int, *mut epoll_event, c_int, c_int);
-        SYS_epoll_pwait => epoll_pwait(c_int, *mut epoll_event, c_int, c_int, *const sigset_t);
-        SYS_close => close(c_int);
-        SYS_dup => dup(c_int);
-        SYS_dup2 => dup2(c_int, c_int);
-        SYS_dup3 => dup3(c_int, c_int, c_int);
-        SYS_fcntl => fcntl(c_int, c_int, usize);
-        SYS_ioctl => ioctl(c_int, c_ulong, usize);
-        SYS_open => open(*const c_char, c_int, mode_t);
-        SYS_openat => openat(c_int, *const c_char, c_int, mode_t);
-        SYS_creat => creat(*const c_char, mode_t);
-        SYS_nanosleep => nanosleep(*const timespec, *mut timespec);
-        SYS_pause => pause();
-        SYS_sched_yield => sched_yield();
-        SYS_gettid => gettid();
-        SYS_prctl => prctl(c_int, usize, usize, usize, usize);
-        SYS_unshare => unshare(c_int);
-        SYS_setns => setns(c_int, c_int);
-        SYS_setfsuid => setfsuid(uid_t);
-        SYS_setfsgid => setfsgid(gid_t);
-        SYS_personality => personality(c_ulong);
-        SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
-        SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
-        SYS_fsync => fsync(c_int);
-        SYS_fdatasync => fdatasync(c_int);
-        SYS_msync => msync(*mut c_void, size_t, c_int);
-        SYS_syncfs => syncfs(c_int);
-        SYS_sync_file_range => sync_file_range(c_int, off64_t, off64_t, c_uint);
-        SYS_flock => flock(c_int, c_int);
-        SYS_semop => semop(c_int, *mut sembuf, size_t);
-        SYS_msgsnd => msgsnd(c_int, *const c_void, size_t, c_int);
-        SYS_msgrcv => msgrcv(c_int, *mut c_void, size_t, c_long, c_int);
-        SYS_mq_timedsend => mq_timedsend(mqd_t, *const c_char, size_t, c_uint, *const timespec);
-        SYS_mq_timedreceive => mq_timedreceive(mqd_t, *mut c_char, size_t, *mut c_uint, *const timespec);
-        SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
-    }
+same! {
+    SYS_read => read(c_int, *mut c_void, size_t);
+    SYS_write => write(c_int, *const c_void, size_t);
+    SYS_readv => readv(c_int, *const iovec, c_int);
+    SYS_writev => writev(c_int, *const iovec, c_int);
+    SYS_pread64 => pread(c_int, *mut c_void, size_t, off_t);
+    SYS_pwrite64 => pwrite(c_int, *const c_void, size_t, off_t);
+    SYS_preadv => preadv(c_int, *const iovec, c_int, off_t);
+    SYS_pwritev => pwritev(c_int, *const iovec, c_int, off_t);
+    SYS_sendfile => sendfile(c_int, c_int, *mut off_t, size_t);
+    SYS_splice => splice(c_int, *mut loff_t, c_int, *mut loff_t, size_t, c_uint);
+    SYS_tee => tee(c_int, c_int, size_t, c_uint);
+    SYS_vmsplice => vmsplice(c_int, *const iovec, size_t, c_uint);
+    SYS_recvfrom => recvfrom(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t);
+    SYS_recvmsg => recvmsg(c_int, *mut msghdr, c_int);
+    SYS_recvmmsg => recvmmsg(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec);
+    SYS_sendto => sendto(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t);
+    SYS_sendmsg => sendmsg(c_int, *const msghdr, c_int);
+    SYS_sendmmsg => sendmmsg(c_int, *mut mmsghdr, c_uint, c_int);
+    SYS_connect => connect(c_int, *const sockaddr, socklen_t);
+    SYS_accept => accept(c_int, *mut sockaddr, *mut socklen_t);
+    SYS_accept4 => accept4(c_int, *mut sockaddr, *mut socklen_t, c_int);
+    SYS_shutdown => shutdown(c_int, c_int);
+    SYS_poll => poll(*mut pollfd, nfds_t, c_int);
+    SYS_ppoll => ppoll(*mut pollfd, nfds_t, *const timespec, *const sigset_t);
+    SYS_epoll_wait => epoll_wait(c_int, *mut epoll_event, c_int, c_int);
+    SYS_epoll_pwait => epoll_pwait(c_int, *mut epoll_event, c_int, c_int, *const sigset_t);
+    SYS_close => close(c_int);
+    SYS_dup => dup(c_int);
+    SYS_dup2 => dup2(c_int, c_int);
+    SYS_dup3 => dup3(c_int, c_int, c_int);
+    SYS_fcntl => fcntl(c_int, c_int, usize);
+    SYS_ioctl => ioctl(c_int, c_ulong, usize);
+    SYS_open => open(*const c_char, c_int, mode_t);
+    SYS_openat => openat(c_int, *const c_char, c_int, mode_t);
+    SYS_creat => creat(*const c_char, mode_t);
+    SYS_nanosleep => nanosleep(*const timespec, *mut timespec);
+    SYS_pause => pause();
+    SYS_sched_yield => sched_yield();
+    SYS_gettid => gettid();
+    SYS_prctl => prctl(c_int, usize, usize, usize, usize);
+    SYS_unshare => unshare(c_int);
+    SYS_setns => setns(c_int, c_int);
+    SYS_setfsuid => setfsuid(uid_t);
+    SYS_setfsgid => setfsgid(gid_t);
+    SYS_personality => personality(c_ulong);
+    SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
+    SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
+    SYS_fsync => fsync(c_int);
+    SYS_fdatasync => fdatasync(c_int);
+    SYS_msync => msync(*mut c_void, size_t, c_int);
+    SYS_syncfs => syncfs(c_int);
+    SYS_sync_file_range => sync_file_range(c_int, off64_t, off64_t, c_uint);
+    SYS_flock => flock(c_int, c_int);
+    SYS_semop => semop(c_int, *mut sembuf, size_t);
+    SYS_msgsnd => msgsnd(c_int, *const c_void, size_t, c_int);
+    SYS_msgrcv => msgrcv(c_int, *mut c_void, size_t, c_long, c_int);
+    SYS_mq_timedsend => mq_timedsend(mqd_t, *const c_char, size_t, c_uint, *const timespec);
+    SYS_mq_timedreceive => mq_timedreceive(mqd_t, *mut c_char, size_t, *mut c_uint, *const timespec);
+    SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
 }
 
 /// The rest of what a green thread may ask.
@@ -238,4 +245,86 @@ fn negated(result: c_int) -> Answer<c_long> {
     } else {
         errno(result)
     }
+}
+
+/// The calls that `green` answers.
+const GREEN: [c_long; 14] = [
+    libc::SYS_preadv2,
+    libc::SYS_pwritev2,
+    libc::SYS_pselect6,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigsuspend,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_select,
+    libc::SYS_tgkill,
+    libc::SYS_tkill,
+    libc::SYS_exit,
+    libc::SYS_futex,
+    libc::SYS_rseq,
+    libc::SYS_exit_group,
+];
+
+/// A bit for each number that is not simply the kernel's.
+const TAKEN: [u64; 8] = {
+    let mut taken = [0; 8];
+    let lists: [&[c_long]; 4] = [SAME, &GREEN, &OF_ONE_THREAD, &BLOCKING];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            let number = lists[list][at] as usize;
+            taken[number / 64] |= 1 << (number % 64);
+            at += 1;
+        }
+        list += 1;
+    }
+    taken
+};
+
+fn takes(number: c_long) -> bool {
+    usize::try_from(number)
+        .is_ok_and(|number| TAKEN.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 != 0))
+}
+
+called_inline!(way, inline);
+
+/// What the runtime is to know of this room.
+pub const INLINE: runtime::inline::Hooks = runtime::inline::Hooks { take: takes, way };
+
+/// The thread's own system call instruction: what the kernel would answer.
+extern "C" fn inline(call: &Call) -> isize {
+    let (number, arguments, errno) = (call.number, call.arguments(), glibc::errno());
+    // SAFETY: the program's own call, with its arguments.
+    let result = unsafe {
+        match number {
+            libc::SYS_fork | libc::SYS_clone | libc::SYS_clone3 => process::fork_inline(|| plainly(number, arguments)),
+            _ => uncancelled(|| answered(number, arguments)),
+        }
+    };
+    glibc::set_errno(errno);
+    result
+}
+
+unsafe fn plainly(number: c_long, [a, b, c, d, e, f]: Arguments) -> isize {
+    sys::call(number, a, b, c, d, e, f)
+}
+
+unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    match syscall(number, a, b, c, d, e, f) {
+        Ok(-1) => -glibc::errno() as isize,
+        Ok(result) => result as isize,
+        Err(Miss::Errno(number)) => -number as isize,
+        Err(Miss::Libc) => plainly(number, arguments),
+    }
+}
+
+/// A cancellation waits, unless it may act anywhere.
+fn uncancelled(call: impl FnOnce() -> isize) -> isize {
+    let Some(me) = runtime::current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
+    let before = me.cancel_disabled.swap(true, Relaxed);
+    let result = glibc::uncancelled(call);
+    me.cancel_disabled.store(before, Relaxed);
+    result
 }

@@ -15,7 +15,7 @@
 //! (its robust list, its mask) is then the worker's; `vessel_main` puts both right. A birth costs some microseconds instead of a kernel
 //! thread's life, and waits for nobody. Where the kernel has no dispatch, births take the long way (`vessel::birth`).
 
-use super::{disposition, signal};
+use super::{disposition, inline, signal};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use once_cell::race::OnceBox;
@@ -61,7 +61,7 @@ pub fn prepare() {
     const RESTORER: usize = 0x0400_0000;
     let flags = libc::SA_SIGINFO as usize | libc::SA_ONSTACK as usize | RESTORER;
     let handler = dispatched as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
-    let action = [handler, flags, arch::signal_return(), 0];
+    let action = [handler, flags, arch::signal_return(), usize::MAX];
     let mut before = [0; 4];
     // SAFETY: the handler passes on what is not ours; the restorer is the kernel's own protocol, from this library's text.
     let taken = unsafe { sys::signal_action(libc::SIGSYS, &action, &mut before) } == 0;
@@ -74,7 +74,7 @@ pub fn prepare() {
 
 /// Turns the dispatch on for this kernel thread.
 fn dispatch() -> bool {
-    TEXT.get().is_some_and(|&(start, bytes)| sys::dispatch_calls(start, bytes, &BLOCK))
+    TEXT.get().is_some_and(|&(start, bytes)| sys::dispatch_calls(sys::Dispatch::NotFrom, start, bytes, &BLOCK))
 }
 
 /// Has glibc make a thread (`create`) that never begins: its context, or glibc's error.
@@ -85,6 +85,7 @@ pub fn birth(tid: i32, create: impl FnOnce() -> Result<libc::pthread_t, c_int>) 
     dispatch();
     let created = create();
     sys::dispatch_off();
+    inline::arm();
     arch::set_capture_word(0);
     sys::set_signal_mask(old_mask);
     created?;
@@ -102,12 +103,18 @@ extern "C" fn dispatched(number: c_int, info: *mut siginfo_t, context: *mut c_vo
     let capture = arch::capture_word() as *mut Capture;
     // SAFETY: the kernel passes both; the capture is the creator's, whose kernel thread this is.
     unsafe {
-        if (*info).si_code != SYS_USER_DISPATCH || capture.is_null() {
-            return signal::pass_on(number, info, context);
-        }
         let registers = arch::Registers::of(context);
-        let result = answer(&mut *capture, &registers);
-        registers.set_result(result);
+        let dispatched = (*info).si_code == SYS_USER_DISPATCH;
+        if dispatched && !capture.is_null() {
+            let result = answer(&mut *capture, &registers);
+            registers.set_result(result);
+        } else if dispatched && inline::is_on() {
+            inline::answer(info, &registers);
+        } else {
+            // Every signal is blocked here; the program's handler has the mask that it would have.
+            sys::set_signal_mask(*registers.mask() | disposition::of(number).blocks(number));
+            signal::pass_on(number, info, context);
+        }
     }
 }
 
@@ -127,7 +134,7 @@ unsafe fn answer(capture: &mut Capture, registers: &arch::Registers) -> isize {
         libc::SYS_clone => keep(capture, registers, b, e, c as *mut i32),
         libc::SYS_rt_sigprocmask => {
             if c != 0 {
-                *(c as *mut u64) = u64::MAX;
+                *(c as *mut u64) = sys::open(u64::MAX);
             }
             0
         }

@@ -15,6 +15,7 @@ pub mod disposition;
 pub mod green;
 pub mod handler;
 pub mod identity;
+pub mod inline;
 pub mod kernel_state;
 pub mod lot;
 pub mod monitor;

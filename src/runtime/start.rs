@@ -8,7 +8,7 @@ use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
 use super::{
-    capture, handler, identity, kernel_state, lot, monitor, pin, reactor, roll, signal, stats, thread, worker,
+    capture, handler, identity, inline, kernel_state, lot, monitor, pin, reactor, roll, signal, stats, thread, worker,
 };
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
@@ -88,6 +88,7 @@ fn build() -> Option<()> {
     kernel_state::begin(main);
     kernel_state::arrive(leader);
     leader.take_up(sched::slot(0));
+    inline::prepare();
     VACANT.store(workers() - 1, Relaxed);
     identity::begin();
     if !monitor::start() {
@@ -145,5 +146,6 @@ pub fn after_fork() {
         me.private_fd.set(-1);
     }
     signal::after_fork(me);
+    inline::after_fork();
     stats::after_fork();
 }

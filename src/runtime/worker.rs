@@ -10,7 +10,7 @@
 
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
-use super::{handler, kernel_state, monitor, signal, stats};
+use super::{handler, inline, kernel_state, monitor, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -255,6 +255,7 @@ pub fn settle(worker: &'static Worker) {
         kernel_state::arrive(worker);
         handler::give_stack(worker);
     }
+    inline::arm();
 }
 
 /// One birth at a time; and the one that died last is gone before the next is born.

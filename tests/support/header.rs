@@ -6,6 +6,7 @@
 //!  * proof: green_threads>=2 hooks.recv>=3  conditions on the green run's statistics (see proof.rs), all must hold
 //!  * uncounted: _exit                     covered symbols that the statistics cannot show, being called in a child only
 //!  * cflags: -D_FORTIFY_SOURCE=2 -O2      added to the compiler's default flags
+//!  * options: inline=1                   added to the green run's GREENPATCH_OPTIONS
 //!  * library: yes                         also compiled into PROGRAM.so, with LIBRARY defined
 //!  * stress: no                           left out of the stress mode
 //!  * exit: signal 6                       how the program ends, natively and green (default: exit: 0)
@@ -24,6 +25,7 @@ pub struct Header {
     pub uncounted: Vec<String>,
     pub proof: Vec<Condition>,
     pub cflags: Vec<String>,
+    pub options: Vec<String>,
     pub library: bool,
     pub stress: bool,
     pub ending: Ending,
@@ -42,6 +44,7 @@ impl Header {
             uncounted: Vec::new(),
             proof: Vec::new(),
             cflags: Vec::new(),
+            options: Vec::new(),
             library: false,
             stress: true,
             ending: Ending::Exited(0),
@@ -67,6 +70,7 @@ impl Header {
             ("covers", _) => self.covers.extend(words()),
             ("uncounted", _) => self.uncounted.extend(words()),
             ("cflags", _) => self.cflags.extend(words()),
+            ("options", _) => self.options.extend(words()),
             ("proof", _) => {
                 for word in words() {
                     self.proof.push(word.parse()?);
@@ -85,7 +89,7 @@ impl Header {
 /// The name under which `fields` yields the lines before the first key.
 const PROSE: &str = "sentence";
 /// The keys one of which ends the prose; after that any word with a colon is a key, so that a misspelt one is seen.
-const KEYS: [&str; 7] = ["covers", "uncounted", "proof", "cflags", "library", "stress", "exit"];
+const KEYS: [&str; 8] = ["covers", "uncounted", "proof", "cflags", "options", "library", "stress", "exit"];
 
 /// The comment's lines as keys and values, in order.
 fn fields(comment: &str) -> Vec<(String, String)> {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The counters that a condition may name; any other name must be `hooks.SYMBOL`. `started` counts as 0 or 1.
-const COUNTERS: [&str; 9] = [
+const COUNTERS: [&str; 11] = [
     "started",
     "workers",
     "green_threads",
@@ -17,6 +17,8 @@ const COUNTERS: [&str; 9] = [
     "hand_overs",
     "kernel_threads_peak",
     "entries",
+    "inline",
+    "inline_calls",
 ];
 
 type Holds = fn(&u64, &u64) -> bool;

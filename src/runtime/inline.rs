@@ -1,0 +1,238 @@
+//! System call instructions of the program's own (`inline=1`): Syscall User Dispatch, turned round (Linux 6.17), makes a SIGSYS of each
+//! system call that a worker makes from a range of addresses, and what may wait goes the way of libc's functions: it parks.
+//!
+//! *Where.* A kernel thread has one range. It must leave out this library's text, whose own calls would come back here, and should
+//! leave out libc's: its calls have hooks, and 3 µs for each of the others is dear. So it is chosen, once, when the runtime starts, by what
+//! seems to have such instructions (`has_calls`: a guess too many costs time, one too few is the monitor's as ever):
+//!
+//! ```text
+//!     0x5… the program │ what dlopen brings │ libc │ libraries, loaded at the start │ this library │ the loader
+//!     ├──────────── A ──────────────────────┤      ├────────── B ───────────────────┤
+//!     nothing in B:  A, all of it: what dlopen brings later is seen, too
+//!     only in B:     B's libraries, from the first to the last
+//!     in both:       A and B, and so libc: its own calls are made as they are (`answer`), 3 µs dearer
+//! ```
+//!
+//! *How.* The handler runs on the worker's alternate stack and does next to nothing: it changes the frame, so that its end leads
+//! to a way on (arch/inline.rs) with every register as the instruction left it. There the thread is where it was, on its own stack,
+//! outside of any handler: the hook that it calls may park it, a signal's handler may run, a thread's end may unwind, and no frame of
+//! the kernel's ties it to its kernel thread. A call that is no hook's is made by a bridge, as natively in all it does.
+//!
+//! *SIGSYS must come through.* The kernel ends a process that blocks it: so no mask that the kernel gets holds it (`sys::keep_open`), though
+//! the thread's own mask may say so. The dispatch is a kernel thread's: each worker sets it for itself, clone and fork clear it.
+//! What cannot be served here (a thirty-two bit call, more places than bridges) ends the dispatch for the whole process, by its selector.
+
+use super::green::current;
+use super::{capture, disposition, sched};
+use crate::arch::{self, inline, Registers};
+use crate::glibc;
+use crate::sys::{self, Dispatch};
+use libc::siginfo_t;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, AtomicUsize, Ordering::*};
+
+/// The hooks' part.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Has a system call of this number a hook that takes it?
+    pub take: fn(i64) -> bool,
+    /// Where it goes on then (`called_inline`).
+    pub way: extern "C" fn(),
+}
+
+static TAKE: AtomicUsize = AtomicUsize::new(0);
+static WAY: AtomicUsize = AtomicUsize::new(0);
+static ON: AtomicBool = AtomicBool::new(false);
+/// Whose calls are dispatched: start and bytes.
+static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// libc's text: start and end.
+static LIBC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// The kernel's selector: 1, dispatch; 0, no more.
+static SELECTOR: AtomicU8 = AtomicU8::new(1);
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
+/// The option is set; false: this kernel, or this processor, cannot.
+pub fn want(hooks: Hooks) -> bool {
+    const NOBODYS: usize = 4096;
+    if !inline::possible() || !sys::dispatch_calls(Dispatch::From, NOBODYS, NOBODYS, &SELECTOR) {
+        return false;
+    }
+    sys::dispatch_off();
+    TAKE.store(hooks.take as usize, Relaxed);
+    WAY.store(hooks.way as usize, Relaxed);
+    true
+}
+
+/// Are such calls caught?
+pub fn is_on() -> bool {
+    ON.load(Relaxed)
+}
+
+/// How many have been.
+pub fn calls() -> u64 {
+    CALLS.load(Relaxed)
+}
+
+/// The start: chooses whose calls are caught. SIGSYS is ours by now.
+pub fn prepare() {
+    let (Some(own), Some(libc)) = (glibc::own_text(), glibc::text()) else { return };
+    if WAY.load(Relaxed) == 0 || !capture::possible() {
+        return;
+    }
+    let (own, libc) = (own.0..own.0 + own.1, libc.0..libc.0 + libc.1);
+    let chosen = choose(&own, &libc);
+    [chosen.start, chosen.len()].into_iter().zip(&RANGE).for_each(|(value, place)| place.store(value, Relaxed));
+    [libc.start, libc.end].into_iter().zip(&LIBC).for_each(|(value, place)| place.store(value, Relaxed));
+    sys::keep_open(disposition::bit(libc::SIGSYS));
+    ON.store(true, Relaxed);
+}
+
+/// This kernel thread's calls are caught from now on (again, after a birth), where they are to be: a worker's.
+pub fn arm() {
+    if is_on() && sched::here().is_some() {
+        sys::dispatch_calls(Dispatch::From, RANGE[0].load(Relaxed), RANGE[1].load(Relaxed), &SELECTOR);
+    }
+}
+
+/// In a fork child, which runs natively: the kernel has forgotten it as well.
+pub fn after_fork() {
+    ON.store(false, Relaxed);
+    sys::keep_open(0);
+    CALLS.store(0, Relaxed);
+}
+
+/// No program is mapped lower.
+const LOWEST: usize = 0x1000;
+
+fn choose(own: &Range<usize>, libc: &Range<usize>) -> Range<usize> {
+    let (mut lower, mut upper) = (usize::MAX..0, usize::MAX..0);
+    glibc::each_text(&mut |text| {
+        // SAFETY: the loader has mapped it, readable as code is.
+        if text.start != own.start && unsafe { has_calls(text) } {
+            let hull = if text.end <= own.start { &mut lower } else { &mut upper };
+            *hull = hull.start.min(text.start)..hull.end.max(text.end);
+        }
+    });
+    if lower.is_empty() && !upper.is_empty() {
+        upper
+    } else if !lower.is_empty() && lower.start >= libc.end {
+        lower
+    } else {
+        LOWEST..lower.end.max(libc.start.min(own.start))
+    }
+}
+
+/// Does a text seem to have system call instructions? Their bytes stand in other instructions and between functions as well. So there
+/// must be a number for the call shortly before, or a look at the kernel's error numbers shortly after.
+///
+/// # Safety
+/// The text can be read.
+unsafe fn has_calls(text: &Range<usize>) -> bool {
+    const BEFORE: usize = 48;
+    const AFTER: usize = 24;
+    let code = std::slice::from_raw_parts(text.start as *const u8, text.len());
+    let number = |five: &[u8]| five[0] == 0xb8 && five[2] < 2 && five[3..] == [0, 0]; // mov $number, %eax
+    let error = |four: &[u8]| matches!(four, [0 | 1, 0xf0, 0xff, 0xff]); // cmp $-4095 or $-4096, …
+    code.windows(2).enumerate().any(|(at, two)| {
+        two == [0x0f, 0x05]
+            && (code[at.saturating_sub(BEFORE)..at].windows(5).any(number)
+                || code[at..code.len().min(at + AFTER)].windows(4).any(error))
+    })
+}
+
+/// A trapped system call: where it goes on.
+///
+/// # Safety
+/// `info` and `registers` are what the kernel passed to the handler of a dispatched call's SIGSYS.
+#[cold]
+pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
+    CALLS.fetch_add(1, Relaxed);
+    let back = registers.instruction();
+    let libcs = (LIBC[0].load(Relaxed)..LIBC[1].load(Relaxed)).contains(&back);
+    let hooked = !libcs && current().is_some() && arch::guard_word() == 0;
+    let way = match kind(registers) {
+        Kind::Taken if hooked => Some(WAY.load(Relaxed)),
+        Kind::Vfork if hooked => Some(inline::vfork()),
+        _ if registers.number() == libc::SYS_rt_sigprocmask => return registers.set_result(change_mask(registers)),
+        _ => inline::bridge(back),
+    };
+    match way.filter(|_| is_of_this_machine(info)) {
+        Some(way) => registers.go_on(way),
+        None => {
+            SELECTOR.store(0, Relaxed);
+            registers.repeat_call();
+        }
+    }
+}
+
+/// A call by the instructions for thirty-two bit programs has other numbers.
+///
+/// # Safety
+/// `info` is a SIGSYS's (layout: asm-generic/siginfo.h, the architecture at 28; linux/audit.h).
+unsafe fn is_of_this_machine(info: *const siginfo_t) -> bool {
+    const X86_64: u32 = 0xc000_003e;
+    *(info as *const u8).add(28).cast::<u32>() == X86_64
+}
+
+/// What sort of call it is.
+enum Kind {
+    /// A hook's, or a fork, after which the child is to run natively.
+    Taken,
+    /// Its child runs on this memory and thread pointer.
+    Vfork,
+    Other,
+}
+
+unsafe fn kind(registers: &Registers) -> Kind {
+    const IN_PLACE: i32 = libc::CLONE_VM | libc::CLONE_VFORK;
+    let [a, b, ..] = registers.arguments();
+    let number = registers.number();
+    // SAFETY: `want` stored a function of this type.
+    let take: fn(i64) -> bool = std::mem::transmute(TAKE.load(Relaxed));
+    let (flags, stack) = match number {
+        libc::SYS_fork => (0, 0),
+        libc::SYS_vfork => (IN_PLACE, 0),
+        libc::SYS_clone => (a as i32, b),
+        libc::SYS_clone3 if sys::can_read(a, size_of::<libc::clone_args>()) => {
+            let arguments = &*(a as *const libc::clone_args);
+            (arguments.flags as i32, arguments.stack as usize)
+        }
+        _ if take(number) => return Kind::Taken,
+        _ => return Kind::Other,
+    };
+    match flags & IN_PLACE {
+        IN_PLACE => Kind::Vfork,
+        0 if stack == 0 => Kind::Taken,
+        _ => Kind::Other,
+    }
+}
+
+/// rt_sigprocmask, when the kernel thread's own mask is meant: the frame's end brings it, without SIGSYS.
+///
+/// # Safety
+/// As the system call's.
+unsafe fn change_mask(registers: &Registers) -> isize {
+    const BYTES: usize = size_of::<u64>();
+    let [how, new, old, bytes, ..] = registers.arguments();
+    let readable = |address| address == 0 || sys::can_read(address, BYTES);
+    let before = *registers.mask();
+    if bytes != BYTES {
+        return -libc::EINVAL as isize;
+    }
+    if !readable(new) || old != 0 && !sys::can_write(old, BYTES) {
+        return -libc::EFAULT as isize;
+    }
+    if new != 0 {
+        let set = sys::open((new as *const u64).read_unaligned());
+        *registers.mask() = match how as i32 {
+            libc::SIG_BLOCK => before | set,
+            libc::SIG_UNBLOCK => before & !set,
+            libc::SIG_SETMASK => set,
+            _ => return -libc::EINVAL as isize,
+        };
+    }
+    if old != 0 {
+        (old as *mut u64).write_unaligned(before);
+    }
+    0
+}
