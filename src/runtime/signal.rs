@@ -106,7 +106,7 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t, on this stack.
     let came = unsafe { &mut *info };
     let (me, inside) = (current(), arch::guard_word() != 0);
-    if is_fault(came) {
+    if is_fault(came) || is_trap(came) {
         return run(signal, info, context);
     }
     let Some(first) = unwrapped(came) else {
@@ -177,9 +177,15 @@ fn answer_knock() {
 pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if disposition::of(signal).is_handler() {
         entry(signal, info, context);
-    } else if disposition::of(signal).handler == libc::SIG_DFL {
+    // SAFETY: the kernel passes a valid siginfo_t.
+    } else if disposition::of(signal).handler == libc::SIG_DFL || is_trap(unsafe { &*info }) {
         act_by_default(signal);
     }
+}
+
+/// A system call that this kernel thread was just about to make, and that a filter of the program's (seccomp) traps.
+fn is_trap(info: &siginfo_t) -> bool {
+    info.si_signo == libc::SIGSYS && info.si_code > 0
 }
 
 pub fn is_fault(info: &siginfo_t) -> bool {
