@@ -1,7 +1,6 @@
 /* Processes and threads that a program begins and ends by its own system call instructions: fork, vfork, clone and clone3 in their
  * ways, execve, the ends of a thread and of the process.
- * covers: waitpid fork
- * uncounted: fork
+ * covers: wait4 pthread_exit
  * options: inline=1
  * proof: inline==1 inline_calls>=10 green_threads>=3 parks>=1
  */

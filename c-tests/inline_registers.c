@@ -1,7 +1,6 @@
 /* A system call instruction that parks changes what it changes natively: rax, rcx and r11, no other register, not the flags, not
  * the red zone, not errno. Two threads hand a byte to and fro, so that each finds the other's registers in the processor.
- * covers: syscall
- * uncounted: syscall
+ * covers: read write
  * cflags: -masm=intel
  * options: inline=1
  * proof: inline==1 inline_calls>=400 green_threads>=2 parks>=100
