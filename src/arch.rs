@@ -648,6 +648,13 @@ impl Registers {
         registers[libc::REG_RIP as usize] = at as i64;
     }
 
+    /// The same, and that is to be done on the stack below `top`.
+    pub fn go_on_below(&self, at: usize, top: usize) {
+        self.go_on(at);
+        // SAFETY: by `of`'s contract.
+        unsafe { (*self.0).uc_mcontext.gregs[libc::REG_R11 as usize] = top as i64 };
+    }
+
     /// The trapped system call is made once more.
     pub fn repeat_call(&self) {
         const SYSCALL_BYTES: i64 = 2;

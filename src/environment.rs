@@ -29,8 +29,7 @@ impl Environment {
     /// # Safety
     /// Before anybody else changes the environment.
     pub unsafe fn of_process() -> Option<Environment> {
-        let stack_end = glibc::next("__libc_stack_end\0")? as *const *const usize;
-        let start = *stack_end;
+        let start = glibc::main_stack()? as *const usize;
         let count = *start;
         let entries = start.add(1 + count + 1) as *mut *mut libc::c_char;
         let mut at = entries;

@@ -548,6 +548,12 @@ unsafe extern "C" fn show_text(info: *mut libc::dl_phdr_info, _: usize, out: *mu
     0
 }
 
+/// Where main's stack begins (it grows downwards from there).
+pub fn main_stack() -> Option<usize> {
+    // SAFETY: the loader's variable of this name, an address.
+    next("__libc_stack_end\0").map(|place| unsafe { *(place as *const usize) })
+}
+
 /// Where this library's instructions are: start and bytes.
 pub fn own_text() -> Option<(usize, usize)> {
     text_around(own_text as fn() -> Option<(usize, usize)> as usize)

@@ -179,7 +179,10 @@ fn compare(test: &Test, mode: &Mode, library: &Path) -> Result<(), String> {
     command.env("LD_PRELOAD", library);
     let own = header.options.iter().map(String::as_str);
     let options: Vec<_> = own.chain([mode.options]).filter(|options| !options.is_empty()).collect();
-    command.env("GREENPATCH_OPTIONS", format!("stats={}:{}", statistics.display(), options.join(":")).trim_end_matches(':'));
+    command.env(
+        "GREENPATCH_OPTIONS",
+        format!("stats={}:{}", statistics.display(), options.join(":")).trim_end_matches(':'),
+    );
     if mode.one_core {
         run::on_one_core(&mut command);
     }

@@ -1,6 +1,6 @@
 //! The ways on for a system call instruction of the program's own that the kernel has trapped (runtime/inline.rs): the signal's frame is
-//! changed so that its end leads to one of these, with every register as the instruction left it, on the thread's own stack. None
-//! runs in the signal's handler, and each comes back to behind the instruction as the kernel would: rax is the answer, rcx and r11
+//! changed so that its end leads to one of these, with every register as the instruction left it (but r11, for a call). None runs
+//! in the signal's handler, and each comes back to behind the instruction as the kernel would: rax is the answer, rcx and r11
 //! are lost, all else is kept, the red zone below the stack pointer and the extended registers too (not the tiles of AMX, which no call keeps).
 //!
 //! ```text
@@ -142,27 +142,27 @@ impl Call {
     }
 }
 
-/// Where a trapped system call goes on that `$function` is to answer: an ordinary call of it, on the thread's own stack, so that it may
-/// park, be interrupted, and unwind. The registers that a called function need not keep are kept: those of xsave's components x87,
+/// Where a trapped system call goes on that `$function` is to answer: an ordinary call of it, on the stack that r11 says, so that it may
+/// park, be interrupted, and unwind. (The unwinder's expressions say: of rbp, what lies at 8 is the frame, at 16 the return address, at 0
+/// rbp as it was.) The registers that a called function need not keep are kept: those of xsave's components x87,
 /// SSE, AVX, AVX-512 and APX in an area of 2688 bytes (where the components lie: Intel's manual, volume 1, 13.4).
 macro_rules! called_inline {
     ($name:ident, $function:path) => {
         #[unsafe(naked)]
         extern "C" fn $name() {
             std::arch::naked_asm!(
-                ".cfi_startproc", // rcx: where to go on
+                ".cfi_startproc", // rcx: where to go on, r11: a stack's top
                 ".cfi_def_cfa rsp, 0",
                 ".cfi_register rip, rcx",
-                "lea rsp, [rsp - 128]", // the red zone
-                ".cfi_adjust_cfa_offset 128",
+                "xchg rsp, r11",
+                ".cfi_def_cfa_register r11",
                 "push rcx",
-                ".cfi_adjust_cfa_offset 8",
-                ".cfi_offset rip, -136",
+                "push r11",
                 "push rbp",
-                ".cfi_adjust_cfa_offset 8",
-                ".cfi_offset rbp, -144",
                 "mov rbp, rsp",
-                ".cfi_def_cfa_register rbp",
+                ".cfi_escape 0x0f, 3, 0x76, 8, 6",
+                ".cfi_escape 0x10, 16, 2, 0x76, 16",
+                ".cfi_escape 0x10, 6, 2, 0x76, 0",
                 "pushfq",
                 "push rdi",
                 "push rsi",
@@ -205,14 +205,13 @@ macro_rules! called_inline {
                 "pop rsi",
                 "pop rdi",
                 "popfq",
-                "pop rbp",
-                ".cfi_def_cfa rsp, 136",
-                ".cfi_restore rbp",
-                "pop rcx",
-                ".cfi_adjust_cfa_offset -8",
+                "mov rcx, [rbp + 16]",
                 ".cfi_register rip, rcx",
-                "lea rsp, [rsp + 128]",
-                ".cfi_adjust_cfa_offset -128",
+                "mov r11, [rbp + 8]",
+                ".cfi_def_cfa r11, 0",
+                "mov rbp, [rbp]",
+                ".cfi_restore rbp",
+                "mov rsp, r11",
                 "jmp rcx",
                 ".cfi_endproc",
                 function = sym $function,

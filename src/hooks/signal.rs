@@ -146,6 +146,29 @@ pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigactio
     Ok(0)
 }
 
+/// The kernel's own: handler, flags, the way back from it (libc's serves as well), mask.
+pub unsafe fn rt_sigaction(number: c_int, new: *const [usize; 4], old: *mut [usize; 4], bytes: usize) -> Answer<c_int> {
+    const SIZE: usize = size_of::<[usize; 4]>();
+    if !runtime::started() || is_fixed(number) || bytes != MASK_BYTES {
+        return Err(Miss::Libc);
+    }
+    let before = if new.is_null() {
+        disposition::of(number)
+    } else if sys::can_read(new as usize, SIZE) {
+        let [handler, flags, _, mask] = new.read_unaligned();
+        change(number, Action { handler, flags, mask: mask as u64 & signal::CLOSED }).map_err(Miss::Errno)?
+    } else {
+        return errno(EFAULT);
+    };
+    if !old.is_null() {
+        if !sys::can_write(old as usize, SIZE) {
+            return errno(EFAULT);
+        }
+        old.write_unaligned([before.handler, before.flags, 0, before.mask as usize]);
+    }
+    Ok(0)
+}
+
 /// The handler before, of one that is set with these flags and blocks this mask.
 unsafe fn set_handler(number: c_int, handler: usize, flags: c_int, mask: u64) -> Answer<usize> {
     if !runtime::started() || is_fixed(number) || handler == SIG_ERR {

@@ -162,6 +162,8 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_rt_sigprocmask => libc::sigprocmask(a as c_int, b as _, c as _) as c_long,
         libc::SYS_rt_sigsuspend if b != MASK_BYTES => return errno(libc::EINVAL),
         libc::SYS_rt_sigsuspend => libc::sigsuspend(a as _) as c_long,
+        libc::SYS_rt_sigaction => signal::rt_sigaction(a as c_int, b as _, c as _, d)? as c_long,
+        libc::SYS_epoll_pwait2 => super::poll::epoll_pwait2(a as c_int, b as _, c as c_int, d as _, e as _)? as c_long,
         libc::SYS_rt_sigtimedwait if d != MASK_BYTES => return errno(libc::EINVAL),
         libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
         libc::SYS_select => select(arguments)?,
@@ -248,11 +250,13 @@ fn negated(result: c_int) -> Answer<c_long> {
 }
 
 /// The calls that `green` answers.
-const GREEN: [c_long; 14] = [
+const GREEN: [c_long; 16] = [
     libc::SYS_preadv2,
     libc::SYS_pwritev2,
     libc::SYS_pselect6,
     libc::SYS_clock_nanosleep,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigsuspend,
     libc::SYS_rt_sigtimedwait,

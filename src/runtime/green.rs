@@ -124,6 +124,8 @@ pub struct Green {
     pub next_to_ring: AtomicPtr<Green>,
     /// Its alternate signal stack: {sp, flags, size}.
     pub alternate: Cell<[usize; 3]>,
+    /// A stack for its own system calls' hooks, where it has no room for them (`inline`): lowest address, or 0.
+    pub inline_stack: Cell<usize>,
     /// Does its last interruption's handlers' SA_RESTART allow to go on?
     pub restart: Cell<bool>,
     /// Its own processors, if it has any (`kernel_state`).
@@ -179,6 +181,7 @@ impl Green {
             rings_again: AtomicBool::new(false),
             next_to_ring: AtomicPtr::new(std::ptr::null_mut()),
             alternate: Cell::new([0, libc::SS_DISABLE as usize, 0]),
+            inline_stack: Cell::new(0),
             restart: Cell::new(true),
             processors: UnsafeCell::new([0; 16]),
             unusual: AtomicU32::new(0),

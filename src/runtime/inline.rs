@@ -17,12 +17,14 @@
 //! to a way on (arch/inline.rs) with every register as the instruction left it. There the thread is where it was, on its own stack,
 //! outside of any handler: the hook that it calls may park it, a signal's handler may run, a thread's end may unwind, and no frame of
 //! the kernel's ties it to its kernel thread. A call that is no hook's is made by a bridge, as natively in all it does.
+//! "Its own stack" is one that libc or the program's sigaltstack knows: another (a coroutine's, a goroutine's) may end after some
+//! hundred bytes, and the hook is called on one that the thread has for this (`top_for`).
 //!
 //! *SIGSYS must come through.* The kernel ends a process that blocks it: so no mask that the kernel gets holds it (`sys::keep_open`), though
 //! the thread's own mask may say so. The dispatch is a kernel thread's: each worker sets it for itself, clone and fork clear it.
 //! What cannot be served here (a thirty-two bit call, more places than bridges) ends the dispatch for the whole process, by its selector.
 
-use super::green::current;
+use super::green::{current, Green};
 use super::{capture, disposition, sched};
 use crate::arch::{self, inline, Registers};
 use crate::glibc;
@@ -49,6 +51,8 @@ static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 static LIBC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// The kernel's selector: 1, dispatch; 0, no more.
 static SELECTOR: AtomicU8 = AtomicU8::new(1);
+/// Where main's stack begins.
+static MAINS_TOP: AtomicUsize = AtomicUsize::new(0);
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// The option is set; false: this kernel, or this processor, cannot.
@@ -83,6 +87,7 @@ pub fn prepare() {
     let chosen = choose(&own, &libc);
     [chosen.start, chosen.len()].into_iter().zip(&RANGE).for_each(|(value, place)| place.store(value, Relaxed));
     [libc.start, libc.end].into_iter().zip(&LIBC).for_each(|(value, place)| place.store(value, Relaxed));
+    MAINS_TOP.store(glibc::main_stack().unwrap_or(usize::MAX), Relaxed);
     sys::keep_open(disposition::bit(libc::SIGSYS));
     ON.store(true, Relaxed);
 }
@@ -149,20 +154,52 @@ pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
     CALLS.fetch_add(1, Relaxed);
     let back = registers.instruction();
     let libcs = (LIBC[0].load(Relaxed)..LIBC[1].load(Relaxed)).contains(&back);
-    let hooked = !libcs && current().is_some() && arch::guard_word() == 0;
-    let way = match kind(registers) {
-        Kind::Taken if hooked => Some(WAY.load(Relaxed)),
-        Kind::Vfork if hooked => Some(inline::vfork()),
-        _ if registers.number() == libc::SYS_rt_sigprocmask => return registers.set_result(change_mask(registers)),
-        _ => inline::bridge(back),
-    };
-    match way.filter(|_| is_of_this_machine(info)) {
-        Some(way) => registers.go_on(way),
-        None => {
-            SELECTOR.store(0, Relaxed);
-            registers.repeat_call();
+    let hooked = current().filter(|_| !libcs && arch::guard_word() == 0);
+    match (kind(registers), hooked) {
+        _ if !is_of_this_machine(info) => give_up(registers),
+        (Kind::Taken, Some(me)) => registers.go_on_below(WAY.load(Relaxed), top_for(me, registers.stack_pointer())),
+        (Kind::Vfork, Some(_)) => registers.go_on(inline::vfork()),
+        _ if registers.number() == libc::SYS_rt_sigprocmask => registers.set_result(change_mask(registers)),
+        _ => match inline::bridge(back) {
+            Some(bridge) => registers.go_on(bridge),
+            None => give_up(registers),
+        },
+    }
+}
+
+/// Nothing is caught any more, and this call is made once more.
+fn give_up(registers: &Registers) {
+    SELECTOR.store(0, Relaxed);
+    registers.repeat_call();
+}
+
+/// Below what address the hook of a call may use the stack.
+fn top_for(me: &Green, stack_pointer: usize) -> usize {
+    const RED_ZONE: usize = 128;
+    const BYTES: usize = 64 << 10;
+    const GUARD: usize = 4096;
+    let [alternate, _, alternate_bytes] = me.alternate.get();
+    let known = [(me.stack.lowest, me.stack.bytes), (alternate, alternate_bytes), (me.inline_stack.get(), BYTES)];
+    let is_known = known.iter().any(|(lowest, bytes)| (*lowest..lowest + bytes).contains(&stack_pointer));
+    if !is_known && !is_on_mains(me, stack_pointer) {
+        if me.inline_stack.get() == 0 {
+            let stack = sys::map(BYTES, libc::MAP_STACK).map_or(0, |stack| stack as usize);
+            me.inline_stack.set(stack);
+            sys::forbid(stack, GUARD);
+        }
+        if me.inline_stack.get() != 0 {
+            return me.inline_stack.get() + BYTES;
         }
     }
+    (stack_pointer - RED_ZONE) & !15
+}
+
+/// main's stack grows down from where the kernel has put its arguments.
+fn is_on_mains(me: &Green, stack_pointer: usize) -> bool {
+    const MOST: u64 = 1 << 30;
+    let top = MAINS_TOP.load(Relaxed);
+    let bytes = sys::limit(libc::RLIMIT_STACK).min(MOST) as usize;
+    me.is_main && (top.saturating_sub(bytes)..top).contains(&stack_pointer)
 }
 
 /// A call by the instructions for thirty-two bit programs has other numbers.

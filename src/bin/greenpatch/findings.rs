@@ -95,7 +95,15 @@ fn inline_calls(report: &Report) -> String {
         let more = if more > 0 { format!(" … {more} more") } else { String::new() };
         let _ = writeln!(text, "    {} {name}: {}{more}", short(&report.objects[at].name), shown.join(" "));
     }
+    let _ = writeln!(text, "    inline=1 would catch them (Linux 6.17): {}", with_inline(report).join(" "));
     text
+}
+
+/// Whose system calls the option `inline` would bring within reach.
+fn with_inline(report: &Report) -> Vec<&str> {
+    let mut objects: Vec<_> = report.inline.iter().map(|(at, _)| *at).collect();
+    objects.dedup();
+    objects.into_iter().map(|at| short(&report.objects[at].name)).collect()
 }
 
 fn name(place: &Place) -> String {
@@ -158,6 +166,7 @@ fn object(report: &Report) -> Value {
         "refusal": report.refusal.as_ref().map(|(_, sentence)| sentence),
         "objects": objects.collect::<Vec<_>>(),
         "inline": report.inline.iter().map(place).collect::<Vec<_>>(),
+        "reached_with_inline": with_inline(report),
         "defined_by_the_program": report.own,
         "notes": report.hints,
     });

@@ -12,7 +12,7 @@ use std::ptr;
 use std::time::Duration;
 
 use crate::doctor::{Finding, State};
-use crate::{config, options, run, Failure};
+use crate::{options, run, Failure};
 
 const PAGE: usize = 4096;
 /// Numbers that the libc crate has not (source: the kernel's headers).
@@ -30,7 +30,6 @@ pub fn system() -> Vec<Finding> {
     let guards = guard_pages();
     let maps = number("/proc/sys/vm/max_map_count").unwrap_or(65530);
     let split = format!("each stack takes two mappings: about {} threads (vm.max_map_count)", maps / 2);
-    let inclusive = dispatch(DISPATCH_INCLUSIVE);
     vec![
         kernel(),
         Finding::new(State::Fact, "libc", format!("glibc {}", glibc())),
@@ -48,26 +47,15 @@ pub fn system() -> Vec<Finding> {
             "no Syscall User Dispatch (kernel 5.11, or forbidden): a birth costs a kernel thread, 54–95 µs",
         ),
         entries(),
-        option_finding(
-            "inline",
+        Finding::switch(
+            dispatch(DISPATCH_INCLUSIVE),
             "inline system calls",
-            inclusive,
-            "the kernel can catch them (inclusive dispatch)",
-            "the kernel cannot catch them (inclusive dispatch, 6.17)",
+            "inline=1 would catch them: Syscall User Dispatch from a range of addresses",
+            "the kernel cannot catch them (it can from 6.17 on, if allowed): left to the monitor, inline=1 is refused",
         ),
         io_uring(),
         Finding::new(State::Fact, "seccomp", seccomp()),
     ]
-}
-
-/// What an option of the library would do here, as far as this version has it.
-fn option_finding(option: &str, subject: &'static str, possible: bool, with: &str, without: &str) -> Finding {
-    let known = config::HELP.iter().any(|(name, ..)| *name == option);
-    let fact = if possible { with } else { without };
-    match known {
-        false => Finding::new(State::Off, subject, format!("{fact}; this version leaves them to the monitor")),
-        true => Finding::switch(possible, subject, with, format!("{without}: left to the monitor")),
-    }
 }
 
 fn kernel() -> Finding {
@@ -145,12 +133,11 @@ fn entries() -> Finding {
     };
     let own = File::open("/proc/self/exe").ok();
     let possible = own.and_then(|file| with_page(read | execute, 0, file.as_raw_fd(), change)).unwrap_or(false);
-    option_finding(
-        "entries",
-        "calls inside libc",
+    Finding::switch(
         possible,
+        "calls inside libc",
         "code can be changed: libc's entries lead to the hooks",
-        &format!("code cannot be changed ({})", forbidden()),
+        format!("code cannot be changed ({}): left to the monitor", forbidden()),
     )
 }
 
