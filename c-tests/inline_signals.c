@@ -168,6 +168,33 @@ static void sets_handler(void)
     CHECK_IS(signals_caught, 1);
 }
 
+static void blocks_sigsys(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGSYS);
+    CHECK_IS(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    CHECK_IS(kill(getpid(), SIGSYS), 0);
+    for (int i = 0; i < 20; i++)
+        CHECK_IS(INLINE(SYS_getppid), getppid());
+}
+
+/* SIGSYS itself, sent to the process while all threads block it, waits. */
+static void sent(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGSYS);
+    CHECK_IS(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    catch_signal(SIGSYS, 0);
+    in_thread(blocks_sigsys);
+    nap(2);
+    CHECK_IS(signals_caught, 0);
+    CHECK_IS(pthread_sigmask(SIG_UNBLOCK, &set, NULL), 0);
+    CHECK_IS(signals_caught, 1);
+    say("SIGSYS, sent and blocked: it waits");
+}
+
 /* By the instruction no call is a cancellation point. */
 static void *is_cancelled(void *argument)
 {
@@ -201,6 +228,7 @@ int main(void)
     handler_reads(&word, "ppoll");
     in_thread(sets_handler);
     say("rt_sigaction: as the function's");
+    sent();
     word = 0;
     pthread_t thread = spawn(is_cancelled, NULL);
     nap(2);

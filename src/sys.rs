@@ -170,6 +170,7 @@ pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64
 /// Waits for events until `deadline_ns` (`None`: for ever, `Some(0)`: not at all); how many came.
 pub fn epoll_wait(epoll: i32, events: &mut [libc::epoll_event], deadline_ns: Option<u64>, mask: u64) -> usize {
     let left = deadline_ns.map(|deadline| if deadline == 0 { 0 } else { deadline.saturating_sub(now_ns()) });
+    let mask = open(mask);
     let (pointer, count, mask_at) = (events.as_mut_ptr() as usize, events.len(), &mask as *const u64 as usize);
     let result = match left {
         // SAFETY: the kernel writes at most `count` events into `events`.

@@ -255,16 +255,20 @@ fn hand(info: &siginfo_t, context: *mut c_void) {
     if let Some(green) = roll::search(|green| takes(green, info.si_signo)) {
         return give(green, info);
     }
+    let blocked = sys::open(bit(info.si_signo));
     // SAFETY: the frame of the handler that runs: the mask that its end brings back.
-    unsafe { *(&mut (*(context as *mut ucontext_t)).uc_sigmask as *mut _ as *mut u64) |= bit(info.si_signo) };
+    unsafe { *(&mut (*(context as *mut ucontext_t)).uc_sigmask as *mut _ as *mut u64) |= blocked };
     if let Some(me) = current() {
-        me.worker().mask.set(me.worker().mask.get() | bit(info.si_signo));
+        me.worker().mask.set(me.worker().mask.get() | blocked);
     }
     put_back(info);
 }
 
-/// Nobody takes it: it waits in the kernel's queue.
+/// Nobody takes it: it waits in the kernel's queue. What no kernel thread may block cannot: it waits in main's.
 fn put_back(info: &siginfo_t) {
+    if let Some(main) = roll::main().filter(|_| sys::open(bit(info.si_signo)) == 0) {
+        return post(main, info);
+    }
     let mut back = *info;
     (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
     sys::queue_signal_to_process(info.si_signo, &back).ok();
