@@ -71,15 +71,22 @@ pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
 }
 
 unsafe fn fork_by(fork: impl FnOnce() -> isize) -> isize {
+    let forked = || {
+        before();
+        let pid = fork();
+        if pid == 0 {
+            in_child();
+        } else {
+            in_parent();
+        }
+        pid
+    };
     descriptor::forked();
-    before();
-    let pid = fork();
-    if pid == 0 {
-        in_child();
+    if runtime::started() {
+        runtime::worker::GATE.while_closed(forked)
     } else {
-        in_parent();
+        forked()
     }
-    pid
 }
 
 /// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all

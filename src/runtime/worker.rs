@@ -278,16 +278,21 @@ pub static GATE: Gate = Gate {
     vessel_alive: AtomicU32::new(0),
 };
 
-/// Serialises births beyond the short `lock`: it is held while a kernel thread is made.
+/// Serialises births beyond the short `lock`: it is held while a kernel thread is made, and is the tid of who has it.
 static BIRTH: BirthLock = BirthLock(AtomicU32::new(0));
 
 struct BirthLock(AtomicU32);
 
 impl BirthLock {
     fn lock(&self) {
-        while self.0.swap(1, Acquire) != 0 {
-            sys::futex_wait(&self.0, 1, Some(sys::now_ns() + 1_000_000)).ok();
+        let me = sys::kernel_thread_id() as u32;
+        while let Err(owner) = self.0.compare_exchange(0, me, Acquire, Relaxed) {
+            sys::futex_wait(&self.0, owner, Some(sys::now_ns() + 1_000_000)).ok();
         }
+    }
+
+    fn is_mine(&self) -> bool {
+        self.0.load(Relaxed) == sys::kernel_thread_id() as u32
     }
 
     fn unlock(&self) {
@@ -309,6 +314,18 @@ impl Gate {
     pub fn leave(&self) {
         BIRTH.unlock();
         signal::leave_runtime();
+    }
+
+    /// A fork that libc knows nothing of: its child finds libc's locks as they are, so nobody of ours makes or buries a kernel thread
+    /// meanwhile. (But for the one who forks: in a handler that has interrupted it.)
+    pub fn while_closed<R>(&self, fork: impl FnOnce() -> R) -> R {
+        if BIRTH.is_mine() {
+            return fork();
+        }
+        self.enter();
+        let result = fork();
+        self.leave();
+        result
     }
 
     /// The kernel thread of the last vessel has gone for good.

@@ -1,0 +1,98 @@
+//! `inline=1` where the kernel cannot: one line says so, and the program runs without it. A filter of this test's stands for the
+//! kernel that does not know the option.
+
+mod support;
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output};
+use support::library::library;
+use support::place::Place;
+
+const PROGRAM: &str = r#"
+    #include <pthread.h>
+    #include <stdio.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static int ends[2];
+    static void *reads(void *byte)
+    {
+        long result;
+        __asm__ volatile("syscall" : "=a"(result) : "a"((long)SYS_read), "D"((long)ends[0]), "S"(byte), "d"(1L) : "rcx", "r11", "memory");
+        return result == 1 ? byte : NULL;
+    }
+    int main(void)
+    {
+        char byte = 0;
+        void *result;
+        pthread_t thread;
+        if (pipe(ends) || pthread_create(&thread, NULL, reads, &byte) || write(ends[1], "x", 1) != 1)
+            return 1;
+        pthread_join(thread, &result);
+        return printf("%c\n", byte) != 2 || !result;
+    }"#;
+
+/// The program's run with `inline=1`, and what its statistics say of that.
+fn run(place: &Place, prepare: fn() -> io::Result<()>) -> (Output, serde_json::Value) {
+    let program = place.compile("program", PROGRAM, &["-pthread"]);
+    let statistics = place.path("statistics.json");
+    let mut command = Command::new(program);
+    command.env("LD_PRELOAD", library());
+    command.env("GREENPATCH_OPTIONS", format!("inline=1:stats={}", statistics.display()));
+    // SAFETY: between fork and exec `prepare` makes system calls only.
+    unsafe { command.pre_exec(prepare) };
+    let output = command.output().expect("it runs");
+    let text = std::fs::read_to_string(statistics).expect("the statistics");
+    (output, serde_json::from_str(&text).expect("JSON"))
+}
+
+/// From here on this process and what it executes get EINVAL for the dispatch from a range of addresses.
+fn forbid() -> io::Result<()> {
+    const PR_SET_SYSCALL_USER_DISPATCH: u32 = 59;
+    const FROM_A_RANGE: u32 = 2;
+    let [number, first, second] = [0, 16, 24]; // in seccomp_data
+    let step = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+    let load = |at| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, at);
+    let unless = |value, skip| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, skip, value);
+    let mut filter = [
+        load(number),
+        unless(libc::SYS_prctl as u32, 5),
+        load(first),
+        unless(PR_SET_SYSCALL_USER_DISPATCH, 3),
+        load(second),
+        unless(FROM_A_RANGE, 1),
+        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32),
+        step(libc::BPF_RET, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the kernel reads the filter, which is alive.
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+            && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
+    };
+    if done {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[test]
+fn a_kernel_that_cannot_is_refused_in_one_line() {
+    let (output, statistics) = run(&Place::new(), forbid);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout == b"x\n", "{output:?}");
+    assert!(error.contains("inline=1 needs") && error.contains("running without it"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(statistics["started"] == true && statistics["inline"] == false, "{statistics}");
+}
+
+#[test]
+fn a_kernel_that_can_says_nothing() {
+    let (output, statistics) = run(&Place::new(), || Ok(()));
+    assert!(output.status.success() && output.stdout == b"x\n", "{output:?}");
+    // An older kernel is refused here as well.
+    if output.stderr.is_empty() {
+        assert!(statistics["inline"] == true && statistics["inline_calls"].as_u64() >= Some(1), "{statistics}");
+    }
+}
