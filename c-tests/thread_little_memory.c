@@ -53,11 +53,21 @@ static void no_memory(void)
     CHECK_IS(pthread_create(&thread, NULL, runs, NULL), EAGAIN);
 }
 
+static void not_a_page(void)
+{
+    pthread_t thread;
+    limit(0);
+    while (mmap(NULL, sysconf(_SC_PAGESIZE), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+        ;
+    CHECK_IS(pthread_create(&thread, NULL, runs, NULL), EAGAIN);
+}
+
 int main(void)
 {
     CHECK_IS(in_child(large_stacks), 0);
     say("%d large stacks in 400 MiB, one after another", THREADS);
     CHECK_IS(in_child(no_memory), 0);
+    CHECK_IS(in_child(not_a_page), 0);
     say("no memory, no thread");
     join(spawn(runs, NULL));
     return 0;

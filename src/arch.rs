@@ -16,6 +16,7 @@
 
 pub mod entry;
 pub mod inline;
+pub mod keys;
 pub mod vfork;
 
 use std::arch::{asm, global_asm};

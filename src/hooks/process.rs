@@ -4,8 +4,9 @@
 //! anything else runs, and is made anew when the child makes a thread. Anything else: the program's atfork handlers unlock locks
 //! for which copies of parked threads wait. So ours is registered before theirs, and forks inside libc (daemon, forkpty) find it too.
 
-use super::{descriptor, real, Answer, Miss};
+use super::{answer, descriptor, real, Answer, Miss};
 use crate::runtime::{self, current};
+use crate::sys;
 use crate::{arch, glibc, report};
 use libc::*;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -184,6 +185,13 @@ fn changed(result: c_int) -> Answer<c_int> {
         runtime::alone::stay();
     }
     Ok(result)
+}
+
+/// From now on a switch takes each thread's rights along.
+pub unsafe fn pkey_alloc(flags: c_uint, rights: c_uint) -> Answer<c_int> {
+    let key = answer(sys::call(SYS_pkey_alloc, flags as usize, rights as usize, 0, 0, 0, 0))?;
+    runtime::kernel_state::begin_keys();
+    Ok(key)
 }
 
 pub unsafe fn unshare(flags: c_int) -> Answer<c_int> {

@@ -170,6 +170,7 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
         libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
         libc::SYS_tkill => signal::tgkill(libc::getpid(), a as pid_t, b as c_int)? as c_long,
+        libc::SYS_pkey_alloc => super::process::pkey_alloc(a as u32, b as u32)? as c_long,
         libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
         _ if OF_ONE_THREAD.contains(&number) => {
             let result = real::syscall(number, a, b, c, d, e, f);

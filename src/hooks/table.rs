@@ -258,6 +258,7 @@ hooks! {
         always never bare quick_exit(status: c_int) -> () => quick_exit;
         green never typed gettid() -> pid_t => gettid;
         green errno bare prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int => prctl;
+        always errno bare pkey_alloc(flags: c_uint, rights: c_uint) -> c_int => pkey_alloc;
         green errno typed unshare(flags: c_int) -> c_int => unshare;
         green errno typed setns(fd: c_int, kind: c_int) -> c_int => setns;
         green never typed setfsuid(id: uid_t) -> c_int => setfsuid;

@@ -26,8 +26,7 @@ fn running() -> bool {
     if runtime::started() {
         return !runtime::alone::stays();
     }
-    super::entries::take();
-    let done = runtime::start::start();
+    let done = runtime::start::start(super::entries::take);
     if done {
         super::signal::take_over();
     }

@@ -130,6 +130,8 @@ pub struct Green {
     pub restart: Cell<bool>,
     /// Its own processors, if it has any (`kernel_state`).
     pub processors: UnsafeCell<Processors>,
+    /// Its rights to pages with protection keys, while suspended (`kernel_state`).
+    pub rights: Cell<u32>,
     /// Its CPU time, as far as it has been charged.
     pub cpu_ns: AtomicU64,
     pub schedule: Schedule,
@@ -185,6 +187,7 @@ impl Green {
             restart: Cell::new(true),
             processors: UnsafeCell::new([0; 16]),
             unusual: AtomicU32::new(0),
+            rights: Cell::new(arch::keys::INITIAL),
             cpu_ns: AtomicU64::new(0),
             schedule: Schedule::new(),
         }));

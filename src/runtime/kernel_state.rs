@@ -1,6 +1,7 @@
-//! What a green thread's kernel thread must have, or count, while it runs, beside the mask: its processors, and its CPU time.
+//! What a green thread's kernel thread must have, or count, while it runs, beside the mask: its processors, its rights to pages with
+//! protection keys, and its CPU time.
 //!
-//! Both are rare, so a switch asks one question (`unusual`), and pays only in a program that uses them: a thread with processors of
+//! All are rare, so a switch asks one question (`unusual`), and pays only in a program that uses them: a thread with processors of
 //! its own brings them to its kernel thread, the next one without puts the process's back. CPU time is counted from the moment
 //! when the first green thread's clock is read: one system call a switch. What was computed before is on no thread's clock, except
 //! main's until its first thread.
@@ -8,6 +9,7 @@
 use super::green::Green;
 use super::sched::{self, Worker};
 use super::stats;
+use crate::arch;
 use crate::sys::{self, Processors};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
@@ -15,7 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 pub const PROCESSORS: u32 = 1;
 /// A worker's: its CPU time is shared out.
 pub const COUNTS: u32 = 2;
+/// A worker's: the program has protection keys.
+pub const RIGHTS: u32 = 4;
 
+static HAS_KEYS: AtomicBool = AtomicBool::new(false);
 static COUNTING: AtomicBool = AtomicBool::new(false);
 /// The processors that the process was given.
 static USUAL: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
@@ -33,6 +38,25 @@ pub fn arrive(worker: &Worker) {
     if COUNTING.load(SeqCst) {
         begin_counting(worker);
     }
+    if HAS_KEYS.load(SeqCst) {
+        worker.unusual.fetch_or(RIGHTS, SeqCst);
+    }
+}
+
+/// The program has its first protection key. Until now all threads had the same rights.
+pub fn begin_keys() {
+    if !HAS_KEYS.swap(true, SeqCst) {
+        stats::for_each_worker(|worker| {
+            worker.unusual.fetch_or(RIGHTS, SeqCst);
+        });
+    }
+}
+
+/// The running thread is about to leave its kernel thread.
+#[cold]
+pub fn keep_rights(me: &Green) {
+    // SAFETY: the program has a key.
+    me.rights.set(unsafe { arch::keys::read() });
 }
 
 /// `green` is about to run here, after `worker.charged`.
@@ -42,10 +66,19 @@ pub fn change(worker: &Worker, green: &Green) {
     if unusual & COUNTS != 0 {
         charge(worker);
     }
-    if (unusual | green.unusual.load(Relaxed)) & PROCESSORS != 0 {
-        sys::set_processors(&processors(green));
-        worker.unusual.store(unusual & !PROCESSORS | green.unusual.load(Relaxed) & PROCESSORS, Relaxed);
+    if unusual & RIGHTS != 0 {
+        // SAFETY: the program has a key.
+        unsafe { arch::keys::write(green.rights.get()) };
     }
+    if (unusual | green.unusual.load(Relaxed)) & PROCESSORS != 0 {
+        bring_processors(worker, green);
+    }
+}
+
+fn bring_processors(worker: &Worker, green: &Green) {
+    sys::set_processors(&processors(green));
+    worker.unusual.fetch_and(!PROCESSORS, Relaxed);
+    worker.unusual.fetch_or(green.unusual.load(Relaxed) & PROCESSORS, Relaxed);
 }
 
 /// The processors on which a thread may run.
@@ -61,6 +94,9 @@ pub fn processors(green: &Green) -> Processors {
 pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>) {
     green.cpu_ns.store(0, Relaxed);
     green.unusual.store(0, Relaxed);
+    let has_keys = HAS_KEYS.load(Relaxed);
+    // SAFETY: the program has a key; the creator runs here.
+    green.rights.set(if has_keys { unsafe { arch::keys::read() } } else { arch::keys::INITIAL });
     let of_creator = creator.filter(|creator| creator.unusual.load(Relaxed) & PROCESSORS != 0).map(processors);
     if let Some(set) = given.or(of_creator) {
         set_processors(green, set, false);
@@ -73,7 +109,7 @@ pub fn set_processors(green: &Green, set: Processors, runs_here: bool) {
     unsafe { *green.processors.get() = set };
     green.unusual.fetch_or(PROCESSORS, Release);
     if runs_here {
-        change(green.worker(), green);
+        bring_processors(green.worker(), green);
     }
 }
 

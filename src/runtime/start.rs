@@ -35,16 +35,16 @@ pub fn configure(workers: usize, fast_switch: bool) {
     worker::set_fast_switch(fast_switch);
 }
 
-/// Starts the runtime, once: true when it runs. Only the process's first kernel thread starts it, for it becomes the leader.
+/// Starts the runtime, once: true when it runs; `prepare` is called before, if there is memory enough. Only the process's first kernel thread starts it, for it becomes the leader.
 #[cold]
-pub fn start() -> bool {
+pub fn start(prepare: fn()) -> bool {
     if started() {
         return true;
     }
     if REFUSED.load(Relaxed) || sys::kernel_thread_id() != sys::process_id() || STARTING.swap(1, Acquire) != 0 {
         return started();
     }
-    let done = build().is_some();
+    let done = build(prepare).is_some();
     REFUSED.store(!done, Relaxed);
     STARTED.store(done, Release);
     if done {
@@ -58,10 +58,11 @@ pub fn start() -> bool {
 /// What the machine's parts take, and some more: our allocator cannot fail politely.
 const ENOUGH_MEMORY: usize = 64 << 20;
 
-fn build() -> Option<()> {
+fn build(prepare: fn()) -> Option<()> {
     if !sys::has_memory(ENOUGH_MEMORY) {
         return None;
     }
+    prepare();
     sched::make_slots(workers()).ok()?;
     glibc::note_all_keys();
     let leader = stats::enlist(Worker::new(true));

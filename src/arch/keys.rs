@@ -1,0 +1,23 @@
+//! The register of protection keys (pkeys(7)): what the running thread may do to pages of each key. It is the program's own to write, by an
+//! instruction that nobody sees; the kernel keeps it per kernel thread, so a switch must (`kernel_state`).
+
+use std::arch::asm;
+
+/// What every thread begins with: all keys but the first are closed (source: the kernel's arch/x86/mm/pkeys.c).
+pub const INITIAL: u32 = 0x5555_5554;
+
+/// The register. Where there are no keys the instruction is an illegal one: pkey_alloc has succeeded before.
+///
+/// # Safety
+/// The processor and the kernel have protection keys.
+pub unsafe fn read() -> u32 {
+    let rights: u32;
+    asm!("rdpkru", in("ecx") 0, out("eax") rights, out("edx") _, options(nomem, nostack, preserves_flags));
+    rights
+}
+
+/// # Safety
+/// As `read`; what a thread had.
+pub unsafe fn write(rights: u32) {
+    asm!("wrpkru", in("ecx") 0, in("edx") 0, in("eax") rights, options(nostack, preserves_flags));
+}
