@@ -148,6 +148,8 @@ impl Class {
         if self.fresh + step > self.end {
             self.grow(step)?;
         }
+        // Only now: a guard needs a page table, and a fork copies those.
+        install_guard(self.fresh, self.guard);
         let lowest = self.fresh + self.guard;
         self.fresh += step;
         Some(lowest)
@@ -172,9 +174,6 @@ impl Class {
             count /= 2; // A program that limits its address space gets what there is.
         };
         sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
-        for i in 0..count {
-            install_guard(region + i * step, self.guard);
-        }
         (self.fresh, self.end) = (region, region + step * count);
         Some(())
     }
