@@ -456,6 +456,35 @@ pub fn pending_signals() -> u64 {
     set
 }
 
+/// May the stack that the process began with be executed, as the kernel says? (/proc/self is empty once main has ended.)
+pub fn may_execute_first_stack() -> bool {
+    const LONGEST_LINE: usize = 256;
+    let mut text = [0u8; 4096];
+    let path = c"/proc/thread-self/maps".as_ptr() as usize;
+    // SAFETY: the kernel reads the path, and writes into `text` behind what was kept.
+    unsafe {
+        let Ok(fd) = checked(call(libc::SYS_openat, libc::AT_FDCWD as usize, path, libc::O_CLOEXEC as usize, 0, 0, 0))
+        else {
+            return false;
+        };
+        let (mut kept, mut found) = (0, None);
+        while found.is_none() {
+            let room = text.as_mut_ptr().add(kept) as usize;
+            let more = call(libc::SYS_read, fd, room, text.len() - kept, 0, 0, 0);
+            if more <= 0 {
+                break;
+            }
+            let length = kept + more as usize;
+            let mut lines = text[..length].split(|&byte| byte == b'\n');
+            found = lines.find(|line| line.ends_with(b"[stack]")).map(|line| line.contains(&b'x'));
+            kept = length.min(LONGEST_LINE);
+            text.copy_within(length - kept..length, 0);
+        }
+        close(fd as i32);
+        found == Some(true)
+    }
+}
+
 /// The signals that are pending for the process, not for one of its kernel threads. `None`: /proc does not tell.
 pub fn pending_for_process() -> Option<u64> {
     const LINE: &[u8] = b"\nShdPnd:\t";

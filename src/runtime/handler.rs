@@ -11,10 +11,10 @@
 
 use super::disposition::{self, Action};
 use super::green::{current, Green};
-use super::overflow;
 use super::reactor::Record;
 use super::sched::Worker;
 use super::signal::{self, accept, is_fault, note_mask, ring, CLOSED};
+use super::{exec_stack, overflow};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::Ordering::Relaxed;
@@ -70,6 +70,13 @@ impl Call {
         unsafe { arch::Registers::of(self.context) }.stack_pointer()
     }
 
+    /// Was it a stack that may be executed?
+    fn is_mended(&self) -> bool {
+        // SAFETY: the kernel's frame.
+        let instruction = unsafe { arch::Registers::of(self.context) }.instruction();
+        current().is_some_and(|me| exec_stack::mend(me, self.info(), instruction))
+    }
+
     /// The mask that the frame's end brings back; a handler may have changed it.
     fn mask_after(&self) -> u64 {
         // SAFETY: the kernel's frame; its mask has 64 bits.
@@ -86,6 +93,9 @@ extern "C" fn make(call: usize) {
 /// Calls the program's handler, or does what the default is.
 pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let call = Call { action: disposition::of(signal), signal, info, context };
+    if signal == libc::SIGSEGV && is_fault(call.info()) && call.is_mended() {
+        return;
+    }
     if !call.action.is_handler() {
         return run_default(&call);
     }

@@ -12,6 +12,7 @@ pub mod call;
 pub mod cancel;
 pub mod capture;
 pub mod disposition;
+pub mod exec_stack;
 pub mod green;
 pub mod handler;
 pub mod identity;

@@ -35,6 +35,7 @@ use super::{handler, pin, roll, sched, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
 /// Where a vessel's stack is.
@@ -52,6 +53,12 @@ pub struct Stack {
 impl Stack {
     /// The stack that the process started with.
     pub const MAIN: Stack = Stack { lowest: 0, bytes: 0, guard: 0, foreign: true };
+
+    /// Ours above the guard; nothing of a stack of the program's.
+    pub fn mapped(&self) -> Range<usize> {
+        let bytes = if self.foreign { 0 } else { self.bytes + PAGE };
+        self.lowest..self.lowest + bytes
+    }
 
     /// Does this address lie in the guard?
     pub fn guards(&self, address: usize) -> bool {
