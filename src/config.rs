@@ -79,7 +79,7 @@ options! {
     entries: bool = true, parse_switch, "0|1", "0 or 1",
         "whether libc's own calls, and those that bypass the preload, are caught at the entries of libc's functions (default: 1)";
     inline: bool = false, parse_switch, "0|1", "0 or 1",
-        "whether system calls that a program or a library makes by itself, not by libc, are caught as well (default: 0; from Linux 6.17 on)";
+        "whether system call instructions of the program's own and its libraries' are caught, too (default: 0; needs Linux 6.17)";
     help: bool = false, parse_switch, "0|1", "0 or 1",
         "print these lines to stderr at start";
     follow: bool = true, parse_switch, "0|1", "0 or 1",

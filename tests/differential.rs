@@ -98,6 +98,7 @@ fn main() -> ExitCode {
 fn tests(substrings: &[String]) -> Vec<Test> {
     let mut tests: Vec<_> = c_files("c").into_iter().map(Test::new).collect();
     tests.retain(|test| substrings.is_empty() || substrings.iter().any(|part| test.name.contains(part.as_str())));
+    tests.retain(Test::is_possible);
     tests
 }
 
@@ -138,6 +139,12 @@ impl Test {
             native: OnceLock::new(),
             tally: Mutex::default(),
         }
+    }
+
+    /// Has this kernel what the test's options ask for?
+    fn is_possible(&self) -> bool {
+        let asks = |option| self.header.as_ref().is_ok_and(|header| header.options.iter().any(|own| own == option));
+        !asks("inline=1") || run::catches_system_calls()
     }
 
     /// A test that failed often enough is not run again: each hang takes as long as its alarm.

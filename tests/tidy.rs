@@ -118,6 +118,7 @@ const CODE_RULES: &[Rule] = &[
 const ENTERS_THE_KERNEL: &[(&str, &str)] = &[
     ("src/sys.rs", "the door to the kernel"),
     ("src/arch.rs", "the instruction itself, and a farewell that may touch no stack"),
+    ("src/arch/inline.rs", "the program's own calls, made from here"),
     ("src/arch/vfork.rs", "vfork's returns twice on one stack"),
 ];
 
@@ -394,7 +395,7 @@ fn every_hook_has_a_c_test() {
 fn c_tests_are_in_order() {
     const FAMILIES: &[&str] = &[
         "io", "net", "poll", "fd", "time", "thread", "sync", "process", "signal", "stdio", "entries", "file", "ipc",
-        "name", "live", "race", "bad",
+        "name", "live", "inline", "race", "bad",
     ];
     let c_tests = c_tests();
     assert!(c_tests.len() >= 60, "only {} c-tests", c_tests.len());

@@ -20,8 +20,8 @@
 //! "Its own stack" is one that libc or the program's sigaltstack knows: another (a coroutine's, a goroutine's) may end after some
 //! hundred bytes, and the hook is called on one that the thread has for this (`top_for`).
 //!
-//! *SIGSYS must come through.* The kernel ends a process that blocks it: so no mask that the kernel gets holds it (`sys::keep_open`), though
-//! the thread's own mask may say so. The dispatch is a kernel thread's: each worker sets it for itself, clone and fork clear it.
+//! *SIGSYS must come through.* The kernel ends a process that blocks it: so no mask that the kernel gets holds it (`sys::keep_open`),
+//! though the thread's own mask may say so. The dispatch is a kernel thread's: each worker sets it for itself, clone and fork clear it.
 //! What cannot be served here (a thirty-two bit call, more places than bridges) ends the dispatch for the whole process, by its selector.
 
 use super::green::{current, Green};
@@ -127,22 +127,15 @@ fn choose(own: &Range<usize>, libc: &Range<usize>) -> Range<usize> {
     }
 }
 
-/// Does a text seem to have system call instructions? Their bytes stand in other instructions and between functions as well. So there
-/// must be a number for the call shortly before, or a look at the kernel's error numbers shortly after.
+/// Does a text seem to have system call instructions? Their bytes are found in other instructions' constants and distances too, but those
+/// mostly go on with a zero. (As disassembled, of 40 libraries and programs: none of 877 instructions is followed by a zero, 130 of the
+/// 147 other places are.)
 ///
 /// # Safety
 /// The text can be read.
 unsafe fn has_calls(text: &Range<usize>) -> bool {
-    const BEFORE: usize = 48;
-    const AFTER: usize = 24;
     let code = std::slice::from_raw_parts(text.start as *const u8, text.len());
-    let number = |five: &[u8]| five[0] == 0xb8 && five[2] < 2 && five[3..] == [0, 0]; // mov $number, %eax
-    let error = |four: &[u8]| matches!(four, [0 | 1, 0xf0, 0xff, 0xff]); // cmp $-4095 or $-4096, …
-    code.windows(2).enumerate().any(|(at, two)| {
-        two == [0x0f, 0x05]
-            && (code[at.saturating_sub(BEFORE)..at].windows(5).any(number)
-                || code[at..code.len().min(at + AFTER)].windows(4).any(error))
-    })
+    code.windows(3).any(|three| three[..2] == [0x0f, 0x05] && three[2] != 0)
 }
 
 /// A trapped system call: where it goes on.

@@ -123,6 +123,19 @@ fn first_processor() -> libc::cpu_set_t {
     }
 }
 
+/// Whether this kernel dispatches system calls from a range of addresses (Linux 6.17), as the option `inline` needs it.
+pub fn catches_system_calls() -> bool {
+    const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
+    const FROM_A_RANGE: usize = 2;
+    const PAGE: usize = 4096;
+    // SAFETY: nothing is executed in the range, and there is no selector; the second call takes the first back.
+    unsafe {
+        let can = libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, FROM_A_RANGE, PAGE, PAGE, 0usize) == 0;
+        libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, 0usize, 0usize, 0usize, 0usize);
+        can
+    }
+}
+
 /// No program that this process starts leaves a core file.
 pub fn without_core_files() {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
