@@ -17,7 +17,10 @@
 pub mod entry;
 pub mod inline;
 pub mod keys;
+mod registers;
 pub mod vfork;
+
+pub use registers::Registers;
 
 use std::arch::{asm, global_asm};
 
@@ -566,7 +569,8 @@ pub unsafe fn mask_in_jump_buffer(buffer: *const libc::c_void) -> Option<u64> {
     saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
 }
 
-/// Where a jump with this buffer puts the stack pointer (source: glibc's x86_64 jmpbuf-offsets.h and PTR_DEMANGLE; the guard is in the TCB).
+/// Where a jump with this buffer puts the stack pointer (source: glibc's x86_64 jmpbuf-offsets.h and PTR_DEMANGLE; the guard is in the
+/// TCB).
 ///
 /// # Safety
 /// `buffer` is a jmp_buf that was filled.
@@ -587,115 +591,6 @@ pub fn set_control_words(words: &ControlWords) {
 /// The address of a signal handler's way back, in this library's text.
 pub fn signal_return() -> usize {
     gp_signal_return as unsafe extern "C" fn() as usize
-}
-
-/// The registers of interrupted code, in a signal frame.
-pub struct Registers(*mut libc::ucontext_t);
-
-impl Registers {
-    /// # Safety
-    /// `context` is what the kernel passed to a handler that has not returned.
-    pub unsafe fn of(context: *mut libc::c_void) -> Registers {
-        Registers(context as *mut libc::ucontext_t)
-    }
-
-    fn get(&self, register: libc::c_int) -> usize {
-        // SAFETY: by `of`'s contract.
-        unsafe { (*self.0).uc_mcontext.gregs[register as usize] as usize }
-    }
-
-    pub fn stack_pointer(&self) -> usize {
-        self.get(libc::REG_RSP)
-    }
-
-    pub fn instruction(&self) -> usize {
-        self.get(libc::REG_RIP)
-    }
-
-    /// The system call's number.
-    pub fn number(&self) -> i64 {
-        self.get(libc::REG_RAX) as i64
-    }
-
-    /// The system call's arguments.
-    pub fn arguments(&self) -> [usize; 6] {
-        [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R10, libc::REG_R8, libc::REG_R9]
-            .map(|register| self.get(register))
-    }
-
-    /// A system call that was interrupted, and would begin again or has just said so, says so: EINTR. False: there is none here.
-    ///
-    /// # Safety
-    /// The memory around the interrupted instruction can be read.
-    pub unsafe fn interrupt_call(&self) -> bool {
-        const SYSCALL: [u8; 2] = [0x0f, 0x05];
-        const INTERRUPTED: i64 = -libc::EINTR as i64;
-        let at = self.instruction() as *const [u8; 2];
-        if *at == SYSCALL {
-            let registers = &mut (*self.0).uc_mcontext.gregs;
-            registers[libc::REG_RIP as usize] += SYSCALL.len() as i64;
-            registers[libc::REG_RAX as usize] = INTERRUPTED;
-            return true;
-        }
-        *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
-    }
-
-    /// The trapped system call goes on at `at`, where everything is as the instruction leaves it: rcx is the address behind it.
-    pub fn go_on(&self, at: usize) {
-        let back = self.instruction();
-        // SAFETY: by `of`'s contract.
-        let registers = unsafe { &mut (*self.0).uc_mcontext.gregs };
-        registers[libc::REG_RCX as usize] = back as i64;
-        registers[libc::REG_RIP as usize] = at as i64;
-    }
-
-    /// The same, and that is to be done on the stack below `top`.
-    pub fn go_on_below(&self, at: usize, top: usize) {
-        self.go_on(at);
-        // SAFETY: by `of`'s contract.
-        unsafe { (*self.0).uc_mcontext.gregs[libc::REG_R11 as usize] = top as i64 };
-    }
-
-    /// The trapped system call is made once more.
-    pub fn repeat_call(&self) {
-        const SYSCALL_BYTES: i64 = 2;
-        // SAFETY: by `of`'s contract.
-        unsafe { (*self.0).uc_mcontext.gregs[libc::REG_RIP as usize] -= SYSCALL_BYTES };
-    }
-
-    /// The signal mask that the frame's end brings back.
-    pub fn mask(&self) -> &mut u64 {
-        // SAFETY: by `of`'s contract; its mask has 64 bits.
-        unsafe { &mut *(&raw mut (*self.0).uc_sigmask as *mut u64) }
-    }
-
-    /// What the system call answers.
-    pub fn set_result(&self, result: isize) {
-        // SAFETY: by `of`'s contract.
-        unsafe { (*self.0).uc_mcontext.gregs[libc::REG_RAX as usize] = result as i64 };
-    }
-
-    /// Writes these registers below `top` as a suspended context that begins as the child of a clone would: the same registers,
-    /// result 0, stack pointer `top`. Its stack pointer.
-    ///
-    /// # Safety
-    /// The memory below `top` is the new thread's stack, unused.
-    pub unsafe fn lay_down(&self, top: usize, control: &ControlWords) -> *mut u8 {
-        let suspended = [libc::REG_R15, libc::REG_R14, libc::REG_R13, libc::REG_R12, libc::REG_RBX, libc::REG_RBP];
-        let begun =
-            [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R8, libc::REG_R9, libc::REG_R10, libc::REG_RIP];
-        let words = 1 + suspended.len() + 1 + begun.len();
-        let frame = (top as *mut usize).sub(words);
-        *(frame as *mut ControlWords) = *control;
-        for (i, register) in suspended.into_iter().enumerate() {
-            *frame.add(1 + i) = self.get(register);
-        }
-        *frame.add(7) = gp_begin as unsafe extern "C" fn() as usize;
-        for (i, register) in begun.into_iter().enumerate() {
-            *frame.add(8 + i) = self.get(register);
-        }
-        frame as *mut u8
-    }
 }
 
 /// What comes after an atomic exchange is not seen before it: on this architecture every locked instruction is a full fence.

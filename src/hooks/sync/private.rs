@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 const FREE: u32 = 0;
 const WAITED_FOR: u32 = 2;
 
-/// How many wait in the kernel. They are woken beside one who is parked, and never after him: it may be the monitor that sleeps here, and he may
-/// need it to run at all. (Who comes second finds the lock busy, and waits on.)
+/// How many wait in the kernel. They are woken beside one who is parked, and never after him: it may be the monitor that sleeps here, and
+/// he may need it to run at all. (Who comes second finds the lock busy, and waits on.)
 static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes a lock that was found busy.
