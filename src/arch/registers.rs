@@ -78,9 +78,14 @@ impl Registers {
     }
 
     /// The signal mask that the frame's end brings back.
-    pub fn mask(&self) -> &mut u64 {
-        // SAFETY: by `of`'s contract; its mask has 64 bits.
-        unsafe { &mut *(&raw mut (*self.0).uc_sigmask as *mut u64) }
+    pub fn mask(&self) -> u64 {
+        // SAFETY: by `of`'s contract; the kernel's mask has 64 bits.
+        unsafe { *(&raw const (*self.0).uc_sigmask as *const u64) }
+    }
+
+    pub fn set_mask(&self, mask: u64) {
+        // SAFETY: as above.
+        unsafe { *(&raw mut (*self.0).uc_sigmask as *mut u64) = mask };
     }
 
     /// What the system call answers.

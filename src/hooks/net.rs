@@ -324,7 +324,7 @@ unsafe fn hand_files_on(message: &msghdr) {
     let mut at = libc::CMSG_FIRSTHDR(message);
     while let Some(header) = at.as_ref() {
         if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
-            let (files, bytes) = (libc::CMSG_DATA(header) as *const c_int, header.cmsg_len as usize);
+            let (files, bytes) = (libc::CMSG_DATA(header) as *const c_int, header.cmsg_len);
             let count = (bytes - libc::CMSG_LEN(0) as usize) / size_of::<c_int>();
             (0..count).for_each(|i| descriptor::handed_on(files.add(i).read_unaligned()));
         }

@@ -110,20 +110,19 @@ pub fn after_fork() {
 const LOWEST: usize = 0x1000;
 
 fn choose(own: &Range<usize>, libc: &Range<usize>) -> Range<usize> {
-    let (mut lower, mut upper) = (usize::MAX..0, usize::MAX..0);
+    let (mut lower, mut upper): (Option<Range<usize>>, Option<Range<usize>>) = (None, None);
     glibc::each_text(&mut |text| {
         // SAFETY: the loader has mapped it, readable as code is.
         if text.start != own.start && unsafe { has_calls(text) } {
             let hull = if text.end <= own.start { &mut lower } else { &mut upper };
-            *hull = hull.start.min(text.start)..hull.end.max(text.end);
+            let before = hull.clone().unwrap_or(text.clone());
+            *hull = Some(before.start.min(text.start)..before.end.max(text.end));
         }
     });
-    if lower.is_empty() && !upper.is_empty() {
-        upper
-    } else if !lower.is_empty() && lower.start >= libc.end {
-        lower
-    } else {
-        LOWEST..lower.end.max(libc.start.min(own.start))
+    match (lower, upper) {
+        (None, Some(upper)) => upper,
+        (Some(lower), _) if lower.start >= libc.end => lower,
+        (lower, _) => LOWEST..lower.map_or(0, |lower| lower.end).max(libc.start.min(own.start)),
     }
 }
 
@@ -213,6 +212,8 @@ enum Kind {
     Other,
 }
 
+/// # Safety
+/// As for `answer`.
 unsafe fn kind(registers: &Registers) -> Kind {
     const IN_PLACE: i32 = libc::CLONE_VM | libc::CLONE_VFORK;
     let [a, b, ..] = registers.arguments();
@@ -245,7 +246,7 @@ unsafe fn change_mask(registers: &Registers) -> isize {
     const BYTES: usize = size_of::<u64>();
     let [how, new, old, bytes, ..] = registers.arguments();
     let readable = |address| address == 0 || sys::can_read(address, BYTES);
-    let before = *registers.mask();
+    let before = registers.mask();
     if bytes != BYTES {
         return -libc::EINVAL as isize;
     }
@@ -254,12 +255,12 @@ unsafe fn change_mask(registers: &Registers) -> isize {
     }
     if new != 0 {
         let set = sys::open((new as *const u64).read_unaligned());
-        *registers.mask() = match how as i32 {
+        registers.set_mask(match how as i32 {
             libc::SIG_BLOCK => before | set,
             libc::SIG_UNBLOCK => before & !set,
             libc::SIG_SETMASK => set,
             _ => return -libc::EINVAL as isize,
-        };
+        });
     }
     if old != 0 {
         (old as *mut u64).write_unaligned(before);
