@@ -209,7 +209,14 @@ int main(void)
     CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM, 0, line), 0);
     CHECK_IS(pipe(inner), 0);
     catch_signal(SIGUSR1, 0);
+    sigset_t early, before;
+    sigemptyset(&early);
+    sigaddset(&early, SIGSYS);
+    CHECK_IS(sigprocmask(SIG_BLOCK, &early, NULL), 0); /* before there is a thread */
     interrupted("read", a_read);
+    CHECK_IS(INLINE(SYS_getppid), getppid());
+    CHECK_IS(pthread_sigmask(SIG_UNBLOCK, &early, &before), 0);
+    CHECK(sigismember(&before, SIGSYS) == 1);
     interrupted("recvfrom", a_recvfrom);
     interrupted("poll", a_poll);
     interrupted("nanosleep", a_nanosleep);

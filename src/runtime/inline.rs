@@ -79,16 +79,18 @@ pub fn calls() -> u64 {
 
 /// The start: chooses whose calls are caught. SIGSYS is ours by now.
 pub fn prepare() {
-    let (Some(own), Some(libc)) = (glibc::own_text(), glibc::text()) else { return };
     if WAY.load(Relaxed) == 0 || !capture::possible() {
         return;
     }
+    let (Some(own), Some(libc)) = (glibc::own_text(), glibc::text()) else { return };
     let (own, libc) = (own.0..own.0 + own.1, libc.0..libc.0 + libc.1);
     let chosen = choose(&own, &libc);
     [chosen.start, chosen.len()].into_iter().zip(&RANGE).for_each(|(value, place)| place.store(value, Relaxed));
     [libc.start, libc.end].into_iter().zip(&LIBC).for_each(|(value, place)| place.store(value, Relaxed));
     MAINS_TOP.store(glibc::main_stack().unwrap_or(usize::MAX), Relaxed);
     sys::keep_open(disposition::bit(libc::SIGSYS));
+    // main's kernel thread may have it in its mask since before.
+    sys::set_signal_mask(sys::signal_mask());
     ON.store(true, Relaxed);
 }
 
