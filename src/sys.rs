@@ -283,6 +283,10 @@ pub fn thread_name() -> [u8; 16] {
     name
 }
 
+pub fn set_thread_name(name: &[u8; 16]) {
+    plain(libc::SYS_prctl, [libc::PR_SET_NAME as usize, name.as_ptr() as usize, 0, 0]);
+}
+
 /// A set of processors, a bit each.
 pub type Processors = [u64; 16];
 
@@ -326,6 +330,15 @@ pub fn priority_of(tid: i32) -> i32 {
 /// A kernel thread's nice value (the kernel's answer is 20 less it).
 pub fn nice_of(tid: i32) -> i32 {
     20 - plain(libc::SYS_getpriority, [libc::PRIO_PROCESS as usize, tid as usize, 0, 0]) as i32
+}
+
+/// Gives this kernel thread a policy, with its flag, and a real-time priority.
+pub fn set_policy(policy: i32, priority: i32) {
+    plain(libc::SYS_sched_setscheduler, [0, policy as usize, &priority as *const i32 as usize, 0]);
+}
+
+pub fn set_nice(nice: i32) {
+    plain(libc::SYS_setpriority, [libc::PRIO_PROCESS as usize, 0, nice as usize, 0]);
 }
 
 /// A soft limit of this process.

@@ -109,12 +109,21 @@ fn set_processors(green: &'static Green, size: size_t, set: *const cpu_set_t) ->
     Ok(0)
 }
 
-unsafe fn get_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
+/// As the system call: how many bytes the kernel tells.
+unsafe fn tell_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<size_t> {
     let told: size_t = answer(sys::call(SYS_sched_getaffinity, 0, size, set as usize, 0, 0, 0))?;
     let processors = kernel_state::processors(green);
     std::ptr::write_bytes(set as *mut u8, 0, size);
     std::ptr::copy_nonoverlapping(processors.as_ptr() as *const u8, set as *mut u8, told.min(size_of_val(&processors)));
-    Ok(0)
+    Ok(told)
+}
+
+unsafe fn get_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
+    tell_processors(green, size, set).map(|_| 0)
+}
+
+pub unsafe fn raw_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_long> {
+    tell_processors(by_tid(tid)?, size, set).map(|told| told as c_long)
 }
 
 pub unsafe fn pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
@@ -197,6 +206,17 @@ pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
     Ok(by_tid(who as pid_t)?.schedule.nice())
 }
 
+/// The system call's answer is never negative.
+pub unsafe fn raw_getpriority(which: c_uint, who: id_t) -> Answer<c_long> {
+    getpriority(which, who).map(|nice| 20 - nice as c_long)
+}
+
+/// The policies are not applied: that of the kernel thread at hand.
+pub unsafe fn sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> Answer<c_int> {
+    by_tid(tid)?;
+    answer(sys::call(SYS_sched_rr_get_interval, 0, time as usize, 0, 0, 0, 0))
+}
+
 pub unsafe fn nice(step: c_int) -> Answer<c_int> {
     let schedule = &me()?.schedule;
     match schedule.set_nice(schedule.nice().saturating_add(step)) {
@@ -236,6 +256,19 @@ pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_i
     if told == 0 {
         *time = sys::timespec(kernel_state::cpu_ns(green));
     }
+    Ok(told)
+}
+
+/// A thread's own CPU time is told as the program's, for nobody knows which of it was the kernel's. The rest is the kernel thread's.
+pub unsafe fn getrusage(who: c_int, usage: *mut rusage) -> Answer<c_int> {
+    if who != RUSAGE_THREAD {
+        return Err(Miss::Libc);
+    }
+    let me = me()?;
+    let told = answer(sys::call(SYS_getrusage, who as usize, usage as usize, 0, 0, 0, 0))?;
+    let time = sys::timespec(kernel_state::cpu_ns(me));
+    (*usage).ru_utime = timeval { tv_sec: time.tv_sec, tv_usec: time.tv_nsec / 1000 };
+    (*usage).ru_stime = timeval { tv_sec: 0, tv_usec: 0 };
     Ok(told)
 }
 

@@ -8,7 +8,7 @@
 //! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
 
-use super::{errno, process, real, signal, sync, Answer, Miss};
+use super::{errno, process, real, schedule, signal, sync, Answer, Miss};
 use crate::arch::inline::{called_inline, Call};
 use crate::{glibc, runtime, sys};
 use libc::{c_int, c_long, pid_t, sigset_t, timespec, timeval};
@@ -133,6 +133,14 @@ same! {
     SYS_setfsuid => setfsuid(uid_t);
     SYS_setfsgid => setfsgid(gid_t);
     SYS_personality => personality(c_ulong);
+    SYS_sched_setaffinity => sched_setaffinity(pid_t, size_t, *const cpu_set_t);
+    SYS_sched_setscheduler => sched_setscheduler(pid_t, c_int, *const sched_param);
+    SYS_sched_getscheduler => sched_getscheduler(pid_t);
+    SYS_sched_setparam => sched_setparam(pid_t, *const sched_param);
+    SYS_sched_getparam => sched_getparam(pid_t, *mut sched_param);
+    SYS_sched_rr_get_interval => sched_rr_get_interval(pid_t, *mut timespec);
+    SYS_setpriority => setpriority(c_uint, id_t, c_int);
+    SYS_getrusage => getrusage(c_int, *mut rusage);
     SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
     SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
     SYS_fsync => fsync(c_int);
@@ -168,6 +176,8 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
         libc::SYS_select => select(arguments)?,
         libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
+        libc::SYS_sched_getaffinity => schedule::raw_getaffinity(a as pid_t, b, c as _)?,
+        libc::SYS_getpriority => schedule::raw_getpriority(a as _, b as _)?,
         libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
         libc::SYS_tkill => signal::tgkill(libc::getpid(), a as pid_t, b as c_int)? as c_long,
         libc::SYS_pkey_alloc => super::process::pkey_alloc(a as u32, b as u32)? as c_long,
@@ -251,7 +261,7 @@ fn negated(result: c_int) -> Answer<c_long> {
 }
 
 /// The calls that `green` answers.
-const GREEN: [c_long; 16] = [
+const GREEN: [c_long; 18] = [
     libc::SYS_preadv2,
     libc::SYS_pwritev2,
     libc::SYS_pselect6,
@@ -262,6 +272,8 @@ const GREEN: [c_long; 16] = [
     libc::SYS_rt_sigsuspend,
     libc::SYS_rt_sigtimedwait,
     libc::SYS_select,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getpriority,
     libc::SYS_tgkill,
     libc::SYS_tkill,
     libc::SYS_exit,

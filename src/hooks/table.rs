@@ -183,11 +183,13 @@ hooks! {
         green errno typed sched_getscheduler(tid: pid_t) -> c_int => sched_getscheduler;
         green errno typed sched_setparam(tid: pid_t, param: *const sched_param) -> c_int => sched_setparam;
         green errno typed sched_getparam(tid: pid_t, param: *mut sched_param) -> c_int => sched_getparam;
+        green errno typed sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> c_int => sched_rr_get_interval;
         green errno bare setpriority(which: c_uint, who: id_t, value: c_int) -> c_int => setpriority;
         green errno bare getpriority(which: c_uint, who: id_t) -> c_int => getpriority;
         always code typed pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> c_int => pthread_getcpuclockid;
         green errno typed clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int => clock_gettime;
         green errno typed nice(step: c_int) -> c_int => nice;
+        green errno bare getrusage(who: c_int, usage: *mut rusage) -> c_int => getrusage;
         green errno typed clock_getres(clock: clockid_t, time: *mut timespec) -> c_int => clock_getres;
     }
     sync {

@@ -1,5 +1,5 @@
 //! Policy, priority and nice value of a green thread: kept and told as natively, by the kernel's rules of who may change them, but not
-//! applied, for its kernel thread is other threads' too. What nobody has changed is the process's own.
+//! applied, for its kernel thread is other threads' too; but a process that it forks has them. What nobody has changed is the process's own.
 
 use crate::sys;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
@@ -35,6 +35,17 @@ impl Schedule {
         self.policy.store(if reset { libc::SCHED_OTHER } else { policy }, Relaxed);
         self.priority.store(if reset { 0 } else { priority }, Relaxed);
         self.nice.store(if reset { nice.max(0) } else { nice }, Relaxed);
+    }
+
+    /// In a fork child: its kernel thread is this thread's own.
+    pub fn apply(&self) {
+        let (policy, nice) = (self.policy.load(Relaxed), self.nice.load(Relaxed));
+        if policy != AS_PROCESS {
+            sys::set_policy(policy, self.priority.load(Relaxed));
+        }
+        if nice != AS_PROCESS {
+            sys::set_nice(nice);
+        }
     }
 
     /// As sched_getscheduler tells it, with its flag.

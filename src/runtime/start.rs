@@ -145,6 +145,9 @@ pub fn after_fork() {
     if let Some(me) = me {
         pin::after_fork(me, handler::running(me));
         me.private_fd.set(-1);
+        me.schedule.apply();
+        // SAFETY: a copy that may be of either side of a change by another thread, as natively.
+        sys::set_thread_name(&unsafe { *me.name.get() });
     }
     signal::after_fork(me);
     inline::after_fork();
