@@ -202,6 +202,9 @@ hooks! {
             -> c_int => mutex_clocklock;
         always code typed pthread_mutex_unlock(lock: *mut pthread_mutex_t) -> c_int => mutex_unlock;
         always code bare __pthread_mutex_unlock(lock: *mut pthread_mutex_t) -> c_int => mutex_unlock;
+        green code typed pthread_mutex_consistent(lock: *mut pthread_mutex_t) -> c_int => mutex_consistent;
+        green code bare pthread_mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, before: *mut c_int)
+            -> c_int => mutex_setprioceiling;
         always code bare pthread_cond_signal(cond: *mut pthread_cond_t) -> c_int => cond_signal;
         always code bare pthread_cond_broadcast(cond: *mut pthread_cond_t) -> c_int => cond_broadcast;
         always code typed pthread_cond_wait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t) -> c_int => cond_wait;

@@ -101,7 +101,6 @@ const UNHOOKED: &[(&str, &[&str], &str)] = &[
     ),
     ("queues", &[], "__mq_timedsend __mq_timedreceive"),
     ("aio", &[], "aio_cancel aio_cancel64"),
-    ("locks", &[], "pthread_mutex_setprioceiling"),
     ("loader", &[], "dlopen dlmopen dlclose"),
 ];
 

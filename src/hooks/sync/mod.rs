@@ -34,7 +34,9 @@ mod spin;
 pub use barrier::{barrier_destroy, barrier_wait};
 pub use cond::{cond_broadcast, cond_clockwait, cond_signal, cond_timedwait, cond_wait};
 pub use futex::{futex, Futex};
-pub use mutex::{mutex_clocklock, mutex_lock, mutex_timedlock, mutex_trylock, mutex_unlock};
+pub use mutex::{
+    mutex_clocklock, mutex_consistent, mutex_lock, mutex_setprioceiling, mutex_timedlock, mutex_trylock, mutex_unlock,
+};
 pub use object::learn;
 pub use once::{call_once, learn_generation, once};
 pub use private::{lock_wait, lock_wake};

@@ -158,6 +158,20 @@ unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> 
     code(result)
 }
 
+/// glibc writes the owner anew.
+pub unsafe fn mutex_consistent(lock: *mut pthread_mutex_t) -> Answer<c_int> {
+    code(runtime::with_kernel_tid(|| real::pthread_mutex_consistent(lock)))
+}
+
+/// glibc locks the mutex meanwhile, unless it is the caller's.
+pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, before: *mut c_int) -> Answer<c_int> {
+    runtime::pin(false);
+    let result =
+        runtime::with_kernel_tid(|| runtime::block(|| real::pthread_mutex_setprioceiling(lock, ceiling, before)));
+    runtime::unpin();
+    code(result)
+}
+
 /// Unlocks, on whatever thread; the caller must `settle` the outcome as soon as it may yield.
 #[inline]
 pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
