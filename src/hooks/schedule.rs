@@ -11,6 +11,14 @@ use crate::runtime::{current, kernel_state, roll};
 use crate::sys;
 use libc::*;
 
+/// One that lives: natively the kernel knows no other.
+unsafe fn living(thread: pthread_t) -> Result<&'static Green, Miss> {
+    match green(thread)? {
+        green if green.has_ended() => errno(ESRCH),
+        green => Ok(green),
+    }
+}
+
 fn me() -> Result<&'static Green, Miss> {
     current().ok_or(Miss::Libc)
 }
@@ -39,6 +47,9 @@ fn open_name_of_process() -> Answer<usize> {
 }
 
 unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
+    if green.has_ended() {
+        return errno(ENOENT);
+    }
     if green.is_main {
         let fd = open_name_of_process()?;
         let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_BYTES - 1);
@@ -52,6 +63,9 @@ unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
 
 /// main's may be changed from outside.
 unsafe fn name_of(green: &Green) -> Answer<Name> {
+    if green.has_ended() {
+        return errno(ENOENT);
+    }
     if !green.is_main {
         return Ok(*green.name.get());
     }
@@ -159,18 +173,18 @@ unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) ->
 }
 
 pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
-    let green = green(thread)?;
+    let green = living(thread)?;
     *policy = green.schedule.policy();
     (*param).sched_priority = green.schedule.priority();
     Ok(0)
 }
 
 pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
-    set_policy(green(thread)?, policy, param)
+    set_policy(living(thread)?, policy, param)
 }
 
 pub unsafe fn pthread_setschedprio(thread: pthread_t, priority: c_int) -> Answer<c_int> {
-    green(thread)?.schedule.set_priority(priority).map(|()| 0).map_err(Miss::Errno)
+    living(thread)?.schedule.set_priority(priority).map(|()| 0).map_err(Miss::Errno)
 }
 
 pub unsafe fn sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
@@ -242,7 +256,7 @@ fn by_clock(clock: clockid_t) -> Result<&'static Green, Miss> {
 }
 
 pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> Answer<c_int> {
-    *clock = clock_of(green(thread)?);
+    *clock = clock_of(living(thread)?);
     Ok(0)
 }
 

@@ -219,6 +219,10 @@ impl Green {
         self.tid.get()
     }
 
+    pub fn has_ended(&self) -> bool {
+        self.life.load(Acquire) & life::FINISHED != 0
+    }
+
     /// What the kernel and glibc call the thread at `pthread`, if it is one of ours.
     pub fn of(pthread: usize) -> Option<&'static Green> {
         // SAFETY: libc demands a live (or, of ours, pooled) thread: its static TLS holds our word at the same offset.

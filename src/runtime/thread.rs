@@ -100,7 +100,8 @@ pub fn ended(green: &'static Green) {
 /// for only if there is something to wait for: its error is then the answer.
 pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>) -> Result<*mut c_void, i32> {
     if current().is_some_and(|me| std::ptr::eq(me, green)) {
-        return Err(libc::EDEADLK);
+        let is_detached = green.life.load(Relaxed) & life::DETACHED != 0;
+        return Err(if is_detached { libc::EINVAL } else { libc::EDEADLK });
     }
     let before = green.life.fetch_or(life::JOINING, AcqRel);
     if before & life::GONE != 0 {
