@@ -1,5 +1,5 @@
-/* However a program is started from a thread, while others wait for children and for signals, it has the descriptors of the program and none
- * besides; and the next one that the program opens has the lowest number.
+/* However a program is started from a thread, while others wait for children and for signals, it has the descriptors of the program
+ * and none besides; and the next one that the program opens has the lowest number.
  * covers: fork vfork posix_spawn popen pclose system execv waitpid sigtimedwait closefrom
  * uncounted: execv
  * proof: green_threads>=14 parks>=12 hooks.posix_spawn>=4

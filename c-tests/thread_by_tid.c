@@ -1,5 +1,5 @@
-/* What a tid names for the calls and the system calls that take one: another thread's nice value, policy and processors, while it lives; and
- * what a thread has used of the processors, told by getrusage.
+/* What a tid names for the calls and the system calls that take one: another thread's nice value, policy and processors, while it
+ * lives; and what a thread has used of the processors, told by getrusage.
  * covers: setpriority getpriority sched_setscheduler sched_getscheduler sched_setparam sched_getparam sched_rr_get_interval
  * covers: sched_setaffinity sched_getaffinity getrusage syscall gettid
  * proof: green_threads>=3 parks>=2 hooks.syscall>=10 hooks.sched_rr_get_interval>=2 hooks.getrusage>=4
