@@ -72,7 +72,7 @@ pub fn long_call(call: impl Fn() -> isize) -> isize {
 
 /// The same for a call that is no cancellation point.
 pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
-    answer(again_if_rung(|| runtime::block_for(Length::Long, &call)))
+    answer(again_if_rung(|| runtime::cancel::block_at_no_point(Length::Long, &call)))
 }
 
 fn again_if_rung(block: impl Fn() -> isize) -> isize {

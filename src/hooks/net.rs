@@ -21,6 +21,7 @@ use super::descriptor::{self, has_nonblock, poll_now, Descriptor, Kind};
 use super::io::{Rest, MOST_AT_ONCE};
 use super::{answer, errno, real, time, Answer, Miss};
 use crate::runtime::reactor::{self, Hints, Record, IN, OUT};
+use crate::runtime::Length;
 use crate::sys::{can_read, can_write};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
@@ -504,7 +505,8 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
         runtime::yield_now();
     }
     let somebody = poll_now(fd, IN) != 0;
-    let got = if somebody { runtime::block(|| call(fd)) } else { WOULD_BLOCK };
+    let accept = || runtime::cancel::block_or(Length::Unknown, || call(fd), || listener.end_accept());
+    let got = if somebody { accept() } else { WOULD_BLOCK };
     listener.end_accept();
     got
 }

@@ -32,13 +32,12 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
         _ => {}
     }
     let arguments = [a, b, c, d, e, f];
-    if let Some(result) = as_function(number, arguments) {
-        return Ok(result);
-    }
-    if runtime::current().is_none() {
-        return Err(Miss::Libc);
-    }
-    green(number, arguments)
+    // libc's functions are cancellation points, the system call is none.
+    runtime::cancel::without_points(|| match as_function(number, arguments) {
+        Some(result) => Ok(result),
+        None if runtime::current().is_none() => Err(Miss::Libc),
+        None => green(number, arguments),
+    })
 }
 
 /// `number => function(types of the arguments)`: the function takes the system call's arguments one for one.

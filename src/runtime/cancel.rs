@@ -106,6 +106,16 @@ fn act(me: &'static Green) -> ! {
     unsafe { thread::exit(me, CANCELED) }
 }
 
+/// A call that is no cancellation point, though it is made by functions that are: it ends a thread only that may be cancelled at any
+/// moment.
+pub fn without_points<R>(call: impl FnOnce() -> R) -> R {
+    let Some(me) = current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
+    let before = me.cancel_disabled.swap(true, SeqCst);
+    let result = call();
+    me.cancel_disabled.store(before, SeqCst);
+    result
+}
+
 /// A call that may block in the kernel and is a cancellation point.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
@@ -118,7 +128,16 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     block_or(length, call, || ())
 }
 
-/// The same; a call that was cut short is undone before the thread ends.
+/// The same for one that is no cancellation point: it ends a thread only that may be cancelled at any moment.
+pub fn block_at_no_point<R>(length: Length, call: impl FnOnce() -> R) -> R {
+    if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
+        block_for(length, call)
+    } else {
+        call::block_for(length, call)
+    }
+}
+
+/// The same as `block_for`; a call that was cut short is undone before the thread ends.
 #[inline]
 pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
     let Some(me) = current() else { return call() };

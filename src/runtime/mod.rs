@@ -49,4 +49,4 @@ pub use pin::{in_libc, pin, spoil, unpin, with_kernel_tid};
 pub use sched::{breathe, yield_now};
 pub use signal::{begin_call, restart};
 pub use start::started;
-pub use wait::{sleep_until, Deadline, Woken};
+pub use wait::{sleep_until, Deadline, Woken, FALSE_ALARM};

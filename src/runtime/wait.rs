@@ -42,6 +42,9 @@ pub enum Woken {
     NotNeeded,
 }
 
+/// The value of a wake that nobody sent.
+pub const FALSE_ALARM: usize = 1 << 20;
+
 const IDLE: u32 = 0;
 const ARMED: u32 = 1;
 const PARKED: u32 = 2;
@@ -314,7 +317,7 @@ fn alerted(green: &'static Green, cancel: Cancel, handled: u32) -> Woken {
         }
     }
     if green.handled.get() == handled {
-        Woken::Ready(0)
+        Woken::Ready(FALSE_ALARM)
     } else {
         Woken::Interrupted
     }

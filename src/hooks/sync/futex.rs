@@ -11,7 +11,7 @@
 
 use crate::hooks::{errno, real, time, Answer, Miss};
 use crate::runtime::lot::{self, Choice};
-use crate::runtime::{self, Deadline, Woken};
+use crate::runtime::{self, Deadline, Woken, FALSE_ALARM};
 use crate::sys;
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
@@ -136,6 +136,7 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
     loop {
         let must_wait = || load(call.word) == call.value as u32;
         match lot::park_uncancelled(call.word, call.bits(), deadline, must_wait) {
+            Woken::Ready(FALSE_ALARM) => {}
             Woken::Ready(_) => return Ok(0),
             Woken::NotNeeded => return errno(libc::EAGAIN),
             Woken::TimedOut => return errno(libc::ETIMEDOUT),
