@@ -256,6 +256,18 @@ fn cpp20() {
     case.compare(&program, judgement);
 }
 
+/// C++ unwinding through blocked calls.
+#[test]
+fn unwind() {
+    let case = Case::new();
+    let program = case.path("unwind");
+    case.prepare(&format!("g++ -std=c++20 -O1 -Wall -Wextra -Werror -pthread tests/programs/unwind.cpp -o {program}"));
+    let judgement = "
+        covers: pthread_cancel pthread_exit pthread_once recv usleep read
+        proof: green_threads>=100 parks>=60 hooks.pthread_cancel>=21 hooks.pthread_exit>=20";
+    case.compare(&program, judgement);
+}
+
 /// The lines without a word in them.
 fn without(word: &str, text: String) -> String {
     text.lines().filter(|line| !line.contains(word)).map(|line| format!("{line}\n")).collect()
