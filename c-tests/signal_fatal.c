@@ -18,13 +18,6 @@ static void *waits(void *unused)
     return unused;
 }
 
-static void *computes(void *unused)
-{
-    for (volatile int i = 0;; i++)
-        ;
-    return unused;
-}
-
 static void aborts(void)
 {
     abort();
