@@ -5,11 +5,11 @@
 //! for which copies of parked threads wait. So ours is registered before theirs, and forks inside libc (daemon, forkpty) find it too.
 
 use super::{answer, descriptor, real, Answer, Miss};
-use crate::runtime::{self, current};
+use crate::runtime::{self, current, signal};
 use crate::sys;
 use crate::{arch, glibc, report};
 use libc::*;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Registers our handler; before any other library can register one.
 pub fn prepare() {
@@ -20,9 +20,15 @@ pub fn prepare() {
 /// The one that forks holds the loader back: not before the start, when nothing keeps out a signal handler, which may fork as well.
 static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
 
+/// The mask of the one that forks. No signal comes from before the fork until all is put right after it: what comes is for the parent or
+/// for the child, and is neither lost with what the child forgets, nor seen to by a runtime that is not its own.
+static MASK: AtomicU64 = AtomicU64::new(0);
+
 extern "C" fn before() {
     if runtime::started() {
+        let mask = sys::set_signal_mask(signal::CLOSED);
         glibc::before_fork();
+        MASK.store(mask, Relaxed);
         runtime::start::before_fork();
         HOLDS_LOADER.store(true, Relaxed);
     }
@@ -30,8 +36,10 @@ extern "C" fn before() {
 
 extern "C" fn in_parent() {
     if HOLDS_LOADER.swap(false, Relaxed) {
+        let mask = MASK.load(Relaxed);
         runtime::start::forked();
         glibc::after_fork();
+        sys::set_signal_mask(mask);
     }
     // What was opened by others while it forked.
     descriptor::forked();
