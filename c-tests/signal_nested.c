@@ -1,5 +1,6 @@
-/* Handlers interrupt handlers as they begin, wait and end, on alternate stacks and off them: each ends where it came, with its stack whole.
- * covers: sigaction sigaltstack pthread_kill kill nanosleep sched_yield
+/* Handlers interrupt handlers as they begin, wait and end, on alternate stacks and off them: each ends where it came, with its
+ * stack whole, and those of one kind come in order.
+ * covers: sigaction sigaltstack pthread_kill pthread_sigqueue kill nanosleep sched_yield
  * proof: green_threads>=6 hooks.pthread_kill>=40000
  */
 #include "ctest.h"
@@ -8,6 +9,7 @@ enum { TARGETS = 4, STACK = 128 << 10, TURNS = 20000 };
 
 static const int signals[] = {SIGUSR1, SIGUSR2, SIGINT, SIGHUP};
 static __thread pthread_t self;
+static __thread int counted;
 static atomic_bool over;
 static pthread_t targets[TARGETS];
 static atomic_int begun;
@@ -27,6 +29,13 @@ static void handler(int signal)
     errno = error;
 }
 
+/* Its values are 1, 2, 3, … */
+static void count(int signal, siginfo_t *info, void *context)
+{
+    (void)signal, (void)context;
+    CHECK_IS(info->si_value.sival_int, ++counted);
+}
+
 static void *is_interrupted(void *alternate)
 {
     self = pthread_self();
@@ -34,21 +43,24 @@ static void *is_interrupted(void *alternate)
     if (alternate)
         CHECK_IS(sigaltstack(&stack, NULL), 0);
     begun++;
-    while (!over)
+    while (!over || counted % TURNS)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
     if (alternate)
         CHECK_IS(sigaltstack(&off, NULL), 0);
     return alternate;
 }
 
-static void *interrupts(void *argument)
+static void *interrupts(void *own)
 {
     for (unsigned i = 0; i < TURNS; i++) {
+        while ((errno = pthread_sigqueue(*(pthread_t *)own, SIGRTMIN, (union sigval){.sival_int = i + 1})) == EAGAIN)
+            nap(1);
+        CHECK_IS(errno, 0);
         CHECK_IS(pthread_kill(targets[i % TARGETS], signals[i / TARGETS % 4]), 0);
         if (i % 2 == 0)
             CHECK_IS(kill(getpid(), signals[i / 2 % 4]), 0);
     }
-    return argument;
+    return own;
 }
 
 int main(void)
@@ -58,11 +70,13 @@ int main(void)
         struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | (i % 2 ? SA_ONSTACK : 0)};
         CHECK_IS(sigaction(signals[i], &action, NULL), 0);
     }
+    struct sigaction counting = {.sa_sigaction = count, .sa_flags = SA_RESTART | SA_SIGINFO};
+    CHECK_IS(sigaction(SIGRTMIN, &counting, NULL), 0);
     for (int i = 0; i < TARGETS; i++)
         targets[i] = spawn(is_interrupted, i % 2 ? stacks[i / 2] : NULL);
     while (begun < TARGETS)
         nap(1);
-    pthread_t senders[2] = {spawn(interrupts, NULL), spawn(interrupts, NULL)};
+    pthread_t senders[2] = {spawn(interrupts, &targets[0]), spawn(interrupts, &targets[1])};
     join(senders[0]);
     join(senders[1]);
     over = true;

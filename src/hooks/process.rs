@@ -52,10 +52,10 @@ extern "C" fn in_child() {
         return in_parent();
     }
     runtime::start::after_fork();
-    in_parent();
     super::signal::give_back();
     super::command::after_fork();
     super::sync::learn_generation();
+    in_parent();
 }
 
 pub unsafe fn fork() -> Answer<pid_t> {

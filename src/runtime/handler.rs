@@ -35,6 +35,7 @@ pub struct Call {
 impl Call {
     /// Calls the handler, with this mask where the kernel has blocked all signals.
     fn make(&self, mask: u64) {
+        signal::leave_runtime();
         let closed = self.action.has(libc::SA_ONSTACK);
         if closed {
             sys::set_signal_mask(mask);
@@ -90,7 +91,9 @@ extern "C" fn make(call: usize) {
     call.make(current().map_or(CLOSED, |me| me.mask.get()));
 }
 
-/// Calls the program's handler, or does what the default is.
+/// Calls the program's handler, or does what the default is. The guard is up, since before the signal was taken out of its queue, and goes
+/// down right before that: whatever comes meanwhile finds the thread's mask as the handler has it, so that a later one of its kind
+/// does not overtake it.
 pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let call = Call { action: disposition::of(signal), signal, info, context };
     if signal == libc::SIGSEGV && is_fault(call.info()) && call.is_mended() {
@@ -274,6 +277,7 @@ pub fn forget_all(me: &Green) {
 /// The program has no handler for what came: a fault, or a signal whose disposition has just changed.
 #[cold]
 fn run_default(call: &Call) {
+    signal::leave_runtime();
     if !is_fault(call.info()) {
         if !call.action.ignores(call.signal) {
             act_by_default(call.signal);

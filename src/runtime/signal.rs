@@ -107,6 +107,7 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let came = unsafe { &mut *info };
     let (me, inside) = (current(), arch::guard_word() != 0);
     if is_fault(came) || is_trap(came) {
+        arch::guard_up();
         return run(signal, info, context);
     }
     let Some(first) = unwrapped(came) else {
@@ -124,10 +125,14 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let directed = came.si_code == SI_TKILL || is_own_doing(came);
     match me {
         Some(me) if directed || takes(me, signal) && (me.is_main || !main_takes(signal)) => {
+            arch::guard_up();
             put_in_line(me, came, directed);
             run(signal, info, context)
         }
-        None if directed => run(signal, info, context),
+        None if directed => {
+            arch::guard_up();
+            run(signal, info, context)
+        }
         _ => hand(came, context),
     }
 }
@@ -220,10 +225,14 @@ fn answer_bell(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if me.mask.get() & bit(signal) != 0 {
         return;
     }
-    if let Some(kept) = me.pending.take(bit(signal)) {
-        // SAFETY: the frame's siginfo is ours to change before the handler sees it.
-        unsafe { *info = kept };
-        run(signal, info, context);
+    arch::guard_up();
+    match me.pending.take(bit(signal)) {
+        Some(kept) => {
+            // SAFETY: the frame's siginfo is ours to change before the handler sees it.
+            unsafe { *info = kept };
+            run(signal, info, context);
+        }
+        None => leave_runtime(),
     }
 }
 
