@@ -229,10 +229,25 @@ pub fn small_stack() -> (usize, usize) {
     (lowest.unwrap_or_else(|| sys::abort("no memory for a worker's stack")), SMALL_STACK)
 }
 
-/// The stack on which the TCB `tcb` lies serves the next worker.
+/// How many of them are kept for the next workers.
+const SMALL_STACKS_KEPT: usize = 8;
+
+/// The stack on which the TCB `tcb` lies serves the next worker, or is given back.
 pub fn return_small_stack(tcb: usize) {
-    // SAFETY: under the lock. The TCB lies in the stack's uppermost pages (glibc puts it there).
-    SMALL_STACKS.lock.with(|| unsafe { (*SMALL_STACKS.free.get()).push(tcb / 4096 * 4096 + 4096 - SMALL_STACK) });
+    // The TCB lies in the stack's uppermost pages (glibc puts it there).
+    let stack = tcb / 4096 * 4096 + 4096 - SMALL_STACK;
+    let kept = SMALL_STACKS.lock.with(|| {
+        // SAFETY: under the lock.
+        let free = unsafe { &mut *SMALL_STACKS.free.get() };
+        let keep = free.len() < SMALL_STACKS_KEPT;
+        if keep {
+            free.push(stack);
+        }
+        keep
+    });
+    if !kept {
+        sys::unmap(stack, SMALL_STACK);
+    }
 }
 
 /// In a fork child: there is no monitor until the runtime starts again.

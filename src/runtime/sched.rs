@@ -85,6 +85,8 @@ pub struct Worker {
     pub signal_stack: Cell<usize>,
     /// Its kernel thread is one green thread's alone (`alone`).
     pub spoilt: Cell<bool>,
+    /// It does not retire: it is the leader, or a child of its own lives. Written before it waits among the spares.
+    pub stays: Cell<bool>,
     /// A spare sleeps on it.
     pub bell: AtomicU32,
     pub parks: AtomicU64,
@@ -126,6 +128,7 @@ impl Worker {
             mask: Cell::new(0),
             signal_stack: Cell::new(0),
             spoilt: Cell::new(false),
+            stays: Cell::new(false),
             bell: AtomicU32::new(0),
             parks: AtomicU64::new(0),
             switches: AtomicU64::new(0),

@@ -2,7 +2,8 @@
 //!
 //! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker whose slot was taken
 //! becomes a spare once its green thread comes back; at most one spare waits, further ones retire, and the waiting one retires
-//! when it is not wanted for a while. The leader (the process's first kernel thread) never retires: /proc/self would go empty. A spare
+//! when it is not wanted for a while. But who has forked a child that lives stays among the spares (the child may have asked to die with the
+//! kernel thread that forked it, PR_SET_PDEATHSIG), and serves again meanwhile. The leader (the process's first kernel thread) never retires: /proc/self would go empty. A spare
 //! that is woken for an offered slot (`call`) takes it by itself; if its owner was back before, it waits on.
 //!
 //! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, one being born, one dying): `GATE` lets one
@@ -94,6 +95,7 @@ fn become_spare(worker: &'static Worker) -> bool {
     }
     signal::change_mask(worker, signal::CLOSED);
     kernel_state::settle(worker);
+    worker.stays.set(worker.is_leader || sys::has_children());
     let mut first = true;
     while wait_among_spares(worker) {
         if std::mem::take(&mut first) {
@@ -112,11 +114,11 @@ fn become_spare(worker: &'static Worker) -> bool {
 /// False: there are enough of them.
 fn wait_among_spares(worker: &'static Worker) -> bool {
     SPARES.with(|waiting| {
-        if !worker.is_leader && !waiting.is_empty() {
+        if !worker.stays.get() && !waiting.is_empty() {
             return false;
         }
-        if let Some(other) = waiting.pop() {
-            ring(other, RETIRE);
+        if let Some(place) = waiting.iter().position(|other| !other.stays.get()) {
+            ring(waiting.remove(place), RETIRE);
         }
         worker.bell.store(SLEEP, Relaxed);
         waiting.push(worker);
@@ -127,14 +129,15 @@ fn wait_among_spares(worker: &'static Worker) -> bool {
 /// What a spare is wanted for.
 fn await_bell(worker: &Worker) -> u32 {
     const PATIENCE_NS: u64 = 200_000_000;
+    let patience_ns = if worker.stays.get() { LOOKS_FOR_CHILDREN_EVERY_NS } else { PATIENCE_NS };
     loop {
-        let deadline = (!worker.is_leader).then(|| sys::now_ns() + PATIENCE_NS);
+        let deadline = (!worker.is_leader).then(|| sys::now_ns() + patience_ns);
         let timed_out = sys::futex_wait(&worker.bell, SLEEP, deadline) == Err(libc::ETIMEDOUT);
         let rung = worker.bell.load(Acquire);
         if rung != SLEEP {
             return rung;
         }
-        if timed_out && SPARES.with(|waiting| remove(waiting, worker)) {
+        if timed_out && !(worker.stays.get() && sys::has_children()) && SPARES.with(|waiting| remove(waiting, worker)) {
             return RETIRE;
         }
     }
@@ -186,12 +189,13 @@ fn give_up(worker: &'static Worker) -> bool {
     false
 }
 
-/// A child may have asked to die with the kernel thread that forked it (PR_SET_PDEATHSIG): that does not end before it.
+const LOOKS_FOR_CHILDREN_EVERY_NS: u64 = 1_000_000_000;
+
+/// One that can serve no other has children, too.
 fn outlive_children(worker: &'static Worker) {
-    const LOOKS_EVERY_NS: u64 = 1_000_000_000;
     worker.bell.store(SLEEP, Relaxed);
     while sys::has_children() {
-        sys::futex_wait(&worker.bell, SLEEP, Some(sys::now_ns() + LOOKS_EVERY_NS)).ok();
+        sys::futex_wait(&worker.bell, SLEEP, Some(sys::now_ns() + LOOKS_FOR_CHILDREN_EVERY_NS)).ok();
     }
 }
 
