@@ -1,7 +1,7 @@
 //! Signals that wait: a queue for each green thread, and a shelf for those that came where nothing could be done with them.
 //!
 //! The queue keeps the kernel's promises: of the signals below 32 one of each kind waits, of the real-time ones each, in the order
-//! in which they came; the lowest number goes first.
+//! in which they came, but of each timer one, which counts the others; the lowest number goes first.
 
 use super::disposition::bit;
 use super::raw_lock::RawLock;
@@ -17,6 +17,14 @@ struct Queued {
     /// Sent to this thread, not to the process.
     directed: bool,
     next: *mut Queued,
+}
+
+/// The number of a timer, and how many of its expiries have no signal of their own (layout: asm-generic/siginfo.h).
+fn timer_of(info: &mut siginfo_t) -> Option<(i32, &mut i32)> {
+    let bytes = info as *mut siginfo_t as *mut u8;
+    // SAFETY: within siginfo_t's 128 bytes.
+    (info.si_code == libc::SI_TIMER)
+        .then(|| unsafe { (*(bytes.add(16) as *const i32), &mut *(bytes.add(20) as *mut i32)) })
 }
 
 /// Guards every thread's queue: signals are rare, and a thread's queue is mostly empty.
@@ -46,8 +54,13 @@ impl Pending {
             if info.si_signo < FIRST_OF_MANY && self.bits() & bit(info.si_signo) != 0 {
                 return false;
             }
-            // SAFETY: under the lock; the end of the list is found.
-            unsafe { *self.find(|_| false) = queued };
+            // SAFETY: under the lock; the list's last place is found.
+            unsafe {
+                if self.count_in(&mut (*queued).info) {
+                    return false;
+                }
+                *self.find(|_| false) = queued;
+            }
             self.bits.fetch_or(bit(info.si_signo), SeqCst);
             true
         });
@@ -56,6 +69,25 @@ impl Pending {
             drop(unsafe { Box::from_raw(queued) });
         }
         added
+    }
+
+    /// Does a signal of the same timer wait already? Then that one counts this expiry.
+    ///
+    /// # Safety
+    /// Under the lock.
+    unsafe fn count_in(&self, info: &mut siginfo_t) -> bool {
+        let Some((timer, &mut expiries)) = timer_of(info) else { return false };
+        let mut at = *self.first.get();
+        while let Some(queued) = at.as_mut() {
+            match timer_of(&mut queued.info) {
+                Some((number, count)) if number == timer => {
+                    *count = count.saturating_add(expiries).saturating_add(1);
+                    return true;
+                }
+                _ => at = queued.next,
+            }
+        }
+        false
     }
 
     /// Takes the first of the lowest signal in `set`.
