@@ -2,12 +2,13 @@
 //!
 //! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker whose slot was taken
 //! becomes a spare once its green thread comes back; at most one spare waits, further ones retire, and the waiting one retires
-//! when it is not wanted for a while. But who has forked a child that lives stays among the spares (the child may have asked to die with the
-//! kernel thread that forked it, PR_SET_PDEATHSIG), and serves again meanwhile. The leader (the process's first kernel thread) never retires: /proc/self would go empty. A spare
-//! that is woken for an offered slot (`call`) takes it by itself; if its owner was back before, it waits on.
+//! when it is not wanted for a while. But who has forked a child that lives stays among the spares, and serves again meanwhile: the child
+//! may have asked to die with the kernel thread that forked it (PR_SET_PDEATHSIG). The leader (the process's first kernel thread) never
+//! retires: /proc/self would go empty. A spare that is woken for an offered slot (`call`) takes it by itself; if its owner was back before,
+//! it waits on.
 //!
-//! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, one being born, one dying): `GATE` lets one
-//! birth happen at a time, and a birth first waits until the one that died last is really gone.
+//! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, one being born, one dying), and those with children:
+//! `GATE` lets one birth happen at a time, and a birth first waits until the one that died last is really gone.
 
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
