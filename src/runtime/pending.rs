@@ -19,12 +19,20 @@ struct Queued {
     next: *mut Queued,
 }
 
-/// The number of a timer, and how many of its expiries have no signal of their own (layout: asm-generic/siginfo.h).
-fn timer_of(info: &mut siginfo_t) -> Option<(i32, &mut i32)> {
-    let bytes = info as *mut siginfo_t as *mut u8;
+/// Are both signals of one timer? Then the first counts the other's expiries: how many have no signal of their own.
+fn count_expiries(first: &mut siginfo_t, other: &siginfo_t) -> bool {
+    /// asm-generic/siginfo.h: the timer's number, then the count.
+    const AT: usize = 16;
     // SAFETY: within siginfo_t's 128 bytes.
-    (info.si_code == libc::SI_TIMER)
-        .then(|| unsafe { (*(bytes.add(16) as *const i32), &mut *(bytes.add(20) as *mut i32)) })
+    let ([number, count], [others, more]) = unsafe {
+        let place = &mut *((first as *mut siginfo_t as *mut u8).add(AT) as *mut [i32; 2]);
+        (place, *((other as *const siginfo_t as *const u8).add(AT) as *const [i32; 2]))
+    };
+    let same = first.si_code == libc::SI_TIMER && other.si_code == libc::SI_TIMER && *number == others;
+    if same {
+        *count = count.saturating_add(more).saturating_add(1);
+    }
+    same
 }
 
 /// Guards every thread's queue: signals are rare, and a thread's queue is mostly empty.
@@ -56,7 +64,7 @@ impl Pending {
             }
             // SAFETY: under the lock; the list's last place is found.
             unsafe {
-                if self.count_in(&mut (*queued).info) {
+                if info.si_code == libc::SI_TIMER && self.count_in(info) {
                     return false;
                 }
                 *self.find(|_| false) = queued;
@@ -75,17 +83,13 @@ impl Pending {
     ///
     /// # Safety
     /// Under the lock.
-    unsafe fn count_in(&self, info: &mut siginfo_t) -> bool {
-        let Some((timer, &mut expiries)) = timer_of(info) else { return false };
+    unsafe fn count_in(&self, info: &siginfo_t) -> bool {
         let mut at = *self.first.get();
         while let Some(queued) = at.as_mut() {
-            match timer_of(&mut queued.info) {
-                Some((number, count)) if number == timer => {
-                    *count = count.saturating_add(expiries).saturating_add(1);
-                    return true;
-                }
-                _ => at = queued.next,
+            if count_expiries(&mut queued.info, info) {
+                return true;
             }
+            at = queued.next;
         }
         false
     }
@@ -159,6 +163,24 @@ impl Place {
     }
 }
 
+impl Place {
+    fn take(&self, state: u32) -> bool {
+        self.state.compare_exchange(state, TAKEN, Acquire, Relaxed).is_ok()
+    }
+
+    /// Is here what stands for this signal as well?
+    fn stands_for(&self, info: &siginfo_t) -> bool {
+        if !self.take(FULL) {
+            return false;
+        }
+        // SAFETY: it was full, and is ours until it is marked so again.
+        let kept = unsafe { (*self.info.get()).assume_init_mut() };
+        let stands = kept.si_signo == info.si_signo && (info.si_signo < FIRST_OF_MANY || count_expiries(kept, info));
+        self.state.store(FULL, Release);
+        stands
+    }
+}
+
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
 const FULL: u32 = 2;
@@ -175,16 +197,19 @@ pub struct Shelf {
 unsafe impl Sync for Shelf {}
 
 impl Shelf {
-    const PLACES: usize = 64;
+    const PLACES: usize = 256;
 
     pub const fn new() -> Shelf {
         Shelf { places: [const { Place::new() }; Shelf::PLACES], numbers: AtomicU64::new(0), clearing: RawLock::new() }
     }
 
-    /// Keeps a signal; when there is no room the newest is lost, as when the kernel's own limit is reached.
+    /// Keeps a signal: of a kind below 32, and of a timer, one stands for all. (So there is room, but for real-time signals that others send:
+    /// of those the newest is lost, as when the kernel's own limit is reached.)
     pub fn put(&self, info: &siginfo_t) {
-        let take = |place: &&Place| place.state.compare_exchange(FREE, TAKEN, Acquire, Relaxed).is_ok();
-        if let Some(place) = self.places.iter().find(take) {
+        if self.places.iter().any(|place| place.stands_for(info)) {
+            return;
+        }
+        if let Some(place) = self.places.iter().find(|place| place.take(FREE)) {
             place.number.store(self.numbers.fetch_add(1, Relaxed), Relaxed);
             // SAFETY: the place is ours until it is marked full.
             unsafe { (*place.info.get()).write(*info) };
@@ -202,18 +227,22 @@ impl Shelf {
     }
 
     fn take_first(&self) -> Option<siginfo_t> {
-        let full = self.places.iter().filter(|place| place.state.load(Acquire) == FULL);
-        let place = full.min_by_key(|place| place.number.load(Relaxed))?;
-        // SAFETY: full, and there is one reader: the lock's holder.
-        let info = unsafe { (*place.info.get()).assume_init_read() };
-        place.state.store(FREE, Release);
-        Some(info)
+        loop {
+            let full = self.places.iter().filter(|place| place.state.load(Acquire) != FREE);
+            let place = full.min_by_key(|place| place.number.load(Relaxed))?;
+            if place.take(FULL) {
+                // SAFETY: it was full, and is ours.
+                let info = unsafe { (*place.info.get()).assume_init_read() };
+                place.state.store(FREE, Release);
+                return Some(info);
+            }
+        }
     }
 
     /// In a fork child: the lock's holder may be gone, and nothing on the shelf is the child's.
     pub fn after_fork(&self) {
         self.clearing.reset();
-        self.clear(|_| ());
+        self.places.iter().for_each(|place| place.state.store(FREE, Relaxed));
     }
 }
 
