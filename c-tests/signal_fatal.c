@@ -1,6 +1,7 @@
 /* What ends or stops a process does so whichever thread it meets, with the others blocked: the status that the parent sees (the signal,
  * whether a core was dumped) is the same, however the signal came; a stopped process goes on.
  * covers: raise kill pthread_kill tgkill sigqueue waitpid fork
+ * uncounted: raise pthread_kill tgkill sigqueue
  * proof: green_threads>=1
  */
 #include "signals.h"
