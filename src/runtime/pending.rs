@@ -203,8 +203,8 @@ impl Shelf {
         Shelf { places: [const { Place::new() }; Shelf::PLACES], numbers: AtomicU64::new(0), clearing: RawLock::new() }
     }
 
-    /// Keeps a signal: of a kind below 32, and of a timer, one stands for all. (So there is room, but for real-time signals that others send:
-    /// of those the newest is lost, as when the kernel's own limit is reached.)
+    /// Keeps a signal: of a kind below 32, and of a timer, one stands for all. (So there is room, but for real-time signals that
+    /// others send: of those the newest is lost, as when the kernel's own limit is reached.)
     pub fn put(&self, info: &siginfo_t) {
         if self.places.iter().any(|place| place.stands_for(info)) {
             return;

@@ -1,5 +1,6 @@
 //! Policy, priority and nice value of a green thread: kept and told as natively, by the kernel's rules of who may change them, but not
-//! applied, for its kernel thread is other threads' too; but a process that it forks has them. What nobody has changed is the process's own.
+//! applied, for its kernel thread is other threads' too; but a process that it forks has them. What nobody has changed is the
+//! process's own.
 
 use crate::sys;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};

@@ -35,7 +35,8 @@ pub fn configure(workers: usize, fast_switch: bool) {
     worker::set_fast_switch(fast_switch);
 }
 
-/// Starts the runtime, once: true when it runs; `prepare` is called before, if there is memory enough. Only the process's first kernel thread starts it, for it becomes the leader.
+/// Starts the runtime, once: true when it runs; `prepare` is called before, if there is memory enough. Only the process's first kernel
+/// thread starts it, for it becomes the leader.
 #[cold]
 pub fn start(prepare: fn()) -> bool {
     if started() {
