@@ -183,8 +183,9 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
 /// Lies it on the caller's own stack? Then it can be read and written before the kernel has said so.
 fn on_own_stack(fds: *mut pollfd) -> bool {
     let bytes = std::mem::size_of::<pollfd>();
-    runtime::current()
-        .is_some_and(|me| (fds as usize).wrapping_sub(me.stack.lowest) < me.stack.bytes.saturating_sub(bytes))
+    runtime::current().is_some_and(|me| {
+        (fds as usize).wrapping_sub(me.stack.get().lowest) < me.stack.get().bytes.saturating_sub(bytes)
+    })
 }
 
 /// The one direction that these events are about, so that "nothing" says that nothing at all is ready there.

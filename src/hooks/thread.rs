@@ -319,8 +319,8 @@ pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -
     }
     let detached = green.life.load(Relaxed) & life::DETACHED != 0;
     pthread_attr_init(attr);
-    pthread_attr_setstack(attr, green.stack.lowest as *mut c_void, green.stack.bytes);
-    pthread_attr_setguardsize(attr, green.stack.guard);
+    pthread_attr_setstack(attr, green.stack.get().lowest as *mut c_void, green.stack.get().bytes);
+    pthread_attr_setguardsize(attr, green.stack.get().guard);
     pthread_attr_setdetachstate(attr, if detached { PTHREAD_CREATE_DETACHED } else { PTHREAD_CREATE_JOINABLE });
     let processors = kernel_state::processors(green);
     pthread_attr_setaffinity_np(attr, size_of_val(&processors), processors.as_ptr() as *const cpu_set_t);

@@ -103,7 +103,7 @@ pub struct Green {
     /// The control words that it starts with: its creator's.
     pub control: Cell<arch::ControlWords>,
     pub result: Cell<*mut c_void>,
-    pub stack: Stack,
+    pub stack: Cell<Stack>,
     /// Born without a kernel thread (`capture`).
     pub caught: Cell<bool>,
     pub name: UnsafeCell<[u8; 16]>,
@@ -169,7 +169,7 @@ impl Green {
             argument: Cell::new(std::ptr::null_mut()),
             control: Cell::new(arch::control_words()),
             result: Cell::new(std::ptr::null_mut()),
-            stack,
+            stack: Cell::new(stack),
             caught: Cell::new(false),
             dying: Cell::new(false),
             name: UnsafeCell::new([0; 16]),
@@ -193,6 +193,15 @@ impl Green {
         }));
         green.waiter.belongs_to(green);
         green
+    }
+
+    /// Its vessel is dead: it serves for another one. (What each thread begins with `thread::create` sees to.)
+    pub fn begin_anew(&self, stack: Stack) {
+        self.stack.set(stack);
+        self.worker.store(std::ptr::null_mut(), SeqCst);
+        self.caught.set(false);
+        self.spoilt.set(false);
+        self.dying.set(false);
     }
 
     #[inline]

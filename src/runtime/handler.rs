@@ -191,7 +191,7 @@ fn place_here(me: &Green, call: &Call) -> Place {
 
 /// Where the stack that `address` lies on may begin.
 fn lowest_of(me: &Green, address: usize) -> usize {
-    let own = me.stack.lowest..me.stack.lowest + me.stack.bytes;
+    let own = me.stack.get().lowest..me.stack.get().lowest + me.stack.get().bytes;
     if own.contains(&address) {
         own.start
     } else {
@@ -286,7 +286,7 @@ fn run_default(call: &Call) {
     }
     // SAFETY: a fault's siginfo has an address.
     let address = unsafe { call.info().si_addr() } as usize;
-    if let Some(me) = current().filter(|me| call.signal == libc::SIGSEGV && me.stack.guards(address)) {
+    if let Some(me) = current().filter(|me| call.signal == libc::SIGSEGV && me.stack.get().guards(address)) {
         overflow::tell(me);
     }
     // The faulting instruction runs again and meets the default.

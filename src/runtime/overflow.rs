@@ -14,7 +14,7 @@ pub fn tell(me: &Green) {
     line.add(b" (");
     line.add(&name[..name.iter().position(|&byte| byte == 0).unwrap_or(name.len())]);
     line.add(b"): its stack of ");
-    line.add(&digits(me.stack.bytes >> 10));
+    line.add(&digits(me.stack.get().bytes >> 10));
     line.add(b" KiB is used up; give the thread a larger one\n");
     sys::write_all(2, &line.bytes[..line.length]);
 }

@@ -133,7 +133,7 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
     let result = green.result.get();
     if green.is_main {
         green.life.store(life::GONE, Release);
-    } else if green.stack.foreign {
+    } else if green.stack.get().foreign {
         call::block(|| vessel::bury(green));
     } else {
         vessel::recycle(green);

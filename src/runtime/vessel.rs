@@ -92,6 +92,8 @@ struct Yard {
     dying: UnsafeCell<Vec<&'static Green>>,
     /// Those on stacks of the program's, until they are dead.
     guests: UnsafeCell<Vec<&'static Green>>,
+    /// Those whose vessels are dead: they serve for the next ones born.
+    dead: UnsafeCell<Vec<&'static Green>>,
     pooled: AtomicUsize,
     dying_count: AtomicUsize,
 }
@@ -104,6 +106,7 @@ static YARD: Yard = Yard {
     classes: UnsafeCell::new(Vec::new()),
     dying: UnsafeCell::new(Vec::new()),
     guests: UnsafeCell::new(Vec::new()),
+    dead: UnsafeCell::new(Vec::new()),
     pooled: AtomicUsize::new(0),
     dying_count: AtomicUsize::new(0),
 };
@@ -121,6 +124,11 @@ static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
 static PUBLISHED: AtomicU32 = AtomicU32::new(0);
 
 impl Yard {
+    fn with_dead<R>(&self, work: impl FnOnce(&mut Vec<&'static Green>) -> R) -> R {
+        // SAFETY: under the lock.
+        self.lock.with(|| work(unsafe { &mut *self.dead.get() }))
+    }
+
     fn with<R>(&self, bytes: usize, guard: usize, work: impl FnOnce(&mut Class) -> R) -> R {
         self.lock.with(|| {
             // SAFETY: under the lock.
@@ -232,8 +240,8 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
 /// A vessel on a stack of the program's. A detached thread that was given it before, which nobody joins, is gone first.
 pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
     let in_the_way = |guest: &&Green| {
-        guest.stack.lowest < lowest + bytes
-            && lowest < guest.stack.lowest + guest.stack.bytes
+        guest.stack.get().lowest < lowest + bytes
+            && lowest < guest.stack.get().lowest + guest.stack.get().bytes
             && guest.life.load(SeqCst) & (life::DETACHED | life::GONE) != 0
     };
     // SAFETY: under the lock.
@@ -249,18 +257,34 @@ pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
 
 /// A new vessel: glibc makes a thread, whose kernel thread retires.
 pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
-    let green = Green::new(stack, false);
-    if capture::possible() {
-        caught_birth(green)?;
-        return Ok(green);
+    let green = green_for(stack);
+    let born = if capture::possible() { caught_birth(green) } else { uncaught_birth(green) };
+    if born.is_err() {
+        YARD.with_dead(|dead| dead.push(green));
     }
+    born.map(|()| green)
+}
+
+/// A dead vessel's green thread, or a new one.
+fn green_for(stack: Stack) -> &'static Green {
+    match YARD.with_dead(|dead| dead.pop()) {
+        Some(green) => {
+            green.begin_anew(stack);
+            green
+        }
+        None => Green::new(stack, false),
+    }
+}
+
+/// The long way: a kernel thread is made.
+fn uncaught_birth(green: &'static Green) -> Result<(), i32> {
     GATE.enter();
     PUBLISHED.store(0, Relaxed);
     GATE.vessel_alive.store(1, Relaxed);
     stats::kernel_thread_born();
     // The newborn inherits the mask: no handler may run on a stack that another kernel thread may already use.
     let old_mask = sys::set_signal_mask(u64::MAX);
-    let born = glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some(given(&stack)));
+    let born = glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some(given(&green.stack.get())));
     match born {
         Ok(_) => {
             while PUBLISHED.load(Acquire) == 0 {
@@ -274,7 +298,7 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     sys::set_signal_mask(old_mask);
     stats::kernel_thread_gone();
     GATE.leave();
-    born.map(|_| green)
+    born.map(|_| ())
 }
 
 /// Vessels that were born and have not begun, and how many want that there is none.
@@ -310,7 +334,7 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
     begin_birth();
-    let (stack, argument) = (green.stack, green as *const Green as *mut c_void);
+    let (stack, argument) = (green.stack.get(), green as *const Green as *mut c_void);
     let create = || glibc::create_thread(vessel_main, argument, Some(given(&stack)));
     let unborn = capture::birth(roll::NOBODY, create);
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
@@ -425,7 +449,7 @@ extern "C" fn call_program(me: usize) {
 /// A vessel whose thread is finished and joined or detached: to the pool, or to its death.
 pub fn recycle(green: &'static Green) {
     green.life.store(life::GONE, Release);
-    if green.stack.foreign || green.spoilt.get() {
+    if green.stack.get().foreign || green.spoilt.get() {
         YARD.lock.with(|| {
             // SAFETY: under the lock.
             unsafe { (*YARD.dying.get()).push(green) };
@@ -435,7 +459,7 @@ pub fn recycle(green: &'static Green) {
         return;
     }
     YARD.pooled.fetch_add(1, Relaxed);
-    YARD.with(green.stack.bytes, green.stack.guard, |class| class.pool.push(green));
+    YARD.with(green.stack.get().bytes, green.stack.get().guard, |class| class.pool.push(green));
 }
 
 /// Lets a vessel die glibc's own death, and waits for it. Its context must be saved, and nobody else may resume it.
@@ -464,13 +488,16 @@ pub fn bury(green: &'static Green) {
     }
     stats::kernel_thread_gone();
     GATE.leave();
-    if green.stack.foreign {
+    if green.stack.get().foreign {
         // SAFETY: under the lock.
         YARD.lock.with(|| unsafe { (*YARD.guests.get()).retain(|guest| !std::ptr::eq(*guest, green)) });
     } else {
-        let Stack { lowest, bytes, guard, .. } = green.stack;
+        let Stack { lowest, bytes, guard, .. } = green.stack.get();
         sys::advise(lowest, bytes + PAGE, libc::MADV_DONTNEED);
         YARD.with(bytes, guard, |class| class.free.push(lowest));
+    }
+    if born > 0 {
+        YARD.with_dead(|dead| dead.push(green));
     }
 }
 
@@ -525,6 +552,7 @@ pub fn after_fork() {
         }
         (*YARD.dying.get()).clear();
         (*YARD.guests.get()).clear();
+        (*YARD.dead.get()).clear();
     }
     YARD.pooled.store(0, Relaxed);
     YARD.dying_count.store(0, Relaxed);
