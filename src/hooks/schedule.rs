@@ -233,7 +233,8 @@ pub unsafe fn sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> Answer<c
 
 pub unsafe fn nice(step: c_int) -> Answer<c_int> {
     let schedule = &me()?.schedule;
-    match schedule.set_nice(schedule.nice().saturating_add(step)) {
+    // The sum wraps as in glibc.
+    match schedule.set_nice(schedule.nice().wrapping_add(step)) {
         Ok(()) => Ok(schedule.nice()),
         Err(_) => errno(EPERM),
     }
