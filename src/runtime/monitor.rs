@@ -5,13 +5,17 @@
 //! next hook that finds what it wants at once), and if that does not help the slot goes to another worker: a *hand-over*. So
 //! spinning, computing, an unhooked call or a lock inside libc costs a slot milliseconds only.
 //!
+//! Computing and standing still are told apart by the worker's CPU time: who stands in the kernel has no use for more patience, and
+//! loses the slot at the second look. Where one stands the next in line often does as well (a barrier, a slow disk): for some looks the
+//! monitor is in haste, unless the last one that lost his slot has moved since: then he was not stuck, the processors are few.
+//!
 //! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, the slot goes. And it
 //! goes after a tick though nobody waits yet, so that who comes meanwhile finds somebody awake.
 //!
 //! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
 
 use super::raw_lock::RawLock;
-use super::sched::{self, Slot, CALL, MODE, OFFERED, RUNTIME, VACANT};
+use super::sched::{self, Slot, Worker, CALL, MODE, OFFERED, RUNTIME, VACANT};
 use super::worker::{self, GATE};
 use super::{signal, stats, thread, vessel};
 use crate::{glibc, sys};
@@ -25,6 +29,9 @@ const TICK_NS: u64 = 1_000_000;
 const STEP_NS: u64 = 50_000;
 /// Ticks in one green thread until its slot is taken.
 const TICKS_OF_PATIENCE: u32 = 3;
+const PATIENCE_NS: u64 = TICKS_OF_PATIENCE as u64 * TICK_NS;
+/// Looks in haste after one that stood still.
+const LOOKS_IN_HASTE: u32 = 8;
 /// Ticks without anybody running until it sleeps without an end.
 const TICKS_UNTIL_SLEEP: u32 = 50;
 
@@ -59,7 +66,7 @@ pub fn call() {
 /// A slot has woken up: the monitor is not to sleep through it.
 #[inline]
 pub fn awake() {
-    if BELL.load(Relaxed) == ASLEEP {
+    if BELL.load(SeqCst) == ASLEEP {
         call();
     }
 }
@@ -70,6 +77,32 @@ struct Watch {
     switches: u64,
     since_ns: u64,
     looks: u32,
+    /// The worker's CPU time at the last look that asked for it; 0: none has.
+    cpu_ns: u64,
+    /// Looks in haste that are left, and who stood still before: his kernel thread, and its CPU time.
+    haste: u32,
+    stuck: (i32, u64),
+}
+
+impl Watch {
+    /// Has this kernel thread used no CPU time since the last look that asked?
+    fn stands_still(&mut self, kernel_tid: i32) -> bool {
+        let before_ns = std::mem::replace(&mut self.cpu_ns, sys::cpu_ns_of(kernel_tid));
+        let stands = before_ns != 0 && before_ns == self.cpu_ns;
+        if stands {
+            (self.haste, self.stuck) = (LOOKS_IN_HASTE, (kernel_tid, self.cpu_ns));
+        }
+        stands
+    }
+
+    /// Is it in haste? Counts the looks.
+    fn hurry(&mut self) -> bool {
+        if self.haste > 0 {
+            let (kernel_tid, cpu_ns) = self.stuck;
+            self.haste = if sys::cpu_ns_of(kernel_tid) == cpu_ns { self.haste - 1 } else { 0 };
+        }
+        self.haste > 0
+    }
 }
 
 /// How soon a slot wants to be looked at again.
@@ -131,7 +164,8 @@ fn sleep(quiet: &mut u32, pace: Pace) {
 }
 
 fn in_use(slot: &Slot) -> bool {
-    slot.owner.load(SeqCst) & MODE != 0
+    let owner = slot.owner.load(SeqCst);
+    owner != 0 && !slot.is_idle()
 }
 
 /// Looks at one slot.
@@ -144,10 +178,11 @@ fn look(slot: &'static Slot, watch: &mut Watch) -> Pace {
     let (mode, now_ns) = (owner & MODE, sys::now_ns());
     let switches = slot.switches.load(Relaxed);
     if mode == RUNTIME || switches != watch.switches {
-        *watch = Watch { switches, since_ns: now_ns, looks: 0 };
+        *watch = Watch { switches, since_ns: now_ns, looks: 0, cpu_ns: 0, ..*watch };
     }
     match mode {
         RUNTIME if slot.is_idle() => Pace::Rest,
+        RUNTIME if watch.hurry() => Pace::Step,
         RUNTIME => Pace::Tick,
         OFFERED => {
             if !worker::is_coming() {
@@ -162,25 +197,33 @@ fn look(slot: &'static Slot, watch: &mut Watch) -> Pace {
 /// One green thread has run here for so long.
 fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64) -> Pace {
     let in_call = owner & MODE == CALL;
+    let in_haste = watch.hurry();
     slot.poll_due.store(true, Relaxed);
     let wanted = || in_call && held_ns >= TICK_NS || others_wait(slot);
-    if held_ns == 0 && !in_call || !wanted() {
+    if held_ns == 0 && !in_call && !in_haste || !wanted() {
         return Pace::Tick;
     }
     slot.attention.store(true, Relaxed);
     sched::spread(slot);
-    let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, TICK_NS) };
-    if watch.looks >= looks && held_ns >= time_ns {
+    let stands_still = !in_call && watch.stands_still(worker_of(owner).kernel_tid.load(Relaxed));
+    let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, PATIENCE_NS) };
+    if stands_still || watch.looks >= looks && held_ns >= time_ns {
         hand_over(slot, owner);
         watch.looks = 0;
-        return Pace::Tick;
+        return if stands_still { Pace::Step } else { Pace::Tick };
     }
     watch.looks += 1;
-    if in_call {
+    if in_call || in_haste || watch.looks == 1 {
         Pace::Step
     } else {
         Pace::Tick
     }
+}
+
+/// Whose word that is.
+fn worker_of(owner: usize) -> &'static Worker {
+    // SAFETY: the word of a slot that is not vacant is a worker's address and a mode; workers are never freed.
+    unsafe { &*((owner & !MODE) as *const Worker) }
 }
 
 /// Is there anything that only this slot's owner would see to?
