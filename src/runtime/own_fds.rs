@@ -4,31 +4,31 @@
 use super::raw_lock::RawLock;
 use crate::sys;
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicI32, Ordering::*};
 
 /// Our own descriptors, which the program does not know and must not close.
 struct Own {
     lock: RawLock,
     fds: UnsafeCell<Vec<i32>>,
-    count: AtomicU32,
+    /// No number below is one of them: what is asked at every close needs no lock.
+    lowest: AtomicI32,
 }
 
 // SAFETY: the list is only touched under the lock.
 unsafe impl Sync for Own {}
 
-static OWN: Own = Own { lock: RawLock::new(), fds: UnsafeCell::new(Vec::new()), count: AtomicU32::new(0) };
+static OWN: Own = Own { lock: RawLock::new(), fds: UnsafeCell::new(Vec::new()), lowest: AtomicI32::new(i32::MAX) };
 
 impl Own {
     fn insert(&self, fd: i32) {
         // SAFETY: under the lock.
         self.lock.with(|| unsafe { (*self.fds.get()).push(fd) });
-        self.count.fetch_add(1, Relaxed);
+        self.lowest.fetch_min(fd, SeqCst);
     }
 
     fn remove(&self, fd: i32) {
         // SAFETY: under the lock.
         self.lock.with(|| unsafe { (*self.fds.get()).retain(|&own| own != fd) });
-        self.count.fetch_sub(1, Relaxed);
     }
 
     fn contains(&self, fd: i32) -> bool {
@@ -62,7 +62,7 @@ pub fn keep_high(fd: i32) -> Option<i32> {
 
 #[inline]
 pub fn is_own(fd: i32) -> bool {
-    OWN.count.load(Relaxed) != 0 && OWN.contains(fd)
+    fd >= OWN.lowest.load(Relaxed) && OWN.contains(fd)
 }
 
 /// The lowest of our own descriptors from `first` on.
@@ -88,5 +88,5 @@ pub fn after_fork() {
     for fd in std::mem::take(unsafe { &mut *OWN.fds.get() }) {
         sys::close(fd);
     }
-    OWN.count.store(0, Relaxed);
+    OWN.lowest.store(i32::MAX, Relaxed);
 }

@@ -69,6 +69,12 @@ pub fn link(one: i32, other: i32) {
     }
 }
 
+/// Is the other end of this one known?
+#[inline]
+pub fn is_known(fd: i32) -> bool {
+    peer_of(fd).is_some_and(|word| word.load(Relaxed) != 0)
+}
+
 /// The number means another file by now.
 #[inline]
 pub fn forget(fd: i32) {

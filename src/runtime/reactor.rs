@@ -157,9 +157,15 @@ pub fn release_private(me: &Green) {
 }
 
 /// The number means another file by now, or none: nothing that is known holds. Whoever came to wait between `vacate` and the real
-/// close registered a file that has gone: he tries again.
+/// close registered a file that has gone: he tries again. Mostly nothing is known: the close has seen to that.
+#[inline]
 pub fn forget(fd: i32) {
-    let Some(record) = known_record(fd) else { return };
+    if let Some(record) = known_record(fd).filter(|record| !record.is_blank(fd)) {
+        forget_all(record, fd);
+    }
+}
+
+fn forget_all(record: &'static Record, fd: i32) {
     let batch = Batch::new();
     record.lock.with(|| {
         record.let_all_try(&batch);
@@ -171,8 +177,8 @@ pub fn forget(fd: i32) {
 /// The real close is over.
 #[inline]
 pub fn closed(fd: i32) {
-    if known_record(fd).is_some_and(|record| record.registered.load(SeqCst) != 0) {
-        forget(fd);
+    if let Some(record) = known_record(fd).filter(|record| record.registered.load(SeqCst) != 0) {
+        forget_all(record, fd);
     }
 }
 

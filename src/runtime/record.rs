@@ -371,6 +371,14 @@ impl Record {
         !self.waiting.load(Relaxed).is_null()
     }
 
+    /// Is nothing known of the number, and nobody there?
+    #[inline]
+    pub fn is_blank(&self, fd: i32) -> bool {
+        let words = self.registered.load(SeqCst) | self.holders.load(SeqCst);
+        let known = self.hints.load(Relaxed) & (ONE_OUT - 1) | self.info.load(Relaxed);
+        words == 0 && known == 0 && !self.is_waited_for() && !peer::is_known(fd)
+    }
+
     /// Does EMPTY rest on a guess?
     #[inline]
     pub fn guesses(&self) -> bool {
