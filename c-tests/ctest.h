@@ -26,7 +26,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef CTEST_SECONDS
 #define CTEST_SECONDS 20
+#endif
 
 __attribute__((constructor)) static void ctest_limit(void)
 {
