@@ -118,6 +118,17 @@ fn hiredis() {
 const CC: &str = "cc -std=gnu11 -O1 -Wall -Wextra -Werror -pthread";
 
 #[test]
+fn sqlite_writers() {
+    let case = Case::new();
+    let writers = case.path("sqlite_writers");
+    case.prepare(&format!("{CC} tests/programs/sqlite_writers.c -o {writers} -lsqlite3"));
+    let judgement = "
+        covers: pthread_create pthread_join pthread_mutex_lock fcntl64 fdatasync pread64 pwrite64
+        proof: green_threads>=21 parks>=40 kernel_threads_peak<=30";
+    case.compare(&writers, judgement);
+}
+
+#[test]
 fn memcached() {
     let judgement = "
         covers: pthread_create pthread_mutex_lock pthread_cond_wait epoll_wait accept4 read sendmsg
