@@ -1,0 +1,99 @@
+//! The tools that everybody has, each at a job of its own that uses its threads, children, pipes and sockets: natively, green on one
+//! worker and green on the default number of workers, with the same output and status.
+//!
+//! The jobs are in tests/tools/. Most of the tools make threads in their children only, and run natively until then; what a job of
+//! several commands executes last is the process whose statistics are judged. The tools are packages of scripts/packages.txt.
+
+#[allow(dead_code)]
+#[path = "programs/case.rs"]
+mod case;
+#[allow(dead_code)]
+#[path = "programs/server.rs"]
+mod server;
+mod support;
+
+use case::Case;
+
+/// Does the job in all worlds; `{folder}` is a folder of its own.
+fn job(line: &str, judgement: &str) {
+    let case = Case::new();
+    case.compare(&line.replace("{folder}", &case.path("folder")), judgement);
+}
+
+#[test]
+fn bash() {
+    job("bash tests/tools/bash.sh", "covers: fork waitpid read pipe\n proof: started==0");
+}
+
+#[test]
+fn perl() {
+    let judgement = "
+        covers: pthread_create pthread_join pthread_cond_wait pthread_mutex_lock accept4 connect read write fork select
+        proof: green_threads>=11 parks>=50";
+    job("perl tests/tools/perl.pl", judgement);
+}
+
+#[test]
+fn python() {
+    let judgement = "
+        covers: pthread_create sem_wait poll epoll_wait accept4 connect recv send read write fork waitpid
+        proof: green_threads>=20 parks>=200";
+    job("/usr/bin/python3 tests/tools/python.py", judgement);
+}
+
+#[test]
+fn git() {
+    let judgement = "
+        covers: pthread_create pthread_join pthread_cond_wait read
+        proof: green_threads==4";
+    job("bash tests/tools/git.sh {folder}", judgement);
+}
+
+#[test]
+fn cargo() {
+    let judgement = "
+        covers: pthread_create poll read waitpid
+        proof: green_threads>=2 parks>=1";
+    job("bash tests/tools/cargo.sh tests/tools/crate {folder}", judgement);
+}
+
+#[test]
+fn node() {
+    let judgement = "
+        covers: pthread_create pthread_join pthread_cond_wait read write accept4 connect getaddrinfo fork
+        proof: green_threads>=12 parks>=50";
+    job("node tests/tools/node.js", judgement);
+}
+
+#[test]
+fn java() {
+    let judgement = "
+        covers: pthread_create pthread_cond_wait pthread_cond_timedwait accept connect posix_spawn
+        proof: green_threads>=30 parks>=200
+        exit: 4";
+    job("java tests/tools/Threads.java", judgement);
+}
+
+/// What gdb says of a program that is native, whoever is preloaded into gdb.
+#[test]
+fn gdb() {
+    let case = Case::new();
+    let program = case.path("threads");
+    case.prepare(&format!("cc -g -O0 -pthread tests/tools/threads.c -o {program}"));
+    let tidy = |output: String| output.lines().filter(|line| !line.starts_with('[')).collect::<Vec<_>>().join("\n");
+    let judgement = "
+        covers: pthread_create fork waitpid poll
+        proof: green_threads>=1 parks>=1";
+    let output = case.compare_tidied(&format!("gdb -nx -batch -x tests/tools/gdb.commands {program}"), tidy, judgement);
+    assert!(output.contains("turns: 1 2 3"), "{output}");
+}
+
+#[test]
+fn gcc() {
+    job("bash tests/tools/gcc.sh {folder}", "covers: waitpid read\n proof: started==0");
+}
+
+#[test]
+fn apt_get() {
+    job("bash tests/tools/apt.sh {folder}", "covers: fork select waitpid read write\n proof: started==0");
+}

@@ -1,0 +1,4 @@
+//! Says the sum.
+fn main() {
+    println!("{}", counted::sum(5));
+}
