@@ -237,11 +237,21 @@ pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, 
     }
 }
 
+/// The tid of a real thread that the caller owns and has not joined: 0 when it is gone.
+fn tid_of(thread: pthread_t) -> &'static AtomicU32 {
+    // SAFETY: the descriptor lives until it is joined, for as long as the callers below look; the kernel writes the field.
+    unsafe { AtomicU32::from_ptr(tid_field(thread as usize) as *mut u32) }
+}
+
+/// Has a real thread that nobody has joined ended for good?
+pub fn has_ended(thread: pthread_t) -> bool {
+    tid_of(thread).load(Acquire) == 0
+}
+
 /// Waits for a real thread's end and lets glibc free what it kept of it. glibc's own wait would be a point where a cancellation of
 /// the running thread acts.
 pub fn join_thread(thread: pthread_t) {
-    // SAFETY: the caller owns the thread, whose descriptor lives until it is joined; the kernel writes the field when the thread is gone.
-    let tid = unsafe { AtomicU32::from_ptr(tid_field(thread as usize) as *mut u32) };
+    let tid = tid_of(thread);
     while let alive @ 1.. = tid.load(Acquire) {
         sys::futex_wait_shared(tid, alive);
     }

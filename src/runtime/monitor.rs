@@ -136,14 +136,14 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
             sched::call_for_help();
         }
         signal::hand_out();
-        GATE.tidy();
+        let some_are_dying = GATE.tidy();
         vessel::bury_dying();
         if now_ms >= shrink_at_ms {
             vessel::shrink_pool();
             shrink_at_ms = now_ms + 1000;
         }
         let main_leaves = thread::see_main_off();
-        quiet = if pace != Pace::Rest || main_leaves { 0 } else { quiet + 1 };
+        quiet = if pace != Pace::Rest || main_leaves || some_are_dying { 0 } else { quiet + 1 };
     }
 }
 

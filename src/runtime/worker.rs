@@ -312,7 +312,7 @@ impl Gate {
     pub fn enter(&self) {
         arch::guard_up();
         BIRTH.lock();
-        self.bury();
+        self.bury(|_| true);
         self.await_vessel();
     }
 
@@ -340,9 +340,14 @@ impl Gate {
         }
     }
 
-    fn bury(&self) {
-        // SAFETY: under the lock.
-        while let Some(worker) = self.lock.with(|| unsafe { (*self.dead.get()).pop() }) {
+    /// Takes leave of the dead that are to be buried now.
+    fn bury(&self, now: impl Fn(&Worker) -> bool) {
+        let next = || {
+            // SAFETY: under the lock.
+            let dead = unsafe { &mut *self.dead.get() };
+            dead.iter().position(|worker| now(worker)).map(|at| dead.swap_remove(at))
+        };
+        while let Some(worker) = self.lock.with(next) {
             glibc::join_thread(worker.thread.get() as libc::pthread_t);
             monitor::return_small_stack(worker.thread.get());
             sys::unmap(worker.signal_stack.get(), handler::STACK_BYTES);
@@ -363,14 +368,16 @@ impl Gate {
         monitor::call();
     }
 
-    /// Buries the dead when nobody is at the gate: the monitor's duty.
-    pub fn tidy(&self) {
+    /// Buries those that are gone, and does not wait for who is still dying, perhaps for a processor: the monitor's duty. Are some left?
+    pub fn tidy(&self) -> bool {
         // SAFETY: under the lock.
-        if self.lock.with(|| unsafe { (*self.dead.get()).is_empty() }) {
-            return;
+        let some_left = || self.lock.with(|| unsafe { !(*self.dead.get()).is_empty() });
+        if some_left() {
+            arch::guard_up();
+            self.bury(|worker| glibc::has_ended(worker.thread.get() as libc::pthread_t));
+            signal::leave_runtime();
         }
-        self.enter();
-        self.leave();
+        some_left()
     }
 
     fn after_fork(&self) {
