@@ -88,11 +88,12 @@ impl Watch {
     /// Has this kernel thread used no CPU time since the last look that asked?
     fn stands_still(&mut self, kernel_tid: i32) -> bool {
         let before_ns = std::mem::replace(&mut self.cpu_ns, sys::cpu_ns_of(kernel_tid));
-        let stands = before_ns != 0 && before_ns == self.cpu_ns;
-        if stands {
-            (self.haste, self.stuck) = (LOOKS_IN_HASTE, (kernel_tid, self.cpu_ns));
-        }
-        stands
+        before_ns != 0 && before_ns == self.cpu_ns
+    }
+
+    /// One that is stuck loses the slot: the next may be stuck as well.
+    fn hasten(&mut self, kernel_tid: i32) {
+        (self.haste, self.stuck) = (LOOKS_IN_HASTE, (kernel_tid, sys::cpu_ns_of(kernel_tid)));
     }
 
     /// Is it in haste? Counts the looks.
@@ -205,12 +206,17 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64)
     }
     slot.attention.store(true, Relaxed);
     sched::spread(slot);
-    let stands_still = !in_call && watch.stands_still(worker_of(owner).kernel_tid.load(Relaxed));
+    let kernel_tid = worker_of(owner).kernel_tid.load(Relaxed);
+    let stands_still = !in_call && watch.stands_still(kernel_tid);
     let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, PATIENCE_NS) };
     if stands_still || watch.looks >= looks && held_ns >= time_ns {
         hand_over(slot, owner);
         watch.looks = 0;
-        return if stands_still { Pace::Step } else { Pace::Tick };
+        if in_call || stands_still {
+            watch.hasten(kernel_tid);
+            return Pace::Step;
+        }
+        return Pace::Tick;
     }
     watch.looks += 1;
     if in_call || in_haste || watch.looks == 1 {
