@@ -38,21 +38,42 @@ pub fn cancel(green: &'static Green) -> Result<(), i32> {
     Ok(())
 }
 
-/// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be.
-pub fn remind(green: &'static Green) {
+/// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be. It is alive: who cancels it answers for that.
+fn remind(green: &'static Green) {
     if let Some(parked) = green.waiter.interrupt() {
         return sched::ready(parked);
     }
-    if !is_open(green) || current().is_some_and(|me| std::ptr::eq(me, green)) {
+    if is_open(green) && !current().is_some_and(|me| std::ptr::eq(me, green)) {
+        install();
+        ring(green);
+    }
+}
+
+/// The same, later: it may have ended, and a stack of the program's with its TCB may be gone. It says itself whether it is open.
+pub fn remind_again(green: &'static Green) {
+    if !is_wanted(green) {
         return;
     }
-    install();
+    match green.waiter.interrupt() {
+        Some(parked) => sched::ready(parked),
+        None => ring(green),
+    }
+}
+
+fn ring(green: &'static Green) {
     // SAFETY: null before its first resume, when it has asked for nothing yet; workers are never freed.
     if let Some(worker) = unsafe { green.worker.load(SeqCst).as_ref() } {
         if !signal::ring_for(green, worker.kernel_tid.load(Relaxed), BELL) {
             signal::ring_again(green); // That kernel thread is gone.
         }
     }
+}
+
+/// Is a cancellation pending that a living thread allows? As far as can be said from elsewhere.
+fn is_wanted(green: &Green) -> bool {
+    green.alerts.load(SeqCst) & alert::CANCEL != 0
+        && !green.cancel_disabled.load(SeqCst)
+        && green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
 /// Is it to be cancelled wherever it is?
@@ -184,11 +205,14 @@ extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(whose) = signal::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
     // SAFETY: a bell of ours names a green thread, which is never freed.
     let me = unsafe { &*(whose as *const Green) };
-    if !is_open(me) {
+    if !current().is_some_and(|here| std::ptr::eq(here, me)) {
+        if is_wanted(me) {
+            signal::ring_again(me); // It goes on elsewhere, or will.
+        }
         return;
     }
-    if !current().is_some_and(|here| std::ptr::eq(here, me)) {
-        return signal::ring_again(me); // It goes on elsewhere, or will.
+    if !is_open(me) {
+        return;
     }
     // SAFETY: the kernel's frame.
     let registers = unsafe { arch::Registers::of(context) };

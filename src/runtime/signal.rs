@@ -313,9 +313,7 @@ pub fn hand_out() {
         at = green.next_to_ring.load(Relaxed);
         green.rings_again.store(false, Release);
         notify(green);
-        if green.alerts.load(SeqCst) & alert::CANCEL != 0 {
-            cancel::remind(green);
-        }
+        cancel::remind_again(green);
     }
 }
 
