@@ -105,7 +105,9 @@ pub fn entry_address() -> usize {
 extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t, on this stack.
     let came = unsafe { &mut *info };
-    let (me, inside) = (current(), arch::guard_word() != 0);
+    // (libc aborts on a worker's own stack, too, when another's setuid fails in part: that cannot wait.)
+    let aborts = signal == libc::SIGABRT && came.si_code == SI_TKILL;
+    let (me, inside) = (current(), arch::guard_word() != 0 && !aborts);
     if is_fault(came) || is_trap(came) {
         arch::guard_up();
         return run(signal, info, context);
