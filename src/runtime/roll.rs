@@ -1,4 +1,5 @@
-//! The roll: every green thread that lives, by the tid that it believes in. A chunk of it is made when its first tid is given out.
+//! The roll: every green thread that lives, by the tid that it believes in. A chunk of it is made when its first tid is given out; one that
+//! all have left serves elsewhere. (Who looks into it just then finds others there, whose tids he does not look for.)
 //!
 //! As with the kernel's tids each thread gets the next one, and one that was in use comes again only after all the others: who
 //! notes the tids of threads, or locks by them, takes two threads of one tid for one.
@@ -17,7 +18,11 @@ const BANDS: usize = 251;
 type Chunk = [AtomicPtr<Green>; CHUNK];
 
 static ROLL: [AtomicPtr<Chunk>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-/// How many are in each chunk.
+/// Chunks that all have left.
+static SPARE: [AtomicPtr<Chunk>; 4] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 4];
+/// Who counts in `PRESENT` while a chunk is taken away.
+const CLOSED: usize = usize::MAX;
+/// How many are in each chunk, or on their way there.
 static PRESENT: [AtomicUsize; CHUNKS] = [const { AtomicUsize::new(0) }; CHUNKS];
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 /// This process's first tid; 0: nobody has asked.
@@ -46,13 +51,33 @@ fn chunk(number: usize) -> Option<&'static Chunk> {
     unsafe { ROLL.get(number)?.load(Acquire).as_ref() }
 }
 
-/// Makes a chunk: zeroed pages, which are null pointers.
+/// Makes a chunk, of a spare one or of zeroed pages, which are null pointers.
 fn make_chunk(number: usize) -> Option<&'static Chunk> {
-    let fresh = sys::map(size_of::<Chunk>(), 0)? as *mut Chunk;
-    if ROLL.get(number)?.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire).is_err() {
+    let mut spare = SPARE.iter().map(|spare| spare.swap(std::ptr::null_mut(), AcqRel)).filter(|spare| !spare.is_null());
+    let fresh = spare.next().or_else(|| sys::map(size_of::<Chunk>(), 0).map(|pages| pages as *mut Chunk))?;
+    if ROLL.get(number)?.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire).is_err() && !keep(fresh) {
         sys::unmap(fresh as usize, size_of::<Chunk>());
     }
     chunk(number)
+}
+
+/// Keeps an empty chunk for later; false: there are enough of them.
+fn keep(chunk: *mut Chunk) -> bool {
+    let empty = |spare: &AtomicPtr<Chunk>| spare.compare_exchange(std::ptr::null_mut(), chunk, AcqRel, Relaxed).is_ok();
+    SPARE.iter().any(empty)
+}
+
+/// A chunk that all have left, and where no tid is given out soon: it is kept for another's place, if that is wanted.
+fn take_away(number: usize) {
+    let given_out_now = NEXT.load(Relaxed) % (CHUNKS * CHUNK) / CHUNK;
+    if number == given_out_now || PRESENT[number].compare_exchange(0, CLOSED, Acquire, Relaxed).is_err() {
+        return;
+    }
+    let chunk = ROLL[number].swap(std::ptr::null_mut(), AcqRel);
+    if !chunk.is_null() && !keep(chunk) {
+        ROLL[number].store(chunk, Release);
+    }
+    PRESENT[number].store(0, Release);
 }
 
 /// This process's first tid. (Its first asker is alone.)
@@ -70,13 +95,20 @@ pub fn enter(green: &'static Green) -> Option<()> {
     let first = first();
     for _ in 0..CHUNKS * CHUNK {
         let number = NEXT.fetch_add(1, Relaxed) % (CHUNKS * CHUNK);
-        let place = &chunk(number / CHUNK).or_else(|| make_chunk(number / CHUNK))?[number % CHUNK];
+        let present = &PRESENT[number / CHUNK];
+        if present.fetch_update(AcqRel, Relaxed, |count| (count != CLOSED).then_some(count + 1)).is_err() {
+            continue;
+        }
+        let Some(chunk) = chunk(number / CHUNK).or_else(|| make_chunk(number / CHUNK)) else {
+            present.fetch_sub(1, Release);
+            return None;
+        };
         let green_pointer = green as *const Green as *mut Green;
-        if place.compare_exchange(std::ptr::null_mut(), green_pointer, Release, Relaxed).is_ok() {
-            PRESENT[number / CHUNK].fetch_add(1, Release);
-            green.tid.set(first + number as i32);
+        green.tid.set(first + number as i32);
+        if chunk[number % CHUNK].compare_exchange(std::ptr::null_mut(), green_pointer, Release, Relaxed).is_ok() {
             return Some(());
         }
+        present.fetch_sub(1, Release);
     }
     None
 }
@@ -85,8 +117,10 @@ pub fn enter(green: &'static Green) -> Option<()> {
 pub fn leave(green: &Green) {
     let number = (green.tid() - first()) as usize;
     if let Some(chunk) = chunk(number / CHUNK) {
-        PRESENT[number / CHUNK].fetch_sub(1, Relaxed);
         chunk[number % CHUNK].store(std::ptr::null_mut(), Release);
+        if PRESENT[number / CHUNK].fetch_sub(1, AcqRel) == 1 {
+            take_away(number / CHUNK);
+        }
     }
 }
 
@@ -102,7 +136,9 @@ pub fn find(tid: i32) -> Option<&'static Green> {
     }
     let number = (tid - first()) as usize;
     // SAFETY: null or a green thread.
-    unsafe { chunk(number / CHUNK)?[number % CHUNK].load(Acquire).as_ref() }.filter(lives)
+    unsafe { chunk(number / CHUNK)?[number % CHUNK].load(Acquire).as_ref() }
+        .filter(lives)
+        .filter(|green| green.tid() == tid)
 }
 
 /// A living thread of which `is_it` holds; main is asked first.
@@ -121,5 +157,6 @@ pub fn after_fork() {
     MAIN.store(std::ptr::null_mut(), Relaxed);
     FIRST.store(0, Relaxed);
     ROLL.iter().for_each(|chunk| chunk.store(std::ptr::null_mut(), Relaxed));
+    SPARE.iter().for_each(|chunk| chunk.store(std::ptr::null_mut(), Relaxed));
     PRESENT.iter().for_each(|count| count.store(0, Relaxed));
 }
