@@ -275,6 +275,15 @@ fn hand(info: &siginfo_t, context: *mut c_void) {
     put_back(info);
 }
 
+/// What is put back is not to come here again at once. (It would where main leaves by pthread_exit: no thread's mask is the kernel's then.)
+fn block_here(signal: c_int) {
+    let mask = sys::signal_mask();
+    if mask & bit(signal) == 0 {
+        sys::set_signal_mask(mask | bit(signal));
+        sched::here().inspect(|worker| worker.mask.set(mask | bit(signal)));
+    }
+}
+
 /// Nobody takes it: it waits in the kernel's queue. What no kernel thread may block cannot: it waits in main's.
 fn put_back(info: &siginfo_t) {
     if let Some(main) = roll::main().filter(|_| sys::open(bit(info.si_signo)) == 0) {
@@ -301,7 +310,10 @@ fn hand_out_shelf() {
         Some(whose) => whose.map_or((), |green| post(green, info)),
         None => match roll::search(|green| takes(green, info.si_signo)) {
             Some(green) => give(green, info),
-            None => put_back(info),
+            None => {
+                block_here(info.si_signo);
+                put_back(info)
+            }
         },
     });
 }
