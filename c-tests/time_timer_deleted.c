@@ -4,7 +4,7 @@
  */
 #include "ctest.h"
 
-enum { OWNERS = 4, TIMERS = 200, PERIOD_NS = 20000 };
+enum { OWNERS = 4, TIMERS = 200, PERIOD_NS = 50000 };
 
 static __thread volatile int own = -1; /* the owner's number */
 static __thread volatile int came;

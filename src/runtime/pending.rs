@@ -20,7 +20,7 @@ struct Queued {
 }
 
 /// Are both signals of one timer? Then the first counts the other's expiries: how many have no signal of their own.
-fn count_expiries(first: &mut siginfo_t, other: &siginfo_t) -> bool {
+pub fn count_expiries(first: &mut siginfo_t, other: &siginfo_t) -> bool {
     /// asm-generic/siginfo.h: the timer's number, then the count.
     const AT: usize = 16;
     // SAFETY: within siginfo_t's 128 bytes.

@@ -615,10 +615,24 @@ pub fn suspend(me: &'static Green, mask: u64) {
 pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
     me.pending.take(set).or_else(|| loop {
         let info = sys::take_signal(set).ok()?;
-        if let Some(first) = unwrapped(&info) {
+        if let Some(mut first) = unwrapped(&info) {
+            if info.si_code == SI_PUT_BACK && first.si_code == libc::SI_TIMER {
+                count_later_expiries(&mut first);
+            }
             return Some(first);
         }
     })
+}
+
+/// Of a timer's signal that was put back: the timer knows nothing of it, so its next one waits behind it. Natively that is counted in it.
+#[cold]
+fn count_later_expiries(first: &mut siginfo_t) {
+    while let Ok(info) = sys::take_signal(bit(first.si_signo)) {
+        match unwrapped(&info) {
+            Some(other) if !pending::count_expiries(first, &other) => return put_back(&other),
+            _ => {}
+        }
+    }
 }
 
 /// What waits for the running thread, or for the process. What waits for this kernel thread alone is a bell for somebody who was here
