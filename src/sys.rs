@@ -517,12 +517,13 @@ pub fn pending_for_process() -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// A descriptor that is readable while a signal of `set` is pending.
-pub fn signal_fd(set: u64) -> Result<i32, i32> {
+/// A new descriptor (`fd` is -1) that is readable while one of these signals waits; or other signals for one there is.
+pub fn signal_fd(fd: i32, signals: u64) -> Result<i32, i32> {
     let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;
-    // SAFETY: the kernel reads `set`.
-    checked(unsafe { call(libc::SYS_signalfd4, usize::MAX, &set as *const u64 as usize, 8, flags, 0, 0) })
-        .map(|fd| fd as i32)
+    // SAFETY: the kernel reads 8 bytes of `signals`.
+    let result =
+        unsafe { call(libc::SYS_signalfd4, fd as isize as usize, &signals as *const u64 as usize, 8, flags, 0, 0) };
+    checked(result).map(|fd| fd as i32)
 }
 
 /// A descriptor that is readable when the process has ended; closed on exec.

@@ -28,14 +28,14 @@ const ENDED: (Ending, &str) = (Ending::Exited(0), "a\nb\n");
 #[test]
 fn a_header_is_read() {
     let lines = " * in two lines.\n * covers: recv\n *   setsockopt\n * proof: parks>=1 hooks.recv==2\n * uncounted: setsockopt\n \
-                 * cflags: -O2 -DX\n * library: yes\n * stress: no\n * exit: signal 6\n";
+                 * cflags: -O2 -DX\n * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
     let header = header(lines).expect("a header");
     assert_eq!(header.sentence, "What is shown. in two lines.");
     assert_eq!(header.covers, ["recv", "setsockopt"]);
     assert_eq!(header.uncounted, ["setsockopt"]);
     assert_eq!(format!("{:?}", header.proof), "[parks>=1, hooks.recv==2]");
     assert_eq!(header.cflags, ["-O2", "-DX"]);
-    assert!(header.library && !header.stress);
+    assert!(header.library && !header.stress && header.native_again);
     assert_eq!(header.ending, Ending::Signalled(6));
 }
 
@@ -50,6 +50,7 @@ fn bad_headers_are_refused() {
         (" * covers: recv\n * proof: hooks.>=1\n", "no counter"),
         (" * covers: recv\n * proof: parks>=1\n * cflag: -O2\n", "unknown key"),
         (" * covers: recv\n * proof: parks>=1\n * stress: maybe\n", "neither yes nor no"),
+        (" * covers: recv\n * proof: parks>=1\n * native: no\n", "is not `again`"),
         (" * covers: recv\n * proof: parks>=1\n * exit: badly\n", "neither N nor signal N"),
     ];
     for (lines, expected) in BAD {

@@ -232,6 +232,9 @@ impl Attempt {
                 self.may_skip = true;
                 let result = call(self.fd, Manner::AtOnce);
                 if result != WOULD_BLOCK {
+                    if self.interest & IN != 0 {
+                        runtime::sweep_unwaited();
+                    }
                     return result;
                 }
                 if !self.agrees && poll_now(self.fd, self.interest) != 0 {

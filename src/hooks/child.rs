@@ -117,13 +117,19 @@ fn wait_for<T: TryFrom<isize>>(child: Child, ask: impl Fn() -> Option<isize>, bl
     runtime::cancellation_point();
     loop {
         match park(child, &ask) {
-            End::Answer(result) => return answer(result),
+            End::Answer(result) => return told(result),
             End::Interrupted if !runtime::restart() => return errno(EINTR),
             End::Interrupted => {}
             End::Cancelled => runtime::cancellation_point(),
             End::Kernel => return long(block),
         }
     }
+}
+
+/// The kernel's answer, at once; who has ended has sent SIGCHLD before.
+fn told<T: TryFrom<isize>>(result: isize) -> Answer<T> {
+    runtime::sweep();
+    answer(result)
 }
 
 /// wait4 without waiting: `None` if there is nothing yet.
@@ -138,7 +144,7 @@ pub unsafe fn call(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut r
 pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
     if options & WNOHANG != 0 {
         runtime::cancellation_point();
-        return answer(call(pid, status, options, usage));
+        return told(call(pid, status, options, usage));
     }
     let block = || call(pid, status, options, usage);
     wait_for(Child::by_pid(pid, options), || ask(pid, status, options, usage), block)
@@ -162,7 +168,7 @@ pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_
     };
     if options & WNOHANG != 0 {
         runtime::cancellation_point();
-        return answer(call(info, options));
+        return told(call(info, options));
     }
     let ask = || {
         let mut unwanted: siginfo_t = std::mem::zeroed();

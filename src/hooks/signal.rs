@@ -5,7 +5,7 @@ use super::{errno, real, time, Answer, Miss};
 use crate::runtime::disposition::{self, bit, Action};
 use crate::runtime::green::{life, Green};
 use crate::runtime::reactor::{self, FdWait, IN};
-use crate::runtime::{self, capture, current, roll, signal, Deadline, Woken};
+use crate::runtime::{self, capture, current, process_signal, roll, signal, Deadline, Woken};
 use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -63,7 +63,7 @@ pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
 pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<c_int> {
     let made = real::signalfd(fd, set, flags);
     if made >= 0 {
-        signal::leave_to_descriptor(*(set as *const u64) & signal::CLOSED);
+        process_signal::leave_to_descriptor(*(set as *const u64) & signal::CLOSED);
     }
     Ok(made)
 }
@@ -120,11 +120,14 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
 pub unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
     let before = disposition::set(number, action);
     if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
-        signal::spare_main(bit(number));
+        process_signal::spare_main(bit(number));
     }
     if install(number, action) != 0 {
         disposition::set(number, before);
         return Err(EINVAL);
+    }
+    if before.is_handler() != action.is_handler() {
+        process_signal::watch_anew();
     }
     Ok(before)
 }
@@ -268,6 +271,7 @@ pub fn take_over() {
             }
         }
     }
+    process_signal::watch_anew();
 }
 
 /// In a fork child: it runs natively, so its handlers stand for themselves again.
@@ -419,7 +423,7 @@ fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> An
     if pid != sys::process_id()
         || is_fixed(number)
         || !disposition::of(number).is_handler()
-        || !signal::post_to_process(&info())
+        || !process_signal::post_to_process(&info())
     {
         return Err(Miss::Libc);
     }
@@ -548,7 +552,7 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
             break errno(EAGAIN);
         }
         let Some(known) = known else {
-            match sys::signal_fd(set) {
+            match sys::signal_fd(-1, set) {
                 Ok(fd) => me.private_fd.set(reactor::keep(fd)),
                 Err(number) => break errno(number),
             }

@@ -14,7 +14,7 @@
 
 use super::green::{current, Green};
 use super::sched::{yield_now, Slot, CALL, GREEN, OFFERED};
-use super::{handler, worker};
+use super::{handler, process_signal, worker};
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
 /// How long a call will take.
@@ -88,6 +88,9 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     if !kept && !handler::is_bound(me) {
         worker.slot.set(std::ptr::null());
         yield_now();
+    }
+    if long || !kept || matches!(length, Length::Unknown) {
+        process_signal::sweep();
     }
     result
 }

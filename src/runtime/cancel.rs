@@ -220,7 +220,7 @@ extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let in_call = me.in_call.load(Relaxed);
     if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && is_at_point(me) {
         call::leave(me);
-        sys::set_signal_mask(me.worker().mask.get()); // As the frame's end would, which does not come.
+        sys::set_signal_mask(me.worker().mask.load(Relaxed)); // As the frame's end would, which does not come.
         act(me);
     }
     // SAFETY: this library's instructions can be read.

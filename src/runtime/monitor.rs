@@ -17,7 +17,7 @@
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, CALL, MODE, OFFERED, RUNTIME, VACANT};
 use super::worker::{self, GATE};
-use super::{signal, stats, thread, vessel};
+use super::{process_signal, signal, stats, thread, vessel};
 use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -136,7 +136,8 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         if sched::injected() {
             sched::call_for_help();
         }
-        signal::hand_out();
+        process_signal::hand_out();
+        signal::ring_those_again();
         let some_are_dying = GATE.tidy();
         vessel::bury_dying();
         if now_ms >= shrink_at_ms {
@@ -151,12 +152,12 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
 fn sleep(quiet: &mut u32, pace: Pace) {
     if *quiet < TICKS_UNTIL_SLEEP {
         let time_ns = if pace == Pace::Step { STEP_NS } else { TICK_NS };
-        signal::listen(|| sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
+        process_signal::listen(false, || sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens.
         let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
         if !sched::slots().iter().any(in_use) && !signal::is_to_ring() {
-            signal::listen(|| sys::futex_wait(&BELL, ASLEEP, deadline).ok());
+            process_signal::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
         vessel::shrink_pool();
         *quiet = 0;

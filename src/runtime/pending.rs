@@ -189,6 +189,8 @@ const FULL: u32 = 2;
 pub struct Shelf {
     places: [Place; Shelf::PLACES],
     numbers: AtomicU64,
+    /// How many are on it.
+    kept: AtomicU32,
     /// Held by who hands out, so that nobody hands out a later one before.
     clearing: RawLock,
 }
@@ -200,7 +202,12 @@ impl Shelf {
     const PLACES: usize = 256;
 
     pub const fn new() -> Shelf {
-        Shelf { places: [const { Place::new() }; Shelf::PLACES], numbers: AtomicU64::new(0), clearing: RawLock::new() }
+        Shelf {
+            places: [const { Place::new() }; Shelf::PLACES],
+            numbers: AtomicU64::new(0),
+            kept: AtomicU32::new(0),
+            clearing: RawLock::new(),
+        }
     }
 
     /// Keeps a signal: of a kind below 32, and of a timer, one stands for all. (So there is room, but for real-time signals that
@@ -213,8 +220,19 @@ impl Shelf {
             place.number.store(self.numbers.fetch_add(1, Relaxed), Relaxed);
             // SAFETY: the place is ours until it is marked full.
             unsafe { (*place.info.get()).write(*info) };
+            self.kept.fetch_add(1, SeqCst);
             place.state.store(FULL, Release);
         }
+    }
+
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.kept.load(SeqCst) == 0
+    }
+
+    /// Nobody else hands out anything meanwhile.
+    pub fn while_clearing(&self, work: impl FnOnce()) {
+        self.clearing.with(work);
     }
 
     /// Hands out what is there, in the order in which it came.
@@ -234,6 +252,7 @@ impl Shelf {
                 // SAFETY: it was full, and is ours.
                 let info = unsafe { (*place.info.get()).assume_init_read() };
                 place.state.store(FREE, Release);
+                self.kept.fetch_sub(1, SeqCst);
                 return Some(info);
             }
         }
@@ -243,6 +262,7 @@ impl Shelf {
     pub fn after_fork(&self) {
         self.clearing.reset();
         self.places.iter().for_each(|place| place.state.store(FREE, Relaxed));
+        self.kept.store(0, Relaxed);
     }
 }
 

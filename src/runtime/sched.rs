@@ -30,7 +30,7 @@ use super::raw_lock::RawLock;
 use super::timer::{TimerNode, Timers};
 use super::verify::{self, Verify};
 use super::wait::Batch;
-use super::{handler, kernel_state, monitor, reactor, signal, stats, thread, worker};
+use super::{handler, kernel_state, monitor, process_signal, reactor, signal, stats, thread, worker};
 use crate::{arch, sys};
 use crossbeam_queue::ArrayQueue;
 use std::cell::{Cell, UnsafeCell};
@@ -80,8 +80,8 @@ pub struct Worker {
     leaving: Cell<Leaving>,
     pub kernel_tid: AtomicI32,
     pub is_leader: bool,
-    /// What the kernel thread's signal mask is now.
-    pub mask: Cell<u64>,
+    /// What the kernel thread's signal mask is now; its own kernel thread writes it.
+    pub mask: AtomicU64,
     pub signal_stack: Cell<usize>,
     /// Its kernel thread is one green thread's alone (`alone`).
     pub spoilt: Cell<bool>,
@@ -125,7 +125,7 @@ impl Worker {
             leaving: Cell::new(Leaving::Nothing),
             kernel_tid: AtomicI32::new(0),
             is_leader,
-            mask: Cell::new(0),
+            mask: AtomicU64::new(0),
             signal_stack: Cell::new(0),
             spoilt: Cell::new(false),
             stays: Cell::new(false),
@@ -204,16 +204,20 @@ impl Worker {
 }
 
 impl Slot {
-    /// The wake descriptor's mark among the events.
+    /// The marks of the wake descriptor and of that which tells of signals, among the events.
     pub const WAKE: u64 = u64::MAX;
+    pub const SIGNAL: u64 = u64::MAX - 1;
     const QUEUE: usize = 1024;
     /// How often in a row `next` goes before the queue.
     const TURNS: u32 = 16;
 
-    fn new(number: usize) -> Result<Slot, i32> {
+    fn new(number: usize, signals: i32) -> Result<Slot, i32> {
         let epoll = reactor::keep(sys::epoll_create()?);
         let wake = reactor::keep(sys::event_fd()?);
         sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, wake, libc::EPOLLIN as u32, Slot::WAKE)?;
+        // An edge for each one that comes, at one of the slots that sleep.
+        let edges = (libc::EPOLLIN | libc::EPOLLET | libc::EPOLLEXCLUSIVE) as u32;
+        sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, signals, edges, Slot::SIGNAL)?;
         Ok(Slot {
             number,
             owner: AtomicUsize::new(0),
@@ -302,7 +306,15 @@ impl Slot {
     /// Takes in events and deadlines until `deadline_ns` (`Some(0)`: only what is there); how many events.
     pub fn poll(&self, deadline_ns: Option<u64>) -> usize {
         let batch = Batch::new();
-        let events = reactor::poll(self, deadline_ns, &batch);
+        let (events, tidings) = reactor::poll(self, deadline_ns, &batch);
+        // (On a green thread's stack, which is about to be left, a signal of its own would be lost.)
+        if events > 0 && current().is_none() {
+            if events == tidings {
+                process_signal::sweep_unheard();
+            } else {
+                process_signal::sweep();
+            }
+        }
         if self.timers.earliest() != super::timer::NEVER {
             let now = sys::now_ns();
             if self.timers.earliest() <= now {
@@ -440,7 +452,8 @@ pub fn slot(number: usize) -> &'static Slot {
 
 /// Makes the slots.
 pub fn make_slots(count: usize) -> Result<(), i32> {
-    let slots: Result<Vec<Slot>, i32> = (0..count).map(Slot::new).collect();
+    let signals = process_signal::watch()?;
+    let slots: Result<Vec<Slot>, i32> = (0..count).map(|number| Slot::new(number, signals)).collect();
     SLOTS.store(Box::into_raw(Box::new(slots?)), Release);
     Ok(())
 }
@@ -537,7 +550,7 @@ pub fn prepare(worker: &'static Worker, green: &'static Green) {
 /// Gives the kernel thread the green thread's signal mask, where it has another.
 #[inline]
 pub fn apply_mask(worker: &Worker, green: &Green) {
-    if green.mask.get() != worker.mask.get() {
+    if green.mask.get() != worker.mask.load(Relaxed) {
         signal::change_mask(worker, green.mask.get());
     }
 }

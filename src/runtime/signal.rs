@@ -1,22 +1,25 @@
 //! Signals: a handler runs on the green thread that it is for, with its stack, TLS, mask and a real signal frame, never on a
 //! worker's own stack and never in the middle of the runtime.
 //!
-//! The kernel delivers to kernel threads, so every handler of the program's stands behind `entry`. Four facts carry the rest:
+//! The kernel delivers to kernel threads, so every handler of the program's stands behind `entry`. Five facts carry the rest:
 //!
 //! - *A thread's mask is the truth* (`Green::mask`), in handlers too; its kernel thread has the same one while it runs.
 //! - *A thread's queue is the truth* (`Green::pending`). A signal that one of us sends to a kernel thread is a bell: it says only
 //!   "look into your queue", and rings in vain where another thread runs by then. It is the signal itself, so that the
 //!   kernel makes the frame, applies the handler's mask and restarts system calls as natively.
 //! - *A thread that goes on looks* (`look`): after every wait, every yield, and when it begins.
-//! - *Who sleeps takes no signals.* Workers without work block everything; for the threads that are parked the monitor
-//!   stands in while it sleeps (`listen`): it takes what has a handler, and what main would die of.
+//! - *Who sleeps takes no signals, but is told of them.* Workers without work block everything; for the threads that are parked their
+//!   reactors have a descriptor that is readable when there is one with a handler (`watch`). The sleeping monitor takes what nobody
+//!   else would (`listen`), and what main would die of.
+//! - *What came first is seen first* (`sweep`): who brings news from outside, of a descriptor or of a call that is over, first hands out
+//!   the signals that came before them. Natively the kernel sees to that on the way out of the call.
 //!
 //! So a signal goes one of these ways:
 //!
 //! ```text
 //!   to a thread (pthread_kill, tgkill, raise)   → its queue → it is parked: its wait ends, it looks; it runs: a bell
 //!   to the process, at a running thread         → main takes it, if it may: main's queue; else the handler runs here
-//!   to the process, at the monitor              → main, or any thread that does not block it: its queue
+//!   to the process, at the monitor, or swept    → main, or any thread that does not block it: its queue
 //!   ", and nobody takes it                      → back to the kernel, where it waits until somebody unblocks it
 //!   inside the runtime (the guard is up)        → a knock, and what is no bell onto the shelf: seen to when the guard goes down
 //!   a fault                                     → the handler runs here
@@ -27,11 +30,11 @@
 use super::disposition::{self, bit};
 use super::green::{alert, current, life, Green};
 use super::handler::{self, act_by_default, run};
-use super::pending::{self, Shelf};
-use super::{cancel, monitor, roll, sched, thread_timer};
+use super::pending;
+use super::{cancel, monitor, process_signal, roll, sched, thread_timer};
 use crate::{arch, sys};
-use libc::{c_int, c_void, siginfo_t, ucontext_t};
-use std::sync::atomic::{fence, AtomicPtr, AtomicU64, Ordering::*};
+use libc::{c_int, c_void, siginfo_t};
+use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
 
 /// What no program's mask holds: KILL and STOP, and glibc's own 32 and 33.
 pub const NEVER_BLOCKED: u64 = bit(libc::SIGKILL) | bit(libc::SIGSTOP) | bit(32) | bit(33);
@@ -43,20 +46,10 @@ const SI_TKILL: c_int = -6;
 /// A bell: a code of our own, with the green thread's address as the value.
 const SI_BELL: c_int = -77;
 /// Put back into the kernel's queue; its own code stands in si_errno, for the kernel lets nobody repeat another's.
-const SI_PUT_BACK: c_int = -78;
+pub const SI_PUT_BACK: c_int = -78;
 
-static SHELF: Shelf = Shelf::new();
 /// Threads for whom a bell rang while they were inside the runtime.
 static AGAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
-/// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
-static REFUSED: AtomicU64 = AtomicU64::new(0);
-/// Signals that the program reads from descriptors.
-static ON_DESCRIPTORS: AtomicU64 = AtomicU64::new(0);
-/// What the sleeping monitor takes right now.
-static LISTENED: AtomicU64 = AtomicU64::new(0);
-/// How often it has done so.
-static LISTENINGS: AtomicU64 = AtomicU64::new(0);
-
 /// What a signal says of itself, as the kernel would have it (layout: asm-generic/siginfo.h; pid and uid at 16, the value at 24).
 pub fn information(signal: c_int, code: c_int, value: usize) -> siginfo_t {
     // SAFETY: all-zero is a value of siginfo_t.
@@ -88,7 +81,7 @@ pub fn whose_bell(info: &siginfo_t) -> Option<usize> {
 }
 
 /// A signal from the kernel's queue as it first was; `None`: a bell.
-fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
+pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
     let mut info = *info;
     if info.si_code == SI_PUT_BACK {
         (info.si_code, info.si_errno) = (info.si_errno, 0);
@@ -117,26 +110,23 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     };
     *came = first;
     if inside {
-        SHELF.put(came);
-        knock();
-        return monitor::call();
+        return process_signal::shelve(came);
     }
     if let Some(whose) = thread_timer::whose(came) {
         return whose.map_or((), |green| post(green, came));
     }
     let directed = came.si_code == SI_TKILL || is_own_doing(came);
-    match me {
-        Some(me) if directed || takes(me, signal) && (me.is_main || !main_takes(signal)) => {
-            arch::guard_up();
-            put_in_line(me, came, directed);
-            run(signal, info, context)
-        }
-        None if directed => {
-            arch::guard_up();
-            run(signal, info, context)
-        }
-        _ => hand(came, context),
+    arch::guard_up();
+    let mine = match me {
+        Some(me) => directed || takes(me, signal) && (me.is_main || !main_takes(signal)),
+        None => directed,
+    };
+    if mine {
+        me.inspect(|me| put_in_line(me, came, directed));
+        return run(signal, info, context);
     }
+    process_signal::hand(came, context);
+    leave_runtime();
 }
 
 /// Another of its kind waits in the thread's queue: that one goes first.
@@ -162,7 +152,7 @@ pub fn leave_runtime() {
 /// or knocks too; what it knocks for is looked at after every writing.)
 const KNOCKED: usize = 1 << 63;
 
-fn knock() {
+pub fn knock() {
     arch::set_guard_word(arch::guard_word() | KNOCKED);
 }
 
@@ -172,7 +162,7 @@ fn answer_knock() {
     while arch::guard_word() == KNOCKED {
         arch::guard_up();
         arch::set_guard_word(arch::guard_word() & !KNOCKED);
-        hand_out_shelf();
+        process_signal::hand_out_shelf();
         arch::guard_down();
     }
     if let Some(me) = current().filter(|_| arch::guard_word() == 0) {
@@ -209,11 +199,11 @@ fn is_own_doing(info: &siginfo_t) -> bool {
 }
 
 /// Would this thread take the signal now: does it not block it, or wait for it?
-fn takes(green: &Green, signal: c_int) -> bool {
+pub fn takes(green: &Green, signal: c_int) -> bool {
     (!green.mask.get() | green.waits_for.get()) & bit(signal) != 0
 }
 
-fn main_takes(signal: c_int) -> bool {
+pub fn main_takes(signal: c_int) -> bool {
     roll::main().is_some_and(|main| takes(main, signal))
 }
 
@@ -261,128 +251,10 @@ pub fn is_to_ring() -> bool {
     !AGAIN.load(SeqCst).is_null()
 }
 
-/// Gives a signal that was sent to the process to a thread that takes it; else it goes back to the kernel, blocked here.
-fn hand(info: &siginfo_t, context: *mut c_void) {
-    if let Some(green) = roll::search(|green| takes(green, info.si_signo)) {
-        return give(green, info);
-    }
-    let blocked = sys::open(bit(info.si_signo));
-    // SAFETY: the frame of the handler that runs: the mask that its end brings back.
-    unsafe { *(&mut (*(context as *mut ucontext_t)).uc_sigmask as *mut _ as *mut u64) |= blocked };
-    if let Some(me) = current() {
-        me.worker().mask.set(me.worker().mask.get() | blocked);
-    }
-    put_back(info);
-}
-
-/// What is put back is not to come here again at once. (It would where main leaves by pthread_exit: no thread's mask is the kernel's then.)
-fn block_here(signal: c_int) {
-    let mask = sys::signal_mask();
-    if mask & bit(signal) == 0 {
-        sys::set_signal_mask(mask | bit(signal));
-        sched::here().inspect(|worker| worker.mask.set(mask | bit(signal)));
-    }
-}
-
-/// Nobody takes it: it waits in the kernel's queue. What no kernel thread may block cannot: it waits in main's.
-fn put_back(info: &siginfo_t) {
-    if let Some(main) = roll::main().filter(|_| sys::open(bit(info.si_signo)) == 0) {
-        return post(main, info);
-    }
-    let mut back = *info;
-    (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
-    sys::queue_signal_to_process(info.si_signo, &back).ok();
-    refuse(info.si_signo);
-}
-
-/// The monitor leaves this signal to the kernel. Whoever unblocks it meanwhile looks at `REFUSED` after that, we look at him after
-/// this.
-fn refuse(signal: c_int) {
-    REFUSED.fetch_or(bit(signal), SeqCst);
-    if roll::search(|green| takes(green, signal)).is_some() {
-        REFUSED.fetch_and(!bit(signal), SeqCst);
-    }
-}
-
-/// What was put on the shelf, by whoever comes to it first.
-fn hand_out_shelf() {
-    SHELF.clear(|info| match thread_timer::whose(info) {
-        Some(whose) => whose.map_or((), |green| post(green, info)),
-        None => match roll::search(|green| takes(green, info.si_signo)) {
-            Some(green) => give(green, info),
-            None => {
-                block_here(info.si_signo);
-                put_back(info)
-            }
-        },
-    });
-}
-
-/// The monitor's duty: what was put on the shelf where nobody goes on soon, and cancellations that came at a bad moment.
-pub fn hand_out() {
-    hand_out_shelf();
-    let mut at = AGAIN.swap(std::ptr::null_mut(), AcqRel);
-    // SAFETY: only green threads are in the list, and those are never freed.
-    while let Some(green) = unsafe { at.as_ref() } {
-        at = green.next_to_ring.load(Relaxed);
-        green.rings_again.store(false, Release);
-        notify(green);
-        cancel::remind_again(green);
-    }
-}
-
-/// The monitor sleeps and stands in for the parked: it takes what has a handler (and finds somebody for it), and of the rest what
-/// main does not block: the kernel does what the default is.
-pub fn listen(sleep: impl FnOnce() -> Option<()>) {
-    let wanted = || {
-        let handled = disposition::handled();
-        handled & !REFUSED.load(SeqCst) | !handled & !roll::main().map_or(u64::MAX, |main| main.mask.get())
-    };
-    let mut open = wanted();
-    loop {
-        LISTENED.store(open, SeqCst);
-        fence(SeqCst);
-        match wanted() {
-            now if now == open => break,
-            now => open = now,
-        }
-    }
-    sys::set_signal_mask(!open & CLOSED);
-    sleep();
-    sys::set_signal_mask(CLOSED);
-    LISTENED.store(0, SeqCst);
-    LISTENINGS.fetch_add(1, SeqCst);
-}
-
-/// Of `signals`, those whose default main is to be spared from now on.
-pub fn spare_main(signals: u64) {
-    stop_listening(signals & !disposition::handled());
-}
-
-/// Waits until the monitor no longer stands in for these, or does so anew, knowing what has changed.
-fn stop_listening(signals: u64) {
-    let listenings = LISTENINGS.load(SeqCst);
-    while LISTENED.load(SeqCst) & signals != 0 && LISTENINGS.load(SeqCst) == listenings {
-        monitor::call();
-        sys::yield_processor();
-    }
-}
-
-/// Sends a signal to the process: false when nobody takes it, so that the kernel is to keep it.
-pub fn post_to_process(info: &siginfo_t) -> bool {
-    let me = current().filter(|me| takes(me, info.si_signo) && !main_takes(info.si_signo));
-    let taker = me.or_else(|| roll::search(|green| takes(green, info.si_signo)));
-    if taker.is_none() {
-        refuse(info.si_signo);
-        stop_listening(bit(info.si_signo));
-    }
-    taker.inspect(|green| give(green, info)).is_some()
-}
-
 /// Sends a signal to a green thread. One that it blocks, and that is read from a descriptor, is put where a descriptor finds it.
 pub fn post(green: &'static Green, info: &siginfo_t) {
     let signal = info.si_signo;
-    if !takes(green, signal) && ON_DESCRIPTORS.load(Relaxed) & bit(signal) != 0 {
+    if !takes(green, signal) && process_signal::is_read_from_descriptors(signal) {
         sys::kill_process(sys::process_id(), signal);
         return;
     }
@@ -407,9 +279,21 @@ pub fn act_at_once(signal: c_int) {
     sys::set_signal_mask(before);
 }
 
+/// The monitor's duty: bells, and cancellations, that came at a bad moment.
+pub fn ring_those_again() {
+    let mut at = AGAIN.swap(std::ptr::null_mut(), AcqRel);
+    // SAFETY: only green threads are in the list, and those are never freed.
+    while let Some(green) = unsafe { at.as_ref() } {
+        at = green.next_to_ring.load(Relaxed);
+        green.rings_again.store(false, Release);
+        notify(green);
+        cancel::remind_again(green);
+    }
+}
+
 /// Gives a thread that takes it a signal that was sent to the process. It may have ended, or blocked it, just now: whoever sees the
 /// other's step hands it on, the thread by its mask or its end, we by what we have put into its queue.
-fn give(green: &'static Green, info: &siginfo_t) {
+pub fn give(green: &'static Green, info: &siginfo_t) {
     if green.pending.add(info, false) {
         notify(green);
     }
@@ -429,8 +313,7 @@ pub fn hand_on(green: &Green) {
 #[cold]
 fn hand_on_all(green: &Green, left: u64) {
     while let Some(info) = green.pending.take_undirected(left) {
-        SHELF.put(&info);
-        monitor::call();
+        process_signal::shelve(&info);
     }
 }
 
@@ -507,24 +390,31 @@ pub fn take_waiting(me: &'static Green) {
 /// Gives a worker's kernel thread another mask. A SIGPIPE that the last thread blocked is that one's, not the next one's.
 #[cold]
 pub fn change_mask(worker: &sched::Worker, mask: u64) {
-    if worker.mask.get() & !mask & bit(libc::SIGPIPE) != 0 {
+    if worker.mask.load(Relaxed) & !mask & bit(libc::SIGPIPE) != 0 {
         // SAFETY: null or a green thread, which is never freed.
         unsafe { worker.charged.load(Relaxed).as_ref() }.inspect(|last| keep_own_doing(last));
     }
     sys::set_signal_mask(mask);
-    worker.mask.set(mask);
+    worker.mask.store(mask, Relaxed);
+}
+
+/// A worker has nothing to do: the kernel is to leave to others what has a handler.
+pub fn close(worker: &sched::Worker) {
+    if disposition::handled() & !worker.mask.load(Relaxed) != 0 {
+        change_mask(worker, CLOSED);
+    }
 }
 
 /// The mask that the kernel thread has is the running thread's.
 pub fn note_mask(me: &Green, mask: u64) {
     me.mask.set(mask);
-    me.worker().mask.set(mask);
+    me.worker().mask.store(mask, Relaxed);
 }
 
 /// The running thread's mask is from now on `mask`; what it lets through is delivered before this returns.
 pub fn set_mask(me: &'static Green, mask: u64) {
     let mask = mask & CLOSED;
-    let same = me.worker().mask.get() == mask;
+    let same = me.worker().mask.load(Relaxed) == mask;
     note_mask(me, mask);
     if !same {
         sys::set_signal_mask(mask);
@@ -545,7 +435,7 @@ pub fn adopt(main: &Green) {
         if info.si_code == SI_TKILL {
             main.pending.add(&info, true);
         } else {
-            put_back(&info);
+            process_signal::put_back(&info);
         }
     }
 }
@@ -554,12 +444,7 @@ pub fn adopt(main: &Green) {
 pub fn accept(me: &Green, mask: u64) {
     fence(SeqCst);
     hand_on(me);
-    if REFUSED.load(Relaxed) & !mask != 0 {
-        REFUSED.fetch_and(mask, SeqCst);
-    }
-    if me.is_main && LISTENED.load(Relaxed) & mask != 0 {
-        spare_main(mask);
-    }
+    process_signal::accept(me, mask);
 }
 
 /// A call that swaps the mask for the time of its wait, as one step (`mask` is what the kernel gets): the kernel decides.
@@ -598,7 +483,7 @@ pub fn leave_handlers(me: &Green, stack_pointer: usize) {
 /// A jump that brings a mask with it, and does not come back.
 pub fn before_jump(me: &Green, mask: u64) {
     lend_mask(me, mask & CLOSED);
-    me.worker().mask.set(mask & CLOSED);
+    me.worker().mask.store(mask & CLOSED, Relaxed);
 }
 
 /// sigsuspend: waits, with another mask, until a handler has run.
@@ -629,7 +514,7 @@ pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
 fn count_later_expiries(first: &mut siginfo_t) {
     while let Ok(info) = sys::take_signal(bit(first.si_signo)) {
         match unwrapped(&info) {
-            Some(other) if !pending::count_expiries(first, &other) => return put_back(&other),
+            Some(other) if !pending::count_expiries(first, &other) => return process_signal::put_back(&other),
             _ => {}
         }
     }
@@ -656,13 +541,6 @@ pub fn keep_own_doing(me: &Green) {
     }
 }
 
-/// The program reads signals from a descriptor: those that nobody takes are to reach it as they were sent.
-pub fn leave_to_descriptor(signals: u64) {
-    ON_DESCRIPTORS.fetch_or(signals, SeqCst);
-    (1..=64).filter(|&signal| signals & bit(signal) != 0).for_each(refuse);
-    stop_listening(REFUSED.load(SeqCst) & signals);
-}
-
 /// A call in the kernel begins: `restart` is to tell of the handlers that run from now on.
 pub fn begin_call() {
     if let Some(me) = current() {
@@ -680,10 +558,8 @@ pub fn after_fork(me: Option<&Green>) {
     disposition::after_fork();
     pending::after_fork();
     thread_timer::after_fork();
-    SHELF.after_fork();
+    process_signal::after_fork();
     AGAIN.store(std::ptr::null_mut(), Relaxed);
-    REFUSED.store(0, Relaxed);
-    LISTENED.store(0, Relaxed);
     if let Some(me) = me {
         handler::return_stack(me);
     }

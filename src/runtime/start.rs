@@ -82,7 +82,7 @@ fn build(prepare: fn()) -> Option<()> {
     // SAFETY: the vessel does not run; its context is now the leader's.
     unsafe { *leader.sp.get() = *own.sp.get() };
     leader.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
-    leader.mask.set(main.mask.get());
+    leader.mask.store(main.mask.get(), Relaxed);
     // SAFETY: nobody else knows main yet.
     unsafe { *main.name.get() = sys::thread_name() };
     main.alternate.set(handler::take_stack());

@@ -360,7 +360,7 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         UNBEGUN.fetch_sub(1, SeqCst);
         // A worker's kernel thread: glibc has just given it this thread's robust list and a mask of all signals.
         me.robust_head.set(sys::take_robust_list());
-        me.worker().mask.set(u64::MAX);
+        me.worker().mask.store(u64::MAX, Relaxed);
     } else {
         me.fs.set(arch::tcb());
         arch::guard_up();

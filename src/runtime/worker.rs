@@ -41,6 +41,7 @@ pub fn run(worker: &'static Worker) {
             return outlive_children(worker);
         };
         let Some(green) = find(slot) else {
+            signal::close(worker);
             slot.sleep();
             continue;
         };
@@ -228,7 +229,7 @@ fn hire(slot: &'static Slot) -> bool {
     worker.spoilt.set(false);
     worker.take_up(slot);
     let old_mask = sys::set_signal_mask(signal::CLOSED);
-    worker.mask.set(signal::CLOSED);
+    worker.mask.store(signal::CLOSED, Relaxed);
     stats::kernel_thread_born();
     // The worker stores its own pthread_t first thing; nobody needs it before.
     let born = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(monitor::small_stack()));

@@ -9,6 +9,7 @@
 //!  * options: inline=1                   added to the green run's GREENPATCH_OPTIONS
 //!  * library: yes                         also compiled into PROGRAM.so, with LIBRARY defined
 //!  * stress: no                           left out of the stress mode
+//!  * native: again                        libc itself fails in it now and then: the native run has more than one try
 //!  * exit: signal 6                       how the program ends, natively and green (default: exit: 0)
 //!  */
 //! ```
@@ -28,6 +29,7 @@ pub struct Header {
     pub options: Vec<String>,
     pub library: bool,
     pub stress: bool,
+    pub native_again: bool,
     pub ending: Ending,
 }
 
@@ -47,6 +49,7 @@ impl Header {
             options: Vec::new(),
             library: false,
             stress: true,
+            native_again: false,
             ending: Ending::Exited(0),
         };
         for (key, value) in fields(comment) {
@@ -78,8 +81,10 @@ impl Header {
             }
             ("library", "yes" | "no") => self.library = value == "yes",
             ("stress", "yes" | "no") => self.stress = value == "yes",
+            ("native", "again") => self.native_again = true,
             ("exit", _) => self.ending = ending(value)?,
             ("library" | "stress", _) => return Err(format!("{value:?} is neither yes nor no")),
+            ("native", _) => return Err(format!("{value:?} is not `again`")),
             _ => return Err("unknown key".into()),
         }
         Ok(())
@@ -89,7 +94,7 @@ impl Header {
 /// The name under which `fields` yields the lines before the first key.
 const PROSE: &str = "sentence";
 /// The keys one of which ends the prose; after that any word with a colon is a key, so that a misspelt one is seen.
-const KEYS: [&str; 8] = ["covers", "uncounted", "proof", "cflags", "options", "library", "stress", "exit"];
+const KEYS: [&str; 9] = ["covers", "uncounted", "proof", "cflags", "options", "library", "stress", "native", "exit"];
 
 /// The comment's lines as keys and values, in order.
 fn fields(comment: &str) -> Vec<(String, String)> {

@@ -55,7 +55,12 @@ unsafe fn attempt(sem: *mut sem_t) -> c_int {
 unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     runtime::cancellation_point();
     match attempt(sem) {
-        0 => Ok(0),
+        0 => {
+            if object::SEMAPHORE_SHARED.of(sem) != 0 {
+                runtime::sweep();
+            }
+            Ok(0)
+        }
         libc::EBUSY => acquire_busy(sem, until),
         other => errno(other),
     }

@@ -1,0 +1,290 @@
+//! Signals that were sent to the process: which thread gets one, and how it comes to it before what was sent later.
+//!
+//! The kernel gives such a signal to any kernel thread that does not block it, or keeps it until there is one. So it is in one of three
+//! places: in the kernel's queue (everybody who may take it is asleep, or has yet to get up for it), in hand (a kernel thread has taken
+//! it and is on its way to a thread's queue or the shelf), or where it belongs. Who brings news to a thread sweeps the first two.
+
+use super::disposition::{self, bit};
+use super::green::{current, Green};
+use super::pending::Shelf;
+use super::raw_lock::RawLock;
+use super::sched::{self, Slot, Worker, MODE, RUNTIME};
+use super::signal::{give, knock, leave_runtime, main_takes, post, takes, unwrapped, CLOSED, SI_PUT_BACK};
+use super::{monitor, own_fds, roll, thread_timer};
+use crate::{arch, sys};
+use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use std::sync::atomic::{fence, AtomicI32, AtomicU32, AtomicU64, Ordering::*};
+
+static SHELF: Shelf = Shelf::new();
+/// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+/// Signals that the program reads from descriptors.
+static ON_DESCRIPTORS: AtomicU64 = AtomicU64::new(0);
+/// What the sleeping monitor takes right now.
+static LISTENED: AtomicU64 = AtomicU64::new(0);
+/// How often it has done so.
+static LISTENINGS: AtomicU64 = AtomicU64::new(0);
+/// The descriptor that tells of signals that are wanted; changed under the lock.
+static WATCH: (RawLock, AtomicI32) = (RawLock::new(), AtomicI32::new(-1));
+/// How many signals are on their way from the kernel to a thread's queue, or the shelf.
+static IN_HAND: AtomicU32 = AtomicU32::new(0);
+
+/// In a fork child: nothing waits for it.
+pub fn after_fork() {
+    SHELF.after_fork();
+    REFUSED.store(0, Relaxed);
+    LISTENED.store(0, Relaxed);
+    WATCH.0.reset();
+    WATCH.1.store(-1, Relaxed);
+    IN_HAND.store(0, Relaxed);
+}
+
+/// It comes inside the runtime, where nothing can be done with it.
+pub fn shelve(info: &siginfo_t) {
+    IN_HAND.fetch_add(1, SeqCst);
+    SHELF.put(info);
+    knock();
+    IN_HAND.fetch_sub(1, SeqCst);
+    monitor::call();
+}
+
+/// Gives a signal that has just come, and is the process's, to a thread that takes it; else it goes back to the kernel, blocked here.
+pub fn hand(info: &siginfo_t, context: *mut c_void) {
+    IN_HAND.fetch_add(1, SeqCst);
+    hand_or_block(info, context);
+    IN_HAND.fetch_sub(1, SeqCst);
+}
+
+fn hand_or_block(info: &siginfo_t, context: *mut c_void) {
+    if let Some(green) = roll::search(|green| takes(green, info.si_signo)) {
+        return give(green, info);
+    }
+    let blocked = sys::open(bit(info.si_signo));
+    // SAFETY: the frame of the handler that runs: the mask that its end brings back.
+    unsafe { *(&mut (*(context as *mut ucontext_t)).uc_sigmask as *mut _ as *mut u64) |= blocked };
+    if let Some(me) = current() {
+        me.worker().mask.store(me.worker().mask.load(Relaxed) | blocked, Relaxed);
+    }
+    put_back(info);
+}
+
+/// What is put back is not to come here again at once. (It would where main leaves by pthread_exit: no thread's mask is the kernel's then.)
+fn block_here(signal: c_int) {
+    let mask = sys::signal_mask();
+    if mask & bit(signal) == 0 {
+        sys::set_signal_mask(mask | bit(signal));
+        sched::here().inspect(|worker| worker.mask.store(mask | bit(signal), Relaxed));
+    }
+}
+
+/// Nobody takes it: it waits in the kernel's queue. What no kernel thread may block cannot: it waits in main's.
+pub fn put_back(info: &siginfo_t) {
+    if let Some(main) = roll::main().filter(|_| sys::open(bit(info.si_signo)) == 0) {
+        return post(main, info);
+    }
+    let mut back = *info;
+    (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
+    sys::queue_signal_to_process(info.si_signo, &back).ok();
+    refuse(info.si_signo);
+}
+
+/// The monitor leaves this signal to the kernel. Whoever unblocks it meanwhile looks at `REFUSED` after that, we look at him after
+/// this.
+fn refuse(signal: c_int) {
+    REFUSED.fetch_or(bit(signal), SeqCst);
+    if roll::search(|green| takes(green, signal)).is_some() {
+        REFUSED.fetch_and(!bit(signal), SeqCst);
+    }
+    watch_anew();
+}
+
+/// What was put on the shelf, by whoever comes to it first.
+pub fn hand_out_shelf() {
+    if !SHELF.is_empty() {
+        SHELF.clear(hand_out_one);
+    }
+}
+
+fn hand_out_one(info: &siginfo_t) {
+    match thread_timer::whose(info) {
+        Some(whose) => whose.map_or((), |green| post(green, info)),
+        None => match roll::search(|green| takes(green, info.si_signo)) {
+            Some(green) => give(green, info),
+            None => {
+                block_here(info.si_signo);
+                put_back(info)
+            }
+        },
+    }
+}
+
+/// What has a handler, and somebody who may take it.
+fn wanted() -> u64 {
+    disposition::handled() & !REFUSED.load(SeqCst)
+}
+
+/// The signals that somebody other than the monitor would take now, or be told of: a worker that sleeps, or is about to, of all.
+fn open_elsewhere() -> u64 {
+    let in_runtime = |slot: &Slot| {
+        let owner = slot.owner.load(SeqCst);
+        owner != 0 && owner & MODE == RUNTIME
+    };
+    if sched::slots().iter().any(in_runtime) {
+        return u64::MAX;
+    }
+    open_to_the_running()
+}
+
+/// The signals that the kernel would deliver to a worker that does not sleep.
+fn open_to_the_running() -> u64 {
+    sched::slots().iter().filter(|slot| !slot.is_idle()).fold(0, |open, slot| {
+        // SAFETY: the word of a slot that is not vacant is a worker's address and a mode; workers are never freed.
+        let worker = unsafe { ((slot.owner.load(SeqCst) & !MODE) as *const Worker).as_ref() };
+        open | worker.map_or(0, |worker| !worker.mask.load(Relaxed))
+    })
+}
+
+/// News from outside are about to reach a thread: the signals that came before them go first, those that wait in the kernel for a kernel
+/// thread to get up, and those that are on their way. The guard is up.
+#[inline]
+pub fn sweep() {
+    if disposition::handled() != 0 || !SHELF.is_empty() {
+        sweep_up(0);
+    }
+}
+
+/// The same where nothing was waited for: only a signal that another kernel thread takes may still be on its way.
+#[inline]
+pub fn sweep_unwaited() {
+    let handled = disposition::handled();
+    if handled != 0 && (sched::slots().len() > 1 || LISTENED.load(Relaxed) & handled != 0) {
+        sweep_up(0);
+    }
+}
+
+/// A sleeper was told of signals: those that no running thread will hear anyway.
+pub fn sweep_unheard() {
+    sweep_up(open_to_the_running());
+}
+
+#[inline(never)]
+fn sweep_up(heard: u64) {
+    /// Whoever has one in hand needs a microsecond, but may have to wait for a processor; not for ever, where we keep it from him.
+    const PATIENCE: u32 = 1000;
+    arch::guard_up();
+    hand_out_shelf();
+    // In their order: whoever sweeps at the same time takes the next one after this one is in its queue.
+    SHELF.while_clearing(|| {
+        while let Ok(info) = sys::take_signal(wanted() & !heard) {
+            match unwrapped(&info) {
+                Some(first) => hand_out_one(&first),
+                None => knock(),
+            }
+        }
+    });
+    for _ in 0..PATIENCE {
+        if IN_HAND.load(SeqCst) == 0 {
+            break;
+        }
+        sys::yield_processor();
+    }
+    hand_out_shelf();
+    leave_runtime();
+}
+
+/// The monitor's duty: what was put on the shelf where nobody goes on soon, and what nobody else would take.
+pub fn hand_out() {
+    hand_out_shelf();
+    let heard = open_elsewhere();
+    if wanted() & !heard != 0 {
+        sweep_up(heard);
+    }
+}
+
+/// Makes the descriptor that tells the sleeping workers of signals.
+pub fn watch() -> Result<i32, i32> {
+    let fd = own_fds::keep(sys::signal_fd(-1, wanted())?);
+    WATCH.1.store(fd, Relaxed);
+    Ok(fd)
+}
+
+/// What is wanted has changed.
+pub fn watch_anew() {
+    WATCH.0.with(|| {
+        let fd = WATCH.1.load(Relaxed);
+        if fd >= 0 {
+            sys::signal_fd(fd, wanted()).ok();
+        }
+    });
+}
+
+/// The monitor sleeps: it takes what has no handler and main does not block: the kernel does what the default is. And where it sleeps
+/// without an end, what has one and nobody else would take: it finds somebody for it.
+pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
+    let to_open = || {
+        let of_main = !disposition::handled() & !roll::main().map_or(u64::MAX, |main| main.mask.get());
+        of_main | if endless { wanted() & !open_elsewhere() } else { 0 }
+    };
+    let mut open = to_open();
+    loop {
+        LISTENED.store(open, SeqCst);
+        fence(SeqCst);
+        match to_open() {
+            now if now == open => break,
+            now => open = now,
+        }
+    }
+    sys::set_signal_mask(!open & CLOSED);
+    sleep();
+    sys::set_signal_mask(CLOSED);
+    LISTENED.store(0, SeqCst);
+    LISTENINGS.fetch_add(1, SeqCst);
+}
+
+/// A thread accepts now what `mask` does not hold, and no more: what nobody took may come again. main's own defaults are spared.
+pub fn accept(me: &Green, mask: u64) {
+    if REFUSED.load(Relaxed) & !mask != 0 {
+        REFUSED.fetch_and(mask, SeqCst);
+        watch_anew();
+    }
+    if me.is_main && LISTENED.load(Relaxed) & mask != 0 {
+        spare_main(mask);
+    }
+}
+
+/// Of `signals`, those whose default main is to be spared from now on.
+pub fn spare_main(signals: u64) {
+    stop_listening(signals & !disposition::handled());
+}
+
+/// Waits until the monitor no longer stands in for these, or does so anew, knowing what has changed.
+fn stop_listening(signals: u64) {
+    let listenings = LISTENINGS.load(SeqCst);
+    while LISTENED.load(SeqCst) & signals != 0 && LISTENINGS.load(SeqCst) == listenings {
+        monitor::call();
+        sys::yield_processor();
+    }
+}
+
+/// Sends a signal to the process: false when nobody takes it, so that the kernel is to keep it.
+pub fn post_to_process(info: &siginfo_t) -> bool {
+    let me = current().filter(|me| takes(me, info.si_signo) && !main_takes(info.si_signo));
+    let taker = me.or_else(|| roll::search(|green| takes(green, info.si_signo)));
+    if taker.is_none() {
+        refuse(info.si_signo);
+        stop_listening(bit(info.si_signo));
+    }
+    taker.inspect(|green| give(green, info)).is_some()
+}
+
+/// Does the program read this signal from a descriptor?
+pub fn is_read_from_descriptors(signal: c_int) -> bool {
+    ON_DESCRIPTORS.load(Relaxed) & bit(signal) != 0
+}
+
+/// The program reads signals from a descriptor: those that nobody takes are to reach it as they were sent.
+pub fn leave_to_descriptor(signals: u64) {
+    ON_DESCRIPTORS.fetch_or(signals, SeqCst);
+    (1..=64).filter(|&signal| signals & bit(signal) != 0).for_each(refuse);
+    stop_listening(REFUSED.load(SeqCst) & signals);
+}
