@@ -364,7 +364,7 @@ impl Attempt {
         };
         self.trusting = false;
         self.refuses_to_wait = answer.is_none();
-        answer.ok_or(EAGAIN)
+        answer.ok_or_else(|| descriptor::refusal(self.fd))
     }
 
     /// The reactor's epoll does not take this descriptor: the kernel waits.

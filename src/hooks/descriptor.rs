@@ -325,6 +325,14 @@ pub fn will_not_wait(fd: c_int, interest: u32) -> bool {
     has_nonblock(flags) || flags as c_int & libc::O_ACCMODE == wrong
 }
 
+/// What a call is told that will not wait: EAGAIN, unless the number was closed since its first try.
+pub fn refusal(fd: c_int) -> c_int {
+    match sys::status_flags(fd) {
+        error @ ..0 => -error as c_int,
+        _ => libc::EAGAIN,
+    }
+}
+
 /// Do these status flags say that nothing waits? (An error number does.)
 pub fn has_nonblock(flags: isize) -> bool {
     flags < 0 || flags as c_int & libc::O_NONBLOCK != 0
