@@ -228,7 +228,8 @@ impl Attempt {
         let mut disagreed = false;
         loop {
             self.hints = self.record.look();
-            if !self.may_skip || !self.hints.say_empty(self.interest) {
+            let skips = self.may_skip && self.hints.say_empty(self.interest);
+            if !skips {
                 self.may_skip = true;
                 let result = call(self.fd, Manner::AtOnce);
                 if result != WOULD_BLOCK {
@@ -247,15 +248,16 @@ impl Attempt {
                 self.record.exhausted(self.hints, self.interest);
             }
             if let Err(number) = self.wait() {
-                return self.last_try(number, call);
+                return self.last_try(number, skips, call);
             }
         }
     }
 
-    /// The wait is over without an event: what is there by now goes first, all the more as tries were left out on a guess.
+    /// The wait is over without an event: what is there by now goes first, all the more as tries were left out on a guess. (A file that
+    /// is not waited for says itself that nothing is there: the program may know better, from poll, than what we know of events.)
     #[cold]
-    fn last_try(&mut self, number: c_int, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
-        if self.refuses_to_wait {
+    fn last_try(&mut self, number: c_int, skipped: bool, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+        if self.refuses_to_wait && !skipped {
             return -(number as isize);
         }
         match call(self.fd, Manner::AtOnce) {

@@ -214,8 +214,13 @@ fn look_until(mut attempt: Attempt, mut look: impl FnMut(c_int) -> isize) -> Ans
     answer(seen)
 }
 
+/// A call that did not wait. One that finds nothing is asked again, perhaps in a loop: others are to bring about what it looks for.
 fn at_once(seen: isize) -> Answer<c_int> {
-    runtime::breathe();
+    if seen == 0 {
+        runtime::yield_now();
+    } else {
+        runtime::breathe();
+    }
     answer(seen)
 }
 

@@ -82,6 +82,8 @@ pub struct Green {
     pub is_main: bool,
     /// > 0: bound to its kernel thread, waits happen in the kernel.
     pub pinned: Cell<u32>,
+    /// Its mask outside of all handlers that run; all, where none does.
+    pub outer_mask: Cell<u64>,
     /// It has its kernel thread for itself (`alone`).
     pub alone: Cell<bool>,
     pub robust_head: Cell<usize>,
@@ -154,6 +156,7 @@ impl Green {
             tid: Cell::new(0),
             is_main,
             pinned: Cell::new(0),
+            outer_mask: Cell::new(u64::MAX),
             alone: Cell::new(false),
             robust_head: Cell::new(0),
             robust_registered: Cell::new(false),

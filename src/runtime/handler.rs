@@ -118,25 +118,39 @@ fn run_on(me: &'static Green, call: &Call) {
     me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
     me.handled.set(me.handled.get().wrapping_add(1));
     let (before, brought_back) = (me.mask.get(), call.mask_after());
-    note_mask(me, before | call.action.blocks(call.signal) & CLOSED);
     forget_left(me, call.interrupted());
+    // From here until the mask is back: what is blocked in between is blocked by handlers only.
+    let outermost = me.pinned.get() == 0;
+    if outermost {
+        me.outer_mask.set(before);
+    }
+    me.pinned.set(me.pinned.get() + 1);
+    note_mask(me, before | call.action.blocks(call.signal) & CLOSED);
+    let entered = || me.pinned.set(me.pinned.get() - 1);
     match own_stack(me, call) {
         Some(place) => {
             enter(me, place);
+            entered();
             // SAFETY: the stack below `top` is the thread's own alternate stack, or what is unused of the interrupted one.
             unsafe { arch::call_on(place.top, make, call as *const Call as usize) };
         }
         None => {
             enter(me, place_here(me, call));
+            entered();
             call.make(me.mask.get());
         }
     }
     if !current().is_some_and(|now| std::ptr::eq(now, me)) {
         return; // A handler forked, and this is the child.
     }
+    me.pinned.set(me.pinned.get() + 1);
     leave(me);
     let after = call.mask_after();
     note_mask(me, if after == brought_back { before } else { after & CLOSED });
+    me.pinned.set(me.pinned.get() - 1);
+    if outermost {
+        me.outer_mask.set(u64::MAX);
+    }
     accept(me, me.mask.get());
     ring(me, me.worker().kernel_tid.load(Relaxed));
 }

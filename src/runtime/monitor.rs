@@ -156,7 +156,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens.
         let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
-        if !sched::slots().iter().any(in_use) && !signal::is_to_ring() {
+        if !sched::slots().iter().any(in_use) && !signal::is_to_ring() && !process_signal::are_left() {
             process_signal::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
         vessel::shrink_pool();

@@ -10,7 +10,7 @@ use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 /// The lowest real-time signal: several of a kind may wait.
-const FIRST_OF_MANY: c_int = 32;
+pub const FIRST_OF_MANY: c_int = 32;
 
 struct Queued {
     info: siginfo_t,
@@ -157,7 +157,7 @@ impl Place {
     const fn new() -> Place {
         Place {
             state: AtomicU32::new(FREE),
-            number: AtomicU64::new(0),
+            number: AtomicU64::new(u64::MAX),
             info: UnsafeCell::new(std::mem::MaybeUninit::uninit()),
         }
     }
@@ -189,7 +189,9 @@ const FULL: u32 = 2;
 pub struct Shelf {
     places: [Place; Shelf::PLACES],
     numbers: AtomicU64,
-    /// How many are on it.
+    /// The number of the next one to be handed out.
+    next: AtomicU64,
+    /// How many are on it, or being handed out.
     kept: AtomicU32,
     /// Held by who hands out, so that nobody hands out a later one before.
     clearing: RawLock,
@@ -205,6 +207,7 @@ impl Shelf {
         Shelf {
             places: [const { Place::new() }; Shelf::PLACES],
             numbers: AtomicU64::new(0),
+            next: AtomicU64::new(0),
             kept: AtomicU32::new(0),
             clearing: RawLock::new(),
         }
@@ -240,28 +243,32 @@ impl Shelf {
         self.clearing.with(|| {
             while let Some(info) = self.take_first() {
                 hand(&info);
+                self.kept.fetch_sub(1, SeqCst);
             }
         })
     }
 
+    /// The next in order; `None` also where somebody is at it, for whoever puts something here hands out afterwards.
     fn take_first(&self) -> Option<siginfo_t> {
-        loop {
-            let full = self.places.iter().filter(|place| place.state.load(Acquire) != FREE);
-            let place = full.min_by_key(|place| place.number.load(Relaxed))?;
-            if place.take(FULL) {
-                // SAFETY: it was full, and is ours.
-                let info = unsafe { (*place.info.get()).assume_init_read() };
-                place.state.store(FREE, Release);
-                self.kept.fetch_sub(1, SeqCst);
-                return Some(info);
-            }
-        }
+        let next = self.next.load(Relaxed);
+        let is_next = |place: &&Place| place.number.load(Acquire) == next && place.take(FULL);
+        let place = self.places.iter().find(is_next)?;
+        // SAFETY: it was full, and is ours.
+        let info = unsafe { (*place.info.get()).assume_init_read() };
+        place.number.store(u64::MAX, Relaxed);
+        place.state.store(FREE, Release);
+        self.next.store(next + 1, Relaxed);
+        Some(info)
     }
 
     /// In a fork child: the lock's holder may be gone, and nothing on the shelf is the child's.
     pub fn after_fork(&self) {
         self.clearing.reset();
-        self.places.iter().for_each(|place| place.state.store(FREE, Relaxed));
+        self.places.iter().for_each(|place| {
+            place.state.store(FREE, Relaxed);
+            place.number.store(u64::MAX, Relaxed);
+        });
+        self.next.store(self.numbers.load(Relaxed), Relaxed);
         self.kept.store(0, Relaxed);
     }
 }

@@ -6,14 +6,17 @@
 
 use super::disposition::{self, bit};
 use super::green::{current, Green};
-use super::pending::Shelf;
+use super::pending::{Shelf, FIRST_OF_MANY};
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, RUNTIME};
-use super::signal::{give, knock, leave_runtime, main_takes, post, takes, unwrapped, CLOSED, SI_PUT_BACK};
+use super::signal::{
+    blocked_by_handlers, give, knock, leave_runtime, main_takes, post, taker, takes, unwrapped, CLOSED, SI_PUT_BACK,
+};
 use super::{monitor, own_fds, roll, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
-use std::sync::atomic::{fence, AtomicI32, AtomicU32, AtomicU64, Ordering::*};
+use std::cell::Cell;
+use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::*};
 
 static SHELF: Shelf = Shelf::new();
 /// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
@@ -26,6 +29,8 @@ static LISTENED: AtomicU64 = AtomicU64::new(0);
 static LISTENINGS: AtomicU64 = AtomicU64::new(0);
 /// The descriptor that tells of signals that are wanted; changed under the lock.
 static WATCH: (RawLock, AtomicI32) = (RawLock::new(), AtomicI32::new(-1));
+/// Some may have been left in the kernel's queue, to threads that run.
+static LEFT: AtomicBool = AtomicBool::new(false);
 /// How many signals are on their way from the kernel to a thread's queue, or the shelf.
 static IN_HAND: AtomicU32 = AtomicU32::new(0);
 
@@ -36,16 +41,27 @@ pub fn after_fork() {
     LISTENED.store(0, Relaxed);
     WATCH.0.reset();
     WATCH.1.store(-1, Relaxed);
+    LEFT.store(false, Relaxed);
     IN_HAND.store(0, Relaxed);
 }
 
-/// It comes inside the runtime, where nothing can be done with it.
+/// Nothing can be done with it here: the monitor hands it out, if nobody does before.
 pub fn shelve(info: &siginfo_t) {
     IN_HAND.fetch_add(1, SeqCst);
     SHELF.put(info);
-    knock();
     IN_HAND.fetch_sub(1, SeqCst);
     monitor::call();
+}
+
+/// It comes inside the runtime: it is handed out when that is left.
+pub fn shelve_until_left(info: &siginfo_t) {
+    knock();
+    shelve(info);
+}
+
+/// Are there some that came before one that comes now, which is not to overtake them?
+pub fn comes_after_shelved(signal: c_int) -> bool {
+    signal >= FIRST_OF_MANY && !SHELF.is_empty()
 }
 
 /// Gives a signal that has just come, and is the process's, to a thread that takes it; else it goes back to the kernel, blocked here.
@@ -56,7 +72,7 @@ pub fn hand(info: &siginfo_t, context: *mut c_void) {
 }
 
 fn hand_or_block(info: &siginfo_t, context: *mut c_void) {
-    if let Some(green) = roll::search(|green| takes(green, info.si_signo)) {
+    if let Some(green) = taker(info.si_signo) {
         return give(green, info);
     }
     let blocked = sys::open(bit(info.si_signo));
@@ -108,7 +124,7 @@ pub fn hand_out_shelf() {
 fn hand_out_one(info: &siginfo_t) {
     match thread_timer::whose(info) {
         Some(whose) => whose.map_or((), |green| post(green, info)),
-        None => match roll::search(|green| takes(green, info.si_signo)) {
+        None => match taker(info.si_signo) {
             Some(green) => give(green, info),
             None => {
                 block_here(info.si_signo);
@@ -118,9 +134,40 @@ fn hand_out_one(info: &siginfo_t) {
     }
 }
 
-/// What has a handler, and somebody who may take it.
+/// What has a handler, and perhaps somebody who takes it.
 fn wanted() -> u64 {
     disposition::handled() & !REFUSED.load(SeqCst)
+}
+
+/// Of these, those that are to be taken from the kernel for somebody. What nobody takes stays where it is, in its order, and so does what
+/// a running thread takes: its kernel thread hears it. (If it stops running first, the monitor comes back to that.)
+fn takeable(signals: u64) -> u64 {
+    let (untaken, left) = (Cell::new(signals), Cell::new(0));
+    roll::search(|green| {
+        let soon = untaken.get() & blocked_by_handlers(green);
+        let takes = untaken.get() & (!green.mask.get() | green.waits_for.get());
+        untaken.set(untaken.get() & !(soon | takes));
+        left.set(left.get() | soon | if takes != 0 && runs_elsewhere(green) { takes } else { 0 });
+        untaken.get() == 0
+    });
+    (1..=64).filter(|&signal| untaken.get() & bit(signal) != 0).for_each(refuse);
+    if left.get() != 0 {
+        LEFT.store(true, SeqCst);
+    }
+    signals & !untaken.get() & !left.get()
+}
+
+fn runs_elsewhere(green: &Green) -> bool {
+    // SAFETY: null before its first resume; workers are never freed.
+    let Some(worker) = (unsafe { green.worker.load(SeqCst).as_ref() }) else { return false };
+    let here = || sched::here().is_some_and(|here| std::ptr::eq(here, worker));
+    std::ptr::eq(worker.charged.load(SeqCst), green) && !here() && {
+        let running = |slot: &Slot| {
+            let owner = slot.owner.load(SeqCst);
+            owner & !MODE == worker.word(RUNTIME) && owner & MODE != RUNTIME
+        };
+        sched::slots().iter().any(running)
+    }
 }
 
 /// The signals that somebody other than the monitor would take now, or be told of: a worker that sleeps, or is about to, of all.
@@ -132,12 +179,7 @@ fn open_elsewhere() -> u64 {
     if sched::slots().iter().any(in_runtime) {
         return u64::MAX;
     }
-    open_to_the_running()
-}
-
-/// The signals that the kernel would deliver to a worker that does not sleep.
-fn open_to_the_running() -> u64 {
-    sched::slots().iter().filter(|slot| !slot.is_idle()).fold(0, |open, slot| {
+    sched::slots().iter().fold(0, |open, slot| {
         // SAFETY: the word of a slot that is not vacant is a worker's address and a mode; workers are never freed.
         let worker = unsafe { ((slot.owner.load(SeqCst) & !MODE) as *const Worker).as_ref() };
         open | worker.map_or(0, |worker| !worker.mask.load(Relaxed))
@@ -145,11 +187,11 @@ fn open_to_the_running() -> u64 {
 }
 
 /// News from outside are about to reach a thread: the signals that came before them go first, those that wait in the kernel for a kernel
-/// thread to get up, and those that are on their way. The guard is up.
+/// thread to get up, and those that are on their way.
 #[inline]
 pub fn sweep() {
     if disposition::handled() != 0 || !SHELF.is_empty() {
-        sweep_up(0);
+        sweep_up();
     }
 }
 
@@ -158,28 +200,20 @@ pub fn sweep() {
 pub fn sweep_unwaited() {
     let handled = disposition::handled();
     if handled != 0 && (sched::slots().len() > 1 || LISTENED.load(Relaxed) & handled != 0) {
-        sweep_up(0);
+        sweep_up();
     }
 }
 
-/// A sleeper was told of signals: those that no running thread will hear anyway.
-pub fn sweep_unheard() {
-    sweep_up(open_to_the_running());
-}
-
 #[inline(never)]
-fn sweep_up(heard: u64) {
+fn sweep_up() {
     /// Whoever has one in hand needs a microsecond, but may have to wait for a processor; not for ever, where we keep it from him.
     const PATIENCE: u32 = 1000;
     arch::guard_up();
     hand_out_shelf();
     // In their order: whoever sweeps at the same time takes the next one after this one is in its queue.
     SHELF.while_clearing(|| {
-        while let Ok(info) = sys::take_signal(wanted() & !heard) {
-            match unwrapped(&info) {
-                Some(first) => hand_out_one(&first),
-                None => knock(),
-            }
+        while let Some(info) = take_from_kernel(takeable(wanted())) {
+            hand_out_one(&info);
         }
     });
     for _ in 0..PATIENCE {
@@ -192,12 +226,30 @@ fn sweep_up(heard: u64) {
     leave_runtime();
 }
 
+/// One that waits in the kernel.
+fn take_from_kernel(set: u64) -> Option<siginfo_t> {
+    if set == 0 {
+        return None;
+    }
+    loop {
+        let info = sys::take_signal(set).ok()?;
+        match unwrapped(&info) {
+            None => knock(), // A bell: who was here looks by himself.
+            first => return first,
+        }
+    }
+}
+
+/// Does the monitor have to come back to some?
+pub fn are_left() -> bool {
+    LEFT.load(SeqCst)
+}
+
 /// The monitor's duty: what was put on the shelf where nobody goes on soon, and what nobody else would take.
 pub fn hand_out() {
     hand_out_shelf();
-    let heard = open_elsewhere();
-    if wanted() & !heard != 0 {
-        sweep_up(heard);
+    if LEFT.swap(false, SeqCst) || wanted() & !open_elsewhere() != 0 {
+        sweep_up();
     }
 }
 
@@ -223,7 +275,7 @@ pub fn watch_anew() {
 pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     let to_open = || {
         let of_main = !disposition::handled() & !roll::main().map_or(u64::MAX, |main| main.mask.get());
-        of_main | if endless { wanted() & !open_elsewhere() } else { 0 }
+        of_main | if endless { takeable(wanted() & !open_elsewhere()) } else { 0 }
     };
     let mut open = to_open();
     loop {
@@ -269,7 +321,7 @@ fn stop_listening(signals: u64) {
 /// Sends a signal to the process: false when nobody takes it, so that the kernel is to keep it.
 pub fn post_to_process(info: &siginfo_t) -> bool {
     let me = current().filter(|me| takes(me, info.si_signo) && !main_takes(info.si_signo));
-    let taker = me.or_else(|| roll::search(|green| takes(green, info.si_signo)));
+    let taker = me.or_else(|| taker(info.si_signo));
     if taker.is_none() {
         refuse(info.si_signo);
         stop_listening(bit(info.si_signo));

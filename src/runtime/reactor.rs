@@ -274,8 +274,8 @@ pub fn after_fork() {
     record::after_fork();
 }
 
-/// Takes in what a slot's epoll has to say until `deadline_ns`; how many events there were, and how many of them told of signals.
-pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> (usize, usize) {
+/// Takes in what a slot's epoll has to say until `deadline_ns`; how many events there were.
+pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
     /// Few: what the kernel has just touched for an event is still warm when its thread runs.
     const AT_ONCE: usize = 32;
     let mut events: [std::mem::MaybeUninit<libc::epoll_event>; AT_ONCE] =
@@ -289,14 +289,13 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> (usize, usi
     for event in &events[..count] {
         record::warm_wait(event.u64 as u32 as i32);
     }
-    let mut tidings = 0;
     for event in &events[..count] {
         let (data, bits) = (event.u64, event.events);
         match data {
             Slot::WAKE => slot.clear_wake(),
-            Slot::SIGNAL => tidings += 1,
+            Slot::SIGNAL => {}
             _ => dispatch(data, bits, batch),
         }
     }
-    (count, tidings)
+    count
 }

@@ -306,14 +306,10 @@ impl Slot {
     /// Takes in events and deadlines until `deadline_ns` (`Some(0)`: only what is there); how many events.
     pub fn poll(&self, deadline_ns: Option<u64>) -> usize {
         let batch = Batch::new();
-        let (events, tidings) = reactor::poll(self, deadline_ns, &batch);
+        let events = reactor::poll(self, deadline_ns, &batch);
         // (On a green thread's stack, which is about to be left, a signal of its own would be lost.)
         if events > 0 && current().is_none() {
-            if events == tidings {
-                process_signal::sweep_unheard();
-            } else {
-                process_signal::sweep();
-            }
+            process_signal::sweep();
         }
         if self.timers.earliest() != super::timer::NEVER {
             let now = sys::now_ns();

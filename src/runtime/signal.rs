@@ -110,13 +110,17 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     };
     *came = first;
     if inside {
-        return process_signal::shelve(came);
+        return process_signal::shelve_until_left(came);
     }
     if let Some(whose) = thread_timer::whose(came) {
         return whose.map_or((), |green| post(green, came));
     }
     let directed = came.si_code == SI_TKILL || is_own_doing(came);
     arch::guard_up();
+    if !directed && process_signal::comes_after_shelved(signal) {
+        process_signal::shelve_until_left(came);
+        return leave_runtime();
+    }
     let mine = match me {
         Some(me) => directed || takes(me, signal) && (me.is_main || !main_takes(signal)),
         None => directed,
@@ -201,6 +205,25 @@ fn is_own_doing(info: &siginfo_t) -> bool {
 /// Would this thread take the signal now: does it not block it, or wait for it?
 pub fn takes(green: &Green, signal: c_int) -> bool {
     (!green.mask.get() | green.waits_for.get()) & bit(signal) != 0
+}
+
+/// What a thread blocks only while its handlers run.
+pub fn blocked_by_handlers(green: &Green) -> u64 {
+    if green.pinned.get() > 0 {
+        green.mask.get() & !green.outer_mask.get()
+    } else {
+        0
+    }
+}
+
+/// Who gets a signal: whoever takes it now, or else once a handler of his is over.
+pub fn taker(signal: c_int) -> Option<&'static Green> {
+    let sooner_or_later = |green: &'static Green| takes_soon(green, signal) || takes(green, signal);
+    roll::search(|green| takes(green, signal)).or_else(|| roll::search(sooner_or_later))
+}
+
+fn takes_soon(green: &Green, signal: c_int) -> bool {
+    blocked_by_handlers(green) & bit(signal) != 0
 }
 
 pub fn main_takes(signal: c_int) -> bool {
@@ -297,14 +320,21 @@ pub fn give(green: &'static Green, info: &siginfo_t) {
     if green.pending.add(info, false) {
         notify(green);
     }
-    hand_on(green);
+    // (While a handler runs that blocks it, it waits in its order; but for others who would take it.)
+    let soon = life_goes_on(green) && takes_soon(green, info.si_signo);
+    if !soon || roll::search(|other| takes(other, info.si_signo)).is_some() {
+        hand_on(green);
+    }
+}
+
+fn life_goes_on(green: &Green) -> bool {
+    green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
 /// What a thread was given of the process's signals, and does not take any more, is another's.
 #[inline]
 pub fn hand_on(green: &Green) {
-    let ended = green.life.load(SeqCst) & (life::FINISHED | life::GONE) != 0;
-    let left = if ended { u64::MAX } else { green.mask.get() & !green.waits_for.get() };
+    let left = if life_goes_on(green) { green.mask.get() & !green.waits_for.get() } else { u64::MAX };
     if green.pending.bits() & left != 0 {
         hand_on_all(green, left);
     }

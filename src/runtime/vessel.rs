@@ -31,7 +31,7 @@ use super::capture;
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::worker::GATE;
-use super::{handler, pin, roll, sched, signal, stats};
+use super::{handler, pin, process_signal, roll, sched, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -435,6 +435,8 @@ fn serve(me: &'static Green) {
 extern "C" fn call_program(me: usize) {
     // SAFETY: `serve` passes the running green thread.
     let me: &'static Green = unsafe { &*(me as *const Green) };
+    // (Its creator may block what it takes.)
+    process_signal::accept(me, me.mask.get());
     signal::look(me);
     arch::set_control_words(&me.control.get());
     let argument = me.argument.get();
