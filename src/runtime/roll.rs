@@ -54,8 +54,11 @@ fn chunk(number: usize) -> Option<&'static Chunk> {
 /// Makes a chunk, of a spare one or of zeroed pages, which are null pointers.
 fn make_chunk(number: usize) -> Option<&'static Chunk> {
     let mut spare = SPARE.iter().map(|spare| spare.swap(std::ptr::null_mut(), AcqRel)).filter(|spare| !spare.is_null());
-    let fresh = spare.next().or_else(|| sys::map(size_of::<Chunk>(), 0).map(|pages| pages as *mut Chunk))?;
-    if ROLL.get(number)?.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire).is_err() && !keep(fresh) {
+    let used = spare.next();
+    let fresh = used.or_else(|| sys::map(size_of::<Chunk>(), 0).map(|pages| pages as *mut Chunk))?;
+    let lost = ROLL.get(number)?.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire).is_err();
+    // (One that has been in the roll may be looked into still: it stays mapped, even if nobody has room for it.)
+    if lost && !keep(fresh) && used.is_none() {
         sys::unmap(fresh as usize, size_of::<Chunk>());
     }
     chunk(number)
