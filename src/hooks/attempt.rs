@@ -362,11 +362,11 @@ impl Attempt {
     fn ask(&mut self) -> Result<(), c_int> {
         let answer = match std::mem::replace(&mut self.ask, Ask::Nothing) {
             Ask::Manner => descriptor::ask_socket(self.fd, self.interest).map(|timeout_ns| self.limit(timeout_ns)),
-            _ => (!descriptor::will_not_wait(self.fd, self.interest)).then_some(()),
+            _ => descriptor::ask_file(self.fd, self.interest),
         };
         self.trusting = false;
-        self.refuses_to_wait = answer.is_none();
-        answer.ok_or_else(|| descriptor::refusal(self.fd))
+        self.refuses_to_wait = answer.is_err();
+        answer
     }
 
     /// The reactor's epoll does not take this descriptor: the kernel waits.

@@ -184,11 +184,13 @@ impl Descriptor {
         Some(self)
     }
 
-    fn ask(&mut self, interest: u32) {
+    /// Its status flags, or an error number below 0.
+    fn ask(&mut self, interest: u32) -> isize {
+        let flags = sys::status_flags(self.fd);
         self.info &= !NONBLOCKING;
-        self.info |= FLAGS_KNOWN | if has_nonblock(sys::status_flags(self.fd)) { NONBLOCKING } else { 0 };
+        self.info |= FLAGS_KNOWN | if has_nonblock(flags) { NONBLOCKING } else { 0 };
         if self.info & timeout_known(interest) != 0 {
-            return;
+            return flags;
         }
         let (name, place, timed) = if interest & reactor::OUT != 0 {
             (libc::SO_SNDTIMEO, &self.record.send_timeout_ns, SEND_TIMED)
@@ -198,6 +200,7 @@ impl Descriptor {
         let ns = timeout_ns(self.fd, name);
         place.store(ns, Relaxed);
         self.info |= timeout_known(interest) | if ns != 0 { timed } else { 0 };
+        flags
     }
 }
 
@@ -250,15 +253,15 @@ fn look_again(fd: c_int) -> Answer<Descriptor> {
     any(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
 }
 
-/// A socket on which a call is about to wait: its timeout; `None`: there is no waiting (O_NONBLOCK). What is nobody else's is noted.
-pub fn ask_socket(fd: c_int, interest: u32) -> Option<Option<u64>> {
-    let mut socket = any(fd).ok()?;
+/// A socket on which a call is about to wait: its timeout, or what the call is told (`refusal`). What is nobody else's is noted.
+pub fn ask_socket(fd: c_int, interest: u32) -> Result<Option<u64>, c_int> {
+    let mut socket = any(fd).map_err(|_| refusal(sys::status_flags(fd)))?;
     let before = socket.info;
-    socket.ask(interest);
+    let flags = socket.ask(interest);
     if socket.info & OWN != 0 {
         socket.record.info.compare_exchange(before, socket.info, Relaxed, Relaxed).ok();
     }
-    socket.blocks_for(interest)
+    socket.blocks_for(interest).ok_or_else(|| refusal(flags))
 }
 
 /// The kind's bits, and what else follows from it.
@@ -314,22 +317,25 @@ fn get_option<T>(fd: c_int, name: c_int, value: &mut T) {
     unsafe { sys::call(libc::SYS_getsockopt, fd as usize, libc::SOL_SOCKET as usize, name as usize, value, length, 0) };
 }
 
-/// Does a call for `interest` never wait here: by the program's own wish, or because the file was opened for the other direction?
-pub fn will_not_wait(fd: c_int, interest: u32) -> bool {
+/// A file on which a call is about to wait for `interest`. It does not where the program wishes so, or where the file was opened for the
+/// other direction: then this is what the call is told (`refusal`).
+pub fn ask_file(fd: c_int, interest: u32) -> Result<(), c_int> {
     let flags = sys::status_flags(fd);
     let wrong = match interest {
         reactor::IN => libc::O_WRONLY,
         reactor::OUT => libc::O_RDONLY,
         _ => libc::O_ACCMODE,
     };
-    has_nonblock(flags) || flags as c_int & libc::O_ACCMODE == wrong
+    let waits = !has_nonblock(flags) && flags as c_int & libc::O_ACCMODE != wrong;
+    waits.then_some(()).ok_or_else(|| refusal(flags))
 }
 
-/// What a call is told that will not wait: EAGAIN, unless the number was closed since its first try.
-pub fn refusal(fd: c_int) -> c_int {
-    match sys::status_flags(fd) {
-        error @ ..0 => -error as c_int,
-        _ => libc::EAGAIN,
+/// What a call is told that will not wait: EAGAIN, unless the number was closed since its first try (the flags are an error then).
+fn refusal(flags: isize) -> c_int {
+    if flags < 0 {
+        -flags as c_int
+    } else {
+        libc::EAGAIN
     }
 }
 

@@ -207,7 +207,8 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64)
     }
     slot.attention.store(true, Relaxed);
     sched::spread(slot);
-    let kernel_tid = worker_of(owner).kernel_tid.load(Relaxed);
+    let Some(worker) = Worker::of_word(owner) else { return Pace::Rest };
+    let kernel_tid = worker.kernel_tid.load(Relaxed);
     let stands_still = !in_call && watch.stands_still(kernel_tid);
     let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, PATIENCE_NS) };
     if stands_still || watch.looks >= looks && held_ns >= time_ns {
@@ -225,12 +226,6 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64)
     } else {
         Pace::Tick
     }
-}
-
-/// Whose word that is.
-fn worker_of(owner: usize) -> &'static Worker {
-    // SAFETY: the word of a slot that is not vacant is a worker's address and a mode; workers are never freed.
-    unsafe { &*((owner & !MODE) as *const Worker) }
 }
 
 /// Is there anything that only this slot's owner would see to?

@@ -180,8 +180,7 @@ fn open_elsewhere() -> u64 {
         return u64::MAX;
     }
     sched::slots().iter().fold(0, |open, slot| {
-        // SAFETY: the word of a slot that is not vacant is a worker's address and a mode; workers are never freed.
-        let worker = unsafe { ((slot.owner.load(SeqCst) & !MODE) as *const Worker).as_ref() };
+        let worker = Worker::of_word(slot.owner.load(SeqCst));
         open | worker.map_or(0, |worker| !worker.mask.load(Relaxed))
     })
 }

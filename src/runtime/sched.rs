@@ -146,6 +146,12 @@ impl Worker {
         self as *const Worker as usize | mode
     }
 
+    /// Whose owner word that is; `None`: the slot is vacant.
+    pub fn of_word(owner: usize) -> Option<&'static Worker> {
+        // SAFETY: null, or a worker's address; workers are never freed.
+        unsafe { ((owner & !MODE) as *const Worker).as_ref() }
+    }
+
     /// The slot it believes it has.
     #[inline]
     pub fn slot(&self) -> Option<&'static Slot> {

@@ -218,6 +218,7 @@ pub fn blocked_by_handlers(green: &Green) -> u64 {
 
 /// Who gets a signal: whoever takes it now, or else once a handler of his is over.
 pub fn taker(signal: c_int) -> Option<&'static Green> {
+    // (A handler may end between the two looks.)
     let sooner_or_later = |green: &'static Green| takes_soon(green, signal) || takes(green, signal);
     roll::search(|green| takes(green, signal)).or_else(|| roll::search(sooner_or_later))
 }
