@@ -177,10 +177,21 @@ impl Place {
 /// Below the interrupted stack pointer lies a red zone that leaf functions use (System V ABI).
 const RED_ZONE: usize = 128;
 
+/// Is this the alternate stack of the thread's worker?
+fn is_on_workers(me: &Green) -> bool {
+    let workers = me.worker().signal_stack.get();
+    (workers..workers + STACK_BYTES).contains(&arch::stack_pointer())
+}
+
+/// Is this the alternate stack of the thread's worker, with the kernel's frame on it, and not the program's own code that runs on it?
+/// No other handler may come here.
+pub fn is_between_stacks(me: &Green) -> bool {
+    is_on_workers(me) && sys::signal_mask() & CLOSED == CLOSED
+}
+
 /// For a handler with which the kernel came to the worker's alternate stack: the stack that is its own.
 fn own_stack(me: &Green, call: &Call) -> Option<Place> {
-    let workers = me.worker().signal_stack.get();
-    if !(workers..workers + STACK_BYTES).contains(&arch::stack_pointer()) {
+    if !is_on_workers(me) {
         return None;
     }
     let interrupted = call.interrupted();

@@ -398,6 +398,11 @@ pub fn deliver(me: &'static Green) {
 
 /// The same, in the middle of a call: whether that may go on is for all handlers that run meanwhile to say.
 pub fn take_waiting(me: &'static Green) {
+    if handler::is_between_stacks(me) {
+        // Once the frame here ends; if the thread has changed its mask but the kernel has yet to hear of it, when it next looks.
+        me.alerts.fetch_or(alert::SIGNAL, SeqCst);
+        return ring(me, me.worker().kernel_tid.load(Relaxed));
+    }
     me.alerts.fetch_and(!alert::SIGNAL, SeqCst);
     loop {
         let open = me.pending.bits() & !me.mask.get();
