@@ -16,6 +16,7 @@ pub mod exec_stack;
 pub mod green;
 pub mod handler;
 pub mod identity;
+pub mod injector;
 pub mod inline;
 pub mod kernel_state;
 pub mod lot;

@@ -26,7 +26,7 @@
 //! queue's end. A pair that wakes each other for ever must not starve the queue: after some turns `next` waits in line too.
 
 use super::green::{current, Green};
-use super::raw_lock::RawLock;
+use super::injector::INJECTOR;
 use super::timer::{TimerNode, Timers};
 use super::verify::{self, Verify};
 use super::wait::Batch;
@@ -58,6 +58,8 @@ pub struct Slot {
     /// Resumes so far: how the monitor sees whether anything moves.
     pub switches: AtomicU64,
     turns_of_next: Cell<u32>,
+    /// A free vessel, for the next thread that is made here (`vessel`).
+    pub vessel: AtomicPtr<Green>,
     /// The monitor asks whoever runs here to let others run.
     pub attention: AtomicBool,
     /// The monitor asks for a look into the reactor, though the queue is never empty.
@@ -91,6 +93,7 @@ pub struct Worker {
     pub bell: AtomicU32,
     pub parks: AtomicU64,
     pub switches: AtomicU64,
+    pub created: AtomicU64,
     /// Its pthread_t.
     pub thread: Cell<usize>,
     /// What a switch must see to, beside the mask (`kernel_state`).
@@ -132,6 +135,7 @@ impl Worker {
             bell: AtomicU32::new(0),
             parks: AtomicU64::new(0),
             switches: AtomicU64::new(0),
+            created: AtomicU64::new(0),
             thread: Cell::new(0),
             unusual: AtomicU32::new(0),
             charged: AtomicPtr::new(std::ptr::null_mut()),
@@ -236,6 +240,7 @@ impl Slot {
             guesses: Verify::new().ok_or(libc::ENOMEM)?,
             switches: AtomicU64::new(0),
             turns_of_next: Cell::new(0),
+            vessel: AtomicPtr::new(std::ptr::null_mut()),
             attention: AtomicBool::new(false),
             poll_due: AtomicBool::new(false),
             idle: AtomicU32::new(0),
@@ -280,6 +285,9 @@ impl Slot {
 
     #[inline]
     pub fn pop(&self) -> Option<&'static Green> {
+        if self.queue.is_empty() {
+            return None; // (Without the fence of a `pop` in vain.)
+        }
         // SAFETY: only green threads are pushed.
         self.queue.pop().map(|green| unsafe { &*(green as *const Green) })
     }
@@ -388,57 +396,6 @@ impl Slot {
 /// How many slots sleep.
 static IDLE: AtomicUsize = AtomicUsize::new(0);
 
-/// What is ready and belongs to no slot: from foreign threads, from workers without a slot, and what no queue had room for.
-struct Injector {
-    lock: RawLock,
-    ends: UnsafeCell<[*const Green; 2]>,
-    count: AtomicUsize,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Injector {}
-
-static INJECTOR: Injector =
-    Injector { lock: RawLock::new(), ends: UnsafeCell::new([std::ptr::null(); 2]), count: AtomicUsize::new(0) };
-
-impl Injector {
-    fn push(&self, green: &'static Green) {
-        green.link.store(std::ptr::null_mut(), Relaxed);
-        self.lock.with(|| {
-            // SAFETY: under the lock; green threads are never freed.
-            unsafe {
-                let [first, last] = &mut *self.ends.get();
-                match last.as_ref() {
-                    Some(last) => last.link.store(green as *const Green as *mut Green, Relaxed),
-                    None => *first = green,
-                }
-                *last = green;
-            }
-            self.count.store(self.count.load(Relaxed) + 1, SeqCst);
-        });
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<&'static Green> {
-        if self.count.load(Relaxed) == 0 {
-            return None;
-        }
-        self.lock.with(|| {
-            // SAFETY: as in `push`.
-            unsafe {
-                let [first, last] = &mut *self.ends.get();
-                let green = first.as_ref()?;
-                *first = green.link.load(Relaxed);
-                if first.is_null() {
-                    *last = std::ptr::null();
-                }
-                self.count.store(self.count.load(Relaxed) - 1, SeqCst);
-                Some(green)
-            }
-        })
-    }
-}
-
 /// All slots, made when the runtime starts.
 static SLOTS: AtomicPtr<Vec<Slot>> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -461,7 +418,7 @@ pub fn make_slots(count: usize) -> Result<(), i32> {
 }
 
 fn anything_ready() -> bool {
-    INJECTOR.count.load(SeqCst) > 0 || slots().iter().any(|slot| slot.has_ready())
+    !INJECTOR.is_empty() || slots().iter().any(|slot| slot.has_ready())
 }
 
 /// Does a slot sleep in its reactor?
@@ -472,7 +429,7 @@ pub fn any_asleep() -> bool {
 
 /// Is something ready that no slot has?
 pub fn injected() -> bool {
-    INJECTOR.count.load(Relaxed) > 0
+    !INJECTOR.is_empty()
 }
 
 /// Takes work from the other slots' queues.
@@ -669,10 +626,7 @@ pub fn spread(slot: &Slot) {
 
 /// In a fork child: nothing of this is left.
 pub fn after_fork() {
-    INJECTOR.lock.reset();
-    // SAFETY: the child has one thread.
-    unsafe { *INJECTOR.ends.get() = [std::ptr::null(); 2] };
-    INJECTOR.count.store(0, Relaxed);
+    INJECTOR.after_fork();
     IDLE.store(0, Relaxed);
     VACANT.store(0, Relaxed);
 }

@@ -21,6 +21,7 @@ impl Calls {
 /// The calls of all threads that are no workers; they may lose a count to each other.
 static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
 
+/// Those that no worker created.
 static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
 static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
 static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
@@ -59,9 +60,17 @@ pub fn for_each_worker(work: impl Fn(&Worker)) {
     WORKERS.lock.with(|| unsafe { (*WORKERS.all.get()).iter().for_each(|worker| work(worker)) });
 }
 
-pub fn green_thread_created(alive: u64) {
-    GREEN_THREADS.fetch_add(1, Relaxed);
-    GREEN_THREADS_PEAK.fetch_max(alive, Relaxed);
+/// One more was created, by that worker's kernel thread or by one that is none.
+pub fn green_thread_created(by: Option<&Worker>, alive: u64) {
+    match by {
+        Some(worker) => worker.created.store(worker.created.load(Relaxed) + 1, Relaxed),
+        None => {
+            GREEN_THREADS.fetch_add(1, Relaxed);
+        }
+    }
+    if GREEN_THREADS_PEAK.load(Relaxed) < alive {
+        GREEN_THREADS_PEAK.fetch_max(alive, Relaxed);
+    }
 }
 
 pub fn hand_over() {
@@ -95,7 +104,7 @@ pub fn sums(rows: usize) -> Sums {
     let sum = |part: fn(&Worker) -> &AtomicU64| workers.iter().map(|worker| part(worker).load(Relaxed)).sum();
     let calls_of = |row: usize| workers.iter().map(|worker| worker.calls.0[row].load(Relaxed)).sum::<u64>();
     Sums {
-        green_threads: GREEN_THREADS.load(Relaxed),
+        green_threads: GREEN_THREADS.load(Relaxed) + sum(|worker| &worker.created),
         green_threads_peak: GREEN_THREADS_PEAK.load(Relaxed),
         parks: sum(|worker| &worker.parks),
         switches: sum(|worker| &worker.switches),

@@ -69,7 +69,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     }
     green.life.store(if wish.detached { life::DETACHED } else { 0 }, Release);
     let live = LIVE.fetch_add(1, AcqRel) + 1;
-    stats::green_thread_created(live as u64);
+    stats::green_thread_created(creator.map(|creator| creator.worker()), live as u64);
     // SAFETY: the word is ours in the vessel's static TLS, and the vessel does not run: pthread_t leads to the thread from now on.
     unsafe {
         *(green.fs.get().wrapping_add_signed(arch::identity_offset()) as *mut usize) = green as *const Green as usize

@@ -94,6 +94,7 @@ struct Yard {
     guests: UnsafeCell<Vec<&'static Green>>,
     /// Those whose vessels are dead: they serve for the next ones born.
     dead: UnsafeCell<Vec<&'static Green>>,
+    /// How many wait in all pools; written under the lock.
     pooled: AtomicUsize,
     dying_count: AtomicUsize,
 }
@@ -124,6 +125,11 @@ static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
 static PUBLISHED: AtomicU32 = AtomicU32::new(0);
 
 impl Yard {
+    /// One has left its pool; under the lock.
+    fn fewer_pooled(&self) {
+        self.pooled.store(self.pooled.load(Relaxed) - 1, Relaxed);
+    }
+
     fn with_dead<R>(&self, work: impl FnOnce(&mut Vec<&'static Green>) -> R) -> R {
         // SAFETY: under the lock.
         self.lock.with(|| work(unsafe { &mut *self.dead.get() }))
@@ -210,6 +216,9 @@ fn install_guard(address: usize, bytes: usize) {
 /// A vessel with a stack of the given size and guard (whole pages), pooled or new; an error number otherwise.
 pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
     let (bytes, guard) = (bytes.next_multiple_of(PAGE), guard.next_multiple_of(PAGE));
+    if let Some(green) = take_here(bytes, guard) {
+        return Ok(green);
+    }
     enum Found {
         Vessel(&'static Green),
         Stack(Option<usize>),
@@ -217,15 +226,13 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
     let found = YARD.with(bytes, guard, |class| match class.pool.pop() {
         Some(green) => {
             class.least = class.least.min(class.pool.len());
+            YARD.fewer_pooled();
             Found::Vessel(green)
         }
         None => Found::Stack(class.take_stack()),
     });
     match found {
-        Found::Vessel(green) => {
-            YARD.pooled.fetch_sub(1, Relaxed);
-            Ok(green)
-        }
+        Found::Vessel(green) => Ok(green),
         Found::Stack(None) => Err(libc::EAGAIN),
         Found::Stack(Some(lowest)) => {
             let born = birth(Stack { lowest, bytes, guard, foreign: false });
@@ -235,6 +242,31 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
             born
         }
     }
+}
+
+/// The vessel that is kept at this slot, if it is like that: whoever joins a thread often makes the next one, and takes no lock.
+fn take_here(bytes: usize, guard: usize) -> Option<&'static Green> {
+    let place = &current()?.worker().slot()?.vessel;
+    if place.load(Relaxed).is_null() {
+        return None;
+    }
+    // SAFETY: null or a free vessel's green thread, whose taker owns it.
+    let green = unsafe { place.swap(std::ptr::null_mut(), Acquire).as_ref() }?;
+    let stack = green.stack.get();
+    if (stack.bytes, stack.guard) != (bytes, guard) {
+        pool(green);
+        return None;
+    }
+    Some(green)
+}
+
+/// Keeps a free vessel at this slot; false: there is one, or no slot.
+fn keep_here(green: &'static Green) -> bool {
+    current().and_then(|me| me.worker().slot()).is_some_and(|slot| {
+        let green = green as *const Green as *mut Green;
+        slot.vessel.load(Relaxed).is_null()
+            && slot.vessel.compare_exchange(std::ptr::null_mut(), green, Release, Relaxed).is_ok()
+    })
 }
 
 /// A vessel on a stack of the program's. A detached thread that was given it before, which nobody joins, is gone first.
@@ -460,8 +492,17 @@ pub fn recycle(green: &'static Green) {
         super::monitor::call();
         return;
     }
-    YARD.pooled.fetch_add(1, Relaxed);
-    YARD.with(green.stack.get().bytes, green.stack.get().guard, |class| class.pool.push(green));
+    if !keep_here(green) {
+        pool(green);
+    }
+}
+
+/// A free vessel to the others like it.
+fn pool(green: &'static Green) {
+    YARD.with(green.stack.get().bytes, green.stack.get().guard, |class| {
+        class.pool.push(green);
+        YARD.pooled.store(YARD.pooled.load(Relaxed) + 1, Relaxed);
+    });
 }
 
 /// Lets a vessel die glibc's own death, and waits for it. Its context must be saved, and nobody else may resume it.
@@ -529,7 +570,7 @@ pub fn shrink_pool() {
             let classes = unsafe { &mut *YARD.classes.get() };
             let class = classes.iter_mut().find(|class| class.pool.len() > POOL_KEEPS && class.least > 0)?;
             class.least -= 1;
-            YARD.pooled.fetch_sub(1, Relaxed);
+            YARD.fewer_pooled();
             Some(class.pool.remove(0))
         });
         match victim {
