@@ -2,7 +2,6 @@
  * one unblocks them, or one is born that does not block them.
  * covers: pthread_sigmask sigaction fork waitpid pthread_create
  * proof: green_threads>=2 parks>=20
- * stress: no
  */
 #include "ctest.h"
 

@@ -77,9 +77,9 @@ pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T
 
 fn again_if_rung(block: impl Fn() -> isize) -> isize {
     loop {
-        let handled = runtime::current().map(|me| me.handled.get());
+        let handled = runtime::current().map(|me| me.handlers());
         let result = block();
-        if result != -(EINTR as isize) || runtime::current().map(|me| me.handled.get()) != handled {
+        if result != -(EINTR as isize) || runtime::current().map(|me| me.handlers()) != handled {
             runtime::breathe();
             return result;
         }

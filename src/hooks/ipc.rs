@@ -181,11 +181,11 @@ pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const 
         runtime::cancellation_point();
         let left = until.map_or(SLICE_NS, |until| until.saturating_sub(sys::now_ns()));
         let slice = sys::timespec(left.min(SLICE_NS));
-        let handled = runtime::current().map(|me| me.handled.get());
+        let handled = runtime::current().map(|me| me.handlers());
         let result = runtime::in_libc(|| real::aio_suspend(list, count, &slice));
         let goes_on = match (result, glibc::errno()) {
             (-1, EAGAIN) => left > SLICE_NS || until.is_none(),
-            (-1, EINTR) => runtime::current().map(|me| me.handled.get()) == handled,
+            (-1, EINTR) => runtime::current().map(|me| me.handlers()) == handled,
             _ => false,
         };
         if !goes_on {

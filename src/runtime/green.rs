@@ -115,8 +115,7 @@ pub struct Green {
     pub waits_for: Word,
     /// A descriptor of the library's on which it waits for what has none: signals of the process's, a child's end; or -1.
     pub private_fd: Cell<i32>,
-    /// How many handlers have run on it.
-    pub handled: Cell<u32>,
+    pub handled: AtomicU32,
     /// Where those run that have not ended.
     pub handlers: UnsafeCell<Vec<Place>>,
     /// The file that its call holds on to from one try to the next.
@@ -146,6 +145,12 @@ unsafe impl Sync for Green {}
 unsafe impl Send for Green {}
 
 impl Green {
+    /// How many handlers have run on it.
+    #[inline]
+    pub fn handlers(&self) -> u32 {
+        self.handled.load(Relaxed)
+    }
+
     pub fn new(stack: Stack, is_main: bool) -> &'static Green {
         let green = Box::leak(Box::new(Green {
             sp: UnsafeCell::new(std::ptr::null_mut()),
@@ -180,7 +185,7 @@ impl Green {
             pending: Pending::new(),
             waits_for: Word::new(0),
             private_fd: Cell::new(-1),
-            handled: Cell::new(0),
+            handled: AtomicU32::new(0),
             handlers: UnsafeCell::new(Vec::new()),
             held: Cell::new(None),
             rings_again: AtomicBool::new(false),

@@ -17,7 +17,7 @@ use super::signal::{self, accept, is_fault, note_mask, ring, CLOSED};
 use super::{exec_stack, overflow};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::*;
 
 /// A worker's alternate stack.
 pub const STACK_BYTES: usize = 64 << 10;
@@ -116,7 +116,7 @@ pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
 /// mask is what it was, unless the handler changes it; that the frame brings back another shows that it was just being changed.
 fn run_on(me: &'static Green, call: &Call) {
     me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
-    me.handled.set(me.handled.get().wrapping_add(1));
+    me.handled.store(me.handled.load(Relaxed).wrapping_add(1), SeqCst);
     let (before, brought_back) = (me.mask.get(), call.mask_after());
     forget_left(me, call.interrupted());
     // From here until the mask is back: what is blocked in between is blocked by handlers only.
@@ -254,12 +254,17 @@ fn end_last(me: &Green, places: &mut Vec<Place>) {
 /// The stack pointer is, or was, `here`: the handlers that this is not in were left by a jump.
 fn forget_left(me: &Green, here: usize) {
     let_go_left(me, here);
-    change(me, |places| {
+    let left = change(me, |places| {
+        let before = places.len();
         while places.last().is_some_and(|place| !place.holds(here)) {
             end_last(me, places);
             give_stack_again(me.worker());
         }
+        places.len() != before
     });
+    if left {
+        signal::hand_on(me); // What they blocked, and the jump left so, is blocked for long.
+    }
 }
 
 /// The same for what those handlers, and the calls that they interrupted, held on to: by the jump itself, for nobody else is to wait

@@ -234,8 +234,8 @@ impl Shelf {
     }
 
     /// Nobody else hands out anything meanwhile.
-    pub fn while_clearing(&self, work: impl FnOnce()) {
-        self.clearing.with(work);
+    pub fn while_clearing<R>(&self, work: impl FnOnce() -> R) -> R {
+        self.clearing.with(work)
     }
 
     /// Hands out what is there, in the order in which it came.

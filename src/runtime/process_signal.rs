@@ -12,7 +12,7 @@ use super::sched::{self, Slot, Worker, MODE, RUNTIME};
 use super::signal::{
     blocked_by_handlers, give, knock, leave_runtime, main_takes, post, taker, takes, unwrapped, CLOSED, SI_PUT_BACK,
 };
-use super::{monitor, own_fds, roll, thread_timer};
+use super::{monitor, own_fds, roll, stats, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::Cell;
@@ -34,6 +34,9 @@ static LEFT: AtomicBool = AtomicBool::new(false);
 /// How many signals are on their way from the kernel to a thread's queue, or the shelf.
 static IN_HAND: AtomicU32 = AtomicU32::new(0);
 
+/// Real-time signals that a sweeper takes from the kernel right now: no worker opens its mask for them meanwhile.
+static TAKING: AtomicU64 = AtomicU64::new(0);
+
 /// In a fork child: nothing waits for it.
 pub fn after_fork() {
     SHELF.after_fork();
@@ -43,6 +46,7 @@ pub fn after_fork() {
     WATCH.1.store(-1, Relaxed);
     LEFT.store(false, Relaxed);
     IN_HAND.store(0, Relaxed);
+    TAKING.store(0, Relaxed);
 }
 
 /// Nothing can be done with it here: the monitor hands it out, if nobody does before.
@@ -208,13 +212,14 @@ fn sweep_up() {
     /// Whoever has one in hand needs a microsecond, but may have to wait for a processor; not for ever, where we keep it from him.
     const PATIENCE: u32 = 1000;
     arch::guard_up();
-    hand_out_shelf();
-    // In their order: whoever sweeps at the same time takes the next one after this one is in its queue.
-    SHELF.while_clearing(|| {
-        while let Some(info) = take_from_kernel(takeable(wanted())) {
-            hand_out_one(&info);
+    loop {
+        hand_out_shelf();
+        // In their order: whoever sweeps at the same time takes the next one after this one is in its queue.
+        if SHELF.while_clearing(take_all) {
+            break;
         }
-    });
+        sys::yield_processor();
+    }
     for _ in 0..PATIENCE {
         if IN_HAND.load(SeqCst) == 0 {
             break;
@@ -223,6 +228,50 @@ fn sweep_up() {
     }
     hand_out_shelf();
     leave_runtime();
+}
+
+/// Takes what waits in the kernel for somebody; false: something came to the shelf before that, which goes first.
+fn take_all() -> bool {
+    let mut before_all = true;
+    loop {
+        let mut set = takeable(wanted());
+        if set & OF_MANY != 0 {
+            TAKING.store(set & OF_MANY, SeqCst);
+            fence(SeqCst);
+            set &= !heard(set & OF_MANY);
+            before_all = set & OF_MANY == 0 || SHELF.is_empty();
+        }
+        let taken = if before_all { take_from_kernel(set) } else { None };
+        taken.inspect(hand_out_one);
+        TAKING.store(0, SeqCst);
+        if taken.is_none() {
+            return before_all;
+        }
+    }
+}
+
+/// Signals of which several may wait.
+const OF_MANY: u64 = u64::MAX << (FIRST_OF_MANY - 1);
+
+/// Of these, those that a kernel thread does not block: it takes the first, so that a later one is not to be taken past it.
+fn heard(signals: u64) -> u64 {
+    let heard = Cell::new(0);
+    stats::for_each_worker(|worker| heard.set(heard.get() | signals & !worker.mask.load(SeqCst)));
+    if heard.get() != 0 {
+        LEFT.store(true, SeqCst);
+    }
+    heard.get()
+}
+
+/// A worker's kernel thread is about to have this mask: what it opens is left to it, once nobody takes that elsewhere any more.
+pub fn open_for(worker: &Worker, mask: u64) {
+    let opened = worker.mask.fetch_and(mask, SeqCst) & !mask & OF_MANY;
+    if opened != 0 {
+        while TAKING.load(SeqCst) & opened != 0 {
+            sys::yield_processor();
+        }
+        stop_listening(opened);
+    }
 }
 
 /// One that waits in the kernel.

@@ -322,8 +322,11 @@ pub fn give(green: &'static Green, info: &siginfo_t) {
         notify(green);
     }
     // (While a handler runs that blocks it, it waits in its order; but for others who would take it.)
-    let soon = life_goes_on(green) && takes_soon(green, info.si_signo);
-    if !soon || roll::search(|other| takes(other, info.si_signo)).is_some() {
+    if life_goes_on(green) && takes_soon(green, info.si_signo) {
+        if roll::search(|other| takes(other, info.si_signo)).is_some() {
+            hand_on_all(green, bit(info.si_signo) & green.mask.get());
+        }
+    } else {
         hand_on(green);
     }
 }
@@ -332,12 +335,30 @@ fn life_goes_on(green: &Green) -> bool {
     green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
-/// What a thread was given of the process's signals, and does not take any more, is another's.
+/// What a thread was given of the process's signals, and does not take any more, is another's. What only its handlers block is not.
 #[inline]
 pub fn hand_on(green: &Green) {
-    let left = if life_goes_on(green) { green.mask.get() & !green.waits_for.get() } else { u64::MAX };
+    if green.pending.bits() == 0 {
+        return;
+    }
+    let left = if life_goes_on(green) { blocked_for_long(green) } else { u64::MAX };
     if green.pending.bits() & left != 0 {
         hand_on_all(green, left);
+    }
+}
+
+/// What a thread blocks, but not for its handlers alone.
+fn blocked_for_long(green: &Green) -> u64 {
+    loop {
+        let before = green.handled.load(SeqCst);
+        let for_handlers = blocked_by_handlers(green);
+        fence(SeqCst);
+        let blocked = green.mask.get() & !green.waits_for.get() & !for_handlers;
+        fence(SeqCst);
+        // (One that has ended in between has opened what it blocked; one that has begun would look like a mask of the thread's own.)
+        if green.handled.load(SeqCst) == before {
+            return blocked;
+        }
     }
 }
 
@@ -409,11 +430,11 @@ pub fn take_waiting(me: &'static Green) {
         if open == 0 {
             return;
         }
-        let (signal, ran) = (open.trailing_zeros() as c_int + 1, me.handled.get());
+        let (signal, ran) = (open.trailing_zeros() as c_int + 1, me.handlers());
         sched::apply_mask(me.worker(), me);
         if disposition::of(signal).is_handler() {
             ring_for(me, me.worker().kernel_tid.load(Relaxed), signal);
-            if me.handled.get() == ran {
+            if me.handlers() == ran {
                 // The kernel thread's mask is not what we think: it comes with the next change of mask.
                 return;
             }
@@ -430,6 +451,7 @@ pub fn change_mask(worker: &sched::Worker, mask: u64) {
         // SAFETY: null or a green thread, which is never freed.
         unsafe { worker.charged.load(Relaxed).as_ref() }.inspect(|last| keep_own_doing(last));
     }
+    process_signal::open_for(worker, mask);
     sys::set_signal_mask(mask);
     worker.mask.store(mask, Relaxed);
 }
@@ -524,9 +546,9 @@ pub fn before_jump(me: &Green, mask: u64) {
 
 /// sigsuspend: waits, with another mask, until a handler has run.
 pub fn suspend(me: &'static Green, mask: u64) {
-    let (before, handled) = (me.mask.get(), me.handled.get());
+    let (before, handled) = (me.mask.get(), me.handlers());
     set_mask(me, mask);
-    while me.handled.get() == handled {
+    while me.handlers() == handled {
         super::wait::sleep_until(None);
     }
     set_mask(me, before);

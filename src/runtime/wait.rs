@@ -194,12 +194,12 @@ const LOOKS_EVERY_NS: u64 = 20_000_000;
 impl Bound {
     fn new(me: &'static Green, cancel: Cancel) -> Bound {
         me.restart.set(true);
-        Bound { me, interest: interest(me, cancel), handled: me.handled.get() }
+        Bound { me, interest: interest(me, cancel), handled: me.handlers() }
     }
 
     /// Has a handler run, or is there something to look at?
     fn is_alerted(&self) -> bool {
-        self.me.handled.get() != self.handled || self.me.alerts.load(SeqCst) & self.interest != 0
+        self.me.handlers() != self.handled || self.me.alerts.load(SeqCst) & self.interest != 0
     }
 }
 
@@ -261,7 +261,7 @@ pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> 
     if handler::is_bound(green) {
         return call::block_for(Length::Long, || wait_bound(green, cancel, deadline, enqueue, dequeue));
     }
-    let (waiter, handled) = (&green.waiter, green.handled.get());
+    let (waiter, handled) = (&green.waiter, green.handlers());
     green.restart.set(true);
     arch::guard_up();
     let sequence = waiter.arm();
@@ -316,7 +316,7 @@ fn alerted(green: &'static Green, cancel: Cancel, handled: u32) -> Woken {
             Cancel::Act | Cancel::Ignore => super::cancel::cancellation_point(),
         }
     }
-    if green.handled.get() == handled {
+    if green.handlers() == handled {
         Woken::Ready(FALSE_ALARM)
     } else {
         Woken::Interrupted
