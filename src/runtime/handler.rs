@@ -177,24 +177,25 @@ impl Place {
 /// Below the interrupted stack pointer lies a red zone that leaf functions use (System V ABI).
 const RED_ZONE: usize = 128;
 
-/// Is this the alternate stack of the thread's worker?
-fn is_on_workers(me: &Green) -> bool {
+/// Does this lie on the alternate stack of the thread's worker?
+fn is_on_workers(me: &Green, address: usize) -> bool {
     let workers = me.worker().signal_stack.get();
-    (workers..workers + STACK_BYTES).contains(&arch::stack_pointer())
+    (workers..workers + STACK_BYTES).contains(&address)
 }
 
 /// Is this the alternate stack of the thread's worker, with the kernel's frame on it, and not the program's own code that runs on it?
 /// No other handler may come here.
 pub fn is_between_stacks(me: &Green) -> bool {
-    is_on_workers(me) && sys::signal_mask() & CLOSED == CLOSED
+    is_on_workers(me, arch::stack_pointer()) && sys::signal_mask() & CLOSED == CLOSED
 }
 
 /// For a handler with which the kernel came to the worker's alternate stack: the stack that is its own.
 fn own_stack(me: &Green, call: &Call) -> Option<Place> {
-    if !is_on_workers(me) {
+    let interrupted = call.interrupted();
+    // (A fault's handler may run on that stack: what interrupts it goes on below.)
+    if !is_on_workers(me, arch::stack_pointer()) || is_on_workers(me, interrupted) {
         return None;
     }
-    let interrupted = call.interrupted();
     let [low, _, bytes] = me.alternate.get();
     let alternate = Place::new(low, low + bytes);
     if bytes != 0 && !alternate.holds(interrupted) {
