@@ -14,7 +14,7 @@ use super::green::{current, Green};
 use super::reactor::Record;
 use super::sched::Worker;
 use super::signal::{self, accept, is_fault, note_mask, ring, CLOSED};
-use super::{exec_stack, overflow};
+use super::{exec_stack, overflow, process_signal};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::Ordering::*;
@@ -146,7 +146,9 @@ fn run_on(me: &'static Green, call: &Call) {
     me.pinned.set(me.pinned.get() + 1);
     leave(me);
     let after = call.mask_after();
-    note_mask(me, if after == brought_back { before } else { after & CLOSED });
+    let mask = if after == brought_back { before } else { after & CLOSED };
+    process_signal::open_for(me.worker(), mask);
+    note_mask(me, mask);
     me.pinned.set(me.pinned.get() - 1);
     if outermost {
         me.outer_mask.set(u64::MAX);

@@ -232,20 +232,23 @@ fn sweep_up() {
 
 /// Takes what waits in the kernel for somebody; false: something came to the shelf before that, which goes first.
 fn take_all() -> bool {
-    let mut before_all = true;
     loop {
         let mut set = takeable(wanted());
         if set & OF_MANY != 0 {
             TAKING.store(set & OF_MANY, SeqCst);
             fence(SeqCst);
+            set = takeable(set);
             set &= !heard(set & OF_MANY);
-            before_all = set & OF_MANY == 0 || SHELF.is_empty();
+            if set & OF_MANY != 0 && !SHELF.is_empty() {
+                TAKING.store(0, SeqCst);
+                return false;
+            }
         }
-        let taken = if before_all { take_from_kernel(set) } else { None };
+        let taken = take_from_kernel(set);
         taken.inspect(hand_out_one);
         TAKING.store(0, SeqCst);
         if taken.is_none() {
-            return before_all;
+            return true;
         }
     }
 }
@@ -263,7 +266,7 @@ fn heard(signals: u64) -> u64 {
     heard.get()
 }
 
-/// A worker's kernel thread is about to have this mask: what it opens is left to it, once nobody takes that elsewhere any more.
+/// A worker's kernel thread is about to have this mask: what that opens is left to it, once nobody takes it elsewhere any more.
 pub fn open_for(worker: &Worker, mask: u64) {
     let opened = worker.mask.fetch_and(mask, SeqCst) & !mask & OF_MANY;
     if opened != 0 {
