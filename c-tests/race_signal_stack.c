@@ -1,6 +1,6 @@
 /* Handlers of threads without an alternate stack run on the thread's own stack, with SA_ONSTACK and without, while signals come from
- * everywhere: to the process and to threads, from another process, from threads and from timers. (Where the kernel comes with the first kind is a
- * stack that belongs to nobody: a handler that runs there finds frames overwritten.)
+ * everywhere: to the process and to threads, from another process, from threads and from timers. (Where the kernel comes with the first
+ * kind is a stack that belongs to nobody: a handler that runs there finds frames overwritten.)
  * covers: sigaction sigsuspend ppoll pselect pthread_sigmask timer_create sigqueue pthread_sigqueue fork waitpid pthread_getattr_np
  * proof: green_threads>=4 parks>=100 hooks.pthread_sigqueue>=100
  */
