@@ -20,11 +20,11 @@ static void *pieces(void *peeking)
     return NULL;
 }
 
-static void *one_piece(void *unused)
+static void *one_piece(void *piece)
 {
     nap(2);
-    transmit(fd[1], "one ");
-    return unused;
+    transmit(fd[1], piece);
+    return NULL;
 }
 
 static void waitall(void)
@@ -45,10 +45,13 @@ static void waitall(void)
     CHECK_IS(recvmsg(fd[0], &message, MSG_WAITALL), 13);
     say("recvmsg: %s|%s", left, right);
     join(sender);
-    sender = spawn(one_piece, NULL); /* (The kernel takes a piece that comes just when it has taken the one before.) */
+    sender = spawn(one_piece, "one "); /* (The kernel takes a piece that comes just when it has taken the one before.) */
     memset(text, 0, sizeof text);
     CHECK_IS(recv(fd[0], text, 15, 0), 4);
     say("without: %s", text);
+    join(sender);
+    sender = spawn(one_piece, "two three");
+    CHECK_IS(recv(fd[0], text, 9, MSG_WAITALL), 9);
     join(sender);
 }
 

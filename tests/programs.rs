@@ -32,7 +32,7 @@ fn python_echo() {
 fn python_queue() {
     let judgement = "
         covers: pthread_create sem_wait sem_clockwait sem_post clock_nanosleep
-        proof: green_threads>=111 green_threads_peak>=21 parks>=200";
+        proof: green_threads>=111 green_threads_peak>=50 parks>=200";
     Case::new().compare("/usr/bin/python3 tests/programs/python_queue.py", judgement);
 }
 

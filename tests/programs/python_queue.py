@@ -1,5 +1,5 @@
 """CPython's queue and its locks: 40 producers and 20 consumers share a short queue, a PriorityQueue sorts what came out;
-then an Event, a Condition, a Semaphore, a Timer and thread-local data, each with threads that wait in it.
+then an Event, a Barrier, a Condition, a Semaphore, a Timer and thread-local data, each with threads that wait in it.
 """
 import queue
 import threading
@@ -48,8 +48,11 @@ def show_locks():
     event, condition, seats = threading.Event(), threading.Condition(), threading.Semaphore(3)
     seated, most, turn, own = [], [], [0], threading.local()
 
+    all_here = threading.Barrier(50, action=threading.Timer(0.1, event.set).start)
+
     def sit(number):
         own.number = number
+        all_here.wait()
         event.wait()
         with seats:
             seated.append(number)
@@ -63,7 +66,6 @@ def show_locks():
         assert own.number == number
 
     before = time.monotonic()
-    threading.Timer(0.1, event.set).start()
     together(*(lambda number=number: sit(number) for number in range(50)))
     print("event: waited" if time.monotonic() - before >= 0.1 else "event: too early")
     print("semaphore:", "never more than 3" if max(most) <= 3 else f"{max(most)} at once")
