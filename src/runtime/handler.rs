@@ -179,23 +179,23 @@ impl Place {
 /// Below the interrupted stack pointer lies a red zone that leaf functions use (System V ABI).
 const RED_ZONE: usize = 128;
 
-/// Does this lie on the alternate stack of the thread's worker?
-fn is_on_workers(me: &Green, address: usize) -> bool {
-    let workers = me.worker().signal_stack.get();
-    (workers..workers + STACK_BYTES).contains(&address)
+/// The alternate stack of the thread's worker.
+fn workers_stack(me: &Green) -> Place {
+    let low = me.worker().signal_stack.get();
+    Place::new(low, low + STACK_BYTES)
 }
 
 /// Is this the alternate stack of the thread's worker, with the kernel's frame on it, and not the program's own code that runs on it?
 /// No other handler may come here.
 pub fn is_between_stacks(me: &Green) -> bool {
-    is_on_workers(me, arch::stack_pointer()) && sys::signal_mask() & CLOSED == CLOSED
+    workers_stack(me).holds(arch::stack_pointer()) && sys::signal_mask() & CLOSED == CLOSED
 }
 
 /// For a handler with which the kernel came to the worker's alternate stack: the stack that is its own.
 fn own_stack(me: &Green, call: &Call) -> Option<Place> {
-    let interrupted = call.interrupted();
+    let (workers, interrupted) = (workers_stack(me), call.interrupted());
     // (A fault's handler may run on that stack: what interrupts it goes on below.)
-    if !is_on_workers(me, arch::stack_pointer()) || is_on_workers(me, interrupted) {
+    if !workers.holds(arch::stack_pointer()) || workers.holds(interrupted) {
         return None;
     }
     let [low, _, bytes] = me.alternate.get();
@@ -211,8 +211,7 @@ fn own_stack(me: &Green, call: &Call) -> Option<Place> {
 fn place_here(me: &Green, call: &Call) -> Place {
     let (here, interrupted) = (arch::stack_pointer(), call.interrupted());
     let [low, _, bytes] = me.alternate.get();
-    let workers = me.worker().signal_stack.get();
-    let alternates = [Place::new(low, low + bytes), Place::new(workers, workers + STACK_BYTES)];
+    let alternates = [Place::new(low, low + bytes), workers_stack(me)];
     let alternate = alternates.into_iter().find(|stack| stack.holds(here) && !stack.holds(interrupted));
     alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
 }

@@ -37,7 +37,7 @@ impl Injector {
 
     #[inline]
     pub fn pop(&self) -> Option<&'static Green> {
-        if self.count.load(Relaxed) == 0 {
+        if self.is_empty() {
             return None;
         }
         self.lock.with(|| {

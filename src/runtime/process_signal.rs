@@ -18,6 +18,11 @@ use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering::*};
 
+struct Watch {
+    lock: RawLock,
+    fd: AtomicI32,
+}
+
 static SHELF: Shelf = Shelf::new();
 /// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
@@ -28,12 +33,11 @@ static LISTENED: AtomicU64 = AtomicU64::new(0);
 /// How often it has done so.
 static LISTENINGS: AtomicU64 = AtomicU64::new(0);
 /// The descriptor that tells of signals that are wanted; changed under the lock.
-static WATCH: (RawLock, AtomicI32) = (RawLock::new(), AtomicI32::new(-1));
+static WATCH: Watch = Watch { lock: RawLock::new(), fd: AtomicI32::new(-1) };
 /// Some may have been left in the kernel's queue, to threads that run.
 static LEFT: AtomicBool = AtomicBool::new(false);
 /// How many signals are on their way from the kernel to a thread's queue, or the shelf.
 static IN_HAND: AtomicU32 = AtomicU32::new(0);
-
 /// Real-time signals that a sweeper takes from the kernel right now: no worker opens its mask for them meanwhile.
 static TAKING: AtomicU64 = AtomicU64::new(0);
 
@@ -42,8 +46,8 @@ pub fn after_fork() {
     SHELF.after_fork();
     REFUSED.store(0, Relaxed);
     LISTENED.store(0, Relaxed);
-    WATCH.0.reset();
-    WATCH.1.store(-1, Relaxed);
+    WATCH.lock.reset();
+    WATCH.fd.store(-1, Relaxed);
     LEFT.store(false, Relaxed);
     IN_HAND.store(0, Relaxed);
     TAKING.store(0, Relaxed);
@@ -307,14 +311,14 @@ pub fn hand_out() {
 /// Makes the descriptor that tells the sleeping workers of signals.
 pub fn watch() -> Result<i32, i32> {
     let fd = own_fds::keep(sys::signal_fd(-1, wanted())?);
-    WATCH.1.store(fd, Relaxed);
+    WATCH.fd.store(fd, Relaxed);
     Ok(fd)
 }
 
 /// What is wanted has changed.
 pub fn watch_anew() {
-    WATCH.0.with(|| {
-        let fd = WATCH.1.load(Relaxed);
+    WATCH.lock.with(|| {
+        let fd = WATCH.fd.load(Relaxed);
         if fd >= 0 {
             sys::signal_fd(fd, wanted()).ok();
         }
