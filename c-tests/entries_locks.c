@@ -1,7 +1,7 @@
 /* Locks inside libc whose holder is parked: forty threads print to one FILE whose socket is full, and lock it, while one reads slowly. Each
  * line arrives whole, and nobody who waits for the FILE's lock keeps a kernel thread.
  * covers: write read
- * proof: green_threads>=40 parks>=20 entries>=40 hooks.write>=5 hand_overs<=20 kernel_threads_peak<=20
+ * proof: green_threads>=40 parks>=20 entries>=40 hooks.write>=5 kernel_threads_peak<=20
  */
 #include "ctest.h"
 #include <sys/socket.h>

@@ -1,21 +1,21 @@
 /* popen, and reading and closing what it made: the waits for a slow command park, within libc's own calls; a cancellation while
  * pclose waits is held back until it is done, as libc says.
  * covers: pclose waitpid read pthread_cancel
- * proof: green_threads>=9 parks>=8 entries>=40 hooks.read>=8 hooks.waitpid>=9 hand_overs<=20
+ * proof: green_threads>=21 parks>=20 entries>=40 hooks.read>=20 hooks.waitpid>=21 kernel_threads_peak<=16
  */
 #include "ctest.h"
 
-enum { COMMANDS = 8 };
+enum { COMMANDS = 20 };
 static atomic_int status = -1;
 static atomic_bool closing;
 
 static void *runs(void *number)
 {
     char command[64], line[32];
-    snprintf(command, sizeof command, "sleep 0.01; echo %d; exit %d", (int)(intptr_t)number, (int)(intptr_t)number);
+    snprintf(command, sizeof command, "sleep 0.3; echo %02d; exit %d", (int)(intptr_t)number, (int)(intptr_t)number);
     FILE *output = popen(command, "r");
     CHECK(output);
-    CHECK_IS(fread(line, 1, sizeof line, output), 2);
+    CHECK_IS(fread(line, 1, sizeof line, output), 3);
     CHECK_IS(atoi(line), (intptr_t)number);
     return (void *)(intptr_t)pclose(output);
 }

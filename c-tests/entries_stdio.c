@@ -1,7 +1,7 @@
 /* Fifty threads in fgets and getline on slow sockets and pipes, and one that prints: what stdio reads and writes inside libc parks a
  * green thread and keeps no kernel thread, while main sleeps and sends.
  * covers: read write fclose nanosleep
- * proof: green_threads>=50 parks>=60 entries>=40 hooks.read>=100 hand_overs<=25 kernel_threads_peak<=25
+ * proof: green_threads>=50 parks>=60 entries>=40 hooks.read>=100 kernel_threads_peak<=25
  */
 #include "ctest.h"
 #include <sys/socket.h>
