@@ -10,7 +10,7 @@
 #define SIG_ONE (SIGRTMIN + 2)     /* to a thread, with 1, 2, 3, … */
 #define SIG_TIMER (SIGRTMIN + 3)   /* of a thread's timer, SA_ONSTACK */
 
-enum { RECEIVERS = 3, MILLISECONDS = 500 };
+enum { RECEIVERS = 3, MILLISECONDS = 500, TURNS = 200 };
 
 static __thread struct {
     char *low, *high; /* this thread's stack */
@@ -82,7 +82,7 @@ static void *receives(void *number)
 
 static void *sends(void *unused)
 {
-    for (int turn = 0; !over; turn++) {
+    for (int turn = 0; !over || turn < TURNS; turn++) {
         int number = turn % RECEIVERS;
         if (pthread_sigqueue(receivers[number], SIG_ONE, (union sigval){.sival_int = sent[number] + 1}) == 0)
             sent[number]++;

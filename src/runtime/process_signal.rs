@@ -270,9 +270,10 @@ fn heard(signals: u64) -> u64 {
     heard.get()
 }
 
-/// A worker's kernel thread is about to have this mask: what that opens is left to it, once nobody takes it elsewhere any more.
+/// A worker's kernel thread is about to have this mask: what that opens is left to it, once nobody takes it elsewhere any more. (Of what
+/// has no handler there is no order to keep.)
 pub fn open_for(worker: &Worker, mask: u64) {
-    let opened = worker.mask.fetch_and(mask, SeqCst) & !mask & OF_MANY;
+    let opened = worker.mask.fetch_and(mask, SeqCst) & !mask & OF_MANY & disposition::handled();
     if opened != 0 {
         while TAKING.load(SeqCst) & opened != 0 {
             sys::yield_processor();
