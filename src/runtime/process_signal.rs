@@ -30,8 +30,8 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 static ON_DESCRIPTORS: AtomicU64 = AtomicU64::new(0);
 /// What the sleeping monitor takes right now.
 static LISTENED: AtomicU64 = AtomicU64::new(0);
-/// How often it has done so.
-static LISTENINGS: AtomicU64 = AtomicU64::new(0);
+/// How often it has done so; whoever waits for it sleeps on this.
+static LISTENINGS: AtomicU32 = AtomicU32::new(0);
 /// The descriptor that tells of signals that are wanted; changed under the lock.
 static WATCH: Watch = Watch { lock: RawLock::new(), fd: AtomicI32::new(-1) };
 /// Some may have been left in the kernel's queue, to threads that run.
@@ -347,6 +347,7 @@ pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     sys::set_signal_mask(CLOSED);
     LISTENED.store(0, SeqCst);
     LISTENINGS.fetch_add(1, SeqCst);
+    sys::futex_wake(LISTENINGS.as_ptr(), u32::MAX >> 1);
 }
 
 /// A thread accepts now what `mask` does not hold, and no more: what nobody took may come again. main's own defaults are spared.
@@ -370,7 +371,7 @@ fn stop_listening(signals: u64) {
     let listenings = LISTENINGS.load(SeqCst);
     while LISTENED.load(SeqCst) & signals != 0 && LISTENINGS.load(SeqCst) == listenings {
         monitor::call();
-        sys::yield_processor();
+        sys::futex_wait(&LISTENINGS, listenings, None).ok();
     }
 }
 
