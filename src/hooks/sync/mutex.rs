@@ -55,7 +55,7 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !object::is_kernels(lock) {
         return Err(Miss::Libc);
     }
-    pinned(lock, || real::pthread_mutex_trylock(lock))
+    pinned(lock, || try_in_kernel(lock))
 }
 
 pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
@@ -129,7 +129,7 @@ unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     loop {
         let slice = sys::timespec(deadline.min(now().saturating_add(SLICE_NS)));
         let result = if object::is_orphaned(lock) {
-            real::pthread_mutex_trylock(lock)
+            try_in_kernel(lock)
         } else {
             runtime::block(|| real::pthread_mutex_clocklock(lock, until.clock, &slice))
         };
@@ -142,6 +142,14 @@ unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
             result => return result,
         }
     }
+}
+
+unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
+    let result = real::pthread_mutex_trylock(lock);
+    if result == libc::EBUSY && object::is_robust_and_inheriting(lock) {
+        object::remain_orphaned(lock);
+    }
+    result
 }
 
 /// Runs a real lock function pinned, and stays pinned if it took the lock.

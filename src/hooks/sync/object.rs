@@ -172,17 +172,30 @@ pub unsafe fn is_robust_and_inheriting(lock: *const pthread_mutex_t) -> bool {
     MUTEX_ROBUST.of(lock) != 0 && MUTEX_INHERIT.of(lock) != 0
 }
 
-/// Did the owner end, and is nobody the next one yet? (The lock word, source: linux/futex.h.) If this is the kernel thread that it ran on,
-/// a try made here may have been taken for the owner's, and the kernel has written that down: then it is taken back.
+const LOCK_WAITERS: u32 = 0x8000_0000;
+const LOCK_OWNER_DIED: u32 = 0x4000_0000;
+
+/// The lock word (source: linux/futex.h).
+unsafe fn lock_word<'a>(lock: *const pthread_mutex_t) -> &'a AtomicU32 {
+    AtomicU32::from_ptr(lock.cast::<u8>().add(MUTEX_LOCK) as *mut u32)
+}
+
+/// Did the owner end, and is nobody the next one yet?
+///
+/// # Safety
+/// As `is_kernels`.
+pub unsafe fn is_orphaned(lock: *const pthread_mutex_t) -> bool {
+    lock_word(lock).load(Relaxed) & !LOCK_WAITERS == LOCK_OWNER_DIED
+}
+
+/// A try was in vain. If the owner has ended, and ran on this kernel thread, then the kernel has taken the try for the owner's, and has
+/// written that down while others wait there: that is undone, or they would go on waiting for this kernel thread.
 ///
 /// # Safety
 /// As `is_kernels`; this thread does not hold it.
-pub unsafe fn is_orphaned(lock: *const pthread_mutex_t) -> bool {
-    const ORPHANED: u32 = 0x4000_0000;
-    const WAITERS: u32 = 0x8000_0000;
-    let word = AtomicU32::from_ptr(lock.cast::<u8>().add(MUTEX_LOCK) as *mut u32);
-    word.compare_exchange(WAITERS | ORPHANED | own_tid(), WAITERS | ORPHANED, Relaxed, Relaxed).ok();
-    word.load(Relaxed) & !WAITERS == ORPHANED
+pub unsafe fn remain_orphaned(lock: *const pthread_mutex_t) {
+    const ORPHANED: u32 = LOCK_WAITERS | LOCK_OWNER_DIED;
+    lock_word(lock).compare_exchange(ORPHANED | own_tid(), ORPHANED, Relaxed, Relaxed).ok();
 }
 
 /// # Safety
