@@ -1,6 +1,5 @@
 /* The resolver's own waits park: twenty threads ask a slow name server (of this process) through libc, all at once, and it answers each
- * that there is no such name. Nobody keeps a kernel thread meanwhile. getaddrinfo answers for names that
- * need no server.
+ * that there is no such name. Nobody keeps a kernel thread meanwhile. getaddrinfo answers for names that need no server.
  * covers: recvfrom sendto poll socket
  * proof: green_threads>=21 parks>=20 entries>=40 hooks.poll>=20 hooks.recvfrom>=40 kernel_threads_peak<=16
  * cflags: -lresolv
@@ -10,16 +9,24 @@
 #include <resolv.h>
 
 enum { ASKERS = 20 };
-static struct __res_state states[ASKERS];
+static struct sockaddr_in server;
 
 static void *asks(void *number)
 {
-    struct __res_state *state = &states[(intptr_t)number];
+    struct __res_state state = {0};
     unsigned char reply[512];
     char name[32];
+    struct addrinfo *found, hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
+    CHECK_IS(res_ninit(&state), 0);
+    state.nsaddr_list[0] = server;
+    state.nscount = 1;
     snprintf(name, sizeof name, "host%d.invalid", (int)(intptr_t)number);
-    CHECK_IS(res_nquery(state, name, C_IN, T_A, reply, sizeof reply), -1);
-    CHECK_IS(state->res_h_errno, HOST_NOT_FOUND);
+    CHECK_IS(res_nquery(&state, name, C_IN, T_A, reply, sizeof reply), -1);
+    CHECK_IS(state.res_h_errno, HOST_NOT_FOUND);
+    res_nclose(&state);
+    CHECK_IS(getaddrinfo("127.0.0.1", "80", &hints, &found), 0);
+    CHECK_IS(((struct sockaddr_in *)found->ai_addr)->sin_port, htons(80));
+    freeaddrinfo(found);
     return NULL;
 }
 
@@ -45,25 +52,13 @@ static void *serves(void *socket)
 
 int main(void)
 {
-    struct sockaddr_in server;
-    struct addrinfo *found, hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
     int fd = inet_bound(SOCK_DGRAM, &server);
-    for (int i = 0; i < ASKERS; i++) {
-        CHECK_IS(res_ninit(&states[i]), 0);
-        states[i].nsaddr_list[0] = server;
-        states[i].nscount = 1;
-    }
     pthread_t asker[ASKERS], serving = spawn(serves, &fd);
     for (int i = 0; i < ASKERS; i++)
         asker[i] = spawn(asks, (void *)(intptr_t)i);
     for (int i = 0; i < ASKERS; i++)
         join(asker[i]);
     join(serving);
-    for (int i = 0; i < ASKERS; i++)
-        res_nclose(&states[i]);
-    CHECK_IS(getaddrinfo("127.0.0.1", "80", &hints, &found), 0);
-    CHECK_IS(((struct sockaddr_in *)found->ai_addr)->sin_port, htons(80));
-    freeaddrinfo(found);
     say("%d names that no server knows", ASKERS);
     return 0;
 }

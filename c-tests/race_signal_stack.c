@@ -82,7 +82,7 @@ static void *receives(void *number)
 
 static void *sends(void *unused)
 {
-    for (int turn = 0; !over || turn < TURNS; turn++) {
+    for (int turn = 0; !over || turn < TURNS; turn++) { /* so many on the slowest machine, too */
         int number = turn % RECEIVERS;
         if (pthread_sigqueue(receivers[number], SIG_ONE, (union sigval){.sival_int = sent[number] + 1}) == 0)
             sent[number]++;

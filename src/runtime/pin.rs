@@ -128,12 +128,10 @@ const INHERITING: usize = 1;
 /// # Safety
 /// `word` is the lock word of a robust mutex that is alive.
 unsafe fn mark_dead(word: usize, tid: u32) {
-    const WAITERS: u32 = 0x8000_0000;
-    const OWNER_DIED: u32 = 0x4000_0000;
-    const TID: u32 = 0x3FFF_FFFF;
+    use libc::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
     let lock = AtomicU32::from_ptr(word as *mut u32);
-    let mark = |now: u32| (now & TID == tid).then_some(now & WAITERS | OWNER_DIED);
-    if lock.fetch_update(AcqRel, Relaxed, mark).is_ok_and(|before| before & WAITERS != 0) {
+    let mark = |now: u32| (now & FUTEX_TID_MASK == tid).then_some(now & FUTEX_WAITERS | FUTEX_OWNER_DIED);
+    if lock.fetch_update(AcqRel, Relaxed, mark).is_ok_and(|before| before & FUTEX_WAITERS != 0) {
         sys::futex_wake(word as *const u32, 1);
         sys::futex_wake_shared(word as *const u32, 1);
     }

@@ -172,10 +172,7 @@ pub unsafe fn is_robust_and_inheriting(lock: *const pthread_mutex_t) -> bool {
     MUTEX_ROBUST.of(lock) != 0 && MUTEX_INHERIT.of(lock) != 0
 }
 
-const LOCK_WAITERS: u32 = 0x8000_0000;
-const LOCK_OWNER_DIED: u32 = 0x4000_0000;
-
-/// The lock word (source: linux/futex.h).
+/// The lock word: the owner's tid, and two bits (source: linux/futex.h).
 unsafe fn lock_word<'a>(lock: *const pthread_mutex_t) -> &'a AtomicU32 {
     AtomicU32::from_ptr(lock.cast::<u8>().add(MUTEX_LOCK) as *mut u32)
 }
@@ -185,7 +182,7 @@ unsafe fn lock_word<'a>(lock: *const pthread_mutex_t) -> &'a AtomicU32 {
 /// # Safety
 /// As `is_kernels`.
 pub unsafe fn is_orphaned(lock: *const pthread_mutex_t) -> bool {
-    lock_word(lock).load(Relaxed) & !LOCK_WAITERS == LOCK_OWNER_DIED
+    lock_word(lock).load(Relaxed) & !libc::FUTEX_WAITERS == libc::FUTEX_OWNER_DIED
 }
 
 /// A try was in vain. If the owner has ended, and ran on this kernel thread, then the kernel has taken the try for the owner's, and has
@@ -194,7 +191,7 @@ pub unsafe fn is_orphaned(lock: *const pthread_mutex_t) -> bool {
 /// # Safety
 /// As `is_kernels`; this thread does not hold it.
 pub unsafe fn remain_orphaned(lock: *const pthread_mutex_t) {
-    const ORPHANED: u32 = LOCK_WAITERS | LOCK_OWNER_DIED;
+    const ORPHANED: u32 = libc::FUTEX_WAITERS | libc::FUTEX_OWNER_DIED;
     lock_word(lock).compare_exchange(ORPHANED | own_tid(), ORPHANED, Relaxed, Relaxed).ok();
 }
 
