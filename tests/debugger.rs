@@ -6,6 +6,7 @@ mod support;
 use std::fs;
 use std::process::Command;
 use support::library::library;
+use support::needs;
 use support::run::Scratch;
 
 const PROGRAM: &str = r#"
@@ -64,6 +65,9 @@ fn backtrace(scratch: &Scratch, place: &str) -> String {
 
 #[test]
 fn a_running_green_thread_is_walked() {
+    if needs::skips_without_programs(&["gdb"]) {
+        return;
+    }
     let trace = backtrace(&Scratch::new(), "reached");
     for frame in ["reached (", "thread (", "start_thread"] {
         assert!(trace.contains(frame), "no {frame} in {trace}");
@@ -72,6 +76,9 @@ fn a_running_green_thread_is_walked() {
 
 #[test]
 fn a_switch_is_walked() {
+    if needs::skips_without_programs(&["gdb"]) {
+        return;
+    }
     let trace = backtrace(&Scratch::new(), "gp_switch");
     for frame in ["gp_switch", "pthread_cond_wait", "waits (", "thread (", "start_thread"] {
         assert!(trace.contains(frame), "no {frame} in {trace}");

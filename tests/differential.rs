@@ -3,11 +3,11 @@
 //! A program cannot tell that it is green: same standard output, same exit status, same signal. And the green run must
 //! prove that it was green, by the statistics that the library wrote: two runs that both fell through to libc would agree
 //! perfectly. What a program must show and prove stands in its header (tests/support/header.rs); tests/support/verdict.rs
-//! judges.
+//! judges. What this machine lacks for a test (tests/support/needs.rs) makes it skipped, with the reason; skipped tests are counted.
 //!
-//! `cargo test --release --test differential -- SUBSTRING…` runs the programs whose names contain one of the substrings.
-//! `GREENPATCH_STRESS=N` runs each N times in each of the stress modes. `GREENPATCH_LIB=FILE` tests that library instead
-//! of the one just built.
+//! `cargo test --release --test differential -- SUBSTRING…` runs the programs whose names contain one of the substrings, and fails
+//! where there is none. `GREENPATCH_STRESS=N` runs each N times in each of the stress modes. `GREENPATCH_LIB=FILE` tests that
+//! library instead of the one just built, `GREENPATCH_C_TESTS=FOLDER` the programs of that folder.
 
 mod support;
 
@@ -21,7 +21,8 @@ use std::sync::{Mutex, OnceLock};
 
 use support::header::Header;
 use support::library::library;
-use support::run::{self, Outcome, Scratch};
+use support::needs;
+use support::run::{self, Ending, Outcome, Scratch};
 use support::verdict;
 
 /// A way to run a program green.
@@ -53,8 +54,18 @@ struct Test {
     source: PathBuf,
     text: String,
     /// The native run that the green ones are compared with, or the reason why there is none.
-    native: OnceLock<Result<(PathBuf, Outcome), String>>,
+    native: OnceLock<Result<(PathBuf, Outcome), Verdict>>,
     tally: Mutex<Tally>,
+}
+
+/// What has come of a run, or of the attempt to make one.
+#[derive(Clone)]
+enum Verdict {
+    Passed,
+    /// What is wrong.
+    Failed(String),
+    /// Why this machine cannot run the test.
+    Skipped(String),
 }
 
 #[derive(Default)]
@@ -64,6 +75,8 @@ struct Tally {
     failures: usize,
     /// The first failure: later ones are only counted.
     report: Option<String>,
+    /// Why this machine cannot run it.
+    skipped: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -81,6 +94,10 @@ fn main() -> ExitCode {
             (STRESS, times.parse().expect("GREENPATCH_STRESS is a number of runs"), processors)
         }
     };
+    if tests.is_empty() {
+        println!("no c-test that is run so has one of these words in its name: {}", filters.join(" "));
+        return ExitCode::FAILURE;
+    }
     run::without_core_files();
     let library = library();
     let runs_each = modes.len() * repetitions;
@@ -90,7 +107,8 @@ fn main() -> ExitCode {
         test.count(verdict, runs_each);
     });
     let failed = tests.iter().filter(|test| test.failed()).count();
-    println!("{} passed, {failed} failed", tests.len() - failed);
+    let skipped = tests.iter().filter(|test| test.skipped()).count();
+    println!("{} passed, {failed} failed, {skipped} skipped", tests.len() - failed - skipped);
     ExitCode::from(u8::from(failed > 0))
 }
 
@@ -98,13 +116,13 @@ fn main() -> ExitCode {
 fn tests(substrings: &[String]) -> Vec<Test> {
     let mut tests: Vec<_> = c_files("c").into_iter().map(Test::new).collect();
     tests.retain(|test| substrings.is_empty() || substrings.iter().any(|part| test.name.contains(part.as_str())));
-    tests.retain(Test::is_possible);
     tests
 }
 
 /// The files of `c-tests/` with this extension, in order.
 fn c_files(extension: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("c-tests");
+    let folder = std::env::var_os("GREENPATCH_C_TESTS").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("c-tests"));
     let files = fs::read_dir(folder).expect("the folder c-tests").map(|entry| entry.expect("its files").path());
     let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|it| it == extension)).collect();
     files.sort();
@@ -141,28 +159,32 @@ impl Test {
         }
     }
 
-    /// Has this kernel what the test's options ask for?
-    fn is_possible(&self) -> bool {
-        let asks = |option| self.header.as_ref().is_ok_and(|header| header.options.iter().any(|own| own == option));
-        !asks("inline=1") || run::catches_system_calls()
-    }
-
-    /// A test that failed often enough is not run again: each hang takes as long as its alarm.
+    /// A test that failed often enough is not run again: each hang takes as long as its alarm. Nor is one that is skipped.
     fn is_promising(&self) -> bool {
         const ENOUGH: usize = 10;
-        self.tally.lock().expect("no thread panicked").failures < ENOUGH
+        let tally = self.tally.lock().expect("no thread panicked");
+        tally.failures < ENOUGH && tally.skipped.is_none()
     }
 
     /// Counts one run, made or spared; the last one prints the test's line.
-    fn count(&self, verdict: Option<Result<(), String>>, runs_each: usize) {
+    fn count(&self, verdict: Option<Verdict>, runs_each: usize) {
         let mut tally = self.tally.lock().expect("no thread panicked");
         tally.counted += 1;
         tally.spared += usize::from(verdict.is_none());
-        if let Some(Err(report)) = verdict {
-            tally.failures += 1;
-            tally.report.get_or_insert(report);
+        match verdict {
+            Some(Verdict::Failed(report)) => {
+                tally.failures += 1;
+                tally.report.get_or_insert(report);
+            }
+            Some(Verdict::Skipped(why)) => tally.skipped = Some(why),
+            Some(Verdict::Passed) | None => {}
         }
-        if tally.counted == runs_each {
+        if tally.counted < runs_each {
+            return;
+        }
+        if let Some(why) = &tally.skipped {
+            println!("skip  {}: {why}", self.name);
+        } else {
             let word = if tally.failures == 0 { "ok  " } else { "FAIL" };
             println!("{word}  {}: {} runs, {} failed", self.name, tally.counted - tally.spared, tally.failures);
             if let Some(report) = &tally.report {
@@ -174,12 +196,22 @@ impl Test {
     fn failed(&self) -> bool {
         self.tally.lock().expect("no thread panicked").failures > 0
     }
+
+    fn skipped(&self) -> bool {
+        self.tally.lock().expect("no thread panicked").skipped.is_some()
+    }
 }
 
 /// Runs a test green once and compares with the native run, which the first comparison makes.
-fn compare(test: &Test, mode: &Mode, library: &Path) -> Result<(), String> {
-    let header = test.header.as_ref().map_err(|why| format!("its header: {why}"))?;
-    let (program, native) = test.native.get_or_init(|| run_natively(test, header)).as_ref()?;
+fn compare(test: &Test, mode: &Mode, library: &Path) -> Verdict {
+    let header = match &test.header {
+        Ok(header) => header,
+        Err(why) => return Verdict::Failed(format!("its header: {why}")),
+    };
+    let (program, native) = match test.native.get_or_init(|| run_natively(test, header)) {
+        Ok(native) => native,
+        Err(verdict) => return verdict.clone(),
+    };
     let scratch = Scratch::new();
     let statistics = scratch.path("statistics");
     let mut command = Command::new(program);
@@ -193,20 +225,28 @@ fn compare(test: &Test, mode: &Mode, library: &Path) -> Result<(), String> {
     if mode.one_core {
         run::on_one_core(&mut command);
     }
-    let green = run::run(&mut command, &scratch).map_err(|why| why.to_string())?;
+    let green = match run::run(&mut command, &scratch) {
+        Ok(green) => green,
+        Err(why) => return Verdict::Failed(why.to_string()),
+    };
     let statistics = fs::read_to_string(statistics).ok();
     let faults = verdict::faults(header, native, &green, statistics.as_deref());
     match faults.is_empty() {
-        true => Ok(()),
-        false => Err(report(mode, &faults, &green, statistics.as_deref())),
+        true => Verdict::Passed,
+        false => Verdict::Failed(report(mode, &faults, &green, statistics.as_deref())),
     }
 }
 
-/// Compiles the test and runs it without the library.
-fn run_natively(test: &Test, header: &Header) -> Result<(PathBuf, Outcome), String> {
+/// Compiles the test and runs it without the library, unless the machine lacks what it needs.
+fn run_natively(test: &Test, header: &Header) -> Result<(PathBuf, Outcome), Verdict> {
     const TRIES: usize = 5;
-    let program = compile(test, header)?;
-    let run = || run::run(&mut Command::new(&program), &Scratch::new()).map_err(|why| why.to_string());
+    let inline = ["inline".to_owned()];
+    let implied = if header.options.iter().any(|option| option == "inline=1") { &inline[..] } else { &[] };
+    if let Some(why) = needs::missing(&header.needs).or_else(|| needs::missing(implied)) {
+        return Err(Verdict::Skipped(why.into()));
+    }
+    let program = compile(test, header).map_err(Verdict::Failed)?;
+    let run = || run::run(&mut Command::new(&program), &Scratch::new()).map_err(|why| Verdict::Failed(why.to_string()));
     let mut native = run()?;
     for _ in 1..if header.native_again { TRIES } else { 1 } {
         if native.ending == header.ending {
@@ -214,16 +254,19 @@ fn run_natively(test: &Test, header: &Header) -> Result<(PathBuf, Outcome), Stri
         }
         native = run()?;
     }
-    match native.ending == header.ending {
-        true => Ok((program, native)),
-        false => Err(format!(
-            "natively: {} instead of {}\n{}{}",
-            native.ending,
-            header.ending,
-            last_lines("standard output", &native.stdout),
-            last_lines("standard error", &native.stderr),
-        )),
+    if native.ending == header.ending {
+        return Ok((program, native));
     }
+    if native.ending == Ending::Exited(needs::SKIPPED) {
+        return Err(Verdict::Skipped(verdict::last_line(&native.stdout)));
+    }
+    Err(Verdict::Failed(format!(
+        "natively: {} instead of {}\n{}{}",
+        native.ending,
+        header.ending,
+        last_lines("standard output", &native.stdout),
+        last_lines("standard error", &native.stderr),
+    )))
 }
 
 /// Compiles the test, and its library if it has one, unless the program is there that the same sources and flags made.

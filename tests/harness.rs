@@ -2,9 +2,12 @@
 
 mod support;
 
-use std::process::Command;
+use std::fs;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use support::header::Header;
+use support::library::library;
+use support::needs;
 use support::run::{self, Ending, Outcome, Scratch};
 use support::verdict;
 
@@ -28,13 +31,14 @@ const ENDED: (Ending, &str) = (Ending::Exited(0), "a\nb\n");
 #[test]
 fn a_header_is_read() {
     let lines = " * in two lines.\n * covers: recv\n *   setsockopt\n * proof: parks>=1 hooks.recv==2\n * uncounted: setsockopt\n \
-                 * cflags: -O2 -DX\n * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
+                 * cflags: -O2 -DX\n * needs: pku root\n * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
     let header = header(lines).expect("a header");
     assert_eq!(header.sentence, "What is shown. in two lines.");
     assert_eq!(header.covers, ["recv", "setsockopt"]);
     assert_eq!(header.uncounted, ["setsockopt"]);
     assert_eq!(format!("{:?}", header.proof), "[parks>=1, hooks.recv==2]");
     assert_eq!(header.cflags, ["-O2", "-DX"]);
+    assert_eq!(header.needs, ["pku", "root"]);
     assert!(header.library && !header.stress && header.native_again);
     assert_eq!(header.ending, Ending::Signalled(6));
 }
@@ -52,6 +56,7 @@ fn bad_headers_are_refused() {
         (" * covers: recv\n * proof: parks>=1\n * stress: maybe\n", "neither yes nor no"),
         (" * covers: recv\n * proof: parks>=1\n * native: no\n", "is not `again`"),
         (" * covers: recv\n * proof: parks>=1\n * exit: badly\n", "neither N nor signal N"),
+        (" * covers: recv\n * proof: parks>=1\n * needs: luck\n", "nothing that can be needed"),
     ];
     for (lines, expected) in BAD {
         let why = header(lines).expect_err(lines);
@@ -132,4 +137,60 @@ fn one_core_is_one() {
     command.env_remove("OMP_NUM_THREADS");
     run::on_one_core(&mut command);
     assert_eq!(run::run(&mut command, &Scratch::new()).expect("nproc").stdout, b"1\n");
+}
+
+/// What the differential harness says of the programs of a folder.
+fn differential(folder: &Scratch, words: &[&str]) -> Option<Output> {
+    let Some(cargo) = std::env::var_os("CARGO") else {
+        needs::skip("it was not started by cargo");
+        return None;
+    };
+    let profile: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let mut command = Command::new(cargo);
+    command.args(["test", "--quiet", "--locked"]).args(profile).args(["--test", "differential", "--"]).args(words);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.env("GREENPATCH_C_TESTS", folder.path("")).env("GREENPATCH_LIB", library()).env_remove("GREENPATCH_STRESS");
+    Some(command.output().expect("cargo starts"))
+}
+
+const C_TESTS: &[(&str, &str, &str)] = &[
+    ("passes", " * proof: started==0\n", "return 0;"),
+    ("fails", " * proof: started==1\n", "return 0;"),
+    ("says_why", " * proof: started==1\n", "puts(\"first\"); puts(\"no such device\"); return 77;"),
+    ("differs", " * proof: started==0\n", "return getenv(\"LD_PRELOAD\") ? 77 : 0;"),
+];
+
+#[test]
+fn what_a_machine_cannot_run_is_counted_by_itself() {
+    let folder = Scratch::new();
+    for (name, header, body) in C_TESTS {
+        let include = "#include <stdio.h>\n#include <stdlib.h>\n";
+        let text = format!("/* Shown.\n * covers: strlen\n{header} */\n{include}int main(void) {{ {body} }}\n");
+        fs::write(folder.path(&format!("{name}.c")), text).expect("a c-test");
+    }
+    let Some(output) = differential(&folder, &[]) else { return };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.ends_with("\n1 passed, 2 failed, 1 skipped\n"), "{text}");
+    for line in ["ok    passes:", "FAIL  fails:", "skip  says_why: no such device\n", "FAIL  differs:"] {
+        assert!(text.contains(line), "no “{line}” in {text}");
+    }
+    let output = differential(&folder, &["says_why", "passes"]).expect("as before");
+    assert!(output.status.success(), "skipped tests are no failures: {output:?}");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_fails() {
+    let Some(output) = differential(&Scratch::new(), &["no_such_test"]) else { return };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success() && text.contains("no c-test") && text.contains("no_such_test"), "{text}");
+}
+
+#[test]
+fn needs_are_probed() {
+    assert_eq!(needs::missing(&[]), None);
+    let root = needs::missing(&["root".to_owned()]);
+    assert_eq!(root.is_none(), needs::is_root(), "{root:?}");
+    assert_eq!(needs::missing(&["proc".to_owned()]), None, "this test reads /proc elsewhere");
+    assert!(needs::is_installed("sh") && !needs::is_installed("no such program"));
 }

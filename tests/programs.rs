@@ -20,12 +20,15 @@ use case::Case;
 use server::{free_port, Server};
 use std::fs;
 
+const PYTHON: &str = "/usr/bin/python3";
+
 #[test]
 fn python_echo() {
     let judgement = "
         covers: pthread_create sem_wait sem_post accept4 connect recv send poll close
         proof: green_threads==1001 green_threads_peak>=501 parks>=1000 kernel_threads_peak<=200";
-    Case::new().compare("/usr/bin/python3 tests/programs/python_echo.py", judgement);
+    let Some(case) = Case::with(&[PYTHON]) else { return };
+    case.compare("/usr/bin/python3 tests/programs/python_echo.py", judgement);
 }
 
 #[test]
@@ -33,7 +36,8 @@ fn python_queue() {
     let judgement = "
         covers: pthread_create sem_wait sem_clockwait sem_post clock_nanosleep
         proof: green_threads>=111 green_threads_peak>=50 parks>=200";
-    Case::new().compare("/usr/bin/python3 tests/programs/python_queue.py", judgement);
+    let Some(case) = Case::with(&[PYTHON]) else { return };
+    case.compare("/usr/bin/python3 tests/programs/python_queue.py", judgement);
 }
 
 #[test]
@@ -41,12 +45,13 @@ fn python_pool() {
     let judgement = "
         covers: pthread_create sem_wait sem_post clock_nanosleep recv send read poll waitpid
         proof: green_threads>=90 green_threads_peak>=32 parks>=300";
-    Case::new().compare("/usr/bin/python3 tests/programs/python_pool.py", judgement);
+    let Some(case) = Case::with(&[PYTHON]) else { return };
+    case.compare("/usr/bin/python3 tests/programs/python_pool.py", judgement);
 }
 
 #[test]
 fn mariadb_slap() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["mariadbd", "mariadb-install-db", "mariadb-slap"]) else { return };
     let server = Server::mariadb(&case);
     let slap = format!(
         "mariadb-slap --no-defaults --user=root --host=127.0.0.1 --port={} --concurrency=200 --number-of-queries=2000 \
@@ -62,7 +67,7 @@ fn mariadb_slap() {
 
 #[test]
 fn sysbench() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["mariadbd", "mariadb-install-db", "mariadb-admin", "sysbench"]) else { return };
     let server = Server::mariadb(&case);
     case.prepare(&format!("mariadb-admin --no-defaults -uroot -h127.0.0.1 -P{} create sbtest", server.port));
     let sysbench = format!(
@@ -93,7 +98,9 @@ fn sysbench_counts(output: String) -> String {
 
 #[test]
 fn libpq() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["cc", "pg_config", "/usr/include/postgresql/libpq-fe.h", "pg_ctlcluster"]) else {
+        return;
+    };
     let client = case.path("libpq_threads");
     case.prepare(&format!("{CC} -I/usr/include/postgresql tests/programs/libpq_threads.c -o {client} -lpq"));
     let server = Server::postgres(&case);
@@ -105,7 +112,7 @@ fn libpq() {
 
 #[test]
 fn hiredis() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["cc", "redis-server", "/usr/include/hiredis/hiredis.h"]) else { return };
     let client = case.path("hiredis_threads");
     case.prepare(&format!("{CC} tests/programs/hiredis_threads.c -o {client} -lhiredis"));
     let server = Server::redis(&case);
@@ -119,7 +126,7 @@ const CC: &str = "cc -std=gnu11 -O1 -Wall -Wextra -Werror -pthread";
 
 #[test]
 fn sqlite_writers() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["cc", "/usr/include/sqlite3.h"]) else { return };
     let writers = case.path("sqlite_writers");
     case.prepare(&format!("{CC} tests/programs/sqlite_writers.c -o {writers} -lsqlite3"));
     let judgement = "
@@ -133,7 +140,8 @@ fn memcached() {
     let judgement = "
         covers: pthread_create pthread_mutex_lock pthread_cond_wait epoll_wait accept4 read sendmsg
         proof: green_threads>=4 parks>=100";
-    Case::new().compare_server(
+    let Some(case) = Case::with(&["memcached", PYTHON]) else { return };
+    case.compare_server(
         |port| format!("memcached --listen=127.0.0.1 --port={port} --udp-port=0 --threads=4 --user=nobody"),
         |port| format!("/usr/bin/python3 tests/programs/memcached_load.py {port}"),
         judgement,
@@ -142,7 +150,7 @@ fn memcached() {
 
 #[test]
 fn stunnel() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["stunnel4", "lighttpd", "openssl", PYTHON]) else { return };
     let web = Server::web(&case);
     let (key, certificate, configuration) = (case.path("key"), case.path("certificate"), case.path("stunnel.conf"));
     case.prepare(&format!(
@@ -173,7 +181,7 @@ fn stunnel() {
 #[test]
 fn curl_parallel() {
     const TRANSFERS: usize = 150;
-    let case = Case::new();
+    let Some(case) = Case::with(&["curl", "lighttpd"]) else { return };
     let web = Server::web(&case);
     let (list, folder) = (case.path("list"), case.path("fetched"));
     let url = |number: usize| match number % 10 {
@@ -224,7 +232,8 @@ fn xz() {
 
 /// Compresses a file to standard output, and makes of that what it was, each in all worlds.
 fn round_trip(compress: &str, compressing: &str, decompress: &str, decompressing: &str) {
-    let case = Case::new();
+    let program = compress.split(' ').next().expect("a command");
+    let Some(case) = Case::with(&[program]) else { return };
     let (whole, packed) = (case.path("whole"), case.path("packed.gz"));
     let text = some_text(6 << 20);
     fs::write(&whole, &text).expect("a file to compress");
@@ -245,7 +254,7 @@ fn some_text(size: usize) -> Vec<u8> {
 
 #[test]
 fn rust_std() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["rustc"]) else { return };
     let program = case.path("rust_std");
     case.prepare(&format!("rustc --edition=2021 -O tests/programs/rust_std/main.rs -o {program}"));
     let judgement = "
@@ -256,7 +265,7 @@ fn rust_std() {
 
 #[test]
 fn cpp20() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["g++"]) else { return };
     let program = case.path("cpp20");
     case.prepare(&format!("g++ -std=c++20 -O1 -Wall -Wextra -Werror -pthread tests/programs/cpp20.cpp -o {program}"));
     let judgement = "
@@ -270,7 +279,7 @@ fn cpp20() {
 /// C++ unwinding through blocked calls.
 #[test]
 fn unwind() {
-    let case = Case::new();
+    let Some(case) = Case::with(&["g++"]) else { return };
     let program = case.path("unwind");
     case.prepare(&format!("g++ -std=c++20 -O1 -Wall -Wextra -Werror -pthread tests/programs/unwind.cpp -o {program}"));
     let judgement = "

@@ -6,6 +6,7 @@
 use crate::server::{free_port, Server};
 use crate::support::header::Header;
 use crate::support::library::library;
+use crate::support::needs;
 use crate::support::run::{self, Ending, Outcome, Scratch};
 use crate::support::verdict;
 use std::ffi::OsString;
@@ -34,6 +35,11 @@ impl Case {
         fs::copy(library(), &copy).expect("a copy of the library");
         fs::set_permissions(copy, Permissions::from_mode(0o755)).expect("a library for everybody");
         case
+    }
+
+    /// The same where these programs and files are installed; where one is not, the test is skipped, and says so.
+    pub fn with(programs: &[&str]) -> Option<Case> {
+        (!needs::skips_without_programs(programs)).then(Case::new)
     }
 
     pub fn path(&self, name: &str) -> String {
@@ -118,7 +124,12 @@ pub const INSTALL: &str = "are the packages of scripts/packages.txt installed?";
 pub fn command(line: &str) -> Command {
     let mut words = line.split_whitespace();
     let mut command = Command::new(words.next().expect("a command"));
-    command.args(words).env("LC_ALL", "C.UTF-8").env_remove("LD_PRELOAD").env_remove("GREENPATCH_OPTIONS");
+    command
+        .args(words)
+        .env("PATH", needs::places())
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("LD_PRELOAD")
+        .env_remove("GREENPATCH_OPTIONS");
     command
 }
 

@@ -7,6 +7,7 @@
 //!  * uncounted: _exit                     covered symbols that the statistics cannot show, being called in a child only
 //!  * cflags: -D_FORTIFY_SOURCE=2 -O2      added to the compiler's default flags
 //!  * options: inline=1                   added to the green run's GREENPATCH_OPTIONS
+//!  * needs: pku                           what the machine must have (needs.rs), else the test is skipped
 //!  * library: yes                         also compiled into PROGRAM.so, with LIBRARY defined
 //!  * stress: no                           left out of the stress mode
 //!  * native: again                        libc itself fails in it now and then: the native run has more than one try
@@ -16,6 +17,7 @@
 //!
 //! Lines before the first key are prose. A line without a key continues the value above it.
 
+use super::needs;
 use super::proof::Condition;
 use super::run::Ending;
 
@@ -27,6 +29,7 @@ pub struct Header {
     pub proof: Vec<Condition>,
     pub cflags: Vec<String>,
     pub options: Vec<String>,
+    pub needs: Vec<String>,
     pub library: bool,
     pub stress: bool,
     pub native_again: bool,
@@ -47,6 +50,7 @@ impl Header {
             proof: Vec::new(),
             cflags: Vec::new(),
             options: Vec::new(),
+            needs: Vec::new(),
             library: false,
             stress: true,
             native_again: false,
@@ -74,6 +78,12 @@ impl Header {
             ("uncounted", _) => self.uncounted.extend(words()),
             ("cflags", _) => self.cflags.extend(words()),
             ("options", _) => self.options.extend(words()),
+            ("needs", _) => {
+                self.needs.extend(words());
+                if let Some(unknown) = self.needs.iter().find(|word| needs::named(word).is_none()) {
+                    return Err(format!("{unknown:?} is nothing that can be needed"));
+                }
+            }
             ("proof", _) => {
                 for word in words() {
                     self.proof.push(word.parse()?);
@@ -94,7 +104,8 @@ impl Header {
 /// The name under which `fields` yields the lines before the first key.
 const PROSE: &str = "sentence";
 /// The keys one of which ends the prose; after that any word with a colon is a key, so that a misspelt one is seen.
-const KEYS: [&str; 9] = ["covers", "uncounted", "proof", "cflags", "options", "library", "stress", "native", "exit"];
+const KEYS: [&str; 10] =
+    ["covers", "uncounted", "proof", "cflags", "options", "needs", "library", "stress", "native", "exit"];
 
 /// The comment's lines as keys and values, in order.
 fn fields(comment: &str) -> Vec<(String, String)> {

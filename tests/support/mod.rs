@@ -4,6 +4,7 @@
 pub mod header;
 pub mod hooks;
 pub mod library;
+pub mod needs;
 pub mod place;
 pub mod proof;
 pub mod run;

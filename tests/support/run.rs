@@ -125,12 +125,22 @@ fn first_processor() -> libc::cpu_set_t {
 
 /// Whether this kernel dispatches system calls from a range of addresses (Linux 6.17), as the option `inline` needs it.
 pub fn catches_system_calls() -> bool {
-    const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
     const FROM_A_RANGE: usize = 2;
     const PAGE: usize = 4096;
-    // SAFETY: nothing is executed in the range, and there is no selector; the second call takes the first back.
+    can_dispatch(FROM_A_RANGE, PAGE, PAGE)
+}
+
+/// Whether it dispatches those from outside a range (Linux 5.11), as births need it.
+pub fn dispatches_system_calls() -> bool {
+    const NOT_FROM_A_RANGE: usize = 1;
+    can_dispatch(NOT_FROM_A_RANGE, 0, usize::MAX)
+}
+
+fn can_dispatch(mode: usize, start: usize, bytes: usize) -> bool {
+    const PR_SET_SYSCALL_USER_DISPATCH: i32 = 59;
+    // SAFETY: no dispatched address is executed, and there is no selector; the second call takes the first back.
     unsafe {
-        let can = libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, FROM_A_RANGE, PAGE, PAGE, 0usize) == 0;
+        let can = libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, mode, start, bytes, 0usize) == 0;
         libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, 0usize, 0usize, 0usize, 0usize);
         can
     }

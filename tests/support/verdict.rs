@@ -53,3 +53,8 @@ fn differing_lines(native: &[u8], green: &[u8]) -> String {
     };
     format!("after {same} equal lines:\n{}{}", from_there("-", &native), from_there("+", &green))
 }
+
+/// The reason that a program prints as its last line when it cannot be run here.
+pub fn last_line(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).lines().last().unwrap_or("it does not say why").to_owned()
+}
