@@ -5,7 +5,7 @@
 //!   __libc_stack_end → argc │ argv … 0 │ envp … 0 │ auxv: (key, value) … (0, 0)
 //! ```
 
-use crate::glibc;
+use crate::{glibc, objects};
 use std::ffi::CStr;
 
 pub struct Environment {
@@ -92,10 +92,25 @@ impl Environment {
         }
     }
 
-    /// Takes this library out of LD_PRELOAD.
+    /// Takes out a variable; those behind it move up.
+    fn remove(&mut self, name: &str) {
+        let Some(mut place) = self.place(name) else { return };
+        // SAFETY: the entries end with null, and are ours to change before libc has read them.
+        unsafe {
+            while !(*place).is_null() {
+                *place = *place.add(1);
+                place = place.add(1);
+            }
+        }
+    }
+
+    /// Takes this library out of LD_PRELOAD: what is left is as the user had it, also if that is nothing.
     pub fn unpreload(&mut self) {
         let Some(value) = self.get("LD_PRELOAD").and_then(|value| value.to_str().ok()) else { return };
-        let others: Vec<&str> = value.split([':', ' ']).filter(|path| !path.ends_with("libgreenpatch.so")).collect();
-        self.replace("LD_PRELOAD", &others.join(":"));
+        let others = value.split([':', ' ']).filter(|path| !path.is_empty() && !objects::names_this(path));
+        match others.collect::<Vec<_>>().join(":") {
+            others if others.is_empty() => self.remove("LD_PRELOAD"),
+            others => self.replace("LD_PRELOAD", &others),
+        }
     }
 }

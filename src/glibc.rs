@@ -533,29 +533,38 @@ unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out: *mu
     0
 }
 
-type ForText<'a> = dyn FnMut(&std::ops::Range<usize>) + 'a;
+type ForObject<'a> = dyn FnMut(&libc::dl_phdr_info) + 'a;
 
-/// Shows the executable segments of all modules but libc and the loader.
-pub fn each_text(visit: &mut ForText) {
+/// Shows all modules, in the order in which the loader has them.
+pub fn each_object(visit: &mut ForObject) {
     let mut visit = visit;
     // SAFETY: the callback takes `visit` for what it is.
-    unsafe { each_module(show_text, &mut visit as *mut &mut ForText as *mut c_void) };
+    unsafe { each_module(show_object, &mut visit as *mut &mut ForObject as *mut c_void) };
 }
 
 /// For `dl_iterate_phdr`.
 ///
 /// # Safety
-/// `out` points to `each_text`'s visitor.
-unsafe extern "C" fn show_text(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
-    let (info, visit) = (&*info, &mut *(out as *mut &mut ForText));
-    for i in (0..info.dlpi_phnum as usize).filter(|_| !is_libcs_own(info)) {
-        let header = &*info.dlpi_phdr.add(i);
-        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0 {
-            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+/// `out` points to `each_object`'s visitor.
+unsafe extern "C" fn show_object(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
+    (*(out as *mut &mut ForObject))(&*info);
+    0
+}
+
+/// Shows the executable segments of all modules but libc and the loader.
+pub fn each_text(visit: &mut dyn FnMut(&std::ops::Range<usize>)) {
+    each_object(&mut |object| {
+        // SAFETY: it is what `dl_iterate_phdr` shows.
+        let own = unsafe { is_libcs_own(object) };
+        // SAFETY: the loader's array of this length.
+        let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum as usize) };
+        let executable =
+            |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0;
+        for header in headers.iter().filter(executable).filter(|_| !own) {
+            let start = object.dlpi_addr as usize + header.p_vaddr as usize;
             visit(&(start..start + header.p_memsz as usize));
         }
-    }
-    0
+    });
 }
 
 /// Where main's stack begins (it grows downwards from there).

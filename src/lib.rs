@@ -9,18 +9,20 @@ mod config;
 mod environment;
 mod glibc;
 mod hooks;
+mod objects;
 mod pages;
 mod report;
 mod runtime;
 mod sys;
 
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
-/// the hooks stay closed: the program runs natively. (Loaded later, by dlopen, it runs on whatever thread that is.)
+/// the hooks stay closed: the program runs natively. (Loaded later, by dlopen, it runs on whatever thread that is.) A second copy of the
+/// library stays closed, too: both would take the same entries and signals.
 #[ctor::ctor(unsafe)]
 fn load() {
     // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
     let Some(mut environment) = (unsafe { environment::Environment::of_process() }) else { return };
-    if environment.is_secure() || !glibc::find() {
+    if environment.is_secure() || objects::is_second_copy() || !glibc::find() {
         return;
     }
     hooks::resolve();

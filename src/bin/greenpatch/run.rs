@@ -70,18 +70,19 @@ pub fn library(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     })
 }
 
-/// `library`, before what was preloaded anyway.
+/// `library`, behind what was preloaded anyway: a library that stands before it sees the program's calls first, as it does natively, and
+/// what it passes on comes to ours. (Ours would not pass on a connect to a proxy's that stands behind.)
 pub fn preload(library: &Path, others: Option<OsString>) -> Result<OsString, Failure> {
     if library.as_os_str().as_bytes().iter().any(|byte| b" :".contains(byte)) {
         let problem =
             "LD_PRELOAD cannot name a path with a space or a colon. Copy the library elsewhere and name it with --lib.";
         return Err(Failure(FAILED, format!("{}: {problem}", library.display())));
     }
-    let mut value = library.as_os_str().to_owned();
-    if let Some(others) = others.filter(|others| !others.is_empty()) {
+    let mut value = others.unwrap_or_default();
+    if !value.is_empty() {
         value.push(":");
-        value.push(others);
     }
+    value.push(library);
     Ok(value)
 }
 
