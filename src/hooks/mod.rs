@@ -31,6 +31,7 @@ pub mod signal;
 pub mod sync;
 pub mod syscall;
 pub mod thread;
+pub mod tid;
 pub mod time;
 
 /// What a handler answers when it has no value: an error number, or "let libc do it".

@@ -230,7 +230,11 @@ pub unsafe fn setfsgid(id: gid_t) -> Answer<c_int> {
 }
 
 pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> {
-    changed(real::capset(header, sets))
+    let own = super::tid::own_header(header);
+    changed(match own {
+        Some(mut own) => real::capset(own.as_mut_ptr() as *mut c_void, sets),
+        None => real::capset(header, sets),
+    })
 }
 
 /// All ones only ask.

@@ -7,7 +7,8 @@
 use super::thread::green;
 use super::{answer, errno, real, Answer, Miss};
 use crate::runtime::green::Green;
-use crate::runtime::{current, kernel_state, roll};
+use crate::runtime::schedule::{is_real_time, RESET_ON_FORK};
+use crate::runtime::{alone, current, kernel_state, roll};
 use crate::sys;
 use libc::*;
 
@@ -156,9 +157,11 @@ pub unsafe fn sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -
     get_processors(by_tid(tid)?, size, set)
 }
 
+/// The tid of no thread.
+const NOBODY: usize = 1 << 30;
+
 /// The priority that the program points to; the kernel reads it first, for a thread that there is not.
 unsafe fn read_priority(param: *const sched_param) -> Answer<c_int> {
-    const NOBODY: usize = 1 << 30;
     match sys::call(SYS_sched_setscheduler, NOBODY, SCHED_OTHER as usize, param as usize, 0, 0, 0) as c_int {
         error if error == -ESRCH => Ok((*param).sched_priority),
         error => errno(-error),
@@ -204,6 +207,72 @@ pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_in
     answer::<c_int>(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))?;
     (*param).sched_priority = green.schedule.priority();
     Ok(0)
+}
+
+/// linux/sched/types.h: sched_attr, of which a program may know a beginning only.
+#[repr(C)]
+struct Attributes {
+    bytes: u32,
+    policy: u32,
+    flags: u64,
+    nice: i32,
+    priority: u32,
+}
+
+/// The policy that has a run time and a deadline: only the kernel can keep it.
+const SCHED_DEADLINE: u32 = 6;
+/// linux/sched.h: policy and numbers that stay as they are.
+const KEEP_POLICY: u64 = 8;
+const KEEP_PARAMETERS: u64 = 0x10;
+const FLAG_RESET_ON_FORK: u64 = 1;
+
+/// Kept as sched_setscheduler's are. What only a kernel thread can have (a deadline, a clamped utilisation) its own thread may set, and
+/// stays alone with it.
+pub unsafe fn sched_setattr(tid: pid_t, attributes: usize, flags: usize) -> Answer<c_long> {
+    // The kernel reads the structure, whose size may be any version's, before it looks for the thread.
+    match sys::call(SYS_sched_setattr, NOBODY, attributes, flags, 0, 0, 0) as c_int {
+        error if error == -ESRCH && tid >= 0 => {}
+        _ if tid < 0 => return errno(EINVAL),
+        error => return errno(-error),
+    }
+    let (green, wanted) = (by_tid(tid)?, &*(attributes as *const Attributes));
+    if wanted.policy == SCHED_DEADLINE || wanted.flags & !(FLAG_RESET_ON_FORK | KEEP_POLICY | KEEP_PARAMETERS) != 0 {
+        if !current().is_some_and(|me| std::ptr::eq(me, green)) {
+            return errno(EPERM);
+        }
+        let done = answer(sys::call(SYS_sched_setattr, 0, attributes, flags, 0, 0, 0))?;
+        alone::stay();
+        return Ok(done);
+    }
+    let schedule = &green.schedule;
+    let reset = if wanted.flags & FLAG_RESET_ON_FORK != 0 { RESET_ON_FORK } else { 0 };
+    // Who keeps the policy keeps its flag.
+    let policy = if wanted.flags & KEEP_POLICY != 0 { schedule.policy() } else { wanted.policy as c_int | reset };
+    let (priority, nice) = if wanted.flags & KEEP_PARAMETERS != 0 {
+        (schedule.priority(), None)
+    } else {
+        (wanted.priority as c_int, Some(wanted.nice))
+    };
+    schedule.set_all(policy, priority, nice).map(|()| 0).map_err(Miss::Errno)
+}
+
+/// The kernel tells of the thread at hand, in the size that is asked for; what is kept for the green thread goes over it.
+pub unsafe fn sched_getattr(tid: pid_t, attributes: usize, bytes: usize, flags: usize) -> Answer<c_long> {
+    let green = by_tid(tid)?;
+    let kernel_tid = super::tid::stand_in(green.tid()) as usize;
+    let told = answer(sys::call(SYS_sched_getattr, kernel_tid, attributes, bytes, flags, 0, 0))?;
+    let attributes = &mut *(attributes as *mut Attributes);
+    if attributes.policy == SCHED_DEADLINE {
+        return Ok(told);
+    }
+    let policy = green.schedule.policy();
+    let is_real_time = is_real_time(policy & !RESET_ON_FORK);
+    attributes.policy = (policy & !RESET_ON_FORK) as u32;
+    attributes.flags &= !FLAG_RESET_ON_FORK;
+    attributes.flags |= if policy & RESET_ON_FORK != 0 { FLAG_RESET_ON_FORK } else { 0 };
+    attributes.nice = if is_real_time { 0 } else { green.schedule.nice() };
+    attributes.priority = green.schedule.priority() as u32;
+    Ok(told)
 }
 
 pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_int> {

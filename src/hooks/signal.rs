@@ -1,7 +1,7 @@
 //! Signals: masks per green thread, dispositions behind our entry, signals to threads, and waiting for them (see
 //! runtime/signal.rs).
 
-use super::{errno, real, time, Answer, Miss};
+use super::{answer, errno, real, time, Answer, Miss};
 use crate::runtime::disposition::{self, bit, Action};
 use crate::runtime::green::{life, Green};
 use crate::runtime::reactor::{self, FdWait, IN};
@@ -386,6 +386,52 @@ pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
         return errno(libc::EINVAL);
     }
     send(green, signal::by_thread(number))
+}
+
+/// The signal's description that the program points to. The kernel reads it before it looks at anything else.
+unsafe fn read_information(info: usize, number: c_int) -> Answer<siginfo_t> {
+    if !sys::can_read(info, size_of::<siginfo_t>()) {
+        return errno(EFAULT);
+    }
+    let mut info = (info as *const siginfo_t).read_unaligned();
+    info.si_signo = number;
+    Ok(info)
+}
+
+/// Nobody pretends to others to be the kernel, or another call.
+fn may_pretend(info: &siginfo_t, to_itself: bool) -> Answer<()> {
+    const SI_TKILL: c_int = -6;
+    if (info.si_code >= 0 || info.si_code == SI_TKILL) && !to_itself {
+        return errno(EPERM);
+    }
+    Ok(())
+}
+
+pub unsafe fn rt_tgsigqueueinfo(pid: pid_t, tid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
+    if pid != sys::process_id() {
+        return Err(Miss::Libc);
+    }
+    let green = roll::find(tid).ok_or(Miss::Libc)?;
+    let info = read_information(info, number)?;
+    may_pretend(&info, current().is_some_and(|me| std::ptr::eq(me, green)))?;
+    if !(0..=64).contains(&number) {
+        return errno(EINVAL);
+    }
+    send(green, info).map(c_long::from)
+}
+
+/// To the process, whichever of its threads is named. Only main pretends: its tid is the process's.
+pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
+    let process = process_of(pid);
+    if process != sys::process_id() {
+        return Err(Miss::Libc);
+    }
+    let told = read_information(info, number)?;
+    may_pretend(&told, current().is_some_and(|me| me.tid() == pid))?;
+    match to_process(process, number, || told) {
+        Ok(_) => Ok(0),
+        Err(_) => answer(sys::call(SYS_rt_sigqueueinfo, process as usize, number as usize, info, 0, 0, 0)),
+    }
 }
 
 pub unsafe fn raise(number: c_int) -> Answer<c_int> {

@@ -8,7 +8,7 @@
 //! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
 
-use super::{errno, process, real, schedule, signal, sync, Answer, Miss};
+use super::{errno, process, real, schedule, signal, sync, tid, Answer, Miss};
 use crate::arch::inline::{called_inline, Call};
 use crate::{glibc, runtime, sys};
 use libc::{c_int, c_long, pid_t, sigset_t, timespec, timeval};
@@ -17,8 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// The kernel's sigset_t.
 const MASK_BYTES: usize = 8;
 
-/// A system call's six arguments.
-type Arguments = [usize; 6];
+use super::tid::Arguments;
 
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Answer<c_long> {
     if number == libc::SYS_futex {
@@ -35,8 +34,11 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     // libc's functions are cancellation points, the system call is none.
     runtime::cancel::without_points(|| match as_function(number, arguments) {
         Some(result) => Ok(result),
-        None if runtime::current().is_none() => Err(Miss::Libc),
-        None => green(number, arguments),
+        None => match tid::by_number(number, arguments) {
+            Some(answer) => answer,
+            None if runtime::current().is_none() => Err(Miss::Libc),
+            None => green(number, arguments),
+        },
     })
 }
 
@@ -139,6 +141,13 @@ same! {
     SYS_sched_getparam => sched_getparam(pid_t, *mut sched_param);
     SYS_sched_rr_get_interval => sched_rr_get_interval(pid_t, *mut timespec);
     SYS_setpriority => setpriority(c_uint, id_t, c_int);
+    SYS_getpgid => getpgid(pid_t);
+    SYS_getsid => getsid(pid_t);
+    SYS_setpgid => setpgid(pid_t, pid_t);
+    SYS_prlimit64 => prlimit64(pid_t, c_uint, *const rlimit64, *mut rlimit64);
+    SYS_process_vm_readv => process_vm_readv(pid_t, *const iovec, c_ulong, *const iovec, c_ulong, c_ulong);
+    SYS_process_vm_writev => process_vm_writev(pid_t, *const iovec, c_ulong, *const iovec, c_ulong, c_ulong);
+    SYS_kill => kill(pid_t, c_int);
     SYS_getrusage => getrusage(c_int, *mut rusage);
     SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
     SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
@@ -178,7 +187,6 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_sched_getaffinity => schedule::raw_getaffinity(a as pid_t, b, c as _)?,
         libc::SYS_getpriority => schedule::raw_getpriority(a as _, b as _)?,
         libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
-        libc::SYS_tkill => signal::tgkill(libc::getpid(), a as pid_t, b as c_int)? as c_long,
         libc::SYS_pkey_alloc => super::process::pkey_alloc(a as u32, b as u32)? as c_long,
         libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
         _ if OF_ONE_THREAD.contains(&number) => {
@@ -195,11 +203,9 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
 }
 
 /// Calls that change the kernel thread that makes them, and have no function of ours.
-const OF_ONE_THREAD: [c_long; 11] = [
-    libc::SYS_ioprio_set,
+const OF_ONE_THREAD: [c_long; 9] = [
     libc::SYS_set_mempolicy,
     libc::SYS_seccomp,
-    libc::SYS_sched_setattr,
     libc::SYS_landlock_restrict_self,
     libc::SYS_setuid,
     libc::SYS_setgid,
@@ -260,7 +266,7 @@ fn negated(result: c_int) -> Answer<c_long> {
 }
 
 /// The calls that `green` answers.
-const GREEN: [c_long; 18] = [
+const GREEN: [c_long; 17] = [
     libc::SYS_preadv2,
     libc::SYS_pwritev2,
     libc::SYS_pselect6,
@@ -274,7 +280,6 @@ const GREEN: [c_long; 18] = [
     libc::SYS_sched_getaffinity,
     libc::SYS_getpriority,
     libc::SYS_tgkill,
-    libc::SYS_tkill,
     libc::SYS_exit,
     libc::SYS_futex,
     libc::SYS_rseq,
@@ -284,7 +289,7 @@ const GREEN: [c_long; 18] = [
 /// A bit for each number that is not simply the kernel's.
 const TAKEN: [u64; 8] = {
     let mut taken = [0; 8];
-    let lists: [&[c_long]; 4] = [SAME, &GREEN, &OF_ONE_THREAD, &BLOCKING];
+    let lists: [&[c_long]; 5] = [SAME, tid::NUMBERS, &GREEN, &OF_ONE_THREAD, &BLOCKING];
     let mut list = 0;
     while list < lists.len() {
         let mut at = 0;

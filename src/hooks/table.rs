@@ -346,6 +346,20 @@ hooks! {
         green never bare res_nsend(state: *mut c_void, question: *const c_uchar, len: c_int, reply: *mut c_uchar, bytes: c_int)
             -> c_int => res_nsend;
     }
+    tid {
+        always errno typed getpgid(pid: pid_t) -> pid_t => getpgid;
+        always errno bare __getpgid(pid: pid_t) -> pid_t => getpgid;
+        always errno typed getsid(pid: pid_t) -> pid_t => getsid;
+        always errno typed setpgid(pid: pid_t, group: pid_t) -> c_int => setpgid;
+        always errno typed prlimit(pid: pid_t, resource: c_uint, new: *const rlimit, old: *mut rlimit) -> c_int => prlimit;
+        always errno typed prlimit64(pid: pid_t, resource: c_uint, new: *const rlimit64, old: *mut rlimit64) -> c_int => prlimit64;
+        always errno typed process_vm_readv(pid: pid_t, own: *const iovec, own_count: c_ulong, its: *const iovec, its_count: c_ulong,
+            flags: c_ulong) -> ssize_t => process_vm_readv;
+        always errno typed process_vm_writev(pid: pid_t, own: *const iovec, own_count: c_ulong, its: *const iovec, its_count: c_ulong,
+            flags: c_ulong) -> ssize_t => process_vm_writev;
+        always errno bare capget(header: *mut c_void, sets: *mut c_void) -> c_int => capget;
+        always errno bare pidfd_open(pid: pid_t, flags: c_uint) -> c_int => pidfd_open;
+    }
     identity {
         always errno typed setuid(user: uid_t) -> c_int => setuid;
         always errno typed setgid(group: gid_t) -> c_int => setgid;

@@ -87,6 +87,8 @@ pub struct Green {
     /// It has its kernel thread for itself (`alone`).
     pub alone: Cell<bool>,
     pub robust_head: Cell<usize>,
+    /// The list that the program has set in its place, or 0 (`pin::set_robust_list`).
+    pub program_list: Cell<usize>,
     /// The kernel thread knows that list.
     pub robust_registered: Cell<bool>,
     /// The vessel is not to serve another thread.
@@ -164,6 +166,7 @@ impl Green {
             outer_mask: Cell::new(u64::MAX),
             alone: Cell::new(false),
             robust_head: Cell::new(0),
+            program_list: Cell::new(0),
             robust_registered: Cell::new(false),
             spoilt: Cell::new(false),
             life: AtomicU32::new(life::GONE),
@@ -230,6 +233,14 @@ impl Green {
         }
         arch::prefetch(fs - 64);
         arch::prefetch(fs);
+    }
+
+    /// The head of its robust list: glibc's, or the program's own.
+    pub fn robust_list(&self) -> usize {
+        match self.program_list.get() {
+            0 => self.robust_head.get(),
+            list => list,
+        }
     }
 
     pub fn tid(&self) -> i32 {

@@ -39,7 +39,7 @@ pub fn pin(robust: bool) {
     let Some(me) = current() else { return };
     me.pinned.set(me.pinned.get() + 1);
     if robust && !me.robust_registered.replace(true) {
-        sys::set_robust_list(me.robust_head.get());
+        sys::set_robust_list(me.robust_list());
     }
 }
 
@@ -55,6 +55,14 @@ pub fn unpin() {
             sys::set_robust_list(0);
         }
         breathe();
+    }
+}
+
+/// The program sets a robust list of its own (or glibc's again): it is told, registered while the thread is pinned, and walked at its end.
+pub fn set_robust_list(me: &Green, head: usize) {
+    me.program_list.set(if head == me.robust_head.get() { 0 } else { head });
+    if me.robust_registered.get() {
+        sys::set_robust_list(head);
     }
 }
 
@@ -97,11 +105,49 @@ struct Head {
     pending: usize,
 }
 
-/// The thread ends while pinned: what the kernel does when a kernel thread ends. Robust mutexes that it still holds are marked.
+/// The thread ends: what the kernel does when a kernel thread ends. Words of a list of the program's hold the tid that gettid told.
 pub fn abandon(me: &Green) {
-    if me.pinned.replace(0) == 0 {
+    let own = me.program_list.replace(0);
+    if own != 0 {
+        abandon_words(own, me.tid() as u32);
+    }
+    if me.pinned.replace(0) != 0 {
+        abandon_mutexes(me);
+    }
+}
+
+/// The kernel's walk: no farther than it goes, and past nothing that cannot be read.
+fn abandon_words(head: usize, tid: u32) {
+    const FARTHEST: usize = 2048;
+    if !sys::can_read(head, size_of::<Head>()) {
         return;
     }
+    // SAFETY: just read by the kernel; the thread that set the list has it mapped until its end.
+    let Head { first, distance, pending } = unsafe { (head as *const Head).read_unaligned() };
+    let mut at = first;
+    for _ in 0..FARTHEST {
+        let entry = at & !INHERITING;
+        if entry == head || !sys::can_read(entry, size_of::<usize>()) {
+            break;
+        }
+        // SAFETY: as above.
+        at = unsafe { *(entry as *const usize) };
+        mark_word(entry.wrapping_add_signed(distance), tid);
+    }
+    if pending != 0 {
+        mark_word((pending & !INHERITING).wrapping_add_signed(distance), tid);
+    }
+}
+
+fn mark_word(word: usize, tid: u32) {
+    if word.is_multiple_of(4) && sys::can_read(word & !7, 8) {
+        // SAFETY: a lock word of the program's that is mapped; read-only ones hold nobody's tid.
+        unsafe { mark_dead(word, tid) };
+    }
+}
+
+/// While pinned: robust mutexes that it still holds are marked.
+fn abandon_mutexes(me: &Green) {
     let tid = me.worker().kernel_tid.load(Relaxed) as u32;
     // SAFETY: the running thread's own list; its entries are mutexes that it holds, which must be alive.
     unsafe {
@@ -132,6 +178,7 @@ unsafe fn mark_dead(word: usize, tid: u32) {
     let lock = AtomicU32::from_ptr(word as *mut u32);
     let mark = |now: u32| (now & FUTEX_TID_MASK == tid).then_some(now & FUTEX_WAITERS | FUTEX_OWNER_DIED);
     if lock.fetch_update(AcqRel, Relaxed, mark).is_ok_and(|before| before & FUTEX_WAITERS != 0) {
+        super::lot::wake_one(word);
         sys::futex_wake(word as *const u32, 1);
         sys::futex_wake_shared(word as *const u32, 1);
     }

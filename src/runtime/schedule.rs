@@ -15,11 +15,16 @@ pub struct Schedule {
 }
 
 /// sched.h: threads made by this one start ordinary.
-const RESET_ON_FORK: i32 = 0x4000_0000;
+pub const RESET_ON_FORK: i32 = 0x4000_0000;
 const HIGHEST_PRIORITY: i32 = 99;
 
-fn is_real_time(policy: i32) -> bool {
+pub fn is_real_time(policy: i32) -> bool {
     policy == libc::SCHED_FIFO || policy == libc::SCHED_RR
+}
+
+/// A nice value counts only with these.
+fn is_fair(policy: i32) -> bool {
+    policy == libc::SCHED_OTHER || policy == libc::SCHED_BATCH
 }
 
 impl Schedule {
@@ -81,9 +86,16 @@ impl Schedule {
         Ok(())
     }
 
-    /// sched_setscheduler (rules: the kernel's kernel/sched/syscalls.c).
+    /// sched_setscheduler.
     pub fn set(&self, policy: i32, priority: i32) -> Result<(), i32> {
-        let (plain, now) = (policy & !RESET_ON_FORK, self.policy() & !RESET_ON_FORK);
+        self.set_all(policy, priority, None)
+    }
+
+    /// sched_setattr: a nice value, too, which counts with an ordinary policy (rules: the kernel's kernel/sched/syscalls.c). What is so
+    /// already is not noted: it stays the process's own.
+    pub fn set_all(&self, policy: i32, priority: i32, nice: Option<i32>) -> Result<(), i32> {
+        let before = self.policy();
+        let (plain, now) = (policy & !RESET_ON_FORK, before & !RESET_ON_FORK);
         let known = matches!(
             plain,
             libc::SCHED_OTHER | libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_BATCH | libc::SCHED_IDLE
@@ -91,11 +103,21 @@ impl Schedule {
         if !known || !(0..=HIGHEST_PRIORITY).contains(&priority) || is_real_time(plain) != (priority != 0) {
             return Err(libc::EINVAL);
         }
-        if !self.may_become(plain, priority, now) && !sys::has_capability(sys::CAP_SYS_NICE) {
+        let nice = nice.filter(|_| is_fair(plain)).map(|nice| nice.clamp(-20, 19));
+        let stays_reset = before & RESET_ON_FORK == 0 || policy & RESET_ON_FORK != 0;
+        let may = stays_reset
+            && self.may_become(plain, priority, now)
+            && nice.is_none_or(|nice| nice >= self.nice() || may_have_nice(nice));
+        if !may && !sys::has_capability(sys::CAP_SYS_NICE) {
             return Err(libc::EPERM);
         }
-        self.priority.store(priority, Relaxed);
-        self.policy.store(policy, Relaxed);
+        if (policy, priority) != (before, self.priority()) {
+            self.priority.store(priority, Relaxed);
+            self.policy.store(policy, Relaxed);
+        }
+        if let Some(nice) = nice.filter(|&nice| nice != self.nice()) {
+            self.nice.store(nice, Relaxed);
+        }
         Ok(())
     }
 

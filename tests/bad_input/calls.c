@@ -296,6 +296,7 @@ static pthread_t other_thread;
     C(PROCESS) V(self, getpid()) V(nobody, INT_MAX) V(least, INT_MIN) V(no_group, -INT_MAX) \
     C(TASK) V(self, 0) V(nobody, INT_MAX) V(least, INT_MIN) V(minus_1, -1) \
     C(CHILD) V(any, (child(), -1)) V(one, child()) V(nobody, INT_MAX) V(least, INT_MIN) V(own, (child(), 0)) V(childless, -1) \
+    C(LIMIT) V(null, 0) V(low, 1) V(hole, (long)hole) EDGE(8) \
     C(WHO) V(0, 0) V(nobody, INT_MAX) V(minus_1, -1) \
     C(WHICH) V(process, PRIO_PROCESS) V(group, PRIO_PGRP) V(3, 3) V(minus_1, -1) \
     C(ID) V(own, getuid()) V(minus_1, -1) V(nobody, 65534) V(most, INT_MAX) \
@@ -344,6 +345,8 @@ static pthread_t other_thread;
         V(readv, SYS_readv) \
         V(writev, SYS_writev) V(preadv2, SYS_preadv2) V(splice, SYS_splice) V(sched_setaffinity, SYS_sched_setaffinity) \
         V(sched_getaffinity, SYS_sched_getaffinity) V(clock_gettime, SYS_clock_gettime) V(futex_waitv, 449) V(flock, SYS_flock) \
+        V(sched_setattr, SYS_sched_setattr) V(sched_getattr, SYS_sched_getattr) V(get_robust_list, SYS_get_robust_list) \
+        V(set_robust_list, SYS_set_robust_list) V(rt_tgsigqueueinfo, SYS_rt_tgsigqueueinfo) V(capget, SYS_capget) \
     C(MUTEX) V(zeroes, (long)piece(64)) V(held, mutex(0, 0, 0, 0, true)) V(recursive, mutex(PTHREAD_MUTEX_RECURSIVE, 0, 0, 0, true)) \
         V(checking, mutex(PTHREAD_MUTEX_ERRORCHECK, 0, 0, 0, false)) V(checking_held, mutex(PTHREAD_MUTEX_ERRORCHECK, 0, 0, 0, true)) \
         V(robust, mutex(0, 0, 1, 0, false)) V(robust_held, mutex(PTHREAD_MUTEX_ERRORCHECK, 0, 1, 0, true)) \
