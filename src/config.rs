@@ -39,17 +39,77 @@ fn parse_path(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// The key that the library adds behind `stats`, for the programs that this one executes: no option of the user's.
+pub const FAMILY: &str = "stats_family";
+
+/// A file's name as a value of `stats` writes it: `%3A` is a colon, which would end the value, `%25` is a percent sign, `%80` to `%FF` are
+/// bytes of names that are no UTF-8 text, and `%p` is the process id. Any other percent sign stands for itself.
+pub fn escape(name: &[u8]) -> String {
+    let mut value = String::new();
+    for part in name.utf8_chunks() {
+        for letter in part.valid().chars() {
+            match letter {
+                ':' => value += "%3A",
+                '%' => value += "%25",
+                _ => value.push(letter),
+            }
+        }
+        part.invalid().iter().for_each(|byte| value += &format!("%{byte:02X}"));
+    }
+    value
+}
+
+/// The bytes of the name that a value of `stats` stands for, one after the other. Allocates nothing.
+#[allow(dead_code)]
+pub fn unescape(value: &str, pid: u32, mut give: impl FnMut(u8)) {
+    let bytes = value.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped =
+            bytes.get(at..at + 3).filter(|three| three[0] == b'%').and_then(|three| escaped(three[1], three[2]));
+        if let Some(byte) = escaped {
+            give(byte);
+            at += 3;
+        } else if bytes[at..].starts_with(b"%p") {
+            let mut unit = 1;
+            while pid / unit >= 10 {
+                unit *= 10;
+            }
+            while unit > 0 {
+                give(b'0' + (pid / unit % 10) as u8);
+                unit /= 10;
+            }
+            at += 2;
+        } else {
+            give(bytes[at]);
+            at += 1;
+        }
+    }
+}
+
+fn escaped(first: u8, second: u8) -> Option<u8> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    let byte = digit(first)? << 4 | digit(second)?;
+    (byte >= 0x80 || byte == b':' || byte == b'%').then_some(byte)
+}
+
 macro_rules! options {
     ($($name:ident: $t:ty = $default:expr, $parse:path, $placeholder:literal, $expects:literal, $meaning:literal;)*) => {
         /// Every option's value.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Options<'a> {
             $(#[doc = $meaning] pub $name: $t,)*
+            /// Whose statistics `stats` names: written by the library, for the programs that this one executes (`FAMILY`).
+            pub family: Option<&'a str>,
             phantom: std::marker::PhantomData<&'a ()>,
         }
 
         impl<'a> Options<'a> {
-            pub const DEFAULT: Options<'a> = Options { $($name: $default,)* phantom: std::marker::PhantomData };
+            pub const DEFAULT: Options<'a> = Options { $($name: $default,)* family: None, phantom: std::marker::PhantomData };
 
             fn set(&mut self, key: &str, value: &'a str) -> Result<(), Wrong<'a>> {
                 match key {
@@ -75,7 +135,7 @@ options! {
     stack_size: Option<usize> = None, parse_stack, "BYTES", "a size from 16K to 1024G, such as 65536, 256K or 8M",
         "stack of a thread created without a size of its own (default: as natively, ulimit -s)";
     stats: Option<&'a str> = None, parse_path, "PATH", "a path",
-        "write a JSON object of figures to PATH at exit; %p becomes the process id";
+        "write a JSON object of figures to PATH at the end; %p becomes the process id, %3A a colon";
     entries: bool = true, parse_switch, "0|1", "0 or 1",
         "whether libc's own calls, and those that bypass the preload, are caught at the entries of libc's functions (default: 1)";
     inline: bool = false, parse_switch, "0|1", "0 or 1",
@@ -100,6 +160,15 @@ pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
     let mut options = Options::DEFAULT;
     for part in text.split(':').filter(|part| !part.is_empty()) {
         let Some((key, value)) = part.split_once('=') else { return Err(Wrong::NoValue(part)) };
+        match key {
+            FAMILY => options.family = Some(value),
+            // Another path is another family's.
+            "stats" => options.family = None,
+            _ => {}
+        }
+        if key == FAMILY {
+            continue;
+        }
         options.set(key, value).map_err(|wrong| if wrong == Wrong::Key { Wrong::UnknownKey(key) } else { wrong })?;
     }
     Ok(options)

@@ -7,12 +7,14 @@
 mod arch;
 mod config;
 mod environment;
+mod figures;
 mod glibc;
 mod hooks;
 mod objects;
 mod pages;
 mod report;
 mod runtime;
+mod statistics;
 mod sys;
 
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
@@ -39,7 +41,7 @@ fn load() {
         report::refuse_inline();
     }
     hooks::thread::set_default_stack(options.stack_size);
-    report::prepare(&mut environment, &options);
+    statistics::prepare(&mut environment, &options);
     if !options.follow {
         environment.unpreload();
     }
@@ -52,7 +54,7 @@ fn load() {
 
 /// The end of the process: handlers have run, streams are flushed.
 extern "C" fn unload() {
-    report::write();
+    statistics::write();
 }
 
 #[used]

@@ -4,6 +4,8 @@
 //! an error number with its sign turned. The clock is the exception: it is read through the vDSO by libc's real
 //! `clock_gettime`, whose address the front door leaves in `CLOCK`.
 
+pub mod file;
+
 use crate::arch;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 
@@ -595,14 +597,6 @@ pub fn write_all(fd: i32, mut bytes: &[u8]) -> bool {
     true
 }
 
-/// Creates (or truncates) the file named by the C string `path` for writing.
-pub fn create(path: &std::ffi::CStr) -> Result<i32, i32> {
-    let flags = (libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC) as usize;
-    // SAFETY: the kernel reads the string.
-    checked(unsafe { call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0o644, 0, 0) })
-        .map(|fd| fd as i32)
-}
-
 /// An impossible thing: says which, on stderr, and ends the process.
 #[cold]
 pub fn abort(reason: &str) -> ! {
@@ -622,15 +616,12 @@ pub fn watch_end(alive: &AtomicU32) {
     plain(libc::SYS_set_tid_address, [alive.as_ptr() as usize, 0, 0, 0]);
 }
 
-/// This process's working directory, or `.`.
-pub fn working_directory() -> String {
-    let mut path = [0u8; 4096];
+/// This process's working directory, unless it has none that can be named.
+pub fn working_directory(room: &mut [u8]) -> Option<&[u8]> {
     // SAFETY: the kernel writes at most the given size, and counts the final NUL.
-    let result = unsafe { call(libc::SYS_getcwd, path.as_mut_ptr() as usize, path.len(), 0, 0, 0, 0) };
-    match checked(result) {
-        Ok(length) if length > 1 => String::from_utf8_lossy(&path[..length - 1]).into_owned(),
-        _ => ".".to_string(),
-    }
+    let result = unsafe { call(libc::SYS_getcwd, room.as_mut_ptr() as usize, room.len(), 0, 0, 0, 0) };
+    let length = checked(result).ok().filter(|&length| length > 1 && room[0] == b'/')?;
+    Some(&room[..length - 1])
 }
 
 const PR_SET_SYSCALL_USER_DISPATCH: usize = 59;

@@ -442,6 +442,7 @@ fn the_library_exports_its_hooks_and_nothing_else() {
 
 /// What the library exports beside the rows of its table, and why.
 const BESIDE_THE_TABLE: &[(&str, &str)] = &[
+    ("greenpatch_figures", "the statistics of a running process, and the mark of this library: src/figures.rs"),
     ("vfork", "returns twice, which only assembly may: src/arch/vfork.rs"),
     ("__vfork", "the same"),
     ("swapcontext", "the same"),

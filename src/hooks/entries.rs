@@ -25,7 +25,7 @@ const NOT_FROM_LIBC: &[&str] =
     &["pthread_create", "sigprocmask", "pthread_sigmask", "sigaction", "raise", "siglongjmp", "__longjmp_chk"];
 
 static ALLOWED: AtomicBool = AtomicBool::new(false);
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+pub static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What the option says.
 pub fn allow(allowed: bool) {

@@ -7,7 +7,7 @@
 use super::{answer, descriptor, real, Answer, Miss};
 use crate::runtime::{self, current, signal};
 use crate::sys;
-use crate::{arch, glibc, report};
+use crate::{arch, glibc, statistics};
 use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -48,6 +48,7 @@ extern "C" fn in_parent() {
 /// The child runs natively from here on. What the loader's lock has kept out (a signal of the parent's) is forgotten before it is given
 /// back.
 extern "C" fn in_child() {
+    statistics::after_fork();
     if !runtime::started() {
         return in_parent();
     }
@@ -143,12 +144,12 @@ pub unsafe fn daemon(_nochdir: c_int, _noclose: c_int) -> Answer<c_int> {
 }
 
 pub unsafe fn exit_now(_: c_int) -> Answer<()> {
-    report::write();
+    statistics::write();
     Err(Miss::Libc)
 }
 
 pub unsafe fn quick_exit(_: c_int) -> Answer<()> {
-    report::write();
+    statistics::write();
     Err(Miss::Libc)
 }
 

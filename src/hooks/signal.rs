@@ -5,7 +5,7 @@ use super::{answer, errno, real, time, Answer, Miss};
 use crate::runtime::disposition::{self, bit, Action};
 use crate::runtime::green::{life, Green};
 use crate::runtime::reactor::{self, FdWait, IN};
-use crate::runtime::{self, capture, current, process_signal, roll, signal, Deadline, Woken};
+use crate::runtime::{self, capture, current, process_signal, roll, signal, stats, Deadline, Woken};
 use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -108,6 +108,10 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
     } else if BORROWED.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
         actual.sa_sigaction = signal::entry_address();
         actual.sa_flags |= SA_SIGINFO | SA_RESTART;
+    } else if action.handler == SIG_DFL && stats::precedes(number) {
+        // Statistics are written before it ends the process.
+        actual.sa_sigaction = stats::end as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+        actual.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     }
     if actual.sa_flags & SA_ONSTACK != 0 {
         // Nothing comes while we are on the worker's alternate stack: see runtime/handler.rs.
@@ -266,7 +270,7 @@ pub fn take_over() {
             }
             let action = action_of(&now);
             disposition::set(number, action);
-            if action.is_handler() || number == SIGSEGV {
+            if action.is_handler() || number == SIGSEGV || stats::precedes(number) {
                 install(number, action);
             }
         }
@@ -278,7 +282,8 @@ pub fn take_over() {
 pub fn give_back() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let action = disposition::of(number);
-        if action.is_handler() || number == SIGSEGV || BORROWED.load(Relaxed) & bit(number) != 0 {
+        let borrowed = BORROWED.load(Relaxed) & bit(number) != 0;
+        if action.is_handler() || number == SIGSEGV || borrowed || stats::precedes(number) {
             // SAFETY: the program's own disposition.
             unsafe {
                 let mut actual: sigaction = std::mem::zeroed();

@@ -19,6 +19,14 @@ pub struct Action {
 /// What the default action of these is: nothing.
 const HARMLESS: u64 = bit(libc::SIGCHLD) | bit(libc::SIGURG) | bit(libc::SIGWINCH) | bit(libc::SIGCONT);
 
+/// What the default action of these is: the process stops.
+const STOPPING: u64 = bit(libc::SIGSTOP) | bit(libc::SIGTSTP) | bit(libc::SIGTTIN) | bit(libc::SIGTTOU);
+
+/// Does the default action of this signal end the process, and could a handler stand before it?
+pub fn ends(signal: c_int) -> bool {
+    (HARMLESS | STOPPING | bit(libc::SIGKILL)) & bit(signal) == 0
+}
+
 /// A signal's place in a mask.
 pub const fn bit(signal: c_int) -> u64 {
     1 << (signal - 1)

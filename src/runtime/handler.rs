@@ -14,7 +14,7 @@ use super::green::{current, Green};
 use super::reactor::Record;
 use super::sched::Worker;
 use super::signal::{self, accept, is_fault, note_mask, ring, CLOSED};
-use super::{exec_stack, overflow, process_signal};
+use super::{exec_stack, overflow, process_signal, stats};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::sync::atomic::Ordering::*;
@@ -321,6 +321,7 @@ fn run_default(call: &Call) {
     if let Some(me) = current().filter(|me| call.signal == libc::SIGSEGV && me.stack.get().guards(address)) {
         overflow::tell(me);
     }
+    stats::before_end();
     // The faulting instruction runs again and meets the default.
     set_default(call.signal);
 }
@@ -332,6 +333,9 @@ fn set_default(signal: c_int) {
 
 /// Lets the kernel do what the default is, as soon as this kernel thread does not block the signal.
 pub fn act_by_default(signal: c_int) {
+    if disposition::ends(signal) {
+        stats::before_end();
+    }
     set_default(signal);
     sys::signal_thread(sys::kernel_thread_id(), signal).ok();
 }

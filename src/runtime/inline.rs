@@ -44,7 +44,7 @@ pub struct Hooks {
 
 static TAKE: AtomicUsize = AtomicUsize::new(0);
 static WAY: AtomicUsize = AtomicUsize::new(0);
-static ON: AtomicBool = AtomicBool::new(false);
+pub static ON: AtomicBool = AtomicBool::new(false);
 /// Whose calls are dispatched: start and bytes.
 static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// libc's text: start and end.
@@ -53,7 +53,8 @@ static LIBC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 static SELECTOR: AtomicU8 = AtomicU8::new(1);
 /// Where main's stack begins.
 static MAINS_TOP: AtomicUsize = AtomicUsize::new(0);
-static CALLS: AtomicU64 = AtomicU64::new(0);
+/// How many have been caught.
+pub static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// The option is set; false: this kernel, or this processor, cannot.
 pub fn want(hooks: Hooks) -> bool {
@@ -70,11 +71,6 @@ pub fn want(hooks: Hooks) -> bool {
 /// Are such calls caught?
 pub fn is_on() -> bool {
     ON.load(Relaxed)
-}
-
-/// How many have been.
-pub fn calls() -> u64 {
-    CALLS.load(Relaxed)
 }
 
 /// The start: chooses whose calls are caught. SIGSYS is ours by now.

@@ -27,10 +27,12 @@
 
 use super::green::{current, Green};
 use super::injector::INJECTOR;
+use super::stats::count_one as count;
 use super::timer::{TimerNode, Timers};
 use super::verify::{self, Verify};
 use super::wait::Batch;
 use super::{handler, kernel_state, monitor, process_signal, reactor, signal, stats, thread, worker};
+use crate::figures::Counters;
 use crate::{arch, sys};
 use crossbeam_queue::ArrayQueue;
 use std::cell::{Cell, UnsafeCell};
@@ -91,9 +93,6 @@ pub struct Worker {
     pub stays: Cell<bool>,
     /// A spare sleeps on it.
     pub bell: AtomicU32,
-    pub parks: AtomicU64,
-    pub switches: AtomicU64,
-    pub created: AtomicU64,
     /// Its pthread_t.
     pub thread: Cell<usize>,
     /// What a switch must see to, beside the mask (`kernel_state`).
@@ -101,8 +100,8 @@ pub struct Worker {
     /// Who ran here last, or does, and from when on its CPU time is to be charged to it.
     pub charged: AtomicPtr<Green>,
     pub since_ns: AtomicU64,
-    /// Calls of each hook on this kernel thread.
-    pub calls: stats::Calls,
+    /// What it counts, for the statistics.
+    pub counters: Counters,
 }
 
 // SAFETY: as said at the fields.
@@ -133,15 +132,19 @@ impl Worker {
             spoilt: Cell::new(false),
             stays: Cell::new(false),
             bell: AtomicU32::new(0),
-            parks: AtomicU64::new(0),
-            switches: AtomicU64::new(0),
-            created: AtomicU64::new(0),
             thread: Cell::new(0),
             unusual: AtomicU32::new(0),
             charged: AtomicPtr::new(std::ptr::null_mut()),
             since_ns: AtomicU64::new(0),
-            calls: stats::Calls::new(),
+            counters: stats::none(),
         }))
+    }
+
+    /// Whose counters these are.
+    pub fn of_counters(counters: &'static Counters) -> &'static Worker {
+        let place = counters as *const Counters as usize - std::mem::offset_of!(Worker, counters);
+        // SAFETY: only workers have enlisted counters, and workers are never freed.
+        unsafe { &*(place as *const Worker) }
     }
 
     /// The owner word of its slot.
@@ -495,7 +498,7 @@ pub fn ready_last(green: &'static Green) {
 #[inline]
 pub fn prepare(worker: &'static Worker, green: &'static Green) {
     green.worker.store(worker as *const Worker as *mut Worker, Relaxed);
-    worker.switches.store(worker.switches.load(Relaxed) + 1, Relaxed);
+    count(&worker.counters.switches);
     if let Some(slot) = worker.slot() {
         slot.switches.store(slot.switches.load(Relaxed) + 1, Relaxed);
     }
@@ -556,7 +559,7 @@ pub fn arrived(me: &'static Green) {
 #[inline]
 pub fn park(me: &'static Green) {
     let worker = me.worker();
-    worker.parks.store(worker.parks.load(Relaxed) + 1, Relaxed);
+    count(&worker.counters.parks);
     switch_away(me, Leaving::Park(me));
 }
 

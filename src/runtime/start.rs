@@ -13,12 +13,12 @@ use super::{
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
-static STARTED: AtomicBool = AtomicBool::new(false);
+pub static STARTED: AtomicBool = AtomicBool::new(false);
 /// Cannot start, once and for all.
 static REFUSED: AtomicBool = AtomicBool::new(false);
 static STARTING: AtomicU32 = AtomicU32::new(0);
 /// Workers asked for.
-static WORKERS: AtomicUsize = AtomicUsize::new(1);
+pub static WORKERS: AtomicUsize = AtomicUsize::new(1);
 
 #[inline(always)]
 pub fn started() -> bool {
@@ -49,6 +49,7 @@ pub fn start(prepare: fn()) -> bool {
     REFUSED.store(!done, Relaxed);
     STARTED.store(done, Release);
     if done {
+        stats::after_start();
         // The leader's own stack begins, so that nobody has to wait until it does (`identity`).
         sched::yield_now();
     }

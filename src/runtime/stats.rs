@@ -1,69 +1,84 @@
 //! What is counted, for `stats=PATH`. Each kernel thread counts for itself, without atomic read-modify-write; the sums are made
-//! at exit.
+//! when somebody asks. What asks for them before a signal ends the process stands here, too.
 
-use super::raw_lock::RawLock;
+use super::disposition;
 use super::sched::Worker;
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::figures::{Counters, ROWS};
+use crate::sys;
+use once_cell::race::OnceBox;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
-/// Room for the hook table's rows.
-pub const ROWS: usize = 384;
+/// The calls of all threads that are no workers; they may lose a count to each other.
+pub static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
 
-/// Calls of each hook.
-pub struct Calls(Box<[AtomicU64; ROWS]>);
+/// Those that no worker created.
+pub static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
+pub static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
+pub static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
+static KERNEL_THREADS: AtomicU64 = AtomicU64::new(1);
+pub static KERNEL_THREADS_PEAK: AtomicU64 = AtomicU64::new(1);
 
-impl Calls {
-    pub fn new() -> Calls {
-        Calls(Box::new([const { AtomicU64::new(0) }; ROWS]))
+/// The workers' counters, the last one's first. Only added to: whoever walks the list needs no lock, a signal handler neither.
+pub static WORKERS: AtomicPtr<Counters> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Counters of a new worker.
+pub const fn none() -> Counters {
+    Counters {
+        next: AtomicPtr::new(std::ptr::null_mut()),
+        created: AtomicU64::new(0),
+        parks: AtomicU64::new(0),
+        switches: AtomicU64::new(0),
+        calls: [const { AtomicU64::new(0) }; ROWS],
     }
 }
 
-/// The calls of all threads that are no workers; they may lose a count to each other.
-static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
-
-/// Those that no worker created.
-static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
-static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
-static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
-static KERNEL_THREADS: AtomicU64 = AtomicU64::new(1);
-static KERNEL_THREADS_PEAK: AtomicU64 = AtomicU64::new(1);
-
-struct Workers {
-    lock: RawLock,
-    all: UnsafeCell<Vec<&'static Worker>>,
+/// One more, of what only one kernel thread counts at a time.
+#[inline(always)]
+pub fn count_one(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Workers {}
-
-static WORKERS: Workers = Workers { lock: RawLock::new(), all: UnsafeCell::new(Vec::new()) };
 
 /// Counts one call of the hook in row `row`.
 #[inline(always)]
 pub fn count(row: usize) {
     let counter = match super::green::current() {
-        Some(green) => &green.worker().calls.0[row],
+        Some(green) => &green.worker().counters.calls[row],
         None => &OTHERS[row],
     };
-    counter.store(counter.load(Relaxed) + 1, Relaxed);
+    count_one(counter);
 }
 
 /// Takes a worker into the sums.
 pub fn enlist(worker: &'static Worker) -> &'static Worker {
-    // SAFETY: under the lock.
-    WORKERS.lock.with(|| unsafe { (*WORKERS.all.get()).push(worker) });
-    worker
+    let counters = &worker.counters;
+    let place = counters as *const Counters as *mut Counters;
+    let mut head = WORKERS.load(Acquire);
+    loop {
+        counters.next.store(head, Relaxed);
+        match WORKERS.compare_exchange(head, place, AcqRel, Acquire) {
+            Ok(_) => return worker,
+            Err(now) => head = now,
+        }
+    }
 }
 
-pub fn for_each_worker(work: impl Fn(&Worker)) {
-    // SAFETY: under the lock.
-    WORKERS.lock.with(|| unsafe { (*WORKERS.all.get()).iter().for_each(|worker| work(worker)) });
+fn for_each_counters(mut work: impl FnMut(&'static Counters)) {
+    let mut at = WORKERS.load(Acquire);
+    // SAFETY: null, or the counters of a worker, and workers are never freed.
+    while let Some(counters) = unsafe { at.as_ref() } {
+        work(counters);
+        at = counters.next.load(Acquire);
+    }
+}
+
+pub fn for_each_worker(mut work: impl FnMut(&Worker)) {
+    for_each_counters(|counters| work(Worker::of_counters(counters)));
 }
 
 /// One more was created, by that worker's kernel thread or by one that is none.
 pub fn green_thread_created(by: Option<&Worker>, alive: u64) {
     match by {
-        Some(worker) => worker.created.store(worker.created.load(Relaxed) + 1, Relaxed),
+        Some(worker) => count_one(&worker.counters.created),
         None => {
             GREEN_THREADS.fetch_add(1, Relaxed);
         }
@@ -86,39 +101,87 @@ pub fn kernel_thread_gone() {
     KERNEL_THREADS.fetch_sub(1, Relaxed);
 }
 
-/// The sums.
-pub struct Sums {
-    pub green_threads: u64,
-    pub green_threads_peak: u64,
-    pub parks: u64,
-    pub switches: u64,
-    pub hand_overs: u64,
-    pub kernel_threads_peak: u64,
-    /// Calls by row.
-    pub calls: Vec<u64>,
+/// One figure of all workers.
+pub fn sum(part: impl Fn(&'static Counters) -> &'static AtomicU64) -> u64 {
+    let mut sum = 0;
+    for_each_counters(|counters| sum += part(counters).load(Relaxed));
+    sum
 }
 
-pub fn sums(rows: usize) -> Sums {
-    // SAFETY: under the lock.
-    let workers: Vec<&Worker> = WORKERS.lock.with(|| unsafe { (*WORKERS.all.get()).clone() });
-    let sum = |part: fn(&Worker) -> &AtomicU64| workers.iter().map(|worker| part(worker).load(Relaxed)).sum();
-    let calls_of = |row: usize| workers.iter().map(|worker| worker.calls.0[row].load(Relaxed)).sum::<u64>();
-    Sums {
-        green_threads: GREEN_THREADS.load(Relaxed) + sum(|worker| &worker.created),
-        green_threads_peak: GREEN_THREADS_PEAK.load(Relaxed),
-        parks: sum(|worker| &worker.parks),
-        switches: sum(|worker| &worker.switches),
-        hand_overs: HAND_OVERS.load(Relaxed),
-        kernel_threads_peak: KERNEL_THREADS_PEAK.load(Relaxed),
-        calls: (0..rows.min(ROWS)).map(|row| OTHERS[row].load(Relaxed) + calls_of(row)).collect(),
+/// Who tells the figures, where somebody asks for them.
+pub struct Tellers {
+    /// The runtime has started; there is one thread still.
+    pub start: fn(),
+    /// The monitor's duty.
+    pub meanwhile: fn(),
+    /// A signal is about to end the process.
+    pub end: fn(),
+}
+
+static TELLERS: OnceBox<Tellers> = OnceBox::new();
+
+pub fn tell_by(tellers: Tellers) {
+    TELLERS.set(Box::new(tellers)).ok();
+}
+
+pub fn after_start() {
+    if let Some(tellers) = TELLERS.get() {
+        (tellers.start)();
+    }
+}
+
+pub fn before_end() {
+    if let Some(tellers) = TELLERS.get() {
+        (tellers.end)();
+    }
+}
+
+/// How often the figures are told while anything changes.
+const INTERVAL_MS: u64 = 1000;
+static NEXT_MS: AtomicU64 = AtomicU64::new(0);
+/// What was told last.
+static TOLD: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The monitor comes by, or is about to sleep without an end: when it is to come again, for what has changed since the figures were told.
+/// Only the monitor calls this.
+pub fn keep_up(now_ms: u64) -> Option<u64> {
+    let tellers = TELLERS.get()?;
+    let next_ms = NEXT_MS.load(Relaxed);
+    let sums = sum(|worker| &worker.switches) + sum(|worker| &worker.created) + GREEN_THREADS.load(Relaxed);
+    if sums == TOLD.load(Relaxed) {
+        return None;
+    }
+    if now_ms < next_ms {
+        return Some(next_ms);
+    }
+    TOLD.store(sums, Relaxed);
+    NEXT_MS.store(now_ms + INTERVAL_MS, Relaxed);
+    (tellers.meanwhile)();
+    None
+}
+
+/// Does this signal, where its action is the default, meet `end` first?
+pub fn precedes(signal: i32) -> bool {
+    TELLERS.get().is_some() && disposition::ends(signal)
+}
+
+/// The kernel's handler for a signal whose action is the default and ends the process: the same signal comes once more as soon as this
+/// is over, and nothing stands before the kernel's default then. Nothing here takes a lock or allocates: it interrupts anything, in any
+/// thread, a vfork child too.
+pub extern "C" fn end(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    before_end();
+    // SAFETY: the default action has no handler; the kernel passes a valid siginfo_t.
+    unsafe {
+        sys::signal_action(signal, &[0; 4], std::ptr::null_mut());
+        if sys::queue_signal(sys::kernel_thread_id(), signal, &*info).is_err() {
+            sys::signal_thread(sys::kernel_thread_id(), signal).ok();
+        }
     }
 }
 
 /// In a fork child: counts begin anew.
 pub fn after_fork() {
-    WORKERS.lock.reset();
-    // SAFETY: the child has one thread.
-    unsafe { (*WORKERS.all.get()).clear() };
+    WORKERS.store(std::ptr::null_mut(), Release);
     OTHERS.iter().for_each(|counter| counter.store(0, Relaxed));
     for counter in [&GREEN_THREADS, &GREEN_THREADS_PEAK, &HAND_OVERS] {
         counter.store(0, Relaxed);

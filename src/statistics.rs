@@ -1,0 +1,162 @@
+//! The statistics: where they go, whose they are, and how they are written when a process ends, by whatever way.
+//!
+//! A path without `%p` has one file for a whole *family*: the process that was asked for and all that come from it. In it stands the member
+//! that is nearest to the first one among those that made green threads; where nobody did, the first one. So a wrapper (`timeout`,
+//! `sh -c`) hides nothing, and a green program is not hidden by a green child. Of members equally near the last to end counts.
+//! To that end the executed programs find in their options the path made absolute, the family's name and the distance (`FAMILY`), and
+//! the file begins with both: `{"family":"…","distance":0,"started":true,…`.
+//!
+//! What is no file (a FIFO, a terminal), or is the program's own output, is added to at the end.
+//! Everything from `write` on allocates nothing and takes no lock of others: it runs inside signal handlers, and in processes that crash.
+
+mod place;
+mod text;
+
+use crate::config::{Options, FAMILY};
+use crate::environment::Environment;
+use crate::report::VARIABLE;
+use crate::runtime::{self, signal::CLOSED, stats::Tellers};
+use crate::sys;
+use once_cell::race::OnceBox;
+use place::When;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::*};
+
+/// Where the statistics go, and whose they are.
+struct Destination {
+    /// The path, as the option `stats` writes it.
+    path: String,
+    /// The family's name; `None`: every process writes its own.
+    family: Option<String>,
+    kept: place::Kept,
+}
+
+static DESTINATION: OnceBox<Destination> = OnceBox::new();
+/// The process that may write: not a child that still uses its parent's memory.
+static PROCESS: AtomicI32 = AtomicI32::new(0);
+/// How many processes there are between the family's first one and this.
+static DISTANCE: AtomicU32 = AtomicU32::new(0);
+/// What can be added to is written once by each process.
+static ADDED: AtomicBool = AtomicBool::new(false);
+/// It was said that they cannot be written.
+static SAID: AtomicBool = AtomicBool::new(false);
+
+/// A member of a family, as the file tells of it.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Member {
+    pub distance: u32,
+    pub started: bool,
+}
+
+impl Member {
+    /// Does this one's file stay where `other` comes to replace it?
+    fn stays_before(self, other: Member) -> bool {
+        self.started && (!other.started || self.distance < other.distance)
+    }
+}
+
+/// Takes down where the statistics are to go, seen from the directory in which the family begins.
+pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
+    let Some(path) = options.stats else { return };
+    let me = sys::process_id();
+    let inherited = options.family.and_then(family);
+    let path = if inherited.is_some() { path.to_string() } else { place::absolute(path, me) };
+    let shared = !path.contains("%p");
+    let (name, distance) = match inherited {
+        Some((name, of, distance)) => (name.to_string(), if of == me { distance } else { distance + 1 }),
+        None => (format!("{me}-{}", sys::clock_ns(libc::CLOCK_REALTIME).unwrap_or(0)), 0),
+    };
+    PROCESS.store(me, Relaxed);
+    DISTANCE.store(distance, Relaxed);
+    tell_children(environment, &path, &format!("{name}.{me}.{distance}"));
+    let kept = place::Kept::of(&path, me);
+    if distance == 0 && options.family.is_none() {
+        place::complain_beforehand(&path, me);
+    }
+    let family = shared.then_some(name);
+    DESTINATION.set(Box::new(Destination { path, family, kept })).ok();
+    runtime::stats::tell_by(Tellers {
+        start: || write_at(When::Start),
+        meanwhile: || write_at(When::Meanwhile),
+        end: write,
+    });
+}
+
+/// (family, process, distance) of the one that put it into the environment.
+fn family(value: &str) -> Option<(&str, i32, u32)> {
+    let mut parts = value.rsplitn(3, '.');
+    let (distance, process) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((parts.next()?, process, distance))
+}
+
+/// Puts the path and the family into the options of the programs that this one executes.
+fn tell_children(environment: &mut Environment, path: &str, family: &str) {
+    let value = environment.get(VARIABLE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let others = value.split(':').filter(|part| !["stats", FAMILY].contains(&part.split('=').next().unwrap_or("")));
+    let mut words = others.filter(|part| !part.is_empty()).fold(String::new(), |words, part| words + part + ":");
+    words += &format!("stats={path}:{FAMILY}={family}");
+    environment.replace(VARIABLE, &words);
+}
+
+/// In a fork child: one step farther from the first process.
+pub fn after_fork() {
+    if PROCESS.load(Relaxed) != 0 {
+        PROCESS.store(sys::process_id(), Relaxed);
+        DISTANCE.fetch_add(1, Relaxed);
+        ADDED.store(false, Relaxed);
+        TURN.store(0, Relaxed);
+        place::after_fork();
+    }
+}
+
+/// Held while one of the process's threads writes.
+static TURN: AtomicU32 = AtomicU32::new(0);
+/// How long another waits for it: whoever crashes while it writes holds it for ever.
+const PATIENCE_NS: u64 = 2_000_000_000;
+
+/// Waits until nobody else writes.
+fn take_turn() -> bool {
+    let deadline_ns = sys::now_ns() + PATIENCE_NS;
+    while TURN.swap(1, Acquire) != 0 {
+        if sys::now_ns() > deadline_ns {
+            return false;
+        }
+        sys::futex_wait(&TURN, 1, Some(deadline_ns)).ok();
+    }
+    true
+}
+
+fn give_turn() {
+    TURN.store(0, Release);
+    sys::futex_wake(TURN.as_ptr(), 1);
+}
+
+/// Writes the statistics as they are now: the process ends, or is about to execute another program.
+pub fn write() {
+    write_at(When::End);
+}
+
+fn write_at(when: When) {
+    let Some(destination) = DESTINATION.get() else { return };
+    let me = sys::process_id();
+    if PROCESS.load(Relaxed) != me {
+        return;
+    }
+    let member = Member { distance: DISTANCE.load(Relaxed), started: runtime::started() };
+    // Nothing comes between, and the signals of a write that fails (SIGPIPE, SIGXFSZ) are taken back.
+    let mask = sys::set_signal_mask(CLOSED);
+    let before = sys::pending_signals();
+    if take_turn() {
+        // SAFETY: it is this thread's turn.
+        let written = unsafe { place::write(destination, member, me, when) };
+        if let Err(why) = written.or_else(|why| if when == When::End { Err(why) } else { Ok(()) }) {
+            place::complain(destination, me, why);
+        }
+        give_turn();
+    }
+    const OWN_DOING: u64 = runtime::disposition::bit(libc::SIGPIPE) | runtime::disposition::bit(libc::SIGXFSZ);
+    let caused = sys::pending_signals() & !before & OWN_DOING;
+    if caused != 0 {
+        sys::take_signal(caused).ok();
+    }
+    sys::set_signal_mask(mask);
+}

@@ -1,0 +1,196 @@
+//! The statistics in words: one JSON object, put together without allocating. What `greenpatch stats` reads from outside is told here, too:
+//! the symbol `greenpatch_figures`.
+
+use super::Member;
+use crate::figures::{Layout, Name, Plain, MARK, ROWS};
+use crate::{hooks, runtime};
+use std::sync::atomic::Ordering::Relaxed;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const fn name(text: &'static str) -> Name {
+    Name { text: text.as_ptr(), bytes: text.len() }
+}
+
+macro_rules! plain {
+    ($($name:literal: $bytes:literal at $place:path;)*) => {
+        /// The figures that are one word somewhere.
+        static PLAIN: Table<{ [$($name),*].len() }> = Table([$(
+            Plain { name: name($name), place: &$place as *const _ as *const u8, bytes: $bytes },
+        )*]);
+    };
+}
+
+struct Table<const N: usize>([Plain; N]);
+
+// SAFETY: it points to statics, which are read as what they are: words that change at any time.
+unsafe impl<const N: usize> Sync for Table<N> {}
+
+plain! {
+    "started": 1 at runtime::start::STARTED;
+    "workers": 8 at runtime::start::WORKERS;
+    "entries": 8 at hooks::entries::COUNT;
+    "inline": 1 at runtime::inline::ON;
+    "inline_calls": 8 at runtime::inline::CALLS;
+    "green_threads_peak": 8 at runtime::stats::GREEN_THREADS_PEAK;
+    "hand_overs": 8 at runtime::stats::HAND_OVERS;
+    "kernel_threads_peak": 8 at runtime::stats::KERNEL_THREADS_PEAK;
+}
+
+struct Names([Name; hooks::NAMES.len()]);
+
+// SAFETY: it points to constant texts.
+unsafe impl Sync for Names {}
+
+static NAMES: Names = Names({
+    let mut names = [const { name("") }; hooks::NAMES.len()];
+    let mut row = 0;
+    while row < names.len() {
+        names[row] = name(hooks::NAMES[row]);
+        row += 1;
+    }
+    names
+});
+
+const _: () = assert!(hooks::NAMES.len() <= ROWS, "the hooks' counters have no room");
+
+struct Figures(#[allow(dead_code)] Layout);
+
+// SAFETY: it points to statics.
+unsafe impl Sync for Figures {}
+
+#[allow(non_upper_case_globals)]
+#[no_mangle]
+static greenpatch_figures: Figures = Figures(Layout {
+    mark: MARK,
+    version: name(VERSION),
+    plain: PLAIN.0.as_ptr(),
+    plain_count: PLAIN.0.len(),
+    hooks: NAMES.0.as_ptr(),
+    hook_count: NAMES.0.len(),
+    others: runtime::stats::OTHERS.as_ptr(),
+    created_by_others: &runtime::stats::GREEN_THREADS,
+    workers: &runtime::stats::WORKERS,
+});
+
+/// As long as a text can become: for each hook its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
+const MOST: usize = ROWS * 64 + 1024;
+
+/// A text in the making.
+pub struct Text {
+    bytes: [u8; MOST],
+    length: usize,
+}
+
+impl Text {
+    pub const fn new() -> Text {
+        Text { bytes: [0; MOST], length: 0 }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    pub fn add(&mut self, part: &[u8]) {
+        let fits = part.len().min(MOST - self.length);
+        self.bytes[self.length..self.length + fits].copy_from_slice(&part[..fits]);
+        self.length += fits;
+    }
+
+    pub fn number(&mut self, number: u64) {
+        let mut digits = [0; 20];
+        let (mut first, mut rest) = (digits.len(), number);
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return self.add(&digits[first..]);
+            }
+        }
+    }
+
+    /// `,"name":`, and what comes behind it by one of the next two.
+    fn key(&mut self, name: &str) {
+        self.add(b",\"");
+        self.add(name.as_bytes());
+        self.add(b"\":");
+    }
+
+    fn figure(&mut self, name: &str, number: u64) {
+        self.key(name);
+        self.number(number);
+    }
+
+    fn yes_or_no(&mut self, name: &str, yes: bool) {
+        self.key(name);
+        self.add(if yes { b"true" } else { b"false" });
+    }
+
+    /// A text without quotes, backslashes and control characters.
+    fn word(&mut self, name: &str, word: &str) {
+        self.key(name);
+        self.add(b"\"");
+        self.add(word.as_bytes());
+        self.add(b"\"");
+    }
+
+    /// All that is counted by now.
+    pub fn tell(&mut self, family: Option<&str>, member: Member, pid: i32) {
+        use runtime::stats::{sum, GREEN_THREADS, OTHERS};
+        self.clear();
+        self.add(b"{\"family\":\"");
+        self.add(family.unwrap_or("").as_bytes());
+        self.add(b"\"");
+        self.figure("distance", member.distance.into());
+        self.yes_or_no("started", member.started);
+        self.word("version", VERSION);
+        self.figure("pid", pid as u64);
+        for figure in PLAIN.0.iter().skip(1) {
+            // SAFETY: constant texts, and words of the size that is said.
+            let (name, value) = unsafe {
+                let name = std::slice::from_raw_parts(figure.name.text, figure.name.bytes);
+                let value = match figure.bytes {
+                    1 => figure.place.read_volatile() as u64,
+                    _ => (figure.place as *const u64).read_volatile(),
+                };
+                (std::str::from_utf8_unchecked(name), value)
+            };
+            match figure.bytes {
+                1 => self.yes_or_no(name, value != 0),
+                _ => self.figure(name, value),
+            }
+        }
+        self.figure("green_threads", GREEN_THREADS.load(Relaxed) + sum(|worker| &worker.created));
+        self.figure("parks", sum(|worker| &worker.parks));
+        self.figure("switches", sum(|worker| &worker.switches));
+        self.key("hooks");
+        let mut before: &[u8] = b"{";
+        for (row, name) in hooks::NAMES.iter().enumerate() {
+            let calls = OTHERS[row].load(Relaxed) + sum(|worker| &worker.calls[row]);
+            if calls > 0 {
+                self.add(before);
+                self.add(b"\"");
+                self.add(name.as_bytes());
+                self.add(b"\":");
+                self.number(calls);
+                before = b",";
+            }
+        }
+        self.add(if before == b"{" { b"{}}\n" } else { b"}}\n" });
+    }
+}
+
+/// What a file begins with that such a text was written to: the member, if it is of this family.
+pub fn member_of(family: &str, begin: &[u8]) -> Option<Member> {
+    let rest =
+        begin.strip_prefix(b"{\"family\":\"")?.strip_prefix(family.as_bytes())?.strip_prefix(b"\",\"distance\":")?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let distance =
+        rest[..digits].iter().fold(0u32, |sum, digit| sum.wrapping_mul(10).wrapping_add((digit - b'0').into()));
+    Some(Member { distance, started: rest[digits..].starts_with(b",\"started\":true") })
+}
