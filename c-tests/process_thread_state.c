@@ -1,11 +1,12 @@
 /* Kernel state that belongs to one thread stays with it and out of others: unshare, setns, prctl's settings, file ids, capabilities.
- * covers: unshare setns prctl setfsuid setfsgid capset personality
- * proof: green_threads>=3 parks>=1
+ * covers: unshare setns prctl setfsuid setfsgid capset personality iopl ioperm
+ * proof: green_threads>=26 parks>=1 kernel_threads_peak<=12
  */
 #include "ctest.h"
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/fsuid.h>
+#include <sys/io.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -49,6 +50,15 @@ static void *sets_its_own(void *argument)
     CHECK_IS(personality(mine), mine);
     nap(1);
     CHECK_IS(personality(0xffffffff), mine);
+    CHECK_IS(syscall(SYS_capset, &header, sets), 0);
+    CHECK_IS(syscall(SYS_setresuid, -1, -1, -1), 0);
+    CHECK_IS(syscall(SYS_setregid, -1, getegid()), 0);
+    CHECK_IS(unshare(0), 0);
+    if (iopl(0) == 0) { /* some kernels have no such calls */
+        CHECK_IS(ioperm(0x80, 1, 0), 0);
+        CHECK_FAILS(iopl(4), EINVAL);
+    }
+    CHECK_IS(ioperm(-1, 2, 1), -1);
     return argument;
 }
 
@@ -67,7 +77,11 @@ int main(void)
     CHECK(getcwd(start, sizeof start) != NULL);
     pthread_t staying = spawn(stays, &slack);
     join(spawn(moves, NULL));
-    join(spawn(sets_its_own, NULL));
+    pthread_t many[24];
+    for (int i = 0; i < 24; i++)
+        many[i] = spawn(sets_its_own, NULL);
+    for (int i = 0; i < 24; i++)
+        join(many[i]);
     join(staying);
     stays(&slack);
     say("one thread's folder and timer slack: its own");

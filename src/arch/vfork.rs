@@ -1,7 +1,7 @@
 //! vfork: the child runs on its parent's stack, memory and thread pointer until it executes or ends, so it is nobody's green thread
 //! meanwhile, and its hooks pass through.
 
-use super::{self_word, set_self_word, set_vfork_word};
+use super::{self_word, set_self_word, set_vfork_word, vfork_word};
 use std::arch::global_asm;
 
 global_asm!(
@@ -33,9 +33,19 @@ gp_vfork_call:                          # the return address waits in a register
     mov qword ptr fs:[rdx], 0
     ret
 4:  mov rdi, fs:[rsi]                   # the child is nobody's green thread: its hooks pass through
-    or rdi, 1
-    mov fs:[rdx], rdi
+    mov rax, rdi
+    or rax, 1
+    mov fs:[rdx], rax
     mov qword ptr fs:[rsi], 0
+    test rdi, rdi
+    jz 6f
+    sub rsp, 8
+    .cfi_adjust_cfa_offset 8
+    .hidden gp_vfork_child
+    call gp_vfork_child                 # it has its parent's settings
+    add rsp, 8
+    .cfi_adjust_cfa_offset -8
+6:  xor eax, eax
     ret
 5:  neg eax
     mov edi, eax
@@ -68,10 +78,21 @@ pub fn hook() -> usize {
 /// Does `work` as if this thread were nobody's: hooks pass through meanwhile.
 pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
     let me = self_word();
-    set_vfork_word(me | 1);
+    set_vfork_word(me | 1 | SPAWNS);
     set_self_word(0);
     let result = work();
     set_self_word(me);
     set_vfork_word(0);
     result
+}
+
+/// In a vfork word: libc makes the child.
+const SPAWNS: usize = 2;
+
+/// In a child that libc has made on its parent's memory, and in the parent until then: the parent's word, or 0.
+pub fn spawned_by() -> usize {
+    match vfork_word() {
+        word if word & SPAWNS != 0 => word & !(SPAWNS | 1),
+        _ => 0,
+    }
 }

@@ -26,6 +26,8 @@ const NOT_FROM_LIBC: &[&str] =
 
 static ALLOWED: AtomicBool = AtomicBool::new(false);
 pub static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// What libc's own functions execute a program by leads to us.
+static EXECUTES: AtomicBool = AtomicBool::new(false);
 
 /// What the option says.
 pub fn allow(allowed: bool) {
@@ -35,6 +37,11 @@ pub fn allow(allowed: bool) {
 /// How many entries lead to us.
 pub fn count() -> usize {
     COUNT.load(Relaxed)
+}
+
+/// Does libc come to us wherever it executes a program?
+pub fn lead_to_execve() -> bool {
+    EXECUTES.load(Relaxed)
 }
 
 /// Takes libc's entries, once: while there is only one thread, or hardly anybody calls them.
@@ -83,6 +90,9 @@ fn take_all(libc: &Range<usize>, room: &Range<usize>) {
         // SAFETY: as above.
         if unsafe { entry::redirect(function, moved.gate) } {
             COUNT.fetch_add(1, Relaxed);
+            if name == "execve" {
+                EXECUTES.store(true, Relaxed);
+            }
         }
     });
     take_whole(libc);

@@ -2,13 +2,17 @@
 
 use super::{errno, real, Answer, Miss};
 use crate::glibc;
-use crate::runtime::{self, identity::by_another};
+use crate::runtime::{self, alone, current, identity::by_another};
 use libc::*;
 
 /// Has another thread call libc: what it answers, with its errno.
 fn whole(mut call: impl FnMut() -> c_int) -> Answer<c_int> {
     if !runtime::started() {
         return Err(Miss::Libc);
+    }
+    if current().is_some_and(|me| me.settings.own_keeps_capabilities() == Some(true)) {
+        // It keeps its capabilities, others do not.
+        alone::stay();
     }
     let (mut result, mut number) = (0, 0);
     let done = by_another(&mut || {

@@ -30,6 +30,7 @@ pub mod schedule;
 pub mod signal;
 pub mod sync;
 pub mod syscall;
+pub mod task;
 pub mod thread;
 pub mod tid;
 pub mod time;
@@ -138,6 +139,9 @@ macro_rules! admitted {
     (always) => {
         // Not in a vfork child: its memory is its parent's, but not its descriptors.
         glibc::ready() && crate::arch::vfork_word() == 0
+    };
+    (child) => {
+        glibc::ready()
     };
 }
 

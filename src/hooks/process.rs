@@ -49,6 +49,7 @@ extern "C" fn in_parent() {
 /// back.
 extern "C" fn in_child() {
     statistics::after_fork();
+    runtime::alone::after_fork();
     if !runtime::started() {
         return in_parent();
     }
@@ -157,43 +158,12 @@ pub unsafe fn gettid() -> Answer<pid_t> {
     current().map(|me| me.tid()).ok_or(Miss::Libc)
 }
 
-/// prctl's options that change the kernel thread and not the process (source: the kernel's kernel/sys.c).
-const OF_ONE_THREAD: [c_int; 13] = [
-    PR_SET_PDEATHSIG,
-    PR_SET_KEEPCAPS,
-    PR_SET_SECCOMP,
-    PR_CAPBSET_DROP,
-    PR_SET_TSC,
-    PR_SET_SECUREBITS,
-    PR_SET_TIMERSLACK,
-    PR_MCE_KILL,
-    PR_SET_NO_NEW_PRIVS,
-    PR_CAP_AMBIENT,
-    PR_SET_SPECULATION_CTRL,
-    PR_SET_IO_FLUSHER,
-    PR_SCHED_CORE,
-];
-
-// From the kernel's prctl.h.
-const PR_SET_SPECULATION_CTRL: c_int = 53;
-const PR_SET_IO_FLUSHER: c_int = 57;
-const PR_SCHED_CORE: c_int = 62;
-
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     match option {
         PR_SET_NAME => super::schedule::set_own_name(a),
         PR_GET_NAME => super::schedule::own_name(a),
-        _ if OF_ONE_THREAD.contains(&option) => changed(real::prctl(option, a, b, c, d)),
-        _ => Err(Miss::Libc),
+        _ => super::task::prctl(option, a, b, c, d),
     }
-}
-
-/// A call has changed this kernel thread only, if it did not fail: its green thread stays alone with it.
-fn changed(result: c_int) -> Answer<c_int> {
-    if result != -1 {
-        runtime::alone::stay();
-    }
-    Ok(result)
 }
 
 /// From now on a switch takes each thread's rights along.
@@ -201,51 +171,6 @@ pub unsafe fn pkey_alloc(flags: c_uint, rights: c_uint) -> Answer<c_int> {
     let key = answer(sys::call(SYS_pkey_alloc, flags as usize, rights as usize, 0, 0, 0, 0))?;
     runtime::kernel_state::begin_keys();
     Ok(key)
-}
-
-pub unsafe fn unshare(flags: c_int) -> Answer<c_int> {
-    changed(real::unshare(flags))
-}
-
-pub unsafe fn setns(fd: c_int, kind: c_int) -> Answer<c_int> {
-    changed(real::setns(fd, kind))
-}
-
-/// The one before is the answer, whether there is a change or not.
-pub unsafe fn setfsuid(id: uid_t) -> Answer<c_int> {
-    let before = real::setfsuid(id);
-    if before as uid_t == id {
-        Ok(before)
-    } else {
-        changed(before)
-    }
-}
-
-pub unsafe fn setfsgid(id: gid_t) -> Answer<c_int> {
-    let before = real::setfsgid(id);
-    if before as gid_t == id {
-        Ok(before)
-    } else {
-        changed(before)
-    }
-}
-
-pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> {
-    let own = super::tid::own_header(header);
-    changed(match own {
-        Some(mut own) => real::capset(own.as_mut_ptr() as *mut c_void, sets),
-        None => real::capset(header, sets),
-    })
-}
-
-/// All ones only ask.
-pub unsafe fn personality(persona: c_ulong) -> Answer<c_int> {
-    const ASK: c_ulong = 0xffff_ffff;
-    if persona == ASK {
-        Err(Miss::Libc)
-    } else {
-        changed(real::personality(persona))
-    }
 }
 
 /// vfork's failure, from its assembly.

@@ -8,7 +8,7 @@
 //! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
 
-use super::{errno, process, real, schedule, signal, sync, tid, Answer, Miss};
+use super::{errno, process, real, schedule, signal, sync, task, tid, Answer, Miss};
 use crate::arch::inline::{called_inline, Call};
 use crate::{glibc, runtime, sys};
 use libc::{c_int, c_long, pid_t, sigset_t, timespec, timeval};
@@ -36,6 +36,7 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
         Some(result) => Ok(result),
         None => match tid::by_number(number, arguments) {
             Some(answer) => answer,
+            None if !runtime::started() && task::binds_early(number) => task::by_number(number, arguments),
             None if runtime::current().is_none() => Err(Miss::Libc),
             None => green(number, arguments),
         },
@@ -134,6 +135,8 @@ same! {
     SYS_setfsuid => setfsuid(uid_t);
     SYS_setfsgid => setfsgid(gid_t);
     SYS_personality => personality(c_ulong);
+    SYS_execve => execve(*const c_char, *const *const c_char, *const *const c_char);
+    SYS_execveat => execveat(c_int, *const c_char, *const *mut c_char, *const *mut c_char, c_int);
     SYS_sched_setaffinity => sched_setaffinity(pid_t, size_t, *const cpu_set_t);
     SYS_sched_setscheduler => sched_setscheduler(pid_t, c_int, *const sched_param);
     SYS_sched_getscheduler => sched_getscheduler(pid_t);
@@ -189,41 +192,16 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
         libc::SYS_pkey_alloc => super::process::pkey_alloc(a as u32, b as u32)? as c_long,
         libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
-        _ if OF_ONE_THREAD.contains(&number) => {
-            let result = real::syscall(number, a, b, c, d, e, f);
-            if result != -1 {
-                runtime::alone::stay();
-            }
-            result
-        }
+        _ if task::BY_NUMBER.contains(&number) => task::by_number(number, arguments)?,
         _ if BLOCKING.contains(&number) => runtime::block(|| real::syscall(number, a, b, c, d, e, f)),
         _ => return Err(Miss::Libc),
     };
     Ok(result)
 }
 
-/// Calls that change the kernel thread that makes them, and have no function of ours.
-const OF_ONE_THREAD: [c_long; 9] = [
-    libc::SYS_set_mempolicy,
-    libc::SYS_seccomp,
-    libc::SYS_landlock_restrict_self,
-    libc::SYS_setuid,
-    libc::SYS_setgid,
-    libc::SYS_setreuid,
-    libc::SYS_setresuid,
-    libc::SYS_setresgid,
-    libc::SYS_setgroups,
-];
-
 /// Calls that may sleep and wait for no descriptor: another takes the slot meanwhile.
-const BLOCKING: [c_long; 6] = [
-    libc::SYS_sync,
-    libc::SYS_semtimedop,
-    libc::SYS_io_getevents,
-    libc::SYS_io_uring_enter,
-    libc::SYS_futex_waitv,
-    libc::SYS_waitid,
-];
+const BLOCKING: [c_long; 5] =
+    [libc::SYS_sync, libc::SYS_semtimedop, libc::SYS_io_getevents, libc::SYS_futex_waitv, libc::SYS_waitid];
 
 /// pselect6's sixth argument is a structure: the mask and its size.
 unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
@@ -289,7 +267,7 @@ const GREEN: [c_long; 17] = [
 /// A bit for each number that is not simply the kernel's.
 const TAKEN: [u64; 8] = {
     let mut taken = [0; 8];
-    let lists: [&[c_long]; 5] = [SAME, tid::NUMBERS, &GREEN, &OF_ONE_THREAD, &BLOCKING];
+    let lists: [&[c_long]; 5] = [SAME, tid::NUMBERS, &GREEN, &task::BY_NUMBER, &BLOCKING];
     let mut list = 0;
     while list < lists.len() {
         let mut at = 0;

@@ -6,6 +6,7 @@
 // SCOPE     green: the handler serves green threads, everybody else gets the real call
 //           early: the same, and the program's only thread before the runtime starts
 //           always: the handler sees every call once the library is loaded, whoever makes it
+//           child: the same, and those of a child on its parent's memory (vfork, posix_spawn), which is no thread
 // FAILS     errno: -1 and errno;  code: the error number itself;  thrd: a C11 thrd_* code;  never: it cannot fail
 // CHECK     typed: the arguments and result are compared with the libc crate's declaration of that name at compile time
 //           bare: the libc crate declares no such function (or declares it variadic)
@@ -264,20 +265,35 @@ hooks! {
         green never typed gettid() -> pid_t => gettid;
         green errno bare prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int => prctl;
         always errno bare pkey_alloc(flags: c_uint, rights: c_uint) -> c_int => pkey_alloc;
-        green errno typed unshare(flags: c_int) -> c_int => unshare;
-        green errno typed setns(fd: c_int, kind: c_int) -> c_int => setns;
-        green never typed setfsuid(id: uid_t) -> c_int => setfsuid;
-        green never typed setfsgid(id: gid_t) -> c_int => setfsgid;
-        green errno bare capset(header: *mut c_void, sets: *const c_void) -> c_int => capset;
-        green errno typed personality(persona: c_ulong) -> c_int => personality;
         // left out: exit: handlers run on the thread that calls it, and the library's finaliser writes the statistics
         always code typed posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const posix_spawn_file_actions_t,
             attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int => posix_spawn;
         always code typed posix_spawnp(pid: *mut pid_t, file: *const c_char, actions: *const posix_spawn_file_actions_t,
             attributes: *const posix_spawnattr_t, arguments: *const *mut c_char, environment: *const *mut c_char) -> c_int => posix_spawnp;
         // left out: popen: libc makes the child by posix_spawn
-        // left out: execve execv execvp execvpe execl execlp execle fexecve: our descriptors close on exec, the mask is the
-        // thread's own, and the environment was put in order at the start
+    }
+    task {
+        green errno typed unshare(flags: c_int) -> c_int => unshare;
+        green errno typed setns(fd: c_int, kind: c_int) -> c_int => setns;
+        green never typed setfsuid(id: uid_t) -> c_int => setfsuid;
+        green never typed setfsgid(id: gid_t) -> c_int => setfsgid;
+        green errno bare capset(header: *mut c_void, sets: *const c_void) -> c_int => capset;
+        green errno typed personality(persona: c_ulong) -> c_int => personality;
+        green errno bare arch_prctl(code: c_int, address: usize) -> c_int => arch_prctl;
+        green errno typed iopl(level: c_int) -> c_int => iopl;
+        green errno typed ioperm(from: c_ulong, count: c_ulong, allow: c_int) -> c_int => ioperm;
+        green errno bare ptrace(request: c_uint, pid: pid_t, address: usize, data: usize) -> c_long => ptrace;
+        child errno bare execve(path: *const c_char, arguments: *const *const c_char, environment: *const *const c_char)
+            -> c_int => execve;
+        child errno bare execv(path: *const c_char, arguments: *const *const c_char) -> c_int => execv;
+        child errno bare execvp(file: *const c_char, arguments: *const *const c_char) -> c_int => execvp;
+        child errno bare execvpe(file: *const c_char, arguments: *const *const c_char, environment: *const *const c_char)
+            -> c_int => execvpe;
+        child errno bare fexecve(fd: c_int, arguments: *const *const c_char, environment: *const *const c_char) -> c_int => fexecve;
+        child errno bare execveat(dir: c_int, path: *const c_char, arguments: *const *const c_char, environment: *const *const c_char,
+            flags: c_int) -> c_int => execveat;
+        // left out: execl execlp execle: libc makes the call by execve
+        // left out: chroot pivot_root modify_ldt: the whole process's
     }
     child {
         green errno typed wait(status: *mut c_int) -> pid_t => wait;

@@ -11,7 +11,7 @@
 //! `functions` below names those that come by a symbol and stand in another room; `numbers` those that come by number only. tids that
 //! are no green thread's (a child's, a foreign thread's, another process's) go to the kernel as they are.
 
-use super::{answer, errno, schedule, signal, Answer, Miss};
+use super::{answer, errno, schedule, signal, task, Answer, Miss};
 use crate::runtime::green::Green;
 use crate::runtime::{self, alone, current, roll};
 use crate::sys;
@@ -52,9 +52,9 @@ numbers! {
     SYS_get_robust_list => |[tid, head, bytes, ..]| get_robust_list(tid as pid_t, head, bytes);
     SYS_set_robust_list => |[head, bytes, ..]| set_robust_list(head, bytes);
     SYS_set_tid_address => |_| set_tid_address();
+    SYS_ioprio_get => |[which, who, ..]| task::ioprio_get(which, who);
+    SYS_ioprio_set => |[which, who, priority, ..]| task::ioprio_set(which, who, priority);
     // stand-in
-    SYS_ioprio_get => |arguments| of_process(SYS_ioprio_get, arguments);
-    SYS_ioprio_set => |arguments| own_priority(arguments);
     SYS_capget => |[header, sets, ..]| capget(header as *mut c_void, sets as *mut c_void).map(c_long::from);
     SYS_pidfd_open => |[pid, flags, ..]| pidfd_open(pid as pid_t, flags as c_uint).map(c_long::from);
     SYS_kcmp => |arguments| for_stand_in(SYS_kcmp, arguments, &[0, 1]);
@@ -79,7 +79,7 @@ pub fn green_of(tid: pid_t) -> Result<&'static Green, Miss> {
 /// The kernel thread that a green thread has for itself, or runs on now.
 fn kernel_thread_of(green: &Green) -> Option<pid_t> {
     let is_me = current().is_some_and(|me| std::ptr::eq(me, green));
-    (is_me || green.alone.get()).then(|| green.worker().kernel_tid.load(Relaxed))
+    (is_me || green.bound.get()).then(|| green.worker().kernel_tid.load(Relaxed))
 }
 
 /// The kernel thread that stands for the green thread with this tid. Any other tid stands for itself.
@@ -96,30 +96,6 @@ unsafe fn for_stand_in(number: c_long, mut arguments: Arguments, tids: &[usize])
     }
     let [a, b, c, d, e, f] = arguments;
     answer(sys::call(number, a, b, c, d, e, f))
-}
-
-/// linux/ioprio.h: the second argument is a tid.
-const IOPRIO_WHO_PROCESS: c_int = 1;
-
-unsafe fn of_process(number: c_long, arguments: Arguments) -> Answer<c_long> {
-    let tids: &[usize] = if arguments[0] as c_int == IOPRIO_WHO_PROCESS { &[1] } else { &[] };
-    for_stand_in(number, arguments, tids)
-}
-
-/// The caller's own stays with its kernel thread. Another's would be that of whoever runs there next.
-unsafe fn own_priority(arguments: Arguments) -> Answer<c_long> {
-    if arguments[0] as c_int == IOPRIO_WHO_PROCESS {
-        let named = green_of(arguments[1] as pid_t)?;
-        if kernel_thread_of(named).is_none() {
-            return errno(EPERM);
-        }
-        let done = of_process(SYS_ioprio_set, arguments)?;
-        if current().is_some_and(|me| std::ptr::eq(me, named)) {
-            alone::stay();
-        }
-        return Ok(done);
-    }
-    Err(Miss::Libc)
 }
 
 /// A counter belongs to one kernel thread: whoever counts itself stays with its own. What another does is counted nowhere by itself.

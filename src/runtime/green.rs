@@ -4,7 +4,10 @@
 //! stays a word of that kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
 
 use super::record::Record;
-use super::{handler::Place, pending::Pending, sched::Worker, schedule::Schedule, vessel::Stack, wait::Waiter};
+use super::{
+    handler::Place, pending::Pending, sched::Worker, schedule::Schedule, settings::Settings, vessel::Stack,
+    wait::Waiter,
+};
 use crate::arch;
 use crate::sys::Processors;
 use std::cell::{Cell, UnsafeCell};
@@ -86,6 +89,8 @@ pub struct Green {
     pub outer_mask: Cell<u64>,
     /// It has its kernel thread for itself (`alone`).
     pub alone: Cell<bool>,
+    /// It stays on its kernel thread for ever, alone or not (`alone`).
+    pub bound: Cell<bool>,
     pub robust_head: Cell<usize>,
     /// The list that the program has set in its place, or 0 (`pin::set_robust_list`).
     pub program_list: Cell<usize>,
@@ -135,9 +140,12 @@ pub struct Green {
     pub processors: UnsafeCell<Processors>,
     /// Its rights to pages with protection keys, while suspended (`kernel_state`).
     pub rights: Cell<u32>,
+    /// The base of its GS segment, while suspended (`kernel_state`).
+    pub segment: Cell<usize>,
     /// Its CPU time, as far as it has been charged.
     pub cpu_ns: AtomicU64,
     pub schedule: Schedule,
+    pub settings: Settings,
 }
 
 // SAFETY: the cells are touched by the kernel thread that runs the green thread, or by the one that prepares it before it is
@@ -165,6 +173,7 @@ impl Green {
             pinned: Cell::new(0),
             outer_mask: Cell::new(u64::MAX),
             alone: Cell::new(false),
+            bound: Cell::new(false),
             robust_head: Cell::new(0),
             program_list: Cell::new(0),
             robust_registered: Cell::new(false),
@@ -199,8 +208,10 @@ impl Green {
             processors: UnsafeCell::new([0; 16]),
             unusual: AtomicU32::new(0),
             rights: Cell::new(arch::keys::INITIAL),
+            segment: Cell::new(0),
             cpu_ns: AtomicU64::new(0),
             schedule: Schedule::new(),
+            settings: Settings::new(),
         }));
         green.waiter.belongs_to(green);
         green

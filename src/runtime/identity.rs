@@ -5,15 +5,13 @@
 //! the worker's own descriptor: so our handler loads the kernel thread's own TCB, calls glibc's, and puts the vessel's back. And a
 //! green caller would be taken for its vessel, and its kernel thread left out: so a thread made for this makes the call.
 
+use super::errand::{self, SIGNAL};
 use super::green::current;
 use super::worker::GATE;
 use super::{call, lot, monitor, roll, sched, signal, stats, vessel};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
-
-/// glibc's SIGSETXID.
-const SIGNAL: c_int = 33;
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
@@ -37,6 +35,10 @@ pub fn begin() {
 }
 
 extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel's own information.
+    if unsafe { (*info).si_code } == libc::SI_QUEUE {
+        return errand::look();
+    }
     // SAFETY: `begin` stored glibc's handler before ours was there.
     let real: Handler = unsafe { std::mem::transmute(REAL.load(Relaxed)) };
     let dies = current().is_some_and(|me| me.dying.get());

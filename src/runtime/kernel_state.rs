@@ -1,5 +1,5 @@
 //! What a green thread's kernel thread must have, or count, while it runs, beside the mask: its processors, its rights to pages with
-//! protection keys, and its CPU time.
+//! protection keys, the base of its GS segment, and its CPU time.
 //!
 //! All are rare, so a switch asks one question (`unusual`), and pays only in a program that uses them: a thread with processors of
 //! its own brings them to its kernel thread, the next one without puts the process's back. CPU time is counted from the moment
@@ -8,7 +8,8 @@
 
 use super::green::Green;
 use super::sched::{self, Worker};
-use super::stats;
+use super::worker::fast_switch;
+use super::{settings, stats};
 use crate::arch;
 use crate::sys::{self, Processors};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
@@ -19,8 +20,15 @@ pub const PROCESSORS: u32 = 1;
 pub const COUNTS: u32 = 2;
 /// A worker's: the program has protection keys.
 pub const RIGHTS: u32 = 4;
+/// A worker's: the program has set the base of a GS segment.
+pub const SEGMENT: u32 = 8;
+/// A worker's: its kernel thread is to have another signal at the parent's end (`settings`).
+pub const DEATH: u32 = 16;
+/// What a thread has in registers that it changes itself: it is asked for when the thread leaves.
+pub const REGISTERS: u32 = RIGHTS | SEGMENT;
 
 static HAS_KEYS: AtomicBool = AtomicBool::new(false);
+static HAS_SEGMENTS: AtomicBool = AtomicBool::new(false);
 static COUNTING: AtomicBool = AtomicBool::new(false);
 /// The processors that the process was given.
 static USUAL: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
@@ -29,17 +37,24 @@ static USUAL: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 pub fn begin(main: &Green) {
     USUAL.iter().zip(sys::processors_of(0)).for_each(|(word, bits)| word.store(bits, Relaxed));
     main.cpu_ns.store(sys::clock_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0), Relaxed);
+    if arch::segment::read(fast_switch()) != 0 {
+        HAS_SEGMENTS.store(true, SeqCst);
+    }
 }
 
 /// A kernel thread becomes a worker's.
 pub fn arrive(worker: &Worker) {
     worker.charged.store(std::ptr::null_mut(), Relaxed);
     worker.unusual.store(0, SeqCst);
+    settings::arrive();
     if COUNTING.load(SeqCst) {
         begin_counting(worker);
     }
     if HAS_KEYS.load(SeqCst) {
         worker.unusual.fetch_or(RIGHTS, SeqCst);
+    }
+    if HAS_SEGMENTS.load(SeqCst) {
+        worker.unusual.fetch_or(SEGMENT, SeqCst);
     }
 }
 
@@ -52,11 +67,27 @@ pub fn begin_keys() {
     }
 }
 
+/// The program has set the base of a GS segment. Until now all threads had the same, none: whoever runs elsewhere, and leaves before
+/// its worker learns of this, has that one noted.
+pub fn begin_segments() {
+    if !HAS_SEGMENTS.swap(true, SeqCst) {
+        stats::for_each_worker(|worker| {
+            worker.unusual.fetch_or(SEGMENT, SeqCst);
+        });
+    }
+}
+
 /// The running thread is about to leave its kernel thread.
 #[cold]
-pub fn keep_rights(me: &Green) {
-    // SAFETY: the program has a key.
-    me.rights.set(unsafe { arch::keys::read() });
+pub fn keep_registers(worker: &Worker, me: &Green) {
+    let unusual = worker.unusual.load(Relaxed);
+    if unusual & RIGHTS != 0 {
+        // SAFETY: the program has a key.
+        me.rights.set(unsafe { arch::keys::read() });
+    }
+    if unusual & SEGMENT != 0 {
+        me.segment.set(arch::segment::read(fast_switch()));
+    }
 }
 
 /// `green` is about to run here, after `worker.charged`.
@@ -69,6 +100,12 @@ pub fn change(worker: &Worker, green: &Green) {
     if unusual & RIGHTS != 0 {
         // SAFETY: the program has a key.
         unsafe { arch::keys::write(green.rights.get()) };
+    }
+    if unusual & DEATH != 0 {
+        settings::bring_death_signal(worker);
+    }
+    if unusual & SEGMENT != 0 {
+        arch::segment::write(green.segment.get(), fast_switch());
     }
     if (unusual | green.unusual.load(Relaxed)) & PROCESSORS != 0 {
         bring_processors(worker, green);
@@ -97,6 +134,7 @@ pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>
     let has_keys = HAS_KEYS.load(Relaxed);
     // SAFETY: the program has a key; the creator runs here.
     green.rights.set(if has_keys { unsafe { arch::keys::read() } } else { arch::keys::INITIAL });
+    green.segment.set(if HAS_SEGMENTS.load(Relaxed) { arch::segment::read(fast_switch()) } else { 0 });
     let of_creator = creator.filter(|creator| creator.unusual.load(Relaxed) & PROCESSORS != 0).map(processors);
     if let Some(set) = given.or(of_creator) {
         set_processors(green, set, false);

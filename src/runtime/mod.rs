@@ -4,14 +4,15 @@
 //! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `call` (what waits in the kernel); `monitor` (who sees to it that
 //! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
-//! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `kernel_state`, `alone`, `thread_timer`
-//! (what else a thread calls its own), `identity` (what the whole process calls its own); `start`; `stats`.
+//! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `settings`, `kernel_state`, `alone`,
+//! `errand`, `thread_timer` (what else a thread calls its own), `identity` (what the whole process calls its own); `start`; `stats`.
 
 pub mod alone;
 pub mod call;
 pub mod cancel;
 pub mod capture;
 pub mod disposition;
+pub mod errand;
 pub mod exec_stack;
 pub mod green;
 pub mod handler;
@@ -33,6 +34,7 @@ pub mod record;
 pub mod roll;
 pub mod sched;
 pub mod schedule;
+pub mod settings;
 pub mod signal;
 pub mod start;
 pub mod stats;

@@ -523,8 +523,8 @@ fn switch_away(me: &'static Green, leaving: Leaving) {
     arch::guard_up();
     let worker = me.worker();
     worker.leaving.set(leaving);
-    if worker.unusual.load(Relaxed) & kernel_state::RIGHTS != 0 {
-        kernel_state::keep_rights(me);
+    if worker.unusual.load(Relaxed) & kernel_state::REGISTERS != 0 {
+        kernel_state::keep_registers(worker, me);
     }
     let next = worker.enter().and_then(|slot| slot.choose());
     // SAFETY: `next` is ready, so its context is saved and nobody else's; a worker's own context is saved while it runs a

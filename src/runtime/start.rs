@@ -8,7 +8,8 @@ use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
 use super::{
-    capture, handler, identity, inline, kernel_state, lot, monitor, pin, reactor, roll, signal, stats, thread, worker,
+    alone, capture, errand, handler, identity, inline, kernel_state, lot, monitor, pin, reactor, roll, settings,
+    signal, stats, thread, worker,
 };
 use crate::{arch, glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
@@ -52,6 +53,7 @@ pub fn start(prepare: fn()) -> bool {
         stats::after_start();
         // The leader's own stack begins, so that nobody has to wait until it does (`identity`).
         sched::yield_now();
+        alone::begin();
     }
     STARTING.store(0, Release);
     done
@@ -89,6 +91,7 @@ fn build(prepare: fn()) -> Option<()> {
     main.alternate.set(handler::take_stack());
     handler::give_stack(leader);
     kernel_state::begin(main);
+    settings::begin(main);
     kernel_state::arrive(leader);
     leader.take_up(sched::slot(0));
     inline::prepare();
@@ -148,9 +151,12 @@ pub fn after_fork() {
         pin::after_fork(me, handler::running(me));
         me.private_fd.set(-1);
         me.schedule.apply();
+        me.settings.apply();
         // SAFETY: a copy that may be of either side of a change by another thread, as natively.
         sys::set_thread_name(&unsafe { *me.name.get() });
     }
+    settings::after_fork();
+    errand::after_fork();
     signal::after_fork(me);
     inline::after_fork();
     stats::after_fork();

@@ -5,7 +5,7 @@
 
 use super::green::{current, life, Green, Start};
 use super::wait::{Deadline, Woken};
-use super::{call, kernel_state, lot, roll, sched, signal, stats, vessel};
+use super::{call, kernel_state, lot, roll, sched, settings, signal, stats, vessel};
 use crate::sys::Processors;
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
@@ -52,6 +52,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.result.set(std::ptr::null_mut());
     green.alerts.store(0, Relaxed);
     green.alone.set(false);
+    green.bound.set(false);
     green.pending.clear();
     green.waits_for.set(0);
     green.cancel_disabled.store(false, Relaxed);
@@ -64,6 +65,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     unsafe { *green.name.get() = creator.map_or_else(sys::thread_name, |creator| *creator.name.get()) };
     kernel_state::inherit(green, creator, wish.processors);
     green.schedule.inherit(creator.map(|creator| &creator.schedule));
+    green.settings.inherit(creator.map(|creator| &creator.settings));
     if let Some((policy, priority)) = wish.schedule {
         green.schedule.set(policy, priority).ok();
     }
@@ -82,6 +84,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
 /// The last act of a thread, on another's stack: its own is free from here on.
 pub fn ended(green: &'static Green) {
     kernel_state::end(green);
+    settings::end(green);
     roll::leave(green);
     let before = green.life.fetch_or(life::FINISHED, SeqCst);
     signal::hand_on(green);

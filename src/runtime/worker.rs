@@ -90,6 +90,21 @@ fn ring(worker: &Worker, what: u32) {
     sys::futex_wake(worker.bell.as_ptr(), 1);
 }
 
+/// The program submits to rings of io_uring's. The kernel cancels what a kernel thread has submitted when that ends, so none does.
+static RINGS: AtomicBool = AtomicBool::new(false);
+
+pub fn note_rings() {
+    RINGS.store(true, Relaxed);
+}
+
+/// May it have requests of the program's with the kernel? (Who makes a ring by instructions of its own is found by it.)
+fn has_submitted() -> bool {
+    if !RINGS.load(Relaxed) && sys::task::has_ring() {
+        note_rings();
+    }
+    RINGS.load(Relaxed)
+}
+
 /// Waits for a slot. False: retire.
 fn become_spare(worker: &'static Worker) -> bool {
     if worker.spoilt.get() {
@@ -97,7 +112,7 @@ fn become_spare(worker: &'static Worker) -> bool {
     }
     signal::change_mask(worker, signal::CLOSED);
     kernel_state::settle(worker);
-    worker.stays.set(worker.is_leader || sys::has_children());
+    worker.stays.set(worker.is_leader || sys::has_children() || RINGS.load(Relaxed));
     let mut first = true;
     while wait_among_spares(worker) {
         if std::mem::take(&mut first) {
@@ -107,10 +122,11 @@ fn become_spare(worker: &'static Worker) -> bool {
             TAKE_SLOT => return true,
             COME if take_offered(worker) => return true,
             COME => {}
+            _ if has_submitted() => worker.stays.set(true),
             _ => return false,
         }
     }
-    false
+    has_submitted() && become_spare(worker)
 }
 
 /// False: there are enough of them.

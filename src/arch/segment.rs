@@ -1,0 +1,26 @@
+//! The base of the GS segment: the program's own to set (Wine keeps its thread block there), by arch_prctl, or by an instruction that
+//! nobody sees; the kernel keeps it per kernel thread, so a switch must (`kernel_state`).
+
+use crate::sys::task;
+use std::arch::asm;
+
+/// This kernel thread's base. `fast`: the kernel allows the instructions.
+pub fn read(fast: bool) -> usize {
+    if !fast {
+        return task::gs_base();
+    }
+    let base;
+    // SAFETY: reads a register; the kernel allows it.
+    unsafe { asm!("rdgsbase {}", lateout(reg) base, options(nomem, nostack, preserves_flags)) };
+    base
+}
+
+/// Gives this kernel thread a base that `read` has told.
+pub fn write(base: usize, fast: bool) {
+    if fast {
+        // SAFETY: the library's own code uses no GS segment; the kernel allows the instruction.
+        unsafe { asm!("wrgsbase {}", in(reg) base, options(nostack, preserves_flags)) };
+    } else {
+        task::set_gs_base(base);
+    }
+}

@@ -1,0 +1,188 @@
+//! What the kernel keeps for a task, a kernel thread by itself: set and asked on the one at hand.
+
+use super::{call, checked, plain};
+
+// arch_prctl's codes (source: the kernel's asm/prctl.h).
+const ARCH_SET_GS: usize = 0x1001;
+const ARCH_GET_GS: usize = 0x1004;
+
+/// The base of the GS segment.
+pub fn gs_base() -> usize {
+    let mut base = 0usize;
+    // SAFETY: the kernel writes one word.
+    unsafe { call(libc::SYS_arch_prctl, ARCH_GET_GS, &mut base as *mut usize as usize, 0, 0, 0, 0) };
+    base
+}
+
+pub fn set_gs_base(base: usize) {
+    plain(libc::SYS_arch_prctl, [ARCH_SET_GS, base, 0, 0]);
+}
+
+/// One of prctl's options; the kernel's answer.
+pub fn option(option: i32, value: usize) -> isize {
+    plain(libc::SYS_prctl, [option as usize, value, 0, 0])
+}
+
+/// The signal that it gets when the thread that made its process ends, or 0.
+pub fn death_signal() -> i32 {
+    let mut signal = 0i32;
+    // SAFETY: the kernel writes one number.
+    unsafe { call(libc::SYS_prctl, libc::PR_GET_PDEATHSIG as usize, &mut signal as *mut i32 as usize, 0, 0, 0, 0) };
+    signal
+}
+
+/// "This thread", in what takes a thread, process or user (source: linux/ioprio.h).
+pub const IOPRIO_WHO_PROCESS: usize = 1;
+
+pub fn set_io_priority(priority: i32) {
+    plain(libc::SYS_ioprio_set, [IOPRIO_WHO_PROCESS, 0, priority as usize, 0]);
+}
+
+/// Would the kernel let this process have such an I/O priority? It looks at that first, and then for a thread that there is not.
+pub fn check_io_priority(priority: usize) -> Result<(), i32> {
+    const NOBODY: usize = 1 << 30;
+    match checked(plain(libc::SYS_ioprio_set, [IOPRIO_WHO_PROCESS, NOBODY, priority, 0])) {
+        Err(error) if error != libc::ESRCH => Err(error),
+        _ => Ok(()),
+    }
+}
+
+pub fn io_priority() -> isize {
+    plain(libc::SYS_ioprio_get, [IOPRIO_WHO_PROCESS, 0, 0, 0])
+}
+
+/// The ambient capabilities, a bit each.
+pub fn ambient_capabilities() -> u64 {
+    const IS_SET: usize = 1;
+    let has = |&capability: &u64| {
+        plain(libc::SYS_prctl, [libc::PR_CAP_AMBIENT as usize, IS_SET, capability as usize, 0]) == 1
+    };
+    (0..64u64).filter(has).map(|capability| 1 << capability).sum()
+}
+
+/// May it read the time stamp counter (prctl's PR_TSC_ENABLE, PR_TSC_SIGSEGV)?
+pub fn time_stamps() -> i32 {
+    let mut state = 0i32;
+    option(libc::PR_GET_TSC, &mut state as *mut i32 as usize);
+    state
+}
+
+/// Its keyrings: the thread's, the process's, the session's; and which of them gets the keys that it requests. Errors as they are.
+pub fn keyrings() -> [isize; 4] {
+    const GET_KEYRING_ID: usize = 0;
+    const SET_REQKEY_KEYRING: usize = 14;
+    const NO_CHANGE: usize = -1isize as usize;
+    let keyring = |special: isize| plain(libc::SYS_keyctl, [GET_KEYRING_ID, special as usize, 0, 0]);
+    [keyring(-1), keyring(-2), keyring(-3), plain(libc::SYS_keyctl, [SET_REQKEY_KEYRING, NO_CHANGE, 0, 0])]
+}
+
+/// Has the process a ring of io_uring's among its first descriptors?
+pub fn has_ring() -> bool {
+    const FIRST: usize = 256;
+    const RING: &[u8] = b"anon_inode:[io_uring]";
+    (0..FIRST).any(|fd| {
+        let (mut path, mut target) = (*b"/proc/self/fd/000\0", [0u8; RING.len() + 1]);
+        let at = path.len() - 4;
+        let digits = [fd / 100, fd / 10 % 10, fd % 10].map(|digit| b'0' + digit as u8);
+        let digits = &digits[if fd >= 100 {
+            0
+        } else if fd >= 10 {
+            1
+        } else {
+            2
+        }..];
+        path[at..at + digits.len()].copy_from_slice(digits);
+        path[at + digits.len()] = 0;
+        let (path, room) = (path.as_ptr() as usize, target.as_mut_ptr() as usize);
+        // SAFETY: the kernel reads the string, and writes at most so many bytes.
+        let bytes = unsafe { call(libc::SYS_readlink, path, room, target.len(), 0, 0, 0) };
+        bytes == RING.len() as isize && target.starts_with(RING)
+    })
+}
+
+/// The kernel thread that traces a process.
+pub fn tracer_of(pid: i32) -> Option<i32> {
+    const LINE: &[u8] = b"\nTracerPid:\t";
+    let mut text = [0u8; 4096];
+    let path = format!("/proc/{pid}/status\0");
+    // SAFETY: the kernel reads the path, and writes into `text`.
+    let bytes = unsafe {
+        let flags = libc::O_CLOEXEC as usize;
+        let fd =
+            checked(call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0, 0, 0)).ok()?;
+        let bytes = call(libc::SYS_read, fd, text.as_mut_ptr() as usize, text.len(), 0, 0, 0);
+        super::close(fd as i32);
+        checked(bytes).ok()?
+    };
+    let text = &text[..bytes];
+    let at = text.windows(LINE.len()).position(|window| window == LINE)? + LINE.len();
+    let end = text[at..].iter().position(|&byte| byte == b'\n')? + at;
+    std::str::from_utf8(&text[at..end]).ok()?.parse().ok().filter(|&tid| tid != 0)
+}
+
+/// User and group ids with those for files, groups, capabilities, securebits, persona, and where memory is to lie: what the calls change
+/// that change one kernel thread's credentials.
+#[derive(PartialEq, Eq)]
+pub struct Marks {
+    ids: [u32; 6],
+    file_ids: [isize; 2],
+    groups: (isize, u64),
+    capabilities: [u32; 6],
+    others: [isize; 2],
+    memory: (i32, [u64; 16]),
+}
+
+/// setfsuid's and setfsgid's argument that only asks.
+const ASK: usize = u32::MAX as usize;
+/// As many groups as a process can have.
+const GROUPS: usize = 65_536;
+
+pub fn marks() -> Marks {
+    let [mut ids, mut capabilities] = [[0u32; 6]; 2];
+    let mut memory = (0i32, [0u64; 16]);
+    let id = |ids: &mut [u32; 6], at: usize| &mut ids[at] as *mut u32 as usize;
+    // The newest header: version 3, this thread.
+    let header = [0x2008_0522u32, 0];
+    // SAFETY: the kernel writes a number each, two capability sets, and at most 1024 bits of nodes.
+    unsafe {
+        call(libc::SYS_getresuid, id(&mut ids, 0), id(&mut ids, 1), id(&mut ids, 2), 0, 0, 0);
+        call(libc::SYS_getresgid, id(&mut ids, 3), id(&mut ids, 4), id(&mut ids, 5), 0, 0, 0);
+        call(libc::SYS_capget, header.as_ptr() as usize, capabilities.as_mut_ptr() as usize, 0, 0, 0, 0);
+        let nodes = memory.1.as_mut_ptr() as usize;
+        call(libc::SYS_get_mempolicy, &mut memory.0 as *mut i32 as usize, nodes, 1024, 0, 0, 0);
+    }
+    let file_ids = [libc::SYS_setfsuid, libc::SYS_setfsgid].map(|number| plain(number, [ASK, 0, 0, 0]));
+    let others = [option(libc::PR_GET_SECUREBITS, 0), plain(libc::SYS_personality, [ASK, 0, 0, 0])];
+    Marks { ids, file_ids, groups: groups(), capabilities, others, memory }
+}
+
+/// How many groups, and their numbers in one.
+fn groups() -> (isize, u64) {
+    let count = plain(libc::SYS_getgroups, [0; 4]);
+    let few = &mut [0u32; 64][..];
+    if count <= 0 || count as usize > few.len() {
+        return many_groups(count);
+    }
+    // SAFETY: the kernel writes at most so many numbers.
+    unsafe { call(libc::SYS_getgroups, few.len(), few.as_mut_ptr() as usize, 0, 0, 0, 0) };
+    (count, mixed(few))
+}
+
+#[cold]
+fn many_groups(count: isize) -> (isize, u64) {
+    let bytes = GROUPS * size_of::<u32>();
+    let Some(pages) = (count > 0).then(|| super::map(bytes, 0)).flatten() else { return (count, 0) };
+    // SAFETY: pages of our own; the kernel writes at most so many numbers.
+    let groups = unsafe {
+        call(libc::SYS_getgroups, GROUPS, pages as usize, 0, 0, 0, 0);
+        std::slice::from_raw_parts(pages as *const u32, GROUPS)
+    };
+    let mixed = mixed(groups);
+    super::unmap(pages as usize, bytes);
+    (count, mixed)
+}
+
+/// FNV's way of making one number of many.
+fn mixed(numbers: &[u32]) -> u64 {
+    numbers.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &number| (sum ^ number as u64).wrapping_mul(0x100_0000_01b3))
+}
