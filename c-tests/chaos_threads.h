@@ -216,12 +216,14 @@ static void wait_unsafely(struct victim *victim)
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
     unsigned kind = below(&victim->dice, 3);
-    for (volatile unsigned turn = 0;; turn++) {
+    volatile unsigned turns = 0;
+    do {
+        turns = turns + 1;
         if (kind == 0)
             sched_yield();
         else if (kind == 1)
             pause();
-    }
+    } while (turns || kind < 3);
 }
 
 static void *waits_to_be_cancelled(void *argument)

@@ -19,8 +19,9 @@ static void *computes(void *argument)
     pthread_cleanup_push(cleanup, NULL);
     CHECK_IS(pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL), 0);
     running = true;
-    for (;;)
-        count++;
+    do
+        count = count + 1;
+    while (count);
     pthread_cleanup_pop(0);
     return argument;
 }

@@ -3,6 +3,8 @@
 //! Everything is found by name (`dlsym` finds GLIBC_PRIVATE symbols too); where something is missing the library stays
 //! out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
 
+pub mod version;
+
 use crate::runtime::raw_lock::RawLock;
 use crate::{arch, sys};
 use libc::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
@@ -103,7 +105,10 @@ pub fn find() -> bool {
         }
         place.store(descriptor[2] as usize, Relaxed);
     }
-    find_point_bit();
+    let Some(join) = next("pthread_clockjoin_np\0") else { return false };
+    find_bits();
+    // SAFETY: the call answers a constant string.
+    version::learn(unsafe { libc::gnu_get_libc_version() }, REAL.tid_offset.load(Relaxed), join);
     true
 }
 
@@ -134,31 +139,53 @@ fn cancelhandling(tcb: usize) -> &'static AtomicI32 {
 const CANCELED: i32 = 1 << 3;
 const EXITING: i32 = 1 << 4;
 
-/// The bit that says: asynchronously. glibc's cancellation points inside libc set it while they are in the kernel; 0 where a version
-/// keeps it elsewhere.
+/// The bit that says: asynchronously. Up to 2.40 glibc's cancellation points inside libc set it while they are in the kernel; 0 where a
+/// version keeps it elsewhere.
 static POINT: AtomicI32 = AtomicI32::new(0);
+/// The bit that says: not now. libc sets it around calls of its own that are no cancellation points (pclose's wait).
+static DISABLED: AtomicI32 = AtomicI32::new(0);
 
-/// Sees which bit changes with the type.
-fn find_point_bit() {
-    let set = real!(setcanceltype as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+/// Sees which bits change with the type and with the state.
+fn find_bits() {
+    let set_type = real!(setcanceltype as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+    let set_state = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
     let word = cancelhandling(arch::tcb());
-    let (mut type_before, before) = (0, word.load(Relaxed));
-    // SAFETY: on this thread's own descriptor; nobody has cancelled it at load.
-    unsafe {
-        set(1, &mut type_before);
-        POINT.store(word.load(Relaxed) ^ before, Relaxed);
-        set(type_before, std::ptr::null_mut());
+    for (set, bit) in [(set_type, &POINT), (set_state, &DISABLED)] {
+        let mut own = 0;
+        // SAFETY: on this thread's own descriptor; nobody has cancelled it at load.
+        unsafe {
+            set(0, &mut own);
+            let before = word.load(Relaxed);
+            set(1, std::ptr::null_mut());
+            bit.store(word.load(Relaxed) ^ before, Relaxed);
+            set(own, std::ptr::null_mut());
+        }
     }
 }
 
-/// The thread at `tcb` is cancelled, in glibc's eyes too: the next cancellation point inside libc ends it. Is it in one?
-pub fn mark_cancelled(tcb: usize) -> bool {
-    cancelhandling(tcb).fetch_or(CANCELED, SeqCst) & POINT.load(Relaxed) != 0
+/// The thread at `tcb` is cancelled, in glibc's eyes too: the next cancellation point inside libc ends it.
+pub fn mark_cancelled(tcb: usize) {
+    cancelhandling(tcb).fetch_or(CANCELED, SeqCst);
 }
 
-/// Is the thread at `tcb` in a cancellation point inside libc?
+/// Is the thread at `tcb` in a cancellation point inside libc, as far as its note says it?
 pub fn is_in_point(tcb: usize) -> bool {
-    cancelhandling(tcb).load(SeqCst) & POINT.load(Relaxed) != 0
+    let note = cancelhandling(tcb).load(SeqCst);
+    note & POINT.load(Relaxed) != 0 && note & DISABLED.load(Relaxed) == 0 && !version::points_have_a_place()
+}
+
+/// May the thread at `tcb`, which is not the running one, be in a cancellation point inside libc that only its place tells?
+pub fn may_be_in_point(tcb: usize) -> bool {
+    version::points_have_a_place() && cancelhandling(tcb).load(SeqCst) & (DISABLED.load(Relaxed) | EXITING) == 0
+}
+
+/// Is the running thread, interrupted at `instruction`, in a cancellation point inside libc that only its place tells?
+pub fn is_at_point(instruction: usize, result: isize) -> bool {
+    /// How far the function that makes such calls reaches.
+    const NEAR: usize = 64;
+    let inside = || text().is_some_and(|(start, bytes)| (start + NEAR..start + bytes - NEAR).contains(&instruction));
+    // SAFETY: the instruction lies that far inside libc's text, which can be read.
+    may_be_in_point(arch::tcb()) && inside() && unsafe { version::is_at_point(instruction, result) }
 }
 
 /// Does the thread at `tcb` unwind already?
@@ -237,27 +264,27 @@ pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, 
     }
 }
 
-/// The tid of a real thread that the caller owns and has not joined: 0 when it is gone.
-fn tid_of(thread: pthread_t) -> &'static AtomicU32 {
+/// The end word of a real thread that the caller owns and has not joined: 0 when it is gone.
+fn end_of(thread: pthread_t) -> &'static AtomicU32 {
     // SAFETY: the descriptor lives until it is joined, for as long as the callers below look; the kernel writes the field.
-    unsafe { AtomicU32::from_ptr(tid_field(thread as usize) as *mut u32) }
+    unsafe { AtomicU32::from_ptr(version::end_word(thread as usize) as *mut u32) }
 }
 
 /// Has a real thread that nobody has joined ended for good?
 pub fn has_ended(thread: pthread_t) -> bool {
-    tid_of(thread).load(Acquire) == 0
+    end_of(thread).load(Acquire) == 0
 }
 
-/// Waits for a real thread's end and lets glibc free what it kept of it. glibc's own wait would be a point where a cancellation of
-/// the running thread acts.
+/// Waits for a real thread's end and lets glibc free what it kept of it. glibc's own wait, and since 2.43 its join, would be a point
+/// where a cancellation of the running thread acts.
 pub fn join_thread(thread: pthread_t) {
-    let tid = tid_of(thread);
-    while let alive @ 1.. = tid.load(Acquire) {
-        sys::futex_wait_shared(tid, alive);
+    let end = end_of(thread);
+    while let alive @ 1.. = end.load(Acquire) {
+        sys::futex_wait_shared(end, alive);
     }
     let join = real!(pthread_join as unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int);
     // SAFETY: the caller owns the thread and joins it once.
-    unsafe { join(thread, std::ptr::null_mut()) };
+    uncancelled(|| unsafe { join(thread, std::ptr::null_mut()) });
 }
 
 /// Unwinds this stack to its guard and ends the thread there.

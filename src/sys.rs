@@ -548,6 +548,14 @@ pub fn loosen(gone: &AtomicU32) -> usize {
     head
 }
 
+/// The word that the kernel clears when this kernel thread ends, where it can say so.
+pub fn tid_address() -> Option<usize> {
+    const PR_GET_TID_ADDRESS: usize = 40;
+    let mut address = 0usize;
+    let answer = plain(libc::SYS_prctl, [PR_GET_TID_ADDRESS, &mut address as *mut usize as usize, 0, 0]);
+    (answer == 0 && address != 0).then_some(address)
+}
+
 /// The head of this kernel thread's robust list.
 pub fn robust_list() -> usize {
     let (mut head, mut length) = (0usize, 0usize);

@@ -19,6 +19,7 @@ use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use support::compiler;
 use support::header::Header;
 use support::library::library;
 use support::needs;
@@ -45,7 +46,7 @@ const STRESS: &[Mode] = &[
     Mode { one_core: true, ..mode("2 workers on one core", "workers=2") },
 ];
 
-const CFLAGS: &[&str] = &["-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"];
+const CFLAGS: &[&str] = &["-O1", "-g", "-Wall", "-Wextra", "-pthread"];
 
 /// A c-test and what has been seen of it.
 struct Test {
@@ -293,6 +294,7 @@ fn compile_into(made: &Path, compiler: &str, test: &Test, header: &Header, flags
     let unfinished = made.with_extension(std::process::id().to_string());
     let output = Command::new(compiler)
         .args(CFLAGS)
+        .args(compiler::strictness(compiler))
         .args(&header.cflags)
         .args(flags)
         .args([Path::new("-o"), &unfinished, &test.source])

@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+use support::compiler;
 use support::header::Header;
 use support::library::library;
 use support::needs;
@@ -193,4 +194,13 @@ fn needs_are_probed() {
     assert_eq!(root.is_none(), needs::is_root(), "{root:?}");
     assert_eq!(needs::missing(&["proc".to_owned()]), None, "this test reads /proc elsewhere");
     assert!(needs::is_installed("sh") && !needs::is_installed("no such program"));
+}
+
+#[test]
+fn warnings_are_errors_with_known_compilers_only() {
+    let gcc = "gcc (Debian 12.2.0-14) 12.2.0\nCopyright (C) 2022 Free Software Foundation, Inc.\n";
+    assert!(compiler::is_known(gcc, "12\n") && compiler::is_known(gcc, "16.2.0\n"));
+    assert!(!compiler::is_known(gcc, "99\n") && !compiler::is_known(gcc, ""));
+    assert!(!compiler::is_known("Debian clang version 14.0.6\n", "14.0.6\n"));
+    assert!(compiler::strictness("no such compiler").is_empty());
 }

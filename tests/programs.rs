@@ -19,6 +19,7 @@ mod support;
 use case::Case;
 use server::{free_port, Server};
 use std::fs;
+use support::compiler;
 
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -102,7 +103,7 @@ fn libpq() {
         return;
     };
     let client = case.path("libpq_threads");
-    case.prepare(&format!("{CC} -I/usr/include/postgresql tests/programs/libpq_threads.c -o {client} -lpq"));
+    case.prepare(&format!("{} -I/usr/include/postgresql tests/programs/libpq_threads.c -o {client} -lpq", cc()));
     let server = Server::postgres(&case);
     let judgement = "
         covers: pthread_create pthread_join pthread_barrier_wait pthread_mutex_lock nanosleep connect poll recv send
@@ -114,7 +115,7 @@ fn libpq() {
 fn hiredis() {
     let Some(case) = Case::with(&["cc", "redis-server", "/usr/include/hiredis/hiredis.h"]) else { return };
     let client = case.path("hiredis_threads");
-    case.prepare(&format!("{CC} tests/programs/hiredis_threads.c -o {client} -lhiredis"));
+    case.prepare(&format!("{} tests/programs/hiredis_threads.c -o {client} -lhiredis", cc()));
     let server = Server::redis(&case);
     let judgement = "
         covers: pthread_create pthread_join pthread_barrier_wait pthread_mutex_lock connect poll setsockopt read write
@@ -122,13 +123,21 @@ fn hiredis() {
     case.compare(&format!("{client} {}", server.port), judgement);
 }
 
-const CC: &str = "cc -std=gnu11 -O1 -Wall -Wextra -Werror -pthread";
+/// A compiler as it is called for these programs.
+fn compile(compiler: &str, standard: &str) -> String {
+    let strictness = compiler::strictness(compiler).join(" ");
+    format!("{compiler} -std={standard} -O1 -Wall -Wextra {strictness} -pthread")
+}
+
+fn cc() -> String {
+    compile("cc", "gnu11")
+}
 
 #[test]
 fn sqlite_writers() {
     let Some(case) = Case::with(&["cc", "/usr/include/sqlite3.h"]) else { return };
     let writers = case.path("sqlite_writers");
-    case.prepare(&format!("{CC} tests/programs/sqlite_writers.c -o {writers} -lsqlite3"));
+    case.prepare(&format!("{} tests/programs/sqlite_writers.c -o {writers} -lsqlite3", cc()));
     let judgement = "
         covers: pthread_create pthread_join pthread_mutex_lock fcntl64 fdatasync pread64 pwrite64
         proof: green_threads>=21 parks>=40 kernel_threads_peak<=30";
@@ -267,7 +276,7 @@ fn rust_std() {
 fn cpp20() {
     let Some(case) = Case::with(&["g++"]) else { return };
     let program = case.path("cpp20");
-    case.prepare(&format!("g++ -std=c++20 -O1 -Wall -Wextra -Werror -pthread tests/programs/cpp20.cpp -o {program}"));
+    case.prepare(&format!("{} tests/programs/cpp20.cpp -o {program}", compile("g++", "c++20")));
     let judgement = "
         covers: pthread_create pthread_join pthread_once pthread_mutex_lock pthread_mutex_clocklock pthread_cond_wait
         covers: pthread_cond_clockwait pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_clockrdlock
@@ -281,7 +290,7 @@ fn cpp20() {
 fn unwind() {
     let Some(case) = Case::with(&["g++"]) else { return };
     let program = case.path("unwind");
-    case.prepare(&format!("g++ -std=c++20 -O1 -Wall -Wextra -Werror -pthread tests/programs/unwind.cpp -o {program}"));
+    case.prepare(&format!("{} tests/programs/unwind.cpp -o {program}", compile("g++", "c++20")));
     let judgement = "
         covers: pthread_cancel pthread_exit pthread_once recv usleep read
         proof: green_threads>=100 parks>=60 hooks.pthread_cancel>=21 hooks.pthread_exit>=20";

@@ -88,6 +88,11 @@ impl Registers {
         unsafe { *(&raw mut (*self.0).uc_sigmask as *mut u64) = mask };
     }
 
+    /// What an interrupted system call has answered, where the instruction is behind it.
+    pub fn result(&self) -> isize {
+        self.get(libc::REG_RAX) as isize
+    }
+
     /// What the system call answers.
     pub fn set_result(&self, result: isize) {
         // SAFETY: by `of`'s contract.

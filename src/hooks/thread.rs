@@ -224,6 +224,9 @@ pub unsafe fn pthread_clockjoin_np(
         return pthread_join(thread, result);
     }
     runtime::cancellation_point();
+    if glibc::version::join_checks_time() {
+        time::valid(until)?;
+    }
     let deadline = || Until { clock, time: until }.deadline().map_err(|_| EINVAL);
     let value = thread::join(green, deadline).map_err(Miss::Errno)?;
     give(result, value)

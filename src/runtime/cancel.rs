@@ -43,7 +43,7 @@ fn remind(green: &'static Green) {
     if let Some(parked) = green.waiter.interrupt() {
         return sched::ready(parked);
     }
-    if is_open(green) && !current().is_some_and(|me| std::ptr::eq(me, green)) {
+    if (is_open(green) || may_be_open(green)) && !current().is_some_and(|me| std::ptr::eq(me, green)) {
         install();
         ring(green);
     }
@@ -79,6 +79,11 @@ fn is_wanted(green: &Green) -> bool {
 /// Is it to be cancelled wherever it is?
 fn is_open(green: &Green) -> bool {
     (green.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
+}
+
+/// May it be in a cancellation point inside libc, of which only the instruction tells that it is at? Main's note in glibc says nothing.
+fn may_be_open(green: &Green) -> bool {
+    !green.is_main && is_due(green) && glibc::may_be_in_point(green.fs.get())
 }
 
 /// Outside our own calls: may it be cancelled right where it is?
@@ -211,14 +216,16 @@ extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         }
         return;
     }
-    if !is_open(me) {
-        return;
-    }
     // SAFETY: the kernel's frame.
     let registers = unsafe { arch::Registers::of(context) };
+    // (Elsewhere in libc the thread looks at its note before it goes into the kernel.)
+    let at_point = may_be_open(me) && glibc::is_at_point(registers.instruction(), registers.result());
+    if !is_open(me) && !at_point {
+        return;
+    }
     let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
     let in_call = me.in_call.load(Relaxed);
-    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && is_at_point(me) {
+    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && (at_point || is_at_point(me)) {
         call::leave(me);
         sys::set_signal_mask(me.worker().mask.load(Relaxed)); // As the frame's end would, which does not come.
         act(me);

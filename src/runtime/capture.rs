@@ -128,10 +128,11 @@ unsafe fn answer(capture: &mut Capture, registers: &arch::Registers) -> isize {
         libc::SYS_clone3 => {
             let arguments = &*(a as *const libc::clone_args);
             let top = (arguments.stack + arguments.stack_size) as usize;
-            keep(capture, registers, top, arguments.tls as usize, arguments.parent_tid as *mut i32)
+            let [fs, end] = [arguments.tls as usize, arguments.child_tid as usize];
+            keep(capture, registers, top, fs, [arguments.parent_tid as usize, end])
         }
         // clone(flags, stack, parent_tid, child_tid, tls)
-        libc::SYS_clone => keep(capture, registers, b, e, c as *mut i32),
+        libc::SYS_clone => keep(capture, registers, b, e, [c, d]),
         libc::SYS_rt_sigprocmask => {
             if c != 0 {
                 *(c as *mut u64) = sys::open(u64::MAX);
@@ -151,11 +152,12 @@ unsafe fn keep(
     registers: &arch::Registers,
     top: usize,
     fs: usize,
-    parent_tid: *mut i32,
+    [parent_tid, end]: [usize; 2],
 ) -> isize {
-    if !parent_tid.is_null() {
-        *parent_tid = capture.tid;
+    if parent_tid != 0 {
+        *(parent_tid as *mut i32) = capture.tid;
     }
+    glibc::version::learn_end(end - fs);
     capture.fs = fs;
     capture.sp = registers.lay_down(top, &capture.control);
     capture.tid as isize

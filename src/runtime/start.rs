@@ -81,6 +81,9 @@ fn build(prepare: fn()) -> Option<()> {
     capture::prepare();
     let own = vessel::birth_small().ok()?;
     own.worker.store(leader as *const Worker as *mut Worker, Relaxed);
+    if !glibc::version::knows_end() {
+        return None;
+    }
     leader.fs.set(own.fs.get());
     // SAFETY: the vessel does not run; its context is now the leader's.
     unsafe { *leader.sp.get() = *own.sp.get() };

@@ -104,7 +104,8 @@ pub fn ended(green: &'static Green) {
 pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>) -> Result<*mut c_void, i32> {
     if current().is_some_and(|me| std::ptr::eq(me, green)) {
         let is_detached = green.life.load(Relaxed) & life::DETACHED != 0;
-        return Err(if is_detached { libc::EINVAL } else { libc::EDEADLK });
+        let looks_at_that = is_detached && !glibc::version::join_knows_itself_first();
+        return Err(if looks_at_that { libc::EINVAL } else { libc::EDEADLK });
     }
     let before = green.life.fetch_or(life::JOINING, AcqRel);
     if before & life::GONE != 0 {

@@ -519,12 +519,12 @@ pub fn bury(green: &'static Green) {
     green.life.store(life::GONE, Release);
     green.dying.set(true);
     let fs = green.fs.get();
-    let tid = glibc::tid_field(fs);
+    let (tid, end) = (glibc::tid_field(fs), glibc::version::end_word(fs));
     GATE.enter();
     stats::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal::CLOSED);
     // SAFETY: the vessel's context is saved, and this is its last resume; every signal is blocked.
-    let born = unsafe { arch::revive(FLAGS as usize, *green.sp.get(), tid, tid, fs) };
+    let born = unsafe { arch::revive(FLAGS as usize, *green.sp.get(), tid, end, fs) };
     sys::set_signal_mask(old_mask);
     if born > 0 {
         glibc::join_thread(fs as libc::pthread_t);

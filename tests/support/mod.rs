@@ -1,6 +1,7 @@
 //! What the integration tests share. They are separate crates that never link the library, and each uses a part of this.
 #![allow(dead_code)]
 
+pub mod compiler;
 pub mod header;
 pub mod hooks;
 pub mod library;
