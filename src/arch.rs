@@ -284,6 +284,12 @@ gp_guard:
 gp_capture:
     .zero 8
     .size gp_capture, 8
+    .hidden gp_forking
+    .globl gp_forking
+    .type gp_forking, @object
+gp_forking:
+    .zero 8
+    .size gp_forking, 8
     .hidden gp_vfork
     .globl gp_vfork
     .type gp_vfork, @object
@@ -435,6 +441,7 @@ thread_word!(self_word, set_self_word, "gp_self");
 thread_word!(set set_identity_word, "gp_identity");
 thread_word!(worker_word, set_worker_word, "gp_worker");
 thread_word!(vfork_word, set_vfork_word, "gp_vfork");
+thread_word!(forking_word, set_forking_word, "gp_forking");
 thread_word!(guard_word, set_guard_word, "gp_guard");
 thread_word!(capture_word, set_capture_word, "gp_capture");
 

@@ -1,14 +1,14 @@
 //! What we know of glibc: its real functions below our hooks, and the few insides that a vessel needs.
 //!
-//! Everything is found by name (`dlsym` finds GLIBC_PRIVATE symbols too); where something is missing the library stays
-//! out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
+//! Everything is found by name in libc's own table (`symbols`; GLIBC_PRIVATE names too), whoever wraps it. Where something is missing
+//! the library stays out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
 
 pub mod version;
 
 use crate::runtime::raw_lock::RawLock;
-use crate::{arch, sys};
-use libc::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
+use crate::{arch, symbols, sys};
+use libc::{c_int, c_void, pthread_attr_t, pthread_t};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
 
 /// The real functions' addresses, filled in once by `find`.
 pub struct Functions {
@@ -49,55 +49,35 @@ pub fn ready() -> bool {
     READY.load(Relaxed)
 }
 
-/// The next definition of `name` (which ends in NUL) after this library.
-pub fn next(name: &'static str) -> Option<usize> {
-    debug_assert!(name.ends_with('\0'));
-    // SAFETY: `name` is a C string.
-    let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr() as *const c_char) };
-    (!address.is_null()).then_some(address as usize)
-}
-
-/// The same for a name that glibc keeps for old programs only (`__pthread_mutex_lock`): it has the first version there ever was.
-pub fn next_old(name: &'static str) -> Option<usize> {
-    const FIRST_VERSIONS: [&std::ffi::CStr; 2] = [c"GLIBC_2.2.5", c"GLIBC_2.17"];
-    next(name).or_else(|| {
-        FIRST_VERSIONS.iter().find_map(|version| {
-            // SAFETY: both are C strings.
-            let address = unsafe { libc::dlvsym(libc::RTLD_NEXT, name.as_ptr() as *const c_char, version.as_ptr()) };
-            (!address.is_null()).then_some(address as usize)
-        })
-    })
-}
-
 /// Finds all that the runtime needs; false: run natively.
 pub fn find() -> bool {
     let wanted = [
-        (&REAL.pthread_create, "pthread_create\0"),
-        (&REAL.pthread_join, "pthread_join\0"),
-        (&REAL.pthread_exit, "pthread_exit\0"),
-        (&REAL.setcancelstate, "pthread_setcancelstate\0"),
-        (&REAL.setcanceltype, "pthread_setcanceltype\0"),
-        (&REAL.swapcontext, "swapcontext\0"),
-        (&REAL.call_tls_dtors, "__call_tls_dtors\0"),
-        (&REAL.keys, "__pthread_keys\0"),
-        (&REAL.exit, "exit\0"),
-        (&REAL.guard[0], "__sigsetjmp\0"),
-        (&REAL.guard[1], "__pthread_register_cancel\0"),
-        (&REAL.guard[2], "__pthread_unregister_cancel\0"),
-        (&crate::sys::CLOCK, "clock_gettime\0"),
+        (&REAL.pthread_create, c"pthread_create"),
+        (&REAL.pthread_join, c"pthread_join"),
+        (&REAL.pthread_exit, c"pthread_exit"),
+        (&REAL.setcancelstate, c"pthread_setcancelstate"),
+        (&REAL.setcanceltype, c"pthread_setcanceltype"),
+        (&REAL.swapcontext, c"swapcontext"),
+        (&REAL.call_tls_dtors, c"__call_tls_dtors"),
+        (&REAL.keys, c"__pthread_keys"),
+        (&REAL.exit, c"exit"),
+        (&REAL.guard[0], c"__sigsetjmp"),
+        (&REAL.guard[1], c"__pthread_register_cancel"),
+        (&REAL.guard[2], c"__pthread_unregister_cancel"),
+        (&crate::sys::CLOCK, c"clock_gettime"),
     ];
     for (place, name) in wanted {
-        match next(name) {
+        match symbols::own(name) {
             Some(address) => place.store(address, Relaxed),
             None => return false,
         }
     }
     let offsets = [
-        (&REAL.tid_offset, "_thread_db_pthread_tid\0"),
-        (&REAL.cancelhandling_offset, "_thread_db_pthread_cancelhandling\0"),
+        (&REAL.tid_offset, c"_thread_db_pthread_tid"),
+        (&REAL.cancelhandling_offset, c"_thread_db_pthread_cancelhandling"),
     ];
     for (place, name) in offsets {
-        let Some(address) = next(name) else { return false };
+        let Some(address) = symbols::own(name) else { return false };
         // SAFETY: glibc's thread-debugging descriptors are three 32-bit words: bits, count, offset (source: thread_db.h).
         let descriptor = unsafe { *(address as *const [u32; 3]) };
         if descriptor[0] != 32 {
@@ -105,10 +85,11 @@ pub fn find() -> bool {
         }
         place.store(descriptor[2] as usize, Relaxed);
     }
-    let Some(join) = next("pthread_clockjoin_np\0") else { return false };
+    let Some(join) = symbols::own(c"pthread_clockjoin_np") else { return false };
     find_bits();
     // SAFETY: the call answers a constant string.
     version::learn(unsafe { libc::gnu_get_libc_version() }, REAL.tid_offset.load(Relaxed), join);
+    find_rseq();
     true
 }
 
@@ -234,7 +215,7 @@ pub fn errno() -> c_int {
 /// The real swapcontext's address.
 pub fn swapcontext() -> usize {
     match REAL.swapcontext.load(Relaxed) {
-        0 => next("swapcontext\0").unwrap_or(0), // before the front door
+        0 => symbols::own(c"swapcontext").unwrap_or(0), // before the front door
         address => address,
     }
 }
@@ -254,7 +235,12 @@ pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, 
             libc::pthread_attr_setstack(&mut attr, lowest as *mut c_void, bytes);
         }
         let mut thread: pthread_t = 0;
+        // The creator may be a thread of libc's or of a library's that is older than the start.
+        let registered = unregister_rseq();
         let failed = create(&mut thread, &attr, start, argument);
+        if registered {
+            register_rseq();
+        }
         libc::pthread_attr_destroy(&mut attr);
         if failed == 0 {
             Ok(thread)
@@ -525,20 +511,54 @@ unsafe fn copy_images(images: &Images) {
     }
 }
 
-/// Unregisters the main thread's rseq area; threads made after that never register theirs (glibc asks their creator).
-pub fn unregister_rseq() {
-    let (Some(offset), Some(size)) = (next("__rseq_offset\0"), next("__rseq_size\0")) else { return };
-    // SAFETY: glibc's public constants (sys/rseq.h): the area's distance from the TCB, and its size or 0.
+/// Where glibc puts a thread's rseq area: the distance from the TCB, and its bytes, 0 where there is none.
+static RSEQ_AT: AtomicIsize = AtomicIsize::new(0);
+static RSEQ_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Reads glibc's public constants (source: sys/rseq.h).
+fn find_rseq() {
+    const LEAST: u32 = 32;
+    let (Some(offset), Some(size)) = (symbols::own(c"__rseq_offset"), symbols::own(c"__rseq_size")) else { return };
+    // SAFETY: the types that the header declares.
     let (offset, size) = unsafe { (*(offset as *const isize), *(size as *const u32)) };
-    if size == 0 {
-        return;
+    RSEQ_AT.store(offset, Relaxed);
+    RSEQ_BYTES.store(if size == 0 { 0 } else { size.max(LEAST) as usize }, Relaxed);
+}
+
+/// This thread's rseq area and its bytes.
+fn rseq_area() -> Option<(usize, usize)> {
+    let bytes = RSEQ_BYTES.load(Relaxed);
+    (bytes != 0).then(|| (arch::tcb().wrapping_add_signed(RSEQ_AT.load(Relaxed)), bytes))
+}
+
+/// The area's word that says on which processor the thread runs; negative: it is not registered.
+///
+/// # Safety
+/// `area` is this thread's.
+unsafe fn rseq_processor<'a>(area: usize) -> &'a AtomicI32 {
+    const PROCESSOR: usize = 4;
+    AtomicI32::from_ptr((area + PROCESSOR) as *mut i32)
+}
+
+/// Unregisters this thread's rseq area, if it is registered. A thread made after that does not register its own: glibc asks its creator's.
+/// An area that is registered follows the kernel thread, and a green thread's would then be written by a worker for ever.
+pub fn unregister_rseq() -> bool {
+    const REGISTRATION_FAILED: i32 = -2;
+    let Some((area, bytes)) = rseq_area() else { return false };
+    // SAFETY: the running thread's own area, which no kernel writes once it is unregistered.
+    unsafe {
+        let registered = rseq_processor(area).load(Relaxed) >= 0 && sys::rseq(area, bytes, false);
+        if registered {
+            rseq_processor(area).store(REGISTRATION_FAILED, Relaxed);
+        }
+        registered
     }
-    const CPU_ID: usize = 4;
-    const REGISTRATION_FAILED: u32 = -2i32 as u32;
-    let area = arch::tcb().wrapping_add_signed(offset);
-    if crate::sys::rseq_unregister(area, 32) {
-        // SAFETY: the area's cpu_id field, which no kernel writes any more.
-        unsafe { *((area + CPU_ID) as *mut u32) = REGISTRATION_FAILED };
+}
+
+/// Registers it again.
+fn register_rseq() {
+    if let Some((area, bytes)) = rseq_area() {
+        sys::rseq(area, bytes, true);
     }
 }
 
@@ -597,7 +617,7 @@ pub fn each_text(visit: &mut dyn FnMut(&std::ops::Range<usize>)) {
 /// Where main's stack begins (it grows downwards from there).
 pub fn main_stack() -> Option<usize> {
     // SAFETY: the loader's variable of this name, an address.
-    next("__libc_stack_end\0").map(|place| unsafe { *(place as *const usize) })
+    symbols::own(c"__libc_stack_end").map(|place| unsafe { *(place as *const usize) })
 }
 
 /// Where this library's instructions are: start and bytes.

@@ -15,6 +15,7 @@ mod pages;
 mod report;
 mod runtime;
 mod statistics;
+mod symbols;
 mod sys;
 
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
@@ -22,6 +23,8 @@ mod sys;
 /// library stays closed, too: both would take the same entries and signals.
 #[ctor::ctor(unsafe)]
 fn load() {
+    // First of all: whoever registers a fork handler later (an allocator in its first malloc) has it called before ours, and back after.
+    hooks::process::prepare();
     // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
     let Some(mut environment) = (unsafe { environment::Environment::of_process() }) else { return };
     if environment.is_secure() || objects::is_second_copy() || !glibc::find() {
@@ -45,7 +48,6 @@ fn load() {
     if !options.follow {
         environment.unpreload();
     }
-    hooks::process::prepare();
     glibc::set_ready();
     if environment::libc_runs() {
         hooks::entries::take();

@@ -570,10 +570,10 @@ pub fn set_robust_list(head: usize) {
     plain(libc::SYS_set_robust_list, [head, 24, 0, 0]);
 }
 
-/// Unregisters an rseq area (glibc's signature, RSEQ_FLAG_UNREGISTER = 1).
-pub fn rseq_unregister(area: usize, bytes: usize) -> bool {
+/// Registers this kernel thread's rseq area, or unregisters it (glibc's signature, RSEQ_FLAG_UNREGISTER = 1).
+pub fn rseq(area: usize, bytes: usize, register: bool) -> bool {
     const SIGNATURE: usize = 0x53053053;
-    plain(libc::SYS_rseq, [area, bytes, 1, SIGNATURE]) == 0
+    plain(libc::SYS_rseq, [area, bytes, !register as usize, SIGNATURE]) == 0
 }
 
 /// Sets an alternate signal stack for this kernel thread.

@@ -12,7 +12,7 @@
 
 use super::{each_row, sync};
 use crate::arch::{self, entry};
-use crate::{glibc, sys};
+use crate::{glibc, symbols, sys};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -28,6 +28,13 @@ static ALLOWED: AtomicBool = AtomicBool::new(false);
 pub static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// What libc's own functions execute a program by leads to us.
 static EXECUTES: AtomicBool = AtomicBool::new(false);
+
+/// Does libc's own fork come by the hook of `_Fork`, in its midst?
+static TAKES_FORK: AtomicBool = AtomicBool::new(false);
+
+pub fn takes_fork() -> bool {
+    TAKES_FORK.load(Relaxed)
+}
 
 /// What the option says.
 pub fn allow(allowed: bool) {
@@ -67,9 +74,17 @@ fn allow_writing(code: &Range<usize>, allowed: bool) -> bool {
 
 fn take_all(libc: &Range<usize>, room: &Range<usize>) {
     let mut taken: Vec<[usize; 2]> = Vec::with_capacity(room.len() / entry::ROOM);
+    // Another library stands between us and libc (a sanitizer's): what it calls of libc must not lead back to us, by no alias either.
+    let mut wrapped = Vec::new();
+    each_row(&mut |name, _, found| {
+        if !libc.contains(&found.load(Relaxed)) {
+            wrapped.extend(symbols::own(name));
+        }
+    });
     each_row(&mut |name, hook, found| {
-        let function = found.load(Relaxed);
+        let (function, name) = (found.load(Relaxed), name.to_str().unwrap_or_default());
         if !libc.contains(&function)
+            || wrapped.contains(&function)
             || !libc.contains(&(function + entry::REACH))
             || NO_ENTRY.iter().any(|(without, _)| *without == name)
         {
@@ -93,6 +108,7 @@ fn take_all(libc: &Range<usize>, room: &Range<usize>) {
             if name == "execve" {
                 EXECUTES.store(true, Relaxed);
             }
+            TAKES_FORK.fetch_or(name == "_Fork", Relaxed);
         }
     });
     take_whole(libc);
@@ -101,9 +117,9 @@ fn take_all(libc: &Range<usize>, room: &Range<usize>) {
 /// The functions that are replaced whole, all or none: the wait for libc's private locks and its wake, and vfork, for what its child
 /// calls comes by entries too.
 fn take_whole(libc: &Range<usize>) {
-    let names = ["__lll_lock_wait_private\0", "__lll_lock_wake_private\0", "vfork\0"];
+    let names = [c"__lll_lock_wait_private", c"__lll_lock_wake_private", c"vfork"];
     let hooks = [sync::lock_wait as *const () as usize, sync::lock_wake as *const () as usize, arch::vfork::hook()];
-    let theirs = names.map(glibc::next);
+    let theirs = names.map(symbols::own);
     if !theirs.iter().all(|function| function.is_some_and(|function| libc.contains(&function))) {
         return;
     }

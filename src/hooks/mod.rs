@@ -9,8 +9,9 @@
 #![allow(clippy::missing_safety_doc)]
 
 #[allow(unused_imports)]
-use crate::{glibc, runtime};
-use std::sync::atomic::AtomicUsize;
+use crate::{glibc, runtime, symbols, sys};
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 mod attempt;
 pub mod child;
@@ -210,33 +211,51 @@ macro_rules! hooks {
                     /// The real function's address once `resolve` has run.
                     pub static FOUND: AtomicUsize = AtomicUsize::new(0);
 
-                    /// The real function; one that this glibc does not have ends the process, and says which.
+                    /// The real function. One that this glibc does not have ends the process, and says which.
                     #[inline]
                     pub fn real() -> unsafe extern "C" fn($($t),*) -> $r {
-                        match FOUND.load(Relaxed) {
-                            0 => redhook::real!($name),
-                            // SAFETY: `resolve` stored the address of the function of this name, whose type is the row's.
-                            address => unsafe { std::mem::transmute::<usize, unsafe extern "C" fn($($t),*) -> $r>(address) },
-                        }
+                        let address = match FOUND.load(Relaxed) {
+                            0 => super::super::find_early(&FOUND, NAME),
+                            address => address,
+                        };
+                        // SAFETY: the address of the function of this name, whose type is the row's.
+                        unsafe { std::mem::transmute::<usize, unsafe extern "C" fn($($t),*) -> $r>(address) }
                     }
+
+                    /// The symbol.
+                    pub const NAME: &std::ffi::CStr =
+                        // SAFETY: the name of a function, and a NUL.
+                        unsafe { std::ffi::CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) };
                 }
             )*)*
         }
 
         /// Shows every row: its symbol, the exported function, and where the real one's address is kept.
-        fn each_row(visit: &mut dyn FnMut(&'static str, usize, &'static AtomicUsize)) {
-            $($(visit(stringify!($name), exports::$name::$name::$name as *const () as usize, &exports::$name::FOUND);)*)*
+        fn each_row(visit: &mut dyn FnMut(&'static CStr, usize, &'static AtomicUsize)) {
+            $($(visit(exports::$name::NAME, exports::$name::$name::$name as *const () as usize, &exports::$name::FOUND);)*)*
         }
 
-        /// Looks every real function up, so that no later call has to: the loader is not reentrant.
+        /// Looks every real function up, so that no later call has to.
         pub fn resolve() {
-            $($(
-                if let Some(address) = glibc::next_old(concat!(stringify!($name), "\0")) {
-                    exports::$name::FOUND.store(address, std::sync::atomic::Ordering::Relaxed);
+            let behind = symbols::Behind::new();
+            each_row(&mut |name, _, found| {
+                if let Some(address) = behind.find(name) {
+                    found.compare_exchange(0, address, Relaxed, Relaxed).ok();
                 }
-            )*)*
+            });
         }
     };
+}
+
+/// The real function of a row whose hook is called before the front door has finished: by a library that is preloaded before this one, from
+/// within its malloc, on whatever thread.
+#[cold]
+fn find_early(found: &AtomicUsize, name: &CStr) -> usize {
+    let Some(address) = symbols::next(name) else {
+        sys::abort(name.to_str().unwrap_or("no function of that name"));
+    };
+    // Entries may be taken by now: what is known is the function as it was moved.
+    found.compare_exchange(0, address, Relaxed, Relaxed).map_or_else(|known| known, |_| address)
 }
 
 include!("table.rs");

@@ -3,7 +3,6 @@
 //
 // Readers (src/hooks/entries.rs, the command, the tests) include this file as an expression.
 &[
-    ("_Fork", "the real fork calls it, between the handlers that it runs"),
     ("clock_gettime", "asked everywhere, the library's own clock too; only a green thread's CPU time differs"),
     ("clock_getres", "as clock_gettime"),
 ]

@@ -2,7 +2,9 @@
 //!
 //! A fork runs the real one on the kernel thread at hand; the child has this one thread, so the runtime there is forgotten before
 //! anything else runs, and is made anew when the child makes a thread. Anything else: the program's atfork handlers unlock locks
-//! for which copies of parked threads wait. So ours is registered before theirs, and forks inside libc (daemon, forkpty) find it too.
+//! for which copies of parked threads wait. And nothing of ours is held while they run: they wait for locks (an allocator's), parked. So
+//! all is done right around `_Fork`, which libc's fork calls between the handlers, also inside libc (daemon, forkpty). Where its entry
+//! is not taken, handlers of our own do it, registered before all others: they are the last to run before the fork.
 
 use super::{answer, descriptor, real, Answer, Miss};
 use crate::runtime::{self, current, signal};
@@ -11,10 +13,33 @@ use crate::{arch, glibc, statistics};
 use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Registers our handler; before any other library can register one.
+/// Registers our handlers; before any other library can register one.
 pub fn prepare() {
     // SAFETY: the handlers take nothing and may run in any process.
-    unsafe { pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    unsafe { pthread_atfork(Some(prepared), Some(done_in_parent), Some(done_in_child)) };
+}
+
+/// Is it for the handlers to do?
+fn is_by_handlers() -> bool {
+    arch::forking_word() == 0
+}
+
+extern "C" fn prepared() {
+    if is_by_handlers() {
+        before();
+    }
+}
+
+extern "C" fn done_in_parent() {
+    if is_by_handlers() {
+        in_parent();
+    }
+}
+
+extern "C" fn done_in_child() {
+    if is_by_handlers() {
+        in_child();
+    }
 }
 
 /// The one that forks holds the loader back: not before the start, when nothing keeps out a signal handler, which may fork as well.
@@ -24,7 +49,7 @@ static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
 /// for the child, and is neither lost with what the child forgets, nor seen to by a runtime that is not its own.
 static MASK: AtomicU64 = AtomicU64::new(0);
 
-extern "C" fn before() {
+fn before() {
     if runtime::started() {
         let mask = sys::set_signal_mask(signal::CLOSED);
         glibc::before_fork();
@@ -34,7 +59,7 @@ extern "C" fn before() {
     }
 }
 
-extern "C" fn in_parent() {
+fn in_parent() {
     if HOLDS_LOADER.swap(false, Relaxed) {
         let mask = MASK.load(Relaxed);
         runtime::start::forked();
@@ -47,7 +72,7 @@ extern "C" fn in_parent() {
 
 /// The child runs natively from here on. What the loader's lock has kept out (a signal of the parent's) is forgotten before it is given
 /// back.
-extern "C" fn in_child() {
+fn in_child() {
     statistics::after_fork();
     runtime::alone::after_fork();
     if !runtime::started() {
@@ -62,12 +87,21 @@ extern "C" fn in_child() {
 
 pub unsafe fn fork() -> Answer<pid_t> {
     descriptor::forked();
-    Err(Miss::Libc)
+    if !runtime::started() || !super::entries::takes_fork() {
+        return Err(Miss::Libc);
+    }
+    // A handler may fork while its thread does.
+    let outer = arch::forking_word();
+    arch::set_forking_word(1);
+    let pid = real::fork();
+    arch::set_forking_word(outer);
+    Ok(pid)
 }
 
-/// The one that runs no handlers.
+/// The one that runs no handlers. Called by libc's fork it finds libc's locks taken, and leaves the gate alone.
 pub unsafe fn raw_fork() -> Answer<pid_t> {
-    Ok(fork_by(|| real::_Fork() as isize) as pid_t)
+    let fork = || real::_Fork() as isize;
+    Ok(if arch::forking_word() != 0 { around(fork) } else { fork_by(fork) } as pid_t)
 }
 
 /// A fork that libc knows nothing of.
@@ -81,23 +115,25 @@ pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
     })
 }
 
-unsafe fn fork_by(fork: impl FnOnce() -> isize) -> isize {
-    let forked = || {
-        before();
-        let pid = fork();
-        if pid == 0 {
-            in_child();
-        } else {
-            in_parent();
-        }
-        pid
-    };
+fn fork_by(fork: impl FnOnce() -> isize) -> isize {
     descriptor::forked();
     if runtime::started() {
-        runtime::worker::GATE.while_closed(forked)
+        runtime::worker::GATE.while_closed(|| around(fork))
     } else {
-        forked()
+        around(fork)
     }
+}
+
+/// What is done right before a fork, and right after it on both sides.
+fn around(fork: impl FnOnce() -> isize) -> isize {
+    before();
+    let pid = fork();
+    if pid == 0 {
+        in_child();
+    } else {
+        in_parent();
+    }
+    pid
 }
 
 /// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all

@@ -402,7 +402,11 @@ impl Gate {
         BIRTH.0.store(0, Relaxed);
         self.vessel_alive.store(0, Relaxed);
         // SAFETY: the child has one thread.
-        unsafe { (*self.dead.get()).clear() };
+        unsafe {
+            (*self.dead.get()).clear();
+            // They are in no list of the child's statistics, by which time, rights and signals find their workers.
+            (*self.free.get()).clear();
+        }
     }
 }
 
