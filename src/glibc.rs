@@ -367,12 +367,21 @@ static LOADER: RawLock = RawLock::new();
 
 type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
 
+/// libc's own dl_iterate_phdr, 0 until it is first called.
+static ITERATE: AtomicUsize = AtomicUsize::new(0);
+
 /// dl_iterate_phdr.
 ///
 /// # Safety
 /// `visit` gets `out` and may write there what it likes.
 unsafe fn each_module(visit: ForModule, out: *mut c_void) {
-    LOADER.with(|| libc::dl_iterate_phdr(Some(visit), out));
+    let iterate = match ITERATE.load(Relaxed) {
+        0 => symbols::own(c"dl_iterate_phdr").unwrap_or(libc::dl_iterate_phdr as *const () as usize),
+        address => address,
+    };
+    ITERATE.store(iterate, Relaxed);
+    let iterate: unsafe extern "C" fn(ForModule, *mut c_void) -> c_int = std::mem::transmute(iterate);
+    LOADER.with(|| iterate(visit, out));
 }
 
 /// A fork begins: nobody of ours is inside the loader until `after_fork`.

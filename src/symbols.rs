@@ -151,6 +151,10 @@ impl Tables {
         Some((self.address(index), version & HIDDEN == 0))
     }
 
+    /// Does the symbol at this place define the name?
+    ///
+    /// # Safety
+    /// As for `find`; the place is one of the table's.
     unsafe fn defines(&self, index: usize, name: &CStr) -> bool {
         let symbol = &*self.symbols.add(index);
         symbol.section != 0
@@ -158,6 +162,10 @@ impl Tables {
             && CStr::from_ptr(self.names.add(symbol.name as usize)).to_bytes() == name.to_bytes()
     }
 
+    /// Where what the symbol at this place names is.
+    ///
+    /// # Safety
+    /// As for `defines`.
     unsafe fn address(&self, index: usize) -> usize {
         let symbol = &*self.symbols.add(index);
         let address = self.base + symbol.value;
@@ -170,6 +178,9 @@ impl Tables {
 
     /// Shows the symbols that may have this name, by the GNU table: {buckets, first symbol, words of the filter, its shift}, the filter,
     /// the buckets, and a word a symbol, whose lowest bit ends a bucket.
+    ///
+    /// # Safety
+    /// As for `find`.
     unsafe fn each_by_gnu_hash(&self, name: &CStr, visit: &mut dyn FnMut(usize)) {
         let hash = name.to_bytes().iter().fold(5381u32, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte as u32));
         let [buckets, first, filter_words, shift] = *(self.gnu_hash as *const [u32; 4]);
@@ -209,6 +220,28 @@ pub fn own(name: &CStr) -> Option<usize> {
         .find_map(|module| in_module(module, name))
         .map(|(address, _)| address)
 }
+
+/// Declares functions of libc's own, each looked up at each call: for what is called at load, when a sanitizer that the program is linked with
+/// has not begun, but has functions of these names.
+macro_rules! libcs_own {
+    ($(fn $name:ident($($a:ident: $t:ty),*);)*) => {$(
+        /// # Safety
+        /// As libc's.
+        pub unsafe fn $name($($a: $t),*) -> libc::c_int {
+            const NAME: &std::ffi::CStr =
+                // SAFETY: the name of a function, and a NUL.
+                unsafe { std::ffi::CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) };
+            let known: unsafe extern "C" fn($($t),*) -> libc::c_int = libc::$name;
+            match $crate::symbols::own(NAME) {
+                Some(address) => {
+                    std::mem::transmute::<usize, unsafe extern "C" fn($($t),*) -> libc::c_int>(address)($($a),*)
+                }
+                None => known($($a),*),
+            }
+        }
+    )*};
+}
+pub(crate) use libcs_own;
 
 /// The next definition of a name after this library; libc's own where this library comes last, loaded late by dlopen.
 pub fn next(name: &CStr) -> Option<usize> {

@@ -88,6 +88,30 @@ pub fn learn() -> bool {
     unsafe { learn_cond() && learn_mutex() && learn_rest() && super::once::learn_generation() }
 }
 
+/// What makes the objects and their attributes.
+mod own {
+    use libc::*;
+
+    crate::symbols::libcs_own! {
+        fn pthread_condattr_init(attribute: *mut pthread_condattr_t);
+        fn pthread_condattr_setpshared(attribute: *mut pthread_condattr_t, shared: c_int);
+        fn pthread_condattr_setclock(attribute: *mut pthread_condattr_t, clock: clockid_t);
+        fn pthread_cond_init(cond: *mut pthread_cond_t, attribute: *const pthread_condattr_t);
+        fn pthread_mutexattr_init(attribute: *mut pthread_mutexattr_t);
+        fn pthread_mutexattr_setpshared(attribute: *mut pthread_mutexattr_t, shared: c_int);
+        fn pthread_mutexattr_setrobust(attribute: *mut pthread_mutexattr_t, robust: c_int);
+        fn pthread_mutexattr_setprotocol(attribute: *mut pthread_mutexattr_t, protocol: c_int);
+        fn pthread_mutex_init(lock: *mut pthread_mutex_t, attribute: *const pthread_mutexattr_t);
+        fn pthread_rwlockattr_init(attribute: *mut pthread_rwlockattr_t);
+        fn pthread_rwlockattr_setpshared(attribute: *mut pthread_rwlockattr_t, shared: c_int);
+        fn pthread_rwlock_init(lock: *mut pthread_rwlock_t, attribute: *const pthread_rwlockattr_t);
+        fn pthread_barrierattr_init(attribute: *mut pthread_barrierattr_t);
+        fn pthread_barrierattr_setpshared(attribute: *mut pthread_barrierattr_t, shared: c_int);
+        fn pthread_barrier_init(barrier: *mut pthread_barrier_t, attribute: *const pthread_barrierattr_t, count: c_uint);
+        fn sem_init(semaphore: *mut sem_t, shared: c_int, value: c_uint);
+    }
+}
+
 macro_rules! probe {
     ($flag:expr, $t:ty, $attribute:ty, $init_attribute:path, $init:path, $set:path => $value:expr $(, $count:expr)?) => {{
         let (mut plain, mut other): ($t, $t) = (zeroed(), zeroed());
@@ -102,22 +126,23 @@ macro_rules! probe {
 
 unsafe fn learn_cond() -> bool {
     use libc::*;
-    probe!(COND_SHARED, pthread_cond_t, pthread_condattr_t, pthread_condattr_init, pthread_cond_init, pthread_condattr_setpshared => 1)
-        && probe!(COND_MONOTONIC, pthread_cond_t, pthread_condattr_t, pthread_condattr_init, pthread_cond_init,
-                  pthread_condattr_setclock => CLOCK_MONOTONIC)
+    probe!(COND_SHARED, pthread_cond_t, pthread_condattr_t, own::pthread_condattr_init, own::pthread_cond_init,
+           own::pthread_condattr_setpshared => 1)
+        && probe!(COND_MONOTONIC, pthread_cond_t, pthread_condattr_t, own::pthread_condattr_init, own::pthread_cond_init,
+                  own::pthread_condattr_setclock => CLOCK_MONOTONIC)
 }
 
 unsafe fn learn_mutex() -> bool {
     use libc::*;
     macro_rules! kind {
         ($flag:expr, $set:path => $value:expr) => {
-            probe!($flag, pthread_mutex_t, pthread_mutexattr_t, pthread_mutexattr_init, pthread_mutex_init, $set => $value)
+            probe!($flag, pthread_mutex_t, pthread_mutexattr_t, own::pthread_mutexattr_init, own::pthread_mutex_init, $set => $value)
                 && $flag.is_at(MUTEX_KIND)
         };
     }
-    if !kind!(MUTEX_SHARED, pthread_mutexattr_setpshared => 1)
-        || !kind!(MUTEX_ROBUST, pthread_mutexattr_setrobust => PTHREAD_MUTEX_ROBUST)
-        || !kind!(MUTEX_INHERIT, pthread_mutexattr_setprotocol => PTHREAD_PRIO_INHERIT)
+    if !kind!(MUTEX_SHARED, own::pthread_mutexattr_setpshared => 1)
+        || !kind!(MUTEX_ROBUST, own::pthread_mutexattr_setrobust => PTHREAD_MUTEX_ROBUST)
+        || !kind!(MUTEX_INHERIT, own::pthread_mutexattr_setprotocol => PTHREAD_PRIO_INHERIT)
     {
         return false;
     }
@@ -132,19 +157,19 @@ unsafe fn learn_mutex() -> bool {
 unsafe fn learn_rest() -> bool {
     use libc::*;
     unsafe fn barrier_init(barrier: *mut pthread_barrier_t, attribute: *const pthread_barrierattr_t) -> c_int {
-        pthread_barrier_init(barrier, attribute, 1)
+        own::pthread_barrier_init(barrier, attribute, 1)
     }
     unsafe fn no_attribute(_: *mut c_int) {}
     unsafe fn set(attribute: *mut c_int, value: c_int) {
         *attribute = value;
     }
     unsafe fn semaphore_init(semaphore: *mut sem_t, shared: *const c_int) -> c_int {
-        sem_init(semaphore, *shared, 0)
+        own::sem_init(semaphore, *shared, 0)
     }
-    probe!(RWLOCK_SHARED, pthread_rwlock_t, pthread_rwlockattr_t, pthread_rwlockattr_init, pthread_rwlock_init,
-           pthread_rwlockattr_setpshared => 1)
-        && probe!(BARRIER_SHARED, pthread_barrier_t, pthread_barrierattr_t, pthread_barrierattr_init, barrier_init,
-                  pthread_barrierattr_setpshared => 1)
+    probe!(RWLOCK_SHARED, pthread_rwlock_t, pthread_rwlockattr_t, own::pthread_rwlockattr_init, own::pthread_rwlock_init,
+           own::pthread_rwlockattr_setpshared => 1)
+        && probe!(BARRIER_SHARED, pthread_barrier_t, pthread_barrierattr_t, own::pthread_barrierattr_init, barrier_init,
+                  own::pthread_barrierattr_setpshared => 1)
         && BARRIER_SHARED.is_at(super::barrier::SHARED)
         && probe!(SEMAPHORE_SHARED, sem_t, c_int, no_attribute, semaphore_init, set => 1)
 }
