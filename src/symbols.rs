@@ -221,16 +221,17 @@ pub fn own(name: &CStr) -> Option<usize> {
         .map(|(address, _)| address)
 }
 
-/// Declares functions of libc's own, each looked up at each call: for what is called at load, when a sanitizer that the program is linked with
-/// has not begun, but has functions of these names.
+/// Declares functions of libc's own, each looked up at each call: for what is called at load, when a sanitizer that the program is linked
+/// with has not begun, but has functions of these names.
 macro_rules! libcs_own {
     ($(fn $name:ident($($a:ident: $t:ty),*);)*) => {$(
         /// # Safety
         /// As libc's.
         pub unsafe fn $name($($a: $t),*) -> libc::c_int {
-            const NAME: &std::ffi::CStr =
+            use std::ffi::CStr;
+            const NAME: &CStr =
                 // SAFETY: the name of a function, and a NUL.
-                unsafe { std::ffi::CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) };
+                unsafe { CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) };
             let known: unsafe extern "C" fn($($t),*) -> libc::c_int = libc::$name;
             match $crate::symbols::own(NAME) {
                 Some(address) => {

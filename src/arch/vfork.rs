@@ -53,8 +53,55 @@ gp_vfork_call:                          # the return address waits in a register
     jmp gp_fail_errno
     .cfi_endproc
     .size gp_vfork_call, . - gp_vfork_call
+
+    .p2align 5
+    .hidden gp_fork_onto
+    .globl gp_fork_onto
+    .type gp_fork_onto, @function
+gp_fork_onto:                           # rdi: number, rsi: six arguments, rdx: what the child calls first, on its own stack
+    .cfi_startproc
+    push rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset rbx, 0
+    mov rbx, rdx
+    mov rax, rdi
+    mov r11, rsi
+    mov rdi, [r11]
+    mov rsi, [r11 + 8]
+    mov rdx, [r11 + 16]
+    mov r10, [r11 + 24]
+    mov r8, [r11 + 32]
+    mov r9, [r11 + 40]
+    syscall
+    test rax, rax
+    jz 6f
+    pop rbx
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore rbx
+    ret
+6:  .cfi_undefined rip
+    mov rbp, rsp                        # the child: libc's `syscall` would return by what lies on its stack
+    and rsp, -16
+    call rbx
+    mov rsp, rbp
+    xor eax, eax
+    ret
+    .cfi_endproc
+    .size gp_fork_onto, . - gp_fork_onto
 "#
 );
+
+extern "C" {
+    fn gp_fork_onto(number: i64, arguments: *const [usize; 6], begin: extern "C" fn()) -> isize;
+}
+
+/// A fork by number whose child goes on with a stack of its own: it calls `begin`, and returns by the address that lies there.
+///
+/// # Safety
+/// The system call is a clone with a stack and memory of its own.
+pub unsafe fn fork_onto(number: i64, arguments: &[usize; 6], begin: extern "C" fn()) -> isize {
+    gp_fork_onto(number, arguments, begin)
+}
 
 /// The exported `vfork`, beside the table: it returns twice, which only assembly may.
 #[unsafe(naked)]

@@ -3,6 +3,8 @@
 //
 // Readers (src/hooks/entries.rs, the command, the tests) include this file as an expression.
 &[
+    ("clone", "the real pthread_create and posix_spawn end in it"),
+    ("__clone", "as clone"),
     ("clock_gettime", "asked everywhere, the library's own clock too; only a green thread's CPU time differs"),
     ("clock_getres", "as clock_gettime"),
 ]

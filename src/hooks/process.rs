@@ -136,6 +136,118 @@ fn around(fork: impl FnOnce() -> isize) -> isize {
     pid
 }
 
+/// A child that shares nothing but what it is told to, or one that runs in its parent's place until it executes.
+const IN_PLACE: c_int = CLONE_VM | CLONE_VFORK;
+
+/// What `clone`'s child begins with: it does not return to here.
+struct Beginning {
+    function: unsafe extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+    /// Its parent has closed the gate, and the child has it closed as well.
+    gate_is_ours: bool,
+}
+
+extern "C" fn begin_in_child(beginning: *mut c_void) -> c_int {
+    // SAFETY: `clone`'s, in this process's copy of the memory.
+    unsafe {
+        let Beginning { function, argument, gate_is_ours } = *(beginning as *const Beginning);
+        *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id();
+        in_child();
+        if gate_is_ours {
+            runtime::worker::GATE.leave();
+        }
+        function(argument)
+    }
+}
+
+/// libc's `clone`. A child with memory of its own is a fork. One that shares the memory and lets its parent wait is a vfork. One that
+/// shares the memory beside its parent is a kernel thread that the program makes for itself.
+pub unsafe fn clone(
+    function: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
+    stack: *mut c_void,
+    flags: c_int,
+    argument: *mut c_void,
+    parent_tid: *mut c_int,
+    tls: *mut c_void,
+    child_tid: *mut c_int,
+) -> Answer<c_int> {
+    let Some(begun) = function.filter(|_| runtime::started() && !stack.is_null()) else { return Err(Miss::Libc) };
+    match flags & IN_PLACE {
+        0 | CLONE_VFORK => {
+            let gate_is_ours = !runtime::worker::GATE.is_mine();
+            let mut beginning = Beginning { function: begun, argument, gate_is_ours };
+            let beginning = &raw mut beginning as *mut c_void;
+            let clone =
+                || real::clone(Some(begin_in_child), stack, flags, beginning, parent_tid, tls, child_tid) as isize;
+            Ok(fork_by(clone) as c_int)
+        }
+        IN_PLACE => spawned(|| real::clone(function, stack, flags, argument, parent_tid, tls, child_tid)),
+        _ => Err(Miss::Libc),
+    }
+}
+
+/// The system calls that make a process, by number. Their child goes on behind the call, so it needs the stack that the call was made on.
+pub unsafe fn fork_by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
+    let (flags, stack) = match number {
+        libc::SYS_fork => (0, 0),
+        libc::SYS_vfork => (IN_PLACE, 0),
+        libc::SYS_clone3 if !sys::can_read(arguments[0], CLONE_ARGS_LEAST) || arguments[1] < CLONE_ARGS_LEAST => {
+            return Err(Miss::Libc);
+        }
+        libc::SYS_clone3 => {
+            ((*(arguments[0] as *const clone_args)).flags as c_int, (*(arguments[0] as *const clone_args)).stack)
+        }
+        _ => (arguments[0] as c_int, arguments[1] as u64),
+    };
+    let call = |number: c_long, [a, b, c, d, e, f]: [usize; 6]| sys::call(number, a, b, c, d, e, f);
+    let pid = match (flags & IN_PLACE, stack) {
+        (0 | CLONE_VFORK, 0) => fork_inline(|| call(number, arguments)),
+        // The function that was called with the number returns twice, and its frame would be lost: the child gets a copy of it.
+        (IN_PLACE, 0) => fork_inline(|| match number {
+            libc::SYS_vfork => call(libc::SYS_clone, [(CLONE_VFORK | SIGCHLD) as usize, 0, 0, 0, 0, 0]),
+            libc::SYS_clone => {
+                call(number, [arguments[0] & !(CLONE_VM as usize), 0, arguments[2], arguments[3], arguments[4], 0])
+            }
+            _ => {
+                let mut changed = (arguments[0] as *const clone_args).read();
+                changed.flags &= !(CLONE_VM as u64);
+                call(number, [&raw mut changed as usize, arguments[1].min(size_of::<clone_args>()), 0, 0, 0, 0])
+            }
+        }),
+        (IN_PLACE, _) => {
+            descriptor::forked();
+            arch::vfork::as_nobody(|| {
+                real::syscall(
+                    number,
+                    arguments[0],
+                    arguments[1],
+                    arguments[2],
+                    arguments[3],
+                    arguments[4],
+                    arguments[5],
+                ) as isize
+            })
+        }
+        (0 | CLONE_VFORK, _) => fork_by(|| arch::vfork::fork_onto(number, &arguments, fork_begins)),
+        _ => return Err(Miss::Libc),
+    };
+    if flags & IN_PLACE == IN_PLACE && stack != 0 {
+        return Ok(pid as c_long);
+    }
+    answer(pid)
+}
+
+/// clone3's least structure (source: linux/sched.h, CLONE_ARGS_SIZE_VER0).
+const CLONE_ARGS_LEAST: usize = 64;
+
+/// On the child's own stack: it does not return through the fork.
+extern "C" fn fork_begins() {
+    // SAFETY: this thread's own descriptor.
+    unsafe { *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id() };
+    in_child();
+    runtime::worker::GATE.leave();
+}
+
 /// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all
 /// that passes through, as in a vfork child.
 pub unsafe fn posix_spawn(

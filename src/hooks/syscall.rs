@@ -28,6 +28,9 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
         // A registration would tell of the worker's processor, not of the green thread's.
         libc::SYS_rseq => return errno(libc::ENOSYS),
         libc::SYS_exit_group => return process::exit_now(a as c_int).map(|()| 0),
+        libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 if runtime::started() => {
+            return process::fork_by_number(number, [a, b, c, d, e, f]);
+        }
         _ => {}
     }
     let arguments = [a, b, c, d, e, f];

@@ -257,6 +257,10 @@ hooks! {
         always errno typed fork() -> pid_t => fork;
         always errno bare __fork() -> pid_t => fork;
         always errno bare _Fork() -> pid_t => raw_fork;
+        always errno bare clone(function: Option<unsafe extern "C" fn(*mut c_void) -> c_int>, stack: *mut c_void, flags: c_int,
+            argument: *mut c_void, parent_tid: *mut c_int, tls: *mut c_void, child_tid: *mut c_int) -> c_int => clone;
+        always errno bare __clone(function: Option<unsafe extern "C" fn(*mut c_void) -> c_int>, stack: *mut c_void, flags: c_int,
+            argument: *mut c_void, parent_tid: *mut c_int, tls: *mut c_void, child_tid: *mut c_int) -> c_int => clone;
         green errno typed pclose(file: *mut FILE) -> c_int => pclose;
         green errno typed daemon(nochdir: c_int, noclose: c_int) -> c_int => daemon;
         always never bare _exit(status: c_int) -> () => exit_now;

@@ -338,6 +338,11 @@ impl Gate {
         signal::leave_runtime();
     }
 
+    /// Does the caller have it closed already (in a handler that has interrupted it)?
+    pub fn is_mine(&self) -> bool {
+        BIRTH.is_mine()
+    }
+
     /// A fork that libc knows nothing of: its child finds libc's locks as they are, so nobody of ours makes or buries a kernel thread
     /// meanwhile. (But for the one who forks: in a handler that has interrupted it.)
     pub fn while_closed<R>(&self, fork: impl FnOnce() -> R) -> R {
