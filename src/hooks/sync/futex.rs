@@ -6,9 +6,10 @@
 //! (CMP_REQUEUE) are not one step here; a waiter that comes between them is moved or not, as if it had come before or after.
 //!
 //! What is odd (an unknown operation, an unaligned or impossible address, an invalid timeout) is the kernel's to answer: it says
-//! what is wrong before it sleeps. What other processes share, or what a thread locks by its kernel tid (the priority
-//! inheriting operations), is the kernel's as well, under a hand-over.
+//! what is wrong before it sleeps. What other processes share is the kernel's as well, under a hand-over; but not what a thread locks by its
+//! tid (`inheriting`), which is the library's number.
 
+use super::inheriting;
 use crate::hooks::{errno, real, time, Answer, Miss};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{self, Deadline, Woken, FALSE_ALARM};
@@ -47,11 +48,11 @@ impl Futex {
         sys::call(libc::SYS_futex, word, private as usize, count, 0, 0, bits).max(0) as usize
     }
 
-    fn command(self) -> c_int {
+    pub fn command(self) -> c_int {
         self.operation as c_int & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME)
     }
 
-    fn has(self, flag: c_int) -> bool {
+    pub fn has(self, flag: c_int) -> bool {
         self.operation as c_int & flag != 0
     }
 
@@ -71,7 +72,7 @@ impl Futex {
 
 /// Is this no address of a futex word that can be read? The kernel is asked once for a page (by and large: a page that was
 /// readable is believed to be so still).
-fn odd(address: usize) -> bool {
+pub fn odd(address: usize) -> bool {
     const PAGE: usize = 4096;
     const PLACES: usize = 256;
     static READABLE: [AtomicUsize; PLACES] = [const { AtomicUsize::new(usize::MAX) }; PLACES];
@@ -90,7 +91,7 @@ fn odd(address: usize) -> bool {
 }
 
 /// Can a futex word be changed? The kernel is asked to change nothing in it, and to wake nobody at a word of ours.
-unsafe fn constant(word: usize) -> bool {
+pub unsafe fn constant(word: usize) -> bool {
     const OR_NOTHING: usize = 2 << 28;
     static NOBODYS: AtomicU32 = AtomicU32::new(0);
     let operation = libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG;
@@ -115,11 +116,17 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
         libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE if private => requeue(call),
         libc::FUTEX_WAKE_OP if private => wake_operation(call),
         libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => Err(Miss::Libc),
+        libc::FUTEX_LOCK_PI
+        | libc::FUTEX_TRYLOCK_PI
+        | libc::FUTEX_UNLOCK_PI
+        | libc::FUTEX_WAIT_REQUEUE_PI
+        | libc::FUTEX_CMP_REQUEUE_PI
+        | inheriting::FUTEX_LOCK_PI2 => inheriting::operation(call),
         _ => call.in_kernel(),
     }
 }
 
-unsafe fn load(word: usize) -> u32 {
+pub unsafe fn load(word: usize) -> u32 {
     AtomicU32::from_ptr(word as *mut u32).load(SeqCst)
 }
 
@@ -147,7 +154,7 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
     }
 }
 
-unsafe fn deadline(time: *const timespec, absolute: bool, realtime: bool) -> Answer<Deadline> {
+pub unsafe fn deadline(time: *const timespec, absolute: bool, realtime: bool) -> Answer<Deadline> {
     if time.is_null() {
         return Ok(None);
     }

@@ -10,7 +10,7 @@
 //! | object | green thread | foreign thread |
 //! |---|---|---|
 //! | private mutex, rwlock, semaphore, once, spin lock | the lot, tried again now and then (`contended`) | the kernel, by libc |
-//! | private condition variable, barrier, futex word | the lot | the lot |
+//! | private condition variable, barrier, futex word; a futex word that holds a tid | the lot | the lot |
 //! | process-shared, robust, priority | the kernel, under a hand-over (`in_kernel`) | the kernel, by libc |
 //!
 //! An unlock wakes both kinds: the real one wakes the kernel's sleepers, and our look into the lot wakes the parked. An object
@@ -23,6 +23,7 @@ mod cond;
 mod contended;
 mod futex;
 mod in_kernel;
+mod inheriting;
 mod mutex;
 mod object;
 mod once;

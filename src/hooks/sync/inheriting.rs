@@ -1,0 +1,164 @@
+//! The futex operations that inherit priority: the word holds its owner's tid, as gettid told it, so the kernel cannot follow them.
+//!
+//! There are no priorities to inherit here (runtime/schedule.rs), and what is left is a lock that goes from owner to waiter in the order
+//! of coming. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it. Who unlocks writes that
+//! tid into the word under the bucket's lock, before the waiter can leave the queue: so whoever stops waiting, for whatever
+//! reason, reads the word once more, and is the owner or is not.
+//!
+//! The owner may end without unlocking, or be of another process, which wakes nobody here: waits are looked at again in growing slices.
+//! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)
+
+use super::futex::{constant, deadline, load, odd, Futex};
+use crate::hooks::{errno, Answer, Miss};
+use crate::runtime::lot::{self, Choice};
+use crate::runtime::{current, roll, Deadline, Woken, FALSE_ALARM};
+use crate::sys;
+use libc::{c_int, c_long, timespec, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
+use std::sync::atomic::{AtomicU32, Ordering::*};
+
+/// linux/futex.h: FUTEX_LOCK_PI with a clock of one's choice.
+pub const FUTEX_LOCK_PI2: c_int = 13;
+
+const FIRST_SLICE_NS: u64 = 20_000_000;
+const LONGEST_SLICE_NS: u64 = 1_000_000_000;
+
+/// An operation of this family.
+///
+/// # Safety
+/// As the system call.
+pub unsafe fn operation(call: Futex) -> Answer<c_long> {
+    let command = call.command();
+    let clocked = call.has(libc::FUTEX_CLOCK_REALTIME);
+    let takes_clock = command == FUTEX_LOCK_PI2 || command == libc::FUTEX_WAIT_REQUEUE_PI;
+    if odd(call.word) || clocked && !takes_clock || command != libc::FUTEX_CMP_REQUEUE_PI && constant(call.word) {
+        return Err(Miss::Libc);
+    }
+    match command {
+        libc::FUTEX_LOCK_PI => lock(call.word, deadline(call.time as *const timespec, true, true)?, true),
+        FUTEX_LOCK_PI2 => lock(call.word, deadline(call.time as *const timespec, true, clocked)?, true),
+        libc::FUTEX_TRYLOCK_PI => lock(call.word, None, false),
+        libc::FUTEX_UNLOCK_PI => unlock(call.word),
+        libc::FUTEX_WAIT_REQUEUE_PI => wait(call, deadline(call.time as *const timespec, true, clocked)?),
+        _ => requeue(call),
+    }
+}
+
+fn own_tid() -> u32 {
+    current().map_or_else(sys::kernel_thread_id, |me| me.tid()) as u32
+}
+
+fn is_alive(tid: u32) -> bool {
+    roll::find(tid as i32).is_some() || sys::policy_of(tid as i32) >= 0
+}
+
+/// A waiter's place in the lot.
+fn token(tid: u32) -> usize {
+    (tid as usize) << 32
+}
+
+fn waits(token: usize) -> Option<u32> {
+    (token as u32 == 0 && token != 0).then_some((token >> 32) as u32)
+}
+
+unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_long> {
+    let (me, word) = (own_tid(), AtomicU32::from_ptr(address as *mut u32));
+    let (mut has_waited, mut slice_ns) = (false, FIRST_SLICE_NS);
+    loop {
+        let now = word.load(SeqCst);
+        let owner = now & FUTEX_TID_MASK;
+        if owner == me {
+            return if has_waited { Ok(0) } else { errno(libc::EDEADLK) };
+        }
+        let has_ended = owner != 0 && !is_alive(owner);
+        if has_ended && !has_waited {
+            return errno(libc::ESRCH);
+        }
+        if owner == 0 || has_ended {
+            let died = now & FUTEX_OWNER_DIED | if has_ended { FUTEX_OWNER_DIED } else { 0 };
+            let others = now & FUTEX_WAITERS | if has_waited { FUTEX_WAITERS } else { 0 };
+            if word.compare_exchange(now, me | died | others, SeqCst, Relaxed).is_ok() {
+                return Ok(0);
+            }
+            continue;
+        }
+        if !may_wait {
+            return errno(libc::EAGAIN);
+        }
+        let seen = now | FUTEX_WAITERS;
+        if now != seen && word.compare_exchange(now, seen, SeqCst, Relaxed).is_err() {
+            continue;
+        }
+        let slice = sys::now_ns() + slice_ns;
+        let until = Some(deadline.map_or(slice, |deadline| deadline.min(slice)));
+        let woken = lot::park_uncancelled(address, token(me), until, || word.load(SeqCst) == seen);
+        has_waited = true;
+        if woken == Woken::TimedOut {
+            slice_ns = (slice_ns * 2).min(LONGEST_SLICE_NS);
+            let is_over = deadline.is_some_and(|deadline| sys::now_ns() >= deadline);
+            if is_over && word.load(SeqCst) & FUTEX_TID_MASK != me {
+                return errno(libc::ETIMEDOUT);
+            }
+        }
+    }
+}
+
+unsafe fn unlock(address: usize) -> Answer<c_long> {
+    let word = AtomicU32::from_ptr(address as *mut u32);
+    if word.load(SeqCst) & FUTEX_TID_MASK != own_tid() {
+        return errno(libc::EPERM);
+    }
+    let mut handed = false;
+    lot::wake(address, 0, |token| match waits(token) {
+        _ if handed => Choice::Stop,
+        Some(next) => {
+            // Under the bucket's lock: the waiter is in the queue, and reads the word when it has left.
+            word.store(next | FUTEX_WAITERS, SeqCst);
+            handed = true;
+            Choice::Wake
+        }
+        None => Choice::Skip,
+    });
+    if !handed {
+        word.store(0, SeqCst);
+        // One that came meanwhile has seen an owner.
+        lot::wake(address, 0, |token| if waits(token).is_some() { Choice::Wake } else { Choice::Skip });
+    }
+    Ok(0)
+}
+
+/// WAIT_REQUEUE_PI: waits at one word, and answers with the lock at the second.
+unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
+    if call.word == call.second || odd(call.second) {
+        return errno(libc::EINVAL);
+    }
+    loop {
+        let must_wait = || load(call.word) == call.value as u32;
+        match lot::park_uncancelled(call.word, u32::MAX as usize, deadline, must_wait) {
+            Woken::Ready(FALSE_ALARM) | Woken::Interrupted => {}
+            Woken::Ready(_) => return lock(call.second, deadline, true),
+            Woken::TimedOut => return errno(libc::ETIMEDOUT),
+            Woken::NotNeeded | Woken::Cancelled => return errno(libc::EAGAIN),
+        }
+    }
+}
+
+/// CMP_REQUEUE_PI: those that would be moved to the second word are woken, and go there themselves.
+unsafe fn requeue(call: Futex) -> Answer<c_long> {
+    let (wake, most) = (call.value as c_int, call.time as c_int);
+    if wake != 1 || most < 0 || odd(call.second) || call.word == call.second {
+        return errno(libc::EINVAL);
+    }
+    if load(call.word) != call.third as u32 {
+        return errno(libc::EAGAIN);
+    }
+    let (mut left, most) = (1 + most as usize, 1 + most as usize);
+    lot::wake(call.word, 0, |token| match token as u32 {
+        _ if left == 0 => Choice::Stop,
+        0 => Choice::Skip,
+        _ => {
+            left -= 1;
+            Choice::Wake
+        }
+    });
+    Ok((most - left) as c_long)
+}
