@@ -652,3 +652,13 @@ fn text_around(address: usize) -> Option<(usize, usize)> {
     unsafe { each_module(find_text, &mut found as *mut [usize; 3] as *mut c_void) };
     (found[2] != 0).then_some((found[1], found[2]))
 }
+
+/// The kernel's number of a timer by libc's name of it: the number itself, or, of a timer with a function, half the address of what glibc
+/// keeps of it, which begins with the number; the sign tells which (source: kernel-posix-timers.h of 2.34 and later).
+pub fn kernel_timer(handle: usize) -> c_int {
+    if handle as isize >= 0 {
+        return handle as c_int;
+    }
+    // SAFETY: libc has just made that timer, and frees what it keeps of it in timer_delete.
+    unsafe { *((handle << 1) as *const c_int) }
+}

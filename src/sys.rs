@@ -317,6 +317,12 @@ pub fn cpu_ns_of(tid: i32) -> u64 {
     clock_ns(!tid << 3 | 6).unwrap_or(0)
 }
 
+/// Arms a timer for once, so many nanoseconds from now; 0 disarms it.
+pub fn arm_timer(number: i32, ns: i64) {
+    let times = [0i64, 0, 0, ns];
+    plain(libc::SYS_timer_settime, [number as usize, 0, times.as_ptr() as usize, 0]);
+}
+
 /// A kernel thread's scheduling policy, with its flag.
 pub fn policy_of(tid: i32) -> i32 {
     plain(libc::SYS_sched_getscheduler, [tid as usize, 0, 0, 0]) as i32

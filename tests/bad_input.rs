@@ -126,6 +126,8 @@ const CLASSES: &[(&str, &str, &str, &str)] = &[
     ("", "new", "*const stack_t", "STACK"),
     ("", "", "*mut sigevent|*const sigevent", "EVENT"),
     ("", "timer", "*mut c_void", "TIMER"),
+    ("timer_settime", "new", "", "LIMIT"),
+    ("", "", "*mut itimerspec", "OPTIONAL"),
     ("", "", "clockid_t", "CLOCK"),
     ("", "", "*const sched_param", "PARAMETER"),
     ("", "policy", "c_int", "POLICY"),

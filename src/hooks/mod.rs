@@ -35,6 +35,7 @@ pub mod task;
 pub mod thread;
 pub mod tid;
 pub mod time;
+pub mod timer;
 
 /// What a handler answers when it has no value: an error number, or "let libc do it".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -316,13 +316,24 @@ fn clock_of(green: &Green) -> clockid_t {
 
 const CLOCK_OF_THREAD: clockid_t = 6;
 
-/// The green thread whose CPU time a clock tells.
-fn by_clock(clock: clockid_t) -> Result<&'static Green, Miss> {
+/// The green thread whose CPU time a clock tells. (Its user time alone nobody counts: told as all of it.)
+pub fn by_clock(clock: clockid_t) -> Result<&'static Green, Miss> {
+    const OF_THREAD: clockid_t = 4;
+    /// A descriptor's, and no CPU clock.
+    const OF_DESCRIPTOR: clockid_t = 3;
     match clock {
         CLOCK_THREAD_CPUTIME_ID => me(),
-        clock if clock < 0 && clock & 7 == CLOCK_OF_THREAD => by_tid(!(clock >> 3)),
+        clock if clock < 0 && clock & OF_THREAD != 0 && clock & 3 != OF_DESCRIPTOR => by_tid(!(clock >> 3)),
         _ => Err(Miss::Libc),
     }
+}
+
+/// The caller's process by the caller's tid: the kernel tells the time of that clock, but makes nothing else with it.
+fn is_own_process(clock: clockid_t) -> bool {
+    const OF_PROCESS: clockid_t = 2;
+    clock < 0
+        && clock & 7 == OF_PROCESS
+        && by_tid(!(clock >> 3)).is_ok_and(|green| current().is_some_and(|me| std::ptr::eq(me, green)))
 }
 
 pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> Answer<c_int> {
@@ -334,6 +345,9 @@ pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) ->
 pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
     if clock >= 0 && clock != CLOCK_THREAD_CPUTIME_ID {
         return Err(Miss::Libc);
+    }
+    if is_own_process(clock) {
+        return Ok(real::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, time));
     }
     let green = by_clock(clock)?;
     let told = real::clock_gettime(CLOCK_THREAD_CPUTIME_ID, time);

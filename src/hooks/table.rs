@@ -136,9 +136,15 @@ hooks! {
         green code bare pthread_yield() -> c_int => sched_yield;
         green never bare thrd_yield() -> () => thrd_yield;
         green never bare thrd_sleep(time: *const timespec, left: *mut timespec) -> c_int => thrd_sleep;
+        // left out: alarm setitimer: the timer is the process's, and its signal meets the door of all handlers (runtime/handler.rs)
+    }
+    timer {
         always errno bare timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> c_int => timer_create;
         always errno bare timer_delete(timer: *mut c_void) -> c_int => timer_delete;
-        // left out: alarm setitimer: the timer is the process's, and its signal meets the door of all handlers (runtime/handler.rs)
+        always errno bare timer_settime(timer: *mut c_void, flags: c_int, new: *const itimerspec, old: *mut itimerspec)
+            -> c_int => timer_settime;
+        always errno bare timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> c_int => timer_gettime;
+        // left out: timer_getoverrun: the timer that stands for one on a green thread's clock tells it
     }
     thread {
         always code typed pthread_create(thread: *mut pthread_t, attr: *const pthread_attr_t,

@@ -11,7 +11,7 @@
 //! `functions` below names those that come by a symbol and stand in another room; `numbers` those that come by number only. tids that
 //! are no green thread's (a child's, a foreign thread's, another process's) go to the kernel as they are.
 
-use super::{answer, errno, schedule, signal, task, Answer, Miss};
+use super::{answer, errno, schedule, signal, task, timer, Answer, Miss};
 use crate::runtime::green::Green;
 use crate::runtime::{self, alone, current, roll};
 use crate::sys;
@@ -54,6 +54,13 @@ numbers! {
     SYS_set_tid_address => |_| set_tid_address();
     SYS_ioprio_get => |[which, who, ..]| task::ioprio_get(which, who);
     SYS_ioprio_set => |[which, who, priority, ..]| task::ioprio_set(which, who, priority);
+    SYS_timer_create => |[clock, event, timer, ..]| timer::create_by_number(clock as clockid_t, event as *mut sigevent, timer);
+    SYS_timer_delete => |[timer, ..]| timer::timer_delete(timer_of(timer)).map(c_long::from);
+    SYS_timer_settime => |[timer, flags, new, old, ..]|
+        timer::timer_settime(timer_of(timer), flags as c_int, new as *const itimerspec, old as *mut itimerspec).map(c_long::from);
+    SYS_timer_gettime => |[timer, now, ..]| timer::timer_gettime(timer_of(timer), now as *mut itimerspec).map(c_long::from);
+    SYS_clock_gettime => |[clock, time, ..]| of_clock(clock, time, schedule::clock_gettime);
+    SYS_clock_getres => |[clock, time, ..]| of_clock(clock, time, schedule::clock_getres);
     // stand-in
     SYS_capget => |[header, sets, ..]| capget(header as *mut c_void, sets as *mut c_void).map(c_long::from);
     SYS_pidfd_open => |[pid, flags, ..]| pidfd_open(pid as pid_t, flags as c_uint).map(c_long::from);
@@ -62,6 +69,27 @@ numbers! {
     SYS_migrate_pages => |arguments| for_stand_in(SYS_migrate_pages, arguments, &[0]);
     // alone; another's: impossible
     SYS_perf_event_open => |arguments| perf_event_open(arguments);
+}
+
+/// A timer's number as libc's name of it.
+fn timer_of(number: usize) -> *mut c_void {
+    number as c_int as isize as *mut c_void
+}
+
+/// A thread's clock by number: the kernel is asked about memory first.
+unsafe fn of_clock(
+    clock: usize,
+    time: usize,
+    ask: unsafe fn(clockid_t, *mut timespec) -> Answer<c_int>,
+) -> Answer<c_long> {
+    let clock = clock as clockid_t;
+    if clock >= 0 && clock != CLOCK_THREAD_CPUTIME_ID {
+        return Err(Miss::Libc);
+    }
+    if time != 0 && !sys::can_write(time, size_of::<timespec>()) {
+        return errno(EFAULT);
+    }
+    ask(clock, time as *mut timespec).map(c_long::from)
 }
 
 /// The green thread with this tid; 0 is the caller.

@@ -8,9 +8,9 @@
 //! ask the kernel before they touch it.
 
 use super::{errno, real, Answer, Miss};
-use crate::runtime::{self, roll, thread_timer, Deadline, Woken};
+use crate::runtime::{self, kernel_state, Deadline, Woken};
 use crate::{glibc, sys};
-use libc::{c_int, c_uint, c_void, clockid_t, sigevent, timespec};
+use libc::{c_int, c_uint, clockid_t, timespec};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -172,7 +172,8 @@ pub unsafe fn clock_nanosleep(
 ) -> Answer<c_int> {
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC | libc::CLOCK_BOOTTIME | libc::CLOCK_TAI => {}
-        // CPU clocks tick in the kernel only; the rest it refuses.
+        clock if clock < 0 => return sleep_by_clock(clock, flags, time, left),
+        // The process's CPU clock ticks in the kernel only; the rest it refuses.
         _ => {
             return real_code(runtime::cancel::block(|| {
                 glibc::uncancelled(|| real::clock_nanosleep(clock, flags, time, left))
@@ -187,6 +188,39 @@ pub unsafe fn clock_nanosleep(
         Ok(()) => Ok(0),
         Err(_) if left.is_null() => errno(libc::EINTR),
         Err(ns) => write(left, sys::timespec(ns)).and(errno(libc::EINTR)),
+    }
+}
+
+/// Sleeps until another thread has used so much CPU time. It uses no more than time passes: what it has left is slept, and so on.
+unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, left: *mut timespec) -> Answer<c_int> {
+    /// The kernel wakes such a sleeper at its ticks.
+    const TICK_NS: u64 = 1_000_000;
+    let Ok(green) = super::schedule::by_clock(clock) else {
+        return real_code(runtime::cancel::block(|| {
+            glibc::uncancelled(|| real::clock_nanosleep(clock, flags, time, left))
+        }));
+    };
+    let tid = green.tid();
+    let time = read(time)?;
+    let absolute = flags & libc::TIMER_ABSTIME != 0;
+    let wanted = nanoseconds(&time)?;
+    if runtime::current().is_some_and(|me| std::ptr::eq(me, green)) {
+        return errno(libc::EINVAL);
+    }
+    let until = if absolute { wanted } else { kernel_state::cpu_ns(green).saturating_add(wanted) };
+    loop {
+        let lives = green.tid() == tid && !green.has_ended();
+        let rest = until.saturating_sub(kernel_state::cpu_ns(green));
+        if lives && rest == 0 {
+            return Ok(0);
+        }
+        // The clock of one that has ended stands still.
+        if is_interrupted(if lives { after(rest.max(TICK_NS)) } else { None }) {
+            if !absolute && !left.is_null() {
+                write(left, sys::timespec(rest))?;
+            }
+            return errno(libc::EINTR);
+        }
     }
 }
 
@@ -221,31 +255,4 @@ pub unsafe fn sched_yield() -> Answer<c_int> {
 
 pub unsafe fn thrd_yield() -> Answer<()> {
     sched_yield().map(|_| ())
-}
-
-/// A timer that is to signal a green thread signals the process instead, and the runtime passes it on.
-pub unsafe fn timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> Answer<c_int> {
-    let directed = event.as_ref().filter(|event| event.sigev_notify == libc::SIGEV_THREAD_ID);
-    let Some(event) = directed.filter(|event| roll::find(event.sigev_notify_thread_id).is_some()) else {
-        return Err(Miss::Libc);
-    };
-    let mut to_process = *event;
-    to_process.sigev_notify = libc::SIGEV_SIGNAL;
-    if real::timer_create(clock, &mut to_process, timer) != 0 {
-        return Ok(-1);
-    }
-    // glibc's handle of a timer without a function is the kernel's number.
-    if !thread_timer::direct(*timer as usize as i32, event.sigev_notify_thread_id) {
-        real::timer_delete(*timer);
-        return errno(libc::EAGAIN);
-    }
-    Ok(0)
-}
-
-pub unsafe fn timer_delete(timer: *mut c_void) -> Answer<c_int> {
-    // A handle beyond that is a pointer to what glibc keeps of a timer with a function.
-    if let Ok(number) = i32::try_from(timer as isize) {
-        thread_timer::forget(number);
-    }
-    Err(Miss::Libc)
 }

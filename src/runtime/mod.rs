@@ -5,12 +5,14 @@
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `call` (what waits in the kernel); `monitor` (who sees to it that
 //! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
 //! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `settings`, `kernel_state`, `alone`,
-//! `errand`, `thread_timer` (what else a thread calls its own), `identity` (what the whole process calls its own); `start`; `stats`.
+//! `errand`, `thread_timer`, `cpu_timer` (what else a thread calls its own), `identity` (what the whole process calls its own);
+//! `start`; `stats`.
 
 pub mod alone;
 pub mod call;
 pub mod cancel;
 pub mod capture;
+pub mod cpu_timer;
 pub mod disposition;
 pub mod errand;
 pub mod exec_stack;

@@ -17,7 +17,7 @@
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, CALL, MODE, OFFERED, RUNTIME, VACANT};
 use super::worker::{self, GATE};
-use super::{process_signal, signal, stats, thread, vessel};
+use super::{cpu_timer, process_signal, signal, stats, thread, vessel};
 use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -138,6 +138,7 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         }
         process_signal::hand_out();
         signal::ring_those_again();
+        cpu_timer::look();
         let some_are_dying = GATE.tidy();
         vessel::bury_dying();
         if now_ms >= shrink_at_ms {
@@ -159,6 +160,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
         let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
         // So are the figures told.
         let deadline = deadline.or(stats::keep_up(now_ms()).map(|ms| ms * 1_000_000));
+        let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
         if !sched::slots().iter().any(in_use) && !signal::is_to_ring() && !process_signal::are_left() {
             process_signal::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }

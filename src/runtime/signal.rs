@@ -31,7 +31,7 @@ use super::disposition::{self, bit};
 use super::green::{alert, current, life, Green};
 use super::handler::{self, act_by_default, run};
 use super::pending;
-use super::{cancel, monitor, process_signal, roll, sched, thread_timer};
+use super::{cancel, cpu_timer, monitor, process_signal, roll, sched, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
@@ -616,6 +616,7 @@ pub fn after_fork(me: Option<&Green>) {
     disposition::after_fork();
     pending::after_fork();
     thread_timer::after_fork();
+    cpu_timer::after_fork();
     process_signal::after_fork();
     AGAIN.store(std::ptr::null_mut(), Relaxed);
     if let Some(me) = me {

@@ -6,8 +6,8 @@
 //! (CMP_REQUEUE) are not one step here; a waiter that comes between them is moved or not, as if it had come before or after.
 //!
 //! What is odd (an unknown operation, an unaligned or impossible address, an invalid timeout) is the kernel's to answer: it says
-//! what is wrong before it sleeps. What other processes share is the kernel's as well, under a hand-over; but not what a thread locks by its
-//! tid (`inheriting`), which is the library's number.
+//! what is wrong before it sleeps. What other processes share is the kernel's as well, under a hand-over; but not what a thread locks
+//! by its tid (`inheriting`), which is the library's number.
 
 use super::inheriting;
 use crate::hooks::{errno, real, time, Answer, Miss};
