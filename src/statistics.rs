@@ -39,6 +39,8 @@ static DISTANCE: AtomicU32 = AtomicU32::new(0);
 static ADDED: AtomicBool = AtomicBool::new(false);
 /// It was said that they cannot be written.
 static SAID: AtomicBool = AtomicBool::new(false);
+/// Ends the family's value in the environment: an earlier member has said it.
+const SAID_BEFORE: &str = ".said";
 
 /// A member of a family, as the file tells of it.
 #[derive(Clone, Copy, PartialEq)]
@@ -67,11 +69,14 @@ pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
     };
     PROCESS.store(me, Relaxed);
     DISTANCE.store(distance, Relaxed);
-    tell_children(environment, &path, &format!("{name}.{me}.{distance}"));
-    let kept = place::Kept::of(&path, me);
-    if distance == 0 && options.family.is_none() {
+    if options.family.is_none() {
         place::complain_beforehand(&path, me);
+    } else if options.family.is_some_and(|family| family.ends_with(SAID_BEFORE)) {
+        SAID.store(true, Relaxed);
     }
+    let said = if SAID.load(Relaxed) { SAID_BEFORE } else { "" };
+    tell_children(environment, &path, &format!("{name}.{me}.{distance}{said}"));
+    let kept = place::Kept::of(&path, me);
     let family = shared.then_some(name);
     DESTINATION.set(Box::new(Destination { path, family, kept })).ok();
     runtime::stats::tell_by(Tellers {
@@ -83,7 +88,7 @@ pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
 
 /// (family, process, distance) of the one that put it into the environment.
 fn family(value: &str) -> Option<(&str, i32, u32)> {
-    let mut parts = value.rsplitn(3, '.');
+    let mut parts = value.strip_suffix(SAID_BEFORE).unwrap_or(value).rsplitn(3, '.');
     let (distance, process) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some((parts.next()?, process, distance))
 }

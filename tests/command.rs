@@ -20,6 +20,13 @@ fn exit_status_and_signal_are_the_programs_own() {
 #[test]
 fn what_is_not_there_is_127() {
     let place = Place::new();
+    place.refuses(&["--", ""], 127, &["the name of the program is empty"]);
+    let orphan = place.file("orphan", 0o755, "#! /no/such/interpreter -x\n");
+    place.refuses(&["--", &orphan], 127, &["its interpreter /no/such/interpreter does not exist"]);
+    let windows = place.file("windows", 0o755, "#!/bin/sh\r\necho hi\r\n");
+    place.refuses(&["--", &windows], 127, &["its interpreter /bin/sh\\r does not exist", "CRLF"]);
+    let unloadable = place.compile("unloadable", MAIN, &["-Wl,--dynamic-linker=/no/such/ld-linux.so"]);
+    place.refuses(&["--", &unloadable], 127, &["its dynamic loader does not exist"]);
     place.refuses(&["--", "no-such-program"], 127, &["no-such-program", "PATH"]);
     place.refuses(&["--", "/no/such/program"], 127, &["/no/such/program does not exist"]);
 }
@@ -30,10 +37,63 @@ fn what_is_not_executable_is_126() {
     let text = place.file("text", 0o644, "hello\n");
     place.refuses(&["--", &text], 126, &["not executable", "chmod +x"]);
     place.refuses(&["--", "/"], 126, &["is a directory"]);
-    let orphan = place.file("orphan", 0o755, "#! /no/such/interpreter -x\n");
-    place.refuses(&["--", &orphan], 126, &["its interpreter /no/such/interpreter does not exist"]);
-    let unloadable = place.compile("unloadable", MAIN, &["-Wl,--dynamic-linker=/no/such/ld-linux.so"]);
-    place.refuses(&["--", &unloadable], 126, &["its dynamic loader does not exist"]);
+    std::os::unix::fs::symlink("loop", place.path("loop")).expect("a link can be made");
+    place.refuses(&["--", &place.path("loop").display().to_string()], 126, &["too many levels of symbolic links"]);
+    place.refuses(&["--", &format!("{text}/")], 126, &["no directory"]);
+    place.refuses(&["--", &"a".repeat(300)], 126, &["so long a name"]);
+    let object = place.compile("object", MAIN, &["-c"]);
+    place.change_mode("object", 0o755);
+    place.refuses(&["--", &object], 65, &["an object file"]);
+    let chain: Vec<_> = (0..8).map(|at| place.path(&format!("chain{at}")).display().to_string()).collect();
+    chain.windows(2).for_each(|two| drop(place.file(&two[0][two[0].len() - 6..], 0o755, format!("#!{}\n", two[1]))));
+    place.file("chain7", 0o755, "#!/bin/sh\n");
+    place.refuses(&["--", &chain[0]], 126, &["more than 5 scripts"]);
+    stdout(&place.greenpatch(&["run", "--", &chain[3]]));
+}
+
+/// Each of these is what `env` answers, too.
+#[test]
+fn statuses_are_those_of_env() {
+    let place = Place::new();
+    place.compile("program", MAIN, &[]);
+    place.file("text", 0o644, "hello\n");
+    place.file("orphan", 0o755, "#!/no/such/interpreter\n");
+    place.file("return", 0o755, "#!/bin/sh\r\n");
+    place.file("empty", 0o755, "");
+    place.file("bare", 0o755, "#!\n");
+    place.file("endless", 0o755, "#!/bin/sh");
+    place.compile("unloadable", MAIN, &["-Wl,--dynamic-linker=/no/such/ld-linux.so"]);
+    std::os::unix::fs::symlink("nothing", place.path("dangling")).expect("a link can be made");
+    std::os::unix::fs::symlink("loop", place.path("loop")).expect("a link can be made");
+    fs::create_dir(place.path("folder")).expect("a folder can be made");
+    let folder = place.path(".").display().to_string();
+    let path = format!("/no/such/folder:{folder}:/usr/bin:/bin");
+    for name in [
+        "program",
+        "text",
+        "orphan",
+        "return",
+        "empty",
+        "bare",
+        "endless",
+        "unloadable",
+        "dangling",
+        "loop",
+        "folder",
+        "program/",
+        "program/x",
+        "",
+        "nowhere",
+    ] {
+        for name in [name.to_owned(), format!("./{name}")] {
+            let status = |command: &mut Command| {
+                command.current_dir(&folder).env("PATH", &path).arg(&name);
+                command.output().expect("it starts").status.code()
+            };
+            let native = status(Command::new("env").arg("--"));
+            assert_eq!(status(&mut place.command(&["run", "--"])), native, "{name:?}");
+        }
+    }
 }
 
 #[test]
@@ -51,7 +111,11 @@ fn greenpatchs_own_failures_are_125() {
     ] {
         place.refuses(&[option, value, "--", "true"], 125, &[sentence]);
     }
-    place.refuses(&["--stats", "a:b", "--", "true"], 125, &["--stats", "colon"]);
+    let other = place.compile("libother.so", "int other;", &["-shared"]);
+    place.refuses(&["--lib", &other, "--", "true"], 125, &["libother.so is not greenpatch's library"]);
+    let output = place.greenpatch(&["./program", "-x"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(125) && error.contains("greenpatch run -- ./program -x"), "{error}");
     place.refuses(
         &["--lib", "/no/such/library.so", "--", "true"],
         125,
@@ -80,15 +144,22 @@ fn static_programs_are_65() {
 fn privileged_programs_are_65() {
     let place = Place::new();
     let program = place.compile("privileged", MAIN, &[]);
-    for (mode, sentence) in [(0o4755, "is setuid"), (0o2755, "is setgid")] {
+    // Its caller's own rights are no privilege: the loader honours LD_PRELOAD.
+    for mode in [0o4755, 0o2755] {
         place.change_mode("privileged", mode);
-        place.refuses(&["--", &program], 65, &[sentence, "ignores LD_PRELOAD"]);
+        stdout(&place.greenpatch(&["run", "--", &program]));
     }
-    place.change_mode("privileged", 0o755);
-    let made = Command::new("setcap").args(["cap_net_raw+ep", &program]).output();
-    match made {
-        Ok(output) if output.status.success() => place.refuses(&["--", &program], 65, &["has file capabilities"]),
-        _ => println!("file capabilities: not tested, setcap is not installed or not permitted"),
+    let refuses = |sentence| place.refuses(&["--", &program], 65, &[sentence, "ignores LD_PRELOAD"]);
+    const OTHER: u32 = 54321;
+    if std::os::unix::fs::chown(&program, Some(OTHER), Some(OTHER)).is_ok() {
+        for (mode, sentence) in [(0o4755, "is setuid"), (0o2755, "is setgid")] {
+            place.change_mode("privileged", mode);
+            refuses(sentence);
+        }
+        place.change_mode("privileged", 0o2745);
+        stdout(&place.greenpatch(&["run", "--", &program]));
+    } else {
+        println!("programs of another user: not tested, only root can make them");
     }
 }
 

@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSymbol, SymbolKind};
 
 use crate::calls::{self, Reach};
+use crate::elf::{self, Kind};
 use crate::inline::{self, Elf, Place};
 use crate::loaded::{self, Loaded};
-use crate::{elf, findings, run, Failure, FAILED, NOT_PRELOADABLE};
+use crate::words::shown;
+use crate::{findings, glibc, run, start, Failure, FAILED, NOT_PRELOADABLE};
 
 /// Something that waits is out of reach.
 const OUT_OF_REACH: c_int = 1;
@@ -24,8 +26,10 @@ const NO_FILE: c_int = 66;
 pub const EXIT_STATUS: &str = "\
 Exit status, the greatest of all files':
     0  nothing that waits is out of reach
-    1  something that waits is out of reach: system calls made inline, functions that the program defines itself
-   65  it cannot be preloaded: static, setuid, for another machine or C library, most Go programs, no program at all
+    1  something that waits is out of reach: system calls made inline,
+       functions that the program defines itself
+   65  it cannot be preloaded: static, setuid, for another machine or C library,
+       a glibc before 2.34, most Go programs, no program at all
    66  there is no such file or process, or a library that it needs is missing
   125  greenpatch failed: a wrong option";
 
@@ -33,7 +37,7 @@ Exit status, the greatest of all files':
 #[derive(clap::Args)]
 #[command(after_help = EXIT_STATUS)]
 pub struct Arguments {
-    /// Programs, scripts or libraries; a name without a slash is also looked for in PATH
+    /// Programs, scripts or libraries; a name also by PATH
     #[arg(required_unless_present = "pid", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A running process: everything that it has loaded by now
@@ -43,6 +47,10 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const NO_PTHREADS: &str =
+    "asyncio's tasks and the greenlets of gevent and eventlet are no pthreads: a call that blocks one of them blocks \
+    its whole loop, as without greenpatch. Make such calls in threads (asyncio.to_thread, gevent's threadpool).";
 
 /// Where a finding stands: the place of an object in the report's list.
 pub type At = usize;
@@ -98,10 +106,13 @@ fn of_file(file: &Path) -> Report {
     let path = find(file);
     let report = Report { subject: file.display().to_string(), program: path.clone(), ..Report::default() };
     match fs::metadata(&path) {
-        Err(why) => return report.refused(NO_FILE, format!("cannot be read: {why}.")),
+        Err(why) => return report.refused(NO_FILE, format!("cannot be read: {}.", start::words_of(&why))),
         Ok(facts) if facts.is_dir() => return report.refused(NO_FILE, "is a directory, not a program."),
         Ok(facts) if !facts.is_file() => return report.refused(NO_FILE, "is no regular file."),
         Ok(_) => {}
+    }
+    if let Err(why) = fs::File::open(&path) {
+        return report.refused(NO_FILE, format!("cannot be read: {}.", start::words_of(&why)));
     }
     let program = match follow(path) {
         Ok(program) => program,
@@ -110,6 +121,9 @@ fn of_file(file: &Path) -> Report {
     let report = Report { program, ..report };
     match objection(&report.program) {
         Some(sentence) => report.refused(NOT_PRELOADABLE, sentence),
+        None if elf::loader_of(&report.program).is_some_and(|loader| !loader.exists()) => {
+            report.refused(NO_FILE, "cannot be executed: its dynamic loader does not exist.")
+        }
         None => inspect(Report { objects: loaded::of_program(&report.program), ..report }),
     }
 }
@@ -117,7 +131,7 @@ fn of_file(file: &Path) -> Report {
 fn of_process(pid: u32) -> Report {
     let report = Report { subject: format!("process {pid}"), ..Report::default() };
     match loaded::of_process(pid) {
-        Err(why) => report.refused(NO_FILE, format!("cannot be looked at: {why}.")),
+        Err(why) => report.refused(NO_FILE, format!("cannot be looked at: {}.", start::words_of(&why))),
         Ok(objects) => {
             let program = objects[0].path.clone().unwrap_or_default();
             let preloaded = objects.iter().any(|object| object.name.ends_with(run::LIBRARY));
@@ -137,32 +151,38 @@ fn of_process(pid: u32) -> Report {
 
 /// The file itself, or the one that a shell would find.
 fn find(file: &Path) -> PathBuf {
-    let found = || run::find(file.as_os_str()).ok();
     if file.exists() || file.components().count() > 1 {
         return file.to_owned();
     }
-    found().unwrap_or_else(|| file.to_owned())
+    start::find(file.as_os_str()).unwrap_or_else(|_| file.to_owned())
 }
 
 /// The ELF file at the end of a chain of `#!` lines; `env` is looked through.
 fn follow(mut path: PathBuf) -> Result<PathBuf, String> {
-    for _ in 0..elf::SCRIPT_DEPTH {
-        let Some(words) = elf::first_line(&path) else { break };
+    loop {
+        let words = elf::first_line(&path).unwrap_or_default();
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let Some(first) = words.first() else { return Err("begins with #!, but names no interpreter.".into()) };
-        let through_env = Path::new(first).file_name().is_some_and(|name| name == "env");
+        let through_env =
+            words.first().is_some_and(|first| Path::new(first).file_name().is_some_and(|name| name == "env"));
         let behind_env = words.iter().skip(1).find(|word| !word.starts_with('-') && !word.contains('='));
-        path = match behind_env {
-            Some(word) if through_env => {
-                run::find(word.as_ref()).map_err(|Failure(_, why)| format!("is run by {word}: {why}"))?
+        match behind_env.filter(|_| through_env) {
+            // (A script that env runs by itself has no end.)
+            Some(word) if Path::new(word) != path => {
+                path = start::find(word.as_ref()).map_err(|Failure(_, why)| format!("is run by {word}: {why}"))?;
             }
-            _ => PathBuf::from(first),
-        };
-        if !path.exists() {
-            return Err(format!("is run by {}, which does not exist.", path.display()));
+            _ => break,
         }
     }
-    Ok(path)
+    match elf::kind(&path) {
+        // What nobody may execute is no program of the shell's.
+        Ok(Kind::Script(None) | Kind::Other) if start::find(path.as_os_str()).is_err() => return Ok(path),
+        _ => {}
+    }
+    let subject = format!("{} ", shown(&path));
+    match start::program(path) {
+        Ok(program) => Ok(program.elf),
+        Err(Failure(_, sentence)) => Err(sentence.strip_prefix(&subject).unwrap_or(&sentence).to_owned()),
+    }
 }
 
 /// Why the library cannot be preloaded into it.
@@ -175,7 +195,7 @@ fn objection(program: &Path) -> Option<String> {
     match Elf::parse(&*data) {
         Err(why) if elf::machine(&own) == Some(found) => Some(format!("is damaged: {why}.")),
         Ok(elf) if elf::is_library(&elf) => None,
-        _ => elf::objection(program, &own),
+        _ => elf::objection(program, &own).or_else(|| glibc::objection(program, &own)),
     }
 }
 
@@ -231,6 +251,9 @@ fn inspect(mut report: Report) -> Report {
         let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
         let advice = "`greenpatch check --pid` sees what a process has loaded";
         report.hints.push(format!("{first}{others} may load more by dlopen: {advice}"));
+    }
+    if short(&report.program.display().to_string()).starts_with("python") {
+        report.hints.push(format!("Python's threads become green. {NO_PTHREADS}"));
     }
     if !["pthread_create", "thrd_create", "clone"].iter().any(|symbol| imported(&report, symbol)) {
         report.hints.push("nobody imports pthread_create: without a second thread it runs as natively".into());

@@ -8,6 +8,7 @@ use std::ffi::c_int;
 
 use serde_json::json;
 
+use crate::words::{columns, wrap};
 use crate::{preloads, probes, run, Failure, FAILED};
 
 pub const EXIT_STATUS: &str = "\
@@ -96,8 +97,11 @@ pub fn doctor(arguments: Arguments) -> Result<c_int, Failure> {
 }
 
 fn as_text(findings: &[Finding], bad: bool) -> String {
-    let lines =
-        findings.iter().map(|finding| format!("{:<6}{:<22}{}\n", finding.state.name(), finding.subject, finding.says));
+    let row = |finding: &Finding| {
+        let row = format!("{:<6}{:<22}{}", finding.state.name(), finding.subject, finding.says);
+        wrap(&row, &" ".repeat(28), columns()) + "\n"
+    };
+    let lines = findings.iter().map(row);
     let verdict =
         if bad { "Programs would not run green here: see the lines marked BAD." } else { "Programs run green here." };
     format!("{}\n{verdict}\n", lines.collect::<String>())

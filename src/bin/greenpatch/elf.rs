@@ -10,36 +10,62 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::ptr;
 
 use object::elf::{
-    DynamicFlags1, FileHeader32, FileHeader64, DF_1_PIE, DT_FLAGS_1, DT_NEEDED, ELFMAG, ET_DYN, PT_INTERP,
+    DynamicFlags1, FileHeader32, FileHeader64, DF_1_PIE, DT_FLAGS_1, DT_NEEDED, ELFMAG, ET_DYN, ET_EXEC, PT_INTERP,
 };
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
-use object::{Endianness, FileKind, ReadCache, ReadRef};
+use object::{Endianness, FileKind, Object, ObjectSymbol, ReadCache, ReadRef};
 
-/// As deep as the kernel follows scripts whose interpreter is a script.
-pub const SCRIPT_DEPTH: usize = 5;
+use crate::privilege;
+
 /// As much of a script's first line as the kernel reads.
 const FIRST_LINE: usize = 256;
 
 /// Loaders of other C libraries, by what their file names contain.
 const FOREIGN_LOADERS: [(&str, &str); 3] = [("ld-musl", "musl"), ("uClibc", "uClibc"), ("linker", "Android's bionic")];
 
-/// The ELF file that the kernel and `execvp` load to run `path`: itself, or the end of a chain of `#!` lines.
-pub fn program_of(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    for _ in 0..SCRIPT_DEPTH {
-        let Ok(head) = head(&path) else { break };
-        path = match head.strip_prefix(b"#!") {
-            Some(line) => interpreter(line),
-            None if head.starts_with(&ELFMAG) => break,
-            None => PathBuf::from("/bin/sh"), // execvp's answer to a file that the kernel does not know
-        };
+/// What a file seems to be, by its first bytes.
+pub enum Kind {
+    Elf,
+    /// The interpreter that its first line names; `None`: not in a form that the kernel takes.
+    Script(Option<PathBuf>),
+    Other,
+}
+
+pub fn kind(path: &Path) -> io::Result<Kind> {
+    let head = head(path)?;
+    Ok(match head.strip_prefix(b"#!") {
+        Some(line) => Kind::Script(interpreter(line, head.len() < FIRST_LINE)),
+        None if head.starts_with(&ELFMAG) => Kind::Elf,
+        None => Kind::Other,
+    })
+}
+
+/// The dynamic loader that a program of our machine asks for.
+pub fn loader_of(program: &Path) -> Option<PathBuf> {
+    let cache = ReadCache::new(File::open(program).ok()?);
+    let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+    loader(&elf).map(PathBuf::from)
+}
+
+/// How the file system of a file is mounted: ST_NOEXEC, ST_NOSUID.
+pub fn mount_flags(path: &Path) -> Option<libc::c_ulong> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: all-zero is a value of statvfs, which is filled; the string ends in a NUL.
+    unsafe {
+        let mut facts: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(path.as_ptr(), &mut facts) == 0).then_some(facts.f_flag)
     }
-    path
+}
+
+/// Does a library export this symbol?
+pub fn exports(library: &Path, wanted: &str) -> bool {
+    let Ok(data) = fs::read(library) else { return false };
+    let Ok(elf) = ElfFile64::<Endianness>::parse(&*data) else { return false };
+    let mut defined = elf.dynamic_symbols().filter(|symbol| symbol.is_definition());
+    defined.any(|symbol| symbol.name() == Ok(wanted))
 }
 
 /// The words of a script's first line; `None` if the file is no script.
@@ -55,9 +81,11 @@ fn head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The first word of a script's first line.
-fn interpreter(line: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(words(line).next().unwrap_or_default()))
+/// The first word of a script's first line, as the kernel takes it: the line must have an end, or the word. A carriage return is a
+/// letter like others.
+fn interpreter(line: &[u8], whole: bool) -> Option<PathBuf> {
+    let ends = whole || line.contains(&b'\n') || words(line).nth(1).is_some() || line.ends_with(b" ");
+    words(line).next().filter(|_| ends).map(|word| PathBuf::from(OsStr::from_bytes(word)))
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -71,7 +99,12 @@ pub fn objection(program: &Path, library: &Path) -> Option<String> {
     if machine != wanted {
         return Some(format!("is built for {machine}, but {} for {wanted}.", library.display()));
     }
-    privilege(program).or_else(|| linkage(program))
+    let privilege = privilege::of(program).map(|what| {
+        format!(
+            "{what}: the dynamic loader ignores LD_PRELOAD for privileged programs. Run a copy without the privilege."
+        )
+    });
+    privilege.or_else(|| linkage(program))
 }
 
 /// The kind of machine that an ELF file is built for, in words; `None` if it is no ELF file.
@@ -93,32 +126,13 @@ fn machine_of<Header: FileHeader<Endian = Endianness>>(head: &[u8], class: &str)
     Some(format!("{name} ({class}{order})"))
 }
 
-/// Setuid, setgid, capabilities: the loader takes no library from the caller of such a program.
-fn privilege(program: &Path) -> Option<String> {
-    const SETUID: u32 = 0o4000;
-    const SETGID: u32 = 0o2010; // setgid without the group's x means something else
-    let mode = fs::metadata(program).ok()?.permissions().mode();
-    let what = match mode {
-        _ if mode & SETUID == SETUID => "is setuid",
-        _ if mode & SETGID == SETGID => "is setgid",
-        _ if has_capabilities(program) => "has file capabilities",
-        _ => return None,
-    };
-    Some(format!(
-        "{what}: the dynamic loader ignores LD_PRELOAD for privileged programs. Run a copy without the privilege."
-    ))
-}
-
-fn has_capabilities(program: &Path) -> bool {
-    let Ok(path) = CString::new(program.as_os_str().as_bytes()) else { return false };
-    // SAFETY: both strings end in a NUL, and with a size of zero nothing is written.
-    unsafe { libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), ptr::null_mut(), 0) > 0 }
-}
-
 /// Static, Go, or another C library. The program is for our machine, so it is read as a file of our class.
 fn linkage(program: &Path) -> Option<String> {
     let cache = ReadCache::new(File::open(program).ok()?);
     let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+    if !matches!(elf.elf_header().e_type(elf.endian()), ET_DYN | ET_EXEC) {
+        return Some("is no program: an object file, or a memory image.".into());
+    }
     if is_go(&elf) && !needs_libc(&elf) {
         return Some(
             "is a Go program without cgo: it makes its system calls itself, past libc. Go has green threads already."

@@ -11,8 +11,8 @@ use serde_json::{json, Value};
 use crate::calls::{self, Reach};
 use crate::check::{short, At, Report};
 use crate::inline::Place;
+use crate::words::{columns, wrap};
 
-const COLUMNS: usize = 110;
 /// Places that are shown of each inline system call of an object.
 const PLACES: usize = 4;
 
@@ -25,7 +25,14 @@ const HEADS: [(Reach, &str); 4] = [
 ];
 
 pub fn text(reports: &[Report]) -> String {
-    reports.iter().map(one).collect::<Vec<_>>().join("\n")
+    let wrapped =
+        |text: String| text.lines().map(|line| wrap(line, &indent(line), columns()) + "\n").collect::<String>();
+    reports.iter().map(one).map(wrapped).collect::<Vec<_>>().join("\n")
+}
+
+/// What the lines after a long one begin with: a little more than itself.
+fn indent(line: &str) -> String {
+    " ".repeat(line.len() - line.trim_start().len() + 4)
 }
 
 fn one(report: &Report) -> String {
@@ -67,11 +74,14 @@ fn one(report: &Report) -> String {
     text
 }
 
+/// Room for `… 100 more`.
+const MORE: usize = 10;
+
 /// The names that fit into a line, and how many are left.
 fn row(head: &str, names: &[&String]) -> String {
     let mut line = head.to_owned();
     for (at, name) in names.iter().enumerate() {
-        if line.len() + name.len() > COLUMNS {
+        if line.chars().count() + name.len() + MORE > columns() {
             let _ = write!(line, "… {} more", names.len() - at);
             return line;
         }

@@ -68,6 +68,19 @@ pub fn of_program(program: &Path) -> Vec<Loaded> {
     list
 }
 
+/// The libc that a program would get; `None`: it asks for none, or there is none.
+pub fn libc_of(program: &Path) -> Option<PathBuf> {
+    const LIBC: &str = "libc.so.6";
+    let wishes = [wishes(program)?];
+    if !wishes[0].needed.iter().any(|name| name == LIBC) {
+        return None;
+    }
+    let machine = elf::machine(program);
+    let list = [Loaded { name: program.display().to_string(), path: Some(program.to_owned()), needed_by: None }];
+    let places = places(LIBC, &list, &wishes, 0, &cache(&fs::read(CACHE).unwrap_or_default()));
+    places.into_iter().find(|path| elf::machine(path).is_some_and(|found| Some(found) == machine))
+}
+
 /// The files whose text a process has mapped, the program first.
 pub fn of_process(pid: u32) -> io::Result<Vec<Loaded>> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;

@@ -8,6 +8,10 @@ use std::env::{self, VarError};
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use crate::config::{self, Wrong};
+use crate::words::wrap;
+
+/// Beside the flags.
+const HELP_COLUMNS: usize = 48;
 
 pub const VARIABLE: &str = "GREENPATCH_OPTIONS";
 
@@ -23,10 +27,8 @@ impl Options {
             Err(VarError::NotUnicode(words)) => return Err(format!("{VARIABLE} is no UTF-8 text: {words:?}.")),
         };
         for (name, value) in &self.0 {
-            if value.contains(':') {
-                return Err(format!("--{}: a value cannot contain a colon, which ends it in {VARIABLE}.", flag(name)));
-            }
-            words.push(format!("{name}={value}"));
+            // A colon would end the value.
+            words.push(format!("{name}={}", value.replace(':', "%3A")));
         }
         let words = words.join(":");
         match config::parse(&words) {
@@ -60,8 +62,9 @@ fn flag(name: &str) -> &'static str {
 
 impl Args for Options {
     fn augment_args(command: Command) -> Command {
-        command
-            .args(rows().map(|(name, value, meaning)| Arg::new(name).long(flag(name)).value_name(value).help(meaning)))
+        command.args(rows().map(|(name, value, meaning)| {
+            Arg::new(name).long(flag(name)).value_name(value).help(wrap(meaning, "", HELP_COLUMNS))
+        }))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -32,7 +32,7 @@ pub fn system() -> Vec<Finding> {
     let split = format!("each stack takes two mappings: about {} threads (vm.max_map_count)", maps / 2);
     vec![
         kernel(),
-        Finding::new(State::Fact, "libc", format!("glibc {}", glibc())),
+        Finding::new(State::Fact, "libc", format!("glibc {}; greenpatch needs 2.34 or later", glibc())),
         Finding::switch(
             fsgsbase(),
             "FSGSBASE",
@@ -47,6 +47,12 @@ pub fn system() -> Vec<Finding> {
             "no Syscall User Dispatch (kernel 5.11, or forbidden): a birth costs a kernel thread, 54–95 µs",
         ),
         entries(),
+        Finding::switch(
+            precise_sleeps(),
+            "precise sleeps",
+            "epoll_pwait2: a worker sleeps until a deadline in nanoseconds",
+            "no epoll_pwait2 (kernel 5.11, or forbidden): sleeps are rounded up to milliseconds",
+        ),
         Finding::switch(
             dispatch(DISPATCH_INCLUSIVE),
             "inline system calls",
@@ -104,6 +110,19 @@ fn guard_pages() -> bool {
     with_page(libc::PROT_READ | libc::PROT_WRITE, libc::MAP_ANONYMOUS, -1, install).unwrap_or(false)
 }
 
+fn precise_sleeps() -> bool {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let nobody: *const libc::sigset_t = ptr::null();
+    // SAFETY: an epoll of our own without any descriptors; the kernel writes no event.
+    unsafe {
+        let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+        let mut event: libc::epoll_event = std::mem::zeroed();
+        let answer = libc::syscall(libc::SYS_epoll_pwait2, epoll, &mut event, 1, &now, nobody, 8);
+        libc::close(epoll);
+        answer == 0
+    }
+}
+
 /// Whether a mode of Syscall User Dispatch can be turned on: with the selector on “allow” nothing is caught meanwhile.
 fn dispatch(mode: usize) -> bool {
     static ALLOW: u8 = 0;
@@ -118,13 +137,13 @@ fn dispatch(mode: usize) -> bool {
     }
 }
 
-/// Whether code can be changed: a page of a file, as libc's text is, made writable, written, and executable again.
+/// Whether code can be changed: a page of a file, as libc's text is, made writable while it is executable, written, and as before again.
 fn entries() -> Finding {
     let (read, write, execute) = (libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
     let change = |page: *mut libc::c_void| {
         // SAFETY: a private copy of a page that nobody executes.
         unsafe {
-            let writable = libc::mprotect(page, PAGE, read | write) == 0;
+            let writable = libc::mprotect(page, PAGE, read | write | execute) == 0;
             if writable {
                 page.cast::<u8>().write_volatile(page.cast::<u8>().read_volatile());
             }

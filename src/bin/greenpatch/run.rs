@@ -4,20 +4,25 @@
 //! known to fail is said before that, in a sentence and with an exit status that tells it from the program's.
 
 use std::env;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
 use crate::options::{self, Options};
-use crate::{elf, Failure, FAILED, NOT_EXECUTABLE, NOT_FOUND, NOT_PRELOADABLE};
+use crate::words::shown;
+use crate::{elf, figures, glibc, start, Failure, FAILED, NOT_PRELOADABLE};
 
 pub const LIBRARY: &str = "libgreenpatch.so";
-/// Where the library is, seen from the command: where cargo puts it, and where an installation does.
-const LIBRARY_PLACES: [&str; 2] = ["", "../lib"];
+/// Where the library is, seen from the command: where cargo puts it, and where installations and distributions do.
+const LIBRARY_PLACES: [&str; 4] = ["", "../lib", "../lib/x86_64-linux-gnu", "../lib64"];
+
+const LIB_HELP: &str = "\
+the library [default: $GREENPATCH_LIB, or
+libgreenpatch.so beside this command, in ../lib,
+../lib/x86_64-linux-gnu or ../lib64]";
 
 /// Run a program green; its exit status is its own
 #[derive(clap::Args)]
@@ -25,8 +30,8 @@ const LIBRARY_PLACES: [&str; 2] = ["", "../lib"];
 pub struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// The library [default: $GREENPATCH_LIB, or libgreenpatch.so beside this command or in ../lib]
-    #[arg(long, value_name = "PATH")]
+    /// The library
+    #[arg(long, value_name = "PATH", help = LIB_HELP)]
     lib: Option<PathBuf>,
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
@@ -38,22 +43,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let library = library(arguments.lib)?;
     let options = arguments.options.merged().map_err(|sentence| Failure(FAILED, sentence))?;
     let command = &arguments.command;
-    let path = find(&command[0])?;
-    let program = elf::program_of(&path);
-    if let Some(objection) = elf::objection(&program, &library) {
-        let subject =
-            if program == path { path.display().to_string() } else { script_and_interpreter(&path, &program) };
-        return Err(Failure(NOT_PRELOADABLE, format!("{subject} {objection}")));
+    let program = start::program(start::find(&command[0])?)?;
+    if let Some(objection) = elf::objection(&program.elf, &library) {
+        return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
+    }
+    start::loader(&program)?;
+    if let Some(objection) = glibc::objection(&program.elf, &library) {
+        return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
     }
     env::set_var("LD_PRELOAD", preload(&library, env::var_os("LD_PRELOAD"))?);
     if !options.is_empty() {
         env::set_var(options::VARIABLE, options);
     }
-    Err(not_executed(&path, &program, execute(command)))
-}
-
-fn script_and_interpreter(script: &Path, interpreter: &Path) -> String {
-    format!("{} is run by {}, which", script.display(), interpreter.display())
+    Err(start::refused(&program, &execute(command)))
 }
 
 /// The library's absolute path: a program may change its directory before it executes another.
@@ -63,8 +65,11 @@ pub fn library(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let beside = |place| command.with_file_name(place).join(LIBRARY);
     let places = named.map_or_else(|| LIBRARY_PLACES.map(beside).to_vec(), |path| vec![path]);
     let found = places.iter().find_map(|path| fs::canonicalize(path).ok().filter(|path| elf::machine(path).is_some()));
+    if let Some(other) = found.as_deref().filter(|path| !elf::exports(path, figures::SYMBOL)) {
+        return Err(Failure(FAILED, format!("{} is not greenpatch's library, but another.", shown(other))));
+    }
     found.ok_or_else(|| {
-        let places = places.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ");
+        let places = places.iter().map(|path| shown(path)).collect::<Vec<_>>().join(" and ");
         let advice = "build it with `cargo build --release`, or name it with --lib or GREENPATCH_LIB.";
         Failure(FAILED, format!("the library was not found; looked for {places}: {advice}"))
     })
@@ -76,7 +81,7 @@ pub fn preload(library: &Path, others: Option<OsString>) -> Result<OsString, Fai
     if library.as_os_str().as_bytes().iter().any(|byte| b" :".contains(byte)) {
         let problem =
             "LD_PRELOAD cannot name a path with a space or a colon. Copy the library elsewhere and name it with --lib.";
-        return Err(Failure(FAILED, format!("{}: {problem}", library.display())));
+        return Err(Failure(FAILED, format!("{}: {problem}", shown(library))));
     }
     let mut value = others.unwrap_or_default();
     if !value.is_empty() {
@@ -84,34 +89,6 @@ pub fn preload(library: &Path, others: Option<OsString>) -> Result<OsString, Fai
     }
     value.push(library);
     Ok(value)
-}
-
-/// The file that `execvp` is going to execute.
-pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
-    let places = if command.as_bytes().contains(&b'/') {
-        vec![PathBuf::from(command)]
-    } else {
-        let path = env::var_os("PATH").unwrap_or("/bin:/usr/bin".into());
-        env::split_paths(&path).map(|place| place.join(command)).collect()
-    };
-    if let Some(path) = places.iter().find(|path| is_executable(path)) {
-        return Ok(path.clone());
-    }
-    let name = command.to_string_lossy();
-    Err(match places.iter().find(|path| path.exists()) {
-        Some(path) if path.is_dir() => {
-            Failure(NOT_EXECUTABLE, format!("{} is a directory, not a program.", path.display()))
-        }
-        Some(path) => {
-            Failure(NOT_EXECUTABLE, format!("{} is not executable: `chmod +x` would make it so.", path.display()))
-        }
-        None if places.len() == 1 => Failure(NOT_FOUND, format!("{name} does not exist.")),
-        None => Failure(NOT_FOUND, format!("{name} was not found in any directory of PATH.")),
-    })
-}
-
-fn is_executable(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// `execvp` itself, because Rust's own empties the signal mask and resets SIGPIPE, which the program should inherit.
@@ -122,13 +99,4 @@ fn execute(command: &[OsString]) -> io::Error {
     // SAFETY: `words` keeps each string alive and ended by a NUL, and the list of them ends in a null pointer.
     unsafe { libc::execvp(pointers[0], pointers.as_ptr()) };
     io::Error::last_os_error()
-}
-
-fn not_executed(path: &Path, program: &Path, error: io::Error) -> Failure {
-    let reason = match error.kind() {
-        ErrorKind::NotFound if program.exists() => "its dynamic loader does not exist".into(),
-        ErrorKind::NotFound => format!("its interpreter {} does not exist", program.display()),
-        _ => error.to_string(),
-    };
-    Failure(NOT_EXECUTABLE, format!("{} cannot be executed: {reason}.", path.display()))
 }

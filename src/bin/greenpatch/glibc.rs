@@ -1,0 +1,59 @@
+//! Which glibc a program would get, and which one the library needs: beside an older one the loader refuses the library, and the
+//! program does not start at all.
+
+use std::fs;
+use std::path::Path;
+
+use object::elf::SHT_GNU_VERNEED;
+use object::read::elf::SectionHeader;
+use object::Endianness;
+
+use crate::inline::Elf;
+use crate::loaded;
+use crate::words::shown;
+
+/// `2.34` as a pair.
+type Version = (u32, u32);
+
+/// Why a program cannot be started with the library: the rest of a sentence that began with the program's name.
+pub fn objection(program: &Path, library: &Path) -> Option<String> {
+    let libc = loaded::libc_of(program)?;
+    let (has, needs) = (provided(&libc)?, needed(library)?);
+    (has < needs).then(|| {
+        let (has, needs) = (words(has), words(needs));
+        format!("is linked with glibc {has} ({}): greenpatch needs glibc {needs} or later.", shown(&libc))
+    })
+}
+
+pub fn words((major, minor): Version) -> String {
+    format!("{major}.{minor}")
+}
+
+/// The newest version of glibc that a library asks for.
+pub fn needed(library: &Path) -> Option<Version> {
+    let data = fs::read(library).ok()?;
+    let elf = Elf::parse(&*data).ok()?;
+    let (endian, sections) = (Endianness::Little, elf.elf_section_table());
+    let section = sections.iter().find(|section| section.sh_type(endian) == SHT_GNU_VERNEED)?;
+    let (mut needs, link) = section.gnu_verneed(endian, &*data).ok()??;
+    let strings = sections.strings(endian, &*data, link).ok()?;
+    let mut newest = None;
+    while let Ok(Some((_, mut names))) = needs.next() {
+        while let Ok(Some(name)) = names.next() {
+            newest = newest.max(name.name(endian, strings).ok().and_then(version));
+        }
+    }
+    newest
+}
+
+/// The newest version that a libc has: the names of its versions are among its strings.
+fn provided(libc: &Path) -> Option<Version> {
+    let data = fs::read(libc).ok()?;
+    data.split(|byte| *byte == 0).filter_map(version).max()
+}
+
+fn version(name: &[u8]) -> Option<Version> {
+    let number = std::str::from_utf8(name.strip_prefix(b"GLIBC_")?).ok()?;
+    let mut parts = number.split('.').map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??))
+}

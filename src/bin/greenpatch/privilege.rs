@@ -1,0 +1,67 @@
+//! Does a program get rights that its caller has not? Then the kernel says so to the loader (AT_SECURE), and that takes no library from the
+//! caller. The rules are the kernel's (security/commoncap.c): what counts is not the file's mode but whether anything changes by it.
+
+use std::ffi::CString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use crate::elf;
+
+const SETUID: u32 = 0o4000;
+const SETGID: u32 = 0o2010; // setgid without the group's x means something else
+/// In the attribute's first word: the capabilities are effective at once.
+const EFFECTIVE: u32 = 1;
+
+/// What the privilege is; `None`: there is none for this caller.
+pub fn of(program: &Path) -> Option<&'static str> {
+    let facts = fs::metadata(program).ok()?;
+    let mode = facts.permissions().mode();
+    // SAFETY: these only ask.
+    let (user, as_user, group, as_group, bound) = unsafe {
+        let bound = libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+        (libc::getuid(), libc::geteuid(), libc::getgid(), libc::getegid(), bound)
+    };
+    let honoured = !bound && elf::mount_flags(program).is_none_or(|flags| flags & libc::ST_NOSUID == 0);
+    let has = |bits| honoured && mode & bits == bits;
+    if has(SETUID) && facts.uid() != user {
+        Some("is setuid")
+    } else if has(SETGID) && facts.gid() != group {
+        Some("is setgid")
+    } else if honoured && user != 0 && gains_capabilities(program) {
+        Some("has file capabilities")
+    } else if !has(SETUID) && as_user != user || !has(SETGID) && as_group != group {
+        Some("would run with another user or group than its caller's")
+    } else {
+        None
+    }
+}
+
+/// Does the file give capabilities to a caller who is not root? Those that are only inheritable give none to who has none to pass on.
+fn gains_capabilities(program: &Path) -> bool {
+    let Some(words) = attribute(program) else { return false };
+    let set = |low: usize| {
+        words.get(low).map_or(0, |&low| u64::from(low)) | words.get(low + 2).map_or(0, |&high| u64::from(high) << 32)
+    };
+    let (permitted, inheritable) = (set(1), set(2));
+    let own = |name: &str| {
+        let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    let gained = permitted & own("CapBnd:").unwrap_or(u64::MAX) | inheritable & own("CapInh:").unwrap_or(0);
+    words[0] & EFFECTIVE != 0 || gained & !own("CapAmb:").unwrap_or(0) != 0
+}
+
+/// The words of `security.capability` (linux/capability.h): revision and flags, permitted, inheritable, and both again for the upper half.
+fn attribute(program: &Path) -> Option<Vec<u32>> {
+    let path = CString::new(program.as_os_str().as_bytes()).ok()?;
+    let mut bytes = [0u8; 24];
+    // SAFETY: both strings end in a NUL, and no more is written than there is room.
+    let length = unsafe {
+        libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), bytes.as_mut_ptr().cast(), bytes.len())
+    };
+    let length = usize::try_from(length).ok().filter(|&length| length >= 12)?;
+    Some(bytes[..length].chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect())
+}

@@ -1,0 +1,213 @@
+//! What would be started: the file that `execvp` finds for a name, and the program that the kernel loads to run it. `run` and `check`
+//! ask the same functions, whose statuses are those of env(1): 127 where execvp answers ENOENT, 126 for every other reason.
+//!
+//! The kernel and glibc decide by trying; here the same is asked without starting anything. Only what cannot be known beforehand (a file
+//! that somebody writes to, too long a list of arguments) is left to the attempt itself: `refused`.
+
+use std::env;
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use libc::c_int;
+
+use crate::elf::{self, Kind};
+use crate::words::shown;
+use crate::{Failure, NOT_EXECUTABLE, NOT_FOUND};
+
+/// As deep as the kernel follows scripts whose interpreter is a script.
+const SCRIPT_DEPTH: usize = 5;
+/// The longest name of a file (linux/limits.h).
+const NAME_MAX: usize = 255;
+
+/// A failure with the status that env(1) has for this error number.
+fn failure(number: c_int, sentence: String) -> Failure {
+    Failure(if number == libc::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE }, sentence)
+}
+
+/// The file that `execvp` is going to execute.
+pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
+    if command.is_empty() {
+        return Err(failure(libc::ENOENT, "the name of the program is empty.".into()));
+    }
+    if command.as_bytes().contains(&b'/') {
+        let path = PathBuf::from(command);
+        return match trial(&path) {
+            Ok(()) => Ok(path),
+            Err(number) => Err(failure(number, reason(&path, number))),
+        };
+    }
+    let name = shown(Path::new(command));
+    if command.len() > NAME_MAX {
+        return Err(failure(libc::ENAMETOOLONG, format!("{name}: no file has so long a name.")));
+    }
+    let path = env::var_os("PATH").unwrap_or("/bin:/usr/bin".into());
+    // glibc's rules: what is not there is passed over, and what may not be executed as well, but that is told at the end; anything else
+    // ends the search.
+    let (mut denied, mut last) = (None, libc::ENOENT);
+    for place in env::split_paths(&path).map(|folder| folder.join(command)) {
+        match trial(&place) {
+            Ok(()) => return Ok(place),
+            Err(libc::EACCES) => denied = denied.or(Some(place)),
+            Err(number @ (libc::ENOENT | libc::ESTALE | libc::ENOTDIR | libc::ENODEV | libc::ETIMEDOUT)) => {
+                last = number
+            }
+            Err(number) => return Err(failure(number, reason(&place, number))),
+        }
+    }
+    match denied {
+        Some(place) => Err(failure(libc::EACCES, reason(&place, libc::EACCES))),
+        None => Err(failure(last, format!("{name} was not found in any directory of PATH."))),
+    }
+}
+
+/// Would the kernel open this file to execute it? Else its error number.
+fn trial(path: &Path) -> Result<(), c_int> {
+    let facts = fs::metadata(path).map_err(|why| why.raw_os_error().unwrap_or(libc::EINVAL))?;
+    if facts.is_file() && may_execute(path) {
+        Ok(())
+    } else {
+        Err(libc::EACCES)
+    }
+}
+
+fn may_execute(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: the string ends in a NUL.
+    unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
+}
+
+/// Why a file cannot be executed, as a sentence.
+fn reason(path: &Path, number: c_int) -> String {
+    let name = shown(path);
+    let link = fs::read_link(path).ok().map(|target| shown(&target));
+    match (number, fs::metadata(path)) {
+        (libc::ENOENT, _) if link.is_some() => {
+            format!("{name} is a symbolic link to {}, which does not exist.", link.unwrap_or_default())
+        }
+        (libc::ENOENT, _) => format!("{name} does not exist."),
+        (libc::ENOTDIR, _) => format!("{name} cannot be executed: a part of the path is no directory."),
+        (libc::ELOOP, _) => format!("{name} cannot be executed: too many levels of symbolic links."),
+        (libc::EACCES, Ok(facts)) if facts.is_dir() => format!("{name} is a directory, not a program."),
+        (libc::EACCES, Ok(facts)) if !facts.is_file() => format!("{name} is no regular file, and so no program."),
+        (libc::EACCES, Ok(facts)) if facts.permissions().mode() & 0o111 == 0 => {
+            format!("{name} is not executable: `chmod +x` would make it so.")
+        }
+        (libc::EACCES, Ok(_)) if forbids_execution(path) => {
+            format!("{name} cannot be executed: its file system is mounted with noexec.")
+        }
+        (libc::EACCES, Ok(_)) => format!("{name} cannot be executed: permission denied to this user."),
+        (libc::EACCES, Err(_)) => format!("{name} cannot be reached: permission denied in a directory of its path."),
+        _ => format!("{name} cannot be executed: {}.", words(number)),
+    }
+}
+
+fn forbids_execution(path: &Path) -> bool {
+    elf::mount_flags(path).is_some_and(|flags| flags & libc::ST_NOEXEC != 0)
+}
+
+/// An error in words, without its number.
+pub fn words_of(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// An error number in words, in the middle of a sentence.
+fn words(number: c_int) -> String {
+    words_of(&io::Error::from_raw_os_error(number)).to_lowercase()
+}
+
+/// A program, and what leads to it.
+pub struct Program {
+    /// The file that was named.
+    pub path: PathBuf,
+    /// The ELF file at the end of its `#!` lines: itself, if it is no script. (`execvp` gives to the shell what the kernel does not know.)
+    pub elf: PathBuf,
+}
+
+impl Program {
+    /// The program's name as the beginning of a sentence about the ELF file.
+    pub fn subject(&self) -> String {
+        if self.elf == self.path {
+            shown(&self.path)
+        } else {
+            format!("{} is run by {}, which", shown(&self.path), shown(&self.elf))
+        }
+    }
+}
+
+/// What the kernel loads to run this file.
+pub fn program(path: PathBuf) -> Result<Program, Failure> {
+    let mut elf = path.clone();
+    for depth in 0.. {
+        let line = match elf::kind(&elf) {
+            Ok(Kind::Script(line)) => line,
+            Ok(Kind::Other) => {
+                elf = "/bin/sh".into();
+                break;
+            }
+            // One that cannot be read may be executed all the same.
+            Ok(Kind::Elf) | Err(_) => break,
+        };
+        let name = shown(&elf);
+        if depth == SCRIPT_DEPTH {
+            let sentence =
+                format!("{} cannot be executed: more than {SCRIPT_DEPTH} scripts run each other.", shown(&path));
+            return Err(failure(libc::ELOOP, sentence));
+        }
+        let Some(interpreter) = line else {
+            // The kernel knows no such script, so that execvp takes it to the shell.
+            elf = "/bin/sh".into();
+            break;
+        };
+        if let Err(number) = trial(&interpreter) {
+            return Err(failure(number, no_interpreter(&name, &interpreter, number)));
+        }
+        elf = interpreter;
+    }
+    Ok(Program { path, elf })
+}
+
+fn no_interpreter(script: &str, interpreter: &Path, number: c_int) -> String {
+    let named = shown(interpreter);
+    let ends_in_return = interpreter.as_os_str().as_bytes().ends_with(b"\r");
+    match number {
+        libc::ENOENT if ends_in_return => format!(
+            "{script} cannot be executed: its interpreter {named} does not exist: the file has Windows line ends \
+             (CRLF). `sed -i 's/\\r$//'` takes them away."
+        ),
+        libc::ENOENT => format!("{script} cannot be executed: its interpreter {named} does not exist."),
+        _ => format!("{script} cannot be executed by its interpreter: {}", reason(interpreter, number)),
+    }
+}
+
+/// Is there a dynamic loader, where the program asks for one?
+pub fn loader(program: &Program) -> Result<(), Failure> {
+    let Some(loader) = elf::loader_of(&program.elf) else { return Ok(()) };
+    match trial(&loader) {
+        Ok(()) => Ok(()),
+        Err(libc::ENOENT) => {
+            let (name, loader) = (shown(&program.elf), shown(&loader));
+            let sentence = format!("{name} cannot be executed: its dynamic loader does not exist ({loader}).");
+            Err(failure(libc::ENOENT, sentence))
+        }
+        Err(number) => {
+            let sentence = format!("{} cannot be loaded: {}", shown(&program.elf), reason(&loader, number));
+            Err(failure(number, sentence))
+        }
+    }
+}
+
+/// The attempt has failed all the same.
+pub fn refused(program: &Program, error: &io::Error) -> Failure {
+    let number = error.raw_os_error().unwrap_or(libc::EINVAL);
+    let why = match number {
+        libc::ETXTBSY => "somebody has it open for writing".into(),
+        libc::E2BIG => "its arguments and environment are too long (ulimit -s)".into(),
+        libc::ENOEXEC => "the kernel does not know its format".into(),
+        number => words(number),
+    };
+    failure(number, format!("{} cannot be executed: {why}.", shown(&program.path)))
+}
