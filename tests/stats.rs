@@ -52,6 +52,7 @@ const THREADS: &str = r#"
             wait(NULL);
         }
         if (strcmp(how, "raise") == 0) raise(atoi(words[3]));
+        if (strcmp(how, "exec") == 0) execlp("true", "true", NULL);
         if (strcmp(how, "wait") == 0) pause();
         return 0;
     }"#;
@@ -78,8 +79,10 @@ fn run(place: &Place, file: &str, words: &[&str]) -> Output {
     let own = [GREENPATCH, "run", "--lib", library(), "--stats", file, "--"];
     let mut command = command(place, &[&own[..], words].concat());
     let defaults = || {
-        // SAFETY: it only sets what the program inherits.
-        [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT].map(|signal| unsafe { libc::signal(signal, libc::SIG_DFL) });
+        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT] {
+            // SAFETY: it only sets what the program inherits.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
         Ok(())
     };
     // SAFETY: between fork and exec only system calls are made.
@@ -120,7 +123,7 @@ fn they_are_the_programs_and_not_its_wrappers() {
 #[test]
 fn every_way_to_end_writes_them() {
     let place = place();
-    for how in ["return", "_exit", "quick", "group"] {
+    for how in ["return", "_exit", "quick", "group", "exec"] {
         stdout(&run(&place, "one.json", &["./threads", "5", how]));
         assert_eq!(green_threads(&place, "one.json"), 5, "{how}");
     }

@@ -19,7 +19,7 @@ use super::{answer, errno, real, Answer, Miss};
 use crate::runtime::green::Green;
 use crate::runtime::{self, alone, current, errand, kernel_state, roll, settings};
 use crate::sys::{self, task};
-use crate::{arch, glibc};
+use crate::{arch, glibc, statistics};
 use libc::*;
 
 /// The running thread, if its kernel thread is others' too.
@@ -454,6 +454,10 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
     if let Some(parent) = (arch::vfork::spawned_by() as *const Green).as_ref() {
         parent.settings.apply();
         return Ok(execute());
+    }
+    if runtime::started() {
+        // The statistics of what this process has been until now.
+        statistics::write();
     }
     let Some(me) = shared() else { return Ok(execute()) };
     if me.settings.differ() {

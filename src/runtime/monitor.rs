@@ -144,8 +144,8 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         if now_ms >= shrink_at_ms {
             vessel::shrink_pool();
             shrink_at_ms = now_ms + 1000;
-            stats::keep_up(now_ms);
         }
+        stats::keep_up(now_ms);
         let main_leaves = thread::see_main_off();
         quiet = if pace != Pace::Rest || main_leaves || some_are_dying { 0 } else { quiet + 1 };
     }

@@ -136,26 +136,33 @@ pub fn before_end() {
     }
 }
 
-/// How often the figures are told while anything changes.
-const INTERVAL_MS: u64 = 1000;
+/// While anything changes the figures are told at growing intervals: after as long again as the runtime has run, or after these.
+const SHORTEST_MS: u64 = 10;
+const LONGEST_MS: u64 = 1000;
+static BEGAN_MS: AtomicU64 = AtomicU64::new(0);
 static NEXT_MS: AtomicU64 = AtomicU64::new(0);
 /// What was told last.
-static TOLD: AtomicU64 = AtomicU64::new(u64::MAX);
+static TOLD: AtomicU64 = AtomicU64::new(0);
 
 /// The monitor comes by, or is about to sleep without an end: when it is to come again, for what has changed since the figures were told.
 /// Only the monitor calls this.
 pub fn keep_up(now_ms: u64) -> Option<u64> {
     let tellers = TELLERS.get()?;
-    let next_ms = NEXT_MS.load(Relaxed);
     let sums = sum(|worker| &worker.switches) + sum(|worker| &worker.created) + GREEN_THREADS.load(Relaxed);
     if sums == TOLD.load(Relaxed) {
         return None;
     }
+    let next_ms = NEXT_MS.load(Relaxed);
     if now_ms < next_ms {
         return Some(next_ms);
     }
+    let began_ms = BEGAN_MS.load(Relaxed);
+    if began_ms == 0 {
+        BEGAN_MS.store(now_ms, Relaxed);
+    }
+    let age_ms = now_ms - if began_ms == 0 { now_ms } else { began_ms };
+    NEXT_MS.store(now_ms + age_ms.clamp(SHORTEST_MS, LONGEST_MS), Relaxed);
     TOLD.store(sums, Relaxed);
-    NEXT_MS.store(now_ms + INTERVAL_MS, Relaxed);
     (tellers.meanwhile)();
     None
 }
@@ -183,7 +190,7 @@ pub extern "C" fn end(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
 pub fn after_fork() {
     WORKERS.store(std::ptr::null_mut(), Release);
     OTHERS.iter().for_each(|counter| counter.store(0, Relaxed));
-    for counter in [&GREEN_THREADS, &GREEN_THREADS_PEAK, &HAND_OVERS] {
+    for counter in [&GREEN_THREADS, &GREEN_THREADS_PEAK, &HAND_OVERS, &BEGAN_MS, &NEXT_MS, &TOLD] {
         counter.store(0, Relaxed);
     }
     KERNEL_THREADS.store(1, Relaxed);
