@@ -119,7 +119,7 @@ fn what_a_program_defines_or_makes_itself_is_out_of_reach() {
     assert_eq!((status, &report_of_own["defined_by_the_program"][0]), (1, &"read".into()));
     let cloning = place.compile("cloning", "int main(void) { return clone(0, 0, 0, 0); }", &["-w"]);
     let (report_of_cloning, status) = report(&place, &[&cloning]);
-    assert!(status == 1 && has(&report_of_cloning, "out_of_reach", "clone"), "{report_of_cloning:#}");
+    assert!(status == 0 && has(&report_of_cloning, "hooked", "clone"), "{report_of_cloning:#}");
 }
 
 #[test]
@@ -133,6 +133,40 @@ fn deep_binding_is_a_note() {
             assert_eq!(notes(&report).contains("RTLD_DEEPBIND"), noted, "{flags} {linking}: {report:#}");
         }
     }
+}
+
+#[test]
+fn tasks_and_greenlets_are_told_from_threads() {
+    let place = Place::new();
+    for (name, noted) in [("python3.12", true), ("other", false)] {
+        let (report, _) = report(&place, &[&place.compile(name, MAIN, &[])]);
+        assert_eq!(notes(&report).contains("no pthreads"), noted, "{name}: {report:#}");
+    }
+    let text = stdout(&place.greenpatch(&["check", "/bin/sh", &place.path("python3.12").display().to_string()]));
+    let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80 && !line.contains('/')).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
+}
+
+/// What only some may execute, and nobody may read.
+#[test]
+fn what_cannot_be_read_is_66() {
+    const OTHER: u32 = 54321;
+    let place = Place::new();
+    let program = place.compile("closed", MAIN, &[]);
+    place.change_mode("closed", 0o111);
+    let mut command = place.command(&["check", &program]);
+    // SAFETY: it only asks.
+    if unsafe { libc::geteuid() } == 0 {
+        use std::os::unix::process::CommandExt;
+        std::os::unix::fs::chown(&program, Some(OTHER), Some(OTHER)).expect("root may");
+        command.uid(OTHER).gid(OTHER);
+        if place.command(&["--version"]).uid(OTHER).gid(OTHER).output().is_err() {
+            return println!("not tested: another user cannot run the command here");
+        }
+    }
+    let output = command.output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(66) && text.contains("cannot be read: Permission denied"), "{output:?}");
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn it_says_what_the_kernel_gives() {
     }
     let text = stdout(&place.command(&["doctor"]).env("GREENPATCH_LIB", library()).output().expect("it starts"));
     assert!(text.ends_with("Programs run green here.\n"), "{text}");
+    let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80 && !line.contains('/')).collect();
+    assert!(wide.is_empty(), "{wide:#?}");
 }
 
 #[test]
