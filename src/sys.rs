@@ -432,6 +432,14 @@ pub fn signal_thread(tid: i32, signal: i32) -> Result<(), i32> {
     checked(plain(libc::SYS_tgkill, [process_id() as usize, tid as usize, signal as usize, 0])).map(|_| ())
 }
 
+/// Are these two numbers of one open file? (A kernel may be built without the call: no.)
+pub fn is_same_file(one: i32, other: i32) -> bool {
+    const KCMP_FILE: usize = 0;
+    let (process, arguments) = (process_id() as usize, (one as usize, other as usize));
+    // SAFETY: the call touches no memory.
+    one >= 0 && unsafe { call(libc::SYS_kcmp, process, process, KCMP_FILE, arguments.0, arguments.1, 0) } == 0
+}
+
 /// Has this kernel thread itself a child, alive or not yet waited for?
 pub fn has_children() -> bool {
     const WNOTHREAD: i32 = 0x2000_0000;

@@ -184,7 +184,8 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
         libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => duplicate(fd, || call(command)),
         libc::F_SETLKW => lock(libc::F_SETLK, libc::F_SETLKW, call),
         libc::F_OFD_SETLKW => lock(libc::F_OFD_SETLK, libc::F_OFD_SETLKW, call),
-        _ => Err(Miss::Libc),
+        libc::F_GETFL | libc::F_GETFD | libc::F_SETFD => Err(Miss::Libc),
+        _ => super::owner::fcntl(fd, command, argument),
     }
 }
 

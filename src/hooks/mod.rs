@@ -24,6 +24,7 @@ pub mod identity;
 pub mod io;
 pub mod ipc;
 pub mod net;
+mod owner;
 pub mod poll;
 pub mod process;
 pub mod resolver;

@@ -5,7 +5,7 @@
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `call` (what waits in the kernel); `monitor` (who sees to it that
 //! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
 //! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `settings`, `kernel_state`, `alone`,
-//! `errand`, `thread_timer`, `cpu_timer` (what else a thread calls its own), `identity` (what the whole process calls its own);
+//! `errand`, `thread_timer`, `cpu_timer`, `owner` (what else a thread calls its own), `identity` (what the whole process calls its own);
 //! `start`; `stats`.
 
 pub mod alone;
@@ -26,6 +26,7 @@ pub mod lot;
 pub mod monitor;
 pub mod overflow;
 pub mod own_fds;
+pub mod owner;
 pub mod peer;
 pub mod pending;
 pub mod pin;

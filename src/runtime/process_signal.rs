@@ -10,9 +10,10 @@ use super::pending::{Shelf, FIRST_OF_MANY};
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, RUNTIME};
 use super::signal::{
-    blocked_by_handlers, give, knock, leave_runtime, main_takes, post, taker, takes, unwrapped, CLOSED, SI_PUT_BACK,
+    addressee, blocked_by_handlers, give, knock, leave_runtime, main_takes, pass_to, post, taker, takes, unwrapped,
+    CLOSED, SI_PUT_BACK,
 };
-use super::{monitor, own_fds, roll, stats, thread_timer};
+use super::{monitor, own_fds, roll, stats};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::Cell;
@@ -130,13 +131,14 @@ pub fn hand_out_shelf() {
 }
 
 fn hand_out_one(info: &siginfo_t) {
-    match thread_timer::whose(info) {
-        Some(whose) => whose.map_or((), |green| post(green, info)),
+    let mut info = *info;
+    match addressee(&mut info) {
+        Some(whose) => pass_to(whose, &info),
         None => match taker(info.si_signo) {
-            Some(green) => give(green, info),
+            Some(green) => give(green, &info),
             None => {
                 block_here(info.si_signo);
-                put_back(info)
+                put_back(&info)
             }
         },
     }

@@ -31,7 +31,7 @@ use super::disposition::{self, bit};
 use super::green::{alert, current, life, Green};
 use super::handler::{self, act_by_default, run};
 use super::pending;
-use super::{cancel, cpu_timer, monitor, process_signal, roll, sched, thread_timer};
+use super::{cancel, cpu_timer, monitor, owner, process_signal, roll, sched, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
@@ -112,8 +112,8 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if inside {
         return process_signal::shelve_until_left(came);
     }
-    if let Some(whose) = thread_timer::whose(came) {
-        return whose.map_or((), |green| post(green, came));
+    if let Some(whose) = addressee(came) {
+        return pass_to(whose, came);
     }
     let directed = came.si_code == SI_TKILL || is_own_doing(came);
     arch::guard_up();
@@ -131,6 +131,19 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
     process_signal::hand(came, context);
     leave_runtime();
+}
+
+/// The thread for which the process got this signal (a timer's, a descriptor's); `None`: it is the process's; `Some(None)`: it has ended.
+pub fn addressee(info: &mut siginfo_t) -> Option<Option<&'static Green>> {
+    thread_timer::whose(info).or_else(|| owner::whose(info))
+}
+
+/// Gives such a signal to its thread. Of a SIGIO that names no descriptor the process keeps one at a time: it may have been others', too.
+pub fn pass_to(whose: Option<&'static Green>, info: &siginfo_t) {
+    whose.inspect(|green| post(green, info));
+    if owner::is_plain_one(info) {
+        owner::others(whose, |green| post(green, info));
+    }
 }
 
 /// Another of its kind waits in the thread's queue: that one goes first.
@@ -562,7 +575,10 @@ pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
             if info.si_code == SI_PUT_BACK && first.si_code == libc::SI_TIMER {
                 count_later_expiries(&mut first);
             }
-            return Some(first);
+            match addressee(&mut first) {
+                Some(whose) if !whose.is_some_and(|green| std::ptr::eq(green, me)) => pass_to(whose, &first),
+                _ => return Some(first),
+            }
         }
     })
 }
@@ -617,6 +633,7 @@ pub fn after_fork(me: Option<&Green>) {
     pending::after_fork();
     thread_timer::after_fork();
     cpu_timer::after_fork();
+    owner::after_fork();
     process_signal::after_fork();
     AGAIN.store(std::ptr::null_mut(), Relaxed);
     if let Some(me) = me {

@@ -1,0 +1,107 @@
+/* Signals of a descriptor for one thread (F_OWNER_TID): each thread gets its own, by a signal of its choice that names the descriptor, by
+ * SIGIO that names none, through another number of the same file, and in sigwaitinfo; the owner is told, and can be changed.
+ * covers: fcntl gettid sigwaitinfo
+ * proof: green_threads>=8 parks>=8 hooks.fcntl>=40
+ */
+#include "ctest.h"
+#include <sys/socket.h>
+
+enum { THREADS = 4, GETSIG = 11 };
+
+static __thread volatile int got, named;
+
+static void on_io(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    got++;
+    named = number == SIGIO ? -1 : info->si_fd;
+    if (number == SIGIO)
+        CHECK_IS(info->si_code, SI_KERNEL);
+}
+
+static void own(int fd, int signal)
+{
+    struct f_owner_ex owner = {F_OWNER_TID, gettid()}, told = {0, 0};
+    CHECK_IS(fcntl(fd, F_SETOWN_EX, &owner), 0);
+    CHECK_IS(fcntl(fd, F_GETOWN_EX, &told), 0);
+    CHECK(told.pid == owner.pid && told.type == F_OWNER_TID);
+    CHECK_IS(fcntl(fd, F_GETOWN), gettid());
+    CHECK_IS(fcntl(fd, F_GETSIG), 0);
+    CHECK_IS(fcntl(fd, F_SETSIG, signal), 0);
+    CHECK_IS(fcntl(fd, F_GETSIG), signal);
+    CHECK_IS(fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK), 0);
+}
+
+static void *handles(void *argument)
+{
+    int pair[2], signal = (int)(long)argument;
+    CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    own(pair[0], signal);
+    nap(5);
+    got = 0;
+    CHECK_IS(write(pair[1], "x", 1), 1);
+    for (int i = 0; i < 4000 && !got; i++)
+        nap(1);
+    CHECK(got >= 1);
+    CHECK(signal == 0 || named == pair[0]);
+    /* The process's own again, and another thread's no more. */
+    CHECK_IS(fcntl(pair[0], F_SETOWN, getpid()), 0);
+    CHECK_IS(fcntl(pair[0], F_GETOWN), getpid());
+    CHECK_IS(fcntl(pair[0], F_GETSIG), signal);
+    CHECK_FAILS(fcntl(pair[0], F_SETOWN_EX, (void *)8), EFAULT);
+    CHECK_FAILS(fcntl(pair[0], F_SETOWN_EX, (&(struct f_owner_ex){99, 1})), EINVAL);
+    CHECK_FAILS(fcntl(pair[0], F_SETOWN_EX, (&(struct f_owner_ex){F_OWNER_TID, 0x3ffffff})), ESRCH);
+    CHECK_FAILS(fcntl(99, F_SETOWN_EX, (&(struct f_owner_ex){F_OWNER_TID, gettid()})), EBADF);
+    close(pair[0]);
+    close(pair[1]);
+    return NULL;
+}
+
+static void *waits(void *unused)
+{
+    int pair[2], signal = SIGRTMIN + 4;
+    sigset_t set;
+    siginfo_t info;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    own(pair[0], signal);
+    int other = dup(pair[0]);
+    CHECK_IS(write(pair[1], "x", 1), 1);
+    CHECK_IS(sigwaitinfo(&set, &info), signal);
+    CHECK_IS(info.si_fd, pair[0]);
+    close(pair[0]);
+    close(pair[1]);
+    close(other);
+    return unused;
+}
+
+static void in_all(void *(*function)(void *), long argument, const char *what)
+{
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        threads[i] = spawn(function, (void *)argument);
+    for (int i = 0; i < THREADS; i++)
+        join(threads[i]);
+    say("%s", what);
+}
+
+static void all(void)
+{
+    in_all(handles, SIGRTMIN + 3, "a signal that names the descriptor");
+    in_all(handles, 0, "a SIGIO that names none");
+    in_all(waits, 0, "waited for");
+}
+
+int main(void)
+{
+    struct sigaction action = {.sa_sigaction = on_io, .sa_flags = SA_SIGINFO | SA_RESTART};
+    sigset_t set;
+    sigaction(SIGRTMIN + 3, &action, NULL);
+    sigaction(SIGIO, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN + 4);
+    CHECK_IS(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+    in_thread(all);
+    return 0;
+}

@@ -1,0 +1,96 @@
+//! Who owns a descriptor's signals: fcntl's commands where a green thread is named (runtime/owner.rs). A thread's tid where a process is
+//! meant stands for its process, as natively.
+
+use super::{answer, errno, Answer, Miss};
+use crate::runtime::{self, owner, roll};
+use crate::sys;
+use libc::*;
+
+/// fcntl.h.
+const F_SETSIG: c_int = 10;
+const F_GETSIG: c_int = 11;
+const F_SETOWN_EX: c_int = 15;
+const F_GETOWN_EX: c_int = 16;
+const F_OWNER_TID: c_int = 0;
+const F_OWNER_PID: c_int = 1;
+
+/// f_owner_ex: a kind, and whom it names.
+type Owner = [c_int; 2];
+
+fn plainly(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
+    // SAFETY: the program's own call, or one that reads our structure.
+    answer(unsafe { sys::call(SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0) })
+}
+
+/// A command of this family; the others are libc's.
+#[cold]
+pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    match command {
+        F_SETOWN => {
+            let named = argument as pid_t;
+            let done = plainly(fd, F_SETOWN, if named > 0 { process_of(named) } else { named } as usize)?;
+            give_up(fd);
+            Ok(done)
+        }
+        F_SETOWN_EX if sys::can_read(argument, size_of::<Owner>()) => {
+            set_owner(fd, (argument as *const Owner).read_unaligned())
+        }
+        F_GETOWN_EX => {
+            let tid = owner::of(fd).ok_or(Miss::Libc)?;
+            if !sys::can_write(argument, size_of::<Owner>()) {
+                return errno(EFAULT);
+            }
+            (argument as *mut Owner).write_unaligned([F_OWNER_TID, roll::find(tid).map_or(0, |green| green.tid())]);
+            Ok(0)
+        }
+        F_GETOWN => owner::of(fd).ok_or(Miss::Libc),
+        F_SETSIG if owner::of(fd).is_some() => {
+            let is_plain = argument == 0;
+            let done = plainly(fd, F_SETSIG, if is_plain { SIGIO as usize } else { argument })?;
+            owner::set_plain(fd, is_plain);
+            Ok(done)
+        }
+        F_GETSIG if owner::is_plain(fd) => Ok(0),
+        _ => Err(Miss::Libc),
+    }
+}
+
+fn process_of(tid: pid_t) -> pid_t {
+    if roll::find(tid).is_some() {
+        sys::process_id()
+    } else {
+        tid
+    }
+}
+
+/// Its signals are the kernel's to address.
+fn give_up(fd: c_int) {
+    if owner::forget(fd) {
+        plainly(fd, F_SETSIG, 0).ok();
+    }
+}
+
+fn set_owner(fd: c_int, [kind, named]: Owner) -> Answer<c_int> {
+    let directed = kind == F_OWNER_TID && roll::find(named).is_some();
+    let told: Owner = match kind {
+        F_OWNER_TID if directed => [F_OWNER_PID, sys::process_id()],
+        F_OWNER_PID => [kind, process_of(named)],
+        _ => [kind, named],
+    };
+    let done = plainly(fd, F_SETOWN_EX, told.as_ptr() as usize)?;
+    if !directed {
+        give_up(fd);
+        return Ok(done);
+    }
+    let is_plain = owner::is_plain(fd) || plainly(fd, F_GETSIG, 0)? == 0;
+    if is_plain {
+        plainly(fd, F_SETSIG, SIGIO as usize)?;
+    }
+    if !owner::direct(fd, named, is_plain) {
+        return errno(ENOMEM);
+    }
+    Ok(done)
+}
