@@ -33,6 +33,7 @@ pub mod signal;
 pub mod sync;
 pub mod syscall;
 pub mod task;
+mod task_file;
 pub mod thread;
 pub mod tid;
 pub mod time;

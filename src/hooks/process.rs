@@ -81,6 +81,7 @@ fn in_child() {
     runtime::start::after_fork();
     super::signal::give_back();
     super::command::after_fork();
+    super::task_file::after_fork();
     super::sync::learn_generation();
     in_parent();
 }

@@ -35,7 +35,7 @@ fn by_tid(tid: pid_t) -> Result<&'static Green, Miss> {
 /// A thread's name, with its end.
 const NAME_BYTES: usize = 16;
 
-type Name = [u8; NAME_BYTES];
+pub type Name = [u8; NAME_BYTES];
 
 /// What ps and /proc show of the process is its first kernel thread's name.
 const NAME_OF_PROCESS: &std::ffi::CStr = c"/proc/self/comm";
@@ -63,7 +63,8 @@ unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
 }
 
 /// main's may be changed from outside.
-unsafe fn name_of(green: &Green) -> Answer<Name> {
+pub unsafe fn name_of(green: &Green) -> Answer<Name> {
+    super::task_file::take_names();
     if green.has_ended() {
         return errno(ENOENT);
     }

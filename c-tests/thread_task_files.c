@@ -1,0 +1,140 @@
+/* What /proc shows of a thread, by its tid: name, state and CPU time of itself and of another, by open and by stdio, below the process and
+ * beside it; a name written there is the thread's name; of nobody there is nothing.
+ * covers: open openat gettid pthread_setname_np pthread_getname_np prctl
+ * proof: green_threads>=2 parks>=2 hooks.open>=4
+ */
+#include "ctest.h"
+#include <semaphore.h>
+#include <sys/prctl.h>
+
+static sem_t told, over;
+static pid_t other;
+
+static char text[4096];
+
+static const char *path_of(const char *format, pid_t tid)
+{
+    static char path[80];
+    snprintf(path, sizeof path, format, tid);
+    return path;
+}
+
+static void read_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0);
+    ssize_t bytes = read(fd, text, sizeof text - 1);
+    CHECK(bytes > 0);
+    text[bytes] = 0;
+    close(fd);
+}
+
+static void read_stream(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    CHECK(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+}
+
+static void looks(pid_t tid, const char *name)
+{
+    char line[64];
+    const char *folders[] = {"/proc/self/task/%d", "/proc/%d"};
+    snprintf(line, sizeof line, "%s\n", name);
+    for (int i = 0; i < 2; i++) {
+        char format[64];
+        snprintf(format, sizeof format, "%s/comm", folders[i]);
+        read_file(path_of(format, tid));
+        CHECK(strcmp(text, line) == 0);
+        read_stream(path_of(format, tid));
+        CHECK(strcmp(text, line) == 0);
+        snprintf(format, sizeof format, "%s/stat", folders[i]);
+        read_stream(path_of(format, tid));
+        char told_name[32], state;
+        int told_tid;
+        unsigned long user, system;
+        CHECK_IS(sscanf(text, "%d (%31[^)]) %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &told_tid, told_name, &state, &user, &system), 5);
+        CHECK(told_tid == tid && strcmp(told_name, name) == 0);
+        CHECK(state == (tid == gettid() ? 'R' : 'S'));
+        CHECK(user + system < 1000);
+        snprintf(format, sizeof format, "%s/status", folders[i]);
+        read_file(path_of(format, tid));
+        snprintf(line, sizeof line, "\nPid:\t%d\n", tid);
+        CHECK(strstr(text, line));
+        snprintf(line, sizeof line, "\nTgid:\t%d\n", getpid());
+        CHECK(strstr(text, line));
+        snprintf(line, sizeof line, "Name:\t%s\n", name);
+        CHECK(strncmp(text, line, strlen(line)) == 0);
+        snprintf(line, sizeof line, "%s\n", name);
+        snprintf(format, sizeof format, "%s/cmdline", folders[i]);
+        read_file(path_of(format, tid));
+    }
+}
+
+static void writes(pid_t tid, const char *name)
+{
+    int fd = openat(AT_FDCWD, path_of("/proc/self/task/%d/comm", tid), O_WRONLY);
+    CHECK(fd >= 0);
+    CHECK_IS(write(fd, "first", 5), 5);
+    CHECK_IS(write(fd, name, strlen(name)), strlen(name));
+    close(fd);
+}
+
+static void *lives(void *argument)
+{
+    char name[16];
+    pthread_setname_np(pthread_self(), "lives");
+    other = gettid();
+    sem_post(&told);
+    sem_wait(&over);
+    CHECK_IS(prctl(PR_GET_NAME, name), 0);
+    CHECK(strcmp(name, "renamed by anot") == 0);
+    return argument;
+}
+
+static void all(void)
+{
+    char name[16];
+    pthread_t thread = spawn(lives, NULL);
+    sem_wait(&told);
+    pthread_setname_np(pthread_self(), "looks");
+    looks(gettid(), "looks");
+    say("its own");
+    nap(5); /* natively the other may be on its way to sleep */
+    looks(other, "lives");
+    say("another's");
+    writes(gettid(), "written");
+    CHECK_IS(pthread_getname_np(pthread_self(), name, sizeof name), 0);
+    CHECK(strcmp(name, "written") == 0);
+    FILE *file = fopen(path_of("/proc/self/task/%d/comm", gettid()), "w");
+    CHECK(file);
+    fputs("by stdio", file);
+    fclose(file);
+    looks(gettid(), "by stdio");
+    writes(other, "renamed by another");
+    looks(other, "renamed by anot");
+    say("written names");
+    int folder = open(path_of("/proc/self/task/%d", other), O_RDONLY | O_DIRECTORY);
+    CHECK(folder >= 0);
+    int status = openat(folder, "status", O_RDONLY);
+    CHECK(status >= 0);
+    close(status);
+    close(folder);
+    CHECK_FAILS(open(path_of("/proc/self/task/%d/nothing", other), O_RDONLY), ENOENT);
+    sem_post(&over);
+    join(thread);
+    nap(10); /* natively the kernel takes a moment to forget it */
+    CHECK_FAILS(open(path_of("/proc/self/task/%d/comm", other), O_RDONLY), ENOENT);
+    CHECK_FAILS(open(path_of("/proc/%d/status", other), O_RDONLY), ENOENT);
+    CHECK_FAILS(open("/proc/self/task/99999999999/comm", O_RDONLY), ENOENT);
+    say("nobody's");
+}
+
+int main(void)
+{
+    sem_init(&told, 0, 0);
+    sem_init(&over, 0, 0);
+    in_thread(all);
+    return 0;
+}
