@@ -54,7 +54,8 @@ static void looks(pid_t tid, const char *name)
         char told_name[32], state;
         int told_tid;
         unsigned long user, system;
-        CHECK_IS(sscanf(text, "%d (%31[^)]) %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &told_tid, told_name, &state, &user, &system), 5);
+#define FIELDS "%d (%31[^)]) %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu"
+        CHECK_IS(sscanf(text, FIELDS, &told_tid, told_name, &state, &user, &system), 5);
         CHECK(told_tid == tid && strcmp(told_name, name) == 0);
         CHECK(state == (tid == gettid() ? 'R' : 'S'));
         CHECK(user + system < 1000);
