@@ -145,7 +145,6 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
             vessel::shrink_pool();
             shrink_at_ms = now_ms + 1000;
         }
-        stats::keep_up(now_ms);
         let main_leaves = thread::see_main_off();
         quiet = if pace != Pace::Rest || main_leaves || some_are_dying { 0 } else { quiet + 1 };
     }
@@ -158,7 +157,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens.
         let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
-        // So are the figures told.
+        // So are the figures told: here, for a disk may be slow, and while anybody runs the monitor must not wait for one.
         let deadline = deadline.or(stats::keep_up(now_ms()).map(|ms| ms * 1_000_000));
         let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
         if !sched::slots().iter().any(in_use) && !signal::is_to_ring() && !process_signal::are_left() {

@@ -136,7 +136,7 @@ pub fn before_end() {
     }
 }
 
-/// While anything changes the figures are told at growing intervals: after as long again as the runtime has run, or after these.
+/// Figures that have changed are told at growing intervals: after as long again as the runtime has run, or after these.
 const SHORTEST_MS: u64 = 10;
 const LONGEST_MS: u64 = 1000;
 static BEGAN_MS: AtomicU64 = AtomicU64::new(0);
@@ -144,7 +144,7 @@ static NEXT_MS: AtomicU64 = AtomicU64::new(0);
 /// What was told last.
 static TOLD: AtomicU64 = AtomicU64::new(0);
 
-/// The monitor comes by, or is about to sleep without an end: when it is to come again, for what has changed since the figures were told.
+/// The monitor is about to sleep without an end: when it is to come again, for what has changed since the figures were told.
 /// Only the monitor calls this.
 pub fn keep_up(now_ms: u64) -> Option<u64> {
     let tellers = TELLERS.get()?;
