@@ -54,6 +54,17 @@ impl Registers {
         *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
     }
 
+    /// Is this a system call that was interrupted, and would begin again or has just said so?
+    ///
+    /// # Safety
+    /// As for `interrupt_call`.
+    pub unsafe fn is_at_call(&self) -> bool {
+        const SYSCALL: [u8; 2] = [0x0f, 0x05];
+        const INTERRUPTED: i64 = -libc::EINTR as i64;
+        let at = self.instruction() as *const [u8; 2];
+        *at == SYSCALL || *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
+    }
+
     /// The trapped system call goes on at `at`, where everything is as the instruction leaves it: rcx is the address behind it.
     pub fn go_on(&self, at: usize) {
         let back = self.instruction();

@@ -14,13 +14,13 @@
 use super::call::{self, Length};
 use super::green::{alert, current, life, Green};
 use super::vessel::CANCELED;
-use super::{sched, signal, thread};
+use super::{sched, shortage, signal, thread};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// glibc's SIGCANCEL.
-const BELL: c_int = 32;
+pub const BELL: c_int = 32;
 
 /// Asks a thread to end.
 pub fn cancel(green: &'static Green) -> Result<(), i32> {
@@ -189,7 +189,7 @@ static BEFORE: AtomicUsize = AtomicUsize::new(0);
 static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Takes signal 32; glibc may have taken it meanwhile, for a thread that is not ours.
-fn install() {
+pub fn install() {
     const RESTORER: usize = 0x0400_0000;
     let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | RESTORER;
     let own = rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
@@ -208,6 +208,16 @@ fn install() {
 extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t.
     let Some(whose) = signal::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
+    // SAFETY: the kernel's frame.
+    let registers = unsafe { arch::Registers::of(context) };
+    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
+    if whose == shortage::WHOEVER {
+        if !ours {
+            // SAFETY: the program's or libc's instructions.
+            unsafe { shortage::step_aside(&registers) };
+        }
+        return;
+    }
     // SAFETY: a bell of ours names a green thread, which is never freed.
     let me = unsafe { &*(whose as *const Green) };
     if !current().is_some_and(|here| std::ptr::eq(here, me)) {

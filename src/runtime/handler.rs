@@ -342,6 +342,9 @@ pub fn act_by_default(signal: c_int) {
 
 /// Gives a worker's kernel thread an alternate stack.
 pub fn give_stack(worker: &Worker) {
+    if worker.signal_stack.get() != 0 {
+        return give_stack_again(worker);
+    }
     let Some(stack) = sys::map(STACK_BYTES, libc::MAP_STACK) else { return };
     worker.signal_stack.set(stack as usize);
     give_stack_again(worker);

@@ -164,7 +164,7 @@ fn give_up(registers: &Registers) {
 }
 
 /// Below what address the hook of a call may use the stack.
-fn top_for(me: &Green, stack_pointer: usize) -> usize {
+pub fn top_for(me: &Green, stack_pointer: usize) -> usize {
     const RED_ZONE: usize = 128;
     const BYTES: usize = 64 << 10;
     const GUARD: usize = 4096;

@@ -15,13 +15,13 @@
 //! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
 
 use super::raw_lock::RawLock;
-use super::sched::{self, Slot, Worker, CALL, MODE, OFFERED, RUNTIME, VACANT};
+use super::sched::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
 use super::worker::{self, GATE};
-use super::{cpu_timer, process_signal, signal, stats, thread, vessel};
+use super::{cpu_timer, process_signal, shortage, signal, stats, thread, vessel};
 use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 
 /// How often it looks while anybody runs.
 const TICK_NS: u64 = 1_000_000;
@@ -127,16 +127,21 @@ pub fn start() -> bool {
 
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     let mut watches = vec![Watch::default(); sched::slots().len()];
-    let (mut quiet, mut pace, mut shrink_at_ms) = (0, Pace::Tick, 0);
+    let (mut quiet, mut pace, mut shrink_at_ms, mut first) = (0, Pace::Tick, 0, 0);
     loop {
         sleep(&mut quiet, pace);
         let now_ms = set_now();
-        pace =
-            sched::slots().iter().zip(&mut watches).fold(Pace::Rest, |pace, (slot, watch)| pace.max(look(slot, watch)));
+        let count = watches.len();
+        let in_turn = (0..count).map(|number| (number + first) % count);
+        pace = in_turn.fold(Pace::Rest, |pace, number| pace.max(look(sched::slot(number), &mut watches[number])));
         if sched::injected() {
             sched::call_for_help();
         }
         process_signal::hand_out();
+        if SHORT.swap(false, Relaxed) {
+            first = (first + 1) % count; // Who comes free serves another slot than the last time.
+            shortage::ring_those_without_slot();
+        }
         signal::ring_those_again();
         cpu_timer::look();
         let some_are_dying = GATE.tidy();
@@ -172,6 +177,24 @@ fn sleep(quiet: &mut u32, pace: Pace) {
 fn in_use(slot: &Slot) -> bool {
     let owner = slot.owner.load(SeqCst);
     owner != 0 && !slot.is_idle()
+}
+
+/// Some slot could not be given to anybody.
+static SHORT: AtomicBool = AtomicBool::new(false);
+
+fn give(slot: &'static Slot) {
+    if !worker::give(slot) {
+        SHORT.store(true, Relaxed);
+        sched::slots().iter().for_each(take_for_others);
+    }
+}
+
+/// A slot in which a green thread runs, perhaps for ever, is vacant as well: its worker is to serve another.
+fn take_for_others(slot: &'static Slot) {
+    let owner = slot.owner.load(Relaxed);
+    if owner & MODE == GREEN && owner != 0 && slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok() {
+        VACANT.fetch_add(1, SeqCst);
+    }
 }
 
 /// Looks at one slot.
@@ -242,7 +265,7 @@ fn hand_over(slot: &'static Slot, owner: usize) {
     debug_assert!(owner & MODE != RUNTIME);
     if slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok() {
         stats::hand_over();
-        worker::give(slot);
+        give(slot);
     }
 }
 
@@ -253,12 +276,12 @@ fn send_worker(slot: &'static Slot) {
     let work = used || sched::injected() || sched::slots().iter().any(|slot| slot.has_ready());
     if work && VACANT.load(Relaxed) > 0 {
         VACANT.fetch_sub(1, SeqCst);
-        worker::give(slot);
+        give(slot);
     }
 }
 
 /// Stacks of the workers: they run the scheduler and, at worst, a signal handler.
-const SMALL_STACK: usize = 256 << 10;
+pub const SMALL_STACK: usize = 256 << 10;
 
 struct SmallStacks {
     lock: RawLock,

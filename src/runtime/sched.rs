@@ -93,6 +93,8 @@ pub struct Worker {
     pub stays: Cell<bool>,
     /// A spare sleeps on it.
     pub bell: AtomicU32,
+    /// A worker at rest: 1 until the kernel has let its last kernel thread go (`reserve`).
+    pub kernel_thread_alive: AtomicU32,
     /// Its pthread_t.
     pub thread: Cell<usize>,
     /// What a switch must see to, beside the mask (`kernel_state`).
@@ -132,6 +134,7 @@ impl Worker {
             spoilt: Cell::new(false),
             stays: Cell::new(false),
             bell: AtomicU32::new(0),
+            kernel_thread_alive: AtomicU32::new(0),
             thread: Cell::new(0),
             unusual: AtomicU32::new(0),
             charged: AtomicPtr::new(std::ptr::null_mut()),

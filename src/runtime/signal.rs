@@ -415,6 +415,11 @@ pub fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) -> bool {
     sys::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, green as *const Green as usize)).is_ok()
 }
 
+/// Rings a kernel thread, whoever runs there.
+pub fn ring_at(kernel_tid: i32, signal: c_int, value: usize) {
+    sys::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, value)).ok();
+}
+
 /// A thread that goes on after others have run: has a signal come meanwhile, which no kernel thread could bring it?
 #[inline]
 pub fn look(me: &'static Green) {

@@ -5,7 +5,7 @@
 
 use super::green::{current, life, Green, Start};
 use super::wait::{Deadline, Woken};
-use super::{call, kernel_state, lot, roll, sched, settings, signal, stats, vessel};
+use super::{call, kernel_state, lot, reserve, roll, sched, settings, signal, stats, vessel};
 use crate::sys::Processors;
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
@@ -76,6 +76,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     unsafe {
         *(green.fs.get().wrapping_add_signed(arch::identity_offset()) as *mut usize) = green as *const Green as usize
     };
+    reserve::provide(live);
     publish(green.fs.get());
     sched::ready_last(green);
     Ok(())

@@ -505,17 +505,19 @@ fn pool(green: &'static Green) {
     });
 }
 
+/// The clone of a kernel thread onto a TCB that is there.
+pub const REVIVED: i32 = libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SYSVSEM
+    | libc::CLONE_SETTLS
+    | libc::CLONE_PARENT_SETTID
+    | libc::CLONE_CHILD_CLEARTID;
+
 /// Lets a vessel die glibc's own death, and waits for it. Its context must be saved, and nobody else may resume it.
 pub fn bury(green: &'static Green) {
-    const FLAGS: i32 = libc::CLONE_VM
-        | libc::CLONE_FS
-        | libc::CLONE_FILES
-        | libc::CLONE_SIGHAND
-        | libc::CLONE_THREAD
-        | libc::CLONE_SYSVSEM
-        | libc::CLONE_SETTLS
-        | libc::CLONE_PARENT_SETTID
-        | libc::CLONE_CHILD_CLEARTID;
     green.life.store(life::GONE, Release);
     green.dying.set(true);
     let fs = green.fs.get();
@@ -524,7 +526,7 @@ pub fn bury(green: &'static Green) {
     stats::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal::CLOSED);
     // SAFETY: the vessel's context is saved, and this is its last resume; every signal is blocked.
-    let born = unsafe { arch::revive(FLAGS as usize, *green.sp.get(), tid, end, fs) };
+    let born = unsafe { arch::revive(REVIVED as usize, *green.sp.get(), tid, end, fs) };
     sys::set_signal_mask(old_mask);
     if born > 0 {
         glibc::join_thread(fs as libc::pthread_t);

@@ -2,7 +2,8 @@
 //!
 //! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker whose slot was taken
 //! becomes a spare once its green thread comes back; at most one spare waits, further ones retire, and the waiting one retires
-//! when it is not wanted for a while. But who has forked a child that lives stays among the spares, and serves again meanwhile: the child
+//! when it is not wanted for a while. Their stacks stay for the next ones (`reserve`).
+//! But who has forked a child that lives stays among the spares, and serves again meanwhile: the child
 //! may have asked to die with the kernel thread that forked it (PR_SET_PDEATHSIG). The leader (the process's first kernel thread) never
 //! retires: /proc/self would go empty. A spare that is woken for an offered slot (`call`) takes it by itself; if its owner was back before,
 //! it waits on.
@@ -12,7 +13,7 @@
 
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
-use super::{handler, inline, kernel_state, monitor, signal, stats};
+use super::{handler, inline, kernel_state, monitor, reserve, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -230,12 +231,27 @@ pub fn give(slot: &'static Slot) -> bool {
         ring(spare, TAKE_SLOT);
         return true;
     }
-    if hire(slot) {
+    if reserve::wake(slot) || hire(slot) {
         return true;
     }
     slot.owner.store(0, Release);
     VACANT.fetch_add(1, SeqCst);
     false
+}
+
+/// A worker that comes to rest at once; false: there is no kernel thread to be had.
+pub fn make_at_rest() -> bool {
+    let worker = GATE.take_free().unwrap_or_else(|| stats::enlist(Worker::new(false)));
+    let old_mask = sys::set_signal_mask(signal::CLOSED);
+    // Its kernel thread runs nothing, and is not counted.
+    let made = sys::has_memory(monitor::SMALL_STACK)
+        && glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(monitor::small_stack()))
+            .is_ok();
+    sys::set_signal_mask(old_mask);
+    if !made {
+        GATE.add_free(worker);
+    }
+    made
 }
 
 /// A new worker for the slot.
@@ -260,8 +276,27 @@ fn hire(slot: &'static Slot) -> bool {
 extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `hire` passes a worker, which is never freed.
     let worker: &'static Worker = unsafe { &*(argument as *const Worker) };
-    settle(worker);
-    run(worker);
+    loop {
+        let hired = worker.slot().is_some();
+        if hired {
+            settle(worker);
+            run(worker);
+        }
+        let kept = reserve::keep(worker);
+        if !hired {
+            reserve::is_made();
+        }
+        match (hired, kept) {
+            (true, true) => stats::kernel_thread_gone(),
+            (false, false) => stats::kernel_thread_born(), // Its burial counts it out.
+            _ => {}
+        }
+        if !kept {
+            break;
+        }
+        reserve::rest(worker);
+    }
+    worker.thread.set(arch::tcb());
     GATE.bury_later(worker);
     std::ptr::null_mut()
 }
@@ -372,16 +407,20 @@ impl Gate {
         while let Some(worker) = self.lock.with(next) {
             glibc::join_thread(worker.thread.get() as libc::pthread_t);
             monitor::return_small_stack(worker.thread.get());
-            sys::unmap(worker.signal_stack.get(), handler::STACK_BYTES);
+            sys::unmap(worker.signal_stack.replace(0), handler::STACK_BYTES);
             stats::kernel_thread_gone();
-            // SAFETY: under the lock.
-            self.lock.with(|| unsafe { (*self.free.get()).push(worker) });
+            self.add_free(worker);
         }
     }
 
     fn take_free(&self) -> Option<&'static Worker> {
         // SAFETY: under the lock.
         self.lock.with(|| unsafe { (*self.free.get()).pop() })
+    }
+
+    fn add_free(&self, worker: &'static Worker) {
+        // SAFETY: under the lock.
+        self.lock.with(|| unsafe { (*self.free.get()).push(worker) });
     }
 
     fn bury_later(&self, worker: &'static Worker) {
@@ -422,4 +461,5 @@ pub fn after_fork() {
     // SAFETY: the child has one thread.
     unsafe { (*SPARES.waiting.get()).clear() };
     GATE.after_fork();
+    reserve::after_fork();
 }

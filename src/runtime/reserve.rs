@@ -1,0 +1,144 @@
+//! Workers at rest: the stacks and TCBs that glibc has made for them wait without a kernel thread, and a raw clone gives them one when they
+//! are hired. glibc's pthread_create calls the program's calloc and takes locks of libc's own, which a parked thread may hold: so whoever
+//! hires for the sake of progress, the monitor above all, must not need it.
+//!
+//! They are made in advance, by threads that make threads: as many as there are threads, up to `MADE`. A worker that retires comes
+//! to rest as well, if there are not `KEPT` yet.
+//!
+//! ```text
+//!   make: real pthread_create ─► worker_main ─► rest ──► (no kernel thread) ──► wake: raw clone ─► run ─► rest …
+//! ```
+
+use super::green::current;
+use super::raw_lock::RawLock;
+use super::sched::{Slot, Worker};
+use super::{roll, signal, stats, vessel, worker};
+use crate::{arch, glibc, sys};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+
+/// How many are made in advance.
+const MADE: usize = 8;
+/// How many are kept.
+const KEPT: usize = 16;
+
+struct Reserve {
+    lock: RawLock,
+    resting: UnsafeCell<Vec<&'static Worker>>,
+    /// How many; written under the lock.
+    count: AtomicUsize,
+    /// Those that are being made, and have not come to rest.
+    making: AtomicUsize,
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Reserve {}
+
+static RESERVE: Reserve = Reserve {
+    lock: RawLock::new(),
+    resting: UnsafeCell::new(Vec::new()),
+    count: AtomicUsize::new(0),
+    making: AtomicUsize::new(0),
+};
+
+impl Reserve {
+    fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
+        self.lock.with(|| {
+            // SAFETY: under the lock.
+            let resting = unsafe { &mut *self.resting.get() };
+            let result = work(resting);
+            self.count.store(resting.len(), Relaxed);
+            result
+        })
+    }
+}
+
+/// So many green threads live now: is there a worker at rest for each, as far as they are made in advance?
+#[inline]
+pub fn provide(threads: usize) {
+    if RESERVE.count.load(Relaxed) < threads.min(MADE) {
+        make(threads.min(MADE));
+    }
+}
+
+/// One more, by the running thread, whose pthread_create would have called the program's malloc natively, too.
+#[cold]
+fn make(wanted: usize) {
+    if RESERVE.making.fetch_add(1, AcqRel) + RESERVE.count.load(Relaxed) >= wanted {
+        RESERVE.making.fetch_sub(1, Release);
+        return;
+    }
+    // A wait in the program's malloc keeps the kernel thread.
+    let creator = current();
+    creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
+    if !worker::make_at_rest() {
+        RESERVE.making.fetch_sub(1, Release);
+    }
+    creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
+}
+
+/// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them.
+pub fn keep(worker: &'static Worker) -> bool {
+    RESERVE.with(|resting| {
+        let keep = resting.len() < KEPT;
+        if keep {
+            worker.kernel_thread_alive.store(1, Relaxed);
+            resting.push(worker);
+        }
+        keep
+    })
+}
+
+/// One that was made for this has its place.
+pub fn is_made() {
+    RESERVE.making.fetch_sub(1, Release);
+}
+
+/// The kernel thread ends here; another goes on from here when the worker is hired. Every signal is blocked then, too.
+pub fn rest(worker: &'static Worker) {
+    static RESTED: AtomicU32 = AtomicU32::new(0);
+    sys::set_signal_mask(u64::MAX);
+    worker.thread.set(arch::tcb());
+    worker.fs.set(arch::tcb());
+    arch::set_guard_word(0);
+    let robust_list = sys::loosen(&worker.kernel_thread_alive);
+    // SAFETY: the running thread's own descriptor: no kernel thread has this tid. Nothing of the kernel's points to this stack any more.
+    unsafe {
+        *glibc::tid_field(arch::tcb()) = roll::NOBODY;
+        arch::retire(worker.sp.get(), RESTED.as_ptr());
+    }
+    sys::set_robust_list(robust_list);
+}
+
+/// Hires one for the slot; false: none is at rest, or there is no kernel thread to be had.
+pub fn wake(slot: &'static Slot) -> bool {
+    let Some(worker) = RESERVE.with(|resting| resting.pop()) else { return false };
+    while worker.kernel_thread_alive.load(Acquire) != 0 {
+        sys::futex_wait_shared(&worker.kernel_thread_alive, 1);
+    }
+    worker.spoilt.set(false);
+    worker.take_up(slot);
+    worker.mask.store(signal::CLOSED, Relaxed);
+    let fs = worker.fs.get();
+    let (tid, end) = (glibc::tid_field(fs), glibc::version::end_word(fs));
+    stats::kernel_thread_born();
+    let old_mask = sys::set_signal_mask(signal::CLOSED);
+    // SAFETY: the worker's context is saved, and it is out of the list: this is its only resume.
+    let born = unsafe { arch::revive(vessel::REVIVED as usize, *worker.sp.get(), tid, end, fs) };
+    sys::set_signal_mask(old_mask);
+    if born <= 0 {
+        stats::kernel_thread_gone();
+        worker.slot.set(std::ptr::null());
+        RESERVE.with(|resting| resting.push(worker));
+    }
+    born > 0
+}
+
+/// In a fork child: glibc has forgotten their stacks, and they are in no list of the child's statistics.
+pub fn after_fork() {
+    RESERVE.lock.reset();
+    // SAFETY: the child has one thread.
+    unsafe { (*RESERVE.resting.get()).clear() };
+    RESERVE.count.store(0, Relaxed);
+    RESERVE.making.store(0, Relaxed);
+}

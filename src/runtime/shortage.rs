@@ -1,0 +1,55 @@
+//! There is no kernel thread to be had (a limit of processes, a cgroup's), and those that there are stand in the kernel, in calls that
+//! nobody catches. Natively each of these threads has its own; here they must share: the monitor rings the kernel threads whose slots were taken,
+//! and a thread that is found in a system call steps aside there: it is ready, others run on its kernel thread, and when its turn comes
+//! the call is made once more, or says EINTR, as the kernel has it.
+//!
+//! The bell's handler changes the frame, so that the thread goes on in an ordinary call of a function of ours, on its own stack (as for a
+//! trapped call: arch/inline.rs). A system call is where that can be done: it loses two registers anyway.
+
+use super::green::current;
+use super::sched::{self, Worker};
+use super::{cancel, handler, inline, signal, stats};
+use crate::arch::inline::{called_inline, possible, Call};
+use crate::{arch, glibc};
+use std::sync::atomic::Ordering::*;
+
+/// The bell's value: it is for whoever runs there.
+pub const WHOEVER: usize = 1;
+
+/// The monitor's: a slot is vacant, and no kernel thread can be made for it.
+#[cold]
+pub fn ring_those_without_slot() {
+    cancel::install();
+    stats::for_each_worker(|worker| {
+        let lost = worker.slot().is_some_and(|slot| {
+            let owner = slot.owner.load(Relaxed);
+            !Worker::of_word(owner).is_some_and(|owner| std::ptr::eq(owner, worker))
+        });
+        if lost {
+            signal::ring_at(worker.kernel_tid.load(Relaxed), cancel::BELL, WHOEVER);
+        }
+    });
+}
+
+called_inline!(way, stepped_aside);
+
+/// The thread's own stack, outside of any handler.
+extern "C" fn stepped_aside(call: &Call) -> isize {
+    let errno = glibc::errno();
+    sched::yield_now();
+    glibc::set_errno(errno);
+    call.number as isize
+}
+
+/// The bell has rung for whoever runs here.
+///
+/// # Safety
+/// `registers` are those of the interrupted code, which can be read; it is none of ours.
+pub unsafe fn step_aside(registers: &arch::Registers) {
+    let Some(me) = current().filter(|_| arch::guard_word() == 0 && arch::capture_word() == 0 && possible()) else {
+        return;
+    };
+    if !handler::is_bound(me) && !me.in_call.load(Relaxed) && registers.is_at_call() {
+        registers.go_on_below(way as *const () as usize, inline::top_for(me, registers.stack_pointer()));
+    }
+}
