@@ -2,14 +2,14 @@
  * with a yield after each, takes a lock, and ends with its number, while other threads keep the processors busy. One that shares its
  * parent's memory and lets it wait leaves a word there.
  * covers: clone __clone syscall waitpid
- * proof: green_threads>=7 hooks.clone>=40 hooks.__clone>=20 hooks.syscall>=80
+ * proof: green_threads>=5 hooks.clone>=16 hooks.__clone>=8 hooks.syscall>=32
  */
 #include "ctest.h"
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/syscall.h>
 
-enum { FORMS = 8, ROUNDS = 20, STACK = 64 << 10 };
+enum { FORMS = 8, ROUNDS = 8, STACK = 64 << 10 };
 
 static atomic_int stop;
 static int ends[2];
@@ -117,12 +117,12 @@ static void *forks(void *unused)
 
 int main(void)
 {
-    pthread_t busy[6];
-    for (intptr_t i = 0; i < 6; i++)
+    pthread_t busy[4];
+    for (intptr_t i = 0; i < 4; i++)
         busy[i] = spawn(burn, (void *)(i & 1));
     join(spawn(forks, NULL));
     stop = 1;
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 4; i++)
         join(busy[i]);
     say("%d children", FORMS * ROUNDS);
     return 0;
