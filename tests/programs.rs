@@ -236,9 +236,7 @@ fn xz() {
     let judgement = "
         covers: pthread_create pthread_mutex_lock pthread_cond_wait pthread_cond_signal
         proof: green_threads>=4 parks>=4";
-    // Of one file alone to standard output newer ones make a sandbox, in which nobody can open a file for the statistics.
-    let compress = "xz -T4 -1 --block-size=128KiB --force --stdout /dev/null";
-    round_trip(compress, judgement, "xz -T4 --decompress --force --stdout /dev/null", judgement);
+    round_trip("xz -T4 -1 --block-size=128KiB --stdout", judgement, "xz -T4 --decompress --stdout", judgement);
 }
 
 /// Compresses a file to standard output, and makes of that what it was, each in all worlds.
