@@ -43,6 +43,8 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("daemon", "any value is a good one"),
     ("swapcontext", "when libc's own fails it has lost a register of its caller's"),
     ("posix_spawn posix_spawnp", "libc's own, called as they are"),
+    ("execve execv execvp execvpe fexecve execveat", "the kernel's answer to libc's own, called as they are; with good input they do not return"),
+    ("arch_prctl ptrace", "the kernel's own answers; some of them end the program, or stop it"),
     (
         "getaddrinfo getnameinfo gethostbyname gethostbyname2 gethostbyname_r gethostbyname2_r gethostbyaddr gethostbyaddr_r res_query \
          res_search res_nquery res_nsearch res_send res_nsend",
@@ -82,6 +84,9 @@ const CLASSES: &[(&str, &str, &str, &str)] = &[
     ("__select", "n", "", "SELECT_COUNT"),
     ("pselect", "n", "", "SELECT_COUNT"),
     ("pkey_", "flags|rights", "c_uint", "UNSIGNED"),
+    ("ioperm", "from|count", "", "LONG_NUMBER"),
+    ("ioperm", "allow", "", "NUMBER"),
+    ("iopl", "level", "", "NUMBER"),
     ("mq_", "queue", "", "FD"),
     ("mq_", "message", "", "ZEROES"),
     ("mq_", "priority", "c_uint", "UNSIGNED"),
