@@ -117,6 +117,7 @@ pub enum Leaving {
     Nothing,
     Park(&'static Green),
     Yield(&'static Green),
+    Return(&'static Green),
     End(&'static Green),
 }
 
@@ -205,6 +206,7 @@ impl Worker {
                 }
             }
             Leaving::Yield(green) => self.queue_up(green),
+            Leaving::Return(green) => self.slot().map_or_else(|| inject(green), |slot| slot.push_next(green)),
             Leaving::End(green) => thread::ended(green),
             Leaving::Nothing => {}
         }
@@ -583,6 +585,11 @@ pub fn yield_now() {
     }
     switch_away(me, Leaving::Yield(me));
     signal::look(me);
+}
+
+/// At the start: the leader's own stack begins, and main comes back to the leader, for nobody else takes what is first in line.
+pub fn begin_leader(main: &'static Green) {
+    switch_away(main, Leaving::Return(main));
 }
 
 /// After a call that found what it wanted at once: lets others run when the monitor has asked for it.

@@ -52,7 +52,7 @@ pub fn start(prepare: fn()) -> bool {
     if done {
         stats::after_start();
         // The leader's own stack begins, so that nobody has to wait until it does (`identity`).
-        sched::yield_now();
+        current().inspect(|main| sched::begin_leader(main));
         alone::begin();
     }
     STARTING.store(0, Release);
