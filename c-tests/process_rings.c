@@ -1,6 +1,7 @@
 /* What a thread submits to a ring of io_uring's is answered, however long it waits meanwhile; a ring that one task may submit to, and a
  * ring's registered number, hold for the thread that has them.
  * covers: syscall
+ * needs: io_uring
  * proof: green_threads>=12 hooks.syscall>=50
  */
 #include "ctest.h"

@@ -443,6 +443,12 @@ fn the_library_exports_its_hooks_and_nothing_else() {
 /// What the library exports beside the rows of its table, and why.
 const BESIDE_THE_TABLE: &[(&str, &str)] = &[
     ("greenpatch_figures", "the statistics of a running process, and the mark of this library: src/figures.rs"),
+    ("io_uring_setup", "liburing's, which makes its system calls by itself: src/hooks/ring.rs"),
+    ("io_uring_queue_init", "the same"),
+    ("io_uring_queue_init_params", "the same"),
+    ("io_uring_queue_init_mem", "the same"),
+    ("io_uring_enable_rings", "the same"),
+    ("io_uring_register_ring_fd", "the same"),
     ("vfork", "returns twice, which only assembly may: src/arch/vfork.rs"),
     ("__vfork", "the same"),
     ("swapcontext", "the same"),

@@ -28,6 +28,7 @@ mod owner;
 pub mod poll;
 pub mod process;
 pub mod resolver;
+pub mod ring;
 pub mod schedule;
 pub mod signal;
 pub mod sync;

@@ -260,6 +260,11 @@ pub fn ring_made(flags: u32) {
     }
 }
 
+/// A ring is known to its kernel thread by a number, or takes submissions from now on from the one that says so.
+pub fn ring_registered() {
+    alone::bind();
+}
+
 unsafe fn io_uring_setup(entries: usize, parameters: usize) -> Answer<c_long> {
     let made = real::syscall(libc::SYS_io_uring_setup, entries, parameters, 0, 0, 0, 0);
     if made >= 0 {
@@ -272,7 +277,7 @@ unsafe fn io_uring_register(arguments: [usize; 6]) -> Answer<c_long> {
     let [ring, operation, argument, count, ..] = arguments;
     let result = real::syscall(libc::SYS_io_uring_register, ring, operation, argument, count, 0, 0);
     if result != -1 && matches!(operation, IORING_REGISTER_ENABLE_RINGS | IORING_REGISTER_RING_FDS) {
-        alone::bind();
+        ring_registered();
     }
     Ok(result)
 }
