@@ -1,7 +1,7 @@
 //! Signals that wait: a queue for each green thread, and a shelf for those that came where nothing could be done with them.
 //!
 //! The queue keeps the kernel's promises: of the signals below 32 one of each kind waits, of the real-time ones each, in the order
-//! in which they came, but of each timer one, which counts the others; the lowest number goes first.
+//! in which they came, but of each timer one, which counts the others, whatever else of that number waits; the lowest goes first.
 
 use super::disposition::bit;
 use super::raw_lock::RawLock;
@@ -59,7 +59,8 @@ impl Pending {
     pub fn add(&self, info: &siginfo_t, directed: bool) -> bool {
         let queued = Box::into_raw(Box::new(Queued { info: *info, directed, next: std::ptr::null_mut() }));
         let added = LOCK.with(|| {
-            if info.si_signo < FIRST_OF_MANY && self.bits() & bit(info.si_signo) != 0 {
+            let is_one_of_its_kind = info.si_signo < FIRST_OF_MANY && info.si_code != libc::SI_TIMER;
+            if is_one_of_its_kind && self.bits() & bit(info.si_signo) != 0 {
                 return false;
             }
             // SAFETY: under the lock; the list's last place is found.
@@ -175,7 +176,9 @@ impl Place {
         }
         // SAFETY: it was full, and is ours until it is marked so again.
         let kept = unsafe { (*self.info.get()).assume_init_mut() };
-        let stands = kept.si_signo == info.si_signo && (info.si_signo < FIRST_OF_MANY || count_expiries(kept, info));
+        let is_timers = kept.si_code == libc::SI_TIMER || info.si_code == libc::SI_TIMER;
+        let stands_alone = info.si_signo < FIRST_OF_MANY && !is_timers;
+        let stands = kept.si_signo == info.si_signo && (stands_alone || count_expiries(kept, info));
         self.state.store(FULL, Release);
         stands
     }
