@@ -177,7 +177,7 @@ impl Descriptor {
             self.info = before & !ASKED & u32::MAX as u64 | (epoch as u64) << EPOCH_SHIFT;
         }
         if self.info & KIND_KNOWN == 0 {
-            self.info |= kind_of(self.fd)? | KIND_KNOWN;
+            self.info |= kind_of(self.fd)? | REFUSED.load(Relaxed) | KIND_KNOWN;
         }
         // Where this fails somebody else noted something meanwhile, and this call goes by what it saw itself.
         self.record.info.compare_exchange(before, self.info, Relaxed, Relaxed).ok();
@@ -210,6 +210,21 @@ fn ask_bit(interest: u32) -> u64 {
     } else {
         ASK_TO_READ
     }
+}
+
+/// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// A transfer that does not wait was refused: is it the call, and not this use of it?
+#[cold]
+pub fn is_refused(interest: u32) -> bool {
+    let bit = ask_bit(interest);
+    let number = if bit == ASK_TO_WRITE { libc::SYS_pwritev2 } else { libc::SYS_preadv2 };
+    let refused = REFUSED.load(Relaxed) & bit != 0 || sys::refuses_transfer(number);
+    if refused {
+        REFUSED.fetch_or(bit, Relaxed);
+    }
+    refused
 }
 
 fn timeout_known(interest: u32) -> u64 {

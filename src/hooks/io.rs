@@ -7,7 +7,7 @@
 //! | regular file, directory, block device | none | the plain call, marked as one that may block |
 //! | socket | recvfrom, sendto with MSG_DONTWAIT | park |
 //! | pipe, eventfd, timerfd, … | preadv2, pwritev2 with RWF_NOWAIT at offset -1 | park |
-//! | the same where that is refused (FIFO), terminal | poll | park; once ready the plain call, marked |
+//! | the same where that is refused (FIFO, an old kernel, a filter), terminal | poll | park; once ready the plain call, marked |
 //!
 //! A scattered transfer (readv, writev) uses RWF_NOWAIT on sockets too: the kernel then checks the vectors exactly as for the plain
 //! call, and nothing of the program's memory is touched before it was found good. A write that waits writes everything, as
@@ -105,7 +105,7 @@ unsafe fn transfer(
 ) -> isize {
     if !descriptor.must_ask(interest) {
         let result = attempt.complete(&mut call);
-        if result != NOT_SUPPORTED {
+        if !sys::is_refusal(result) || result != NOT_SUPPORTED && !descriptor::is_refused(interest) {
             return result;
         }
         descriptor.note_must_ask(interest);

@@ -52,14 +52,37 @@ unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
         return errno(ENOENT);
     }
     if green.is_main {
-        let fd = open_name_of_process()?;
-        let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_BYTES - 1);
-        let written = sys::call(SYS_write, fd, name.as_ptr() as usize, length, 0, 0, 0);
-        sys::close(fd as c_int);
-        answer::<ssize_t>(written)?;
+        match open_name_of_process() {
+            Ok(fd) => {
+                let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_BYTES - 1);
+                let written = sys::call(SYS_write, fd, name.as_ptr() as usize, length, 0, 0, 0);
+                sys::close(fd as c_int);
+                answer::<ssize_t>(written)?;
+            }
+            // Natively a thread names itself without /proc. What shows from outside is the leader's name, if this runs there.
+            Err(_) if is_me(green) => {
+                if green.worker().is_leader {
+                    sys::set_thread_name(&name);
+                }
+            }
+            Err(miss) => return Err(miss),
+        }
+    } else if !is_me(green) {
+        has_files_of_threads()?;
     }
     *green.name.get() = name;
     Ok(0)
+}
+
+fn is_me(green: &Green) -> bool {
+    current().is_some_and(|me| std::ptr::eq(me, green))
+}
+
+/// Natively another thread's name is reached by its file: where there are none the answer is what opening it would be.
+fn has_files_of_threads() -> Answer<()> {
+    // SAFETY: the kernel reads the string.
+    answer::<c_int>(unsafe { sys::call(SYS_access, NAME_OF_PROCESS.as_ptr() as usize, F_OK as usize, 0, 0, 0, 0) })?;
+    Ok(())
 }
 
 /// main's may be changed from outside.
@@ -69,9 +92,19 @@ pub unsafe fn name_of(green: &Green) -> Answer<Name> {
         return errno(ENOENT);
     }
     if !green.is_main {
+        if !is_me(green) {
+            has_files_of_threads()?;
+        }
         return Ok(*green.name.get());
     }
-    let (mut name, fd) = ([0; NAME_BYTES], open_name_of_process()?);
+    let (mut name, fd) = (
+        [0; NAME_BYTES],
+        match open_name_of_process() {
+            Ok(fd) => fd,
+            Err(_) if is_me(green) => return Ok(*green.name.get()),
+            Err(miss) => return Err(miss),
+        },
+    );
     let read = sys::call(SYS_read, fd, name.as_mut_ptr() as usize, NAME_BYTES, 0, 0, 0);
     sys::close(fd as c_int);
     // A line: its end becomes the name's.

@@ -37,11 +37,12 @@ impl Own {
     }
 }
 
-/// Our descriptors are at this number or above, where few programs look.
+/// Our descriptors are at this number or above, where few programs look; not farther up, however many the process may have: the kernel's
+/// table reaches to the highest number in use, and a fork copies it.
 pub fn own_lowest() -> i32 {
     const WANTED: u64 = 800;
     let limit = sys::descriptor_limit();
-    (limit.saturating_sub(limit / 8).min(WANTED.max(limit / 2))) as i32
+    limit.saturating_sub(limit / 8).min(WANTED) as i32
 }
 
 /// Moves one of our new descriptors out of the program's way, if there is room.
