@@ -39,8 +39,13 @@ fn load() {
         options.workers.unwrap_or_else(sys::processors).min(config::MOST_WORKERS),
         environment.can_switch_fast(),
     );
-    hooks::entries::allow(options.entries);
-    if options.inline && !runtime::inline::want(hooks::syscall::INLINE) {
+    let under_valgrind = objects::are_valgrinds();
+    if under_valgrind {
+        runtime::start::refuse(report::VALGRIND);
+        report::warn(report::VALGRIND);
+    }
+    hooks::entries::allow(options.entries && !under_valgrind);
+    if options.inline && !under_valgrind && !runtime::inline::want(hooks::syscall::INLINE) {
         report::refuse_inline();
     }
     hooks::thread::set_default_stack(options.stack_size);

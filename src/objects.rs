@@ -81,6 +81,13 @@ pub fn is_second_copy() -> bool {
     found
 }
 
+/// Does valgrind run the program? It has its own library loaded then, whatever the tool.
+pub fn are_valgrinds() -> bool {
+    let mut found = false;
+    glibc::each_object(&mut |object| found |= file_name(object).starts_with(b"vgpreload_core"));
+    found
+}
+
 /// Does a path of LD_PRELOAD's name this library, or another copy of it?
 pub fn names_this(path: &str) -> bool {
     let named = path.rsplit('/').next().unwrap_or(path).as_bytes();

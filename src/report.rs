@@ -43,6 +43,13 @@ fn complain(what: &str) {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}; running natively\n").as_bytes());
 }
 
+pub const VALGRIND: &str = "valgrind runs every thread itself, one at a time, and knows no green ones";
+
+/// Says why the program runs natively.
+pub fn warn(why: &str) {
+    sys::write_all(2, format!("greenpatch: {why}; running natively\n").as_bytes());
+}
+
 /// The option is set, and the kernel cannot.
 pub fn refuse_inline() {
     let what = "inline=1 needs Syscall User Dispatch from a range of addresses (Linux 6.17); running without it";

@@ -92,7 +92,9 @@ fn probe_end(tid_offset: usize) -> Option<usize> {
     }
     // SAFETY: an aligned word inside the running thread's descriptor.
     let value = unsafe { AtomicI32::from_ptr((arch::tcb() + offset) as *mut i32) }.load(Relaxed);
-    let fits = if offset == tid_offset { value == sys::kernel_thread_id() } else { value == JOINABLE };
+    // Mostly it is the first thread, and gettid a call that a filter on the program may kill for.
+    let is_own = || value == sys::process_id() || value == sys::kernel_thread_id();
+    let fits = if offset == tid_offset { is_own() } else { value == JOINABLE };
     fits.then_some(offset)
 }
 

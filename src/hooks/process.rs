@@ -309,10 +309,28 @@ pub unsafe fn gettid() -> Answer<pid_t> {
 
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     match option {
+        _ if current().is_none() => outside(option == PR_SET_SECCOMP, || real::prctl(option, a, b, c, d)),
         PR_SET_NAME => super::schedule::set_own_name(a),
         PR_GET_NAME => super::schedule::own_name(a),
         _ => super::task::prctl(option, a, b, c, d),
     }
+}
+
+/// A call by the only thread before the start, or by one that is not green: if it sets a seccomp filter, the start is told.
+pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl FnOnce() -> T) -> Answer<T> {
+    if !sets_filter || runtime::started() {
+        return Err(Miss::Libc);
+    }
+    runtime::filters::OWN.store(true, Relaxed);
+    // Under the filter a file may be what it kills for.
+    statistics::write();
+    let result = call();
+    if result == T::from(-1) {
+        runtime::filters::OWN.store(false, Relaxed);
+    } else {
+        statistics::end();
+    }
+    Ok(result)
 }
 
 /// From now on a switch takes each thread's rights along.

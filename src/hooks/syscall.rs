@@ -40,10 +40,18 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
         None => match tid::by_number(number, arguments) {
             Some(answer) => answer,
             None if !runtime::started() && task::binds_early(number) => task::by_number(number, arguments),
-            None if runtime::current().is_none() => Err(Miss::Libc),
+            None if runtime::current().is_none() => {
+                process::outside(sets_filter(number, a), || real::syscall(number, a, b, c, d, e, f))
+            }
             None => green(number, arguments),
         },
     })
+}
+
+/// seccomp's other operations only ask.
+fn sets_filter(number: c_long, operation: usize) -> bool {
+    const ASK: usize = libc::SECCOMP_GET_ACTION_AVAIL as usize;
+    number == libc::SYS_seccomp && operation < ASK
 }
 
 /// `number => function(types of the arguments)`: the function takes the system call's arguments one for one.

@@ -273,7 +273,7 @@ hooks! {
         always never bare _Exit(status: c_int) -> () => exit_now;
         always never bare quick_exit(status: c_int) -> () => quick_exit;
         green never typed gettid() -> pid_t => gettid;
-        green errno bare prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int => prctl;
+        always errno bare prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> c_int => prctl;
         always errno bare pkey_alloc(flags: c_uint, rights: c_uint) -> c_int => pkey_alloc;
         // left out: exit: handlers run on the thread that calls it, and the library's finaliser writes the statistics
         always code typed posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const posix_spawn_file_actions_t,

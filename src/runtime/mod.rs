@@ -6,7 +6,7 @@
 //! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
 //! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `settings`, `kernel_state`, `alone`,
 //! `errand`, `thread_timer`, `cpu_timer`, `owner` (what else a thread calls its own), `identity` (what the whole process calls its own);
-//! `start`; `stats`.
+//! `start`, `filters`; `stats`.
 
 pub mod alone;
 pub mod call;
@@ -16,6 +16,7 @@ pub mod cpu_timer;
 pub mod disposition;
 pub mod errand;
 pub mod exec_stack;
+pub mod filters;
 pub mod green;
 pub mod handler;
 pub mod identity;

@@ -8,15 +8,18 @@ use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
 use super::{
-    alone, capture, errand, handler, identity, inline, kernel_state, lot, monitor, pin, reactor, roll, settings,
-    signal, stats, thread, worker,
+    alone, capture, errand, filters, handler, identity, inline, kernel_state, lot, monitor, pin, reactor, roll,
+    settings, signal, stats, thread, worker,
 };
 use crate::{arch, glibc, sys};
+use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
 pub static STARTED: AtomicBool = AtomicBool::new(false);
 /// Cannot start, once and for all.
 static REFUSED: AtomicBool = AtomicBool::new(false);
+/// Why, for the statistics.
+static WHY: OnceBox<&str> = OnceBox::new();
 static STARTING: AtomicU32 = AtomicU32::new(0);
 /// Workers asked for.
 pub static WORKERS: AtomicUsize = AtomicUsize::new(1);
@@ -36,6 +39,22 @@ pub fn configure(workers: usize, fast_switch: bool) {
     worker::set_fast_switch(fast_switch);
 }
 
+/// The program stays native, whatever it does.
+pub fn refuse(why: &'static str) {
+    WHY.set(Box::new(why)).ok();
+    REFUSED.store(true, Relaxed);
+}
+
+pub fn is_refused() -> bool {
+    REFUSED.load(Relaxed) || filters::OWN.load(Relaxed)
+}
+
+/// Why this program stays native, if that is known.
+pub fn why_native() -> Option<&'static str> {
+    let own = filters::OWN.load(Relaxed) && !started();
+    own.then_some(filters::OWN_SET).or_else(|| WHY.get().copied().filter(|_| REFUSED.load(Relaxed)))
+}
+
 /// Starts the runtime, once: true when it runs; `prepare` is called before, if there is memory enough. Only the process's first kernel
 /// thread starts it, for it becomes the leader.
 #[cold]
@@ -43,7 +62,8 @@ pub fn start(prepare: fn()) -> bool {
     if started() {
         return true;
     }
-    if REFUSED.load(Relaxed) || sys::kernel_thread_id() != sys::process_id() || STARTING.swap(1, Acquire) != 0 {
+    filters::look();
+    if is_refused() || sys::kernel_thread_id() != sys::process_id() || STARTING.swap(1, Acquire) != 0 {
         return started();
     }
     let done = build(prepare).is_some();

@@ -148,6 +148,9 @@ impl Text {
         self.add(b"\"");
         self.figure("distance", member.distance.into());
         self.yes_or_no("started", member.started);
+        if let Some(why) = runtime::start::why_native() {
+            self.word("native", why);
+        }
         self.word("version", VERSION);
         self.figure("pid", pid as u64);
         for figure in PLAIN.0.iter().skip(1) {

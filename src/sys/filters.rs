@@ -1,0 +1,38 @@
+//! What is asked about seccomp filters: whether there are any, and whether a process lives on that makes a call under them.
+
+use super::{call, checked, plain};
+
+/// Is a filter in force, whoever has set it?
+pub fn is_filtered() -> bool {
+    plain(libc::SYS_prctl, [libc::PR_GET_SECCOMP as usize, 0, 0, 0]) > 0
+}
+
+/// A child that nobody hears of when it ends: 0 in it, its process id here, or an error.
+///
+/// # Safety
+/// It is a copy with this thread only, in which nothing may be called but the kernel, and which ends by `leave`.
+pub unsafe fn fork_unseen() -> isize {
+    call(libc::SYS_clone, 0, 0, 0, 0, 0, 0)
+}
+
+/// The child's end.
+pub fn leave() -> ! {
+    loop {
+        plain(libc::SYS_exit_group, [0; 4]);
+    }
+}
+
+/// Waits for such a child's end: has it left by itself?
+pub fn has_left(child: isize) -> bool {
+    let mut status = 0i32;
+    let place = &mut status as *mut i32 as usize;
+    // SAFETY: the kernel writes the status.
+    let wait = || unsafe { call(libc::SYS_wait4, child as usize, place, libc::__WALL as usize, 0, 0, 0) };
+    while let Err(libc::EINTR) = checked(wait()) {}
+    status == 0
+}
+
+/// Makes a call with numbers only, for what the filters do to that.
+pub fn attempt(number: libc::c_long, arguments: [usize; 4]) {
+    plain(number, arguments);
+}
