@@ -18,6 +18,7 @@ pub mod entry;
 pub mod inline;
 pub mod keys;
 mod registers;
+pub mod scan;
 pub mod segment;
 pub mod vfork;
 

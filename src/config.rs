@@ -35,6 +35,15 @@ fn parse_switch(text: &str) -> Option<bool> {
     }
 }
 
+/// `None`: as the library finds right.
+fn parse_choice(text: &str) -> Option<Option<bool>> {
+    if text == "auto" {
+        Some(None)
+    } else {
+        parse_switch(text).map(Some)
+    }
+}
+
 fn parse_path(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
@@ -138,8 +147,9 @@ options! {
         "write a JSON object of figures to PATH at the end; %p becomes the process id, %3A a colon";
     entries: bool = true, parse_switch, "0|1", "0 or 1",
         "whether libc's own calls, and those that bypass the preload, are caught at the entries of libc's functions (default: 1)";
-    inline: bool = false, parse_switch, "0|1", "0 or 1",
-        "whether system call instructions of the program's own and its libraries' are caught, too (default: 0; needs Linux 6.17)";
+    inline: Option<bool> = None, parse_choice, "auto|0|1", "auto, 0 or 1",
+        "whether system call instructions of the program's own and its libraries' are caught, too; needs Linux 6.17 \
+         (default: auto, where they set a thread's state, as Go's do)";
     help: bool = false, parse_switch, "0|1", "0 or 1",
         "print these lines to stderr at start";
     follow: bool = true, parse_switch, "0|1", "0 or 1",

@@ -434,6 +434,12 @@ unsafe fn is_libcs_own(info: &libc::dl_phdr_info) -> bool {
     [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2", b"linux-vdso.so.1"].iter().any(|own| name.ends_with(own))
 }
 
+/// The same of what `each_object` shows.
+pub fn is_libcs(object: &libc::dl_phdr_info) -> bool {
+    // SAFETY: it comes from `dl_iterate_phdr`.
+    unsafe { is_libcs_own(object) }
+}
+
 /// For `dl_iterate_phdr`: takes in a module's image.
 ///
 /// # Safety

@@ -45,8 +45,10 @@ fn load() {
         report::warn(report::VALGRIND);
     }
     hooks::entries::allow(options.entries && !under_valgrind);
-    if options.inline && !under_valgrind && !runtime::inline::want(hooks::syscall::INLINE) {
-        report::refuse_inline();
+    match options.inline.filter(|_| !under_valgrind) {
+        Some(true) if !runtime::inline::want(hooks::syscall::INLINE) => report::refuse_inline(),
+        None => runtime::inline::want_if_needed(hooks::syscall::INLINE),
+        _ => {}
     }
     hooks::thread::set_default_stack(options.stack_size);
     statistics::prepare(&mut environment, &options);

@@ -4,6 +4,7 @@
 //! Every copy bears a note, which lies in memory once it is mapped. (A symbol would not do: one copy may be loaded where the other does not
 //! see its names.)
 
+use crate::arch::scan;
 use crate::glibc;
 use libc::dl_phdr_info;
 use std::ffi::CStr;
@@ -40,9 +41,18 @@ fn is_this(object: &dl_phdr_info) -> bool {
 
 /// Where the segments of a kind lie: start and bytes.
 fn segments(object: &dl_phdr_info, kind: u32) -> impl Iterator<Item = (usize, usize)> + '_ {
+    with_flags(object, kind, 0)
+}
+
+/// Where code lies.
+fn texts(object: &dl_phdr_info) -> impl Iterator<Item = (usize, usize)> + '_ {
+    with_flags(object, libc::PT_LOAD, libc::PF_X)
+}
+
+fn with_flags(object: &dl_phdr_info, kind: u32, flags: u32) -> impl Iterator<Item = (usize, usize)> + '_ {
     // SAFETY: the loader's array of this length.
     let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum as usize) };
-    let here = headers.iter().filter(move |header| header.p_type == kind);
+    let here = headers.iter().filter(move |header| header.p_type == kind && header.p_flags & flags == flags);
     here.map(|header| (object.dlpi_addr as usize + header.p_vaddr as usize, header.p_memsz as usize))
 }
 
@@ -77,6 +87,31 @@ pub fn is_second_copy() -> bool {
         } else {
             found |= file_name(object) == FILE;
         }
+    });
+    found
+}
+
+/// Libraries that have such instructions for what no program asks of them: tcmalloc's look for leaks.
+const HARMLESS: &[&[u8]] = &[b"libtcmalloc", b"libprofiler"];
+
+/// A text that is larger is not looked through: it costs half a millisecond a megabyte.
+const MOST_TEXT: usize = 4 << 20;
+
+/// Has the program, or a library, system call instructions of its own that set a thread's state? Go's are known by a note.
+pub fn set_thread_state() -> bool {
+    const GO_BUILD_ID: u32 = 4;
+    let mut found = false;
+    glibc::each_object(&mut |object| {
+        let passed = found || is_this(object) || glibc::is_libcs(object);
+        if passed || HARMLESS.iter().any(|name| file_name(object).starts_with(name)) {
+            return;
+        }
+        // SAFETY: the loader has mapped the texts, readable as code is.
+        let text = |&(start, bytes): &(usize, usize)| unsafe { std::slice::from_raw_parts(start as *const u8, bytes) };
+        found = has_note(object, b"Go\0\0", GO_BUILD_ID)
+            || texts(object)
+                .filter(|(_, bytes)| *bytes <= MOST_TEXT)
+                .any(|place| scan::sets_thread_state(text(&place)));
     });
     found
 }

@@ -36,10 +36,19 @@ const PROGRAM: &str = r#"
 /// The program's run with `inline=1`, and what its statistics say of that.
 fn run(place: &Place, prepare: fn() -> io::Result<()>) -> (Output, serde_json::Value) {
     let program = place.compile("program", PROGRAM, &["-pthread"]);
+    run_with(place, &program, "inline=1:", prepare)
+}
+
+fn run_with(
+    place: &Place,
+    program: &str,
+    options: &str,
+    prepare: fn() -> io::Result<()>,
+) -> (Output, serde_json::Value) {
     let statistics = place.path("statistics.json");
     let mut command = Command::new(program);
     command.env("LD_PRELOAD", library());
-    command.env("GREENPATCH_OPTIONS", format!("inline=1:stats={}", statistics.display()));
+    command.env("GREENPATCH_OPTIONS", format!("{options}stats={}", statistics.display()));
     // SAFETY: between fork and exec `prepare` makes system calls only.
     unsafe { command.pre_exec(prepare) };
     let output = command.output().expect("it runs");
@@ -89,6 +98,44 @@ fn a_kernel_that_cannot_is_refused_in_one_line() {
     assert!(error.contains("inline=1 needs") && error.contains("running without it"), "{error}");
     assert_eq!(error.lines().count(), 1, "{error}");
     assert!(statistics["started"] == true && statistics["inline"] == false, "{statistics}");
+}
+
+/// Nobody asks for `inline`, and a thread sets its alternate stack by an instruction of its own.
+#[test]
+fn a_program_that_needs_it_stays_native_where_the_kernel_cannot() {
+    if needs::skips_without("seccomp") {
+        return;
+    }
+    const NEEDS_IT: &str = r#"
+        #include <pthread.h>
+        #include <signal.h>
+        #include <stdio.h>
+        #include <sys/syscall.h>
+        static void *sets(void *result)
+        {
+            static char bytes[65536];
+            stack_t stack = { .ss_sp = bytes, .ss_size = sizeof bytes };
+            long failed;
+            __asm__ volatile("syscall" : "=a"(failed) : "a"((long)SYS_sigaltstack), "D"(&stack), "S"(0L) : "rcx", "r11", "memory");
+            return failed ? NULL : result;
+        }
+        int main(int count, char **words)
+        {
+            void *result;
+            pthread_t thread;
+            if (pthread_create(&thread, NULL, sets, words))
+                return 1;
+            pthread_join(thread, &result);
+            return printf("%d\n", result == words) != 2;
+        }"#;
+    let place = Place::new();
+    for (options, native) in [("", true), ("inline=auto:", true), ("inline=0:", false)] {
+        let program = place.compile("program", NEEDS_IT, &["-pthread"]);
+        let (output, statistics) = run_with(&place, &program, options, forbid);
+        assert!(output.status.success() && output.stdout == b"1\n" && output.stderr.is_empty(), "{output:?}");
+        let said = statistics["native"].as_str().unwrap_or_default().contains("set a thread's state");
+        assert!(said == native && statistics["started"] == !native, "{options}: {statistics}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::process::{Command, Output};
 use support::library::library;
-use support::needs::skips_without_programs;
+use support::needs::{skips_without, skips_without_programs};
 use support::place::{stdout, Place};
 
 /// Threads sleep and meet under a seccomp filter that kills the process for calls that this program never makes natively. The first word
@@ -81,6 +81,9 @@ fn is_native(figures: &serde_json::Value, why: &str) -> bool {
 
 #[test]
 fn a_filter_that_the_program_sets_before_its_first_thread() {
+    if skips_without("seccomp") {
+        return;
+    }
     let place = Place::new();
     let filtered = place.compile("filtered", FILTERED, &["-pthread", "-w"]);
     for (words, why) in [

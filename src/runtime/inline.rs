@@ -27,9 +27,10 @@
 use super::green::{current, Green};
 use super::{capture, disposition, sched};
 use crate::arch::{self, inline, Registers};
-use crate::glibc;
 use crate::sys::{self, Dispatch};
+use crate::{glibc, objects};
 use libc::siginfo_t;
+use once_cell::race::OnceBox;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, AtomicUsize, Ordering::*};
 
@@ -55,6 +56,26 @@ static SELECTOR: AtomicU8 = AtomicU8::new(1);
 static MAINS_TOP: AtomicUsize = AtomicUsize::new(0);
 /// How many have been caught.
 pub static CALLS: AtomicU64 = AtomicU64::new(0);
+
+/// Why a program stays native: its threads' state would be mixed up.
+const NOT_CAUGHT: &str =
+    "its own system call instructions set a thread's state, and this kernel cannot catch them (Linux 6.17 can)";
+
+/// The hooks of one who decides at the start whether they are needed.
+static HOOKS: OnceBox<Hooks> = OnceBox::new();
+
+/// It is for the start to say whether such calls are to be caught (`decide`).
+pub fn want_if_needed(hooks: Hooks) {
+    HOOKS.set(Box::new(hooks)).ok();
+}
+
+/// The start: are there instructions that set, or ask for, what the kernel keeps of a thread (the alternate stack, the mask, the tid)? Past
+/// the hooks they would reach whatever kernel thread is there. Then they are caught, or the program must stay native, and it is said
+/// why.
+pub fn decide() -> Option<&'static str> {
+    let hooks = HOOKS.get().filter(|_| WAY.load(Relaxed) == 0)?;
+    (objects::set_thread_state() && !want(*hooks)).then_some(NOT_CAUGHT)
+}
 
 /// The option is set; false: this kernel, or this processor, cannot.
 pub fn want(hooks: Hooks) -> bool {

@@ -66,7 +66,9 @@ pub fn start(prepare: fn()) -> bool {
     if is_refused() || sys::kernel_thread_id() != sys::process_id() || STARTING.swap(1, Acquire) != 0 {
         return started();
     }
-    let done = build(prepare).is_some();
+    let objection = inline::decide();
+    objection.into_iter().for_each(refuse);
+    let done = objection.is_none() && build(prepare).is_some();
     REFUSED.store(!done, Relaxed);
     STARTED.store(done, Release);
     if done {
