@@ -15,6 +15,7 @@
 //! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
 
 pub mod entry;
+pub mod frame;
 pub mod inline;
 pub mod keys;
 mod registers;
@@ -245,6 +246,30 @@ gp_call_on:                             # rdi: stack top, rsi: function, rdx: it
     .size gp_call_on, . - gp_call_on
 
     .p2align 4
+    .hidden gp_in_frame
+    .globl gp_in_frame
+    .type gp_in_frame, @function
+gp_in_frame:                            # rdi: a frame, rsi: function, rdx: its argument; nothing here is come back to
+    mov rsp, rdi
+    mov rdi, rdx
+    jmp rsi
+    .size gp_in_frame, . - gp_in_frame
+
+    .p2align 4
+    .globl gp_load_word
+    .hidden gp_load_word
+    .type gp_load_word, @function
+gp_load_word:                           # rdi: an address; what cannot be read answers all ones (`Registers::mend_load`)
+    mov eax, dword ptr [rdi]
+    ret
+    .hidden gp_load_word_failed
+    .globl gp_load_word_failed
+gp_load_word_failed:
+    mov rax, -1
+    ret
+    .size gp_load_word, . - gp_load_word
+
+    .p2align 4
     .hidden gp_signal_return
     .globl gp_signal_return
     .type gp_signal_return, @function
@@ -308,6 +333,9 @@ extern "C" {
     fn gp_guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: *const [usize; 3]);
     fn gp_begin();
     fn gp_call_on(top: usize, function: extern "C" fn(usize), argument: usize);
+    fn gp_in_frame(frame: usize, function: extern "C" fn(usize), argument: usize) -> !;
+    fn gp_load_word(address: usize) -> u64;
+    fn gp_load_word_failed();
     fn gp_signal_return();
     fn gp_revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize;
 }
@@ -390,6 +418,21 @@ pub unsafe fn guarded(function: extern "C" fn(usize), argument: usize, buffer: *
 /// That memory is a stack that nobody uses.
 pub unsafe fn call_on(top: usize, function: extern "C" fn(usize), argument: usize) {
     gp_call_on(top, function, argument)
+}
+
+/// Calls `function(argument)` as the kernel calls a handler whose frame begins at `frame`: it returns to the frame's way back.
+///
+/// # Safety
+/// There is a frame, and nothing that lies below it or on this stack is needed any more.
+pub unsafe fn go_on_in_frame(frame: usize, function: extern "C" fn(usize), argument: usize) -> ! {
+    gp_in_frame(frame, function, argument)
+}
+
+/// The word at an address of the program's, which is perhaps none. A fault here ends in `None` if its signal meets our handler.
+#[inline]
+pub fn load_word(address: usize) -> Option<u32> {
+    // SAFETY: reads one word, or answers all ones by `Registers::mend_load`.
+    u32::try_from(unsafe { gp_load_word(address) }).ok()
 }
 
 /// A new kernel thread (clone with `flags`) that goes on in the context saved at `sp` on the thread pointer `fs`.

@@ -1,7 +1,7 @@
 //! The registers of interrupted code, as they stand in a signal's frame: a system call's number and arguments are read there, its
 //! answer and where the code goes on are written there.
 
-use super::{gp_begin, ControlWords};
+use super::{gp_begin, gp_load_word, gp_load_word_failed, ControlWords};
 
 /// The registers of interrupted code, in a signal frame.
 pub struct Registers(*mut libc::ucontext_t);
@@ -24,6 +24,17 @@ impl Registers {
 
     pub fn instruction(&self) -> usize {
         self.get(libc::REG_RIP)
+    }
+
+    /// Was this a word that `load_word` could not read? It answers so.
+    pub fn mend_load(&self) -> bool {
+        let failed = self.instruction() == gp_load_word as unsafe extern "C" fn(usize) -> u64 as usize;
+        if failed {
+            let answer = gp_load_word_failed as unsafe extern "C" fn() as usize;
+            // SAFETY: by `of`'s contract.
+            unsafe { (*self.0).uc_mcontext.gregs[libc::REG_RIP as usize] = answer as i64 };
+        }
+        failed
     }
 
     /// The system call's number.

@@ -55,6 +55,7 @@ fn before() {
         glibc::before_fork();
         MASK.store(mask, Relaxed);
         runtime::start::before_fork();
+        runtime::disposition::before_fork();
         HOLDS_LOADER.store(true, Relaxed);
     }
 }
@@ -62,6 +63,7 @@ fn before() {
 fn in_parent() {
     if HOLDS_LOADER.swap(false, Relaxed) {
         let mask = MASK.load(Relaxed);
+        runtime::disposition::forked();
         runtime::start::forked();
         glibc::after_fork();
         sys::set_signal_mask(mask);

@@ -2,6 +2,7 @@
 //! runtime/signal.rs).
 
 use super::{answer, errno, real, time, Answer, Miss};
+use crate::runtime::alternate::Alternate;
 use crate::runtime::disposition::{self, bit, Action};
 use crate::runtime::green::{life, Green};
 use crate::runtime::reactor::{self, FdWait, IN};
@@ -90,6 +91,11 @@ fn is_ours(number: c_int) -> bool {
     number == SIGSYS && capture::possible()
 }
 
+/// Does the signal meet our entry where the program has left it its default?
+fn meets_entry(number: c_int) -> bool {
+    matches!(number, SIGSEGV | SIGBUS)
+}
+
 /// Puts our entry before the program's handler, or the program's SIG_DFL or SIG_IGN in its place. A handler that is to run once
 /// stays in the kernel: not every delivery is one.
 unsafe fn install(number: c_int, action: Action) -> c_int {
@@ -101,8 +107,8 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
     if action.is_handler() {
         actual.sa_sigaction = signal::entry_address();
         actual.sa_flags = (actual.sa_flags | SA_SIGINFO) & !SA_RESETHAND;
-    } else if number == SIGSEGV && action.handler == SIG_DFL {
-        // A stack overflow is told before it ends the process.
+    } else if meets_entry(number) && action.handler == SIG_DFL {
+        // A stack overflow is told before it ends the process, and what a futex cannot read is no fault (arch::load_word).
         actual.sa_sigaction = signal::entry_address();
         actual.sa_flags = SA_SIGINFO | SA_ONSTACK;
     } else if BORROWED.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
@@ -122,12 +128,17 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
 
 /// Sets a disposition: the one before, or the error number.
 pub unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
-    let before = disposition::set(number, action);
+    change_by(number, |_| action)
+}
+
+unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result<Action, c_int> {
+    let changed = disposition::change(number, new);
+    let [before, action] = changed;
+    // The monitor, too, takes what main does not block: it is to stop before the kernel knows the default.
     if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
         process_signal::spare_main(bit(number));
     }
-    if install(number, action) != 0 {
-        disposition::set(number, before);
+    if !disposition::settle(number, changed, |now| install(number, now) == 0) {
         return Err(EINVAL);
     }
     if before.is_handler() != action.is_handler() {
@@ -252,10 +263,9 @@ pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
     }
-    let mut action = disposition::of(number);
-    action.flags =
-        if interrupts != 0 { action.flags & !(SA_RESTART as usize) } else { action.flags | SA_RESTART as usize };
-    change(number, action).map_err(Miss::Errno)?;
+    let restarts = if interrupts != 0 { 0 } else { SA_RESTART as usize };
+    change_by(number, |now| Action { flags: now.flags & !(SA_RESTART as usize) | restarts, ..now })
+        .map_err(Miss::Errno)?;
     Ok(0)
 }
 
@@ -270,7 +280,7 @@ pub fn take_over() {
             }
             let action = action_of(&now);
             disposition::set(number, action);
-            if action.is_handler() || number == SIGSEGV || stats::precedes(number) {
+            if action.is_handler() || meets_entry(number) || stats::precedes(number) {
                 install(number, action);
             }
         }
@@ -283,7 +293,7 @@ pub fn give_back() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let action = disposition::of(number);
         let borrowed = BORROWED.load(Relaxed) & bit(number) != 0;
-        if action.is_handler() || number == SIGSEGV || borrowed || stats::precedes(number) {
+        if action.is_handler() || meets_entry(number) || borrowed || stats::precedes(number) {
             // SAFETY: the program's own disposition.
             unsafe {
                 let mut actual: sigaction = std::mem::zeroed();
@@ -298,36 +308,25 @@ pub fn give_back() {
 /// A thread's alternate stack is noted; the kernel thread keeps the worker's, from which a handler goes on to the thread's own.
 pub unsafe fn sigaltstack(new: *const stack_t, old: *mut stack_t) -> Answer<c_int> {
     let me = me()?;
-    let [lowest, flags, bytes] = me.alternate.get();
-    let on_it = (lowest..lowest + bytes).contains(&crate::arch::stack_pointer());
+    let now = me.alternate.get();
+    let on_it = now.is_in_use(crate::arch::stack_pointer());
     if !new.is_null() {
         if !sys::can_read(new as usize, size_of::<stack_t>()) {
             return errno(EFAULT);
         }
+        let new = new.read_unaligned();
         if on_it {
             return errno(EPERM);
         }
-        me.alternate.set(wanted_stack(&*new)?);
+        me.alternate.set(Alternate::wanted(&new).map_err(Miss::Errno)?);
     }
     if !old.is_null() {
         if !sys::can_write(old as usize, size_of::<stack_t>()) {
             return errno(EFAULT);
         }
-        let ss_flags = if on_it { SS_ONSTACK } else { flags as c_int };
-        *old = stack_t { ss_sp: lowest as *mut c_void, ss_flags, ss_size: bytes };
+        old.write_unaligned(now.told(on_it));
     }
     Ok(0)
-}
-
-/// {lowest address, flags, bytes}, by the kernel's rules.
-fn wanted_stack(new: &stack_t) -> Answer<[usize; 3]> {
-    const SS_AUTODISARM: c_int = 1 << 31;
-    match new.ss_flags & !SS_AUTODISARM {
-        SS_DISABLE => Ok([0, SS_DISABLE as usize, 0]),
-        0 | SS_ONSTACK if new.ss_size < MINSIGSTKSZ => errno(ENOMEM),
-        0 | SS_ONSTACK => Ok([new.ss_sp as usize, 0, new.ss_size]),
-        _ => errno(EINVAL),
-    }
 }
 
 /// Sends to a green thread what the kernel would send it.
@@ -554,8 +553,9 @@ fn return_borrowed(borrowed: u64) {
 
 fn install_all(signals: u64) {
     for number in (1..=64).filter(|&number| signals & bit(number) != 0) {
+        let now = disposition::of(number);
         // SAFETY: the program's own disposition, or our entry before it.
-        unsafe { install(number, disposition::of(number)) };
+        disposition::settle(number, [now, now], |now| unsafe { install(number, now) } == 0);
     }
 }
 

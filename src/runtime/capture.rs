@@ -111,8 +111,6 @@ extern "C" fn dispatched(number: c_int, info: *mut siginfo_t, context: *mut c_vo
         } else if dispatched && inline::is_on() {
             inline::answer(info, &registers);
         } else {
-            // Every signal is blocked here; the program's handler has the mask that it would have.
-            sys::set_signal_mask(registers.mask() | disposition::of(number).blocks(number));
             signal::pass_on(number, info, context);
         }
     }

@@ -1,10 +1,13 @@
 //! Dispositions: what the program has set for each signal. The kernel is told another handler (`signal::entry`) wherever the
 //! program has one, so this table is what sigaction answers from and what a delivered signal is looked up in.
+//!
+//! A disposition is read and changed as a whole, as in the kernel: the writer holds the lock, and marks the entry with an odd number
+//! meanwhile; a reader whose number is odd, or another one when it has read, takes the lock. The kernel is told under the lock, too.
 
 use super::raw_lock::RawLock;
+use crate::sys;
 use libc::c_int;
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{fence, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
 const SIGNALS: usize = 65;
 
@@ -55,35 +58,137 @@ impl Action {
     }
 }
 
+struct Entry {
+    /// Odd while a writer is at work.
+    changes: AtomicU32,
+    handler: AtomicUsize,
+    flags: AtomicUsize,
+    mask: AtomicU64,
+    /// {the last handler's flags, its mask}, and whether there was one.
+    last: [AtomicU64; 2],
+    had_handler: AtomicU32,
+}
+
+impl Entry {
+    const fn new() -> Entry {
+        Entry {
+            changes: AtomicU32::new(0),
+            handler: AtomicUsize::new(libc::SIG_DFL),
+            flags: AtomicUsize::new(0),
+            mask: AtomicU64::new(0),
+            last: [AtomicU64::new(0), AtomicU64::new(0)],
+            had_handler: AtomicU32::new(0),
+        }
+    }
+
+    fn read(&self) -> Action {
+        Action { handler: self.handler.load(Relaxed), flags: self.flags.load(Relaxed), mask: self.mask.load(Relaxed) }
+    }
+
+    /// Under the lock.
+    fn write(&self, new: Action) {
+        self.changes.fetch_add(1, SeqCst);
+        self.handler.store(new.handler, Relaxed);
+        self.flags.store(new.flags, Relaxed);
+        self.mask.store(new.mask, Relaxed);
+        self.changes.fetch_add(1, SeqCst);
+    }
+}
+
 struct Table {
     lock: RawLock,
-    actions: UnsafeCell<[Action; SIGNALS]>,
+    entries: [Entry; SIGNALS],
     /// The signals that have a handler.
     handled: AtomicU64,
+    /// The signals whose handlers were set with different flags or masks.
+    varying: AtomicU64,
+    /// The signals that are ignored.
+    ignored: AtomicU64,
 }
 
-// SAFETY: written under the lock; a reader in a handler takes a copy that may be of either side of a change, as natively.
-unsafe impl Sync for Table {}
-
-static TABLE: Table =
-    Table { lock: RawLock::new(), actions: UnsafeCell::new([Action::DEFAULT; SIGNALS]), handled: AtomicU64::new(0) };
+static TABLE: Table = Table {
+    lock: RawLock::new(),
+    entries: [const { Entry::new() }; SIGNALS],
+    handled: AtomicU64::new(0),
+    varying: AtomicU64::new(0),
+    ignored: AtomicU64::new(0),
+};
 
 /// What the program has set for a signal.
+#[inline]
 pub fn of(signal: c_int) -> Action {
-    // SAFETY: see Table.
-    unsafe { (*TABLE.actions.get())[signal as usize] }
+    let entry = &TABLE.entries[signal as usize];
+    let before = entry.changes.load(Acquire);
+    let action = entry.read();
+    fence(Acquire);
+    if before & 1 == 0 && entry.changes.load(Relaxed) == before {
+        action
+    } else {
+        TABLE.lock.with(|| entry.read())
+    }
 }
 
-/// Notes what the program sets for a signal; what it was.
-pub fn set(signal: c_int, new: Action) -> Action {
+/// The same for a handler that is about to run: one that is to run once has then been the last.
+pub fn take(signal: c_int) -> Action {
+    let action = of(signal);
+    if !action.is_handler() || !action.has(libc::SA_RESETHAND) {
+        return action;
+    }
     TABLE.lock.with(|| {
-        if new.is_handler() {
-            TABLE.handled.fetch_or(bit(signal), SeqCst);
-        } else {
-            TABLE.handled.fetch_and(!bit(signal), SeqCst);
+        let action = TABLE.entries[signal as usize].read();
+        if action.is_handler() && action.has(libc::SA_RESETHAND) {
+            note(signal, Action { handler: libc::SIG_DFL, ..action });
+            // SAFETY: the default disposition has no handler.
+            unsafe { sys::signal_action(signal, &[0; 4], std::ptr::null_mut()) };
         }
-        // SAFETY: under the lock.
-        unsafe { std::mem::replace(&mut (*TABLE.actions.get())[signal as usize], new) }
+        action
+    })
+}
+
+/// Under the lock.
+fn note(signal: c_int, new: Action) {
+    let (entry, bit) = (&TABLE.entries[signal as usize], bit(signal));
+    let set = |set: &AtomicU64, holds| if holds { set.fetch_or(bit, SeqCst) } else { set.fetch_and(!bit, SeqCst) };
+    set(&TABLE.handled, new.is_handler());
+    set(&TABLE.ignored, new.handler == libc::SIG_IGN);
+    if new.is_handler() {
+        let flags = (new.flags & (libc::SA_ONSTACK | libc::SA_NODEFER) as usize) as u64;
+        let same = entry.last[0].load(Relaxed) == flags && entry.last[1].load(Relaxed) == new.mask;
+        if entry.had_handler.swap(1, Relaxed) != 0 && !same {
+            TABLE.varying.fetch_or(bit, SeqCst);
+        }
+        entry.last[0].store(flags, Relaxed);
+        entry.last[1].store(new.mask, Relaxed);
+    }
+    entry.write(new);
+}
+
+/// Notes what the program has set for a signal, where the kernel is not told.
+pub fn set(signal: c_int, new: Action) {
+    TABLE.lock.with(|| note(signal, new));
+}
+
+/// Changes what the program has set for a signal: {what it was, what it is}. The kernel has yet to be told.
+pub fn change(signal: c_int, new: impl FnOnce(Action) -> Action) -> [Action; 2] {
+    TABLE.lock.with(|| {
+        let before = TABLE.entries[signal as usize].read();
+        let new = new(before);
+        note(signal, new);
+        [before, new]
+    })
+}
+
+/// Has the kernel told (`tell`) what is set for a signal: after changes at the same time it knows the last one's. False: it refused, and
+/// what was set by `changed` is as before.
+pub fn settle(signal: c_int, changed: [Action; 2], tell: impl FnOnce(Action) -> bool) -> bool {
+    TABLE.lock.with(|| {
+        let [before, new] = changed;
+        let now = TABLE.entries[signal as usize].read();
+        let told = tell(now);
+        if !told && now == new {
+            note(signal, before);
+        }
+        told
     })
 }
 
@@ -92,7 +197,23 @@ pub fn handled() -> u64 {
     TABLE.handled.load(SeqCst)
 }
 
-/// In a fork child.
-pub fn after_fork() {
-    TABLE.lock.reset();
+/// The signals that are ignored.
+#[inline]
+pub fn ignored() -> u64 {
+    TABLE.ignored.load(Relaxed)
+}
+
+/// May the kernel have called the handler as an earlier action asked for, with another mask than the one that was read?
+pub fn varies(signal: c_int) -> bool {
+    TABLE.varying.load(Relaxed) & bit(signal) != 0
+}
+
+/// A fork begins: nobody is in the middle of a change until `forked`.
+pub fn before_fork() {
+    TABLE.lock.lock();
+}
+
+/// The fork is done, in parent and child alike.
+pub fn forked() {
+    TABLE.lock.unlock();
 }

@@ -5,7 +5,7 @@
 
 use super::record::Record;
 use super::{
-    handler::Place, pending::Pending, sched::Worker, schedule::Schedule, settings::Settings, vessel::Stack,
+    alternate::Alternate, handler::Place, pending::Pending, sched::Worker, schedule::Schedule, settings::Settings, vessel::Stack,
     wait::Waiter,
 };
 use crate::arch;
@@ -84,9 +84,9 @@ pub struct Green {
     pub tid: Cell<i32>,
     pub is_main: bool,
     /// > 0: bound to its kernel thread, waits happen in the kernel.
-    pub pinned: Cell<u32>,
+    pub pinned: Word,
     /// Its mask outside of all handlers that run; all, where none does.
-    pub outer_mask: Cell<u64>,
+    pub outer_mask: Word,
     /// It has its kernel thread for itself (`alone`).
     pub alone: Cell<bool>,
     /// It stays on its kernel thread for ever, alone or not (`alone`).
@@ -130,8 +130,8 @@ pub struct Green {
     /// In the list of those for whom a bell rang in vain.
     pub rings_again: AtomicBool,
     pub next_to_ring: AtomicPtr<Green>,
-    /// Its alternate signal stack: {sp, flags, size}.
-    pub alternate: Cell<[usize; 3]>,
+    /// Its own alternate signal stack.
+    pub alternate: Cell<Alternate>,
     /// A stack for its own system calls' hooks, where it has no room for them (`inline`): lowest address, or 0.
     pub inline_stack: Cell<usize>,
     /// Does its last interruption's handlers' SA_RESTART allow to go on?
@@ -170,8 +170,8 @@ impl Green {
             link: AtomicPtr::new(std::ptr::null_mut()),
             tid: Cell::new(0),
             is_main,
-            pinned: Cell::new(0),
-            outer_mask: Cell::new(u64::MAX),
+            pinned: Word::new(0),
+            outer_mask: Word::new(u64::MAX),
             alone: Cell::new(false),
             bound: Cell::new(false),
             robust_head: Cell::new(0),
@@ -202,7 +202,7 @@ impl Green {
             held: Cell::new(None),
             rings_again: AtomicBool::new(false),
             next_to_ring: AtomicPtr::new(std::ptr::null_mut()),
-            alternate: Cell::new([0, libc::SS_DISABLE as usize, 0]),
+            alternate: Cell::new(Alternate::NONE),
             inline_stack: Cell::new(0),
             restart: Cell::new(true),
             processors: UnsafeCell::new([0; 16]),

@@ -3,28 +3,24 @@
 //! While a handler runs its thread stays on its kernel thread (pinned): the frame's end is the kernel's. A handler left by a jump is
 //! noticed when the thread next wants to wait, or takes another signal: its stack pointer is no longer where the handler ran.
 //!
-//! Every worker has an alternate stack, where the kernel comes with signals whose handlers have SA_ONSTACK, and with stack
-//! overflows. From there a handler goes on to where it would have run natively: to its thread's own alternate stack, or to the
-//! stack that was interrupted. The kernel is told to forget the worker's stack until the frame ends (SS_AUTODISARM), so that a second
-//! signal meanwhile does not overwrite the first one's frame. It blocks all signals for such a handler (hooks/signal.rs), which are let in
-//! only while the program's own code runs: one that came in between would find no stack to run on but what holds the frames.
+//! Which stack it runs on is what it is natively: its thread's own alternate stack, where the handler has SA_ONSTACK, or the one that was
+//! interrupted. There lies the whole frame, so that the handler, an unwinder and the frame's end find everything where the kernel would
+//! have put it; from a worker's alternate stack it is moved there (`alternate`), and what is done after the handler is done back
+//! here, with all signals blocked: the thread's own alternate stack may have room for the handler only.
 
-use super::disposition::{self, Action};
+use super::alternate::{self, of_worker};
+use super::disposition::{self, bit, Action};
 use super::green::{current, Green};
 use super::reactor::Record;
-use super::sched::Worker;
 use super::signal::{self, accept, is_fault, note_mask, ring, CLOSED};
 use super::{exec_stack, overflow, process_signal, stats};
+use crate::arch::frame::{Frame, Room};
 use crate::{arch, sys};
-use libc::{c_int, c_void, siginfo_t, ucontext_t};
+use libc::{c_int, c_void, siginfo_t, stack_t, ucontext_t};
 use std::sync::atomic::Ordering::*;
 
-/// A worker's alternate stack.
-pub const STACK_BYTES: usize = 64 << 10;
-/// linux/signal.h.
-const SS_AUTODISARM: c_int = 1 << 31;
-
 /// A handler's call, as the kernel made it.
+#[derive(Clone, Copy)]
 pub struct Call {
     action: Action,
     pub signal: c_int,
@@ -33,17 +29,15 @@ pub struct Call {
 }
 
 impl Call {
-    /// Calls the handler, with this mask where the kernel has blocked all signals.
+    /// Calls the handler, with this mask: the kernel thread has another one where the kernel has blocked all signals, or may have called the
+    /// handler as an earlier action asked for.
     fn make(&self, mask: u64) {
         signal::leave_runtime();
-        let closed = self.action.has(libc::SA_ONSTACK);
-        if closed {
+        let signal = self.signal;
+        if self.action.has(libc::SA_ONSTACK) || signal == libc::SIGSYS || disposition::varies(signal) {
             sys::set_signal_mask(mask);
         }
         self.enter();
-        if closed {
-            sys::set_signal_mask(CLOSED);
-        }
     }
 
     fn enter(&self) {
@@ -65,6 +59,11 @@ impl Call {
         unsafe { &*self.info }
     }
 
+    fn frame(&self) -> Frame {
+        // SAFETY: the kernel's frame, or as it was moved.
+        unsafe { Frame::of(self.info, self.context) }
+    }
+
     /// The stack pointer of what was interrupted.
     fn interrupted(&self) -> usize {
         // SAFETY: the kernel's frame.
@@ -78,6 +77,12 @@ impl Call {
         current().is_some_and(|me| exec_stack::mend(me, self.info(), instruction))
     }
 
+    /// The alternate stack that the frame names.
+    fn named_stack(&self) -> *mut stack_t {
+        // SAFETY: the kernel's frame.
+        unsafe { &raw mut (*(self.context as *mut ucontext_t)).uc_stack }
+    }
+
     /// The mask that the frame's end brings back; a handler may have changed it.
     fn mask_after(&self) -> u64 {
         // SAFETY: the kernel's frame; its mask has 64 bits.
@@ -85,36 +90,42 @@ impl Call {
     }
 }
 
-extern "C" fn make(call: usize) {
-    // SAFETY: `run_on` passes a call on its stack, and a green thread runs.
-    let call = unsafe { &*(call as *const Call) };
-    call.make(current().map_or(CLOSED, |me| me.mask.get()));
-}
-
 /// Calls the program's handler, or does what the default is. The guard is up, since before the signal was taken out of its queue, and goes
 /// down right before that: whatever comes meanwhile finds the thread's mask as the handler has it, so that a later one of its kind
 /// does not overtake it.
 pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let call = Call { action: disposition::of(signal), signal, info, context };
+    let mut call = Call { action: Action::default(), signal, info, context };
     if signal == libc::SIGSEGV && is_fault(call.info()) && call.is_mended() {
         return;
     }
+    call.action = disposition::take(signal);
     if !call.action.is_handler() {
         return run_default(&call);
     }
-    if call.action.has(libc::SA_RESETHAND) {
-        disposition::set(signal, Action::DEFAULT);
-        set_default(signal);
-    }
     match current() {
-        Some(me) => run_on(me, &call),
+        Some(me) => run_on(me, call),
         None => call.make(call.mask_after() | call.action.blocks(call.signal) & CLOSED),
     }
 }
 
+/// A handler that runs on a green thread.
+struct Running {
+    me: &'static Green,
+    call: Call,
+    /// The thread's mask before.
+    before: u64,
+    /// The mask that the frame's end would bring back.
+    brought_back: u64,
+    /// No other handler runs on the thread.
+    outermost: bool,
+    /// It runs on the thread's alternate stack.
+    on_alternate: bool,
+}
+
 /// On a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own. After it the thread's
 /// mask is what it was, unless the handler changes it; that the frame brings back another shows that it was just being changed.
-fn run_on(me: &'static Green, call: &Call) {
+fn run_on(me: &'static Green, call: Call) {
+    let Ok(stack) = stack_for(me, &call) else { return find_no_room(call) };
     me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
     me.handled.store(me.handled.load(Relaxed).wrapping_add(1), SeqCst);
     let (before, brought_back) = (me.mask.get(), call.mask_after());
@@ -126,31 +137,65 @@ fn run_on(me: &'static Green, call: &Call) {
     }
     me.pinned.set(me.pinned.get() + 1);
     note_mask(me, before | call.action.blocks(call.signal) & CLOSED);
-    let entered = || me.pinned.set(me.pinned.get() - 1);
-    match own_stack(me, call) {
-        Some(place) => {
-            enter(me, place);
-            entered();
-            // SAFETY: the stack below `top` is the thread's own alternate stack, or what is unused of the interrupted one.
-            unsafe { arch::call_on(place.top, make, call as *const Call as usize) };
-        }
-        None => {
-            enter(me, place_here(me, call));
-            entered();
-            call.make(me.mask.get());
-        }
+    let place = stack.as_ref().map_or_else(|| place_here(me, &call), |stack| stack.place);
+    let on_alternate = stack.as_ref().is_some_and(|stack| stack.is_alternate);
+    enter(me, place);
+    me.pinned.set(me.pinned.get() - 1);
+    // SAFETY: the kernel's frame.
+    unsafe { *call.named_stack() = me.alternate.get().noted() };
+    if on_alternate {
+        me.alternate.set(me.alternate.get().while_used());
     }
+    let mut running = Running { me, call, before, brought_back, outermost, on_alternate };
+    match stack {
+        None => complete(&running),
+        // SAFETY: the room was found on a stack that is free there: the thread's own alternate one, or what is unused of the interrupted
+        // one. Nothing on this stack is needed any more.
+        Some(stack) => unsafe {
+            let (info, context, more) = call.frame().move_to(&stack.room);
+            (running.call.info, running.call.context) = (info, context);
+            let moved = more.next_multiple_of(align_of::<Running>()) as *mut Running;
+            moved.write(running);
+            arch::go_on_in_frame(stack.room.start, complete_moved, moved as usize)
+        },
+    }
+}
+
+/// The handler's frame has been moved, and this function is called as the kernel calls handlers.
+extern "C" fn complete_moved(running: usize) {
+    // SAFETY: `run_on` has left it above the frame.
+    complete(unsafe { &*(running as *const Running) });
+}
+
+fn complete(running: &Running) {
+    let me = running.me;
+    running.call.make(me.mask.get());
     if !current().is_some_and(|now| std::ptr::eq(now, me)) {
         return; // A handler forked, and this is the child.
     }
+    if running.on_alternate {
+        sys::set_signal_mask(CLOSED);
+        // SAFETY: nothing lies on the worker's alternate stack, and no signal comes there meanwhile.
+        unsafe { arch::call_on(of_worker(me.worker()).top(), end, running as *const Running as usize) };
+    } else {
+        end(running as *const Running as usize);
+    }
+}
+
+/// The handler has come back.
+extern "C" fn end(running: usize) {
+    // SAFETY: `complete` passes its own.
+    let Running { me, call, before, brought_back, outermost, .. } = unsafe { &*(running as *const Running) };
     me.pinned.set(me.pinned.get() + 1);
     leave(me);
+    // SAFETY: the kernel's frame, which ends soon.
+    unsafe { alternate::return_from(me, call.context as usize, call.named_stack()) };
     let after = call.mask_after();
-    let mask = if after == brought_back { before } else { after & CLOSED };
+    let mask = if after == *brought_back { *before } else { after & CLOSED };
     process_signal::open_for(me.worker(), mask);
     note_mask(me, mask);
     me.pinned.set(me.pinned.get() - 1);
-    if outermost {
+    if *outermost {
         me.outer_mask.set(u64::MAX);
     }
     accept(me, me.mask.get());
@@ -182,36 +227,76 @@ const RED_ZONE: usize = 128;
 /// The alternate stack of the thread's worker.
 fn workers_stack(me: &Green) -> Place {
     let low = me.worker().signal_stack.get();
-    Place::new(low, low + STACK_BYTES)
+    Place::new(low, low + alternate::STACK_BYTES)
 }
 
-/// Is this the alternate stack of the thread's worker, with the kernel's frame on it, and not the program's own code that runs on it?
-/// No other handler may come here.
+/// Is this the alternate stack of the thread's worker, with the kernel's frame on it? No other signal may come here.
 pub fn is_between_stacks(me: &Green) -> bool {
     workers_stack(me).holds(arch::stack_pointer()) && sys::signal_mask() & CLOSED == CLOSED
 }
 
-/// For a handler with which the kernel came to the worker's alternate stack: the stack that is its own.
-fn own_stack(me: &Green, call: &Call) -> Option<Place> {
-    let (workers, interrupted) = (workers_stack(me), call.interrupted());
-    // (A fault's handler may run on that stack: what interrupts it goes on below.)
-    if !workers.holds(arch::stack_pointer()) || workers.holds(interrupted) {
-        return None;
+/// Where a handler is to go on.
+struct Stack {
+    place: Place,
+    room: Room,
+    is_alternate: bool,
+}
+
+/// There is no room for a handler's frame.
+struct NoRoom;
+
+/// The stack that the kernel would have come to for the thread; `None`: it has.
+fn stack_for(me: &Green, call: &Call) -> Result<Option<Stack>, NoRoom> {
+    let (own, workers, interrupted) = (me.alternate.get(), workers_stack(me), call.interrupted());
+    if workers.holds(interrupted) {
+        return Ok(None);
     }
-    let [low, _, bytes] = me.alternate.get();
-    let alternate = Place::new(low, low + bytes);
-    if bytes != 0 && !alternate.holds(interrupted) {
-        return Some(alternate);
+    if call.action.has(libc::SA_ONSTACK) && own.bytes != 0 && !own.is_in_use(interrupted) {
+        let room = call.frame().below(own.top(), size_of::<Running>());
+        let native = call.frame().below(own.top(), 0);
+        let place = Place::new(own.lowest, own.top());
+        return own.holds(native.start).then_some(Some(Stack { place, room, is_alternate: true })).ok_or(NoRoom);
     }
-    (!is_fault(call.info())).then(|| Place::new(lowest_of(me, interrupted), interrupted - RED_ZONE))
+    if !workers.holds(arch::stack_pointer()) {
+        return Ok(None);
+    }
+    let top = interrupted - RED_ZONE;
+    let room = call.frame().below(top, size_of::<Running>());
+    let is_used_up = own.is_in_use(interrupted) && !own.holds(room.start)
+        || call.signal == libc::SIGSEGV && is_fault(call.info()) && me.stack.get().guards(room.start);
+    if is_used_up {
+        return Err(NoRoom);
+    }
+    Ok(Some(Stack { place: Place::new(lowest_of(me, interrupted), top), room, is_alternate: false }))
+}
+
+/// As in the kernel: the signal becomes a SIGSEGV of its own, and that one ends the process.
+#[cold]
+fn find_no_room(call: Call) {
+    const SI_KERNEL: c_int = 0x80;
+    if call.signal != libc::SIGSEGV && disposition::of(libc::SIGSEGV).is_handler() {
+        // SAFETY: the frame's siginfo; all-zero is a value of it.
+        unsafe {
+            *call.info = std::mem::zeroed();
+            ((*call.info).si_signo, (*call.info).si_code) = (libc::SIGSEGV, SI_KERNEL);
+        }
+        return run(libc::SIGSEGV, call.info, call.context);
+    }
+    if call.signal == libc::SIGSEGV && is_fault(call.info()) {
+        return run_default(&call);
+    }
+    signal::leave_runtime();
+    // SAFETY: the kernel's frame; its mask has 64 bits.
+    unsafe { *(&raw mut (*(call.context as *mut ucontext_t)).uc_sigmask as *mut u64) &= !bit(libc::SIGSEGV) };
+    act_by_default(libc::SIGSEGV);
 }
 
 /// For a handler that runs where the kernel came to: an alternate stack, or what lies below the interrupted stack pointer. (That itself is
 /// where a jump out of the handler may lead to; ours, here, is farther down.)
 fn place_here(me: &Green, call: &Call) -> Place {
     let (here, interrupted) = (arch::stack_pointer(), call.interrupted());
-    let [low, _, bytes] = me.alternate.get();
-    let alternates = [Place::new(low, low + bytes), workers_stack(me)];
+    let own = me.alternate.get();
+    let alternates = [Place::new(own.lowest, own.top()), workers_stack(me)];
     let alternate = alternates.into_iter().find(|stack| stack.holds(here) && !stack.holds(interrupted));
     alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
 }
@@ -260,7 +345,6 @@ fn forget_left(me: &Green, here: usize) {
         let before = places.len();
         while places.last().is_some_and(|place| !place.holds(here)) {
             end_last(me, places);
-            give_stack_again(me.worker());
         }
         places.len() != before
     });
@@ -338,39 +422,4 @@ pub fn act_by_default(signal: c_int) {
     }
     set_default(signal);
     sys::signal_thread(sys::kernel_thread_id(), signal).ok();
-}
-
-/// Gives a worker's kernel thread an alternate stack.
-pub fn give_stack(worker: &Worker) {
-    if worker.signal_stack.get() != 0 {
-        return give_stack_again(worker);
-    }
-    let Some(stack) = sys::map(STACK_BYTES, libc::MAP_STACK) else { return };
-    worker.signal_stack.set(stack as usize);
-    give_stack_again(worker);
-}
-
-/// The kernel has forgotten it, for a handler on it did not end.
-fn give_stack_again(worker: &Worker) {
-    let stack = libc::stack_t {
-        ss_sp: worker.signal_stack.get() as *mut c_void,
-        ss_flags: SS_AUTODISARM,
-        ss_size: STACK_BYTES,
-    };
-    sys::alternate_stack(&stack, std::ptr::null_mut());
-}
-
-/// The kernel thread's alternate stack is the program's own: as `Green::alternate` keeps it.
-pub fn take_stack() -> [usize; 3] {
-    // SAFETY: all-zero is a value of stack_t; the kernel writes into it.
-    let mut stack: libc::stack_t = unsafe { std::mem::zeroed() };
-    sys::alternate_stack(std::ptr::null(), &mut stack);
-    [stack.ss_sp as usize, stack.ss_flags as usize, stack.ss_size]
-}
-
-/// In a fork child: its kernel thread has the thread's own alternate stack again.
-pub fn return_stack(me: &Green) {
-    let [sp, flags, size] = me.alternate.get();
-    let stack = libc::stack_t { ss_sp: sp as *mut c_void, ss_flags: flags as c_int, ss_size: size };
-    sys::alternate_stack(&stack, std::ptr::null_mut());
 }

@@ -189,9 +189,12 @@ pub fn top_for(me: &Green, stack_pointer: usize) -> usize {
     const RED_ZONE: usize = 128;
     const BYTES: usize = 64 << 10;
     const GUARD: usize = 4096;
-    let [alternate, _, alternate_bytes] = me.alternate.get();
-    let known =
-        [(me.stack.get().lowest, me.stack.get().bytes), (alternate, alternate_bytes), (me.inline_stack.get(), BYTES)];
+    let alternate = me.alternate.get();
+    let known = [
+        (me.stack.get().lowest, me.stack.get().bytes),
+        (alternate.lowest, alternate.bytes),
+        (me.inline_stack.get(), BYTES),
+    ];
     let is_known = known.iter().any(|(lowest, bytes)| (*lowest..lowest + bytes).contains(&stack_pointer));
     if !is_known && !is_on_mains(me, stack_pointer) {
         if me.inline_stack.get() == 0 {

@@ -9,6 +9,7 @@
 //! `start`, `filters`; `stats`.
 
 pub mod alone;
+pub mod alternate;
 pub mod call;
 pub mod cancel;
 pub mod capture;

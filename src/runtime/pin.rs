@@ -25,13 +25,13 @@ pub fn note_early(taken: bool) {
 
 /// At the start: main is pinned by what it holds; its robust list is registered from the process's first moment on.
 pub fn begin(main: &Green) {
-    main.pinned.set(EARLY.load(Relaxed));
+    main.pinned.set(EARLY.load(Relaxed) as u64);
     main.robust_registered.set(main.pinned.get() > 0);
 }
 
 /// In a fork child, which runs natively: what its thread holds, handlers that run on it not counted.
 pub fn after_fork(me: &Green, handlers: u32) {
-    EARLY.store(me.pinned.get().saturating_sub(handlers), Relaxed);
+    EARLY.store((me.pinned.get() as u32).saturating_sub(handlers), Relaxed);
 }
 
 /// From now on this thread stays on its kernel thread, once more.

@@ -27,6 +27,7 @@
 //!
 //! How a handler runs stands in `handler`.
 
+use super::alternate;
 use super::disposition::{self, bit};
 use super::green::{alert, current, life, Green};
 use super::handler::{self, act_by_default, run};
@@ -101,6 +102,10 @@ extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // (libc aborts on a worker's own stack, too, when another's setuid fails in part: that cannot wait.)
     let aborts = signal == libc::SIGABRT && came.si_code == SI_TKILL;
     let (me, inside) = (current(), arch::guard_word() != 0 && !aborts);
+    // SAFETY: the kernel's frame.
+    if is_fault(came) && unsafe { arch::Registers::of(context) }.mend_load() {
+        return;
+    }
     if is_fault(came) || is_trap(came) {
         arch::guard_up();
         return run(signal, info, context);
@@ -634,7 +639,6 @@ pub fn restart() -> bool {
 
 /// In a fork child: nothing waits for it, and its kernel thread has the thread's own alternate stack again.
 pub fn after_fork(me: Option<&Green>) {
-    disposition::after_fork();
     pending::after_fork();
     thread_timer::after_fork();
     cpu_timer::after_fork();
@@ -642,6 +646,6 @@ pub fn after_fork(me: Option<&Green>) {
     process_signal::after_fork();
     AGAIN.store(std::ptr::null_mut(), Relaxed);
     if let Some(me) = me {
-        handler::return_stack(me);
+        alternate::give_back(me);
     }
 }

@@ -4,6 +4,7 @@
 //! worker. A worker needs a stack and a TCB of its own while main is switched away: the leader's are a vessel made for it.
 //! If anything is not to be had, nothing has changed, and the program stays native.
 
+use super::alternate;
 use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
@@ -113,8 +114,8 @@ fn build(prepare: fn()) -> Option<()> {
     leader.mask.store(main.mask.get(), Relaxed);
     // SAFETY: nobody else knows main yet.
     unsafe { *main.name.get() = sys::thread_name() };
-    main.alternate.set(handler::take_stack());
-    handler::give_stack(leader);
+    main.alternate.set(alternate::take());
+    alternate::give(leader);
     kernel_state::begin(main);
     settings::begin(main);
     kernel_state::arrive(leader);

@@ -3,6 +3,7 @@
 //! `life` is one word of bits. Whoever sets the second of {FINISHED, DETACHED or JOINING's success} recycles the vessel: the end sets
 //! FINISHED and looks for DETACHED; detach sets DETACHED and looks for FINISHED; both by fetch_or, so exactly one sees the other.
 
+use super::alternate::Alternate;
 use super::green::{current, life, Green, Start};
 use super::wait::{Deadline, Woken};
 use super::{call, kernel_state, lot, reserve, roll, sched, settings, signal, stats, vessel};
@@ -58,7 +59,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.cancel_disabled.store(false, Relaxed);
     green.cancel_asynchronous.store(false, Relaxed);
     glibc::forget_exit(green.fs.get());
-    green.alternate.set([0, libc::SS_DISABLE as usize, 0]);
+    green.alternate.set(Alternate::NONE);
     let creator = current();
     green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));
     // SAFETY: nobody else knows the new thread yet; the creator's name is read by itself.

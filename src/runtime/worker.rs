@@ -13,7 +13,7 @@
 
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
-use super::{handler, inline, kernel_state, monitor, reserve, signal, stats};
+use super::{alternate, inline, kernel_state, monitor, reserve, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -310,7 +310,7 @@ pub fn settle(worker: &'static Worker) {
     arch::guard_up();
     if !worker.is_leader {
         kernel_state::arrive(worker);
-        handler::give_stack(worker);
+        alternate::give(worker);
     }
     inline::arm();
 }
@@ -407,7 +407,7 @@ impl Gate {
         while let Some(worker) = self.lock.with(next) {
             glibc::join_thread(worker.thread.get() as libc::pthread_t);
             monitor::return_small_stack(worker.thread.get());
-            sys::unmap(worker.signal_stack.replace(0), handler::STACK_BYTES);
+            sys::unmap(worker.signal_stack.replace(0), alternate::STACK_BYTES);
             stats::kernel_thread_gone();
             self.add_free(worker);
         }
