@@ -403,14 +403,11 @@ struct Image {
     memory_bytes: usize,
 }
 
-const IMAGES: usize = 256;
-
 /// The images of all modules with static TLS but libc, the loader and this library, as of `generation`.
 struct Images {
     generation: u64,
-    count: usize,
     dynamic: bool,
-    images: [Image; IMAGES],
+    images: Vec<Image>,
     mine: usize,
 }
 
@@ -464,11 +461,10 @@ unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut 
         let offset = (block as isize).wrapping_sub(arch::tcb() as isize);
         // A thread that never used a module's dynamic TLS has no block of it; the next one may.
         images.dynamic |= block.is_null() || !(-STATIC_REACH..0).contains(&offset);
-        if !block.is_null() && images.count < IMAGES {
+        if !block.is_null() {
             let data = info.dlpi_addr as usize + header.p_vaddr as usize;
-            images.images[images.count] =
-                Image { offset, data, file_bytes: header.p_filesz as usize, memory_bytes: header.p_memsz as usize };
-            images.count += 1;
+            let (file_bytes, memory_bytes) = (header.p_filesz as usize, header.p_memsz as usize);
+            images.images.push(Image { offset, data, file_bytes, memory_bytes });
         }
     }
     0
@@ -486,10 +482,8 @@ pub fn restore_thread_locals() {
     let mut images = IMAGES_NOW.load(std::sync::atomic::Ordering::Acquire);
     // SAFETY: a published list is never changed and never freed (a program loads modules rarely).
     if images.is_null() || unsafe { (*images).generation != generation || (*images).dynamic } {
-        // SAFETY: all-zero is a value of Images.
-        let mut fresh: Box<Images> = unsafe { Box::new(std::mem::zeroed()) };
-        fresh.generation = generation;
-        fresh.mine = restore_thread_locals as fn() as usize;
+        let mine = restore_thread_locals as fn() as usize;
+        let mut fresh = Box::new(Images { generation, dynamic: false, images: Vec::new(), mine });
         // SAFETY: `collect` writes into `fresh` only.
         unsafe { each_module(collect, &mut *fresh as *mut Images as *mut c_void) };
         if fresh.dynamic {
@@ -519,7 +513,7 @@ pub fn restore_thread_locals() {
 /// The offsets are right for this thread, and nobody uses its variables.
 unsafe fn copy_images(images: &Images) {
     let tcb = arch::tcb();
-    for image in &images.images[..images.count] {
+    for image in &images.images {
         let block = tcb.wrapping_add_signed(image.offset) as *mut u8;
         std::ptr::copy_nonoverlapping(image.data as *const u8, block, image.file_bytes);
         std::ptr::write_bytes(block.add(image.file_bytes), 0, image.memory_bytes - image.file_bytes);

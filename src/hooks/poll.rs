@@ -20,8 +20,6 @@ use libc::{c_int, c_short, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t
 const NO_TIME: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 /// The kernel's sigset_t.
 const MASK_BYTES: usize = 8;
-/// Waits up to this many are made on the stack.
-const FEW: usize = 16;
 
 /// Can this memory be read? What the kernel would check when it copies, asked where we must read before it does. (The mask is
 /// read before the nonsensical `how` is refused.)
@@ -102,16 +100,18 @@ fn pointer(time: &Option<timespec>) -> usize {
     time.as_ref().map_or(0, |time| time as *const timespec as usize)
 }
 
-/// Parks until `look` sees something, the deadline, or a signal. `wait` is the kernel's own waiting call.
-fn settle(
-    waits: &mut [FdWait],
+/// Parks until `look` sees something, the deadline, or a signal. `waits` are for these `count` descriptors; `wait` is the kernel's own
+/// waiting call.
+fn settle<I: Iterator<Item = FdWait>>(
+    count: usize,
+    waits: impl Fn() -> I,
     deadline: Deadline,
     mut look: impl FnMut() -> isize,
     wait: impl FnOnce(Deadline) -> isize,
 ) -> Answer<c_int> {
     loop {
         let mut seen = 0;
-        let woken = reactor::wait_many(waits, deadline, || {
+        let woken = reactor::wait_many(count, &waits, deadline, || {
             seen = look();
             seen == 0
         });
@@ -127,16 +127,6 @@ fn settle(
             (0, _) => {}
             (seen, _) => return answer(seen),
         }
-    }
-}
-
-/// Hands these `count` waits on in one piece; many of them are on our own pages.
-fn with_waits<R>(count: usize, mut waits: impl Iterator<Item = FdWait>, call: impl FnOnce(&mut [FdWait]) -> R) -> R {
-    let mut next = || waits.next().unwrap_or_else(|| FdWait::new(-1, 0));
-    match count {
-        1 => call(&mut [next()]),
-        0..=FEW => call(&mut std::array::from_fn::<FdWait, FEW, _>(|_| next())[..count]),
-        _ => call(&mut waits.collect::<Vec<FdWait>>()),
     }
 }
 
@@ -169,15 +159,13 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     // The kernel has read and written all of them.
     let asked =
         std::slice::from_raw_parts(if n == 0 { std::ptr::NonNull::dangling().as_ptr() } else { fds }, n as usize);
-    let waits = asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events)));
-    with_waits(asked.len(), waits, |waits| {
-        settle(
-            waits,
-            deadline,
-            || poll_now(fds, n),
-            |deadline| sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&left(deadline)), 0, MASK_BYTES, 0),
-        )
-    })
+    settle(
+        asked.len(),
+        || asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events))),
+        deadline,
+        || poll_now(fds, n),
+        |deadline| sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&left(deadline)), 0, MASK_BYTES, 0),
+    )
 }
 
 /// Lies it on the caller's own stack? Then it can be read and written before the kernel has said so.
@@ -345,10 +333,13 @@ unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c
     if seen != 0 {
         return at_once(seen);
     }
-    let waits = sets.members().map(|fd| FdWait::new(fd as c_int, sets.interest(fd)));
-    let result = with_waits(sets.members().count(), waits, |waits| {
-        settle(waits, deadline, || sets.call_again(Some(NO_TIME)), |deadline| sets.call_again(left(deadline)))
-    });
+    let result = settle(
+        sets.members().count(),
+        || sets.members().map(|fd| FdWait::new(fd as c_int, sets.interest(fd))),
+        deadline,
+        || sets.call_again(Some(NO_TIME)),
+        |deadline| sets.call_again(left(deadline)),
+    );
     if result == errno(libc::EINTR) {
         sets.restore();
     }

@@ -5,8 +5,8 @@
 
 use super::record::Record;
 use super::{
-    alternate::Alternate, handler::Place, pending::Pending, sched::Worker, schedule::Schedule, settings::Settings, vessel::Stack,
-    wait::Waiter,
+    alternate::Alternate, handler::Place, pending::Pending, sched::Worker, schedule::Schedule, settings::Settings,
+    vessel::Stack, wait::Waiter,
 };
 use crate::arch;
 use crate::sys::Processors;

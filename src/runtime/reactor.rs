@@ -19,6 +19,7 @@ use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
 use super::{cancel, handler, signal};
 use crate::sys;
+use std::cell::Cell;
 use std::sync::atomic::Ordering::*;
 
 /// Hands one event of a slot's epoll to the record it is about.
@@ -109,25 +110,58 @@ fn release_move(wait: &FdWait) {
     }
 }
 
-/// Waits for any of several descriptors; `must_wait` looks at them once everything is in place. `NotNeeded` although it said that
+/// Waits for any of `count` descriptors; `must_wait` looks at them once everything is in place. `NotNeeded` although it said that
 /// there is something to wait for: epoll does not take one of them.
-pub fn wait_many(waits: &mut [FdWait], deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
-    let waits = &*waits;
-    let enqueue = |ticket| {
-        let mut refused = false;
-        for wait in waits.iter().filter(|wait| wait.fd >= 0) {
-            refused |= matches!(arm(wait, ticket, None), Armed::Refused);
+///
+/// Few waits are made on the stack, many in memory of ours, as they are put in place: it is given back when they are taken away, before
+/// the program's code can run, which may not come back (a cancellation, a jump out of a handler).
+pub fn wait_many<I: Iterator<Item = FdWait>>(
+    count: usize,
+    waits: impl Fn() -> I,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
+    const FEW: usize = 16;
+    match count {
+        0..=1 => wait_in([waits().next().unwrap_or(FdWait::NONE)], deadline, must_wait),
+        2..=FEW => {
+            let mut waits = waits();
+            let few: [FdWait; FEW] = std::array::from_fn(|_| waits.next().unwrap_or(FdWait::NONE));
+            wait_in(few, deadline, must_wait)
         }
-        if !must_wait() || refused {
-            return false;
+        _ => {
+            let many = Cell::new(Vec::new());
+            let enqueue = |ticket| {
+                let mut made = Vec::new();
+                // Without memory the kernel waits.
+                let room = made.try_reserve_exact(count).is_ok();
+                if room {
+                    made.extend(waits().take(count));
+                }
+                let waits_on = arm_all(&made, ticket, must_wait);
+                many.set(made); // The waits themselves stay where they are.
+                waits_on && room
+            };
+            wait_for(Cancel::Act, deadline, enqueue, || disarm_all(&many.take()))
         }
-        true
-    };
-    let dequeue = || {
-        waits.iter().for_each(disarm);
-        waits.iter().for_each(release_move);
-    };
-    wait_for(Cancel::Act, deadline, enqueue, dequeue)
+    }
+}
+
+fn wait_in<const N: usize>(waits: [FdWait; N], deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+    wait_for(Cancel::Act, deadline, |ticket| arm_all(&waits, ticket, must_wait), || disarm_all(&waits))
+}
+
+fn arm_all(waits: &[FdWait], ticket: Ticket, must_wait: impl FnOnce() -> bool) -> bool {
+    let mut refused = false;
+    for wait in waits.iter().filter(|wait| wait.fd >= 0) {
+        refused |= matches!(arm(wait, ticket, None), Armed::Refused);
+    }
+    must_wait() && !refused
+}
+
+fn disarm_all(waits: &[FdWait]) {
+    waits.iter().for_each(disarm);
+    waits.iter().for_each(release_move);
 }
 
 /// A pinned green thread waits in the kernel.

@@ -11,11 +11,13 @@
 
 use super::inheriting;
 use crate::hooks::{errno, real, time, Answer, Miss};
+use crate::runtime::disposition::{self, bit};
+use crate::runtime::green::Green;
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{self, Deadline, Woken, FALSE_ALARM};
-use crate::sys;
+use crate::{arch, sys};
 use libc::{c_int, c_long, timespec};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicU32, Ordering::*};
 
 const ANY: usize = u32::MAX as usize;
 
@@ -70,24 +72,22 @@ impl Futex {
     }
 }
 
-/// Is this no address of a futex word that can be read? The kernel is asked once for a page (by and large: a page that was
-/// readable is believed to be so still).
+/// Is this no address of a futex word, as the kernel says before it looks there?
 pub fn odd(address: usize) -> bool {
-    const PAGE: usize = 4096;
-    const PLACES: usize = 256;
-    static READABLE: [AtomicUsize; PLACES] = [const { AtomicUsize::new(usize::MAX) }; PLACES];
-    if !address.is_multiple_of(4) {
-        return true;
+    const USERS_BITS: u32 = 47;
+    !address.is_multiple_of(4) || address >> USERS_BITS != 0
+}
+
+/// The word, or `None` where none can be read. That is found by reading, where the fault would come to our handler; else the kernel is asked
+/// first.
+pub fn value(word: usize) -> Option<u32> {
+    const FAULTS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
+    let unheard = |me: &Green| (me.mask.get() | disposition::ignored()) & FAULTS;
+    if runtime::current().map_or(FAULTS, unheard) == 0 || sys::can_read(word & !7, 8) {
+        arch::load_word(word)
+    } else {
+        None
     }
-    let page = address / PAGE;
-    let known = &READABLE[page % PLACES];
-    if known.load(Relaxed) != page {
-        if !sys::can_read(address & !7, 8) {
-            return true;
-        }
-        known.store(page, Relaxed);
-    }
-    false
 }
 
 /// Can a futex word be changed? The kernel is asked to change nothing in it, and to wake nobody at a word of ours.
@@ -126,10 +126,6 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
     }
 }
 
-pub unsafe fn load(word: usize) -> u32 {
-    AtomicU32::from_ptr(word as *mut u32).load(SeqCst)
-}
-
 unsafe fn wait(call: Futex) -> Answer<c_long> {
     let realtime = call.has(libc::FUTEX_CLOCK_REALTIME);
     let absolute = call.command() == libc::FUTEX_WAIT_BITSET;
@@ -141,10 +137,11 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
         Err(_) => return Err(Miss::Libc),
     };
     loop {
-        let must_wait = || load(call.word) == call.value as u32;
+        let must_wait = || value(call.word) == Some(call.value as u32);
         match lot::park_uncancelled(call.word, call.bits(), deadline, must_wait) {
             Woken::Ready(FALSE_ALARM) => {}
             Woken::Ready(_) => return Ok(0),
+            Woken::NotNeeded if value(call.word).is_none() => return Err(Miss::Libc),
             Woken::NotNeeded => return errno(libc::EAGAIN),
             Woken::TimedOut => return errno(libc::ETIMEDOUT),
             // The kernel begins an untimed wait again, and only that.
@@ -205,8 +202,12 @@ unsafe fn requeue(call: Futex) -> Answer<c_long> {
     if odd(call.word) || odd(call.second) || wake < 0 || most < 0 {
         return Err(Miss::Libc);
     }
-    if call.command() == libc::FUTEX_CMP_REQUEUE && load(call.word) != call.third as u32 {
-        return errno(libc::EAGAIN);
+    if call.command() == libc::FUTEX_CMP_REQUEUE {
+        match value(call.word) {
+            None => return Err(Miss::Libc),
+            Some(value) if value != call.third as u32 => return errno(libc::EAGAIN),
+            Some(_) => {}
+        }
     }
     let (wake, most) = (wake as usize, most as usize);
     let (woken, moved) = lot::requeue(call.word, call.second, wake, most);

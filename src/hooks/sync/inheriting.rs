@@ -8,7 +8,7 @@
 //! The owner may end without unlocking, or be of another process, which wakes nobody here: waits are looked at again in growing slices.
 //! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)
 
-use super::futex::{constant, deadline, load, odd, Futex};
+use super::futex::{constant, deadline, odd, value, Futex};
 use crate::hooks::{errno, Answer, Miss};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{current, roll, Deadline, Woken, FALSE_ALARM};
@@ -128,11 +128,11 @@ unsafe fn unlock(address: usize) -> Answer<c_long> {
 
 /// WAIT_REQUEUE_PI: waits at one word, and answers with the lock at the second.
 unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
-    if call.word == call.second || odd(call.second) {
+    if call.word == call.second || odd(call.second) || value(call.second).is_none() {
         return errno(libc::EINVAL);
     }
     loop {
-        let must_wait = || load(call.word) == call.value as u32;
+        let must_wait = || value(call.word) == Some(call.value as u32);
         match lot::park_uncancelled(call.word, u32::MAX as usize, deadline, must_wait) {
             Woken::Ready(FALSE_ALARM) | Woken::Interrupted => {}
             Woken::Ready(_) => return lock(call.second, deadline, true),
@@ -145,11 +145,13 @@ unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
 /// CMP_REQUEUE_PI: those that would be moved to the second word are woken, and go there themselves.
 unsafe fn requeue(call: Futex) -> Answer<c_long> {
     let (wake, most) = (call.value as c_int, call.time as c_int);
-    if wake != 1 || most < 0 || odd(call.second) || call.word == call.second {
+    if wake != 1 || most < 0 || odd(call.second) || value(call.second).is_none() || call.word == call.second {
         return errno(libc::EINVAL);
     }
-    if load(call.word) != call.third as u32 {
-        return errno(libc::EAGAIN);
+    match value(call.word) {
+        None => return errno(libc::EFAULT),
+        Some(value) if value != call.third as u32 => return errno(libc::EAGAIN),
+        Some(_) => {}
     }
     let (mut left, most) = (1 + most as usize, 1 + most as usize);
     lot::wake(call.word, 0, |token| match token as u32 {
