@@ -179,7 +179,12 @@ pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64
 }
 
 /// Waits for events until `deadline_ns` (`None`: for ever, `Some(0)`: not at all); how many came.
-pub fn epoll_wait(epoll: i32, events: &mut [libc::epoll_event], deadline_ns: Option<u64>, mask: u64) -> usize {
+pub fn epoll_wait(
+    epoll: i32,
+    events: &mut [libc::epoll_event],
+    deadline_ns: Option<u64>,
+    mask: u64,
+) -> Result<usize, i32> {
     let left = deadline_ns.map(|deadline| if deadline == 0 { 0 } else { deadline.saturating_sub(now_ns()) });
     let mask = open(mask);
     let (pointer, count, mask_at) = (events.as_mut_ptr() as usize, events.len(), &mask as *const u64 as usize);
@@ -193,7 +198,7 @@ pub fn epoll_wait(epoll: i32, events: &mut [libc::epoll_event], deadline_ns: Opt
             unsafe { epoll_wait_for(left, epoll, (pointer, count), mask_at) }
         }
     };
-    result.max(0) as usize
+    checked(result)
 }
 
 /// epoll_pwait2, which not every kernel has (Linux 5.11) and not every filter allows.
@@ -573,6 +578,11 @@ pub fn signal_fd(fd: i32, signals: u64) -> Result<i32, i32> {
 /// A descriptor that is readable when the process has ended; closed on exec.
 pub fn process_fd(pid: i32) -> Result<i32, i32> {
     checked(plain(libc::SYS_pidfd_open, [pid as usize, 0, 0, 0])).map(|fd| fd as i32)
+}
+
+/// The job of a shell that this process belongs to.
+pub fn process_group() -> i32 {
+    plain(libc::SYS_getpgid, [0; 4]) as i32
 }
 
 pub fn user_id() -> u32 {

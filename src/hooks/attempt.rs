@@ -268,7 +268,16 @@ impl Attempt {
 
     /// For calls that cannot be tried without waiting: poll until ready, then the call as the program made it.
     pub fn complete_asking(&mut self, call: impl FnMut(c_int, Manner) -> isize) -> isize {
-        match self.poll() {
+        self.complete_asking_unless(|_| false, call)
+    }
+
+    /// The same; the call is made at once where `refuses` says that the kernel does not let it wait.
+    pub fn complete_asking_unless(
+        &mut self,
+        refuses: impl Fn(c_int) -> bool,
+        call: impl FnMut(c_int, Manner) -> isize,
+    ) -> isize {
+        match self.poll_unless(refuses) {
             Err(number) if !self.refuses_to_wait => -(number as isize),
             _ => self.leave_to_kernel(call),
         }
@@ -292,6 +301,11 @@ impl Attempt {
     /// Waits until poll says that the call would not wait: what it says. An error of EAGAIN is the program's own O_NONBLOCK, or its
     /// timeout.
     pub fn poll(&mut self) -> Result<u32, c_int> {
+        self.poll_unless(|_| false)
+    }
+
+    /// The same; 0 where it would wait and `refuses`.
+    fn poll_unless(&mut self, refuses: impl Fn(c_int) -> bool) -> Result<u32, c_int> {
         loop {
             self.hints = self.record.look();
             if !self.hints.say_empty(self.interest) {
@@ -300,6 +314,9 @@ impl Attempt {
                     return Ok(seen);
                 }
                 self.record.exhausted(self.hints, self.interest);
+            }
+            if refuses(self.fd) {
+                return Ok(0);
             }
             if let Err(number) = self.wait() {
                 let last = if self.refuses_to_wait { 0 } else { poll_now(self.fd, self.interest) };

@@ -448,3 +448,8 @@ pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
     }
     record.info.store(info, Relaxed);
 }
+
+/// A call waits for a terminal: after a stop the process may be in the background.
+pub fn try_terminals_when_continued() {
+    reactor::try_when_continued(KIND | KIND_KNOWN, Kind::Device as u64 | KIND_KNOWN);
+}

@@ -85,15 +85,34 @@ unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> 
 
 const NOWAIT: usize = libc::RWF_NOWAIT as usize;
 
-/// Is it a terminal in raw mode with VTIME? Then a read ends by the terminal's own clock, which poll does not know.
-fn counts_time(fd: c_int) -> bool {
+/// A terminal's mode; `None`: it is none.
+fn terminal(fd: c_int) -> Option<libc::termios> {
     // SAFETY: all-zero is a value of termios; the kernel's own, which it writes, is shorter and begins alike.
     unsafe {
         let mut mode: libc::termios = std::mem::zeroed();
         let result =
             sys::call(libc::SYS_ioctl, fd as usize, libc::TCGETS as usize, &mut mode as *mut _ as usize, 0, 0, 0);
-        result == 0 && mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VTIME] != 0
+        (result == 0).then_some(mode)
     }
+}
+
+/// Is it a terminal in raw mode with VTIME? Then a read ends by the terminal's own clock, which poll does not know.
+fn counts_time(mode: &libc::termios) -> bool {
+    mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VTIME] != 0
+}
+
+/// Is it this process's terminal, and another job's at the moment? Then the kernel stops who reads there, or fails the call, before it looks
+/// whether there is anything to be read; and who writes, if the terminal is so set. (The other end of a terminal is nobody's.)
+fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
+    let (mut job, mut number) = (0i32, 0i32);
+    let ask = |what: libc::Ioctl, answer: &mut i32| {
+        // SAFETY: the kernel writes an int.
+        unsafe { sys::call(libc::SYS_ioctl, fd as usize, what as usize, answer as *mut _ as usize, 0, 0, 0) }
+    };
+    (interest == IN || mode.c_lflag & libc::TOSTOP != 0)
+        && ask(libc::TIOCGPGRP, &mut job) == 0
+        && job != sys::process_group()
+        && ask(libc::TIOCGPTN, &mut number) != 0
 }
 
 /// One transfer: with RWF_NOWAIT where that is taken, else after poll.
@@ -110,10 +129,17 @@ unsafe fn transfer(
         }
         descriptor.note_must_ask(interest);
     }
-    if interest == IN && descriptor.kind() == Kind::Device && counts_time(attempt.fd()) {
-        return attempt.leave_to_kernel(call);
+    if descriptor.kind() != Kind::Device {
+        return attempt.complete_asking(call);
     }
-    attempt.complete_asking(call)
+    match terminal(attempt.fd()) {
+        None => attempt.complete_asking(call),
+        Some(mode) if interest == IN && counts_time(&mode) => attempt.leave_to_kernel(call),
+        Some(mode) => {
+            descriptor::try_terminals_when_continued();
+            attempt.complete_asking_unless(|fd| is_anothers(fd, &mode, interest), call)
+        }
+    }
 }
 
 pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssize_t> {

@@ -165,6 +165,8 @@ macro_rules! hooks {
         enum Row { $($($name,)*)* End }
 
         /// Every row's symbol, in the table's order: the names of the counters.
+        const _: () = assert!(Row::End as usize <= runtime::stats::ROWS);
+
         pub const NAMES: [&str; Row::End as usize] = [$($(stringify!($name),)*)*];
 
         /// The real functions: `real::read(…)` is what the program would have called without us.

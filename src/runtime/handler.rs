@@ -120,6 +120,8 @@ struct Running {
     outermost: bool,
     /// It runs on the thread's alternate stack.
     on_alternate: bool,
+    /// The signals that the interrupted call waits for: not while a handler runs, which may leave it by a jump.
+    waits_for: u64,
 }
 
 /// On a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own. After it the thread's
@@ -146,7 +148,8 @@ fn run_on(me: &'static Green, call: Call) {
     if on_alternate {
         me.alternate.set(me.alternate.get().while_used());
     }
-    let mut running = Running { me, call, before, brought_back, outermost, on_alternate };
+    let mut running =
+        Running { me, call, before, brought_back, outermost, on_alternate, waits_for: me.waits_for.replace(0) };
     match stack {
         None => complete(&running),
         // SAFETY: the room was found on a stack that is free there: the thread's own alternate one, or what is unused of the interrupted
@@ -185,11 +188,12 @@ fn complete(running: &Running) {
 /// The handler has come back.
 extern "C" fn end(running: usize) {
     // SAFETY: `complete` passes its own.
-    let Running { me, call, before, brought_back, outermost, .. } = unsafe { &*(running as *const Running) };
+    let Running { me, call, before, brought_back, outermost, waits_for, .. } = unsafe { &*(running as *const Running) };
     me.pinned.set(me.pinned.get() + 1);
     leave(me);
     // SAFETY: the kernel's frame, which ends soon.
     unsafe { alternate::return_from(me, call.context as usize, call.named_stack()) };
+    me.waits_for.set(*waits_for);
     let after = call.mask_after();
     let mask = if after == *brought_back { *before } else { after & CLOSED };
     process_signal::open_for(me.worker(), mask);

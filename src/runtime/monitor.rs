@@ -16,8 +16,9 @@
 
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
+use super::wait::Batch;
 use super::worker::{self, GATE};
-use super::{cpu_timer, process_signal, shortage, signal, stats, thread, vessel};
+use super::{cpu_timer, process_signal, reactor, shortage, signal, stats, thread, vessel};
 use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -32,6 +33,8 @@ const TICKS_OF_PATIENCE: u32 = 3;
 const PATIENCE_NS: u64 = TICKS_OF_PATIENCE as u64 * TICK_NS;
 /// Looks in haste after one that stood still.
 const LOOKS_IN_HASTE: u32 = 8;
+/// A tick that is so late: the process may have been stopped meanwhile.
+const LATE_MS: u64 = 20;
 /// Ticks without anybody running until it sleeps without an end.
 const TICKS_UNTIL_SLEEP: u32 = 50;
 
@@ -129,8 +132,14 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     let mut watches = vec![Watch::default(); sched::slots().len()];
     let (mut quiet, mut pace, mut shrink_at_ms, mut first) = (0, Pace::Tick, 0, 0);
     loop {
+        let (ticks, slept_ms) = (quiet < TICKS_UNTIL_SLEEP, sys::now_ns() / 1_000_000);
         sleep(&mut quiet, pace);
         let now_ms = set_now();
+        if ticks && now_ms - slept_ms > LATE_MS {
+            let batch = Batch::new();
+            reactor::continued(&batch);
+            batch.release(sched::ready);
+        }
         let count = watches.len();
         let in_turn = (0..count).map(|number| (number + first) % count);
         pace = in_turn.fold(Pace::Rest, |pace, number| pace.max(look(sched::slot(number), &mut watches[number])));

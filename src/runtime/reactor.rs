@@ -20,7 +20,7 @@ use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken
 use super::{cancel, handler, signal};
 use crate::sys;
 use std::cell::Cell;
-use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// Hands one event of a slot's epoll to the record it is about.
 pub fn dispatch(data: u64, events: u32, batch: &Batch) {
@@ -227,9 +227,36 @@ pub fn stir(fd: i32) {
 
 /// The same for every number of which the hooks know this.
 pub fn stir_those(known: impl Fn(u64) -> bool) {
+    let batch = Batch::new();
+    stir_all(known, &batch);
+    batch.release(sched::ready);
+}
+
+/// What the hooks have known of a number on which a call waits that is to be tried again when the process has been stopped and goes on:
+/// {bits, their values}; 0, 0: there is none.
+static STOPS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// From now on those are tried again.
+pub fn try_when_continued(bits: u64, values: u64) {
+    if STOPS[0].load(Relaxed) == 0 {
+        STOPS[1].store(values, Relaxed);
+        STOPS[0].store(bits, Release);
+    }
+}
+
+/// The process has perhaps been stopped, and goes on. The kernel says so by ending a wait for events.
+pub fn continued(batch: &Batch) {
+    let bits = STOPS[0].load(Acquire);
+    if bits != 0 {
+        let values = STOPS[1].load(Relaxed);
+        stir_all(|known| known & bits == values, batch);
+    }
+}
+
+fn stir_all(known: impl Fn(u64) -> bool, batch: &Batch) {
     let concerned = |fd: &i32| known_record(*fd).is_some_and(|record| known(record.info.load(Relaxed)));
     for stretch in known_stretches(0, Record::NUMBERS as u32) {
-        stretch.filter(concerned).for_each(stir);
+        stretch.filter(concerned).filter_map(known_record).for_each(|record| record.event(IN | OUT, batch));
     }
 }
 
@@ -316,7 +343,11 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
         [const { std::mem::MaybeUninit::uninit() }; AT_ONCE];
     // SAFETY: the kernel fills the first `count` events, and only those are read.
     let events: &mut [libc::epoll_event] = unsafe { &mut *(&mut events as *mut [_] as *mut [libc::epoll_event]) };
-    let count = sys::epoll_wait(slot.epoll(), events, deadline_ns, signal::CLOSED);
+    let polled = sys::epoll_wait(slot.epoll(), events, deadline_ns, signal::CLOSED);
+    if polled == Err(libc::EINTR) {
+        continued(batch); // No handler interrupts it: all signals are blocked.
+    }
+    let count = polled.unwrap_or(0);
     for event in &events[..count] {
         record::warm(event.u64 as u32 as i32);
     }
