@@ -107,11 +107,37 @@ const CODE_RULES: &[Rule] = &[
         sample: ("src/runtime/a.rs", "let x = y.unwrap();"),
     },
     Rule {
+        says: "nothing allocated lives across a wait, which a cancellation or a jump may leave for good",
+        applies_to: |path| {
+            (path.starts_with("src/hooks/") || WAITS.contains(&path)) && !ALLOCATE.iter().any(|(file, _)| *file == path)
+        },
+        broken_by: |code| {
+            contains_any(code, &["Vec", "vec!", "Box::", "String", "format!", ".collect()", "to_vec()", "to_owned()"])
+        },
+        sample: ("src/hooks/a.rs", "    let waits: Vec<FdWait> = waits.collect();"),
+    },
+    Rule {
         says: "who links the library has its own calls hooked: neither the command nor a test names the crate",
         applies_to: |path| path.starts_with("src/bin/") || path.starts_with("tests/"),
         broken_by: |code| contains_any(code, &[concat!("use green", "patch"), concat!("extern crate green", "patch")]),
         sample: ("tests/a.rs", concat!("use green", "patch::config;")),
     },
+];
+
+/// What waits are made of, beside the hooks.
+const WAITS: &[&str] = &[
+    "src/runtime/wait.rs",
+    "src/runtime/lot.rs",
+    "src/runtime/reactor.rs",
+    "src/runtime/cancel.rs",
+    "src/runtime/call.rs",
+    "src/runtime/pin.rs",
+];
+
+/// Those in which something is allocated all the same, and why.
+const ALLOCATE: &[(&str, &str)] = &[
+    ("src/hooks/entries.rs", "at the start, when there is one thread"),
+    ("src/runtime/reactor.rs", "many waits at once, given back before the wait returns"),
 ];
 
 /// The files of the library in which the instruction that enters the kernel may stand, and why.

@@ -165,7 +165,7 @@ macro_rules! hooks {
         enum Row { $($($name,)*)* End }
 
         /// Every row's symbol, in the table's order: the names of the counters.
-        const _: () = assert!(Row::End as usize <= runtime::stats::ROWS);
+        const _: () = assert!(Row::End as usize <= crate::figures::ROWS);
 
         pub const NAMES: [&str; Row::End as usize] = [$($(stringify!($name),)*)*];
 

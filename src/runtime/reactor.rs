@@ -123,10 +123,10 @@ pub fn wait_many<I: Iterator<Item = FdWait>>(
 ) -> Woken {
     const FEW: usize = 16;
     match count {
-        0..=1 => wait_in([waits().next().unwrap_or(FdWait::NONE)], deadline, must_wait),
+        0..=1 => wait_in([waits().next().unwrap_or(FdWait::new(-1, 0))], deadline, must_wait),
         2..=FEW => {
             let mut waits = waits();
-            let few: [FdWait; FEW] = std::array::from_fn(|_| waits.next().unwrap_or(FdWait::NONE));
+            let few: [FdWait; FEW] = std::array::from_fn(|_| waits.next().unwrap_or(FdWait::new(-1, 0)));
             wait_in(few, deadline, must_wait)
         }
         _ => {

@@ -172,8 +172,6 @@ pub struct FdWait {
 pub const DISTRUST: usize = 1;
 
 impl FdWait {
-    pub const NONE: FdWait = FdWait::new(-1, 0);
-
     pub const fn new(fd: i32, interest: u32) -> FdWait {
         let none = std::ptr::null();
         FdWait {
