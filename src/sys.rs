@@ -6,10 +6,13 @@
 
 pub mod file;
 pub mod filters;
+mod older;
 pub mod task;
 
 use crate::arch;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
+use older::epoll_wait_for;
+pub use older::{is_refusal, refuses_transfer};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 
 /// libc's real `clock_gettime`, 0 until the front door has found it.
 pub static CLOCK: AtomicUsize = AtomicUsize::new(0);
@@ -27,13 +30,6 @@ pub unsafe fn call(number: libc::c_long, a: usize, b: usize, c: usize, d: usize,
 fn plain(number: libc::c_long, arguments: [usize; 4]) -> isize {
     // SAFETY: the callers below pass descriptors, sizes and flags, never an address that the kernel writes to.
     unsafe { call(number, arguments[0], arguments[1], arguments[2], arguments[3], 0, 0) }
-}
-
-/// Is this what a kernel answers to a call that it does not know, or a filter to one that it does not allow? (Or to a call that is
-/// wrong in itself.)
-pub fn is_refusal(result: isize) -> bool {
-    const REFUSALS: [i32; 5] = [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::EACCES, libc::EOPNOTSUPP];
-    (-4095..0).contains(&result) && REFUSALS.contains(&(-result as i32))
 }
 
 fn checked(result: isize) -> Result<usize, i32> {
@@ -199,36 +195,6 @@ pub fn epoll_wait(
         }
     };
     checked(result)
-}
-
-/// epoll_pwait2, which not every kernel has (Linux 5.11) and not every filter allows.
-///
-/// # Safety
-/// `events` is where the kernel may write so many, `mask_at` the address of a mask.
-unsafe fn epoll_wait_for(left_ns: u64, epoll: i32, events: (usize, usize), mask_at: usize) -> isize {
-    static REFUSED: AtomicBool = AtomicBool::new(false);
-    let (epoll, (at, count)) = (epoll as usize, events);
-    if !REFUSED.load(Ordering::Relaxed) {
-        let time = timespec(left_ns);
-        let result = call(libc::SYS_epoll_pwait2, epoll, at, count, &time as *const _ as usize, mask_at, 8);
-        if !is_refusal(result) {
-            return result;
-        }
-        REFUSED.store(true, Ordering::Relaxed);
-    }
-    // Whole milliseconds, rounded up so that nothing ends early.
-    let ms = left_ns.div_ceil(1_000_000).min(i32::MAX as u64) as usize;
-    call(libc::SYS_epoll_pwait, epoll, at, count, ms, mask_at, 8)
-}
-
-/// Does the kernel, or a filter, refuse transfers that do not wait (`number` is preadv2's or pwritev2's)? What is asked for is an
-/// impossible transfer, of which a kernel that knows the call says that there is no such descriptor.
-#[cold]
-pub fn refuses_transfer(number: libc::c_long) -> bool {
-    let none = usize::MAX;
-    // SAFETY: no descriptor and no vector: nothing is read or written.
-    let result = unsafe { call(number, none, 0, 0, none, none, libc::RWF_NOWAIT as usize) };
-    result != -libc::EBADF as isize
 }
 
 /// Is any of these readable right now? The monitor's question about a slot's epoll.
