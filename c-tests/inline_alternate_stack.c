@@ -2,7 +2,6 @@
  * masks are the thread's own, and its tid is the one that others know. Nobody asks for `inline`: it is on where such instructions are.
  * covers: sigaltstack pthread_sigmask gettid
  * needs: inline
- * repeat: 5
  * proof: inline==1 inline_calls>=180 green_threads>=8
  */
 #include "inline.h"
