@@ -43,7 +43,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("daemon", "any value is a good one"),
     ("swapcontext", "when libc's own fails it has lost a register of its caller's"),
     ("posix_spawn posix_spawnp", "libc's own, called as they are"),
-    ("execve execv execvp execvpe fexecve execveat", "the kernel's answer to libc's own, called as they are; with good input they do not return"),
+    ("execve execv execvp execvpe fexecve execveat", "the kernel's answers, as they are; with good input they do not return"),
     ("arch_prctl ptrace", "the kernel's own answers; some of them end the program, or stop it"),
     (
         "getaddrinfo getnameinfo gethostbyname gethostbyname2 gethostbyname_r gethostbyname2_r gethostbyaddr gethostbyaddr_r res_query \
