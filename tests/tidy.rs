@@ -137,6 +137,7 @@ const WAITS: &[&str] = &[
 /// Those in which something is allocated all the same, and why.
 const ALLOCATE: &[(&str, &str)] = &[
     ("src/hooks/entries.rs", "at the start, when there is one thread"),
+    ("src/hooks/task_file.rs", "the text of a file that the kernel has not, made and written without a wait"),
     ("src/runtime/reactor.rs", "many waits at once, given back before the wait returns"),
 ];
 

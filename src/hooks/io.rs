@@ -101,8 +101,9 @@ fn counts_time(mode: &libc::termios) -> bool {
     mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VTIME] != 0
 }
 
-/// Is it this process's terminal, and another job's at the moment? Then the kernel stops who reads there, or fails the call, before it looks
-/// whether there is anything to be read; and who writes, if the terminal is so set. (The other end of a terminal is nobody's.)
+/// Is it this process's terminal, and another job's at the moment? Then the kernel stops who reads there, or fails the call,
+/// before it looks whether there is anything to be read; and who writes, if the terminal is so set. (The other end of a terminal
+/// is nobody's.)
 fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
     let (mut job, mut number) = (0i32, 0i32);
     let ask = |what: libc::Ioctl, answer: &mut i32| {

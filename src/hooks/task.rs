@@ -475,33 +475,33 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
     Ok(failed)
 }
 
-type Strings = *const *const c_char;
+type Pointers = *const *const c_char;
 
-pub unsafe fn execve(path: *const c_char, arguments: Strings, environment: Strings) -> Answer<c_int> {
+pub unsafe fn execve(path: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
     executing(|| real::execve(path, arguments, environment))
 }
 
-pub unsafe fn execv(path: *const c_char, arguments: Strings) -> Answer<c_int> {
+pub unsafe fn execv(path: *const c_char, arguments: Pointers) -> Answer<c_int> {
     executing(|| real::execv(path, arguments))
 }
 
-pub unsafe fn execvp(file: *const c_char, arguments: Strings) -> Answer<c_int> {
+pub unsafe fn execvp(file: *const c_char, arguments: Pointers) -> Answer<c_int> {
     executing(|| real::execvp(file, arguments))
 }
 
-pub unsafe fn execvpe(file: *const c_char, arguments: Strings, environment: Strings) -> Answer<c_int> {
+pub unsafe fn execvpe(file: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
     executing(|| real::execvpe(file, arguments, environment))
 }
 
-pub unsafe fn fexecve(fd: c_int, arguments: Strings, environment: Strings) -> Answer<c_int> {
+pub unsafe fn fexecve(fd: c_int, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
     executing(|| real::fexecve(fd, arguments, environment))
 }
 
 pub unsafe fn execveat(
     dir: c_int,
     path: *const c_char,
-    arguments: Strings,
-    environment: Strings,
+    arguments: Pointers,
+    environment: Pointers,
     flags: c_int,
 ) -> Answer<c_int> {
     executing(|| real::execveat(dir, path, arguments, environment, flags))

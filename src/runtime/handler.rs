@@ -29,8 +29,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Calls the handler, with this mask: the kernel thread has another one where the kernel has blocked all signals, or may have called the
-    /// handler as an earlier action asked for.
+    /// Calls the handler, with this mask: the kernel thread has another one where the kernel has blocked all signals, or may have
+    /// called the handler as an earlier action asked for.
     fn make(&self, mask: u64) {
         signal::leave_runtime();
         let signal = self.signal;

@@ -78,8 +78,8 @@ pub fn odd(address: usize) -> bool {
     !address.is_multiple_of(4) || address >> USERS_BITS != 0
 }
 
-/// The word, or `None` where none can be read. That is found by reading, where the fault would come to our handler; else the kernel is asked
-/// first.
+/// The word, or `None` where none can be read. That is found by reading, where the fault would come to our handler; else the
+/// kernel is asked first.
 pub fn value(word: usize) -> Option<u32> {
     const FAULTS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
     let unheard = |me: &Green| (me.mask.get() | disposition::ignored()) & FAULTS;
