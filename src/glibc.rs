@@ -252,13 +252,8 @@ pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, 
 
 /// The end word of a real thread that the caller owns and has not joined: 0 when it is gone.
 fn end_of(thread: pthread_t) -> &'static AtomicU32 {
-    // SAFETY: the descriptor lives until it is joined, for as long as the callers below look; the kernel writes the field.
+    // SAFETY: the descriptor lives until it is joined, for as long as the caller looks; the kernel writes the field.
     unsafe { AtomicU32::from_ptr(version::end_word(thread as usize) as *mut u32) }
-}
-
-/// Has a real thread that nobody has joined ended for good?
-pub fn has_ended(thread: pthread_t) -> bool {
-    end_of(thread).load(Acquire) == 0
 }
 
 /// Waits for a real thread's end and lets glibc free what it kept of it. glibc's own wait, and since 2.43 its join, would be a point

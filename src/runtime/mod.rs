@@ -13,6 +13,7 @@ pub mod alternate;
 pub mod call;
 pub mod cancel;
 pub mod capture;
+pub mod caretaker;
 pub mod cpu_timer;
 pub mod disposition;
 pub mod errand;

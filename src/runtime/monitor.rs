@@ -17,8 +17,7 @@
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
 use super::wait::Batch;
-use super::worker::{self, GATE};
-use super::{cpu_timer, process_signal, reactor, shortage, signal, stats, thread, vessel};
+use super::{caretaker, cpu_timer, process_signal, reactor, reserve, shortage, signal, stats, thread, vessel, worker};
 use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -153,14 +152,14 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         }
         signal::ring_those_again();
         cpu_timer::look();
-        let some_are_dying = GATE.tidy();
-        vessel::bury_dying();
         if now_ms >= shrink_at_ms {
-            vessel::shrink_pool();
+            caretaker::shrink_pool();
+            reserve::ask_again();
             shrink_at_ms = now_ms + 1000;
         }
+        caretaker::send();
         let main_leaves = thread::see_main_off();
-        quiet = if pace != Pace::Rest || main_leaves || some_are_dying { 0 } else { quiet + 1 };
+        quiet = if pace != Pace::Rest || main_leaves { 0 } else { quiet + 1 };
     }
 }
 
@@ -177,7 +176,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
         if !sched::slots().iter().any(in_use) && !signal::is_to_ring() && !process_signal::are_left() {
             process_signal::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
-        vessel::shrink_pool();
+        caretaker::shrink_pool();
         *quiet = 0;
     }
     BELL.store(TICKING, SeqCst);
@@ -192,7 +191,7 @@ fn in_use(slot: &Slot) -> bool {
 static SHORT: AtomicBool = AtomicBool::new(false);
 
 fn give(slot: &'static Slot) {
-    if !worker::give(slot) {
+    if !worker::give(slot) && (reserve::is_refused() || caretaker::is_stuck()) {
         SHORT.store(true, Relaxed);
         sched::slots().iter().for_each(take_for_others);
     }
@@ -316,7 +315,11 @@ const SMALL_STACKS_KEPT: usize = 8;
 /// The stack on which the TCB `tcb` lies serves the next worker, or is given back.
 pub fn return_small_stack(tcb: usize) {
     // The TCB lies in the stack's uppermost pages (glibc puts it there).
-    let stack = tcb / 4096 * 4096 + 4096 - SMALL_STACK;
+    keep_small_stack(tcb / 4096 * 4096 + 4096 - SMALL_STACK);
+}
+
+/// By its lowest address.
+pub fn keep_small_stack(stack: usize) {
     let kept = SMALL_STACKS.lock.with(|| {
         // SAFETY: under the lock.
         let free = unsafe { &mut *SMALL_STACKS.free.get() };

@@ -3,7 +3,8 @@
 //! hires for the sake of progress, the monitor above all, must not need it.
 //!
 //! They are made in advance, by threads that make threads: as many as there are threads, up to `MADE`. A worker that retires comes
-//! to rest as well, if there are not `KEPT` yet.
+//! to rest as well, if there are not `KEPT` yet. Once some have been hired the caretaker makes up for them: the last one is its own,
+//! unless no more can be made.
 //!
 //! ```text
 //!   make: real pthread_create ─► worker_main ─► rest ──► (no kernel thread) ──► wake: raw clone ─► run ─► rest …
@@ -12,10 +13,10 @@
 use super::green::current;
 use super::raw_lock::RawLock;
 use super::sched::{Slot, Worker};
-use super::{roll, signal, stats, vessel, worker};
+use super::{caretaker, roll, signal, stats, vessel, worker};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
 /// How many are made in advance.
 const MADE: usize = 8;
@@ -28,7 +29,13 @@ struct Reserve {
     /// How many; written under the lock.
     count: AtomicUsize,
     /// Those that are being made, and have not come to rest.
-    making: AtomicUsize,
+    making: AtomicU32,
+    /// The most that were wanted by those who make threads.
+    wanted: AtomicUsize,
+    /// A slot has asked for one since it was last full.
+    is_used: AtomicBool,
+    /// The kernel makes no kernel thread, or there is no memory: it is asked again after a while.
+    is_refused: AtomicBool,
 }
 
 // SAFETY: the list is only touched under the lock.
@@ -38,8 +45,14 @@ static RESERVE: Reserve = Reserve {
     lock: RawLock::new(),
     resting: UnsafeCell::new(Vec::new()),
     count: AtomicUsize::new(0),
-    making: AtomicUsize::new(0),
+    making: AtomicU32::new(0),
+    wanted: AtomicUsize::new(0),
+    is_used: AtomicBool::new(false),
+    is_refused: AtomicBool::new(false),
 };
+
+/// The caretaker, and one for the next slot.
+const LEAST: usize = 2;
 
 impl Reserve {
     fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
@@ -64,17 +77,63 @@ pub fn provide(threads: usize) {
 /// One more, by the running thread, whose pthread_create would have called the program's malloc natively, too.
 #[cold]
 fn make(wanted: usize) {
-    if RESERVE.making.fetch_add(1, AcqRel) + RESERVE.count.load(Relaxed) >= wanted {
-        RESERVE.making.fetch_sub(1, Release);
+    RESERVE.wanted.fetch_max(wanted, Relaxed);
+    if RESERVE.making.load(Relaxed) as usize + RESERVE.count.load(Relaxed) >= wanted {
         return;
     }
     // A wait in the program's malloc keeps the kernel thread.
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
-    if !worker::make_at_rest() {
+    make_one();
+    creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
+}
+
+/// By whoever may wait for the program's allocator.
+pub fn make_one() {
+    RESERVE.making.fetch_add(1, AcqRel);
+    let made = worker::make_at_rest();
+    if !made {
         RESERVE.making.fetch_sub(1, Release);
     }
-    creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
+    RESERVE.is_refused.store(!made, Relaxed);
+}
+
+/// Is the caretaker to make some?
+pub fn is_low() -> bool {
+    RESERVE.is_used.load(Relaxed)
+        && !is_refused()
+        && RESERVE.count.load(Relaxed) < RESERVE.wanted.load(Relaxed).max(LEAST)
+}
+
+pub fn is_refused() -> bool {
+    RESERVE.is_refused.load(Relaxed)
+}
+
+/// The kernel has just said no.
+pub fn refuse() {
+    RESERVE.is_refused.store(true, Relaxed);
+}
+
+/// After a while the kernel may have changed its mind.
+pub fn ask_again() {
+    RESERVE.is_refused.store(false, Relaxed);
+}
+
+/// The caretaker's: one after the other, so that there are few kernel threads at a time.
+pub fn refill() {
+    while is_low() {
+        make_one();
+        loop {
+            let making = RESERVE.making.load(Acquire);
+            if making == 0 {
+                break;
+            }
+            sys::futex_wait(&RESERVE.making, making, None).ok();
+        }
+    }
+    if !is_refused() {
+        RESERVE.is_used.store(false, Relaxed);
+    }
 }
 
 /// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them.
@@ -92,6 +151,7 @@ pub fn keep(worker: &'static Worker) -> bool {
 /// One that was made for this has its place.
 pub fn is_made() {
     RESERVE.making.fetch_sub(1, Release);
+    sys::futex_wake(RESERVE.making.as_ptr(), 1);
 }
 
 /// The kernel thread ends here; another goes on from here when the worker is hired. Every signal is blocked then, too.
@@ -110,14 +170,32 @@ pub fn rest(worker: &'static Worker) {
     sys::set_robust_list(robust_list);
 }
 
-/// Hires one for the slot; false: none is at rest, or there is no kernel thread to be had.
-pub fn wake(slot: &'static Slot) -> bool {
-    let Some(worker) = RESERVE.with(|resting| resting.pop()) else { return false };
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    Yes,
+    /// None is at rest, or the last one, which is the caretaker's.
+    NoneRests,
+    /// There is no kernel thread to be had.
+    Refused,
+}
+
+/// Hires one for the slot, or as the caretaker.
+pub fn wake(slot: Option<&'static Slot>) -> Woken {
+    if slot.is_some() {
+        RESERVE.is_used.store(true, Relaxed);
+    }
+    let last_is_free = slot.is_none() || is_refused() || caretaker::is_at_work();
+    let next =
+        |resting: &mut Vec<&'static Worker>| if resting.len() > 1 || last_is_free { resting.pop() } else { None };
+    let Some(worker) = RESERVE.with(next) else { return Woken::NoneRests };
     while worker.kernel_thread_alive.load(Acquire) != 0 {
         sys::futex_wait_shared(&worker.kernel_thread_alive, 1);
     }
     worker.spoilt.set(false);
-    worker.take_up(slot);
+    match slot {
+        Some(slot) => worker.take_up(slot),
+        None => worker.slot.set(std::ptr::null()),
+    }
     worker.mask.store(signal::CLOSED, Relaxed);
     let fs = worker.fs.get();
     let (tid, end) = (glibc::tid_field(fs), glibc::version::end_word(fs));
@@ -130,8 +208,10 @@ pub fn wake(slot: &'static Slot) -> bool {
         stats::kernel_thread_gone();
         worker.slot.set(std::ptr::null());
         RESERVE.with(|resting| resting.push(worker));
+        refuse();
+        return Woken::Refused;
     }
-    born > 0
+    Woken::Yes
 }
 
 /// In a fork child: glibc has forgotten their stacks, and they are in no list of the child's statistics.
@@ -141,4 +221,7 @@ pub fn after_fork() {
     unsafe { (*RESERVE.resting.get()).clear() };
     RESERVE.count.store(0, Relaxed);
     RESERVE.making.store(0, Relaxed);
+    RESERVE.wanted.store(0, Relaxed);
+    RESERVE.is_used.store(false, Relaxed);
+    RESERVE.is_refused.store(false, Relaxed);
 }

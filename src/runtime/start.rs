@@ -9,8 +9,8 @@ use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
 use super::{
-    alone, capture, errand, filters, handler, identity, inline, kernel_state, lot, monitor, pin, reactor, roll,
-    settings, signal, stats, thread, worker,
+    alone, capture, caretaker, errand, filters, handler, identity, inline, kernel_state, lot, monitor, pin, reactor,
+    roll, settings, signal, stats, thread, worker,
 };
 use crate::{arch, glibc, sys};
 use once_cell::race::OnceBox;
@@ -169,6 +169,7 @@ pub fn after_fork() {
     reactor::after_fork();
     sched::after_fork();
     worker::after_fork();
+    caretaker::after_fork();
     monitor::after_fork();
     vessel::after_fork();
     thread::after_fork();

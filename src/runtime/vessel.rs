@@ -31,7 +31,7 @@ use super::capture;
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::worker::GATE;
-use super::{handler, pin, process_signal, roll, sched, signal, stats};
+use super::{handler, pin, process_signal, reserve, roll, sched, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -516,8 +516,9 @@ pub const REVIVED: i32 = libc::CLONE_VM
     | libc::CLONE_PARENT_SETTID
     | libc::CLONE_CHILD_CLEARTID;
 
-/// Lets a vessel die glibc's own death, and waits for it. Its context must be saved, and nobody else may resume it.
-pub fn bury(green: &'static Green) {
+/// Lets a vessel die glibc's own death, and waits for it. Its context must be saved, and nobody else may resume it. False: there is no
+/// kernel thread to be had, and the vessel is as it was.
+pub fn bury(green: &'static Green) -> bool {
     green.life.store(life::GONE, Release);
     green.dying.set(true);
     let fs = green.fs.get();
@@ -533,6 +534,11 @@ pub fn bury(green: &'static Green) {
     }
     stats::kernel_thread_gone();
     GATE.leave();
+    if born <= 0 && !green.stack.get().foreign {
+        green.dying.set(false);
+        reserve::refuse();
+        return false;
+    }
     if green.stack.get().foreign {
         // SAFETY: under the lock.
         YARD.lock.with(|| unsafe { (*YARD.guests.get()).retain(|guest| !std::ptr::eq(*guest, green)) });
@@ -544,14 +550,22 @@ pub fn bury(green: &'static Green) {
     if born > 0 {
         YARD.with_dead(|dead| dead.push(green));
     }
+    true
 }
 
-/// The monitor's duty: vessels of detached threads on the program's stacks die, and spoilt ones.
+pub fn are_dying() -> bool {
+    YARD.dying_count.load(Relaxed) > 0
+}
+
+/// The caretaker's duty: vessels of detached threads on the program's stacks die, and spoilt ones.
 pub fn bury_dying() {
-    while YARD.dying_count.load(Relaxed) > 0 {
+    while are_dying() {
         // SAFETY: under the lock.
         let Some(green) = YARD.lock.with(|| unsafe { (*YARD.dying.get()).pop() }) else { return };
-        bury(green);
+        if !bury(green) {
+            // SAFETY: under the lock.
+            return YARD.lock.with(|| unsafe { (*YARD.dying.get()).push(green) });
+        }
         YARD.dying_count.fetch_sub(1, Release);
     }
 }
@@ -560,10 +574,12 @@ pub fn bury_dying() {
 const POOL_KEEPS: usize = 64;
 
 pub fn pool_is_large() -> bool {
-    YARD.pooled.load(Relaxed) > POOL_KEEPS
+    // SAFETY: under the lock.
+    let any = || unsafe { &*YARD.classes.get() }.iter().any(|class| class.pool.len() > POOL_KEEPS);
+    YARD.pooled.load(Relaxed) > POOL_KEEPS && YARD.lock.with(any)
 }
 
-/// The monitor's duty: half of the vessels that nobody needed since the last time die.
+/// The caretaker's duty: half of the vessels that nobody needed since the last time die.
 pub fn shrink_pool() {
     const AT_ONCE: usize = 256;
     for _ in 0..AT_ONCE {
@@ -576,7 +592,11 @@ pub fn shrink_pool() {
             Some(class.pool.remove(0))
         });
         match victim {
-            Some(green) => bury(green),
+            Some(green) if bury(green) => {}
+            Some(green) => {
+                pool(green);
+                break;
+            }
             None => break,
         }
     }

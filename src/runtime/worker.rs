@@ -8,12 +8,13 @@
 //! retires: /proc/self would go empty. A spare that is woken for an offered slot (`call`) takes it by itself; if its owner was back before,
 //! it waits on.
 //!
-//! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, one being born, one dying), and those with children:
-//! `GATE` lets one birth happen at a time, and a birth first waits until the one that died last is really gone.
+//! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, the caretaker, and one that it makes or buries), and
+//! those with children. `GATE` lets one vessel's birth happen at a time, which first waits until the one that died last is really gone.
 
 use super::raw_lock::RawLock;
+use super::reserve::Woken;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
-use super::{alternate, inline, kernel_state, monitor, reserve, signal, stats};
+use super::{alternate, caretaker, inline, kernel_state, monitor, reserve, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -224,14 +225,14 @@ fn remove(waiting: &mut Vec<&'static Worker>, worker: &Worker) -> bool {
     waiting.len() != before
 }
 
-/// Gives a slot that nobody owns to a spare, or to a new worker; false: there is no kernel thread to be had, the slot is vacant.
+/// Gives a slot that nobody owns to a spare, or to a worker at rest; false: there is none for now, the slot is vacant.
 pub fn give(slot: &'static Slot) -> bool {
     if let Some(spare) = SPARES.with(|waiting| waiting.pop()) {
         spare.take_up(slot);
         ring(spare, TAKE_SLOT);
         return true;
     }
-    if reserve::wake(slot) || hire(slot) {
+    if reserve::wake(Some(slot)) == Woken::Yes {
         return true;
     }
     slot.owner.store(0, Release);
@@ -239,14 +240,23 @@ pub fn give(slot: &'static Slot) -> bool {
     false
 }
 
+pub fn some_are_vacant() -> bool {
+    VACANT.load(Relaxed) > 0
+}
+
 /// A worker that comes to rest at once; false: there is no kernel thread to be had.
 pub fn make_at_rest() -> bool {
     let worker = GATE.take_free().unwrap_or_else(|| stats::enlist(Worker::new(false)));
     let old_mask = sys::set_signal_mask(signal::CLOSED);
     // Its kernel thread runs nothing, and is not counted.
-    let made = sys::has_memory(monitor::SMALL_STACK)
-        && glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(monitor::small_stack()))
-            .is_ok();
+    let made = sys::has_memory(monitor::SMALL_STACK) && {
+        let stack = monitor::small_stack();
+        let born = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(stack));
+        if born.is_err() {
+            monitor::keep_small_stack(stack.0);
+        }
+        born.is_ok()
+    };
     sys::set_signal_mask(old_mask);
     if !made {
         GATE.add_free(worker);
@@ -254,47 +264,31 @@ pub fn make_at_rest() -> bool {
     made
 }
 
-/// A new worker for the slot.
-fn hire(slot: &'static Slot) -> bool {
-    GATE.enter();
-    let worker = GATE.take_free().unwrap_or_else(|| stats::enlist(Worker::new(false)));
-    worker.spoilt.set(false);
-    worker.take_up(slot);
-    let old_mask = sys::set_signal_mask(signal::CLOSED);
-    worker.mask.store(signal::CLOSED, Relaxed);
-    stats::kernel_thread_born();
-    // The worker stores its own pthread_t first thing; nobody needs it before.
-    let born = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(monitor::small_stack()));
-    if born.is_err() {
-        stats::kernel_thread_gone();
-    }
-    sys::set_signal_mask(old_mask);
-    GATE.leave();
-    born.is_ok()
-}
-
 extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
-    // SAFETY: `hire` passes a worker, which is never freed.
+    // SAFETY: `make_at_rest` passes a worker, which is never freed.
     let worker: &'static Worker = unsafe { &*(argument as *const Worker) };
-    loop {
+    let mut kept = reserve::keep(worker);
+    reserve::is_made();
+    if !kept {
+        stats::kernel_thread_born(); // Its burial counts it out.
+    }
+    while kept {
+        reserve::rest(worker);
         let hired = worker.slot().is_some();
         if hired {
             settle(worker);
             run(worker);
+        } else {
+            arch::guard_up();
+            caretaker::work();
         }
-        let kept = reserve::keep(worker);
+        kept = reserve::keep(worker);
+        if kept {
+            stats::kernel_thread_gone();
+        }
         if !hired {
-            reserve::is_made();
+            caretaker::has_worked();
         }
-        match (hired, kept) {
-            (true, true) => stats::kernel_thread_gone(),
-            (false, false) => stats::kernel_thread_born(), // Its burial counts it out.
-            _ => {}
-        }
-        if !kept {
-            break;
-        }
-        reserve::rest(worker);
     }
     worker.thread.set(arch::tcb());
     GATE.bury_later(worker);
@@ -359,12 +353,12 @@ impl BirthLock {
 }
 
 impl Gate {
-    /// Waits for its turn, and until nobody is dying. Inside, the guard is up: the monitor itself comes to this gate, so who is inside may
-    /// wait in the kernel only, also for a lock of libc's.
+    /// Waits for its turn, and until nobody is dying. Inside, the guard is up: others wait here in the kernel, so who is inside may wait
+    /// in the kernel only, also for a lock of libc's.
     pub fn enter(&self) {
         arch::guard_up();
         BIRTH.lock();
-        self.bury(|_| true);
+        self.bury();
         self.await_vessel();
     }
 
@@ -397,13 +391,10 @@ impl Gate {
         }
     }
 
-    /// Takes leave of the dead that are to be buried now.
-    fn bury(&self, now: impl Fn(&Worker) -> bool) {
-        let next = || {
-            // SAFETY: under the lock.
-            let dead = unsafe { &mut *self.dead.get() };
-            dead.iter().position(|worker| now(worker)).map(|at| dead.swap_remove(at))
-        };
+    /// Takes leave of the dead, and waits until they are gone.
+    pub fn bury(&self) {
+        // SAFETY: under the lock.
+        let next = || unsafe { (*self.dead.get()).pop() };
         while let Some(worker) = self.lock.with(next) {
             glibc::join_thread(worker.thread.get() as libc::pthread_t);
             monitor::return_small_stack(worker.thread.get());
@@ -429,16 +420,9 @@ impl Gate {
         monitor::call();
     }
 
-    /// Buries those that are gone, and does not wait for who is still dying, perhaps for a processor: the monitor's duty. Are some left?
-    pub fn tidy(&self) -> bool {
+    pub fn has_dead(&self) -> bool {
         // SAFETY: under the lock.
-        let some_left = || self.lock.with(|| unsafe { !(*self.dead.get()).is_empty() });
-        if some_left() {
-            arch::guard_up();
-            self.bury(|worker| glibc::has_ended(worker.thread.get() as libc::pthread_t));
-            signal::leave_runtime();
-        }
-        some_left()
+        self.lock.with(|| unsafe { !(*self.dead.get()).is_empty() })
     }
 
     fn after_fork(&self) {

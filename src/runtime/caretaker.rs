@@ -1,0 +1,79 @@
+//! The caretaker: a worker at rest that the monitor wakes for what ends or makes threads of glibc's, and so may call the program's allocator
+//! and wait for locks that a parked thread holds: burials, and workers for the reserve. The monitor itself never needs what the
+//! program may hold: while the caretaker waits it goes on handing slots over, until the owner has got on.
+//!
+//! There is one at a time; it comes back to rest when nothing is left to do.
+
+use super::reserve::{self, Woken};
+use super::worker::GATE;
+use super::{monitor, vessel, worker};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+
+/// Since when it is at work, in milliseconds; 0: it is not.
+static SINCE_MS: AtomicU64 = AtomicU64::new(0);
+/// The pool has been large for a while.
+static POOL_IS_DUE: AtomicBool = AtomicBool::new(false);
+
+/// It has been at work for so long: it waits for a lock.
+const STUCK_MS: u64 = 5;
+
+/// It is the monitor's to call at intervals.
+pub fn shrink_pool() {
+    if vessel::pool_is_large() {
+        POOL_IS_DUE.store(true, Relaxed);
+    }
+}
+
+fn is_wanted() -> bool {
+    GATE.has_dead() || reserve::is_low() || !reserve::is_refused() && (vessel::are_dying() || POOL_IS_DUE.load(Relaxed))
+}
+
+pub fn is_at_work() -> bool {
+    SINCE_MS.load(Acquire) != 0
+}
+
+/// Is it of no help for now?
+pub fn is_stuck() -> bool {
+    let since_ms = SINCE_MS.load(Acquire);
+    since_ms != 0 && monitor::now_ms() > since_ms + STUCK_MS
+}
+
+/// The monitor's: wakes it where there is something to do.
+pub fn send() {
+    if is_at_work() || !is_wanted() {
+        return;
+    }
+    SINCE_MS.store(monitor::now_ms().max(1), Release);
+    match reserve::wake(None) {
+        Woken::Yes => return,
+        Woken::Refused => {}
+        // None has been made, for want of memory or kernel threads: this is the last resort, and the next tick finds one.
+        Woken::NoneRests if reserve::is_refused() => {}
+        Woken::NoneRests => reserve::make_one(),
+    }
+    SINCE_MS.store(0, Release);
+}
+
+/// What it does.
+pub fn work() {
+    GATE.bury();
+    vessel::bury_dying();
+    if POOL_IS_DUE.swap(false, Relaxed) {
+        vessel::shrink_pool();
+    }
+    reserve::refill();
+}
+
+/// It has its place among those at rest again, or ends.
+pub fn has_worked() {
+    SINCE_MS.store(0, Release);
+    if is_wanted() || worker::some_are_vacant() {
+        monitor::call();
+    }
+}
+
+/// In a fork child there is none.
+pub fn after_fork() {
+    SINCE_MS.store(0, Relaxed);
+    POOL_IS_DUE.store(false, Relaxed);
+}
