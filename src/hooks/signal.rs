@@ -103,27 +103,36 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
         return 0;
     }
     let mut actual: sigaction = std::mem::zeroed();
-    write_action(&mut actual, Action { mask: sys::open(action.mask), ..action });
+    write_action(&mut actual, entered(number, action));
+    real::sigaction(number, &actual, std::ptr::null_mut())
+}
+
+/// What the kernel is told instead of what the program has set.
+fn entered(number: c_int, action: Action) -> Action {
+    const SIGINFO: usize = SA_SIGINFO as usize;
+    const RESTART: usize = SA_RESTART as usize;
+    const ONSTACK: usize = SA_ONSTACK as usize;
+    let mut actual = Action { mask: sys::open(action.mask), ..action };
     if action.is_handler() {
-        actual.sa_sigaction = signal::entry_address();
-        actual.sa_flags = (actual.sa_flags | SA_SIGINFO) & !SA_RESETHAND;
+        actual.handler = signal::entry_address();
+        actual.flags = (actual.flags | SIGINFO) & !(SA_RESETHAND as u32 as usize);
     } else if meets_entry(number) && action.handler == SIG_DFL {
         // A stack overflow is told before it ends the process, and what a futex cannot read is no fault (arch::load_word).
-        actual.sa_sigaction = signal::entry_address();
-        actual.sa_flags = SA_SIGINFO | SA_ONSTACK;
+        actual.handler = signal::entry_address();
+        actual.flags = SIGINFO | ONSTACK;
     } else if BORROWED.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
-        actual.sa_sigaction = signal::entry_address();
-        actual.sa_flags |= SA_SIGINFO | SA_RESTART;
+        actual.handler = signal::entry_address();
+        actual.flags |= SIGINFO | RESTART;
     } else if action.handler == SIG_DFL && stats::precedes(number) {
         // Statistics are written before it ends the process.
-        actual.sa_sigaction = stats::end as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
-        actual.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+        actual.handler = stats::end as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+        actual.flags = SIGINFO | RESTART | ONSTACK;
     }
-    if actual.sa_flags & SA_ONSTACK != 0 {
+    if actual.flags & ONSTACK != 0 {
         // Nothing comes while we are on the worker's alternate stack: see runtime/handler.rs.
-        *(&mut actual.sa_mask as *mut sigset_t as *mut u64) = signal::CLOSED;
+        actual.mask = signal::CLOSED;
     }
-    real::sigaction(number, &actual, std::ptr::null_mut())
+    actual
 }
 
 /// Sets a disposition: the one before, or the error number.
@@ -272,17 +281,11 @@ pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
 /// The runtime has started: every handler that the program has is put behind the entry.
 pub fn take_over() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
-        // SAFETY: reads a disposition into our own struct, and sets what it stands for.
-        unsafe {
-            let mut now: sigaction = std::mem::zeroed();
-            if real::sigaction(number, std::ptr::null(), &mut now) != 0 {
-                continue;
-            }
-            let action = action_of(&now);
-            disposition::set(number, action);
-            if action.is_handler() || meets_entry(number) || stats::precedes(number) {
-                install(number, action);
-            }
+        let Some(action) = disposition::in_kernel(number) else { continue };
+        disposition::set(number, action);
+        if action.is_handler() || meets_entry(number) || stats::precedes(number) {
+            // SAFETY: our entry before the program's own disposition.
+            unsafe { disposition::tell_kernel(number, entered(number, action)) };
         }
     }
     process_signal::watch_anew();
@@ -295,11 +298,7 @@ pub fn give_back() {
         let borrowed = BORROWED.load(Relaxed) & bit(number) != 0;
         if action.is_handler() || meets_entry(number) || borrowed || stats::precedes(number) {
             // SAFETY: the program's own disposition.
-            unsafe {
-                let mut actual: sigaction = std::mem::zeroed();
-                write_action(&mut actual, action);
-                real::sigaction(number, &actual, std::ptr::null_mut());
-            }
+            unsafe { disposition::tell_kernel(number, action) };
         }
     }
     BORROWED.store(0, Relaxed);

@@ -12,6 +12,7 @@
 //! glibc unwinds already leaves it alone. In the kernel they say so in the same note, and the bell's handler acts for them.
 
 use super::call::{self, Length};
+use super::disposition::RESTORER;
 use super::green::{alert, current, life, Green};
 use super::vessel::CANCELED;
 use super::{sched, shortage, signal, thread};
@@ -190,7 +191,6 @@ static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Takes signal 32; glibc may have taken it meanwhile, for a thread that is not ours.
 pub fn install() {
-    const RESTORER: usize = 0x0400_0000;
     let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | RESTORER;
     let own = rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
     let mut before = [0; 4];

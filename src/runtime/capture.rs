@@ -58,8 +58,7 @@ pub fn prepare() {
         return;
     }
     sys::dispatch_off();
-    const RESTORER: usize = 0x0400_0000;
-    let flags = libc::SA_SIGINFO as usize | libc::SA_ONSTACK as usize | RESTORER;
+    let flags = libc::SA_SIGINFO as usize | libc::SA_ONSTACK as usize | disposition::RESTORER;
     let handler = dispatched as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
     let action = [handler, flags, arch::signal_return(), usize::MAX];
     let mut before = [0; 4];
@@ -67,7 +66,10 @@ pub fn prepare() {
     let taken = unsafe { sys::signal_action(libc::SIGSYS, &action, &mut before) } == 0;
     if taken && before[0] != handler {
         let [handler, flags, _, mask] = before;
-        disposition::set(libc::SIGSYS, disposition::Action { handler, flags: flags & !RESTORER, mask: mask as u64 });
+        disposition::set(
+            libc::SIGSYS,
+            disposition::Action { handler, flags: flags & !disposition::RESTORER, mask: mask as u64 },
+        );
     }
     POSSIBLE.store(taken, Relaxed);
 }

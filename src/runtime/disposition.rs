@@ -5,7 +5,7 @@
 //! meanwhile; a reader whose number is odd, or another one when it has read, takes the lock. The kernel is told under the lock, too.
 
 use super::raw_lock::RawLock;
-use crate::sys;
+use crate::{arch, sys};
 use libc::c_int;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
@@ -190,6 +190,32 @@ pub fn settle(signal: c_int, changed: [Action; 2], tell: impl FnOnce(Action) -> 
         }
         told
     })
+}
+
+/// The kernel's flag for an action that says where its handler returns to.
+pub const RESTORER: usize = 0x0400_0000;
+
+/// What the kernel knows of a signal; None where it knows no such signal.
+pub fn in_kernel(signal: c_int) -> Option<Action> {
+    let mut now = [0; 4];
+    // SAFETY: only reads.
+    let known = unsafe { sys::signal_action(signal, std::ptr::null(), &mut now) } == 0;
+    let [handler, flags, _, mask] = now;
+    known.then_some(Action { handler, flags, mask: mask as u64 })
+}
+
+/// Tells the kernel by a call of its own, where libc's may wait for ever: from 2.41 on it takes a lock for SIGABRT, which other forks
+/// and spawns of the parent may have left taken in a child (libc's fork frees it only after the child has been put right).
+///
+/// # Safety
+/// The handler must be fit to run on any thread of the process.
+pub unsafe fn tell_kernel(signal: c_int, action: Action) -> isize {
+    let mut now = [0; 4];
+    sys::signal_action(signal, std::ptr::null(), &mut now);
+    // Where a handler returns to stays libc's, if it was.
+    let back = if now[1] & RESTORER != 0 { now[2] } else { arch::signal_return() };
+    let new = [action.handler, action.flags | RESTORER, back, action.mask as usize];
+    sys::signal_action(signal, &new, std::ptr::null_mut())
 }
 
 /// The signals that have a handler.
