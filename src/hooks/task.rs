@@ -17,7 +17,7 @@
 
 use super::{answer, errno, real, Answer, Miss};
 use crate::runtime::green::Green;
-use crate::runtime::{self, alone, current, errand, kernel_state, roll, settings};
+use crate::runtime::{self, alone, current, errand, kernel_state, roll, settings, shortage};
 use crate::sys::{self, task};
 use crate::{arch, glibc, statistics};
 use libc::*;
@@ -464,6 +464,10 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
         // The statistics of what this process has been until now.
         statistics::write();
     }
+    if current().is_none() {
+        return Ok(execute());
+    }
+    let execute = || shortage::unrung(execute);
     let Some(me) = shared() else { return Ok(execute()) };
     if me.settings.differ() {
         alone::stay();

@@ -42,7 +42,7 @@ pub mod roll;
 pub mod sched;
 pub mod schedule;
 pub mod settings;
-mod shortage;
+pub mod shortage;
 pub mod signal;
 pub mod start;
 pub mod stats;

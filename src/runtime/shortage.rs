@@ -7,18 +7,47 @@
 //! trapped call: arch/inline.rs). A system call is where that can be done: it loses two registers anyway.
 
 use super::green::current;
+use super::raw_lock::RawLock;
 use super::sched::{self, Worker};
 use super::{cancel, handler, inline, signal, stats};
 use crate::arch::inline::{called_inline, possible, Call};
-use crate::{arch, glibc};
-use std::sync::atomic::Ordering::*;
+use crate::{arch, glibc, sys};
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// The bell's value: it is for whoever runs there.
 pub const WHOEVER: usize = 1;
 
+/// Held while the bells are rung, and while it is noted that a program is going to be executed.
+static RINGING: RawLock = RawLock::new();
+/// How many threads execute another program. The kernel makes no thread meanwhile, as in a shortage.
+static EXECUTING: AtomicUsize = AtomicUsize::new(0);
+
+/// Executes another program. No bell may be on its way then: it would wait for the new program, and end it, which has no handler.
+pub fn unrung<R>(execute: impl FnOnce() -> R) -> R {
+    RINGING.with(|| EXECUTING.fetch_add(1, Relaxed));
+    sys::kernel_thread_id(); // A bell that has rung is heard on the way back from a call.
+    let failed = execute();
+    EXECUTING.fetch_sub(1, Relaxed);
+    failed
+}
+
+/// In a fork child: whoever executes is not here.
+pub fn after_fork() {
+    RINGING.reset();
+    EXECUTING.store(0, Relaxed);
+}
+
 /// The monitor's: a slot is vacant, and no kernel thread can be made for it.
 #[cold]
 pub fn ring_those_without_slot() {
+    RINGING.with(|| {
+        if EXECUTING.load(Relaxed) == 0 {
+            ring_all_without_slot();
+        }
+    });
+}
+
+fn ring_all_without_slot() {
     cancel::install();
     stats::for_each_worker(|worker| {
         let lost = worker.slot().is_some_and(|slot| {

@@ -10,7 +10,7 @@ use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
 use super::{
     alone, capture, caretaker, errand, filters, handler, identity, inline, kernel_state, lot, monitor, pin, reactor,
-    roll, settings, signal, stats, thread, worker,
+    roll, settings, shortage, signal, stats, thread, worker,
 };
 use crate::{arch, glibc, sys};
 use once_cell::race::OnceBox;
@@ -183,6 +183,7 @@ pub fn after_fork() {
         sys::set_thread_name(&unsafe { *me.name.get() });
     }
     settings::after_fork();
+    shortage::after_fork();
     errand::after_fork();
     signal::after_fork(me);
     inline::after_fork();
