@@ -1,10 +1,12 @@
 /* Signals of a descriptor for one thread (F_OWNER_TID): each thread gets its own, by a signal of its choice that names the descriptor, by
  * SIGIO that names none, through another number of the same file, and in sigwaitinfo; the owner is told, and can be changed.
- * covers: fcntl gettid sigwaitinfo
+ * covers: fcntl ioctl gettid sigwaitinfo
  * proof: green_threads>=8 parks>=8 hooks.fcntl>=40
  */
 #include "ctest.h"
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 enum { THREADS = 4, GETSIG = 11 };
 
@@ -76,6 +78,31 @@ static void *waits(void *unused)
     return unused;
 }
 
+/* A thread's tid stands for its process, which then owns the socket in the place of the thread. */
+static void *asks(void *unused)
+{
+    int pair[2], told, own_tid = gettid(), of_nobody = 0x3ffffff, by_number = SIOCGPGRP;
+    struct f_owner_ex owner = {F_OWNER_TID, own_tid};
+    CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    CHECK_IS(fcntl(pair[0], F_SETOWN_EX, &owner), 0);
+    CHECK_IS(ioctl(pair[0], FIOGETOWN, &told), 0);
+    CHECK_IS(told, own_tid);
+    CHECK_IS(ioctl(pair[0], FIOSETOWN, &own_tid), 0);
+    CHECK_IS(fcntl(pair[0], F_GETOWN_EX, &owner), 0);
+    CHECK(owner.type == F_OWNER_PID);
+    CHECK_IS(ioctl(pair[0], SIOCSPGRP, &(int){-getpgrp()}), 0);
+    CHECK_IS(syscall(SYS_ioctl, pair[0], by_number, &told), 0);
+    CHECK_IS(told, -getpgrp());
+    CHECK_FAILS(ioctl(pair[0], SIOCSPGRP, &of_nobody), ESRCH);
+    CHECK_FAILS(ioctl(pair[0], FIOSETOWN, 8), EFAULT);
+    CHECK_FAILS(ioctl(pair[0], SIOCGPGRP, 8), EFAULT);
+    CHECK_FAILS(ioctl(99, FIOSETOWN, &own_tid), EBADF);
+    CHECK_FAILS(ioctl(99, FIOGETOWN, &told), EBADF);
+    close(pair[0]);
+    close(pair[1]);
+    return unused;
+}
+
 static void in_all(void *(*function)(void *), long argument, const char *what)
 {
     pthread_t threads[THREADS];
@@ -91,6 +118,7 @@ static void all(void)
     in_all(handles, SIGRTMIN + 3, "a signal that names the descriptor");
     in_all(handles, 0, "a SIGIO that names none");
     in_all(waits, 0, "waited for");
+    in_all(asks, 0, "by ioctl");
 }
 
 int main(void)

@@ -203,7 +203,7 @@ fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_
 
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_int> {
     if request as u32 != libc::FIONBIO as u32 {
-        return Err(Miss::Libc);
+        return super::owner::ioctl(fd, request as u32, argument);
     }
     let done = answer(sys::call(libc::SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0))?;
     descriptor::changed(fd);

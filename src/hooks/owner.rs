@@ -1,5 +1,5 @@
-//! Who owns a descriptor's signals: fcntl's commands where a green thread is named (runtime/owner.rs). A thread's tid where a process is
-//! meant stands for its process, as natively.
+//! Who owns a descriptor's signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/owner.rs). A thread's
+//! tid where a process is meant stands for its process, as natively.
 
 use super::{answer, errno, Answer, Miss};
 use crate::runtime::{self, owner, roll};
@@ -13,6 +13,12 @@ const F_SETOWN_EX: c_int = 15;
 const F_GETOWN_EX: c_int = 16;
 const F_OWNER_TID: c_int = 0;
 const F_OWNER_PID: c_int = 1;
+
+/// asm-generic/sockios.h: a socket's owner, set and told.
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+const FIOGETOWN: u32 = 0x8903;
+const SIOCGPGRP: u32 = 0x8904;
 
 /// f_owner_ex: a kind, and whom it names.
 type Owner = [c_int; 2];
@@ -54,6 +60,37 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
             Ok(done)
         }
         F_GETSIG if owner::is_plain(fd) => Ok(0),
+        _ => Err(Miss::Libc),
+    }
+}
+
+/// ioctl's requests of this family, as F_SETOWN and F_GETOWN; the others are libc's.
+#[inline]
+pub unsafe fn ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
+    if !(FIOSETOWN..=SIOCGPGRP).contains(&request) {
+        return Err(Miss::Libc);
+    }
+    by_ioctl(fd, request, argument)
+}
+
+#[cold]
+unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
+    let call = |argument: usize| answer(sys::call(SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0));
+    match request {
+        _ if !runtime::started() => Err(Miss::Libc),
+        FIOSETOWN | SIOCSPGRP if sys::can_read(argument, size_of::<pid_t>()) => {
+            let process = process_of((argument as *const pid_t).read_unaligned());
+            let done = call(&process as *const pid_t as usize)?;
+            give_up(fd);
+            Ok(done)
+        }
+        FIOGETOWN | SIOCGPGRP => {
+            let told = call(argument)?;
+            if let Some(tid) = owner::of(fd) {
+                (argument as *mut pid_t).write_unaligned(tid);
+            }
+            Ok(told)
+        }
         _ => Err(Miss::Libc),
     }
 }

@@ -442,7 +442,8 @@ pub unsafe fn raise(number: c_int) -> Answer<c_int> {
     send(me()?, signal::by_thread(number))
 }
 
-/// To the own process, for a handler: whoever takes it does so before this returns if it is the caller.
+/// To the own process, for a handler: whoever takes it does so before this returns if it is the caller. From a kernel thread that is no
+/// green one it goes by the kernel.
 pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
     let process = process_of(pid);
     match to_process(process, number, || signal::information(number, SI_USER, 0)) {
@@ -470,6 +471,7 @@ fn process_of(pid: pid_t) -> pid_t {
 
 fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> Answer<c_int> {
     if pid != sys::process_id()
+        || current().is_none()
         || is_fixed(number)
         || !disposition::of(number).is_handler()
         || !process_signal::post_to_process(&info())

@@ -8,10 +8,10 @@
 //! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
 
-use super::{errno, process, real, schedule, signal, sync, task, tid, Answer, Miss};
+use super::{errno, process, real, signal, sync, task, tid, Answer, Miss};
 use crate::arch::inline::{called_inline, Call};
 use crate::{glibc, runtime, sys};
-use libc::{c_int, c_long, pid_t, sigset_t, timespec, timeval};
+use libc::{c_int, c_long, sigset_t, timespec, timeval};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// The kernel's sigset_t.
@@ -198,9 +198,6 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
         libc::SYS_select => select(arguments)?,
         libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
-        libc::SYS_sched_getaffinity => schedule::raw_getaffinity(a as pid_t, b, c as _)?,
-        libc::SYS_getpriority => schedule::raw_getpriority(a as _, b as _)?,
-        libc::SYS_tgkill => signal::tgkill(a as pid_t, b as pid_t, c as c_int)? as c_long,
         libc::SYS_pkey_alloc => super::process::pkey_alloc(a as u32, b as u32)? as c_long,
         libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
         _ if task::BY_NUMBER.contains(&number) => task::by_number(number, arguments)?,
@@ -255,7 +252,7 @@ fn negated(result: c_int) -> Answer<c_long> {
 }
 
 /// The calls that `green` answers.
-const GREEN: [c_long; 17] = [
+const GREEN: [c_long; 14] = [
     libc::SYS_preadv2,
     libc::SYS_pwritev2,
     libc::SYS_pselect6,
@@ -266,9 +263,6 @@ const GREEN: [c_long; 17] = [
     libc::SYS_rt_sigsuspend,
     libc::SYS_rt_sigtimedwait,
     libc::SYS_select,
-    libc::SYS_sched_getaffinity,
-    libc::SYS_getpriority,
-    libc::SYS_tgkill,
     libc::SYS_exit,
     libc::SYS_futex,
     libc::SYS_rseq,

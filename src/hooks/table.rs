@@ -179,25 +179,25 @@ hooks! {
         always code typed pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> c_int => pthread_getname_np;
         always code typed pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> c_int => pthread_setaffinity_np;
         always code typed pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> c_int => pthread_getaffinity_np;
-        green errno typed sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> c_int => sched_setaffinity;
-        green errno typed sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int => sched_getaffinity;
+        always errno typed sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> c_int => sched_setaffinity;
+        always errno typed sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int => sched_getaffinity;
         always code typed pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param)
             -> c_int => pthread_setschedparam;
         always code typed pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param)
             -> c_int => pthread_getschedparam;
         always code bare pthread_setschedprio(thread: pthread_t, priority: c_int) -> c_int => pthread_setschedprio;
-        green errno typed sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> c_int => sched_setscheduler;
-        green errno typed sched_getscheduler(tid: pid_t) -> c_int => sched_getscheduler;
-        green errno typed sched_setparam(tid: pid_t, param: *const sched_param) -> c_int => sched_setparam;
-        green errno typed sched_getparam(tid: pid_t, param: *mut sched_param) -> c_int => sched_getparam;
-        green errno typed sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> c_int => sched_rr_get_interval;
-        green errno bare setpriority(which: c_uint, who: id_t, value: c_int) -> c_int => setpriority;
-        green errno bare getpriority(which: c_uint, who: id_t) -> c_int => getpriority;
+        always errno typed sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> c_int => sched_setscheduler;
+        always errno typed sched_getscheduler(tid: pid_t) -> c_int => sched_getscheduler;
+        always errno typed sched_setparam(tid: pid_t, param: *const sched_param) -> c_int => sched_setparam;
+        always errno typed sched_getparam(tid: pid_t, param: *mut sched_param) -> c_int => sched_getparam;
+        always errno typed sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> c_int => sched_rr_get_interval;
+        always errno bare setpriority(which: c_uint, who: id_t, value: c_int) -> c_int => setpriority;
+        always errno bare getpriority(which: c_uint, who: id_t) -> c_int => getpriority;
         always code typed pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> c_int => pthread_getcpuclockid;
-        green errno typed clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int => clock_gettime;
+        always errno typed clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int => clock_gettime;
         green errno typed nice(step: c_int) -> c_int => nice;
         green errno bare getrusage(who: c_int, usage: *mut rusage) -> c_int => getrusage;
-        green errno typed clock_getres(clock: clockid_t, time: *mut timespec) -> c_int => clock_getres;
+        always errno typed clock_getres(clock: clockid_t, time: *mut timespec) -> c_int => clock_getres;
     }
     sync {
         early code typed pthread_mutex_lock(lock: *mut pthread_mutex_t) -> c_int => mutex_lock;
@@ -421,8 +421,8 @@ hooks! {
         always code typed pthread_kill(thread: pthread_t, signal: c_int) -> c_int => pthread_kill;
         always code bare pthread_sigqueue(thread: pthread_t, signal: c_int, value: usize) -> c_int => pthread_sigqueue;
         always errno bare tgkill(pid: pid_t, tid: pid_t, signal: c_int) -> c_int => tgkill;
-        green errno typed kill(pid: pid_t, signal: c_int) -> c_int => kill;
-        green errno bare sigqueue(pid: pid_t, signal: c_int, value: usize) -> c_int => sigqueue;
+        always errno typed kill(pid: pid_t, signal: c_int) -> c_int => kill;
+        always errno bare sigqueue(pid: pid_t, signal: c_int, value: usize) -> c_int => sigqueue;
         green errno typed raise(signal: c_int) -> c_int => raise;
         green never bare siglongjmp(to: *const c_void, value: c_int) -> () => jump;
         green never bare longjmp(to: *const c_void, value: c_int) -> () => jump;

@@ -22,10 +22,9 @@ use std::sync::atomic::Ordering::Relaxed;
 pub type Arguments = [usize; 6];
 
 /// The calls with a tid that come by number only. (By a symbol, and by its number through `same!` of room `syscall`, come:
-/// gettid, sched_setscheduler, sched_getscheduler, sched_setparam, sched_getparam, sched_setaffinity, sched_getaffinity,
-/// sched_rr_get_interval, setpriority, getpriority, tgkill, kill, timer_create, clock_gettime, clock_getres, clock_nanosleep, fcntl
-/// with an owner, all of them served; getpgid, getsid, prlimit64, process_vm_readv, process_vm_writev, capget: a stand-in; pidfd_open:
-/// impossible with PIDFD_THREAD; capset, setpgid: for the caller itself, or refused, as natively.)
+/// gettid, sched_setscheduler, sched_getscheduler, sched_setparam, sched_getparam, sched_setaffinity, sched_rr_get_interval,
+/// setpriority, kill, clock_nanosleep, fcntl and ioctl with an owner, all of them served; getpgid, getsid, prlimit64,
+/// process_vm_readv, process_vm_writev: a stand-in; setpgid: for the caller itself, or refused, as natively. capset is room `task`'s.)
 macro_rules! numbers {
     ($($number:ident => $answer:expr;)*) => {
         pub const NUMBERS: &[c_long] = &[$(libc::$number),*];
@@ -45,6 +44,9 @@ numbers! {
     // served
     SYS_sched_setattr => |[tid, attributes, flags, ..]| schedule::sched_setattr(tid as pid_t, attributes, flags);
     SYS_sched_getattr => |[tid, attributes, bytes, flags, ..]| schedule::sched_getattr(tid as pid_t, attributes, bytes, flags);
+    SYS_sched_getaffinity => |[tid, size, set, ..]| schedule::raw_getaffinity(tid as pid_t, size, set as *mut cpu_set_t);
+    SYS_getpriority => |[which, who, ..]| schedule::raw_getpriority(which as c_uint, who as id_t);
+    SYS_tgkill => |[pid, tid, number, ..]| signal::tgkill(pid as pid_t, tid as pid_t, number as c_int).map(c_long::from);
     SYS_tkill => |[tid, number, ..]| signal::tgkill(sys::process_id(), tid as pid_t, number as c_int).map(c_long::from);
     SYS_rt_sigqueueinfo => |[pid, number, info, ..]| signal::rt_sigqueueinfo(pid as pid_t, number as c_int, info);
     SYS_rt_tgsigqueueinfo =>
