@@ -42,6 +42,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("pthread_exit thrd_exit _exit _Exit quick_exit", "any value is a good one"),
     ("daemon", "any value is a good one"),
     ("swapcontext", "when libc's own fails it has lost a register of its caller's"),
+    ("clone __clone", "libc's own, called as it is; with good input a child returns as well"),
     ("posix_spawn posix_spawnp", "libc's own, called as they are"),
     ("execve execv execvp execvpe fexecve execveat", "the kernel's answers, as they are; with good input they do not return"),
     ("arch_prctl ptrace", "the kernel's own answers; some of them end the program, or stop it"),
