@@ -1,6 +1,6 @@
 /* What the kernel keeps of a thread, set and asked for by the instruction itself, as Go's runtime does under cgo: alternate stacks hold,
  * masks are the thread's own, and its tid is the one that others know. Nobody asks for `inline`: it is on where such instructions are.
- * covers: sigaltstack pthread_sigmask gettid
+ * covers: sigaltstack sigprocmask gettid
  * needs: inline
  * proof: inline==1 inline_calls>=180 green_threads>=8
  */

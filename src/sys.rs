@@ -110,6 +110,23 @@ pub fn map(bytes: usize, flags: i32) -> Option<*mut u8> {
     checked(result).ok().map(|address| address as *mut u8)
 }
 
+/// Takes the holes between mappings above an address, without memory: what is mapped from now on lies below it, as long as the kernel
+/// takes the highest hole that is large enough.
+pub fn fill_above(address: usize) {
+    let mut bytes = 64 << 20;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    while bytes >= 4096 {
+        // SAFETY: a new mapping where the kernel likes; nothing that exists is touched.
+        let place = unsafe { call(libc::SYS_mmap, 0, bytes, libc::PROT_NONE as usize, flags as usize, usize::MAX, 0) };
+        match checked(place) {
+            Ok(place) if place > address => continue,
+            Ok(place) => unmap(place, bytes),
+            Err(_) => {}
+        }
+        bytes /= 2;
+    }
+}
+
 /// Both ends of a connection within this machine (127.0.0.0/8, ::1), each one address and port in a word.
 pub fn local_connection(fd: i32) -> Option<[u64; 2]> {
     const V6_MAPPED: u32 = 0xffff;

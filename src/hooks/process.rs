@@ -319,16 +319,22 @@ pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> An
 }
 
 /// A call by the only thread before the start, or by one that is not green: if it sets a seccomp filter, the start is told.
-pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl FnOnce() -> T) -> Answer<T> {
+pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T) -> Answer<T> {
     if !sets_filter || runtime::started() {
         return Err(Miss::Libc);
     }
-    runtime::filters::OWN.store(true, Relaxed);
+    let before = runtime::filters::OWN.load(Relaxed);
+    let may_start = runtime::filters::try_own(|| {
+        call();
+    });
+    if may_start {
+        return Ok(call());
+    }
     // Under the filter a file may be what it kills for.
     statistics::write();
     let result = call();
     if result == T::from(-1) {
-        runtime::filters::OWN.store(false, Relaxed);
+        runtime::filters::OWN.store(before, Relaxed);
     } else {
         statistics::end();
     }

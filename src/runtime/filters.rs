@@ -1,26 +1,40 @@
 //! Seccomp filters: may the runtime make its own calls here?
 //!
-//! A filter that the program has set for itself before its first thread knows the calls that this program makes natively, and mostly kills
-//! for others. It cannot be asked, so such a program stays native. A filter that was there from the beginning (a container's, a
-//! sandbox's) mostly allows whatever a program may do: a child that makes the runtime's calls shows whether it kills for one. What such a
-//! filter refuses with an error is no matter here: each call has something to fall back to, or the start fails.
+//! A filter that the program sets for itself before its first thread knows the calls that this program makes natively, and may kill for
+//! others. A child that sets the same filter first, and makes the runtime's calls, shows whether it does (`try_own`): where it kills, or
+//! makes the call wait for a supervisor, the program stays native. A filter that was there from the beginning (a container's, a
+//! sandbox's) is tried in the same way when the first thread is made (`look`). What a filter refuses with an error is no matter here:
+//! each call has something to fall back to, or the start fails.
 
 use super::start;
 use crate::sys::{self, filters};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-pub const OWN_SET: &str = "the program has set a seccomp filter before its first thread, made for its own calls only";
+pub const OWN_SET: &str =
+    "a seccomp filter that the program has set before its first thread kills for calls that the library needs";
 
-/// The program has set a filter, before it was green; in a fork child the runtime stays away as well.
+/// The program has set a filter, before it was green, under which the runtime cannot be; in a fork child it stays away as well.
 pub static OWN: AtomicBool = AtomicBool::new(false);
 
 static LOOKED: AtomicBool = AtomicBool::new(false);
 
 /// Before the start makes any call of the runtime's own: are there filters that kill for those? Looked for once.
 pub fn look() {
-    if !LOOKED.swap(true, Relaxed) && !start::is_refused() && filters::is_filtered() && !is_survived() {
+    if !LOOKED.swap(true, Relaxed) && !start::is_refused() && filters::is_filtered() && !is_survived(|| {}) {
         start::refuse("a seccomp filter kills for calls that the library needs");
     }
+}
+
+/// Called before the program sets a filter by `set`: false says that the runtime would not live under it, and `OWN` is set.
+pub fn try_own(set: impl Fn()) -> bool {
+    let survived = is_survived(set);
+    if survived {
+        // Tried here, where a fork is no risk: the filter may kill for that as well.
+        LOOKED.store(true, Relaxed);
+    } else {
+        OWN.store(true, Relaxed);
+    }
+    survived
 }
 
 /// No descriptor, no process, no address.
@@ -59,16 +73,33 @@ const CALLS: &[(libc::c_long, [usize; 4])] = &[
     (libc::SYS_sched_setaffinity, [NONE, 0, 0, 0]),
     (libc::SYS_prlimit64, [0, NONE, 0, 0]),
     (libc::SYS_tgkill, [NONE, NONE, 0, 0]),
+    (libc::SYS_rt_tgsigqueueinfo, [NONE, NONE, 0, 0]),
+    (libc::SYS_epoll_pwait2, [NONE, 0, 0, 0]),
+    (libc::SYS_ppoll, [0, 0, NONE, 0]),
+    (libc::SYS_recvfrom, [NONE, 0, 0, 0]),
+    (libc::SYS_sendto, [NONE, 0, 0, 0]),
+    (libc::SYS_preadv2, [NONE, 0, 0, 0]),
+    (libc::SYS_pwritev2, [NONE, 0, 0, 0]),
+    (libc::SYS_getsockopt, [NONE, 0, 0, 0]),
+    (libc::SYS_fstat, [NONE, 0, 0, 0]),
+    (libc::SYS_openat, [NONE, 0, 0, 0]),
+    (libc::SYS_getrusage, [NONE, 0, 0, 0]),
+    (libc::SYS_clock_gettime, [NONE, 0, 0, 0]),
+    (libc::SYS_arch_prctl, [NONE, 0, 0, 0]),
+    (libc::SYS_clone3, [0, 0, 0, 0]),
+    (libc::SYS_wait4, [NONE, 0, libc::WNOHANG as usize, 0]),
 ];
 
 const PR_SET_SYSCALL_USER_DISPATCH: usize = 59;
 
-/// Does a process that makes these calls live on? (It is taken to do so where there can be none.) No handler of the program's runs in it.
-fn is_survived() -> bool {
+/// Does a process that does `first` and makes these calls live on? It is taken to do so where there can be none. No handler of the
+/// program's runs in it.
+fn is_survived(first: impl Fn()) -> bool {
     let mask = sys::set_signal_mask(u64::MAX);
     // SAFETY: it makes system calls only, and leaves.
     let child = unsafe { filters::fork_unseen() };
     if child == 0 {
+        first();
         CALLS.iter().for_each(|&(number, arguments)| filters::attempt(number, arguments));
         filters::leave();
     }

@@ -13,6 +13,8 @@
 //!     in both:       A and B, and so libc: its own calls are made as they are (`answer`), 3 µs dearer
 //! ```
 //!
+//! What dlopen brings must come to lie below, so the holes above are filled: the loader leaves one as large as its cache of names.
+//!
 //! *How.* The handler runs on the worker's alternate stack and does next to nothing: it changes the frame, so that its end leads
 //! to a way on (arch/inline.rs) with every register as the instruction left it. There the thread is where it was, on its own stack,
 //! outside of any handler: the hook that it calls may park it, a signal's handler may run, a thread's end may unwind, and no frame of
@@ -102,6 +104,9 @@ pub fn prepare() {
     let (Some(own), Some(libc)) = (glibc::own_text(), glibc::text()) else { return };
     let (own, libc) = (own.0..own.0 + own.1, libc.0..libc.0 + libc.1);
     let chosen = choose(&own, &libc);
+    if chosen.start == LOWEST {
+        sys::fill_above(chosen.end);
+    }
     [chosen.start, chosen.len()].into_iter().zip(&RANGE).for_each(|(value, place)| place.store(value, Relaxed));
     [libc.start, libc.end].into_iter().zip(&LIBC).for_each(|(value, place)| place.store(value, Relaxed));
     MAINS_TOP.store(glibc::main_stack().unwrap_or(usize::MAX), Relaxed);

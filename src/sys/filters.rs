@@ -22,14 +22,28 @@ pub fn leave() -> ! {
     }
 }
 
-/// Waits for such a child's end: has it left by itself?
+/// Waits for such a child's end: has it left by itself, within the time that a busy machine may need? A filter may make its calls wait
+/// for a supervisor: then it is ended here.
 pub fn has_left(child: isize) -> bool {
+    const PATIENCE_NS: u64 = 2_000_000_000;
     let mut status = 0i32;
     let place = &mut status as *mut i32 as usize;
-    // SAFETY: the kernel writes the status.
-    let wait = || unsafe { call(libc::SYS_wait4, child as usize, place, libc::__WALL as usize, 0, 0, 0) };
-    while let Err(libc::EINTR) = checked(wait()) {}
-    status == 0
+    let wait = |options: i32| {
+        let options = (libc::__WALL | options) as usize;
+        // SAFETY: the kernel writes the status.
+        checked(unsafe { call(libc::SYS_wait4, child as usize, place, options, 0, 0, 0) })
+    };
+    let end_ns = super::now_ns() + PATIENCE_NS;
+    while super::now_ns() < end_ns {
+        match wait(libc::WNOHANG) {
+            Ok(0) => plain(libc::SYS_poll, [0, 0, 1, 0]),
+            Err(libc::EINTR) => continue,
+            _ => return status == 0,
+        };
+    }
+    plain(libc::SYS_kill, [child as usize, libc::SIGKILL as usize, 0, 0]);
+    while let Err(libc::EINTR) = wait(0) {}
+    false
 }
 
 /// Makes a call with numbers only, for what the filters do to that.
