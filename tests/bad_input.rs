@@ -51,6 +51,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
          res_search res_nquery res_nsearch res_send res_nsend",
         "libc's own, called as they are; what they answer is the name server's to say",
     ),
+    ("clone __clone", "libc's own, called as they are; a child on memory that is no stack dies, or its parent does"),
     ("lio_listio lio_listio64", "libc's own, called as they are, and trusting each pointer"),
     ("siglongjmp longjmp _longjmp __longjmp_chk", "a jump to what nobody set goes anywhere"),
 ];
@@ -149,6 +150,7 @@ const CLASSES: &[(&str, &str, &str, &str)] = &[
     ("", "thread", "pthread_t", "THREAD"),
     ("", "attr", "*const pthread_attr_t", "ATTRIBUTES"),
     ("", "start", "", "START"),
+    ("", "visit", "", "VISITOR"),
     ("", "initialise", "", "INITIALISER"),
     ("", "destructor", "", "DESTRUCTOR"),
     ("", "path", "", "PATH"),

@@ -23,6 +23,7 @@ pub mod file;
 pub mod identity;
 pub mod io;
 pub mod ipc;
+pub mod modules;
 pub mod net;
 mod owner;
 pub mod poll;

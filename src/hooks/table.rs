@@ -386,6 +386,10 @@ hooks! {
         always errno bare capget(header: *mut c_void, sets: *mut c_void) -> c_int => capget;
         always errno bare pidfd_open(pid: pid_t, flags: c_uint) -> c_int => pidfd_open;
     }
+    modules {
+        always never typed dl_iterate_phdr(visit: Option<unsafe extern "C" fn(*mut dl_phdr_info, size_t, *mut c_void) -> c_int>,
+            data: *mut c_void) -> c_int => dl_iterate_phdr;
+    }
     identity {
         always errno typed setuid(user: uid_t) -> c_int => setuid;
         always errno typed setgid(group: gid_t) -> c_int => setgid;

@@ -25,6 +25,7 @@ pub mod identity;
 pub mod injector;
 pub mod inline;
 pub mod kernel_state;
+pub mod leaks;
 pub mod lot;
 pub mod monitor;
 pub mod overflow;

@@ -155,6 +155,19 @@ pub fn search(is_it: impl Fn(&'static Green) -> bool) -> Option<&'static Green> 
     all.filter_map(|place| unsafe { place.load(Acquire).as_ref() }).find(|green| lives(green) && is_it(green))
 }
 
+/// Shows every thread in the roll, also those that have ended and that nobody has joined.
+pub fn each(visit: impl FnMut(&'static Green)) {
+    let peopled = (0..CHUNKS).filter(|&number| PRESENT[number].load(Acquire) > 0);
+    // SAFETY: as in `find`.
+    let all = peopled.filter_map(chunk).flatten().filter_map(|place| unsafe { place.load(Acquire).as_ref() });
+    main_or_its_end().into_iter().chain(all).for_each(visit);
+}
+
+/// The process's id, as it was when main became green; -1: it is not.
+pub fn process_id() -> i32 {
+    main_or_its_end().map_or(-1, Green::tid)
+}
+
 /// In a fork child: nobody of these is here.
 pub fn after_fork() {
     MAIN.store(std::ptr::null_mut(), Relaxed);

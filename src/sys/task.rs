@@ -18,6 +18,13 @@ pub fn set_gs_base(base: usize) {
     plain(libc::SYS_arch_prctl, [ARCH_SET_GS, base, 0, 0]);
 }
 
+/// The registers of a kernel thread that the caller traces and has stopped; false: it is no such.
+pub fn registers_of(kernel_thread: i32, registers: &mut libc::user_regs_struct) -> bool {
+    let place = registers as *mut libc::user_regs_struct as usize;
+    // SAFETY: the kernel writes the structure.
+    unsafe { call(libc::SYS_ptrace, libc::PTRACE_GETREGS as usize, kernel_thread as usize, 0, place, 0, 0) == 0 }
+}
+
 /// One of prctl's options; the kernel's answer.
 pub fn option(option: i32, value: usize) -> isize {
     plain(libc::SYS_prctl, [option as usize, value, 0, 0])

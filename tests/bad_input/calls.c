@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -207,6 +208,7 @@ static long all_signals(void)
 
 static void nothing(void) {}
 static void *thread_nothing(void *argument) { return argument; }
+static int visits_nothing(struct dl_phdr_info *module, size_t bytes, void *argument) { return !module || !bytes || !argument; }
 
 static pthread_t other_thread;
 
@@ -305,6 +307,7 @@ static pthread_t other_thread;
     C(ATTRIBUTES) V(null, 0) V(plain, attributes(0)) V(smallest, attributes(PTHREAD_STACK_MIN)) V(huge, attributes(1L << 50)) \
         V(low, 1) V(hole, (long)hole) \
     C(START) V(function, (long)thread_nothing) \
+    C(VISITOR) V(function, (long)visits_nothing) \
     C(INITIALISER) V(function, (long)nothing) \
     C(DESTRUCTOR) V(null, 0) V(function, (long)nothing) \
     C(PARAMETER) V(0, COPY(int, {0})) V(1, COPY(int, {1})) V(negative, COPY(int, {-1})) V(1000, COPY(int, {1000})) EDGE(2) MEMORY \

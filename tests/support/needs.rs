@@ -16,6 +16,11 @@ pub struct Need {
 }
 
 pub const NEEDS: &[Need] = &[
+    Need {
+        word: "asan",
+        has: address_sanitizer,
+        lacks: "the C compiler has no static AddressSanitizer, or it does not run here",
+    },
     Need { word: "pku", has: protection_keys, lacks: "the processor or the kernel has no protection keys" },
     Need {
         word: "dispatch",
@@ -84,6 +89,17 @@ pub fn places() -> OsString {
     let mut places = std::env::var_os("PATH").unwrap_or_default();
     places.push(":/usr/sbin:/sbin");
     places
+}
+
+/// Does a program with AddressSanitizer link and run, leak check and all? (It wants ptrace, and addresses that a limit may forbid.)
+fn address_sanitizer() -> bool {
+    let place = super::run::Scratch::new();
+    let (source, program) = (place.path("sanitized.c"), place.path("sanitized"));
+    std::fs::write(&source, "int main(void) { return 0; }").expect("a file can be written");
+    let made =
+        Command::new("cc").args(["-fsanitize=address", "-static-libasan", "-o"]).args([&program, &source]).output();
+    made.is_ok_and(|output| output.status.success())
+        && Command::new(program).output().is_ok_and(|output| output.status.success())
 }
 
 fn protection_keys() -> bool {
