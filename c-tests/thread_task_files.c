@@ -1,11 +1,19 @@
 /* What /proc shows of a thread, by its tid: name, state and CPU time of itself and of another, by open and by stdio, below the process and
  * beside it; a name written there is the thread's name; of nobody there is nothing.
- * covers: open openat gettid pthread_setname_np pthread_getname_np prctl
- * proof: green_threads>=2 parks>=2 hooks.open>=4
+ * covers: stat stat64 lstat lstat64 fstatat fstatat64 __xstat __xstat64 __lxstat __lxstat64 __fxstatat __fxstatat64 statx access faccessat
+ *         readlink readlinkat opendir open openat gettid pthread_setname_np pthread_getname_np prctl
+ * proof: green_threads>=2 parks>=2 hooks.open>=4 hooks.stat>=2 hooks.__xstat>=1 hooks.access>=2 hooks.opendir>=1
  */
 #include "ctest.h"
+#include <dirent.h>
 #include <semaphore.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+int __xstat(int, const char *, struct stat *), __xstat64(int, const char *, struct stat64 *);
+int __lxstat(int, const char *, struct stat *), __lxstat64(int, const char *, struct stat64 *);
+int __fxstatat(int, int, const char *, struct stat *, int), __fxstatat64(int, int, const char *, struct stat64 *, int);
 
 static sem_t told, over;
 static pid_t other;
@@ -82,6 +90,75 @@ static void writes(pid_t tid, const char *name)
     close(fd);
 }
 
+/* Each call that asks about a path, by each of its names, and by number. */
+static void asks(const char *folder, const char *file, const char *link, int result)
+{
+    struct stat one;
+    struct stat64 other_form;
+    struct statx more;
+    char to[64];
+#define ASKED(call)                                                                                     \
+    do {                                                                                                \
+        if (result)                                                                                     \
+            CHECK_FAILS(call, ENOENT);                                                                  \
+        else                                                                                            \
+            CHECK_IS(call, 0);                                                                          \
+    } while (0)
+    ASKED(stat(folder, &one));
+    CHECK(result || S_ISDIR(one.st_mode));
+    ASKED(stat(file, &one));
+    CHECK(result || S_ISREG(one.st_mode));
+    ASKED(stat64(folder, &other_form));
+    ASKED(lstat(folder, &one));
+    ASKED(lstat64(file, &other_form));
+    ASKED(fstatat(AT_FDCWD, folder, &one, 0));
+    ASKED(fstatat64(-1, file, &other_form, AT_SYMLINK_NOFOLLOW));
+    ASKED(__xstat(1, folder, &one));
+    ASKED(__xstat64(1, file, &other_form));
+    ASKED(__lxstat(1, folder, &one));
+    ASKED(__lxstat64(1, file, &other_form));
+    ASKED(__fxstatat(1, AT_FDCWD, folder, &one, 0));
+    ASKED(__fxstatat64(1, AT_FDCWD, file, &other_form, 0));
+    ASKED(statx(AT_FDCWD, folder, 0, STATX_BASIC_STATS, &more));
+    ASKED(access(folder, X_OK));
+    ASKED(access(file, R_OK));
+    ASKED(faccessat(AT_FDCWD, file, R_OK, 0));
+    ASKED(syscall(SYS_stat, folder, &one));
+    ASKED(syscall(SYS_lstat, folder, &one));
+    ASKED(syscall(SYS_newfstatat, AT_FDCWD, folder, &one, 0));
+    ASKED(syscall(SYS_statx, AT_FDCWD, folder, 0, STATX_BASIC_STATS, &more));
+    ASKED(syscall(SYS_access, folder, F_OK));
+    ASKED(syscall(SYS_faccessat, AT_FDCWD, folder, F_OK));
+    if (result) {
+        CHECK_FAILS(readlink(link, to, sizeof to), ENOENT);
+        CHECK(!opendir(folder) && errno == ENOENT);
+        return;
+    }
+    CHECK(readlink(link, to, sizeof to) > 0);
+    CHECK(readlinkat(AT_FDCWD, link, to, sizeof to) > 0);
+    CHECK(syscall(SYS_readlink, link, to, sizeof to) > 0);
+    CHECK(syscall(SYS_readlinkat, AT_FDCWD, link, to, sizeof to) > 0);
+    DIR *entries = opendir(folder);
+    CHECK(entries);
+    bool has_status = false;
+    for (struct dirent *entry; (entry = readdir(entries));)
+        has_status |= strcmp(entry->d_name, "status") == 0;
+    CHECK(has_status);
+    closedir(entries);
+}
+
+static void asks_of(pid_t tid, int result)
+{
+    char paths[3][160];
+    const char *folders[] = {"/proc/self/task/%d", "/proc/%d"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(paths[0], 80, folders[i], tid);
+        strcat(strcpy(paths[1], paths[0]), "/status");
+        strcat(strcpy(paths[2], paths[0]), "/cwd");
+        asks(paths[0], paths[1], paths[2], result);
+    }
+}
+
 static void *lives(void *argument)
 {
     char name[16];
@@ -116,6 +193,9 @@ static void all(void)
     writes(other, "renamed by another");
     looks(other, "renamed by anot");
     say("written names");
+    asks_of(gettid(), 0);
+    asks_of(other, 0);
+    say("paths asked about");
     int folder = open(path_of("/proc/self/task/%d", other), O_RDONLY | O_DIRECTORY);
     CHECK(folder >= 0);
     int status = openat(folder, "status", O_RDONLY);
@@ -128,6 +208,7 @@ static void all(void)
     nap(10); /* natively the kernel takes a moment to forget it */
     CHECK_FAILS(open(path_of("/proc/self/task/%d/comm", other), O_RDONLY), ENOENT);
     CHECK_FAILS(open(path_of("/proc/%d/status", other), O_RDONLY), ENOENT);
+    asks_of(other, ENOENT);
     CHECK_FAILS(open("/proc/self/task/99999999999/comm", O_RDONLY), ENOENT);
     say("nobody's");
 }

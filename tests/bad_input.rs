@@ -103,6 +103,8 @@ const CLASSES: &[(&str, &str, &str, &str)] = &[
     ("process_vm_", "flags", "", "FLAGS"),
     ("process_vm_", "", "c_ulong", "COUNT"),
     ("setpgid", "", "", "PROCESS"),
+    ("", "into", "", "ZEROES"),
+    ("__", "version", "", "NUMBER"),
     ("", "fd|from|to", "c_int", "FD"),
     ("", "dir", "c_int", "FOLDER_FD"),
     ("", "first|last", "", "UNSIGNED"),
@@ -217,7 +219,7 @@ fn result(row: &Row) -> &'static str {
         "c_uint" => "UNSIGNED",
         "ssize_t" | "c_long" => "LONG",
         "pid_t" => "PID",
-        "*mut FILE" | "usize" => "POINTER",
+        "*mut FILE" | "*mut DIR" | "usize" => "POINTER",
         "()" => "NOTHING",
         other => panic!("{}: no word for {other}", row.symbol),
     }

@@ -26,6 +26,7 @@ pub mod ipc;
 pub mod modules;
 pub mod net;
 mod owner;
+pub mod path;
 pub mod poll;
 pub mod process;
 pub mod resolver;

@@ -372,6 +372,29 @@ hooks! {
         green never bare res_nsend(state: *mut c_void, question: *const c_uchar, len: c_int, reply: *mut c_uchar, bytes: c_int)
             -> c_int => res_nsend;
     }
+    path {
+        green errno typed stat(path: *const c_char, into: *mut libc::stat) -> c_int => stat;
+        green errno typed stat64(path: *const c_char, into: *mut libc::stat64) -> c_int => stat64;
+        green errno typed lstat(path: *const c_char, into: *mut libc::stat) -> c_int => lstat;
+        green errno typed lstat64(path: *const c_char, into: *mut libc::stat64) -> c_int => lstat64;
+        green errno typed fstatat(dir: c_int, path: *const c_char, into: *mut libc::stat, flags: c_int) -> c_int => fstatat;
+        green errno typed fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> c_int => fstatat64;
+        green errno bare __xstat(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => xstat;
+        green errno bare __xstat64(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => xstat;
+        green errno bare __lxstat(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => lxstat;
+        green errno bare __lxstat64(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => lxstat;
+        green errno bare __fxstatat(version: c_int, dir: c_int, path: *const c_char, into: *mut c_void, flags: c_int)
+            -> c_int => fxstatat;
+        green errno bare __fxstatat64(version: c_int, dir: c_int, path: *const c_char, into: *mut c_void, flags: c_int)
+            -> c_int => fxstatat;
+        green errno typed statx(dir: c_int, path: *const c_char, flags: c_int, options: c_uint, into: *mut libc::statx)
+            -> c_int => statx;
+        green errno typed access(path: *const c_char, mode: c_int) -> c_int => access;
+        green errno typed faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int => faccessat;
+        green errno typed readlink(path: *const c_char, into: *mut c_char, size: size_t) -> ssize_t => readlink;
+        green errno typed readlinkat(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t) -> ssize_t => readlinkat;
+        green errno typed opendir(path: *const c_char) -> *mut DIR => opendir;
+    }
     tid {
         always errno typed getpgid(pid: pid_t) -> pid_t => getpgid;
         always errno bare __getpgid(pid: pid_t) -> pid_t => getpgid;

@@ -49,16 +49,32 @@ fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
 }
 
+/// A path in /proc of a green thread fits into so much, or is none.
+pub const PATH_BYTES: usize = 256;
+
+fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut [u8; PATH_BYTES]) -> Option<&'a CStr> {
+    let folder = if file.in_process { "self/task/" } else { "" };
+    let mut rest = &mut room[..PATH_BYTES - 1];
+    write!(rest, "/proc/{folder}{}", super::tid::stand_in(file.green.tid())).ok()?;
+    rest.write_all(file.name).ok()?;
+    CStr::from_bytes_until_nul(room).ok()
+}
+
+/// After ENOENT: the path of the same file of the thread's stand-in, if it is one of a green thread's. (`room` is zeroed.)
+///
+/// # Safety
+/// The kernel has just read the path.
+#[cold]
+pub unsafe fn stand_in_of(path: *const c_char, room: &mut [u8; PATH_BYTES]) -> Option<&CStr> {
+    path_of_stand_in(&parse(CStr::from_ptr(path).to_bytes())?, room)
+}
+
 /// The same file of the thread's stand-in.
 fn open_of_stand_in(file: &TaskFile, flags: c_int) -> Answer<c_int> {
-    let mut path = [0u8; 4096];
-    let folder = if file.in_process { "self/task/" } else { "" };
-    let mut rest = &mut path[..4095];
-    let written = write!(rest, "/proc/{folder}{}", super::tid::stand_in(file.green.tid()))
-        .and_then(|()| rest.write_all(file.name));
-    match CStr::from_bytes_until_nul(&path) {
-        Ok(path) if written.is_ok() => open_path(path, flags),
-        _ => errno(ENAMETOOLONG),
+    let mut room = [0; PATH_BYTES];
+    match path_of_stand_in(file, &mut room) {
+        Some(path) => open_path(path, flags),
+        None => errno(ENOENT),
     }
 }
 

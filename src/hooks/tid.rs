@@ -11,7 +11,7 @@
 //! `functions` below names those that come by a symbol and stand in another room; `numbers` those that come by number only. tids that
 //! are no green thread's (a child's, a foreign thread's, another process's) go to the kernel as they are.
 
-use super::{answer, errno, schedule, signal, task, timer, Answer, Miss};
+use super::{answer, errno, path, schedule, signal, task, timer, Answer, Miss};
 use crate::runtime::green::Green;
 use crate::runtime::{self, alone, current, roll};
 use crate::sys;
@@ -69,6 +69,15 @@ numbers! {
     SYS_kcmp => |arguments| for_stand_in(SYS_kcmp, arguments, &[0, 1]);
     SYS_move_pages => |arguments| for_stand_in(SYS_move_pages, arguments, &[0]);
     SYS_migrate_pages => |arguments| for_stand_in(SYS_migrate_pages, arguments, &[0]);
+    SYS_stat => |arguments| path::by_number(SYS_stat, arguments, 0);
+    SYS_lstat => |arguments| path::by_number(SYS_lstat, arguments, 0);
+    SYS_newfstatat => |arguments| path::by_number(SYS_newfstatat, arguments, 1);
+    SYS_statx => |arguments| path::by_number(SYS_statx, arguments, 1);
+    SYS_access => |arguments| path::by_number(SYS_access, arguments, 0);
+    SYS_faccessat => |arguments| path::by_number(SYS_faccessat, arguments, 1);
+    SYS_faccessat2 => |arguments| path::by_number(SYS_faccessat2, arguments, 1);
+    SYS_readlink => |arguments| path::by_number(SYS_readlink, arguments, 0);
+    SYS_readlinkat => |arguments| path::by_number(SYS_readlinkat, arguments, 1);
     // alone; another's: impossible
     SYS_perf_event_open => |arguments| perf_event_open(arguments);
 }

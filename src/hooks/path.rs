@@ -1,0 +1,109 @@
+//! Calls that ask about a path: where the kernel has just said ENOENT of a green thread's folder or file in /proc, they are asked again of
+//! the thread's stand-in (`task_file`). All others are libc's, and cost a comparison.
+
+use super::{answer, real, task_file, tid, Answer, Miss};
+use crate::{glibc, sys};
+use libc::{c_char, c_int, c_long, c_uint, c_void, size_t, ssize_t, DIR, ENOENT};
+
+/// Asks, and asks again of the stand-in if there is one; `failed`: libc's function has set errno.
+#[inline]
+unsafe fn asked<T: Copy + PartialEq>(path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
+    let told = ask(path);
+    if told == failed && glibc::errno() == ENOENT {
+        return again(path, failed, ask);
+    }
+    Ok(told)
+}
+
+#[cold]
+unsafe fn again<T: Copy>(path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
+    let mut room = [0; task_file::PATH_BYTES];
+    Ok(task_file::stand_in_of(path, &mut room).map_or(failed, |path| ask(path.as_ptr())))
+}
+
+/// A system call whose argument `at` is the path.
+pub unsafe fn by_number(number: c_long, mut arguments: tid::Arguments, at: usize) -> Answer<c_long> {
+    let ask = |[a, b, c, d, e, f]: tid::Arguments| answer(sys::call(number, a, b, c, d, e, f));
+    match ask(arguments) {
+        Err(Miss::Errno(ENOENT)) => {
+            let mut room = [0; task_file::PATH_BYTES];
+            let path = task_file::stand_in_of(arguments[at] as *const c_char, &mut room).ok_or(Miss::Errno(ENOENT))?;
+            arguments[at] = path.as_ptr() as usize;
+            ask(arguments)
+        }
+        told => told,
+    }
+}
+
+pub unsafe fn stat(path: *const c_char, into: *mut libc::stat) -> Answer<c_int> {
+    asked(path, -1, |path| real::stat(path, into))
+}
+
+pub unsafe fn stat64(path: *const c_char, into: *mut libc::stat64) -> Answer<c_int> {
+    asked(path, -1, |path| real::stat64(path, into))
+}
+
+pub unsafe fn lstat(path: *const c_char, into: *mut libc::stat) -> Answer<c_int> {
+    asked(path, -1, |path| real::lstat(path, into))
+}
+
+pub unsafe fn lstat64(path: *const c_char, into: *mut libc::stat64) -> Answer<c_int> {
+    asked(path, -1, |path| real::lstat64(path, into))
+}
+
+pub unsafe fn fstatat(dir: c_int, path: *const c_char, into: *mut libc::stat, flags: c_int) -> Answer<c_int> {
+    asked(path, -1, |path| real::fstatat(dir, path, into, flags))
+}
+
+pub unsafe fn fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> Answer<c_int> {
+    asked(path, -1, |path| real::fstatat64(dir, path, into, flags))
+}
+
+/// The names that programs from before glibc 2.33 call: the first argument is the structure's version.
+pub unsafe fn xstat(version: c_int, path: *const c_char, into: *mut c_void) -> Answer<c_int> {
+    asked(path, -1, |path| real::__xstat(version, path, into))
+}
+
+pub unsafe fn lxstat(version: c_int, path: *const c_char, into: *mut c_void) -> Answer<c_int> {
+    asked(path, -1, |path| real::__lxstat(version, path, into))
+}
+
+pub unsafe fn fxstatat(
+    version: c_int,
+    dir: c_int,
+    path: *const c_char,
+    into: *mut c_void,
+    flags: c_int,
+) -> Answer<c_int> {
+    asked(path, -1, |path| real::__fxstatat(version, dir, path, into, flags))
+}
+
+pub unsafe fn statx(
+    dir: c_int,
+    path: *const c_char,
+    flags: c_int,
+    options: c_uint,
+    into: *mut libc::statx,
+) -> Answer<c_int> {
+    asked(path, -1, |path| real::statx(dir, path, flags, options, into))
+}
+
+pub unsafe fn access(path: *const c_char, mode: c_int) -> Answer<c_int> {
+    asked(path, -1, |path| real::access(path, mode))
+}
+
+pub unsafe fn faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> Answer<c_int> {
+    asked(path, -1, |path| real::faccessat(dir, path, mode, flags))
+}
+
+pub unsafe fn readlink(path: *const c_char, into: *mut c_char, size: size_t) -> Answer<ssize_t> {
+    asked(path, -1, |path| real::readlink(path, into, size))
+}
+
+pub unsafe fn readlinkat(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t) -> Answer<ssize_t> {
+    asked(path, -1, |path| real::readlinkat(dir, path, into, size))
+}
+
+pub unsafe fn opendir(path: *const c_char) -> Answer<*mut DIR> {
+    asked(path, std::ptr::null_mut(), |path| real::opendir(path))
+}
