@@ -49,8 +49,8 @@ pub fn ready() -> bool {
     READY.load(Relaxed)
 }
 
-/// Finds all that the runtime needs; false: run natively.
-pub fn find() -> bool {
+/// Finds all that the runtime needs; otherwise the name of what this glibc has not, or has in another form: run natively.
+pub fn find() -> Result<(), &'static std::ffi::CStr> {
     let wanted = [
         (&REAL.pthread_create, c"pthread_create"),
         (&REAL.pthread_join, c"pthread_join"),
@@ -67,30 +67,28 @@ pub fn find() -> bool {
         (&crate::sys::CLOCK, c"clock_gettime"),
     ];
     for (place, name) in wanted {
-        match symbols::own(name) {
-            Some(address) => place.store(address, Relaxed),
-            None => return false,
-        }
+        place.store(symbols::own(name).ok_or(name)?, Relaxed);
     }
     let offsets = [
         (&REAL.tid_offset, c"_thread_db_pthread_tid"),
         (&REAL.cancelhandling_offset, c"_thread_db_pthread_cancelhandling"),
     ];
     for (place, name) in offsets {
-        let Some(address) = symbols::own(name) else { return false };
+        let address = symbols::own(name).ok_or(name)?;
         // SAFETY: glibc's thread-debugging descriptors are three 32-bit words: bits, count, offset (source: thread_db.h).
         let descriptor = unsafe { *(address as *const [u32; 3]) };
         if descriptor[0] != 32 {
-            return false;
+            return Err(name);
         }
         place.store(descriptor[2] as usize, Relaxed);
     }
-    let Some(join) = symbols::own(c"pthread_clockjoin_np") else { return false };
+    let join = c"pthread_clockjoin_np";
+    let join = symbols::own(join).ok_or(join)?;
     find_bits();
     // SAFETY: the call answers a constant string.
     version::learn(unsafe { libc::gnu_get_libc_version() }, REAL.tid_offset.load(Relaxed), join);
     find_rseq();
-    true
+    Ok(())
 }
 
 /// From now on the hooks serve.

@@ -27,13 +27,10 @@ fn load() {
     hooks::process::prepare();
     // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
     let Some(mut environment) = (unsafe { environment::Environment::of_process() }) else { return };
-    if environment.is_secure() || objects::is_second_copy() || !glibc::find() {
+    if environment.is_secure() || objects::is_second_copy() {
         return;
     }
-    hooks::resolve();
-    if !hooks::sync::learn() {
-        return;
-    }
+    let misfit = misfit();
     let Some(options) = report::options(&mut environment) else { return };
     runtime::start::configure(
         options.workers.unwrap_or_else(sys::processors).min(config::MOST_WORKERS),
@@ -51,14 +48,28 @@ fn load() {
         _ => {}
     }
     hooks::thread::set_default_stack(options.stack_size);
+    misfit.into_iter().for_each(runtime::start::refuse);
     statistics::prepare(&mut environment, &options);
     if !options.follow {
         environment.unpreload();
+    }
+    if misfit.is_some() {
+        return; // The hooks stay closed.
     }
     glibc::set_ready();
     if environment::libc_runs() {
         hooks::entries::take();
     }
+}
+
+/// Finds what the library needs of glibc: None, or what does not fit.
+fn misfit() -> Option<&'static str> {
+    if let Err(name) = glibc::find() {
+        let why = format!("this glibc has no {} that the library knows", name.to_string_lossy());
+        return Some(why.leak());
+    }
+    hooks::resolve();
+    (!hooks::sync::learn()).then_some("this glibc lays out its locks in a way that the library does not know")
 }
 
 /// The end of the process: handlers have run, streams are flushed.

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Command, Output};
 use support::library::library;
 use support::needs::{skips_without, skips_without_programs};
-use support::place::{stdout, Place};
+use support::place::{stdout, Place, GREENPATCH};
 
 /// Threads sleep and meet under a seccomp filter that kills the process for calls that this program never makes natively. The first word
 /// says who sets it: `prctl`, `number` (by `syscall`), `function` (likewise, for all threads), `inline` (an instruction of its own),
@@ -119,4 +119,28 @@ fn valgrind() {
         let said = String::from_utf8_lossy(&output.stderr).matches("valgrind runs every thread itself").count();
         assert!(said == 1 && is_native(&figures, "valgrind"), "{tool}: {output:?} {figures:#}");
     }
+}
+
+/// A glibc without one of the functions that the library needs: a copy of this one, in which it has another name.
+#[test]
+fn a_glibc_that_does_not_fit() {
+    const NEEDED: &[u8] = b"\0__call_tls_dtors\0";
+    let place = Place::new();
+    let filtered = place.compile("filtered", FILTERED, &["-pthread", "-w"]);
+    let listed = Command::new("ldd").arg(&filtered).output().expect("ldd is glibc's own");
+    let listed = stdout(&listed);
+    let path = listed.split_whitespace().find(|word| word.ends_with("/libc.so.6")).expect("it is linked with libc");
+    let mut bytes = fs::read(path).expect("libc can be read");
+    let at = bytes.windows(NEEDED.len()).position(|name| name == NEEDED).expect("libc exports it");
+    bytes[at + 1] = b'-';
+    place.file("libc.so.6", 0o755, bytes);
+    let folder = place.path("libc.so.6").parent().expect("a folder").to_owned();
+    let (output, figures) = run(&place, Command::new(&filtered).arg("nobody").env("LD_LIBRARY_PATH", &folder));
+    assert_eq!(stdout(&output), "done\n", "{output:?}");
+    assert!(is_native(&figures, "has no __call_tls_dtors"), "{figures:#}");
+    let mut doctor = Command::new(GREENPATCH);
+    doctor.arg("doctor").env("LD_LIBRARY_PATH", &folder).env("GREENPATCH_LIB", library());
+    let output = doctor.output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(output.status.code() == Some(1) && said.contains("has no __call_tls_dtors"), "{said}");
 }

@@ -67,10 +67,9 @@ pub fn start(prepare: fn()) -> bool {
     if is_refused() || sys::kernel_thread_id() != sys::process_id() || STARTING.swap(1, Acquire) != 0 {
         return started();
     }
-    let objection = inline::decide();
-    objection.into_iter().for_each(refuse);
-    let done = objection.is_none() && build(prepare).is_some();
-    REFUSED.store(!done, Relaxed);
+    let built = inline::decide().map_or_else(|| build(prepare), Err);
+    let done = built.is_ok();
+    built.unwrap_or_else(refuse);
     STARTED.store(done, Release);
     if done {
         stats::after_start();
@@ -85,12 +84,13 @@ pub fn start(prepare: fn()) -> bool {
 /// What the machine's parts take, and some more: our allocator cannot fail politely.
 const ENOUGH_MEMORY: usize = 64 << 20;
 
-fn build(prepare: fn()) -> Option<()> {
+/// Builds all that runs, or says why that cannot be.
+fn build(prepare: fn()) -> Result<(), &'static str> {
     if !sys::has_memory(ENOUGH_MEMORY) {
-        return None;
+        return Err("there is too little memory for a start");
     }
     prepare();
-    sched::make_slots(workers()).ok()?;
+    sched::make_slots(workers()).map_err(|_| "the kernel gives no descriptors for a start")?;
     glibc::note_all_keys();
     let leader = stats::enlist(Worker::new(true));
     let main = Green::new(Stack::MAIN, true);
@@ -102,10 +102,10 @@ fn build(prepare: fn()) -> Option<()> {
     // Threads made from here on never register an rseq area: a vessel's would follow its first kernel thread, not the thread.
     glibc::unregister_rseq();
     capture::prepare();
-    let own = vessel::birth_small().ok()?;
+    let own = vessel::birth_small().map_err(|_| "no thread could be made for a start")?;
     own.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     if !glibc::version::knows_end() {
-        return None;
+        return Err("this glibc keeps the end of its threads in a way that the library does not know");
     }
     leader.fs.set(own.fs.get());
     // SAFETY: the vessel does not run; its context is now the leader's.
@@ -124,7 +124,7 @@ fn build(prepare: fn()) -> Option<()> {
     VACANT.store(workers() - 1, Relaxed);
     identity::begin();
     if !monitor::start() {
-        return None;
+        return Err("no kernel thread could be made for a start");
     }
     main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     main.life.store(0, Relaxed);
@@ -134,7 +134,7 @@ fn build(prepare: fn()) -> Option<()> {
     arch::set_self_word(main as *const Green as usize);
     arch::set_identity_word(main as *const Green as usize);
     sched::begin(main);
-    Some(())
+    Ok(())
 }
 
 /// The number of the process that forks at this moment, or 0.

@@ -340,6 +340,7 @@ pub fn proof(library: &Path) -> Finding {
         );
         finding(State::On, says)
     } else {
-        finding(State::Bad, format!("{THREADS} threads stayed native with the library. {said}"))
+        let why = figures["native"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
+        finding(State::Bad, format!("{THREADS} threads stayed native with the library{why}. {said}"))
     }
 }
