@@ -1,6 +1,6 @@
-//! The caretaker: a worker at rest that the monitor wakes for what ends or makes threads of glibc's, and so may call the program's allocator
-//! and wait for locks that a parked thread holds: burials, and workers for the reserve. The monitor itself never needs what the
-//! program may hold: while the caretaker waits it goes on handing slots over, until the owner has got on.
+//! The caretaker: a worker at rest that the monitor wakes for what ends or makes threads of glibc's, and so may call the program's
+//! allocator and wait for locks that a parked thread holds: burials, and workers for the reserve. The monitor itself never needs what
+//! the program may hold: while the caretaker waits it goes on handing slots over, until the owner has got on.
 //!
 //! There is one at a time; it comes back to rest when nothing is left to do.
 

@@ -19,6 +19,9 @@ SOURCE_DATE_EPOCH=1700000000 dpkg-deb --root-owner-group -Znone --build package 
     echo "SHA256: $(sha256sum <greeting_1.2_all.deb | cut -d' ' -f1)"
 } >Packages)
 echo "deb [trusted=yes] file:$1/repository ./" >etc/sources.list
+# What the system's own settings would start after an update is no part of this.
+echo "Dir::Etc::parts \"$1/etc/apt.conf.d\";" >apt.conf
+export APT_CONFIG=$1/apt.conf
 options=(-o "Dir::Etc=$1/etc" -o "Dir::State=$1/state" -o "Dir::State::status=$1/state/status" -o "Dir::Cache=$1/cache"
     -o "Dir::Etc::sourceparts=-" -o APT::Sandbox::User=root -o APT::Architecture=amd64 -o Dpkg::Use-Pty=0 -qq)
 
