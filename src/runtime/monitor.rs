@@ -21,7 +21,7 @@ use super::{caretaker, cpu_timer, process_signal, reactor, reserve, shortage, si
 use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
 /// How often it looks while anybody runs.
 const TICK_NS: u64 = 1_000_000;
@@ -147,9 +147,10 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         }
         process_signal::hand_out();
         if SHORT.swap(false, Relaxed) {
-            first = (first + 1) % count; // Who comes free serves another slot than the last time.
             shortage::ring_those_without_slot();
         }
+        first = NEXT.load(Relaxed) % count;
+        let some_are_left = shortage::share_workers();
         signal::ring_those_again();
         cpu_timer::look();
         if now_ms >= shrink_at_ms {
@@ -159,7 +160,7 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         }
         caretaker::send();
         let main_leaves = thread::see_main_off();
-        quiet = if pace != Pace::Rest || main_leaves { 0 } else { quiet + 1 };
+        quiet = if pace != Pace::Rest || main_leaves || some_are_left { 0 } else { quiet + 1 };
     }
 }
 
@@ -190,8 +191,13 @@ fn in_use(slot: &Slot) -> bool {
 /// Some slot could not be given to anybody.
 static SHORT: AtomicBool = AtomicBool::new(false);
 
+/// Who comes free serves this slot first, another than the last time.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
 fn give(slot: &'static Slot) {
-    if !worker::give(slot) && (reserve::is_refused() || caretaker::is_stuck()) {
+    if worker::give(slot) {
+        NEXT.store(slot.number + 1, Relaxed);
+    } else if shortage::is_here() {
         SHORT.store(true, Relaxed);
         sched::slots().iter().for_each(take_for_others);
     }
@@ -279,9 +285,7 @@ fn hand_over(slot: &'static Slot, owner: usize) {
 
 /// A vacant slot gets a worker when there is work for it.
 fn send_worker(slot: &'static Slot) {
-    // One that was in use may have descriptors and deadlines waited for.
-    let used = slot.switches.load(Relaxed) > 0;
-    let work = used || sched::injected() || sched::slots().iter().any(|slot| slot.has_ready());
+    let work = slot.is_left() || sched::injected() || sched::slots().iter().any(|slot| slot.has_ready());
     if work && VACANT.load(Relaxed) > 0 {
         VACANT.fetch_sub(1, SeqCst);
         give(slot);

@@ -387,7 +387,7 @@ impl Slot {
     }
 
     /// Wakes the slot if it is asleep.
-    fn rouse(&self) -> bool {
+    pub fn rouse(&self) -> bool {
         if self.idle.compare_exchange(1, 2, SeqCst, Relaxed).is_err() {
             return false;
         }
@@ -398,6 +398,11 @@ impl Slot {
 
     pub fn is_idle(&self) -> bool {
         self.idle.load(Relaxed) != 0
+    }
+
+    /// It was in use, and nobody has it: there may be descriptors and deadlines that are waited for.
+    pub fn is_left(&self) -> bool {
+        self.owner.load(Relaxed) == 0 && self.switches.load(Relaxed) > 0
     }
 }
 

@@ -1,5 +1,7 @@
-//! There is no kernel thread to be had (a limit of processes, a cgroup's), and those that there are stand in the kernel, in calls that
-//! nobody catches. Natively each of these threads has its own. Here they must share: the monitor rings the kernel threads whose slots
+//! There is no kernel thread to be had (a limit of processes, a cgroup's). A slot that was in use may be vacant then, with descriptors and
+//! deadlines that are waited for: the workers that find nothing to do in theirs go round (`share_workers`).
+//!
+//! And those that there are may stand in the kernel, in calls that nobody catches. Natively each of these threads has its own. Here they must share: the monitor rings the kernel threads whose slots
 //! were taken, and a thread that is found in a system call steps aside there: it is ready, others run on its kernel thread, and when its
 //! turn comes the call is made once more, or says EINTR, as the kernel has it.
 //!
@@ -9,10 +11,10 @@
 use super::green::current;
 use super::raw_lock::RawLock;
 use super::sched::{self, Worker};
-use super::{cancel, handler, inline, signal, stats};
+use super::{cancel, caretaker, handler, inline, reserve, signal, stats};
 use crate::arch::inline::{called_inline, possible, Call};
 use crate::{arch, glibc, sys};
-use std::sync::atomic::{AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// The bell's value: it is for whoever runs there.
 pub const WHOEVER: usize = 1;
@@ -35,6 +37,33 @@ pub fn unrung<R>(execute: impl FnOnce() -> R) -> R {
 pub fn after_fork() {
     RINGING.reset();
     EXECUTING.store(0, Relaxed);
+    SHARED.store(false, Relaxed);
+}
+
+/// No worker can be had for now.
+pub fn is_here() -> bool {
+    reserve::is_refused() || caretaker::is_stuck()
+}
+
+/// Workers are to leave their slots when they find nothing to do there.
+static SHARED: AtomicBool = AtomicBool::new(false);
+
+#[inline]
+pub fn is_shared() -> bool {
+    SHARED.load(Relaxed)
+}
+
+/// The monitor's, at every tick: is a slot vacant that was in use? One that sleeps in another comes for it, if there is nobody else.
+pub fn share_workers() -> bool {
+    let some_are_left = sched::slots().iter().any(|slot| slot.is_left());
+    let shared = some_are_left && is_here();
+    if shared || is_shared() {
+        SHARED.store(shared, Relaxed);
+    }
+    if shared {
+        sched::slots().iter().for_each(|slot| _ = slot.rouse());
+    }
+    some_are_left
 }
 
 /// The monitor's: a slot is vacant, and no kernel thread can be made for it.

@@ -14,7 +14,7 @@
 use super::raw_lock::RawLock;
 use super::reserve::Woken;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
-use super::{alternate, caretaker, inline, kernel_state, monitor, reserve, signal, stats};
+use super::{alternate, caretaker, inline, kernel_state, monitor, reserve, shortage, signal, stats};
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -45,6 +45,9 @@ pub fn run(worker: &'static Worker) {
         let Some(green) = find(slot) else {
             signal::close(worker);
             slot.sleep();
+            if shortage::is_shared() && !slot.has_ready() {
+                leave_slot(worker, slot);
+            }
             continue;
         };
         sched::prepare(worker, green);
@@ -53,6 +56,14 @@ pub fn run(worker: &'static Worker) {
         unsafe { arch::switch(worker.sp.get(), *green.sp.get(), green.fs.get(), fast_switch()) };
         worker.finish();
     }
+}
+
+/// To come back to this one or another, as the monitor has it.
+#[cold]
+fn leave_slot(worker: &'static Worker, slot: &'static Slot) {
+    worker.slot.set(std::ptr::null());
+    slot.owner.store(0, Release);
+    VACANT.fetch_add(1, SeqCst);
 }
 
 fn find(slot: &'static Slot) -> Option<&'static super::green::Green> {

@@ -1,0 +1,92 @@
+/* An ordinary user's program that has used up its limit of processes once its threads exist (RLIMIT_NPROC): a pthread_create says EAGAIN or
+ * succeeds, a fork says EAGAIN, and threads that wait by instructions of their own, in futexes and in a read, share what kernel threads
+ * there are. When the limit is lifted all goes on.
+ * covers: usleep pthread_join fork setrlimit
+ * proof: green_threads>=8
+ */
+#include "inline.h"
+#include <linux/futex.h>
+#include <sys/resource.h>
+
+enum { WAITERS = 4, READERS = 2, NOBODYS_USER = 54321 };
+
+static atomic_int word, here;
+static int ends[2];
+
+static void limit(rlim_t processes)
+{
+    struct rlimit now;
+    CHECK_IS(getrlimit(RLIMIT_NPROC, &now), 0);
+    now.rlim_cur = processes < now.rlim_max ? processes : now.rlim_max;
+    CHECK_IS(setrlimit(RLIMIT_NPROC, &now), 0);
+}
+
+static void *waits(void *argument)
+{
+    here++;
+    usleep(50000);
+    while (!word) {
+        long answer = INLINE(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0);
+        CHECK(answer == 0 || answer == -EAGAIN || answer == -EINTR);
+    }
+    return argument;
+}
+
+static void *reads(void *argument)
+{
+    char byte;
+    here++;
+    usleep(50000);
+    CHECK_IS(INLINE(SYS_read, ends[0], &byte, 1), 1);
+    return argument;
+}
+
+static void *wakes(void *argument)
+{
+    here++;
+    usleep(200000);
+    word = 1;
+    INLINE(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 100);
+    CHECK_IS(write(ends[1], "xy", READERS), READERS);
+    return argument;
+}
+
+static void *ends_at_once(void *argument)
+{
+    return argument;
+}
+
+int main(void)
+{
+    pthread_t threads[WAITERS + READERS + 1], late;
+    bool was_root = getuid() == 0;
+    if (was_root)
+        CHECK_IS(setresuid(NOBODYS_USER, NOBODYS_USER, 0), 0);
+    CHECK_IS(pipe(ends), 0);
+    for (int i = 0; i <= WAITERS + READERS; i++)
+        threads[i] = spawn(i == 0 ? wakes : i <= WAITERS ? waits : reads, NULL);
+    while (here <= WAITERS + READERS)
+        usleep(1000);
+    limit(1);
+    int created = pthread_create(&late, NULL, ends_at_once, NULL);
+    CHECK(created == 0 || created == EAGAIN);
+    if (created == 0)
+        join(late);
+    CHECK(fork() == -1 && errno == EAGAIN);
+    for (int i = 0; i <= WAITERS + READERS; i++)
+        join(threads[i]);
+    say("woken");
+    limit(RLIM_INFINITY);
+    for (int i = 0; i < 20; i++)
+        join(spawn(ends_at_once, NULL));
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(3);
+    int status;
+    CHECK_IS(waitpid(pid, &status, 0), pid);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+    if (was_root)
+        CHECK_IS(setresuid(0, 0, 0), 0);
+    say("done");
+    return 0;
+}
