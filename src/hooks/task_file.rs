@@ -87,14 +87,11 @@ pub unsafe fn open(path: *const c_char, flags: c_int) -> Answer<c_int> {
     let file = parse(CStr::from_ptr(path).to_bytes()).ok_or(Miss::Errno(ENOENT))?;
     match (file.name, flags & O_ACCMODE) {
         (b"/comm", O_RDONLY) => {
-            let name = schedule::name_of(file.green)?;
-            let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len() - 1);
-            let mut line = [b'\n'; 16];
-            line[..length].copy_from_slice(&name[..length]);
-            text_file(&line[..length + 1], flags)
+            let (line, length) = line_of(file.green)?;
+            text_file(&line[..length], flags)
         }
-        (b"/comm", O_WRONLY) => written_name(file.green, flags),
-        (b"/comm", _) => errno(EACCES),
+        (b"/comm", O_WRONLY) => written_name(file.green, flags, name_pipe()?),
+        (b"/comm", _) => written_name(file.green, flags, name_socket(file.green)?),
         (b"/stat", O_RDONLY) => made(&file, flags, stat),
         (b"/status", O_RDONLY) => made(&file, flags, status),
         _ => open_of_stand_in(&file, flags),
@@ -179,13 +176,42 @@ fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// The end to which a name is written; the other is looked into when a name is asked for.
-fn written_name(green: &'static Green, flags: c_int) -> Answer<c_int> {
+/// A thread's name as `comm` shows it: a line, and its length.
+fn line_of(green: &Green) -> Answer<([u8; 16], usize)> {
+    // SAFETY: a living thread, as far as is known: a name is always whole.
+    let name = unsafe { schedule::name_of(green) }?;
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len() - 1);
+    let mut line = [b'\n'; 16];
+    line[..length].copy_from_slice(&name[..length]);
+    Ok((line, length + 1))
+}
+
+/// Two ends: what is written into the second is read from the first.
+fn name_pipe() -> Answer<[c_int; 2]> {
     let mut ends = [0 as c_int; 2];
     let kind = O_NONBLOCK | O_CLOEXEC | O_DIRECT;
     // SAFETY: the kernel writes two numbers.
     answer::<c_int>(unsafe { sys::call(SYS_pipe2, ends.as_mut_ptr() as usize, kind as usize, 0, 0, 0, 0) })?;
-    let [reader, writer] = ends;
+    Ok(ends)
+}
+
+/// The same, where the second end also tells the name, once, and then its end.
+fn name_socket(green: &Green) -> Answer<[c_int; 2]> {
+    let (line, length) = line_of(green)?;
+    let mut ends = [0 as c_int; 2];
+    let kind = SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two numbers, and reads the line.
+    unsafe {
+        let to = ends.as_mut_ptr() as usize;
+        answer::<c_int>(sys::call(SYS_socketpair, AF_UNIX as usize, kind as usize, 0, to, 0, 0))?;
+        sys::call(SYS_write, ends[0] as usize, line.as_ptr() as usize, length, 0, 0, 0);
+        sys::call(SYS_shutdown, ends[0] as usize, SHUT_WR as usize, 0, 0, 0, 0);
+    }
+    Ok(ends)
+}
+
+/// The end to which a name is written; the other is looked into when a name is asked for.
+fn written_name(green: &'static Green, flags: c_int, [reader, writer]: [c_int; 2]) -> Answer<c_int> {
     if !AWAITED.add(green, own_fds::keep(reader)) {
         sys::close(writer);
         return errno(EMFILE);
@@ -245,6 +271,8 @@ impl Awaited {
                 let read = unsafe { sys::call(SYS_read, fd as usize, name.as_mut_ptr() as usize, name.len(), 0, 0, 0) };
                 match read {
                     1.. => written(tid, &name[..read as usize]),
+                    // A socket whose other end left the name unread: told once, before what was written.
+                    reset if reset == -(ECONNRESET as isize) => {}
                     0 => {
                         own_fds::remove(fd);
                         sys::close(fd);
