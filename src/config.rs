@@ -183,3 +183,7 @@ pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
     }
     Ok(options)
 }
+
+/// Functions that another library, preloaded behind this one, is not to put itself in front of: a green thread's call is made here, and
+/// would pass it by. (Where a connection or a path leads is the whole purpose of such a library: proxies, other roots.)
+pub const PASSED_BY: [&std::ffi::CStr; 3] = [c"connect", c"open", c"openat"];

@@ -36,13 +36,17 @@ fn load() {
         options.workers.unwrap_or_else(sys::processors).min(config::MOST_WORKERS),
         environment.can_switch_fast(),
     );
-    let under_valgrind = objects::are_valgrinds();
-    if under_valgrind {
-        runtime::start::refuse(report::VALGRIND);
-        report::warn(report::VALGRIND);
+    let stays_native = if objects::are_valgrinds() {
+        Some(report::VALGRIND)
+    } else {
+        symbols::are_wrapped(&config::PASSED_BY).then_some(report::PASSED_BY)
+    };
+    if let Some(why) = stays_native {
+        runtime::start::refuse(why);
+        report::warn(why);
     }
-    hooks::entries::allow(options.entries && !under_valgrind);
-    match options.inline.filter(|_| !under_valgrind) {
+    hooks::entries::allow(options.entries && stays_native.is_none());
+    match options.inline.filter(|_| stays_native.is_none()) {
         Some(true) if !runtime::inline::want(hooks::syscall::INLINE) => report::refuse_inline(),
         None => runtime::inline::want_if_needed(hooks::syscall::INLINE),
         _ => {}

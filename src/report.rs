@@ -45,6 +45,10 @@ fn complain(what: &str) {
 
 pub const VALGRIND: &str = "valgrind runs every thread itself, one at a time, and knows no green ones";
 
+pub const PASSED_BY: &str =
+    "a library behind it in LD_PRELOAD puts itself in front of connect or open, and green threads would pass it by: \
+    put that library first";
+
 /// Says why the program runs natively.
 pub fn warn(why: &str) {
     sys::write_all(2, format!("greenpatch: {why}; running natively\n").as_bytes());

@@ -98,6 +98,12 @@ impl Module {
         [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2"].iter().any(|own| name.ends_with(own))
     }
 
+    fn is_sanitizers(&self) -> bool {
+        // SAFETY: as above.
+        let name = unsafe { CStr::from_ptr(self.name) }.to_bytes();
+        name.windows(7).any(|part| part == b"san.so.")
+    }
+
     fn tables(&self) -> Option<Tables> {
         let mut found = [0; 5];
         let mut at = self.dynamic;
@@ -252,6 +258,20 @@ pub fn next(name: &CStr) -> Option<usize> {
 
 fn default((address, is_default): Found) -> Option<usize> {
     is_default.then_some(address)
+}
+
+/// What every copy of this library exports.
+const COPY: &CStr = c"greenpatch_figures";
+
+/// Does a library between this one and libc define one of these names? (Not another copy of this one, which does nothing, nor a
+/// sanitizer's, which looks at the arguments only.)
+pub fn are_wrapped(names: &[&CStr]) -> bool {
+    let Some((_, own_module)) = here() else { return false };
+    let behind = || from(own_module.next);
+    let is_copy = |module: &Module| in_module(module, COPY).is_some();
+    let wraps = |module: &Module| names.iter().any(|name| in_module(module, name).is_some()) && !is_copy(module);
+    behind().any(Module::is_libcs)
+        && behind().take_while(|module| !module.is_libcs()).any(|module| !module.is_sanitizers() && wraps(module))
 }
 
 /// The modules behind this library, for many names: each one's tables are read once.

@@ -141,6 +141,34 @@ fn the_command_puts_the_library_behind_other_preloads() {
     assert_eq!([&figures["green_threads"], &figures["hooks"]["connect"]], [5, 5], "{figures:#}");
 }
 
+#[test]
+fn nothing_passes_by_a_library_that_is_behind() {
+    let place = Place::new();
+    let counter = place.compile("counter.so", COUNTER, &["-shared", "-fPIC"]);
+    let connects = place.compile("connects", CONNECTS, &["-pthread"]);
+    let own = library().display().to_string();
+    for workers in WORKERS {
+        let Run { output, figures } = run(&place, &[&counter, &own], workers, &[&connects]);
+        assert!(stdout(&output) == "5\n" && figures["green_threads"] == 5, "{output:?} {figures:#}");
+        let Run { output, figures } = run(&place, &[&own, &counter], workers, &[&connects]);
+        assert!(stdout(&output) == "5\n" && figures["started"] == false, "{output:?} {figures:#}");
+        let reason = figures["native"].as_str().unwrap_or_default();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(reason.contains("behind it in LD_PRELOAD") && said.matches(reason).count() == 1, "{said} {figures:#}");
+    }
+    for (order, warns) in [(format!("{own}:{counter}"), true), (format!("{counter}:{own}"), false)] {
+        let output = Command::new(GREENPATCH)
+            .arg("doctor")
+            .env("GREENPATCH_LIB", &own)
+            .env("LD_PRELOAD", &order)
+            .env_remove("GREENPATCH_OPTIONS")
+            .output()
+            .expect("it starts");
+        let words = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words.contains("programs stay native; put it first"), warns, "{order}: {words}");
+    }
+}
+
 /// Each way in which a program executes another.
 const EXECUTES: &str = r#"
     #define _GNU_SOURCE

@@ -11,6 +11,7 @@ use object::{Object, ObjectSymbol};
 
 use crate::calls;
 use crate::check::short;
+use crate::config;
 use crate::doctor::{Finding, State};
 use crate::inline::Elf;
 use crate::run;
@@ -27,16 +28,22 @@ pub fn all() -> Vec<Finding> {
     let words = |text: &str| {
         text.split([' ', ':', '\t', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    let from = |place, text| words(text).into_iter().map(move |path| one(place, &path)).collect::<Vec<_>>();
-    let mut findings = from("LD_PRELOAD", &own);
-    findings.extend(from(SYSTEMS, &systems));
+    // The loader takes LD_PRELOAD's first. What is behind greenpatch there would be behind it in a program, too.
+    let mut behind = false;
+    let mut findings = Vec::new();
+    for (place, text) in [("LD_PRELOAD", &own), (SYSTEMS, &systems)] {
+        for path in words(text) {
+            behind |= short(&path) == run::LIBRARY;
+            findings.push(one(place, &path, behind));
+        }
+    }
     if findings.is_empty() {
         findings.push(Finding::new(State::Fact, "other preloads", "none"));
     }
     findings
 }
 
-fn one(place: &str, path: &str) -> Finding {
+fn one(place: &str, path: &str, behind: bool) -> Finding {
     let finding = |state, says: String| Finding::new(state, "other preloads", format!("{path} ({place}) {says}"));
     let known = calls::NEIGHBOURS.iter().find(|(start, _)| short(path).starts_with(start));
     match known {
@@ -46,6 +53,11 @@ fn one(place: &str, path: &str) -> Finding {
         None => {}
     }
     let shared = exported(path).unwrap_or_default();
+    let passed_by = |name: &String| config::PASSED_BY.iter().any(|own| own.to_bytes() == name.as_bytes());
+    if let Some(name) = shared.iter().find(|name| behind && passed_by(name)) {
+        let why = format!("puts itself in front of {name} from behind greenpatch: programs stay native; put it first");
+        return finding(State::Bad, why);
+    }
     match shared.len() {
         0 => finding(State::Fact, "touches no hooked function".into()),
         count => {
