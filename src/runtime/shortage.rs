@@ -1,9 +1,10 @@
 //! There is no kernel thread to be had (a limit of processes, a cgroup's). A slot that was in use may be vacant then, with descriptors and
 //! deadlines that are waited for: the workers that find nothing to do in theirs go round (`share_workers`).
 //!
-//! And those that there are may stand in the kernel, in calls that nobody catches. Natively each of these threads has its own. Here they
-//! must share: the monitor rings the kernel threads whose slots were taken, and a thread that is found in a system call steps aside there: it
-//! is ready, others run on its kernel thread, and when its turn comes the call is made once more, or says EINTR, as the kernel has it.
+//! And those that there are may stand in the kernel, in calls that nobody catches. Natively each of these threads has its own. Here
+//! they must share: the monitor rings the kernel threads whose slots were taken, and a thread that is found in a system call steps
+//! aside there: it is ready, others run on its kernel thread, and when its turn comes the call is made once more, or says EINTR, as the
+//! kernel has it.
 //!
 //! The bell's handler changes the frame, so that the thread goes on in an ordinary call of a function of ours, on its own stack (as for a
 //! trapped call: arch/inline.rs). A system call is where that can be done: it loses two registers anyway.
