@@ -3,10 +3,14 @@
 //!
 //! Small blocks come in powers of two from chunks of fresh pages, freed ones wait in a list per size; large ones are mappings
 //! of their own. Blocks are never moved between sizes: the runtime allocates little, and mostly for ever.
+//!
+//! A chunk is kept in reserve from the start on. When the kernel has no more memory, what must be noted (a signal that waits, a
+//! descriptor of our own) is noted there, and whoever may be refused (a thread that is made, a worker) is.
 
 use crate::{runtime::raw_lock::RawLock, sys};
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 const SMALLEST: usize = 16;
 const LARGEST: usize = 32 << 10;
@@ -17,6 +21,8 @@ struct State {
     free: [*mut u8; SIZES],
     fresh: usize,
     end: usize,
+    /// A chunk that nothing was taken from; 0: there is none.
+    reserve: usize,
 }
 
 struct Pages {
@@ -30,8 +36,36 @@ unsafe impl Sync for Pages {}
 #[global_allocator]
 static PAGES: Pages = Pages {
     lock: RawLock::new(),
-    state: UnsafeCell::new(State { free: [std::ptr::null_mut(); SIZES], fresh: 0, end: 0 }),
+    state: UnsafeCell::new(State { free: [std::ptr::null_mut(); SIZES], fresh: 0, end: 0, reserve: 0 }),
 };
+
+/// Is the reserve untouched?
+static HAS_RESERVE: AtomicBool = AtomicBool::new(false);
+
+/// Is there memory for more than what must be noted? Fills the reserve up, if the kernel has memory again.
+#[inline]
+pub fn has_reserve() -> bool {
+    HAS_RESERVE.load(Relaxed) || fill_reserve()
+}
+
+#[cold]
+fn fill_reserve() -> bool {
+    PAGES.lock.with(|| {
+        // SAFETY: under the lock.
+        let state = unsafe { &mut *PAGES.state.get() };
+        if state.reserve == 0 {
+            state.reserve = sys::map(CHUNK, 0).map_or(0, |chunk| chunk as usize);
+        }
+        HAS_RESERVE.store(state.reserve != 0, Relaxed);
+        state.reserve != 0
+    })
+}
+
+/// Room in a list for `count` in all; false: there is no memory. What a list may ever hold has its place before it is made, so that
+/// no list must grow where nobody could be told that there is no memory.
+pub fn reserve<T>(list: &mut Vec<T>, count: usize) -> bool {
+    list.capacity() >= count || list.try_reserve(count - list.len()).is_ok()
+}
 
 /// In a fork child: whoever held the lock is not here.
 pub fn after_fork() {
@@ -61,14 +95,20 @@ impl State {
         let bytes = SMALLEST << class;
         let mut start = self.fresh.next_multiple_of(bytes);
         if start + bytes > self.end || self.fresh == 0 {
-            match sys::map(CHUNK, 0) {
-                Some(chunk) => (self.fresh, self.end) = (chunk as usize, chunk as usize + CHUNK),
-                None => return std::ptr::null_mut(),
+            let chunk = sys::map(CHUNK, 0).map_or_else(|| self.take_reserve(), |chunk| chunk as usize);
+            if chunk == 0 {
+                return std::ptr::null_mut();
             }
+            (self.fresh, self.end) = (chunk, chunk + CHUNK);
             start = self.fresh.next_multiple_of(bytes);
         }
         self.fresh = start + bytes;
         start as *mut u8
+    }
+
+    fn take_reserve(&mut self) -> usize {
+        HAS_RESERVE.store(false, Relaxed);
+        std::mem::take(&mut self.reserve)
     }
 }
 

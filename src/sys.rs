@@ -10,8 +10,10 @@ mod older;
 pub mod task;
 
 use crate::arch;
-use older::epoll_wait_for;
-pub use older::{is_refusal, refuses_transfer};
+pub use older::{
+    epoll_create, epoll_wait, event_fd, is_refusal, poll_exactly, queue_signal, refuses, sends_plainly, signal_fd,
+    status_flags,
+};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 
 /// libc's real `clock_gettime`, 0 until the front door has found it.
@@ -164,6 +166,14 @@ pub fn advise(address: usize, bytes: usize, advice: i32) -> i32 {
     plain(libc::SYS_madvise, [address, bytes, advice as usize, 0]).min(0).unsigned_abs() as i32
 }
 
+/// Is the page at `address` in memory, though nobody has touched it? Then it is locked.
+pub fn is_resident(address: usize) -> bool {
+    let mut resident = 0u8;
+    // SAFETY: the kernel writes a byte for each page asked about.
+    let result = unsafe { call(libc::SYS_mincore, address, 4096, &mut resident as *mut u8 as usize, 0, 0, 0) };
+    result == 0 && resident & 1 != 0
+}
+
 /// Takes every access from our own pages.
 pub fn forbid(address: usize, bytes: usize) -> bool {
     plain(libc::SYS_mprotect, [address, bytes, libc::PROT_NONE as usize, 0]) == 0
@@ -179,39 +189,12 @@ pub fn unmap(address: usize, bytes: usize) {
     plain(libc::SYS_munmap, [address, bytes, 0, 0]);
 }
 
-pub fn epoll_create() -> Result<i32, i32> {
-    checked(plain(libc::SYS_epoll_create1, [libc::EPOLL_CLOEXEC as usize, 0, 0, 0])).map(|fd| fd as i32)
-}
-
 pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64) -> Result<(), i32> {
     let mut event = libc::epoll_event { events, u64: data };
     let pointer = &mut event as *mut _ as usize;
     // SAFETY: the kernel reads `event`, alive here.
     let result = unsafe { call(libc::SYS_epoll_ctl, epoll as usize, operation as usize, fd as usize, pointer, 0, 0) };
     checked(result).map(|_| ())
-}
-
-/// Waits for events until `deadline_ns` (`None`: for ever, `Some(0)`: not at all); how many came.
-pub fn epoll_wait(
-    epoll: i32,
-    events: &mut [libc::epoll_event],
-    deadline_ns: Option<u64>,
-    mask: u64,
-) -> Result<usize, i32> {
-    let left = deadline_ns.map(|deadline| if deadline == 0 { 0 } else { deadline.saturating_sub(now_ns()) });
-    let mask = open(mask);
-    let (pointer, count, mask_at) = (events.as_mut_ptr() as usize, events.len(), &mask as *const u64 as usize);
-    let result = match left {
-        // SAFETY: the kernel writes at most `count` events into `events`.
-        Some(0) => unsafe { call(libc::SYS_epoll_wait, epoll as usize, pointer, count, 0, 0, 0) },
-        // SAFETY: as above.
-        None => unsafe { call(libc::SYS_epoll_pwait, epoll as usize, pointer, count, -1isize as usize, mask_at, 8) },
-        Some(left) => {
-            // SAFETY: as above.
-            unsafe { epoll_wait_for(left, epoll, (pointer, count), mask_at) }
-        }
-    };
-    checked(result)
 }
 
 /// Is any of these readable right now? The monitor's question about a slot's epoll.
@@ -224,14 +207,8 @@ pub fn readable(fd: i32) -> bool {
 /// Blocks in the kernel until `fd` is ready for `events` (poll bits) or the deadline; the error number otherwise.
 pub fn poll(fds: &mut [libc::pollfd], deadline_ns: Option<u64>) -> Result<usize, i32> {
     let time = deadline_ns.map(|deadline| timespec(deadline.saturating_sub(now_ns())));
-    let pointer = time.as_ref().map_or(0, |t| t as *const _ as usize);
-    // SAFETY: the kernel writes into `fds` and reads `time`, both alive.
-    checked(unsafe { call(libc::SYS_ppoll, fds.as_mut_ptr() as usize, fds.len(), pointer, 0, 8, 0) })
-}
-
-pub fn event_fd() -> Result<i32, i32> {
-    let flags = (libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as usize;
-    checked(plain(libc::SYS_eventfd2, [0, flags, 0, 0])).map(|fd| fd as i32)
+    // SAFETY: the kernel writes into `fds`, which is alive.
+    checked(unsafe { poll_exactly(fds.as_mut_ptr() as usize, fds.len(), time.as_ref()) })
 }
 
 pub fn event_signal(fd: i32) {
@@ -244,12 +221,6 @@ pub fn event_clear(fd: i32) {
     let mut count = 0u64;
     // SAFETY: the kernel writes 8 bytes into `count`.
     unsafe { call(libc::SYS_read, fd as usize, &mut count as *mut _ as usize, 8, 0, 0, 0) };
-}
-
-/// The file's status flags, or a negative error number.
-pub fn status_flags(fd: i32) -> isize {
-    // SAFETY: F_GETFL hands over no memory.
-    unsafe { call(libc::SYS_fcntl, fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0) }
 }
 
 /// A duplicate of `fd` at `lowest` or above, closed on exec.
@@ -268,6 +239,24 @@ pub fn descriptor_limit() -> u64 {
     // SAFETY: the kernel writes into `limit`.
     unsafe { call(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE as usize, 0, &mut limit as *mut _ as usize, 0, 0) };
     limit.rlim_cur
+}
+
+/// May this process open so many descriptors more? The kernel is asked which numbers are in use.
+pub fn has_descriptors(wanted: usize) -> bool {
+    const AT_ONCE: usize = 256;
+    let (limit, mut free, mut first) = (descriptor_limit() as usize, 0, 0);
+    while first < limit && free < wanted {
+        let count = AT_ONCE.min(limit - first);
+        let mut numbers: [libc::pollfd; AT_ONCE] =
+            std::array::from_fn(|i| libc::pollfd { fd: (first + i) as i32, events: 0, revents: 0 });
+        // SAFETY: the kernel writes into `numbers`, which is ours.
+        if unsafe { call(libc::SYS_poll, numbers.as_mut_ptr() as usize, count, 0, 0, 0, 0) } < 0 {
+            return true; // The kernel does not say: whoever opens them will see.
+        }
+        free += numbers[..count].iter().filter(|number| number.revents & libc::POLLNVAL != 0).count();
+        first += count;
+    }
+    free >= wanted
 }
 
 pub fn process_id() -> i32 {
@@ -467,14 +456,6 @@ pub fn kill_process(pid: i32, signal: i32) {
     plain(libc::SYS_kill, [pid as usize, signal as usize, 0, 0]);
 }
 
-/// Queues a signal with its information to a kernel thread of this process.
-pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {
-    let arguments = (process_id() as usize, tid as usize, signal as usize, info as *const _ as usize);
-    // SAFETY: the kernel reads `info`.
-    checked(unsafe { call(libc::SYS_rt_tgsigqueueinfo, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0) })
-        .map(|_| ())
-}
-
 /// Queues a signal with its information to this process; the kernel lets nobody repeat another's code, so it must be negative.
 pub fn queue_signal_to_process(signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {
     let arguments = (process_id() as usize, signal as usize, info as *const _ as usize);
@@ -547,15 +528,6 @@ pub fn pending_for_process() -> Option<u64> {
     let at = text[..bytes].windows(LINE.len()).position(|window| window == LINE)? + LINE.len();
     let digits = std::str::from_utf8(text[..bytes].get(at..at + DIGITS)?).ok()?;
     u64::from_str_radix(digits, 16).ok()
-}
-
-/// A new descriptor (`fd` is -1) that is readable while one of these signals waits; or other signals for one there is.
-pub fn signal_fd(fd: i32, signals: u64) -> Result<i32, i32> {
-    let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;
-    // SAFETY: the kernel reads 8 bytes of `signals`.
-    let result =
-        unsafe { call(libc::SYS_signalfd4, fd as isize as usize, &signals as *const u64 as usize, 8, flags, 0, 0) };
-    checked(result).map(|fd| fd as i32)
 }
 
 /// A descriptor that is readable when the process has ended; closed on exec.

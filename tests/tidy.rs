@@ -85,7 +85,7 @@ const CODE_RULES: &[Rule] = &[
     },
     Rule {
         says: "arrows point down: sys.rs knows the kernel and its instruction, nothing else",
-        applies_to: |path| path == "src/sys.rs",
+        applies_to: |path| path.starts_with("src/sys"),
         broken_by: |code| contains_any(code, &["hooks::", "runtime::", "glibc::"]) || calls_libc(code),
         sample: ("src/sys.rs", "use crate::runtime::green;"),
     },

@@ -220,7 +220,7 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 pub fn is_refused(interest: u32) -> bool {
     let bit = ask_bit(interest);
     let number = if bit == ASK_TO_WRITE { libc::SYS_pwritev2 } else { libc::SYS_preadv2 };
-    let refused = REFUSED.load(Relaxed) & bit != 0 || sys::refuses_transfer(number);
+    let refused = REFUSED.load(Relaxed) & bit != 0 || sys::refuses(number);
     if refused {
         REFUSED.fetch_or(bit, Relaxed);
     }
@@ -363,8 +363,8 @@ pub fn has_nonblock(flags: isize) -> bool {
 pub fn poll_now(fd: c_int, interest: u32) -> u32 {
     let mut poll = libc::pollfd { fd, events: interest as i16, revents: 0 };
     let time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes into `poll` and reads `time`, both ours.
-    unsafe { sys::call(libc::SYS_ppoll, &mut poll as *mut _ as usize, 1, &time as *const _ as usize, 0, 8, 0) };
+    // SAFETY: the kernel writes into `poll`, which is ours.
+    unsafe { sys::poll_exactly(&mut poll as *mut _ as usize, 1, Some(&time)) };
     poll.revents as u16 as u32
 }
 

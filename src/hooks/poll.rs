@@ -131,7 +131,7 @@ fn settle<I: Iterator<Item = FdWait>>(
 }
 
 unsafe fn poll_now(fds: *mut pollfd, n: nfds_t) -> isize {
-    sys::call(libc::SYS_ppoll, fds as usize, n as usize, &NO_TIME as *const _ as usize, 0, MASK_BYTES, 0)
+    sys::poll_exactly(fds as usize, n as usize, Some(&NO_TIME))
 }
 
 /// Which edges may change what poll answers for these events: hang-up and error always may.
@@ -164,7 +164,7 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
         || asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events))),
         deadline,
         || poll_now(fds, n),
-        |deadline| sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&left(deadline)), 0, MASK_BYTES, 0),
+        |deadline| sys::poll_exactly(fds as usize, n as usize, left(deadline).as_ref()),
     )
 }
 

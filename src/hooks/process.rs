@@ -354,3 +354,9 @@ extern "C" fn gp_fail_errno(number: c_int) -> c_int {
     glibc::set_errno(number);
     -1
 }
+
+/// Stacks that no thread has are given back before: they would be locked, too.
+pub unsafe fn mlockall(flags: c_int) -> Answer<c_int> {
+    runtime::vessel::before_lock(flags & MCL_FUTURE != 0);
+    Err(Miss::Libc)
+}

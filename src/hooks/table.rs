@@ -260,6 +260,7 @@ hooks! {
         always errno bare syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long => syscall;
     }
     process {
+        always errno typed mlockall(flags: c_int) -> c_int => mlockall;
         always errno typed fork() -> pid_t => fork;
         always errno bare __fork() -> pid_t => fork;
         always errno bare _Fork() -> pid_t => raw_fork;

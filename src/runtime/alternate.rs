@@ -97,12 +97,8 @@ pub unsafe fn return_from(me: &Green, stack_pointer: usize, named: *mut stack_t)
     *named = of_worker(me.worker()).noted();
 }
 
-/// Gives a worker's kernel thread an alternate stack.
+/// Gives a worker's kernel thread its alternate stack, which lies below the worker's own.
 pub fn give(worker: &Worker) {
-    if worker.signal_stack.get() == 0 {
-        let Some(stack) = sys::map(STACK_BYTES, libc::MAP_STACK) else { return };
-        worker.signal_stack.set(stack as usize);
-    }
     set(of_worker(worker));
 }
 

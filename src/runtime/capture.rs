@@ -48,14 +48,25 @@ pub fn possible() -> bool {
     POSSIBLE.load(Relaxed)
 }
 
-/// Finds out whether births can be caught here, and takes SIGSYS if so.
-pub fn prepare() {
+/// SIGSYS's action as it was: the kernel's form of it.
+pub type Before = Option<[usize; 4]>;
+
+/// The start has failed: SIGSYS has again the action that it had.
+pub fn give_up(before: Before) {
+    if let Some(action) = before {
+        // SAFETY: the program's own action, restorer and all.
+        unsafe { sys::signal_action(libc::SIGSYS, &action, std::ptr::null_mut()) };
+        POSSIBLE.store(false, Relaxed);
+    }
+}
+
+/// Finds out whether births can be caught here, and takes SIGSYS if so: what its action was before.
+pub fn prepare() -> Before {
     if TEXT.get().is_none() {
-        let Some(text) = glibc::own_text() else { return };
-        TEXT.set(Box::new(text)).ok();
+        TEXT.set(Box::new(glibc::own_text()?)).ok();
     }
     if !dispatch() {
-        return;
+        return None;
     }
     sys::dispatch_off();
     let flags = libc::SA_SIGINFO as usize | libc::SA_ONSTACK as usize | disposition::RESTORER;
@@ -72,6 +83,7 @@ pub fn prepare() {
         );
     }
     POSSIBLE.store(taken, Relaxed);
+    taken.then_some(before)
 }
 
 /// Turns the dispatch on for this kernel thread.

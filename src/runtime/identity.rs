@@ -69,10 +69,11 @@ fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
     // SAFETY: only the lifetime is forgotten; the errand is over when this returns.
     let call = unsafe { std::mem::transmute::<&mut dyn FnMut(), *mut (dyn FnMut() + 'static)>(call) };
     let errand = Errand { call, done: AtomicU32::new(0) };
+    let Some(stack) = monitor::small_stack() else { return false };
     GATE.enter();
     stats::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal::CLOSED);
-    let born = glibc::create_thread(run_errand, &errand as *const Errand as *mut c_void, Some(monitor::small_stack()));
+    let born = glibc::create_thread(run_errand, &errand as *const Errand as *mut c_void, Some(stack));
     sys::set_signal_mask(old_mask);
     GATE.leave();
     if let Ok(thread) = born {
@@ -82,6 +83,8 @@ fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
         }
         call::block(|| glibc::join_thread(thread));
         monitor::return_small_stack(thread as usize);
+    } else {
+        monitor::keep_small_stack(stack.0);
     }
     stats::kernel_thread_gone();
     born.is_ok()

@@ -1,7 +1,7 @@
 //! The machine: green threads, their vessels, the scheduler, the one wait. It knows no C symbol and no hook; what it needs of
 //! glibc it asks `glibc`, what it needs of the kernel `sys`.
 //!
-//! From the bottom up: `raw_lock`; `green` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
+//! From the bottom up: `raw_lock`; `green`, `stacks` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
 //! `reactor`; `sched` and `worker` (who runs next, and on what); `call` (what waits in the kernel); `monitor` (who sees to it that
 //! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
 //! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `settings`, `kernel_state`, `alone`,
@@ -45,6 +45,7 @@ pub mod schedule;
 pub mod settings;
 pub mod shortage;
 pub mod signal;
+pub mod stacks;
 pub mod start;
 pub mod stats;
 pub mod thread;

@@ -17,8 +17,10 @@
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
 use super::wait::Batch;
-use super::{caretaker, cpu_timer, process_signal, reactor, reserve, shortage, signal, stats, thread, vessel, worker};
-use crate::{glibc, sys};
+use super::{
+    alternate, caretaker, cpu_timer, process_signal, reactor, reserve, shortage, signal, stats, thread, vessel, worker,
+};
+use crate::{glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
@@ -34,6 +36,8 @@ const PATIENCE_NS: u64 = TICKS_OF_PATIENCE as u64 * TICK_NS;
 const LOOKS_IN_HASTE: u32 = 8;
 /// A tick that is so late: the process may have been stopped meanwhile.
 const LATE_MS: u64 = 20;
+/// Looks at which somebody waited for a worker, one after the other, until threads that stand in calls of their own step aside.
+const LOOKS_UNTIL_TURN: u32 = 8;
 /// Ticks without anybody running until it sleeps without an end.
 const TICKS_UNTIL_SLEEP: u32 = 50;
 
@@ -117,19 +121,51 @@ enum Pace {
     Step,
 }
 
-/// Starts the monitor. False: no kernel thread to be had.
+/// Whether the monitor may begin: there may be nothing for it to watch yet.
+static LEAVE: AtomicU32 = AtomicU32::new(0);
+const WAIT: u32 = 0;
+const BEGIN: u32 = 1;
+const GO: u32 = 2;
+static THREAD: AtomicUsize = AtomicUsize::new(0);
+
+/// Makes the monitor's kernel thread, which waits until it is to begin. False: none is to be had.
 pub fn start() -> bool {
     set_now();
+    LEAVE.store(WAIT, Relaxed);
     stats::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal::CLOSED);
     let born = glibc::create_thread(monitor_main, std::ptr::null_mut(), None);
     sys::set_signal_mask(old_mask);
+    THREAD.store(born.unwrap_or(0) as usize, Relaxed);
+    if born.is_err() {
+        stats::kernel_thread_gone();
+    }
     born.is_ok()
 }
 
+/// There is something to watch.
+pub fn begin() {
+    LEAVE.store(BEGIN, Release);
+    sys::futex_wake(LEAVE.as_ptr(), 1);
+}
+
+/// There will be nothing to watch: the start has failed.
+pub fn dismiss() {
+    LEAVE.store(GO, Release);
+    sys::futex_wake(LEAVE.as_ptr(), 1);
+    glibc::join_thread(THREAD.load(Relaxed) as libc::pthread_t);
+    stats::kernel_thread_gone();
+}
+
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
+    while LEAVE.load(Acquire) == WAIT {
+        sys::futex_wait(&LEAVE, WAIT, None).ok();
+    }
+    if LEAVE.load(Relaxed) == GO {
+        return std::ptr::null_mut();
+    }
     let mut watches = vec![Watch::default(); sched::slots().len()];
-    let (mut quiet, mut pace, mut shrink_at_ms, mut first) = (0, Pace::Tick, 0, 0);
+    let (mut quiet, mut pace, mut shrink_at_ms, mut first, mut short) = (0, Pace::Tick, 0, 0, 0);
     loop {
         let (ticks, slept_ms) = (quiet < TICKS_UNTIL_SLEEP, sys::now_ns() / 1_000_000);
         sleep(&mut quiet, pace);
@@ -146,8 +182,10 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
             sched::call_for_help();
         }
         process_signal::hand_out();
-        if SHORT.swap(false, Relaxed) {
+        short = if SHORT.swap(false, Relaxed) { short + 1 } else { 0 };
+        if short == LOOKS_UNTIL_TURN {
             shortage::ring_those_without_slot();
+            short = 0;
         }
         first = NEXT.load(Relaxed) % count;
         let some_are_left = shortage::share_workers();
@@ -194,10 +232,17 @@ static SHORT: AtomicBool = AtomicBool::new(false);
 /// Who comes free serves this slot first, another than the last time.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-fn give(slot: &'static Slot) {
-    if worker::give(slot) {
+fn give(slot: &'static Slot) -> bool {
+    let given = worker::give(slot);
+    if given {
         NEXT.store(slot.number + 1, Relaxed);
-    } else if shortage::is_here() {
+    }
+    given
+}
+
+/// There are more slots than workers: if somebody waits for one, these take turns.
+fn share() {
+    if shortage::is_here() && sched::anything_ready() {
         SHORT.store(true, Relaxed);
         sched::slots().iter().for_each(take_for_others);
     }
@@ -215,8 +260,7 @@ fn take_for_others(slot: &'static Slot) {
 fn look(slot: &'static Slot, watch: &mut Watch) -> Pace {
     let owner = slot.owner.load(SeqCst);
     if owner == 0 {
-        send_worker(slot);
-        return Pace::Rest;
+        return send_worker(slot);
     }
     let (mode, now_ns) = (owner & MODE, sys::now_ns());
     let switches = slot.switches.load(Relaxed);
@@ -279,21 +323,31 @@ fn hand_over(slot: &'static Slot, owner: usize) {
     debug_assert!(owner & MODE != RUNTIME);
     if slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok() {
         stats::hand_over();
-        give(slot);
+        if !give(slot) {
+            share();
+        }
     }
 }
 
-/// A vacant slot gets a worker when there is work for it.
-fn send_worker(slot: &'static Slot) {
+/// A vacant slot gets a worker when there is work for it. Where none is to be had (no memory, no kernel thread), the monitor takes in the
+/// slot's events and deadlines, for the workers that there are, and tries again.
+fn send_worker(slot: &'static Slot) -> Pace {
     let work = slot.is_left() || sched::injected() || sched::slots().iter().any(|slot| slot.has_ready());
-    if work && VACANT.load(Relaxed) > 0 {
-        VACANT.fetch_sub(1, SeqCst);
-        give(slot);
+    if !work || VACANT.load(Relaxed) == 0 {
+        return Pace::Rest;
     }
+    VACANT.fetch_sub(1, SeqCst);
+    if give(slot) {
+        return Pace::Rest;
+    }
+    slot.mind();
+    share();
+    Pace::Tick
 }
 
-/// Stacks of the workers: they run the scheduler and, at worst, a signal handler.
-pub const SMALL_STACK: usize = 256 << 10;
+/// Stacks of the workers: they run the scheduler and, at worst, a signal handler. Below each lies its worker's alternate stack.
+const SMALL_STACK: usize = 256 << 10;
+const BOTH_STACKS: usize = alternate::STACK_BYTES + SMALL_STACK;
 
 struct SmallStacks {
     lock: RawLock,
@@ -305,12 +359,30 @@ unsafe impl Sync for SmallStacks {}
 
 static SMALL_STACKS: SmallStacks = SmallStacks { lock: RawLock::new(), free: UnsafeCell::new(Vec::new()) };
 
-/// A worker's stack: (lowest address, bytes).
-pub fn small_stack() -> (usize, usize) {
+/// A worker's stack: (lowest address, bytes); `None`: there is no memory.
+pub fn small_stack() -> Option<(usize, usize)> {
     // SAFETY: under the lock.
     let free = SMALL_STACKS.lock.with(|| unsafe { (*SMALL_STACKS.free.get()).pop() });
-    let lowest = free.or_else(|| sys::map(SMALL_STACK, libc::MAP_STACK).map(|stack| stack as usize));
-    (lowest.unwrap_or_else(|| sys::abort("no memory for a worker's stack")), SMALL_STACK)
+    let lowest = free.or_else(|| sys::map(BOTH_STACKS, libc::MAP_STACK).map(|stacks| stacks as usize));
+    lowest.map(|lowest| (lowest + alternate::STACK_BYTES, SMALL_STACK))
+}
+
+/// Keeps stacks for the workers that there are slots for, and one more: they may be wanted when there is no memory any more.
+pub fn reserve_small_stacks(workers: usize) -> bool {
+    let count = (workers + 1).min(SMALL_STACKS_KEPT);
+    SMALL_STACKS.lock.with(|| {
+        // SAFETY: under the lock.
+        let free = unsafe { &mut *SMALL_STACKS.free.get() };
+        if free.len() >= count {
+            return true;
+        }
+        if !pages::reserve(free, SMALL_STACKS_KEPT) {
+            return false;
+        }
+        let Some(stacks) = sys::map(BOTH_STACKS * count, libc::MAP_STACK) else { return false };
+        free.extend((0..count).map(|number| stacks as usize + number * BOTH_STACKS));
+        true
+    })
 }
 
 /// How many of them are kept for the next workers.
@@ -322,8 +394,9 @@ pub fn return_small_stack(tcb: usize) {
     keep_small_stack(tcb / 4096 * 4096 + 4096 - SMALL_STACK);
 }
 
-/// By its lowest address.
+/// The same for a stack by its lowest address.
 pub fn keep_small_stack(stack: usize) {
+    let stack = stack - alternate::STACK_BYTES;
     let kept = SMALL_STACKS.lock.with(|| {
         // SAFETY: under the lock.
         let free = unsafe { &mut *SMALL_STACKS.free.get() };
@@ -334,7 +407,7 @@ pub fn keep_small_stack(stack: usize) {
         keep
     });
     if !kept {
-        sys::unmap(stack, SMALL_STACK);
+        sys::unmap(stack, BOTH_STACKS);
     }
 }
 

@@ -85,8 +85,13 @@ pub fn remove(fd: i32) {
 /// In a fork child: the parent's are not ours.
 pub fn after_fork() {
     OWN.lock.reset();
-    // SAFETY: the child has one thread.
-    for fd in std::mem::take(unsafe { &mut *OWN.fds.get() }) {
+    close_all();
+}
+
+/// All of them are given back: a start has failed, or this is a fork child.
+pub fn close_all() {
+    // SAFETY: under the lock.
+    for fd in OWN.lock.with(|| std::mem::take(unsafe { &mut *OWN.fds.get() })) {
         sys::close(fd);
     }
     OWN.lowest.store(i32::MAX, Relaxed);

@@ -318,6 +318,11 @@ pub fn watch() -> Result<i32, i32> {
     Ok(fd)
 }
 
+/// The start has failed: that descriptor is closed.
+pub fn unwatch() {
+    WATCH.fd.store(-1, Relaxed);
+}
+
 /// What is wanted has changed.
 pub fn watch_anew() {
     WATCH.lock.with(|| {

@@ -14,7 +14,7 @@ use super::green::current;
 use super::raw_lock::RawLock;
 use super::sched::{Slot, Worker};
 use super::{caretaker, roll, signal, stats, vessel, worker};
-use crate::{arch, glibc, sys};
+use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
@@ -139,7 +139,8 @@ pub fn refill() {
 /// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them.
 pub fn keep(worker: &'static Worker) -> bool {
     RESERVE.with(|resting| {
-        let keep = resting.len() < KEPT;
+        // (Who is being hired may come back.)
+        let keep = resting.len() < KEPT && pages::reserve(resting, 2 * KEPT);
         if keep {
             worker.kernel_thread_alive.store(1, Relaxed);
             resting.push(worker);

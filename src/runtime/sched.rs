@@ -348,6 +348,22 @@ impl Slot {
         events
     }
 
+    /// The monitor takes in what has come for a vacant slot, for others to run.
+    pub fn mind(&self) {
+        let batch = Batch::new();
+        reactor::poll(self, Some(0), &batch);
+        let now = sys::now_ns();
+        if self.timers.earliest() <= now {
+            self.timers.expire(now, &batch);
+        }
+        self.verify.look_again(monitor::now_ms(), verify::IDLE_PATIENCE_MS);
+        self.guesses.look_again(monitor::now_ms(), verify::IDLE_GUESS_MS);
+        batch.release(|green| self.push(green));
+        if self.has_ready() {
+            spread(self);
+        }
+    }
+
     /// Asleep until an event, a deadline or a wake-up; looks once more for work after it has said that it sleeps.
     pub fn sleep(&self) {
         self.idle.store(1, SeqCst);
@@ -430,7 +446,22 @@ pub fn make_slots(count: usize) -> Result<(), i32> {
     Ok(())
 }
 
-fn anything_ready() -> bool {
+/// How many descriptors `make_slots` wants, the one that it moves at the time included.
+pub fn descriptors(slots: usize) -> usize {
+    2 * slots + 2
+}
+
+/// The start has failed. (Their descriptors are among our own, which are closed.)
+pub fn unmake_slots() {
+    process_signal::unwatch();
+    let slots = SLOTS.swap(std::ptr::null_mut(), AcqRel);
+    if !slots.is_null() {
+        // SAFETY: made by `make_slots`, and nothing runs that knows them.
+        drop(unsafe { Box::from_raw(slots) });
+    }
+}
+
+pub fn anything_ready() -> bool {
     !INJECTOR.is_empty() || slots().iter().any(|slot| slot.has_ready())
 }
 

@@ -1,10 +1,11 @@
 //! There is no kernel thread to be had (a limit of processes, a cgroup's). A slot that was in use may be vacant then, with descriptors and
-//! deadlines that are waited for: the workers that find nothing to do in theirs go round (`share_workers`).
+//! deadlines that are waited for: the workers that find nothing to do in theirs go round (`share_workers`), and the monitor takes in what
+//! has come there.
 //!
 //! And those that there are may stand in the kernel, in calls that nobody catches. Natively each of these threads has its own. Here
 //! they must share: the monitor rings the kernel threads whose slots were taken, and a thread that is found in a system call steps
 //! aside there: it is ready, others run on its kernel thread, and when its turn comes the call is made once more, or says EINTR, as the
-//! kernel has it.
+//! kernel has it. Who sleeps for a time is left alone: that ends by itself, and would say EINTR always.
 //!
 //! The bell's handler changes the frame, so that the thread goes on in an ordinary call of a function of ours, on its own stack (as for a
 //! trapped call: arch/inline.rs). A system call is where that can be done: it loses two registers anyway.
@@ -84,8 +85,9 @@ fn ring_all_without_slot() {
             let owner = slot.owner.load(Relaxed);
             !Worker::of_word(owner).is_some_and(|owner| std::ptr::eq(owner, worker))
         });
-        if lost {
-            signal::ring_at(worker.kernel_tid.load(Relaxed), cancel::BELL, WHOEVER);
+        let kernel_tid = worker.kernel_tid.load(Relaxed);
+        if lost && !sys::task::sleeps(kernel_tid) {
+            signal::ring_at(kernel_tid, cancel::BELL, WHOEVER);
         }
     });
 }

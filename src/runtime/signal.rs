@@ -76,9 +76,21 @@ fn value_of(info: &siginfo_t) -> usize {
     unsafe { *((info as *const siginfo_t as *const u8).add(24) as *const usize) }
 }
 
-/// The green thread that a bell rings for.
+/// The green thread that a bell rings for; one that came without its information rings for whoever runs here.
 pub fn whose_bell(info: &siginfo_t) -> Option<usize> {
-    (info.si_code == SI_BELL).then(|| value_of(info))
+    match info.si_code {
+        SI_BELL => Some(value_of(info)),
+        _ if is_plain_bell(info) => current().map(|me| me as *const Green as usize),
+        _ => None,
+    }
+}
+
+/// Where the kernel refuses to queue signals with their information, those of this process's own to a kernel thread are bells: what the
+/// program sends to a thread is in that thread's queue. (Not SIGABRT, which libc sends itself.)
+fn is_plain_bell(info: &siginfo_t) -> bool {
+    // SAFETY: si_pid is there for a signal by tgkill.
+    let own = || unsafe { info.si_pid() } == sys::process_id();
+    sys::sends_plainly() && info.si_code == SI_TKILL && info.si_signo != libc::SIGABRT && own()
 }
 
 /// A signal from the kernel's queue as it first was; `None`: a bell.
@@ -87,7 +99,7 @@ pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
     if info.si_code == SI_PUT_BACK {
         (info.si_code, info.si_errno) = (info.si_errno, 0);
     }
-    (info.si_code != SI_BELL).then_some(info)
+    (info.si_code != SI_BELL && !is_plain_bell(&info)).then_some(info)
 }
 
 /// The address of the handler that stands before the program's.

@@ -2,15 +2,17 @@
 //!
 //! main keeps its stack and its TCB and becomes a green thread of its own kind; the kernel thread that it ran on, the leader, becomes a
 //! worker. A worker needs a stack and a TCB of its own while main is switched away: the leader's are a vessel made for it.
-//! If anything is not to be had, nothing has changed, and the program stays native.
+//! If anything is not to be had, what was taken is given back, and the program stays native; the statistics say why (`native`).
+//! So the steps that may fail come first, each with what undoes it; the last of them is the birth of the leader's vessel, which
+//! could not be undone.
 
 use super::alternate;
 use super::green::{current, Green};
 use super::sched::{self, Worker, VACANT};
 use super::vessel::{self, Stack};
 use super::{
-    alone, capture, caretaker, errand, filters, handler, identity, inline, kernel_state, lot, monitor, pin, reactor,
-    roll, settings, shortage, signal, stats, thread, worker,
+    alone, capture, caretaker, errand, filters, handler, identity, inline, kernel_state, lot, monitor, own_fds, pin,
+    reactor, roll, settings, shortage, signal, stats, thread, worker,
 };
 use crate::{arch, glibc, sys};
 use once_cell::race::OnceBox;
@@ -81,18 +83,43 @@ pub fn start(prepare: fn()) -> bool {
     done
 }
 
-/// What the machine's parts take, and some more: our allocator cannot fail politely.
-const ENOUGH_MEMORY: usize = 64 << 20;
+/// What the machine's parts take, and some more.
+const ENOUGH_MEMORY: usize = 16 << 20;
+/// How many descriptors the program is to have left.
+const DESCRIPTORS_LEFT: usize = 16;
+const NO_MEMORY: &str = "there was not enough memory when the first thread was made";
+const NO_DESCRIPTORS: &str = "there were not enough free descriptors when the first thread was made";
+const UNKNOWN_LIBC: &str = "this libc tells the end of a thread in a way that is not known";
+const NO_KERNEL_THREAD: &str = "no kernel thread was to be had for the monitor when the first thread was made";
 
 /// Builds all that runs, or says why that cannot be.
 fn build(prepare: fn()) -> Result<(), &'static str> {
-    if !sys::has_memory(ENOUGH_MEMORY) {
-        return Err("there is too little memory for a start");
+    if !sys::has_memory(ENOUGH_MEMORY) || !crate::pages::has_reserve() {
+        return Err(NO_MEMORY);
+    }
+    if !sys::has_descriptors(sched::descriptors(workers()) + DESCRIPTORS_LEFT) {
+        return Err(NO_DESCRIPTORS);
+    }
+    let made = sched::make_slots(workers());
+    let built = match made {
+        Ok(()) => build_on_slots(prepare),
+        Err(libc::ENOMEM) => Err(NO_MEMORY),
+        Err(_) => Err(NO_DESCRIPTORS),
+    };
+    if built.is_err() {
+        sched::unmake_slots();
+        own_fds::close_all();
+    }
+    built
+}
+
+fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
+    let leader = stats::enlist(Worker::new(true));
+    if !monitor::reserve_small_stacks(workers()) {
+        return Err(NO_MEMORY);
     }
     prepare();
-    sched::make_slots(workers()).map_err(|_| "the kernel gives no descriptors for a start")?;
     glibc::note_all_keys();
-    let leader = stats::enlist(Worker::new(true));
     let main = Green::new(Stack::MAIN, true);
     main.fs.set(arch::tcb());
     main.tid.set(sys::process_id());
@@ -101,11 +128,21 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
     pin::begin(main);
     // Threads made from here on never register an rseq area: a vessel's would follow its first kernel thread, not the thread.
     glibc::unregister_rseq();
-    capture::prepare();
-    let own = vessel::birth_small().map_err(|_| "no thread could be made for a start")?;
+    let sigsys = capture::prepare();
+    if !monitor::start() {
+        capture::give_up(sigsys);
+        return Err(NO_KERNEL_THREAD);
+    }
+    let Ok(own) = vessel::birth_small() else {
+        monitor::dismiss();
+        capture::give_up(sigsys);
+        return Err(NO_MEMORY);
+    };
     own.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     if !glibc::version::knows_end() {
-        return Err("this glibc keeps the end of its threads in a way that the library does not know");
+        monitor::dismiss();
+        capture::give_up(sigsys);
+        return Err(UNKNOWN_LIBC);
     }
     leader.fs.set(own.fs.get());
     // SAFETY: the vessel does not run; its context is now the leader's.
@@ -115,6 +152,7 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
     // SAFETY: nobody else knows main yet.
     unsafe { *main.name.get() = sys::thread_name() };
     main.alternate.set(alternate::take());
+    leader.signal_stack.set(own.stack.get().lowest - alternate::STACK_BYTES);
     alternate::give(leader);
     kernel_state::begin(main);
     settings::begin(main);
@@ -123,9 +161,6 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
     inline::prepare();
     VACANT.store(workers() - 1, Relaxed);
     identity::begin();
-    if !monitor::start() {
-        return Err("no kernel thread could be made for a start");
-    }
     main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     main.life.store(0, Relaxed);
     roll::set_main(main);
@@ -134,6 +169,7 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
     arch::set_self_word(main as *const Green as usize);
     arch::set_identity_word(main as *const Green as usize);
     sched::begin(main);
+    monitor::begin();
     Ok(())
 }
 

@@ -39,7 +39,7 @@ impl Verify {
     /// An empty set; `None` without memory.
     pub fn new() -> Option<Verify> {
         let all = sys::map((WORDS + WORDS / 64) * 8, 0)? as *const AtomicU64;
-        // SAFETY: fresh zeroed memory of that size, never unmapped.
+        // SAFETY: fresh zeroed memory of that size, unmapped with the set.
         let (summary, words) = unsafe { std::slice::from_raw_parts(all, WORDS + WORDS / 64) }.split_at(WORDS / 64);
         Some(Verify { summary, words, oldest_ms: AtomicU64::new(NONE) })
     }
@@ -93,6 +93,12 @@ impl Verify {
             }
         }
         batch.release(sched::ready);
+    }
+}
+
+impl Drop for Verify {
+    fn drop(&mut self) {
+        sys::unmap(self.summary.as_ptr() as usize, (WORDS + WORDS / 64) * 8);
     }
 }
 

@@ -30,13 +30,14 @@
 use super::capture;
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
+use super::stacks::{self, Stacks, PAGE};
 use super::worker::GATE;
 use super::{handler, pin, process_signal, reserve, roll, sched, signal, stats};
-use crate::{arch, glibc, sys};
+use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 /// Where a vessel's stack is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,20 +67,11 @@ impl Stack {
     }
 }
 
-const PAGE: usize = 4096;
 const LINE: usize = 64;
-const MADV_GUARD_INSTALL: i32 = 102;
-const STACKS_PER_REGION: usize = 64;
-/// What must be left for our own memory when stacks have been mapped.
-const SPARE_MEMORY: usize = 1 << 20;
 
-/// Stacks of one size.
+/// Stacks of one size, and the vessels on them.
 struct Class {
-    bytes: usize,
-    guard: usize,
-    fresh: usize,
-    end: usize,
-    free: Vec<usize>,
+    stacks: Stacks,
     /// Vessels that wait to serve, the last one first.
     pool: Vec<&'static Green>,
     /// The fewest that waited since the pool was last shrunk.
@@ -94,6 +86,8 @@ struct Yard {
     guests: UnsafeCell<Vec<&'static Green>>,
     /// Those whose vessels are dead: they serve for the next ones born.
     dead: UnsafeCell<Vec<&'static Green>>,
+    /// For how many green threads the lists have room.
+    made: UnsafeCell<usize>,
     /// How many wait in all pools; written under the lock.
     pooled: AtomicUsize,
     dying_count: AtomicUsize,
@@ -108,6 +102,7 @@ static YARD: Yard = Yard {
     dying: UnsafeCell::new(Vec::new()),
     guests: UnsafeCell::new(Vec::new()),
     dead: UnsafeCell::new(Vec::new()),
+    made: UnsafeCell::new(0),
     pooled: AtomicUsize::new(0),
     dying_count: AtomicUsize::new(0),
 };
@@ -121,7 +116,6 @@ fn given(stack: &Stack) -> (usize, usize) {
     (stack.lowest, stack.bytes + more)
 }
 
-static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
 static PUBLISHED: AtomicU32 = AtomicU32::new(0);
 
 impl Yard {
@@ -139,78 +133,40 @@ impl Yard {
         self.lock.with(|| {
             // SAFETY: under the lock.
             let classes = unsafe { &mut *self.classes.get() };
-            let place = match classes.iter().position(|class| class.bytes == bytes && class.guard == guard) {
-                Some(place) => place,
-                None => {
-                    classes.push(Class {
-                        bytes,
-                        guard,
-                        fresh: 0,
-                        end: 0,
-                        free: Vec::new(),
-                        pool: Vec::new(),
-                        least: 0,
-                    });
-                    classes.len() - 1
-                }
-            };
+            let place =
+                match classes.iter().position(|class| class.stacks.bytes == bytes && class.stacks.guard == guard) {
+                    Some(place) => place,
+                    None => {
+                        classes.push(Class { stacks: Stacks::new(bytes, guard), pool: Vec::new(), least: 0 });
+                        classes.len() - 1
+                    }
+                };
             work(&mut classes[place])
         })
     }
 }
 
 impl Class {
-    /// A stack's lowest usable address.
+    /// A stack's lowest usable address; there is room in the pool for one vessel more, too.
     fn take_stack(&mut self) -> Option<usize> {
-        if let Some(lowest) = self.free.pop() {
+        let lowest = self.stacks.take()?;
+        if pages::reserve(&mut self.pool, self.stacks.count()) {
             return Some(lowest);
         }
-        let step = self.bytes + PAGE + self.guard;
-        if self.fresh + step > self.end {
-            self.grow(step)?;
-        }
-        // Only now: a guard needs a page table, and a fork copies those.
-        install_guard(self.fresh, self.guard);
-        let lowest = self.fresh + self.guard;
-        self.fresh += step;
-        Some(lowest)
-    }
-
-    /// One mapping for many stacks, fewer of the large ones.
-    fn grow(&mut self, step: usize) -> Option<()> {
-        const LARGE: usize = 1 << 30;
-        let mut count = if step >= LARGE { 1 } else { STACKS_PER_REGION };
-        if count == 1 && !sys::has_memory(step) {
-            return None;
-        }
-        let region = loop {
-            match sys::map(step * count, libc::MAP_STACK).map(|region| region as usize) {
-                Some(region) if sys::has_memory(SPARE_MEMORY) => break region,
-                Some(region) => sys::unmap(region, step * count),
-                None => {}
-            }
-            if count == 1 {
-                return None;
-            }
-            count /= 2; // A program that limits its address space gets what there is.
-        };
-        sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
-        (self.fresh, self.end) = (region, region + step * count);
-        Some(())
+        self.stacks.give_back(lowest);
+        None
     }
 }
 
-fn install_guard(address: usize, bytes: usize) {
-    if bytes == 0 {
-        return;
-    }
-    if !GUARD_PAGES_REFUSED.load(Relaxed) {
-        if sys::advise(address, bytes, MADV_GUARD_INSTALL) == 0 {
-            return;
+/// The program is about to lock its memory, all that there is or all that comes: what no thread has is given back before.
+pub fn before_lock(future: bool) {
+    stacks::note_locked(future);
+    YARD.lock.with(|| {
+        // SAFETY: under the lock.
+        for class in unsafe { &mut *YARD.classes.get() } {
+            class.stacks.unmap_free(0);
         }
-        GUARD_PAGES_REFUSED.store(true, Relaxed);
-    }
-    sys::forbid(address, bytes);
+    });
 }
 
 /// A vessel with a stack of the given size and guard (whole pages), pooled or new; an error number otherwise.
@@ -237,7 +193,7 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
         Found::Stack(Some(lowest)) => {
             let born = birth(Stack { lowest, bytes, guard, foreign: false });
             if born.is_err() {
-                YARD.with(bytes, guard, |class| class.free.push(lowest));
+                YARD.with(bytes, guard, |class| class.stacks.give_back(lowest));
             }
             born
         }
@@ -289,7 +245,7 @@ pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
 
 /// A new vessel: glibc makes a thread, whose kernel thread retires.
 pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
-    let green = green_for(stack);
+    let green = green_for(stack).ok_or(libc::EAGAIN)?;
     let born = if capture::possible() { caught_birth(green) } else { uncaught_birth(green) };
     if born.is_err() {
         YARD.with_dead(|dead| dead.push(green));
@@ -297,15 +253,20 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     born.map(|()| green)
 }
 
-/// A dead vessel's green thread, or a new one.
-fn green_for(stack: Stack) -> &'static Green {
-    match YARD.with_dead(|dead| dead.pop()) {
-        Some(green) => {
-            green.begin_anew(stack);
-            green
-        }
-        None => Green::new(stack, false),
+/// A dead vessel's green thread, or a new one; `None`: there is no memory for one, or for its places in the lists.
+fn green_for(stack: Stack) -> Option<&'static Green> {
+    if let Some(green) = YARD.with_dead(|dead| dead.pop()) {
+        green.begin_anew(stack);
+        return Some(green);
     }
+    let room = YARD.lock.with(|| {
+        // SAFETY: under the lock.
+        let (made, lists) = unsafe { (&mut *YARD.made.get(), [&YARD.dying, &YARD.guests, &YARD.dead]) };
+        *made += 1;
+        // SAFETY: as above.
+        lists.iter().all(|list| pages::reserve(unsafe { &mut *list.get() }, *made))
+    });
+    (room && pages::has_reserve()).then(|| Green::new(stack, false))
 }
 
 /// The long way: a kernel thread is made.
@@ -545,7 +506,7 @@ pub fn bury(green: &'static Green) -> bool {
     } else {
         let Stack { lowest, bytes, guard, .. } = green.stack.get();
         sys::advise(lowest, bytes + PAGE, libc::MADV_DONTNEED);
-        YARD.with(bytes, guard, |class| class.free.push(lowest));
+        YARD.with(bytes, guard, |class| class.stacks.give_back(lowest));
     }
     if born > 0 {
         YARD.with_dead(|dead| dead.push(green));
@@ -570,23 +531,23 @@ pub fn bury_dying() {
     }
 }
 
-/// How many may wait in the pool for ever.
-const POOL_KEEPS: usize = 64;
-
+/// Are there more free vessels than are kept, or more free stacks?
 pub fn pool_is_large() -> bool {
-    // SAFETY: under the lock.
-    let any = || unsafe { &*YARD.classes.get() }.iter().any(|class| class.pool.len() > POOL_KEEPS);
-    YARD.pooled.load(Relaxed) > POOL_KEEPS && YARD.lock.with(any)
+    YARD.lock.with(|| {
+        // SAFETY: under the lock.
+        let classes = unsafe { &*YARD.classes.get() };
+        classes.iter().any(|class| class.pool.len() > class.stacks.kept())
+    })
 }
 
-/// The caretaker's duty: half of the vessels that nobody needed since the last time die.
+/// The caretaker's duty: half of the vessels that nobody needed since the last time die, and free stacks beyond what is kept are unmapped.
 pub fn shrink_pool() {
     const AT_ONCE: usize = 256;
     for _ in 0..AT_ONCE {
         let victim = YARD.lock.with(|| {
             // SAFETY: under the lock.
             let classes = unsafe { &mut *YARD.classes.get() };
-            let class = classes.iter_mut().find(|class| class.pool.len() > POOL_KEEPS && class.least > 0)?;
+            let class = classes.iter_mut().find(|class| class.pool.len() > class.stacks.kept() && class.least > 0)?;
             class.least -= 1;
             YARD.fewer_pooled();
             Some(class.pool.remove(0))
@@ -602,7 +563,10 @@ pub fn shrink_pool() {
     }
     YARD.lock.with(|| {
         // SAFETY: under the lock.
-        unsafe { &mut *YARD.classes.get() }.iter_mut().for_each(|class| class.least = class.pool.len().div_ceil(2));
+        for class in unsafe { &mut *YARD.classes.get() } {
+            class.least = class.pool.len().div_ceil(2);
+            class.stacks.unmap_free(class.stacks.kept().saturating_sub(class.pool.len()));
+        }
     });
 }
 
@@ -627,7 +591,7 @@ pub fn after_fork() {
 
 /// The leader's own stack and TCB.
 pub fn birth_small() -> Result<&'static Green, i32> {
-    let (lowest, bytes) = super::monitor::small_stack();
+    let (lowest, bytes) = super::monitor::small_stack().ok_or(libc::EAGAIN)?;
     let own = birth(Stack { lowest, bytes, guard: 0, foreign: true })?;
     TCB_BELOW_END.store(lowest + bytes - own.fs.get(), Relaxed);
     Ok(own)

@@ -15,10 +15,10 @@ use super::raw_lock::RawLock;
 use super::reserve::Woken;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
 use super::{alternate, caretaker, inline, kernel_state, monitor, reserve, shortage, signal, stats};
-use crate::{arch, glibc, sys};
+use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
 static FAST_SWITCH: AtomicBool = AtomicBool::new(false);
 
@@ -95,6 +95,10 @@ impl Spares {
     fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
         // SAFETY: under the lock.
         self.lock.with(|| unsafe { work(&mut *self.waiting.get()) })
+    }
+
+    fn has_room(&self, workers: usize) -> bool {
+        self.with(|waiting| pages::reserve(waiting, workers))
     }
 }
 
@@ -255,24 +259,45 @@ pub fn some_are_vacant() -> bool {
     VACANT.load(Relaxed) > 0
 }
 
-/// A worker that comes to rest at once; false: there is no kernel thread to be had.
+/// A worker that comes to rest at once; false: there is no memory or no kernel thread to be had.
 pub fn make_at_rest() -> bool {
-    let worker = GATE.take_free().unwrap_or_else(|| stats::enlist(Worker::new(false)));
+    let Some((worker, stack)) = new_worker() else { return false };
     let old_mask = sys::set_signal_mask(signal::CLOSED);
     // Its kernel thread runs nothing, and is not counted.
-    let made = sys::has_memory(monitor::SMALL_STACK) && {
-        let stack = monitor::small_stack();
-        let born = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(stack));
-        if born.is_err() {
-            monitor::keep_small_stack(stack.0);
-        }
-        born.is_ok()
-    };
+    let made = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(stack)).is_ok();
     sys::set_signal_mask(old_mask);
     if !made {
-        GATE.add_free(worker);
+        not_made(worker, stack);
     }
     made
+}
+
+/// How many workers there have been beside the leader.
+static HIRED: AtomicUsize = AtomicUsize::new(0);
+
+/// A worker, its stack, and a place for it in each list that it may come to.
+fn new_worker() -> Option<(&'static Worker, (usize, usize))> {
+    let stack = monitor::small_stack()?;
+    let worker = GATE.take_free().or_else(|| {
+        let workers = HIRED.fetch_add(1, Relaxed) + 2;
+        let room = pages::has_reserve() && GATE.has_room(workers) && SPARES.has_room(workers);
+        if !room {
+            HIRED.fetch_sub(1, Relaxed);
+        }
+        room.then(|| stats::enlist(Worker::new(false)))
+    });
+    let Some(worker) = worker else {
+        monitor::keep_small_stack(stack.0);
+        return None;
+    };
+    worker.signal_stack.set(stack.0 - alternate::STACK_BYTES);
+    Some((worker, stack))
+}
+
+/// No kernel thread is to be had for it.
+fn not_made(worker: &'static Worker, stack: (usize, usize)) {
+    monitor::keep_small_stack(stack.0);
+    GATE.add_free(worker);
 }
 
 extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
@@ -409,10 +434,16 @@ impl Gate {
         while let Some(worker) = self.lock.with(next) {
             glibc::join_thread(worker.thread.get() as libc::pthread_t);
             monitor::return_small_stack(worker.thread.get());
-            sys::unmap(worker.signal_stack.replace(0), alternate::STACK_BYTES);
             stats::kernel_thread_gone();
             self.add_free(worker);
         }
+    }
+
+    /// Have the lists room for so many workers?
+    fn has_room(&self, workers: usize) -> bool {
+        // SAFETY: under the lock.
+        self.lock
+            .with(|| unsafe { [&self.dead, &self.free].iter().all(|list| pages::reserve(&mut *list.get(), workers)) })
     }
 
     fn take_free(&self) -> Option<&'static Worker> {
@@ -420,6 +451,7 @@ impl Gate {
         self.lock.with(|| unsafe { (*self.free.get()).pop() })
     }
 
+    /// A worker without a kernel thread waits for its next one.
     fn add_free(&self, worker: &'static Worker) {
         // SAFETY: under the lock.
         self.lock.with(|| unsafe { (*self.free.get()).push(worker) });
@@ -453,6 +485,7 @@ impl Gate {
 pub fn after_fork() {
     SPARES.lock.reset();
     COMING.store(0, Relaxed);
+    HIRED.store(0, Relaxed);
     // SAFETY: the child has one thread.
     unsafe { (*SPARES.waiting.get()).clear() };
     GATE.after_fork();

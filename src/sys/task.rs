@@ -107,20 +107,33 @@ pub fn has_ring() -> bool {
     })
 }
 
+/// Is this kernel thread of the process's in a call that waits for a time only (nanosleep, clock_nanosleep)?
+pub fn sleeps(tid: i32) -> bool {
+    let mut text = [0u8; 16];
+    let bytes = read_start(&format!("/proc/self/task/{tid}/syscall\0"), &mut text).unwrap_or(0);
+    let number = text[..bytes].split(|&byte| byte == b' ').next().and_then(|number| std::str::from_utf8(number).ok());
+    let number = number.and_then(|number| number.parse::<libc::c_long>().ok());
+    matches!(number, Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep))
+}
+
+/// What a file begins with; `path` ends with a zero byte.
+fn read_start(path: &str, room: &mut [u8]) -> Option<usize> {
+    // SAFETY: the kernel reads the path, and writes into `room`.
+    unsafe {
+        let flags = libc::O_CLOEXEC as usize;
+        let fd =
+            checked(call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0, 0, 0)).ok()?;
+        let bytes = call(libc::SYS_read, fd, room.as_mut_ptr() as usize, room.len(), 0, 0, 0);
+        super::close(fd as i32);
+        checked(bytes).ok()
+    }
+}
+
 /// The kernel thread that traces a process.
 pub fn tracer_of(pid: i32) -> Option<i32> {
     const LINE: &[u8] = b"\nTracerPid:\t";
     let mut text = [0u8; 4096];
-    let path = format!("/proc/{pid}/status\0");
-    // SAFETY: the kernel reads the path, and writes into `text`.
-    let bytes = unsafe {
-        let flags = libc::O_CLOEXEC as usize;
-        let fd =
-            checked(call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0, 0, 0)).ok()?;
-        let bytes = call(libc::SYS_read, fd, text.as_mut_ptr() as usize, text.len(), 0, 0, 0);
-        super::close(fd as i32);
-        checked(bytes).ok()?
-    };
+    let bytes = read_start(&format!("/proc/{pid}/status\0"), &mut text)?;
     let text = &text[..bytes];
     let at = text.windows(LINE.len()).position(|window| window == LINE)? + LINE.len();
     let end = text[at..].iter().position(|&byte| byte == b'\n')? + at;

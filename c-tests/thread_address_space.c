@@ -1,0 +1,84 @@
+/* Of a small address space the program has most for itself: after its first threads it may allocate more than half of what there is, and
+ * what many threads had is given back some time after they have ended.
+ * covers: pthread_create setrlimit
+ * proof: green_threads>=102
+ */
+#include "ctest.h"
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+/* What stays: 40 MiB of stacks, as in glibc's own cache, and a heap that glibc makes for whoever frees the rest. */
+enum { MEBIBYTE = 1 << 20, SMALL = 300, THREADS = 100, STACK = 8 * MEBIBYTE, KEPT = 40 + 64 + 16, PATIENCE = 200 };
+
+static pthread_barrier_t all;
+
+static void *nothing(void *argument)
+{
+    return argument;
+}
+
+static void *meets(void *argument)
+{
+    pthread_barrier_wait(&all);
+    return argument;
+}
+
+static long address_space(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file && fscanf(file, "%ld", &pages) == 1);
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE) / MEBIBYTE;
+}
+
+static void many_come_and_go(void)
+{
+    pthread_t threads[THREADS];
+    pthread_attr_t attributes;
+    CHECK_IS(pthread_attr_init(&attributes), 0);
+    CHECK_IS(pthread_attr_setstacksize(&attributes, STACK), 0);
+    CHECK_IS(pthread_barrier_init(&all, NULL, THREADS + 1), 0);
+    long before = address_space();
+    for (int i = 0; i < THREADS; i++)
+        CHECK_IS(pthread_create(&threads[i], &attributes, meets, NULL), 0);
+    pthread_barrier_wait(&all);
+    CHECK(address_space() >= before + THREADS / 2 * STACK / MEBIBYTE);
+    for (int i = 0; i < THREADS; i++)
+        join(threads[i]);
+    int looks = 0;
+    while (address_space() > before + KEPT && looks++ < PATIENCE)
+        usleep(50000);
+    say("after %d threads: %s", THREADS, looks < PATIENCE ? "given back" : "kept");
+}
+
+static void *block(void)
+{
+    return mmap(NULL, MEBIBYTE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void limited(void)
+{
+    static void *blocks[SMALL];
+    struct rlimit before, limit;
+    int count = 0;
+    CHECK_IS(getrlimit(RLIMIT_AS, &before), 0);
+    limit = (struct rlimit){SMALL * MEBIBYTE, before.rlim_max};
+    if (setrlimit(RLIMIT_AS, &limit))
+        skip("the address space may not be limited");
+    while (count < SMALL && (blocks[count] = block()) != MAP_FAILED)
+        count++;
+    for (int i = 0; i < count; i++)
+        CHECK_IS(munmap(blocks[i], MEBIBYTE), 0);
+    CHECK_IS(setrlimit(RLIMIT_AS, &before), 0);
+    say("of %d MiB: %s", SMALL, count > SMALL / 2 ? "more than half" : "less than half");
+}
+
+int main(void)
+{
+    join(spawn(nothing, NULL));
+    join(spawn(nothing, NULL));
+    limited();
+    many_come_and_go();
+    return 0;
+}
