@@ -32,7 +32,7 @@ struct Reserve {
     making: AtomicU32,
     /// The most that were wanted by those who make threads.
     wanted: AtomicUsize,
-    /// A slot has asked for one since it was last full.
+    /// A slot has asked for one in vain since it was last full.
     is_used: AtomicBool,
     /// The kernel makes no kernel thread, or there is no memory: it is asked again after a while.
     is_refused: AtomicBool,
@@ -69,22 +69,24 @@ impl Reserve {
 /// So many green threads live now: is there a worker at rest for each, as far as they are made in advance?
 #[inline]
 pub fn provide(threads: usize) {
-    if RESERVE.count.load(Relaxed) < threads.min(MADE) {
-        make(threads.min(MADE));
+    let wanted = threads.clamp(LEAST, MADE);
+    if RESERVE.count.load(Relaxed) < wanted {
+        make(wanted);
     }
 }
 
-/// One more, by the running thread, whose pthread_create would have called the program's malloc natively, too.
+/// Some more, by the running thread, whose pthread_create would have called the program's malloc natively, too.
 #[cold]
 fn make(wanted: usize) {
     RESERVE.wanted.fetch_max(wanted, Relaxed);
-    if RESERVE.making.load(Relaxed) as usize + RESERVE.count.load(Relaxed) >= wanted {
+    let missing = wanted.saturating_sub(RESERVE.making.load(Relaxed) as usize + RESERVE.count.load(Relaxed));
+    if missing == 0 {
         return;
     }
     // A wait in the program's malloc keeps the kernel thread.
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
-    make_one();
+    (0..missing.min(LEAST)).for_each(|_| make_one());
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
 }
 
@@ -137,16 +139,22 @@ pub fn refill() {
 }
 
 /// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them.
-pub fn keep(worker: &'static Worker) -> bool {
+pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
     RESERVE.with(|resting| {
         // (Who is being hired may come back.)
         let keep = resting.len() < KEPT && pages::reserve(resting, 2 * KEPT);
         if keep {
             worker.kernel_thread_alive.store(1, Relaxed);
-            resting.push(worker);
+            put(resting, worker, is_caretaker);
         }
         keep
     })
+}
+
+/// The caretaker is the first, and always the same while it can be: glibc makes a heap of its own, of 64 MiB of address space, for each
+/// thread that allocates or frees.
+fn put(resting: &mut Vec<&'static Worker>, worker: &'static Worker, is_caretaker: bool) {
+    resting.insert(if is_caretaker { 0 } else { resting.len() }, worker);
 }
 
 /// One that was made for this has its place.
@@ -182,13 +190,17 @@ pub enum Woken {
 
 /// Hires one for the slot, or as the caretaker.
 pub fn wake(slot: Option<&'static Slot>) -> Woken {
-    if slot.is_some() {
-        RESERVE.is_used.store(true, Relaxed);
-    }
     let last_is_free = slot.is_none() || is_refused() || caretaker::is_at_work();
-    let next =
-        |resting: &mut Vec<&'static Worker>| if resting.len() > 1 || last_is_free { resting.pop() } else { None };
-    let Some(worker) = RESERVE.with(next) else { return Woken::NoneRests };
+    let next = |resting: &mut Vec<&'static Worker>| match slot {
+        None => (!resting.is_empty()).then(|| resting.remove(0)),
+        Some(_) if resting.len() > 1 || last_is_free => resting.pop(),
+        Some(_) => None,
+    };
+    let Some(worker) = RESERVE.with(next) else {
+        // The caretaker makes none before: it may need that heap for it.
+        RESERVE.is_used.fetch_or(slot.is_some(), Relaxed);
+        return Woken::NoneRests;
+    };
     while worker.kernel_thread_alive.load(Acquire) != 0 {
         sys::futex_wait_shared(&worker.kernel_thread_alive, 1);
     }
@@ -208,7 +220,7 @@ pub fn wake(slot: Option<&'static Slot>) -> Woken {
     if born <= 0 {
         stats::kernel_thread_gone();
         worker.slot.set(std::ptr::null());
-        RESERVE.with(|resting| resting.push(worker));
+        RESERVE.with(|resting| put(resting, worker, slot.is_none()));
         refuse();
         return Woken::Refused;
     }

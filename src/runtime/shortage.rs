@@ -86,7 +86,7 @@ fn ring_all_without_slot() {
             !Worker::of_word(owner).is_some_and(|owner| std::ptr::eq(owner, worker))
         });
         let kernel_tid = worker.kernel_tid.load(Relaxed);
-        if lost && !sys::task::sleeps(kernel_tid) {
+        if lost && sys::task::stands(kernel_tid) {
             signal::ring_at(kernel_tid, cancel::BELL, WHOEVER);
         }
     });

@@ -303,7 +303,7 @@ fn not_made(worker: &'static Worker, stack: (usize, usize)) {
 extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `make_at_rest` passes a worker, which is never freed.
     let worker: &'static Worker = unsafe { &*(argument as *const Worker) };
-    let mut kept = reserve::keep(worker);
+    let mut kept = reserve::keep(worker, false);
     reserve::is_made();
     if !kept {
         stats::kernel_thread_born(); // Its burial counts it out.
@@ -318,7 +318,7 @@ extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
             arch::guard_up();
             caretaker::work();
         }
-        kept = reserve::keep(worker);
+        kept = reserve::keep(worker, !hired);
         if kept {
             stats::kernel_thread_gone();
         }

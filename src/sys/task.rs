@@ -107,13 +107,15 @@ pub fn has_ring() -> bool {
     })
 }
 
-/// Is this kernel thread of the process's in a call that waits for a time only (nanosleep, clock_nanosleep)?
-pub fn sleeps(tid: i32) -> bool {
+/// Does this kernel thread of the process's stand in a call, other than one that waits for a time only (nanosleep, clock_nanosleep)?
+/// Where nobody tells it may.
+pub fn stands(tid: i32) -> bool {
     let mut text = [0u8; 16];
-    let bytes = read_start(&format!("/proc/self/task/{tid}/syscall\0"), &mut text).unwrap_or(0);
+    let Some(bytes) = read_start(&format!("/proc/self/task/{tid}/syscall\0"), &mut text) else { return true };
     let number = text[..bytes].split(|&byte| byte == b' ').next().and_then(|number| std::str::from_utf8(number).ok());
+    // (`running` is what it says of others.)
     let number = number.and_then(|number| number.parse::<libc::c_long>().ok());
-    matches!(number, Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep))
+    number.is_some_and(|number| !matches!(number, libc::SYS_nanosleep | libc::SYS_clock_nanosleep))
 }
 
 /// What a file begins with; `path` ends with a zero byte.
