@@ -140,6 +140,11 @@ pub fn end() {
     PROCESS.store(0, Relaxed);
 }
 
+/// The file is made before the runtime starts, and kept open: the program is about to give up the right to make it.
+pub fn open() {
+    write_at(When::Start);
+}
+
 /// Writes the statistics as they are now: the process ends, or is about to execute another program.
 pub fn write() {
     write_at(When::End);

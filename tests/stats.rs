@@ -8,6 +8,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use support::needs::skips_without;
 use support::place::{stdout, Place, GREENPATCH};
 
 /// `threads N [HOW]`: makes N threads that come and go, says "made", and ends in the way that is asked for.
@@ -275,4 +276,45 @@ fn files_are_replaced_as_they_were() {
     assert!(fs::read_link(place.path("link.json")).is_ok());
     stdout(&run(&place, "new.json", &["sh", "-c", "umask 027; exec ./threads 3"]));
     assert_eq!(mode("new.json"), 0o640);
+}
+
+/// The program gives up the right to write to any file before its first thread (xz does so from 5.6 on); with a second word it makes none.
+const CONFINED: &str = r#"
+    #include <linux/landlock.h>
+    #include <pthread.h>
+    #include <stdio.h>
+    #include <sys/prctl.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static void *sleeps(void *nothing) { usleep(1000); return nothing; }
+    int main(int count, char **words)
+    {
+        pthread_t threads[3];
+        struct landlock_ruleset_attr all = { .handled_access_fs = (1 << 13) - 1 };
+        int rules = syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, rules, 0) || fopen(words[0], "r"))
+            return 1;
+        for (int i = 0; i < 3 && count == 1; i++)
+            if (pthread_create(&threads[i], NULL, sleeps, NULL))
+                return 1;
+        for (int i = 0; i < 3 && count == 1; i++)
+            pthread_join(threads[i], NULL);
+        return puts("done") < 0;
+    }"#;
+
+#[test]
+fn a_program_that_may_write_no_more_files_has_them() {
+    if skips_without("landlock") {
+        return;
+    }
+    let place = place();
+    let confined = place.compile("confined", CONFINED, &["-pthread", "-w"]);
+    let script = format!("{confined}; true");
+    for words in [&[confined.as_str()][..], &["sh", "-c", &script]] {
+        let output = run(&place, "confined.json", words);
+        assert!(stdout(&output) == "done\n" && output.stderr.is_empty(), "{words:?}: {output:?}");
+        assert_eq!(green_threads(&place, "confined.json"), 3, "{words:?}");
+    }
+    run(&place, "one.json", &[&confined, "alone"]);
+    assert_eq!(figures(&place, "one.json")["started"], false);
 }

@@ -10,7 +10,7 @@
 
 use super::{errno, process, real, signal, sync, task, tid, Answer, Miss};
 use crate::arch::inline::{called_inline, Call};
-use crate::{glibc, runtime, sys};
+use crate::{glibc, runtime, statistics, sys};
 use libc::{c_int, c_long, sigset_t, timespec, timeval};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -41,6 +41,9 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
             Some(answer) => answer,
             None if !runtime::started() && task::binds_early(number) => task::by_number(number, arguments),
             None if runtime::current().is_none() => {
+                if number == libc::SYS_landlock_restrict_self {
+                    statistics::open(); // Afterwards the file may be out of reach.
+                }
                 process::outside(sets_filter(number, a), || real::syscall(number, a, b, c, d, e, f))
             }
             None => green(number, arguments),

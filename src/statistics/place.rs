@@ -140,7 +140,7 @@ fn is(facts: &libc::stat, kind: libc::mode_t) -> bool {
 /// When they are written.
 #[derive(Clone, Copy, PartialEq)]
 pub enum When {
-    /// The runtime has just started: the program has one thread.
+    /// The runtime has just started, or will find no way to its file then: the program has one thread.
     Start,
     Meanwhile,
     End,
@@ -211,7 +211,7 @@ pub unsafe fn write(destination: &Destination, member: Member, pid: i32, when: W
             result
         }
         found if found.is_ok() || found.err() == Some(libc::ENOENT) => {
-            if !member.started && member.distance > 0 {
+            if !member.started && member.distance > 0 && when == When::End {
                 return Ok(());
             }
             text.tell(family, member, pid);

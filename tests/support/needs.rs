@@ -33,6 +33,7 @@ pub const NEEDS: &[Need] = &[
         lacks: "the kernel does not dispatch system calls from a range of addresses (Linux 6.17)",
     },
     Need { word: "io_uring", has: io_uring, lacks: "the kernel has no io_uring, or a filter or a sysctl forbids it" },
+    Need { word: "landlock", has: landlock, lacks: "the kernel has no Landlock" },
     Need { word: "namespaces", has: namespaces, lacks: "this user may not make namespaces of users and processes" },
     Need { word: "proc", has: proc, lacks: "/proc is not mounted" },
     Need { word: "root", has: is_root, lacks: "only root may do it" },
@@ -131,6 +132,12 @@ fn proc() -> bool {
 pub fn is_root() -> bool {
     // SAFETY: the call takes nothing.
     unsafe { libc::geteuid() == 0 }
+}
+
+fn landlock() -> bool {
+    const GET_VERSION: usize = 1;
+    // SAFETY: the call only answers.
+    unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, GET_VERSION) > 0 }
 }
 
 fn seccomp() -> bool {
