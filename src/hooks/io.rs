@@ -5,7 +5,7 @@
 //! | kind | try without waiting | then |
 //! |---|---|---|
 //! | regular file, directory, block device | none | the plain call, marked as one that may block |
-//! | socket | recvfrom, sendto with MSG_DONTWAIT | park |
+//! | socket | recvfrom, sendto with MSG_DONTWAIT; as a pipe where a filter refuses those | park |
 //! | pipe, eventfd, timerfd, … | preadv2, pwritev2 with RWF_NOWAIT at offset -1 | park |
 //! | the same where that is refused (FIFO, an old kernel, a filter), terminal | poll | park; once ready the plain call, marked |
 //!
@@ -21,6 +21,7 @@ use crate::runtime::reactor::{self, IN, OUT};
 use crate::runtime::{Habit, Length};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, c_void, iovec, off_t, size_t, ssize_t, EAGAIN};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// What the kernel cuts longer transfers to (its MAX_RW_COUNT).
 pub const MOST_AT_ONCE: usize = 0x7fff_f000;
@@ -35,17 +36,44 @@ fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
     plain_for(Length::Usual(&DISK), call)
 }
 
+/// A call that only the library makes of a program's read or write on a socket: a filter that allows those may refuse it.
+struct SocketCall {
+    number: libc::c_long,
+    refused: AtomicBool,
+}
+
+static RECEIVE: SocketCall = SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) };
+static SEND: SocketCall = SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) };
+
+impl SocketCall {
+    #[inline]
+    fn is_refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
+    /// Is this error a refusal? Remembered from then on.
+    #[inline]
+    fn refuses(&self, error: c_int) -> bool {
+        let refused = sys::is_refusal(-(error as isize)) && sys::refuses(self.number);
+        if refused {
+            self.refused.store(true, Relaxed);
+        }
+        refused
+    }
+}
+
 pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
     if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
         return disk(|| sys::call(libc::SYS_read, fd as usize, buf as usize, count, 0, 0, 0));
     }
-    if descriptor.kind().socket() {
-        return match net::receive(&descriptor, buf, count, 0, std::ptr::null_mut(), std::ptr::null_mut()) {
-            Err(Miss::Errno(libc::ENOTSOCK)) => mistaken(fd, |fd| read(fd, buf, count)),
-            done => done,
-        };
+    if descriptor.kind().socket() && !RECEIVE.is_refused() {
+        match net::receive(&descriptor, buf, count, 0, std::ptr::null_mut(), std::ptr::null_mut()) {
+            Err(Miss::Errno(libc::ENOTSOCK)) => return mistaken(fd, |fd| read(fd, buf, count)),
+            Err(Miss::Errno(error)) if RECEIVE.refuses(error) => {}
+            done => return done,
+        }
     }
     let vector = iovec { iov_base: buf, iov_len: count };
     answer(read_waiting(&descriptor, &vector, 1))
@@ -149,13 +177,14 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssiz
     if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
         return disk(|| sys::call(libc::SYS_write, fd as usize, buf as usize, count, 0, 0, 0));
     }
-    if descriptor.kind().socket() {
+    if descriptor.kind().socket() && !SEND.is_refused() {
         // What write(2) itself adds for such sockets.
         let flags = if descriptor.kind() == Kind::Sequence { libc::MSG_EOR } else { 0 };
-        return match net::transmit(&descriptor, buf, count, flags, std::ptr::null(), 0) {
-            Err(Miss::Errno(libc::ENOTSOCK)) => mistaken(fd, |fd| write(fd, buf, count)),
-            done => done,
-        };
+        match net::transmit(&descriptor, buf, count, flags, std::ptr::null(), 0) {
+            Err(Miss::Errno(libc::ENOTSOCK)) => return mistaken(fd, |fd| write(fd, buf, count)),
+            Err(Miss::Errno(error)) if SEND.refuses(error) => {}
+            done => return done,
+        }
     }
     let vector = iovec { iov_base: buf as *mut c_void, iov_len: count };
     answer(write_waiting(&descriptor, &vector, 1))
