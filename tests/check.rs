@@ -107,6 +107,48 @@ fn inline_system_calls_have_a_place_and_a_number() {
     }
 }
 
+/// The library catches such calls without being asked, or leaves the program native: they are no calls out of reach.
+#[test]
+fn who_sets_a_threads_state_inline_is_told_what_happens() {
+    const HEAD: &str = "sets, or asks for, a thread's state by instructions of its own: ";
+    let place = Place::new();
+    let program = |number: u32| {
+        let call = format!("mov ${number},%%eax; syscall");
+        format!(
+            "__attribute__((noinline)) void calls(void) {{ \
+             __asm__ volatile(\"xor %%edi,%%edi; xor %%esi,%%esi; {call}\" ::: \"eax\", \"rcx\", \"r11\", \"rdi\", \"rsi\"); }} \
+             int main(void) {{ calls(); return 0; }}"
+        )
+    };
+    let go = format!("{GO_NOTE} {MAIN}");
+    for (name, source, call, is_go) in [
+        ("stack", program(131), Some("sigaltstack"), false),
+        ("kills", program(234), Some("tgkill"), false),
+        ("cgo", go, None, true),
+        ("libtcmalloc.so", program(131), None, false),
+        ("harmless", program(39), None, false),
+    ] {
+        let file = place.compile(name, &source, &["-O1"]);
+        let (report, status) = report(&place, &[&file]);
+        let text = stdout(&place.greenpatch(&["check", &file]));
+        assert_eq!(status, 0, "{report:#}");
+        let noted = notes(&report).contains("`inline` is taken on by itself (Linux 6.17), or the program stays native");
+        let listed = text.contains(&format!("{HEAD}{name}\n"));
+        let wanted = call.is_some() || is_go;
+        assert_eq!((noted, listed, text.contains(HEAD)), (wanted, wanted, wanted), "{name}: {text}");
+        assert!(!text.contains("out of reach"), "{name}: {text}");
+        if let Some(call) = call {
+            assert!(text.contains(&format!("{name} {call} (")) && text.contains("): calls+0x"), "{name}: {text}");
+            let found = &report["thread_state"][0]["calls"][0];
+            assert_eq!((&found["call"], &found["symbol"]), (&call.into(), &"calls".into()), "{report:#}");
+        }
+        assert_eq!(text.contains("it has Go's note"), is_go, "{name}: {text}");
+        assert_eq!(report["thread_state"].as_array().map(Vec::len), Some(usize::from(wanted)), "{report:#}");
+        let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80 && !line.contains('/')).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+    }
+}
+
 #[test]
 fn what_a_program_defines_or_makes_itself_is_out_of_reach() {
     let place = Place::new();

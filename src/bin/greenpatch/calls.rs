@@ -166,6 +166,17 @@ pub fn waiting(number: u64) -> Option<&'static str> {
     Some(&name["SYS_".len()..])
 }
 
+/// System calls that set, or ask for, what the kernel keeps of a thread: those of src/arch/scan.rs.
+const OF_A_THREAD: &[(i64, &str)] = numbers! {
+    SYS_rt_sigaction SYS_rt_sigprocmask SYS_sigaltstack SYS_arch_prctl SYS_gettid SYS_tkill SYS_tgkill
+};
+
+/// The name of a system call that sets, or asks for, a thread's state; `None`: it does not.
+pub fn of_a_thread(number: u64) -> Option<&'static str> {
+    let (_, name) = OF_A_THREAD.iter().find(|(of_a_thread, _)| *of_a_thread as u64 == number)?;
+    Some(&name["SYS_".len()..])
+}
+
 /// Libraries that put themselves in front of the same functions, by how their file names begin, and whether that goes well.
 pub const NEIGHBOURS: &[(&str, Result<(), &str>)] = &[
     ("libjemalloc", Ok(())),

@@ -13,7 +13,7 @@ use object::{Object, ObjectSymbol, SymbolKind};
 
 use crate::calls::{self, Reach};
 use crate::elf::{self, Kind};
-use crate::inline::{self, Elf, Place};
+use crate::inline::{self, Elf, Place, ThreadState};
 use crate::loaded::{self, Loaded};
 use crate::words::shown;
 use crate::{findings, glibc, run, start, Failure, FAILED, NOT_PRELOADABLE};
@@ -52,6 +52,10 @@ const NO_PTHREADS: &str =
     "asyncio's tasks and the greenlets of gevent and eventlet are no pthreads: a call that blocks one of them blocks \
     its whole loop, as without greenpatch. Make such calls in threads (asyncio.to_thread, gevent's threadpool).";
 
+/// What the library does where a thread's state is set past the hooks.
+const CAUGHT_BY_ITSELF: &str =
+    "if loaded before the first thread, `inline` is taken on by itself (Linux 6.17), or the program stays native";
+
 /// Where a finding stands: the place of an object in the report's list.
 pub type At = usize;
 
@@ -66,6 +70,8 @@ pub struct Report {
     pub imports: BTreeMap<(Reach, &'static str), BTreeMap<String, Vec<At>>>,
     /// Inline system calls that wait, or whose number is not known.
     pub inline: Vec<(At, Place)>,
+    /// Whose own system call instructions set, or ask for, a thread's state.
+    pub thread_states: Vec<(At, ThreadState)>,
     /// Hooked functions that the program itself defines: its definition comes before the library's.
     pub own: Vec<String>,
     pub hints: Vec<String>,
@@ -241,6 +247,10 @@ fn inspect(mut report: Report) -> Report {
             report.hints.push(format!(
                 "{name} opens libraries with RTLD_DEEPBIND: what these call is reached by libc's entries only"
             ));
+        }
+        if let Some(state) = inline::thread_state(&elf, &name) {
+            report.hints.push(format!("{name} sets a thread's state inline: {CAUGHT_BY_ITSELF}"));
+            report.thread_states.push((at, state));
         }
         let calls = inline::syscalls(&elf).into_iter();
         let waiting = calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()));

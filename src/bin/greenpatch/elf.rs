@@ -166,7 +166,8 @@ fn loader(elf: &Elf) -> Option<String> {
     paths.next().map(|path| String::from_utf8_lossy(path).into_owned())
 }
 
-fn is_go(elf: &Elf) -> bool {
+/// Has it Go's note?
+pub fn is_go<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> bool {
     let notes = elf.elf_program_headers().iter().filter_map(|part| part.notes(elf.endian(), elf.data()).ok()?);
     notes.flat_map(|notes| notes.map_while(Result::ok)).any(|note| note.name() == b"Go")
 }

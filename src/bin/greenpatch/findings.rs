@@ -10,7 +10,7 @@ use serde_json::{json, Value};
 
 use crate::calls::{self, Reach};
 use crate::check::{short, At, Report};
-use crate::inline::Place;
+use crate::inline::{Place, ThreadState};
 use crate::words::{columns, wrap};
 
 /// Places that are shown of each inline system call of an object.
@@ -63,6 +63,7 @@ fn one(report: &Report) -> String {
         let _ = writeln!(text, "{}", row("    ", &own));
     }
     text += &inline_calls(report);
+    text += &thread_states(report);
     for object in report.objects.iter().filter(|object| object.path.is_none()) {
         let by = object.needed_by.map_or("", |by| short(&report.objects[by].name));
         let _ = writeln!(text, "  missing: {}, which {by} needs", object.name);
@@ -94,18 +95,39 @@ fn inline_calls(report: &Report) -> String {
     if report.inline.is_empty() {
         return String::new();
     }
-    let mut groups: BTreeMap<(At, String), Vec<&Place>> = BTreeMap::new();
-    for (at, place) in &report.inline {
-        groups.entry((*at, name(place))).or_default().push(place);
-    }
     let mut text = format!("  out of reach, for it is a system call made inline: {}\n", report.inline.len());
+    text += &grouped(report, report.inline.iter().map(|(at, place)| (*at, place)));
+    let _ = writeln!(text, "    inline=1 would catch them (Linux 6.17): {}", with_inline(report).join(" "));
+    text
+}
+
+/// Whose instructions set, or ask for, a thread's state; a note says what follows from it.
+fn thread_states(report: &Report) -> String {
+    let mut text = String::new();
+    for (at, state) in &report.thread_states {
+        let _ = write!(text, "  sets, or asks for, a thread's state by instructions of its own: ");
+        let _ = writeln!(text, "{}", short(&report.objects[*at].name));
+        if state.is_go {
+            text += "    it has Go's note\n";
+        }
+        text += &grouped(report, state.places.iter().map(|place| (*at, place)));
+    }
+    text
+}
+
+/// A line for each call of an object, with some of its places.
+fn grouped<'a>(report: &Report, found: impl Iterator<Item = (At, &'a Place)>) -> String {
+    let mut groups: BTreeMap<(At, String), Vec<&Place>> = BTreeMap::new();
+    for (at, place) in found {
+        groups.entry((at, name(place))).or_default().push(place);
+    }
+    let mut text = String::new();
     for ((at, name), places) in groups {
         let shown: Vec<_> = places.iter().take(PLACES).map(|place| stands(place)).collect();
         let more = places.len().saturating_sub(PLACES);
         let more = if more > 0 { format!(" … {more} more") } else { String::new() };
         let _ = writeln!(text, "    {} {name}: {}{more}", short(&report.objects[at].name), shown.join(" "));
     }
-    let _ = writeln!(text, "    inline=1 would catch them (Linux 6.17): {}", with_inline(report).join(" "));
     text
 }
 
@@ -118,9 +140,13 @@ fn with_inline(report: &Report) -> Vec<&str> {
 
 fn name(place: &Place) -> String {
     match place.number {
-        Some(number) => format!("{} ({number})", calls::waiting(number).unwrap_or_default()),
+        Some(number) => format!("{} ({number})", called(number).unwrap_or_default()),
         None => "of unknown number".into(),
     }
+}
+
+fn called(number: u64) -> Option<&'static str> {
+    calls::waiting(number).or_else(|| calls::of_a_thread(number))
 }
 
 /// The nearest symbol and the distance from it; without symbols the address.
@@ -155,27 +181,32 @@ fn object(report: &Report) -> Value {
         let calls = families.flat_map(|((_, family), symbols)| symbols.iter().map(move |symbol| (family, symbol)));
         calls.map(|(family, (symbol, by))| json!({ "symbol": symbol, "family": family, "by": names(by) })).collect()
     };
-    let place = |(at, place): &(At, Place)| {
+    let place = |at: &At, place: &Place| {
         json!({
             "object": name(at),
             "address": place.address,
             "symbol": place.symbol.as_ref().map(|(symbol, _)| symbol),
             "offset": place.symbol.as_ref().map(|(_, offset)| offset),
             "number": place.number,
-            "call": place.number.and_then(calls::waiting),
+            "call": place.number.and_then(called),
         })
     };
     let objects = report.objects.iter().map(|object| {
         let path = object.path.as_ref().map(|path| path.display().to_string());
         json!({ "name": object.name, "path": path, "needed_by": object.needed_by.as_ref().map(name) })
     });
+    let thread_state = |(at, state): &(At, ThreadState)| {
+        let calls: Vec<_> = state.places.iter().map(|found| place(at, found)).collect();
+        json!({ "object": name(at), "go": state.is_go, "calls": calls })
+    };
     let mut all = json!({
         "file": report.subject,
         "program": report.program.display().to_string(),
         "status": report.status(),
         "refusal": report.refusal.as_ref().map(|(_, sentence)| sentence),
         "objects": objects.collect::<Vec<_>>(),
-        "inline": report.inline.iter().map(place).collect::<Vec<_>>(),
+        "inline": report.inline.iter().map(|(at, found)| place(at, found)).collect::<Vec<_>>(),
+        "thread_state": report.thread_states.iter().map(thread_state).collect::<Vec<_>>(),
         "reached_with_inline": with_inline(report),
         "defined_by_the_program": report.own,
         "notes": report.hints,

@@ -8,9 +8,11 @@ use std::collections::HashMap;
 
 use iced_x86::OpAccess::{CondWrite, ReadCondWrite, ReadWrite, Write};
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Register};
-use object::elf::SHF_EXECINSTR;
-use object::read::elf::ElfFile64;
+use object::elf::{ProgramHeader64, PF_X, PT_LOAD, SHF_EXECINSTR};
+use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionFlags, SymbolKind};
+
+use crate::{calls, elf, scan};
 
 pub type Elf<'data> = ElfFile64<'data, Endianness, &'data [u8]>;
 
@@ -40,6 +42,38 @@ pub fn syscalls(elf: &Elf) -> Vec<Place> {
         Some(Place { address, symbol: text.symbol(address), number })
     });
     decoded.collect()
+}
+
+/// Libraries whose thread state calls do no harm: as in src/objects.rs.
+const HARMLESS: [&str; 2] = ["libtcmalloc", "libprofiler"];
+/// A text that is larger is not looked through: as in src/objects.rs.
+const MOST_TEXT: u64 = 4 << 20;
+
+/// Why the library will take a file for one that sets its threads' state by instructions of its own.
+pub struct ThreadState {
+    /// By Go's note, whatever the text has.
+    pub is_go: bool,
+    /// The instructions, where their number is known; else those of unknown number.
+    pub places: Vec<Place>,
+}
+
+/// What `set_thread_state` of src/objects.rs will answer for this file, which is not libc's.
+pub fn thread_state(elf: &Elf, name: &str) -> Option<ThreadState> {
+    if HARMLESS.iter().any(|harmless| name.starts_with(harmless)) {
+        return None;
+    }
+    let endian = elf.endian();
+    let is_text = |part: &&ProgramHeader64<Endianness>| {
+        part.p_type(endian) == PT_LOAD && part.p_flags(endian).contains(PF_X) && part.p_memsz(endian) <= MOST_TEXT
+    };
+    let mut texts = elf.elf_program_headers().iter().filter(is_text);
+    let is_go = elf::is_go(elf);
+    if !is_go && !texts.any(|part| part.data(endian, elf.data()).is_ok_and(scan::sets_thread_state)) {
+        return None;
+    }
+    let (known, unknown): (Vec<_>, Vec<_>) = syscalls(elf).into_iter().partition(|place| place.number.is_some());
+    let known: Vec<_> = known.into_iter().filter(|place| place.number.and_then(calls::of_a_thread).is_some()).collect();
+    Some(ThreadState { is_go, places: if known.is_empty() { unknown } else { known } })
 }
 
 /// Whether a library is opened with RTLD_DEEPBIND: then its calls are bound to libc, past the hooks.

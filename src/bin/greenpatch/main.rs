@@ -29,6 +29,9 @@ mod preloads;
 mod privilege;
 mod probes;
 mod run;
+// The command asks of files by the same rule what the library asks of what is loaded.
+#[path = "../../arch/scan.rs"]
+mod scan;
 mod start;
 mod statistics;
 mod words;
