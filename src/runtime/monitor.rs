@@ -39,7 +39,9 @@ const LATE_MS: u64 = 20;
 /// Looks at which somebody waited for a worker, one after the other, until threads that stand in calls of their own step aside.
 const LOOKS_UNTIL_TURN: u32 = 8;
 /// Ticks without anybody running until it sleeps without an end.
-const TICKS_UNTIL_SLEEP: u32 = 50;
+const TICKS_UNTIL_SLEEP: u32 = 5;
+/// How long a thread may stand still in a call that nobody has caught while nobody else waits.
+const STANDS_LONG_NS: u64 = 20_000_000;
 
 static NOW_MS: AtomicU64 = AtomicU64::new(0);
 
@@ -288,7 +290,7 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64)
     slot.poll_due.store(true, Relaxed);
     let wanted = || in_call && held_ns >= TICK_NS || others_wait(slot);
     if held_ns == 0 && !in_call && !in_haste || !wanted() {
-        return Pace::Tick;
+        return let_stand(slot, owner, watch, held_ns);
     }
     slot.attention.store(true, Relaxed);
     sched::spread(slot);
@@ -311,6 +313,17 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64)
     } else {
         Pace::Tick
     }
+}
+
+/// Nobody waits for this slot. A thread that computes may go on, and is looked at every tick; one that sleeps in a call which nobody
+/// has caught gives the slot to a worker that can sleep without being looked at, so that an idle process is idle.
+fn let_stand(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64) -> Pace {
+    let Some(worker) = Worker::of_word(owner) else { return Pace::Rest };
+    let kernel_tid = worker.kernel_tid.load(Relaxed);
+    if held_ns >= STANDS_LONG_NS && watch.stands_still(kernel_tid) && sys::task::sleeps(kernel_tid) {
+        hand_over(slot, owner);
+    }
+    Pace::Tick
 }
 
 /// Is there anything that only this slot's owner would see to?

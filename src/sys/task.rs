@@ -110,12 +110,25 @@ pub fn has_ring() -> bool {
 /// Does this kernel thread of the process's stand in a call, other than one that waits for a time only (nanosleep, clock_nanosleep)?
 /// Where nobody tells it may.
 pub fn stands(tid: i32) -> bool {
+    match call_of(tid) {
+        Some(Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) | None) => false,
+        Some(Some(_)) | None => true,
+    }
+}
+
+/// Does it sleep in a call, whichever? Where nobody tells it does not.
+pub fn sleeps(tid: i32) -> bool {
+    call_of(tid).flatten().is_some()
+}
+
+/// The number of the call in which this kernel thread of the process's sleeps, `Some(None)` while it runs or could; `None` where
+/// /proc does not tell.
+fn call_of(tid: i32) -> Option<Option<libc::c_long>> {
     let mut text = [0u8; 16];
-    let Some(bytes) = read_start(&format!("/proc/self/task/{tid}/syscall\0"), &mut text) else { return true };
-    let number = text[..bytes].split(|&byte| byte == b' ').next().and_then(|number| std::str::from_utf8(number).ok());
-    // (`running` is what it says of others.)
-    let number = number.and_then(|number| number.parse::<libc::c_long>().ok());
-    number.is_some_and(|number| !matches!(number, libc::SYS_nanosleep | libc::SYS_clock_nanosleep))
+    let bytes = read_start(&format!("/proc/self/task/{tid}/syscall\0"), &mut text)?;
+    let word = text[..bytes].split(|&byte| byte == b' ').next()?;
+    // `running` is what it says of others.
+    Some(std::str::from_utf8(word).ok().and_then(|number| number.parse().ok()))
 }
 
 /// What a file begins with; `path` ends with a zero byte.
