@@ -209,15 +209,18 @@ fn sleep(quiet: &mut u32, pace: Pace) {
         let time_ns = if pace == Pace::Step { STEP_NS } else { TICK_NS };
         process_signal::listen(false, || sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
-        // Pooled vessels are let go even while nothing happens.
-        let deadline = vessel::pool_is_large().then(|| sys::now_ns() + 500_000_000);
+        // Pooled vessels are let go even while nothing happens, but not by who is called before that time.
+        let let_go_ns = sys::now_ns() + 500_000_000;
+        let deadline = vessel::pool_is_large().then_some(let_go_ns);
         // So are the figures told: here, for a disk may be slow, and while anybody runs the monitor must not wait for one.
         let deadline = deadline.or(stats::keep_up(now_ms()).map(|ms| ms * 1_000_000));
         let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
         if !sched::slots().iter().any(in_use) && !signal::is_to_ring() && !process_signal::are_left() {
             process_signal::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
-        caretaker::shrink_pool();
+        if sys::now_ns() >= let_go_ns {
+            caretaker::shrink_pool();
+        }
         *quiet = 0;
     }
     BELL.store(TICKING, SeqCst);
