@@ -75,6 +75,11 @@ pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T
     answer(again_if_rung(|| runtime::cancel::block_at_no_point(Length::Long, &call)))
 }
 
+/// The same for a call that may block or not.
+pub fn uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    answer(again_if_rung(|| runtime::cancel::block_at_no_point(Length::Unknown, &call)))
+}
+
 fn again_if_rung(block: impl Fn() -> isize) -> isize {
     loop {
         let handled = runtime::current().map(|me| me.handlers());

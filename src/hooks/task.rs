@@ -404,7 +404,8 @@ pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long>
         libc::SYS_io_uring_register => io_uring_register(arguments),
         libc::SYS_io_uring_enter => {
             runtime::worker::note_rings();
-            Ok(runtime::block(|| real::syscall(number, a, b, c, d, e, f)))
+            // The kernel never restarts this call by itself.
+            super::attempt::uncancelled(|| sys::call(number, a, b, c, d, e, f))
         }
         libc::SYS_capset => capset(a as *mut c_void, b as *const c_void).map(c_long::from),
         _ => alone_if_changed(|| Some(task::marks()), || real::syscall(number, a, b, c, d, e, f)),
