@@ -90,9 +90,16 @@ pub fn whose(info: &mut siginfo_t) -> Option<Option<&'static Green>> {
     }
     let fd = named_by(info)?;
     // The number may be another one of the same file.
-    let place = place_of(fd).or_else(|| used().iter().find(|place| sys::is_same_file(place.fd.load(Acquire), fd)))?;
+    let place = place_of(fd).or_else(|| used().iter().find(|place| sys::is_same_file(place.fd.load(Acquire), fd)));
+    let Some(place) = place else {
+        // It was sent before the descriptor got another owner, or was closed: a SIGIO that the program has not chosen names none.
+        if info.si_signo == libc::SIGIO && sys::task::signal_of(fd) != Some(libc::SIGIO) {
+            make_plain(info);
+        }
+        return None;
+    };
     let tid = place.tid.load(Relaxed);
-    if place.plain.load(Relaxed) {
+    if place.plain.load(Relaxed) && info.si_signo == libc::SIGIO {
         make_plain(info);
     }
     Some(roll::find(tid))

@@ -131,6 +131,12 @@ fn call_of(tid: i32) -> Option<Option<libc::c_long>> {
     Some(std::str::from_utf8(word).ok().and_then(|number| number.parse().ok()))
 }
 
+/// The signal that F_SETSIG has chosen for a descriptor; 0: none; `None`: there is no such descriptor.
+pub fn signal_of(fd: i32) -> Option<i32> {
+    const F_GETSIG: usize = 11;
+    checked(super::plain(libc::SYS_fcntl, [fd as usize, F_GETSIG, 0, 0])).ok().map(|signal| signal as i32)
+}
+
 /// What a file begins with; `path` ends with a zero byte.
 fn read_start(path: &str, room: &mut [u8]) -> Option<usize> {
     // SAFETY: the kernel reads the path, and writes into `room`.
