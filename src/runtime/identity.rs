@@ -4,9 +4,13 @@
 //! Two things are in the way. A worker runs on a vessel's TCB, and glibc's handler would answer there, while the sender waits for
 //! the worker's own descriptor: so our handler loads the kernel thread's own TCB, calls glibc's, and puts the vessel's back. And a
 //! green caller would be taken for its vessel, and its kernel thread left out: so a thread made for this makes the call.
+//!
+//! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So none
+//! ends so while the threads are asked (`unasked`).
 
 use super::errand::{self, SIGNAL};
 use super::green::current;
+use super::raw_lock::RawLock;
 use super::worker::GATE;
 use super::{call, lot, monitor, roll, sched, signal, stats, vessel};
 use crate::{arch, glibc, sys};
@@ -54,6 +58,19 @@ extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
+/// Held while glibc asks all threads, and by a kernel thread until glibc no longer finds it. Whoever waits for it answers meanwhile.
+static ASKING: RawLock = RawLock::new();
+
+/// Runs what cuts a kernel thread off from its descriptor, for it is to end without glibc; the descriptor has no tid afterwards.
+pub fn unasked<R>(work: impl FnOnce() -> R) -> R {
+    ASKING.with(work)
+}
+
+/// In a fork child nobody is asked.
+pub fn after_fork() {
+    ASKING.reset();
+}
+
 /// What an errand's thread is to do for a green thread.
 struct Errand {
     call: *mut dyn FnMut(),
@@ -94,7 +111,7 @@ extern "C" fn run_errand(errand: *mut c_void) -> *mut c_void {
     // SAFETY: `by_another` waits until this is done.
     let errand = unsafe { &*(errand as *const Errand) };
     // SAFETY: as above; nobody else calls it.
-    unsafe { (*errand.call)() };
+    ASKING.with(|| unsafe { (*errand.call)() });
     errand.done.store(1, Release);
     lot::wake_all(errand.done.as_ptr() as usize);
     std::ptr::null_mut()

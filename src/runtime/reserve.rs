@@ -13,7 +13,7 @@
 use super::green::current;
 use super::raw_lock::RawLock;
 use super::sched::{Slot, Worker};
-use super::{caretaker, roll, signal, stats, vessel, worker};
+use super::{caretaker, identity, roll, signal, stats, vessel, worker};
 use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
@@ -166,16 +166,17 @@ pub fn is_made() {
 /// The kernel thread ends here; another goes on from here when the worker is hired. Every signal is blocked then, too.
 pub fn rest(worker: &'static Worker) {
     static RESTED: AtomicU32 = AtomicU32::new(0);
-    sys::set_signal_mask(u64::MAX);
     worker.thread.set(arch::tcb());
     worker.fs.set(arch::tcb());
+    let robust_list = identity::unasked(|| {
+        sys::set_signal_mask(u64::MAX);
+        // SAFETY: the running thread's own descriptor: no kernel thread has this tid.
+        unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
+        sys::loosen(&worker.kernel_thread_alive)
+    });
     arch::set_guard_word(0);
-    let robust_list = sys::loosen(&worker.kernel_thread_alive);
-    // SAFETY: the running thread's own descriptor: no kernel thread has this tid. Nothing of the kernel's points to this stack any more.
-    unsafe {
-        *glibc::tid_field(arch::tcb()) = roll::NOBODY;
-        arch::retire(worker.sp.get(), RESTED.as_ptr());
-    }
+    // SAFETY: nothing of the kernel's points to this stack any more.
+    unsafe { arch::retire(worker.sp.get(), RESTED.as_ptr()) };
     sys::set_robust_list(robust_list);
 }
 

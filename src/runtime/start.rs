@@ -221,6 +221,7 @@ pub fn after_fork() {
     settings::after_fork();
     shortage::after_fork();
     errand::after_fork();
+    identity::after_fork();
     signal::after_fork(me);
     inline::after_fork();
     stats::after_fork();

@@ -32,7 +32,7 @@ use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::stacks::{self, Stacks, PAGE};
 use super::worker::GATE;
-use super::{handler, pin, process_signal, reserve, roll, sched, signal, stats};
+use super::{handler, identity, pin, process_signal, reserve, roll, sched, signal, stats};
 use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -275,20 +275,24 @@ fn uncaught_birth(green: &'static Green) -> Result<(), i32> {
     PUBLISHED.store(0, Relaxed);
     GATE.vessel_alive.store(1, Relaxed);
     stats::kernel_thread_born();
-    // The newborn inherits the mask: no handler may run on a stack that another kernel thread may already use.
-    let old_mask = sys::set_signal_mask(u64::MAX);
-    let born = glibc::create_thread(vessel_main, green as *const Green as *mut c_void, Some(given(&green.stack.get())));
-    match born {
-        Ok(_) => {
+    let (stack, argument) = (given(&green.stack.get()), green as *const Green as *mut c_void);
+    let born = identity::unasked(|| {
+        // The newborn inherits the mask: no handler may run on a stack that another kernel thread may already use.
+        let old_mask = sys::set_signal_mask(u64::MAX);
+        let born = glibc::create_thread(vessel_main, argument, Some(stack));
+        if born.is_ok() {
             while PUBLISHED.load(Acquire) == 0 {
                 sys::futex_wait(&PUBLISHED, 0, None).ok();
             }
             // SAFETY: the vessel's own descriptor; its kernel thread no longer uses it.
             unsafe { *glibc::tid_field(green.fs.get()) = roll::NOBODY };
         }
-        Err(_) => GATE.vessel_alive.store(0, Relaxed),
+        sys::set_signal_mask(old_mask);
+        born
+    });
+    if born.is_err() {
+        GATE.vessel_alive.store(0, Relaxed);
     }
-    sys::set_signal_mask(old_mask);
     stats::kernel_thread_gone();
     GATE.leave();
     born.map(|_| ())
