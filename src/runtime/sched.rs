@@ -609,17 +609,21 @@ pub fn end(me: &'static Green) {
     switch_away(me, Leaving::End(me));
 }
 
-/// Lets the others run.
+/// Lets the others run; where none of them is ready here, the kernel's other threads, for which the program may be waiting, too.
 pub fn yield_now() {
     let Some(me) = current() else { return sys::yield_processor() };
     if handler::is_bound(me) {
         return sys::yield_processor();
     }
-    if let Some(slot) = me.worker().slot() {
+    let (worker, switches) = (me.worker(), me.worker().counters.switches.load(Relaxed));
+    if let Some(slot) = worker.slot() {
         slot.attention.store(false, Relaxed);
         slot.poll_due.store(true, Relaxed);
     }
     switch_away(me, Leaving::Yield(me));
+    if std::ptr::eq(worker, me.worker()) && worker.counters.switches.load(Relaxed) == switches + 1 {
+        sys::yield_processor();
+    }
     signal::look(me);
 }
 
