@@ -2,6 +2,7 @@
  * with RTLD_DEEPBIND (zlib's gzread). What they answer, errno and bad descriptors too, is libc's.
  * covers: read write recv poll
  * proof: green_threads>=80 parks>=80 entries>=40 hooks.read>=20 hooks.recv>=20 hooks.poll>=20 hooks.usleep>=1 kernel_threads_peak<=16
+ * processors: 4
  */
 #include "ctest.h"
 #include <dlfcn.h>

@@ -2,6 +2,7 @@
  * line arrives whole, and nobody who waits for the FILE's lock keeps a kernel thread.
  * covers: write read
  * proof: green_threads>=40 parks>=20 entries>=40 hooks.write>=5 kernel_threads_peak<=20
+ * processors: 4
  */
 #include "ctest.h"
 #include <sys/socket.h>

@@ -2,6 +2,7 @@
  * pclose waits is held back until it is done, as libc says.
  * covers: pclose waitpid read pthread_cancel
  * proof: green_threads>=21 parks>=20 entries>=40 hooks.read>=20 hooks.waitpid>=21 kernel_threads_peak<=16
+ * processors: 4
  */
 #include "ctest.h"
 

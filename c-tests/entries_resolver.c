@@ -2,6 +2,7 @@
  * that there is no such name. Nobody keeps a kernel thread meanwhile. getaddrinfo answers for names that need no server.
  * covers: recvfrom sendto poll socket
  * proof: green_threads>=21 parks>=20 entries>=40 hooks.poll>=20 hooks.recvfrom>=40 kernel_threads_peak<=16
+ * processors: 4
  * cflags: -lresolv
  */
 #include "sockets.h"

@@ -2,6 +2,7 @@
  * green thread and keeps no kernel thread, while main sleeps and sends.
  * covers: read write fclose nanosleep
  * proof: green_threads>=50 parks>=60 entries>=40 hooks.read>=100 kernel_threads_peak<=25
+ * processors: 4
  */
 #include "ctest.h"
 #include <sys/socket.h>

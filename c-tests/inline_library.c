@@ -4,6 +4,7 @@
  * library: yes
  * options: inline=1
  * proof: inline==1 inline_calls>=40 green_threads>=40 green_threads_peak>=20 parks>=40 kernel_threads_peak<=14
+ * processors: 4
  */
 #include "inline.h"
 #include <dlfcn.h>

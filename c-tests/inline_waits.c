@@ -2,6 +2,7 @@
  * covers: read readv recvfrom poll pselect epoll_wait nanosleep clock_nanosleep close
  * options: inline=1
  * proof: inline==1 inline_calls>=200 green_threads>=160 green_threads_peak>=20 parks>=160 kernel_threads_peak<=14
+ * processors: 4
  */
 #include "inline.h"
 #include "ticker.h"

@@ -2,6 +2,7 @@
  * one has got on, and a reader empties the pipe. A kernel thread that is made meanwhile must not need the allocator.
  * covers: pthread_mutex_lock write read
  * proof: green_threads>=6 hand_overs>=1
+ * processors: 4
  * cflags: -fno-builtin
  */
 #include "ctest.h"

@@ -1,6 +1,7 @@
 /* Threads stuck in the kernel cost a kernel thread each and three more at the most; once they are free, so are those.
  * covers: nanosleep pthread_join
  * proof: green_threads>=20 hand_overs>=1
+ * processors: 4
  * stress: no
  */
 #include "futex.h"
@@ -42,7 +43,9 @@ static long kernel_threads(void)
 
 int main(void)
 {
-    long workers = sysconf(_SC_NPROCESSORS_ONLN), most = 0;
+    cpu_set_t processors;
+    CHECK_IS(sched_getaffinity(0, sizeof processors, &processors), 0);
+    long workers = CPU_COUNT(&processors), most = 0;
     pthread_t threads[STUCK];
     for (int i = 0; i < STUCK; i++)
         threads[i] = spawn(gets_stuck, NULL);

@@ -3,6 +3,7 @@
  * their memory back waits for the allocator. Nobody else does: more threads than processors spin, and main sleeps and reads the pipe.
  * covers: pthread_mutex_lock write read pthread_detach
  * proof: green_threads>=139 hand_overs>=10
+ * processors: 4
  * cflags: -fno-builtin
  * stress: no
  */

@@ -1,6 +1,7 @@
 /* Threads that wait for messages or semaphores of the kernel's keep nobody else from running.
  * covers: msgrcv msgsnd semop mq_receive mq_send
  * proof: green_threads>=63 hooks.msgrcv>=20 hooks.semop>=20 hooks.mq_receive>=20 hand_overs>=1
+ * processors: 4
  * cflags: -lrt
  */
 #include "ticker.h"

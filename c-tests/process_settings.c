@@ -4,6 +4,7 @@
  * covers: prctl fork vfork posix_spawn system execve execv execvp execvpe fexecve execveat
  * uncounted: execve execv execvp execvpe fexecve execveat vfork
  * proof: green_threads>=28 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 #include <spawn.h>

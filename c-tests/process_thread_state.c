@@ -1,6 +1,7 @@
 /* Kernel state that belongs to one thread stays with it and out of others: unshare, setns, prctl's settings, file ids, capabilities.
  * covers: unshare setns prctl setfsuid setfsgid capset personality iopl ioperm
  * proof: green_threads>=26 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 #include <linux/capability.h>

@@ -2,6 +2,7 @@
  * program can see, lose or hand on; nobody gets another's child, and of two who wait for the same one has it.
  * covers: waitpid wait4 waitid fork closefrom close_range
  * proof: green_threads>=63 parks>=60 kernel_threads_peak<=20
+ * processors: 4
  * needs: proc
  */
 #include "ctest.h"

@@ -16,6 +16,7 @@
  * covers: pthread_create pthread_join pthread_timedjoin_np pthread_tryjoin_np pthread_detach pthread_exit pthread_cancel pthread_kill
  *   pthread_sigqueue tgkill kill sigqueue raise pthread_sigmask sigsuspend sigwaitinfo fork vfork waitpid posix_spawn timer_create
  * proof: green_threads>=100 parks>=100 hooks.pthread_create>=100
+ * processors: 4
  * stress: no
  * native: again
  */

@@ -2,6 +2,7 @@
  * owner ends, moved to from another word; shared and private; from a thread that the library did not make, too.
  * covers: syscall gettid
  * proof: green_threads>=20 parks>=50 hooks.syscall>=100 hand_overs<=40 kernel_threads_peak<=8
+ * processors: 4
  */
 #include "futex.h"
 #include <semaphore.h>

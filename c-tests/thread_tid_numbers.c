@@ -1,6 +1,7 @@
 /* What a tid names for the system calls that take one and have no function in libc, or are called past it: tids.h.
  * covers: syscall
  * proof: green_threads>=3 parks>=2 hooks.syscall>=60 kernel_threads_peak<=7
+ * processors: 4
  */
 #include "ctest.h"
 #include <sys/syscall.h>

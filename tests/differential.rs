@@ -223,8 +223,8 @@ fn compare(test: &Test, mode: &Mode, library: &Path) -> Verdict {
         "GREENPATCH_OPTIONS",
         format!("stats={}:{}", statistics.display(), options.join(":")).trim_end_matches(':'),
     );
-    if mode.one_core {
-        run::on_one_core(&mut command);
+    if let Some(count) = if mode.one_core { Some(1) } else { header.processors } {
+        run::on_processors(&mut command, count);
     }
     let green = match run::run(&mut command, &scratch) {
         Ok(green) => green,
@@ -247,7 +247,13 @@ fn run_natively(test: &Test, header: &Header) -> Result<(PathBuf, Outcome), Verd
         return Err(Verdict::Skipped(why.into()));
     }
     let program = compile(test, header).map_err(Verdict::Failed)?;
-    let run = || run::run(&mut Command::new(&program), &Scratch::new()).map_err(|why| Verdict::Failed(why.to_string()));
+    let run = || {
+        let mut command = Command::new(&program);
+        if let Some(count) = header.processors {
+            run::on_processors(&mut command, count);
+        }
+        run::run(&mut command, &Scratch::new()).map_err(|why| Verdict::Failed(why.to_string()))
+    };
     let mut native = run()?;
     for _ in 1..if header.native_again { TRIES } else { 1 } {
         if native.ending == header.ending {

@@ -32,13 +32,14 @@ const ENDED: (Ending, &str) = (Ending::Exited(0), "a\nb\n");
 #[test]
 fn a_header_is_read() {
     let lines = " * in two lines.\n * covers: recv\n *   setsockopt\n * proof: parks>=1 hooks.recv==2\n * uncounted: setsockopt\n \
-                 * cflags: -O2 -DX\n * needs: pku root\n * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
+                 * cflags: -O2 -DX\n * processors: 4\n * needs: pku root\n * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
     let header = header(lines).expect("a header");
     assert_eq!(header.sentence, "What is shown. in two lines.");
     assert_eq!(header.covers, ["recv", "setsockopt"]);
     assert_eq!(header.uncounted, ["setsockopt"]);
     assert_eq!(format!("{:?}", header.proof), "[parks>=1, hooks.recv==2]");
     assert_eq!(header.cflags, ["-O2", "-DX"]);
+    assert_eq!(header.processors, Some(4));
     assert_eq!(header.needs, ["pku", "root"]);
     assert!(header.library && !header.stress && header.native_again);
     assert_eq!(header.ending, Ending::Signalled(6));
@@ -57,6 +58,8 @@ fn bad_headers_are_refused() {
         (" * covers: recv\n * proof: parks>=1\n * stress: maybe\n", "neither yes nor no"),
         (" * covers: recv\n * proof: parks>=1\n * native: no\n", "is not `again`"),
         (" * covers: recv\n * proof: parks>=1\n * exit: badly\n", "neither N nor signal N"),
+        (" * covers: recv\n * proof: hand_overs>=1\n", "without `processors:`"),
+        (" * covers: recv\n * proof: parks>=1\n * processors: few\n", "no number"),
         (" * covers: recv\n * proof: parks>=1\n * needs: luck\n", "nothing that can be needed"),
     ];
     for (lines, expected) in BAD {
@@ -86,7 +89,7 @@ fn a_run_that_proves_nothing_fails() {
         (" * covers: recv\n * proof: parks<7\n", Some(STATISTICS), "parks<7 does not hold"),
         (" * covers: recv\n * proof: started==0\n", Some(STATISTICS), "started==0 does not hold: it is 1"),
         (" * covers: recv\n * proof: hooks.recv>2\n", Some(STATISTICS), "hooks.recv>2 does not hold: it is 2"),
-        (" * covers: recv\n * proof: hand_overs>=0\n", Some(STATISTICS), "no counter hand_overs"),
+        (" * covers: recv\n * proof: entries>=0\n", Some(STATISTICS), "no counter entries"),
         (" * covers: send\n * proof: parks>=1\n", Some(STATISTICS), "hooks.send>=1 does not hold: it is 0"),
         (" * covers: recv\n * proof: parks>=1\n", Some("{"), "not JSON"),
         (" * covers: recv\n * proof: parks>=1\n", None, "no statistics"),
@@ -136,7 +139,7 @@ fn endings_are_told_apart() {
 fn one_core_is_one() {
     let mut command = Command::new("nproc");
     command.env_remove("OMP_NUM_THREADS");
-    run::on_one_core(&mut command);
+    run::on_processors(&mut command, 1);
     assert_eq!(run::run(&mut command, &Scratch::new()).expect("nproc").stdout, b"1\n");
 }
 

@@ -7,6 +7,7 @@
 //!  * uncounted: _exit                     covered symbols that the statistics cannot show, being called in a child only
 //!  * cflags: -D_FORTIFY_SOURCE=2 -O2      added to the compiler's default flags
 //!  * options: inline=1                   added to the green run's GREENPATCH_OPTIONS
+//!  * processors: 4                        both runs have so many at the most: a number of kernel threads depends on them
 //!  * needs: pku                           what the machine must have (needs.rs), else the test is skipped
 //!  * library: yes                         also compiled into PROGRAM.so, with LIBRARY defined
 //!  * stress: no                           left out of the stress mode
@@ -29,6 +30,7 @@ pub struct Header {
     pub proof: Vec<Condition>,
     pub cflags: Vec<String>,
     pub options: Vec<String>,
+    pub processors: Option<usize>,
     pub needs: Vec<String>,
     pub library: bool,
     pub stress: bool,
@@ -50,6 +52,7 @@ impl Header {
             proof: Vec::new(),
             cflags: Vec::new(),
             options: Vec::new(),
+            processors: None,
             needs: Vec::new(),
             library: false,
             stress: true,
@@ -59,7 +62,10 @@ impl Header {
         for (key, value) in fields(comment) {
             header.set(&key, value.trim()).map_err(|why| format!("{key}: {why}"))?;
         }
+        let counts_kernel_threads =
+            header.proof.iter().any(|it| ["kernel_threads_peak", "hand_overs"].contains(&it.counter.as_str()));
         let lacking = [
+            (counts_kernel_threads && header.processors.is_none(), "kernel threads are counted without `processors:`"),
             (header.sentence.is_empty(), "no sentence says what the test shows"),
             (header.covers.is_empty(), "no `covers:` line"),
             (header.proof.is_empty(), "no `proof:` line"),
@@ -78,6 +84,7 @@ impl Header {
             ("uncounted", _) => self.uncounted.extend(words()),
             ("cflags", _) => self.cflags.extend(words()),
             ("options", _) => self.options.extend(words()),
+            ("processors", _) => self.processors = Some(value.parse().map_err(|_| format!("{value:?} is no number"))?),
             ("needs", _) => {
                 self.needs.extend(words());
                 if let Some(unknown) = self.needs.iter().find(|word| needs::named(word).is_none()) {
@@ -104,8 +111,8 @@ impl Header {
 /// The name under which `fields` yields the lines before the first key.
 const PROSE: &str = "sentence";
 /// The keys one of which ends the prose; after that any word with a colon is a key, so that a misspelt one is seen.
-const KEYS: [&str; 10] =
-    ["covers", "uncounted", "proof", "cflags", "options", "needs", "library", "stress", "native", "exit"];
+const KEYS: [&str; 11] =
+    ["covers", "uncounted", "proof", "cflags", "options", "processors", "needs", "library", "stress", "native", "exit"];
 
 /// The comment's lines as keys and values, in order.
 fn fields(comment: &str) -> Vec<(String, String)> {

@@ -100,26 +100,26 @@ pub fn run(command: &mut Command, scratch: &Scratch) -> io::Result<Outcome> {
     })
 }
 
-/// Makes the command run on the first processor that this process may use, and on no other.
-pub fn on_one_core(command: &mut Command) {
-    let one = first_processor();
-    // SAFETY: between fork and exec only one system call is made, which reads `one`.
+/// Makes the command run on the first `count` processors that this process may use, and on no other.
+pub fn on_processors(command: &mut Command, count: usize) {
+    let some = first_processors(count);
+    // SAFETY: between fork and exec only one system call is made, which reads `some`.
     unsafe {
-        command.pre_exec(move || match libc::sched_setaffinity(0, size_of_val(&one), &one) {
+        command.pre_exec(move || match libc::sched_setaffinity(0, size_of_val(&some), &some) {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         })
     };
 }
 
-fn first_processor() -> libc::cpu_set_t {
+fn first_processors(count: usize) -> libc::cpu_set_t {
     // SAFETY: a cpu_set_t is an array of bits, for which zero is a value; the calls stay inside the two sets.
     unsafe {
-        let (mut all, mut one) = std::mem::zeroed::<(libc::cpu_set_t, libc::cpu_set_t)>();
+        let (mut all, mut some) = std::mem::zeroed::<(libc::cpu_set_t, libc::cpu_set_t)>();
         libc::sched_getaffinity(0, size_of_val(&all), &mut all);
-        let first = (0..libc::CPU_SETSIZE as usize).find(|&processor| libc::CPU_ISSET(processor, &all));
-        libc::CPU_SET(first.unwrap_or(0), &mut one);
-        one
+        let usable = (0..libc::CPU_SETSIZE as usize).filter(|&processor| libc::CPU_ISSET(processor, &all));
+        usable.take(count).for_each(|processor| libc::CPU_SET(processor, &mut some));
+        some
     }
 }
 
