@@ -47,8 +47,9 @@ pub fn send() {
     match reserve::wake(None) {
         Woken::Yes => return,
         Woken::Refused => {}
+        // They are on their way, or the kernel makes none for now.
+        Woken::NoneRests if reserve::is_making() || reserve::is_refused() => {}
         // None has been made, for want of memory or kernel threads: this is the last resort, and the next tick finds one.
-        Woken::NoneRests if reserve::is_refused() => {}
         Woken::NoneRests => reserve::make_one(),
     }
     SINCE_MS.store(0, Release);

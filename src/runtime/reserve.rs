@@ -87,6 +87,10 @@ fn make(wanted: usize) {
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
     (0..missing.min(LEAST)).for_each(|_| make_one());
+    if RESERVE.count.load(Relaxed) == 0 {
+        // From the first thread on there is one for the caretaker: the monitor must never have to make it.
+        await_made();
+    }
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
 }
 
@@ -121,17 +125,27 @@ pub fn ask_again() {
     RESERVE.is_refused.store(false, Relaxed);
 }
 
+/// Waits until none is being made.
+fn await_made() {
+    loop {
+        let making = RESERVE.making.load(Acquire);
+        if making == 0 {
+            break;
+        }
+        sys::futex_wait(&RESERVE.making, making, None).ok();
+    }
+}
+
+/// Has one been made that has not come to rest?
+pub fn is_making() -> bool {
+    RESERVE.making.load(Acquire) > 0
+}
+
 /// The caretaker's: one after the other, so that there are few kernel threads at a time.
 pub fn refill() {
     while is_low() {
         make_one();
-        loop {
-            let making = RESERVE.making.load(Acquire);
-            if making == 0 {
-                break;
-            }
-            sys::futex_wait(&RESERVE.making, making, None).ok();
-        }
+        await_made();
     }
     if !is_refused() {
         RESERVE.is_used.store(false, Relaxed);
