@@ -20,6 +20,9 @@ struct Errand {
     result: AtomicIsize,
 }
 
+/// Whoever waits looks whether the kernel thread is still there.
+const LOOKS_AGAIN_AFTER_NS: u64 = 10_000_000;
+
 const FREE: u32 = 0;
 const ASKED: u32 = 1;
 const DONE: u32 = 2;
@@ -70,7 +73,12 @@ fn ask(tid: i32, number: libc::c_long, arguments: [usize; 4]) -> Option<isize> {
     (info.si_signo, info.si_code) = (SIGNAL, libc::SI_QUEUE);
     sys::queue_signal(tid, SIGNAL, &info).ok()?;
     while ERRAND.state.load(Acquire) != DONE {
-        sys::futex_wait(&ERRAND.state, ASKED, None).ok();
+        let looks_again_ns = sys::now_ns() + LOOKS_AGAIN_AFTER_NS;
+        let timed_out = sys::futex_wait(&ERRAND.state, ASKED, Some(looks_again_ns)) == Err(libc::ETIMEDOUT);
+        // The kernel thread may have ended, and taken the signal with it.
+        if timed_out && sys::signal_thread(tid, 0).is_err() && ERRAND.state.load(Acquire) != DONE {
+            return None;
+        }
     }
     Some(ERRAND.result.load(Relaxed))
 }

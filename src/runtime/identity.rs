@@ -6,7 +6,7 @@
 //! green caller would be taken for its vessel, and its kernel thread left out: so a thread made for this makes the call.
 //!
 //! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So none
-//! ends so while the threads are asked (`unasked`).
+//! ends so while the threads are asked (`begin_unasked`).
 
 use super::errand::{self, SIGNAL};
 use super::green::current;
@@ -15,7 +15,7 @@ use super::worker::GATE;
 use super::{call, lot, monitor, roll, sched, signal, stats, vessel};
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
@@ -61,14 +61,29 @@ extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
 /// Held while glibc asks all threads, and by a kernel thread until glibc no longer finds it. Whoever waits for it answers meanwhile.
 static ASKING: RawLock = RawLock::new();
 
-/// Runs what cuts a kernel thread off from its descriptor, for it is to end without glibc; the descriptor has no tid afterwards.
-pub fn unasked<R>(work: impl FnOnce() -> R) -> R {
-    ASKING.with(work)
+/// glibc asks all threads just now.
+static IS_ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Is a kernel thread that ends now to wait for long? Whoever can do something else does.
+pub fn is_asking() -> bool {
+    IS_ASKING.load(Relaxed)
+}
+
+/// From here to `end_unasked` no thread is asked: the calling kernel thread is about to end without glibc. The wait may be long: nobody
+/// is to wait for that end before this has returned.
+pub fn begin_unasked() {
+    ASKING.lock();
+}
+
+/// Glibc no longer finds the calling kernel thread: its descriptor has no tid, and every signal is blocked.
+pub fn end_unasked() {
+    ASKING.unlock();
 }
 
 /// In a fork child nobody is asked.
 pub fn after_fork() {
     ASKING.reset();
+    IS_ASKING.store(false, Relaxed);
 }
 
 /// What an errand's thread is to do for a green thread.
@@ -110,8 +125,12 @@ fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
 extern "C" fn run_errand(errand: *mut c_void) -> *mut c_void {
     // SAFETY: `by_another` waits until this is done.
     let errand = unsafe { &*(errand as *const Errand) };
-    // SAFETY: as above; nobody else calls it.
-    ASKING.with(|| unsafe { (*errand.call)() });
+    ASKING.with(|| {
+        IS_ASKING.store(true, Relaxed);
+        // SAFETY: as above; nobody else calls it.
+        unsafe { (*errand.call)() };
+        IS_ASKING.store(false, Relaxed);
+    });
     errand.done.store(1, Release);
     lot::wake_all(errand.done.as_ptr() as usize);
     std::ptr::null_mut()

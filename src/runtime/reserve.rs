@@ -152,9 +152,11 @@ pub fn refill() {
     }
 }
 
-/// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them.
+/// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them. Who is in the list has nothing
+/// more to wait for: the monitor waits for its kernel thread's end.
 pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
-    RESERVE.with(|resting| {
+    identity::begin_unasked();
+    let kept = RESERVE.with(|resting| {
         // (Who is being hired may come back.)
         let keep = resting.len() < KEPT && pages::reserve(resting, 2 * KEPT);
         if keep {
@@ -162,7 +164,11 @@ pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
             put(resting, worker, is_caretaker);
         }
         keep
-    })
+    });
+    if !kept {
+        identity::end_unasked();
+    }
+    kept
 }
 
 /// The caretaker is the first, and always the same while it can be: glibc makes a heap of its own, of 64 MiB of address space, for each
@@ -180,14 +186,13 @@ pub fn is_made() {
 /// The kernel thread ends here; another goes on from here when the worker is hired. Every signal is blocked then, too.
 pub fn rest(worker: &'static Worker) {
     static RESTED: AtomicU32 = AtomicU32::new(0);
+    sys::set_signal_mask(u64::MAX);
     worker.thread.set(arch::tcb());
     worker.fs.set(arch::tcb());
-    let robust_list = identity::unasked(|| {
-        sys::set_signal_mask(u64::MAX);
-        // SAFETY: the running thread's own descriptor: no kernel thread has this tid.
-        unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
-        sys::loosen(&worker.kernel_thread_alive)
-    });
+    // SAFETY: the running thread's own descriptor: no kernel thread has this tid.
+    unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
+    let robust_list = sys::loosen(&worker.kernel_thread_alive);
+    identity::end_unasked();
     arch::set_guard_word(0);
     // SAFETY: nothing of the kernel's points to this stack any more.
     unsafe { arch::retire(worker.sp.get(), RESTED.as_ptr()) };

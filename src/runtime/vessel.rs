@@ -276,23 +276,17 @@ fn uncaught_birth(green: &'static Green) -> Result<(), i32> {
     GATE.vessel_alive.store(1, Relaxed);
     stats::kernel_thread_born();
     let (stack, argument) = (given(&green.stack.get()), green as *const Green as *mut c_void);
-    let born = identity::unasked(|| {
-        // The newborn inherits the mask: no handler may run on a stack that another kernel thread may already use.
-        let old_mask = sys::set_signal_mask(u64::MAX);
-        let born = glibc::create_thread(vessel_main, argument, Some(stack));
-        if born.is_ok() {
-            while PUBLISHED.load(Acquire) == 0 {
-                sys::futex_wait(&PUBLISHED, 0, None).ok();
-            }
-            // SAFETY: the vessel's own descriptor; its kernel thread no longer uses it.
-            unsafe { *glibc::tid_field(green.fs.get()) = roll::NOBODY };
+    // The newborn inherits the mask.
+    let old_mask = sys::set_signal_mask(signal::CLOSED);
+    let born = glibc::create_thread(vessel_main, argument, Some(stack));
+    if born.is_ok() {
+        while PUBLISHED.load(Acquire) == 0 {
+            sys::futex_wait(&PUBLISHED, 0, None).ok();
         }
-        sys::set_signal_mask(old_mask);
-        born
-    });
-    if born.is_err() {
+    } else {
         GATE.vessel_alive.store(0, Relaxed);
     }
+    sys::set_signal_mask(old_mask);
     stats::kernel_thread_gone();
     GATE.leave();
     born.map(|_| ())
@@ -361,8 +355,14 @@ extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     } else {
         me.fs.set(arch::tcb());
         arch::guard_up();
+        identity::begin_unasked();
+        // No handler may run on a stack that another kernel thread may already use.
+        sys::set_signal_mask(u64::MAX);
+        // SAFETY: this thread's own descriptor, which is the vessel's.
+        unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
         me.robust_head.set(sys::loosen(&GATE.vessel_alive));
-        // SAFETY: every signal is blocked (the creator's mask), and `loosen` cut what tied the kernel thread to this TCB.
+        identity::end_unasked();
+        // SAFETY: every signal is blocked, and `loosen` cut what tied the kernel thread to this TCB.
         unsafe { arch::retire(me.sp.get(), PUBLISHED.as_ptr()) };
     }
     if me.start.get().is_none() {

@@ -14,7 +14,7 @@
 use super::raw_lock::RawLock;
 use super::reserve::Woken;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
-use super::{alternate, caretaker, inline, kernel_state, monitor, reserve, shortage, signal, stats};
+use super::{alternate, caretaker, identity, inline, kernel_state, monitor, reserve, shortage, signal, stats};
 use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
@@ -146,13 +146,14 @@ fn become_spare(worker: &'static Worker) -> bool {
     has_submitted() && become_spare(worker)
 }
 
-/// False: there are enough of them.
+/// False: there are enough of them. (While user or group ids are being set none may end: all serve.)
 fn wait_among_spares(worker: &'static Worker) -> bool {
+    let may_end = !identity::is_asking();
     SPARES.with(|waiting| {
-        if !worker.stays.get() && !waiting.is_empty() {
+        if may_end && !worker.stays.get() && !waiting.is_empty() {
             return false;
         }
-        if let Some(place) = waiting.iter().position(|other| !other.stays.get()) {
+        if let Some(place) = waiting.iter().position(|other| may_end && !other.stays.get()) {
             ring(waiting.remove(place), RETIRE);
         }
         worker.bell.store(SLEEP, Relaxed);
