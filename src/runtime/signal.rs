@@ -32,6 +32,7 @@ use super::disposition::{self, bit};
 use super::green::{alert, current, life, Green};
 use super::handler::{self, act_by_default, run};
 use super::pending;
+use super::wait::{self, Cancel};
 use super::{cancel, cpu_timer, monitor, owner, process_signal, roll, sched, thread_timer};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t};
@@ -579,12 +580,13 @@ pub fn before_jump(me: &Green, mask: u64) {
     me.worker().mask.store(mask & CLOSED, Relaxed);
 }
 
-/// sigsuspend: waits, with another mask, until a handler has run.
+/// sigsuspend: waits, with another mask, until a handler has run. A handler may run on the way into the wait: whether one has is asked
+/// where none can run any more, or nobody would end that wait.
 pub fn suspend(me: &'static Green, mask: u64) {
     let (before, handled) = (me.mask.get(), me.handlers());
     set_mask(me, mask);
     while me.handlers() == handled {
-        super::wait::sleep_until(None);
+        wait::wait(Cancel::Act, None, |_| me.handlers() == handled, || {});
     }
     set_mask(me, before);
 }
