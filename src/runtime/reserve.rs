@@ -180,7 +180,7 @@ fn put(resting: &mut Vec<&'static Worker>, worker: &'static Worker, is_caretaker
 /// One that was made for this has its place.
 pub fn is_made() {
     RESERVE.making.fetch_sub(1, Release);
-    sys::futex_wake(RESERVE.making.as_ptr(), 1);
+    sys::futex_wake(RESERVE.making.as_ptr(), i32::MAX as u32);
 }
 
 /// The kernel thread ends here; another goes on from here when the worker is hired. Every signal is blocked then, too.
