@@ -138,6 +138,7 @@ const WAITS: &[&str] = &[
 const ALLOCATE: &[(&str, &str)] = &[
     ("src/hooks/entries.rs", "at the start, when there is one thread"),
     ("src/hooks/task_file.rs", "the text of a file that the kernel has not, made and written without a wait"),
+    ("src/hooks/task_list.rs", "a list of threads, made and written without a wait"),
     ("src/runtime/reactor.rs", "many waits at once, given back before the wait returns"),
 ];
 

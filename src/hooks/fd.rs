@@ -217,13 +217,27 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_
 pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
     static OPENS: Habit = Habit::new();
     let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
-    let fd = match plain_for(Length::Usual(&OPENS), call) {
+    let told = match runtime::current() {
+        Some(_) => plain_for(Length::Usual(&OPENS), call),
+        None if runtime::started() => by_foreign(|| real::openat(dir, path, flags, mode)),
+        None => return Err(Miss::Libc),
+    };
+    let fd = match told {
         // The kernel knows no green thread's folder in /proc.
-        Err(Miss::Errno(libc::ENOENT)) => super::task_file::open(path, flags)?,
-        opened => opened?,
+        Err(Miss::Errno(libc::ENOENT)) => super::task_file::open(dir, path, flags)?,
+        Ok(fd) if super::task_file::is_in_proc(path) => super::task_file::opened(fd, dir, path, flags)?,
+        told => told?,
     };
     reactor::forget(fd);
     Ok(fd)
+}
+
+/// libc's own call, which a foreign thread is cancelled in as natively.
+fn by_foreign(open: impl FnOnce() -> c_int) -> Answer<c_int> {
+    match open() {
+        -1 => errno(glibc::errno()),
+        fd => Ok(fd),
+    }
 }
 
 /// The fortified forms have no mode: where one is needed libc complains.

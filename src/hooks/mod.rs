@@ -37,6 +37,7 @@ pub mod sync;
 pub mod syscall;
 pub mod task;
 mod task_file;
+pub mod task_list;
 pub mod thread;
 pub mod tid;
 pub mod time;

@@ -109,18 +109,18 @@ hooks! {
         always errno bare fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int => fcntl;
         always errno bare __fcntl(fd: c_int, command: c_int, argument: usize) -> c_int => fcntl;
         always errno bare ioctl(fd: c_int, request: c_ulong, argument: usize) -> c_int => ioctl;
-        green errno bare open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
-        green errno bare open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
-        green errno bare __open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
-        green errno bare __open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
-        green errno bare __open_2(path: *const c_char, flags: c_int) -> c_int => open_2;
-        green errno bare __open64_2(path: *const c_char, flags: c_int) -> c_int => open_2;
-        green errno bare openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => openat;
-        green errno bare openat64(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => openat;
-        green errno bare __openat_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => openat_2;
-        green errno bare __openat64_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => openat_2;
-        green errno typed creat(path: *const c_char, mode: mode_t) -> c_int => creat;
-        green errno typed creat64(path: *const c_char, mode: mode_t) -> c_int => creat;
+        always errno bare open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        always errno bare open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        always errno bare __open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        always errno bare __open64(path: *const c_char, flags: c_int, mode: mode_t) -> c_int => open;
+        always errno bare __open_2(path: *const c_char, flags: c_int) -> c_int => open_2;
+        always errno bare __open64_2(path: *const c_char, flags: c_int) -> c_int => open_2;
+        always errno bare openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => openat;
+        always errno bare openat64(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> c_int => openat;
+        always errno bare __openat_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => openat_2;
+        always errno bare __openat64_2(dir: c_int, path: *const c_char, flags: c_int) -> c_int => openat_2;
+        always errno typed creat(path: *const c_char, mode: mode_t) -> c_int => creat;
+        always errno typed creat64(path: *const c_char, mode: mode_t) -> c_int => creat;
         green errno typed tcdrain(fd: c_int) -> c_int => tcdrain;
     }
     time {
@@ -374,27 +374,32 @@ hooks! {
             -> c_int => res_nsend;
     }
     path {
-        green errno typed stat(path: *const c_char, into: *mut libc::stat) -> c_int => stat;
-        green errno typed stat64(path: *const c_char, into: *mut libc::stat64) -> c_int => stat64;
-        green errno typed lstat(path: *const c_char, into: *mut libc::stat) -> c_int => lstat;
-        green errno typed lstat64(path: *const c_char, into: *mut libc::stat64) -> c_int => lstat64;
-        green errno typed fstatat(dir: c_int, path: *const c_char, into: *mut libc::stat, flags: c_int) -> c_int => fstatat;
-        green errno typed fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> c_int => fstatat64;
-        green errno bare __xstat(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => xstat;
-        green errno bare __xstat64(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => xstat;
-        green errno bare __lxstat(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => lxstat;
-        green errno bare __lxstat64(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => lxstat;
-        green errno bare __fxstatat(version: c_int, dir: c_int, path: *const c_char, into: *mut c_void, flags: c_int)
+        always errno typed stat(path: *const c_char, into: *mut libc::stat) -> c_int => stat;
+        always errno typed stat64(path: *const c_char, into: *mut libc::stat64) -> c_int => stat64;
+        always errno typed lstat(path: *const c_char, into: *mut libc::stat) -> c_int => lstat;
+        always errno typed lstat64(path: *const c_char, into: *mut libc::stat64) -> c_int => lstat64;
+        always errno typed fstatat(dir: c_int, path: *const c_char, into: *mut libc::stat, flags: c_int) -> c_int => fstatat;
+        always errno typed fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> c_int => fstatat64;
+        always errno bare __xstat(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => xstat;
+        always errno bare __xstat64(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => xstat;
+        always errno bare __lxstat(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => lxstat;
+        always errno bare __lxstat64(version: c_int, path: *const c_char, into: *mut c_void) -> c_int => lxstat;
+        always errno bare __fxstatat(version: c_int, dir: c_int, path: *const c_char, into: *mut c_void, flags: c_int)
             -> c_int => fxstatat;
-        green errno bare __fxstatat64(version: c_int, dir: c_int, path: *const c_char, into: *mut c_void, flags: c_int)
+        always errno bare __fxstatat64(version: c_int, dir: c_int, path: *const c_char, into: *mut c_void, flags: c_int)
             -> c_int => fxstatat;
-        green errno typed statx(dir: c_int, path: *const c_char, flags: c_int, options: c_uint, into: *mut libc::statx)
+        always errno typed statx(dir: c_int, path: *const c_char, flags: c_int, options: c_uint, into: *mut libc::statx)
             -> c_int => statx;
-        green errno typed access(path: *const c_char, mode: c_int) -> c_int => access;
-        green errno typed faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int => faccessat;
-        green errno typed readlink(path: *const c_char, into: *mut c_char, size: size_t) -> ssize_t => readlink;
-        green errno typed readlinkat(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t) -> ssize_t => readlinkat;
-        green errno typed opendir(path: *const c_char) -> *mut DIR => opendir;
+        always errno typed access(path: *const c_char, mode: c_int) -> c_int => access;
+        always errno typed faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> c_int => faccessat;
+        always errno typed readlink(path: *const c_char, into: *mut c_char, size: size_t) -> ssize_t => readlink;
+        always errno typed readlinkat(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t) -> ssize_t => readlinkat;
+        always errno typed opendir(path: *const c_char) -> *mut DIR => opendir;
+        always errno typed chdir(path: *const c_char) -> c_int => chdir;
+    }
+    task_list {
+        always errno bare getdents64(fd: c_int, to: *mut c_void, bytes: size_t) -> ssize_t => getdents64;
+        // left out: readdir readdir64 scandir scandir64: what they call inside libc comes by getdents64's entry
     }
     tid {
         always errno typed getpgid(pid: pid_t) -> pid_t => getpgid;

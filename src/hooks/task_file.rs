@@ -1,13 +1,14 @@
-//! The files that /proc shows of a thread, opened by a green thread's tid, which the kernel does not know: it has just said ENOENT.
+//! The files that /proc shows of a thread, opened by a green thread's tid, which the kernel does not know: it has just said ENOENT. Those
+//! of `thread-self` are the kernel thread's at hand: what has been opened is replaced.
 //!
 //! `comm`, `stat` and `status` are made anew at each open, of what the library knows (name, tid, CPU time) and of what the kernel says of
 //! the thread's stand-in (`tid::stand_in`). All others are the stand-in's own. A name that is written into `comm` arrives in a pipe of the
-//! library's, which is looked into whenever a name is asked for.
+//! library's, which is looked into whenever a name is asked for. The process's own `stat` and `status` count its threads (`task_list`).
 
-use super::{answer, errno, schedule, Answer, Miss};
+use super::{answer, errno, schedule, task_list, Answer, Miss};
 use crate::runtime::green::Green;
 use crate::runtime::raw_lock::RawLock;
-use crate::runtime::{kernel_state, own_fds, roll};
+use crate::runtime::{self, current, kernel_state, own_fds, roll};
 use crate::sys;
 use libc::*;
 use std::cell::UnsafeCell;
@@ -15,9 +16,10 @@ use std::ffi::CStr;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
-/// A thread's file: whose, by which folder, and which.
+/// A file of /proc: whose, by which folder, and which.
 struct TaskFile<'a> {
-    green: &'static Green,
+    /// `None`: the process's own.
+    green: Option<&'static Green>,
     in_process: bool,
     name: &'a [u8],
 }
@@ -31,17 +33,62 @@ fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
     (digits > 0 && (rest.is_empty() || rest[0] == b'/')).then_some((value, rest))
 }
 
-/// `/proc/TID/…`, `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`.
+const THREAD_SELF: &[u8] = b"thread-self";
+
+/// `/proc/thread-self/…`, `/proc/TID/…`, `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`.
 fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
     let below = path.strip_prefix(b"/proc/")?;
-    let in_task = below.strip_prefix(b"self/task/").or_else(|| {
-        let (pid, rest) = number(below)?;
-        let is_own = pid == sys::process_id() || roll::find(pid).is_some();
-        rest.strip_prefix(b"/task/").filter(|_| is_own)
-    });
-    let (tid, name) = number(in_task.unwrap_or(below))?;
-    let green = roll::find(tid).filter(|green| !green.is_main)?;
-    Some(TaskFile { green, in_process: in_task.is_some(), name })
+    if let Some(name) = below.strip_prefix(THREAD_SELF).filter(|name| matches!(name, [] | [b'/', ..])) {
+        return Some(TaskFile { green: Some(current()?), in_process: true, name });
+    }
+    let (green, name) = match below.strip_prefix(b"self/").map(|_| &below[b"self".len()..]) {
+        Some(name) => (None, name),
+        None => {
+            let (pid, name) = number(below)?;
+            let is_own = pid == sys::process_id();
+            (if is_own { None } else { Some(roll::find(pid)?) }, name)
+        }
+    };
+    match name.strip_prefix(b"/task/") {
+        Some(of_thread) => {
+            let (tid, name) = number(of_thread)?;
+            Some(TaskFile { green: Some(roll::find(tid)?), in_process: true, name })
+        }
+        None => Some(TaskFile { green, in_process: false, name }),
+    }
+}
+
+/// A path in /proc of a green thread fits into so much, or is none.
+pub const PATH_BYTES: usize = 256;
+pub type Room = [u8; PATH_BYTES];
+
+/// Where a descriptor, or the working directory, leads to.
+pub fn place_of(dir: c_int, room: &mut Room) -> Option<&[u8]> {
+    let mut link = [0u8; 32];
+    match dir {
+        AT_FDCWD => write!(&mut link[..], "/proc/self/cwd\0").ok()?,
+        _ => write!(&mut link[..], "/proc/self/fd/{dir}\0").ok()?,
+    }
+    let to = room.as_mut_ptr() as usize;
+    // SAFETY: the kernel reads the string and writes into the room.
+    let told = unsafe { sys::call(SYS_readlink, link.as_ptr() as usize, to, room.len(), 0, 0, 0) };
+    room.get(..usize::try_from(told).ok()?)
+}
+
+/// A path from the root; a relative one only if it may be about a green thread, below a folder of /proc.
+fn absolute<'a>(dir: c_int, path: &'a [u8], room: &'a mut Room) -> Option<&'a [u8]> {
+    if path.first() == Some(&b'/') {
+        return Some(path);
+    }
+    let names_thread = |part: &[u8]| number(part).is_some_and(|(tid, _)| roll::find(tid).is_some());
+    if !path.starts_with(THREAD_SELF) && !path.split(|&byte| byte == b'/').any(names_thread) {
+        return None;
+    }
+    let length = place_of(dir, room).filter(|place| place.starts_with(b"/proc"))?.len();
+    let mut rest = &mut room[length..];
+    rest.write_all(b"/").ok()?;
+    rest.write_all(path).ok()?;
+    Some(&room[..length + 1 + path.len()])
 }
 
 fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
@@ -49,13 +96,15 @@ fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
 }
 
-/// A path in /proc of a green thread fits into so much, or is none.
-pub const PATH_BYTES: usize = 256;
-
-fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut [u8; PATH_BYTES]) -> Option<&'a CStr> {
+fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut Room) -> Option<&'a CStr> {
     let folder = if file.in_process { "self/task/" } else { "" };
+    // main's kernel thread, the process's first, is always there.
+    let tid = match file.green {
+        Some(green) if !green.is_main => super::tid::stand_in(green.tid()),
+        _ => sys::process_id(),
+    };
     let mut rest = &mut room[..PATH_BYTES - 1];
-    write!(rest, "/proc/{folder}{}", super::tid::stand_in(file.green.tid())).ok()?;
+    write!(rest, "/proc/{folder}{tid}").ok()?;
     rest.write_all(file.name).ok()?;
     CStr::from_bytes_until_nul(room).ok()
 }
@@ -65,8 +114,13 @@ fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut [u8; PATH_BYTES]) -> Opti
 /// # Safety
 /// The kernel has just read the path.
 #[cold]
-pub unsafe fn stand_in_of(path: *const c_char, room: &mut [u8; PATH_BYTES]) -> Option<&CStr> {
-    path_of_stand_in(&parse(CStr::from_ptr(path).to_bytes())?, room)
+pub unsafe fn stand_in_of(dir: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr> {
+    if !runtime::started() {
+        return None;
+    }
+    let mut whole = [0; PATH_BYTES];
+    let file = parse(absolute(dir, CStr::from_ptr(path).to_bytes(), &mut whole)?)?;
+    path_of_stand_in(&file, room)
 }
 
 /// The same file of the thread's stand-in.
@@ -83,19 +137,73 @@ fn open_of_stand_in(file: &TaskFile, flags: c_int) -> Answer<c_int> {
 /// # Safety
 /// The kernel has just read the path.
 #[cold]
-pub unsafe fn open(path: *const c_char, flags: c_int) -> Answer<c_int> {
-    let file = parse(CStr::from_ptr(path).to_bytes()).ok_or(Miss::Errno(ENOENT))?;
+pub unsafe fn open(dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_int> {
+    let mut room = [0; PATH_BYTES];
+    let file = absolute(dir, CStr::from_ptr(path).to_bytes(), &mut room).and_then(parse).ok_or(Miss::Errno(ENOENT))?;
+    match file.green {
+        Some(green) if !green.is_main => open_file(&file, green, flags),
+        _ => errno(ENOENT),
+    }
+}
+
+fn open_file(file: &TaskFile, green: &'static Green, flags: c_int) -> Answer<c_int> {
     match (file.name, flags & O_ACCMODE) {
+        (b"/comm", _) if green.is_main => open_of_stand_in(file, flags),
         (b"/comm", O_RDONLY) => {
-            let (line, length) = line_of(file.green)?;
+            let (line, length) = line_of(green)?;
             text_file(&line[..length], flags)
         }
-        (b"/comm", O_WRONLY) => written_name(file.green, flags, name_pipe()?),
-        (b"/comm", _) => written_name(file.green, flags, name_socket(file.green)?),
-        (b"/stat", O_RDONLY) => made(&file, flags, stat),
-        (b"/status", O_RDONLY) => made(&file, flags, status),
-        _ => open_of_stand_in(&file, flags),
+        (b"/comm", O_WRONLY) => written_name(green, flags, name_pipe()?),
+        (b"/comm", _) => written_name(green, flags, name_socket(green)?),
+        (b"/stat", O_RDONLY) => made(file, flags, |text, made| stat(Some(green), text, made)),
+        (b"/status", O_RDONLY) => made(file, flags, |text, made| status(Some(green), text, made)),
+        _ => open_of_stand_in(file, flags),
     }
+}
+
+/// The caller's tid, if the path is `/proc/thread-self` itself.
+///
+/// # Safety
+/// The kernel has just read the path.
+#[cold]
+pub unsafe fn own_tid_by(dir: c_int, path: *const c_char) -> Option<pid_t> {
+    let mut room = [0; PATH_BYTES];
+    let is_it = absolute(dir, CStr::from_ptr(path).to_bytes(), &mut room)? == b"/proc/thread-self";
+    current().filter(|_| is_it).map(Green::tid)
+}
+
+/// May the path be of a file that `opened` replaces?
+///
+/// # Safety
+/// The kernel has just read the path.
+#[inline]
+pub unsafe fn is_in_proc(path: *const c_char) -> bool {
+    let starts = |with: &[u8]| with.iter().enumerate().all(|(at, &byte)| *path.add(at) as u8 == byte);
+    starts(b"/proc/") || starts(THREAD_SELF)
+}
+
+/// The kernel has opened it: the same, or what stands for it, if it tells of a thread or counts them.
+///
+/// # Safety
+/// The kernel has just read the path.
+#[cold]
+pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_int> {
+    let mut room = [0; PATH_BYTES];
+    let file = absolute(dir, CStr::from_ptr(path).to_bytes(), &mut room).and_then(parse);
+    let Some(file) = file.filter(|_| flags & O_PATH == 0) else { return Ok(fd) };
+    let instead = match (file.green, file.name, flags & O_ACCMODE) {
+        (Some(green), ..) => open_file(&file, green, flags),
+        (None, b"/stat", O_RDONLY) => made(&file, flags, |text, made| stat(None, text, made)),
+        (None, b"/status", O_RDONLY) => made(&file, flags, |text, made| status(None, text, made)),
+        _ => return Ok(fd),
+    };
+    Ok(match instead {
+        Ok(instead) => {
+            sys::close(fd);
+            instead
+        }
+        Err(_) => fd,
+    })
 }
 
 /// A file in memory, to be read from its beginning.
@@ -114,7 +222,7 @@ fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
 }
 
 /// The stand-in's text, with what is the green thread's own.
-fn made(file: &TaskFile, flags: c_int, make: fn(&Green, &str, &mut Vec<u8>) -> Option<()>) -> Answer<c_int> {
+fn made(file: &TaskFile, flags: c_int, make: impl Fn(&str, &mut Vec<u8>) -> Option<()>) -> Answer<c_int> {
     let fd = open_of_stand_in(file, O_RDONLY | O_CLOEXEC)?;
     let mut text = [0u8; 4096];
     // SAFETY: the kernel writes into our array.
@@ -123,7 +231,7 @@ fn made(file: &TaskFile, flags: c_int, make: fn(&Green, &str, &mut Vec<u8>) -> O
     sys::close(fd);
     let text = std::str::from_utf8(&text[..read?]).map_err(|_| Miss::Errno(EIO))?;
     let mut made = Vec::with_capacity(4096);
-    make(file.green, text, &mut made).ok_or(Miss::Errno(EIO))?;
+    make(text, &mut made).ok_or(Miss::Errno(EIO))?;
     text_file(&made, flags)
 }
 
@@ -136,7 +244,7 @@ fn name(green: &Green) -> String {
 
 /// Runs, or sleeps.
 fn state(green: &Green) -> char {
-    let is_me = crate::runtime::current().is_some_and(|me| std::ptr::eq(me, green));
+    let is_me = current().is_some_and(|me| std::ptr::eq(me, green));
     if is_me {
         'R'
     } else {
@@ -144,15 +252,20 @@ fn state(green: &Green) -> char {
     }
 }
 
-/// proc(5): tid, (name), state, then numbers by their place; the 14th and 15th are the CPU time in hundredths of a second.
-fn stat(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
+/// proc(5): tid, (name), state, then numbers by their place; the 14th and 15th are the CPU time in hundredths of a second, the 20th counts
+/// the threads. Of the process itself only those differ.
+fn stat(green: Option<&Green>, text: &str, made: &mut Vec<u8>) -> Option<()> {
     const TICK_NS: u64 = 10_000_000;
     let rest = &text[text.rfind(')')? + 2..];
-    write!(made, "{} ({}) {}", green.tid(), name(green), state(green)).ok()?;
+    match green {
+        Some(green) => write!(made, "{} ({}) {}", green.tid(), name(green), state(green)).ok()?,
+        None => made.write_all(&text.as_bytes()[..text.rfind(')')? + 3]).ok()?,
+    }
     for (at, field) in rest.trim_end().split(' ').enumerate().skip(1) {
-        match at + 3 {
-            14 => write!(made, " {}", kernel_state::cpu_ns(green) / TICK_NS),
-            15 => write!(made, " 0"),
+        match (at + 3, green) {
+            (14, Some(green)) => write!(made, " {}", kernel_state::cpu_ns(green) / TICK_NS),
+            (15, Some(_)) => write!(made, " 0"),
+            (20, _) => write!(made, " {}", task_list::count()?),
             _ => write!(made, " {field}"),
         }
         .ok()?;
@@ -161,14 +274,15 @@ fn stat(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
+fn status(green: Option<&Green>, text: &str, made: &mut Vec<u8>) -> Option<()> {
     for line in text.lines() {
-        match line.split(':').next()? {
-            "Name" => writeln!(made, "Name:\t{}", name(green)),
-            "State" if state(green) == 'R' => writeln!(made, "State:\tR (running)"),
-            "State" => writeln!(made, "State:\tS (sleeping)"),
-            "Pid" => writeln!(made, "Pid:\t{}", green.tid()),
-            "SigBlk" => writeln!(made, "SigBlk:\t{:016x}", green.mask.get()),
+        match (line.split(':').next()?, green) {
+            ("Threads", _) => writeln!(made, "Threads:\t{}", task_list::count()?),
+            ("Name", Some(green)) => writeln!(made, "Name:\t{}", name(green)),
+            ("State", Some(green)) if state(green) == 'R' => writeln!(made, "State:\tR (running)"),
+            ("State", Some(_)) => writeln!(made, "State:\tS (sleeping)"),
+            ("Pid", Some(green)) => writeln!(made, "Pid:\t{}", green.tid()),
+            ("SigBlk", Some(green)) => writeln!(made, "SigBlk:\t{:016x}", green.mask.get()),
             _ => writeln!(made, "{line}"),
         }
         .ok()?;

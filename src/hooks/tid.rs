@@ -11,7 +11,7 @@
 //! `functions` below names those that come by a symbol and stand in another room; `numbers` those that come by number only. tids that
 //! are no green thread's (a child's, a foreign thread's, another process's) go to the kernel as they are.
 
-use super::{answer, errno, path, schedule, signal, task, timer, Answer, Miss};
+use super::{answer, errno, path, schedule, signal, task, task_list, timer, Answer, Miss};
 use crate::runtime::green::Green;
 use crate::runtime::{self, alone, current, roll};
 use crate::sys;
@@ -78,6 +78,8 @@ numbers! {
     SYS_faccessat2 => |arguments| path::by_number(SYS_faccessat2, arguments, 1);
     SYS_readlink => |arguments| path::by_number(SYS_readlink, arguments, 0);
     SYS_readlinkat => |arguments| path::by_number(SYS_readlinkat, arguments, 1);
+    SYS_chdir => |arguments| path::by_number(SYS_chdir, arguments, 0);
+    SYS_getdents64 => |arguments| task_list::by_number(arguments);
     // alone; another's: impossible
     SYS_perf_event_open => |arguments| perf_event_open(arguments);
 }

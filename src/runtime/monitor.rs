@@ -23,7 +23,7 @@ use super::{
 use crate::{glibc, pages, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
 /// How often it looks while anybody runs.
 const TICK_NS: u64 = 1_000_000;
@@ -129,6 +129,12 @@ const WAIT: u32 = 0;
 const BEGIN: u32 = 1;
 const GO: u32 = 2;
 static THREAD: AtomicUsize = AtomicUsize::new(0);
+static KERNEL_TID: AtomicI32 = AtomicI32::new(0);
+
+/// The monitor's kernel thread.
+pub fn kernel_tid() -> i32 {
+    KERNEL_TID.load(Relaxed)
+}
 
 /// Makes the monitor's kernel thread, which waits until it is to begin. False: none is to be had.
 pub fn start() -> bool {
@@ -160,6 +166,7 @@ pub fn dismiss() {
 }
 
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
+    KERNEL_TID.store(sys::kernel_thread_id(), Relaxed);
     while LEAVE.load(Acquire) == WAIT {
         sys::futex_wait(&LEAVE, WAIT, None).ok();
     }

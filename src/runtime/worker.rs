@@ -304,6 +304,7 @@ fn not_made(worker: &'static Worker, stack: (usize, usize)) {
 extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `make_at_rest` passes a worker, which is never freed.
     let worker: &'static Worker = unsafe { &*(argument as *const Worker) };
+    worker.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
     let mut kept = reserve::keep(worker, false);
     reserve::is_made();
     if !kept {
@@ -316,6 +317,7 @@ extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
             settle(worker);
             run(worker);
         } else {
+            worker.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
             arch::guard_up();
             caretaker::work();
         }

@@ -131,6 +131,16 @@ fn call_of(tid: i32) -> Option<Option<libc::c_long>> {
     Some(std::str::from_utf8(word).ok().and_then(|number| number.parse().ok()))
 }
 
+/// The signals that a kernel thread of the process's blocks; `None`: there is no such thread, it is ending (it counts no threads any more,
+/// and its mask is lost), or /proc does not tell.
+pub fn blocked_signals(tid: i32) -> Option<u64> {
+    let mut text = [0u8; 4096];
+    let bytes = read_start(&format!("/proc/self/task/{tid}/status\0"), &mut text)?;
+    let text = std::str::from_utf8(&text[..bytes]).ok()?;
+    let mut lines = text.lines().filter(|_| !text.contains("\nThreads:\t0\n"));
+    u64::from_str_radix(lines.find_map(|line| line.strip_prefix("SigBlk:\t"))?, 16).ok()
+}
+
 /// The signal that F_SETSIG has chosen for a descriptor; 0: none; `None`: there is no such descriptor.
 pub fn signal_of(fd: i32) -> Option<i32> {
     const F_GETSIG: usize = 11;
