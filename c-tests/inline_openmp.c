@@ -3,6 +3,7 @@
  * cflags: -fopenmp
  * options: inline=1
  * proof: inline==1 inline_calls>=20 green_threads>=7 parks>=10
+ * needs: openmp
  */
 #include "ctest.h"
 #include <omp.h>

@@ -23,9 +23,9 @@ struct state {
 };
 
 /* Loads all of `before`, makes the call that its rax, rdi, rsi and rdx say, stores all into `after`. */
-__attribute__((naked, noinline)) static void call_with(struct state *before, struct state *after)
+__attribute__((naked, noinline)) static void call_with(struct state *before __attribute__((unused)),
+                                                       struct state *after __attribute__((unused)))
 {
-    (void)before, (void)after;
     __asm__("push rbx; push rbp; push r12; push r13; push r14; push r15\n"
             "push rsi; push rdi\n"
             "sub rsp, 264\n" /* a frame with room below, which the red zone is then part of */

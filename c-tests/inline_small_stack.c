@@ -10,9 +10,9 @@ enum { THREADS = 20, WORDS = 64 };
 static int ends[2];
 
 /* read(fd, byte, 1) with the stack pointer at `top`. */
-__attribute__((naked, noinline)) static long read_on(int fd, char *byte, void *top)
+__attribute__((naked, noinline)) static long read_on(int fd __attribute__((unused)), char *byte __attribute__((unused)),
+                                                     void *top __attribute__((unused)))
 {
-    (void)fd, (void)byte, (void)top;
     __asm__("push %rbx\n"
             "mov %rsp, %rbx\n"
             "mov %rdx, %rsp\n"

@@ -3,6 +3,7 @@
  *   __pread_chk __pread64_chk
  * cflags: -O2 -D_FORTIFY_SOURCE=2
  * proof: green_threads>=1 hooks.pread>=1 hooks.pwrite>=1 hooks.preadv2>=1 hooks.pwritev64v2>=1
+ * needs: fortify
  */
 #include "ctest.h"
 #include <sys/uio.h>

@@ -2,6 +2,7 @@
  * covers: read __read write __write __read_chk readv writev
  * cflags: -O2 -D_FORTIFY_SOURCE=2
  * proof: green_threads>=3 parks>=2 hooks.read>=2 hooks.__read>=2 hooks.__read_chk>=1 hooks.write>=1 hooks.__write>=2
+ * needs: fortify
  */
 #include "ctest.h"
 #include <sys/uio.h>

@@ -1,6 +1,7 @@
 /* OpenMP's teams, whose barriers wait by instructions of libgomp's own: while they are stuck there, others run.
  * covers: pthread_create pthread_mutex_lock
  * proof: green_threads>=9 hand_overs>=1
+ * needs: openmp
  * processors: 4
  * cflags: -fopenmp
  */

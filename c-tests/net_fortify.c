@@ -2,6 +2,7 @@
  * covers: __recv_chk __recvfrom_chk __send
  * cflags: -O2 -D_FORTIFY_SOURCE=2
  * proof: green_threads>=2 parks>=1 hooks.__recv_chk>=1 hooks.__recvfrom_chk>=1 hooks.__send>=2
+ * needs: fortify
  */
 #include "sockets.h"
 

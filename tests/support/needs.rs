@@ -21,6 +21,9 @@ pub const NEEDS: &[Need] = &[
         has: address_sanitizer,
         lacks: "the C compiler has no static AddressSanitizer, or it does not run here",
     },
+    Need { word: "fortify", has: fortified_calls, lacks: "the C compiler does not check the sizes of buffers" },
+    Need { word: "nested", has: nested_functions, lacks: "the C compiler has no functions inside functions" },
+    Need { word: "openmp", has: openmp, lacks: "the C compiler has no OpenMP" },
     Need { word: "pku", has: protection_keys, lacks: "the processor or the kernel has no protection keys" },
     Need {
         word: "dispatch",
@@ -92,15 +95,36 @@ pub fn places() -> OsString {
     places
 }
 
+/// Does the C compiler make a program of this, with these flags, that ends with status 0 or, if it is to be killed, by a signal?
+fn compiles_and_runs(text: &str, flags: &[&str], is_killed: bool) -> bool {
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let place = super::run::Scratch::new();
+    let (source, program) = (place.path("probe.c"), place.path("probe"));
+    std::fs::write(&source, text).expect("a file can be written");
+    let made = Command::new(compiler).args(flags).arg("-o").args([&program, &source]).output();
+    made.is_ok_and(|output| output.status.success())
+        && Command::new(program).output().is_ok_and(|output| match is_killed {
+            true => output.status.code().is_none(),
+            false => output.status.success(),
+        })
+}
+
 /// Does a program with AddressSanitizer link and run, leak check and all? (It wants ptrace, and addresses that a limit may forbid.)
 fn address_sanitizer() -> bool {
-    let place = super::run::Scratch::new();
-    let (source, program) = (place.path("sanitized.c"), place.path("sanitized"));
-    std::fs::write(&source, "int main(void) { return 0; }").expect("a file can be written");
-    let made =
-        Command::new("cc").args(["-fsanitize=address", "-static-libasan", "-o"]).args([&program, &source]).output();
-    made.is_ok_and(|output| output.status.success())
-        && Command::new(program).output().is_ok_and(|output| output.status.success())
+    compiles_and_runs("int main(void) { return 0; }", &["-fsanitize=address", "-static-libasan"], false)
+}
+
+fn fortified_calls() -> bool {
+    let text = "#include <unistd.h>\nint main(int count, char **words) { char small[4]; return read(-1, small, 9 + count) < 0 && !words; }";
+    compiles_and_runs(text, &["-O2", "-D_FORTIFY_SOURCE=2"], true)
+}
+
+fn nested_functions() -> bool {
+    compiles_and_runs("int main(void) { int zero(void) { return 0; } return zero(); }", &[], false)
+}
+
+fn openmp() -> bool {
+    compiles_and_runs("#include <omp.h>\nint main(void) { return omp_in_parallel(); }", &["-fopenmp"], false)
 }
 
 fn protection_keys() -> bool {
