@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-enum { THREADS = 4, GETSIG = 11 };
+enum { THREADS = 4, TIMES = 2000, GETSIG = 11 };
 
 static __thread volatile int got, named;
 
@@ -78,6 +78,23 @@ static void *waits(void *unused)
     return unused;
 }
 
+/* What one thread gives up, another takes at once: the signal that it has chosen stays its descriptor's. A new file has no owner. */
+static void *gives_up(void *argument)
+{
+    int pair[2], signal = (int)(long)argument;
+    for (int i = 0; i < TIMES; i++) {
+        CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        CHECK_IS(fcntl(pair[0], F_GETOWN), 0);
+        own(pair[0], i % 2 ? signal : 0);
+        if (i % 4 < 2)
+            CHECK_IS(fcntl(pair[0], F_SETOWN, getpid()), 0);
+        CHECK_IS(fcntl(pair[0], F_GETSIG), i % 2 ? signal : 0);
+        close(pair[0]);
+        close(pair[1]);
+    }
+    return NULL;
+}
+
 /* A thread's tid stands for its process, which then owns the socket in the place of the thread. */
 static void *asks(void *unused)
 {
@@ -119,6 +136,7 @@ static void all(void)
     in_all(handles, 0, "a SIGIO that names none");
     in_all(waits, 0, "waited for");
     in_all(asks, 0, "by ioctl");
+    in_all(gives_up, SIGRTMIN + 3, "given up and taken");
 }
 
 int main(void)

@@ -112,10 +112,11 @@ static void all(void)
     refuse();
     threads[0] = spawn(reads, &pipe_ends[0]);
     threads[1] = spawn(reads, &socket_ends[0]);
+    /* It cannot have ended: nobody writes yet. */
+    CHECK(pthread_kill(threads[0], SIGUSR1) == 0);
     threads[2] = spawn(writes, NULL);
     threads[3] = spawn(takes_turns, NULL);
     threads[4] = spawn(takes_turns, &turn);
-    CHECK(pthread_kill(threads[0], SIGUSR1) == 0);
     CHECK_IS(poll(NULL, 0, 5), 0);
     for (int i = 0; i < 5; i++)
         join(threads[i]);

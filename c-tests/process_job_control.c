@@ -58,6 +58,9 @@ struct job {
     enum { AS_IT_IS, IGNORED, BLOCKED } signals;
 };
 
+/* Closed by a job once it has told that it runs: it may be stopped then. */
+static int told[2] = {-1, -1};
+
 static void runs(const struct job *job)
 {
     sigset_t set;
@@ -72,6 +75,7 @@ static void runs(const struct job *job)
         CHECK_IS(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
     pthread_t beside = spawn(job->beside, NULL);
     tell("  runs\n");
+    close(told[1]);
     if (job->in_thread)
         join(spawn(job->does, NULL));
     else
@@ -92,6 +96,7 @@ static pid_t starts(const struct job *job)
     int go[2];
     char byte;
     CHECK_IS(pipe(go), 0);
+    CHECK_IS(pipe(told), 0);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
@@ -105,6 +110,10 @@ static pid_t starts(const struct job *job)
     give_terminal(job->foreground ? child : getpgrp());
     close(go[0]);
     close(go[1]);
+    close(told[1]);
+    CHECK_IS(read(told[0], &byte, 1), 0);
+    close(told[0]);
+    told[1] = -1;
     return child;
 }
 

@@ -257,9 +257,14 @@ fn end_of(thread: pthread_t) -> &'static AtomicU32 {
 /// Waits for a real thread's end and lets glibc free what it kept of it. glibc's own wait, and since 2.43 its join, would be a point
 /// where a cancellation of the running thread acts.
 pub fn join_thread(thread: pthread_t) {
+    join_thread_by(thread, |_, wait| wait());
+}
+
+/// The same; `wait` gets the kernel thread's tid and is to call what waits for it.
+pub fn join_thread_by(thread: pthread_t, wait: impl Fn(i32, &dyn Fn())) {
     let end = end_of(thread);
     while let alive @ 1.. = end.load(Acquire) {
-        sys::futex_wait_shared(end, alive);
+        wait(alive as i32, &|| sys::futex_wait_shared(end, alive));
     }
     let join = real!(pthread_join as unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int);
     // SAFETY: the caller owns the thread and joins it once.

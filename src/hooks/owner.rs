@@ -2,7 +2,7 @@
 //! tid where a process is meant stands for its process, as natively.
 
 use super::{answer, errno, Answer, Miss};
-use crate::runtime::{self, owner, roll};
+use crate::runtime::{self, owner, process_signal, roll};
 use crate::sys;
 use libc::*;
 
@@ -36,7 +36,7 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
     }
     match command {
         F_SETOWN => {
-            let named = argument as pid_t;
+            let (named, _) = (argument as pid_t, owner_of(fd));
             let done = plainly(fd, F_SETOWN, if named > 0 { process_of(named) } else { named } as usize)?;
             give_up(fd);
             Ok(done)
@@ -45,21 +45,21 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
             set_owner(fd, (argument as *const Owner).read_unaligned())
         }
         F_GETOWN_EX => {
-            let tid = owner::of(fd).ok_or(Miss::Libc)?;
+            let tid = owner_of(fd).ok_or(Miss::Libc)?;
             if !sys::can_write(argument, size_of::<Owner>()) {
                 return errno(EFAULT);
             }
             (argument as *mut Owner).write_unaligned([F_OWNER_TID, roll::find(tid).map_or(0, |green| green.tid())]);
             Ok(0)
         }
-        F_GETOWN => owner::of(fd).ok_or(Miss::Libc),
-        F_SETSIG if owner::of(fd).is_some() => {
+        F_GETOWN => owner_of(fd).ok_or(Miss::Libc),
+        F_SETSIG if owner_of(fd).is_some() => {
             let is_plain = argument == 0;
             let done = plainly(fd, F_SETSIG, if is_plain { SIGIO as usize } else { argument })?;
             owner::set_plain(fd, is_plain);
             Ok(done)
         }
-        F_GETSIG if owner::is_plain(fd) => Ok(0),
+        F_GETSIG if owner_of(fd).is_some() && owner::is_plain(fd) => Ok(0),
         _ => Err(Miss::Libc),
     }
 }
@@ -79,14 +79,14 @@ unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     match request {
         _ if !runtime::started() => Err(Miss::Libc),
         FIOSETOWN | SIOCSPGRP if sys::can_read(argument, size_of::<pid_t>()) => {
-            let process = process_of((argument as *const pid_t).read_unaligned());
+            let (process, _) = (process_of((argument as *const pid_t).read_unaligned()), owner_of(fd));
             let done = call(&process as *const pid_t as usize)?;
             give_up(fd);
             Ok(done)
         }
         FIOGETOWN | SIOCGPGRP => {
             let told = call(argument)?;
-            if let Some(tid) = owner::of(fd) {
+            if let Some(tid) = owner_of(fd) {
                 (argument as *mut pid_t).write_unaligned(tid);
             }
             Ok(told)
@@ -103,8 +103,23 @@ fn process_of(tid: pid_t) -> pid_t {
     }
 }
 
-/// Its signals are the kernel's to address.
+/// The thread that owns the descriptor. An entry goes where the kernel says that the file is not the process's: it was an earlier one's of
+/// that number.
+fn owner_of(fd: c_int) -> Option<pid_t> {
+    let tid = owner::of(fd)?;
+    if plainly(fd, F_GETOWN, 0) == Ok(sys::process_id()) {
+        return Some(tid);
+    }
+    owner::forget(fd);
+    None
+}
+
+/// Its signals are the kernel's to address. Those that were sent before go to their thread first.
 fn give_up(fd: c_int) {
+    if owner::of(fd).is_none() {
+        return;
+    }
+    process_signal::sweep();
     if owner::forget(fd) {
         plainly(fd, F_SETSIG, 0).ok();
     }
@@ -117,12 +132,13 @@ fn set_owner(fd: c_int, [kind, named]: Owner) -> Answer<c_int> {
         F_OWNER_PID => [kind, process_of(named)],
         _ => [kind, named],
     };
+    let was_plain = owner_of(fd).is_some() && owner::is_plain(fd);
     let done = plainly(fd, F_SETOWN_EX, told.as_ptr() as usize)?;
     if !directed {
         give_up(fd);
         return Ok(done);
     }
-    let is_plain = owner::is_plain(fd) || plainly(fd, F_GETSIG, 0)? == 0;
+    let is_plain = was_plain || plainly(fd, F_GETSIG, 0)? == 0;
     if is_plain {
         plainly(fd, F_SETSIG, SIGIO as usize)?;
     }

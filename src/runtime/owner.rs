@@ -5,7 +5,9 @@
 //! SIGIO itself then, and takes the name out again (`plain`). Of those the process keeps one at a time: who gets one looks which other
 //! descriptors are readable.
 //!
-//! An entry is good until the number gets another owner: a new file has none.
+//! Whoever owned a descriptor is remembered after it has got another owner: a SIGIO sent before that may come later. A closed descriptor's
+//! entry stays as it is, for its signals may be on their way: who reads it asks the kernel whether the file under that number is still the
+//! process's (hooks/owner.rs).
 
 use super::green::Green;
 use super::roll;
@@ -14,7 +16,7 @@ use libc::siginfo_t;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::*};
 
 struct Place {
-    /// The descriptor; FREE.
+    /// The descriptor; `former` of one that has got another owner; FREE; TAKEN.
     fd: AtomicI32,
     tid: AtomicI32,
     plain: AtomicBool,
@@ -22,6 +24,11 @@ struct Place {
 
 const FREE: i32 = -1;
 const TAKEN: i32 = -2;
+
+/// Stands for a descriptor whose owner was the place's thread.
+const fn former(fd: i32) -> i32 {
+    TAKEN - 1 - fd
+}
 
 const COUNT: usize = 1024;
 static PLACES: [Place; COUNT] =
@@ -37,13 +44,30 @@ fn place_of(fd: i32) -> Option<&'static Place> {
     used().iter().find(|place| place.fd.load(Acquire) == fd)
 }
 
+impl Place {
+    fn take_if(&self, is_free: impl Fn(i32) -> bool) -> bool {
+        let now = self.fd.load(Relaxed);
+        is_free(now) && self.fd.compare_exchange(now, TAKEN, Acquire, Relaxed).is_ok()
+    }
+
+    fn fill(&self, tid: i32, plain: bool) {
+        self.plain.store(plain, Relaxed);
+        self.tid.store(tid, Relaxed);
+    }
+}
+
 /// The thread owns the descriptor; `plain`: by a SIGIO that names none. False: there is no room for one more.
 pub fn direct(fd: i32, tid: i32, plain: bool) -> bool {
-    forget(fd);
-    let is_free = |place: &Place| place.fd.compare_exchange(FREE, TAKEN, Acquire, Relaxed).is_ok();
-    let Some(at) = PLACES.iter().position(is_free) else { return false };
-    PLACES[at].tid.store(tid, Relaxed);
-    PLACES[at].plain.store(plain, Relaxed);
+    // At no moment is it nobody's: a signal may be on its way.
+    if let Some(place) = place_of(fd) {
+        place.fill(tid, plain);
+        return true;
+    }
+    let take = |is_free: &dyn Fn(i32) -> bool| PLACES.iter().position(|place| place.take_if(is_free));
+    let own = |was: i32| was == former(fd);
+    let taken = take(&own).or_else(|| take(&|was| was == FREE)).or_else(|| take(&|was| was < TAKEN));
+    let Some(at) = taken else { return false };
+    PLACES[at].fill(tid, plain);
     PLACES[at].fd.store(fd, Release);
     USED.fetch_max(at + 1, Release);
     true
@@ -52,8 +76,10 @@ pub fn direct(fd: i32, tid: i32, plain: bool) -> bool {
 /// The descriptor gets another owner. True: its signal was plain.
 pub fn forget(fd: i32) -> bool {
     place_of(fd).is_some_and(|place| {
-        place.fd.store(FREE, Release);
-        place.plain.load(Relaxed)
+        // Before the place may be another's.
+        let plain = place.plain.load(Relaxed);
+        place.fd.store(former(fd), Release);
+        plain
     })
 }
 
@@ -92,17 +118,24 @@ pub fn whose(info: &mut siginfo_t) -> Option<Option<&'static Green>> {
     // The number may be another one of the same file.
     let place = place_of(fd).or_else(|| used().iter().find(|place| sys::is_same_file(place.fd.load(Acquire), fd)));
     let Some(place) = place else {
-        // It was sent before the descriptor got another owner, or was closed: a SIGIO that the program has not chosen names none.
-        if info.si_signo == libc::SIGIO && sys::task::signal_of(fd) != Some(libc::SIGIO) {
-            make_plain(info);
-        }
-        return None;
+        return if is_former(info, fd) { Some(former_owner(info, fd)) } else { None };
     };
     let tid = place.tid.load(Relaxed);
     if place.plain.load(Relaxed) && info.si_signo == libc::SIGIO {
         make_plain(info);
     }
     Some(roll::find(tid))
+}
+
+/// Was this sent before the descriptor got another owner? Only the library lets a SIGIO name its descriptor, unless the program has
+/// chosen that.
+fn is_former(info: &siginfo_t, fd: i32) -> bool {
+    info.si_signo == libc::SIGIO && sys::task::signal_of(fd) != Some(libc::SIGIO)
+}
+
+fn former_owner(info: &mut siginfo_t, fd: i32) -> Option<&'static Green> {
+    make_plain(info);
+    roll::find(place_of(former(fd))?.tid.load(Relaxed))
 }
 
 fn make_plain(info: &mut siginfo_t) {

@@ -16,7 +16,7 @@ use super::sched::{Slot, Worker};
 use super::{caretaker, identity, roll, signal, stats, vessel, worker};
 use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
 /// How many are made in advance.
 const MADE: usize = 8;
@@ -99,7 +99,7 @@ pub fn make_one() {
     RESERVE.making.fetch_add(1, AcqRel);
     let made = worker::make_at_rest();
     if !made {
-        RESERVE.making.fetch_sub(1, Release);
+        is_made();
     }
     RESERVE.is_refused.store(!made, Relaxed);
 }
@@ -132,7 +132,7 @@ fn await_made() {
         if making == 0 {
             break;
         }
-        sys::futex_wait(&RESERVE.making, making, None).ok();
+        caretaker::while_it_waits(NEWEST.load(Relaxed), &|| _ = sys::futex_wait(&RESERVE.making, making, None));
     }
 }
 
@@ -177,7 +177,14 @@ fn put(resting: &mut Vec<&'static Worker>, worker: &'static Worker, is_caretaker
     resting.insert(if is_caretaker { 0 } else { resting.len() }, worker);
 }
 
-/// One that was made for this has its place.
+/// The kernel thread of the worker that was made last, until that comes to rest.
+static NEWEST: AtomicI32 = AtomicI32::new(0);
+
+pub fn note_newest(tid: i32) {
+    NEWEST.store(tid, Relaxed);
+}
+
+/// One that was made for this has its place, or is not to be had.
 pub fn is_made() {
     RESERVE.making.fetch_sub(1, Release);
     sys::futex_wake(RESERVE.making.as_ptr(), i32::MAX as u32);

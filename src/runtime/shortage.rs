@@ -5,7 +5,8 @@
 //! And those that there are may stand in the kernel, in calls that nobody catches. Natively each of these threads has its own. Here
 //! they must share: the monitor rings the kernel threads whose slots were taken, and a thread that is found in a system call steps
 //! aside there: it is ready, others run on its kernel thread, and when its turn comes the call is made once more, or says EINTR, as the
-//! kernel has it. Who sleeps for a time is left alone: that ends by itself, and would say EINTR always.
+//! kernel has it. Who sleeps for a time is left alone: that ends by itself, and would say EINTR always. So is
+//! who closes a socket that lingers: that is not made again, and what it promises would be lost.
 //!
 //! The bell's handler changes the frame, so that the thread goes on in an ordinary call of a function of ours, on its own stack (as for a
 //! trapped call: arch/inline.rs). A system call is where that can be done: it loses two registers anyway.

@@ -27,11 +27,11 @@
 //! A vessel is pooled only when its thread is finished *and* joined or detached, else two threads would share a pthread_t. One
 //! on a stack of the program's dies before join returns: the program may free it.
 
-use super::capture;
 use super::green::{current, life, Green, Start};
 use super::raw_lock::RawLock;
 use super::stacks::{self, Stacks, PAGE};
 use super::worker::GATE;
+use super::{capture, caretaker};
 use super::{handler, identity, pin, process_signal, reserve, roll, sched, signal, stats};
 use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
@@ -495,7 +495,7 @@ pub fn bury(green: &'static Green) -> bool {
     let born = unsafe { arch::revive(REVIVED as usize, *green.sp.get(), tid, end, fs) };
     sys::set_signal_mask(old_mask);
     if born > 0 {
-        glibc::join_thread(fs as libc::pthread_t);
+        glibc::join_thread_by(fs as libc::pthread_t, caretaker::while_it_waits);
     }
     stats::kernel_thread_gone();
     GATE.leave();

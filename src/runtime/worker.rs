@@ -265,12 +265,14 @@ pub fn make_at_rest() -> bool {
     let Some((worker, stack)) = new_worker() else { return false };
     let old_mask = sys::set_signal_mask(signal::CLOSED);
     // Its kernel thread runs nothing, and is not counted.
-    let made = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(stack)).is_ok();
+    let made = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(stack));
     sys::set_signal_mask(old_mask);
-    if !made {
-        not_made(worker, stack);
+    match made {
+        // SAFETY: its descriptor, on a stack that workers keep.
+        Ok(thread) => reserve::note_newest(unsafe { *glibc::tid_field(thread as usize) }),
+        Err(_) => not_made(worker, stack),
     }
-    made
+    made.is_ok()
 }
 
 /// How many workers there have been beside the leader.
@@ -435,7 +437,7 @@ impl Gate {
         // SAFETY: under the lock.
         let next = || unsafe { (*self.dead.get()).pop() };
         while let Some(worker) = self.lock.with(next) {
-            glibc::join_thread(worker.thread.get() as libc::pthread_t);
+            glibc::join_thread_by(worker.thread.get() as libc::pthread_t, caretaker::while_it_waits);
             monitor::return_small_stack(worker.thread.get());
             stats::kernel_thread_gone();
             self.add_free(worker);

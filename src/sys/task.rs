@@ -107,11 +107,11 @@ pub fn has_ring() -> bool {
     })
 }
 
-/// Does this kernel thread of the process's stand in a call, other than one that waits for a time only (nanosleep, clock_nanosleep)?
-/// Where nobody tells it may.
+/// Does this kernel thread of the process's stand in a call, other than one that waits for a time only (nanosleep, clock_nanosleep), or
+/// is not made again where a signal comes (close of a socket that lingers)? Where nobody tells it may.
 pub fn stands(tid: i32) -> bool {
     match call_of(tid) {
-        Some(Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep) | None) => false,
+        Some(Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_close) | None) => false,
         Some(Some(_)) | None => true,
     }
 }
@@ -119,6 +119,11 @@ pub fn stands(tid: i32) -> bool {
 /// Does it sleep in a call, whichever? Where nobody tells it does not.
 pub fn sleeps(tid: i32) -> bool {
     call_of(tid).flatten().is_some()
+}
+
+/// Does it run, or would, had it a processor? Where nobody tells, or it has ended, it does not.
+pub fn runs(tid: i32) -> bool {
+    call_of(tid) == Some(None)
 }
 
 /// The number of the call in which this kernel thread of the process's sleeps, `Some(None)` while it runs or could; `None` where
