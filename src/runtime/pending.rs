@@ -35,6 +35,11 @@ pub fn count_expiries(first: &mut siginfo_t, other: &siginfo_t) -> bool {
     same
 }
 
+/// Are both of one timer?
+pub fn is_of_same_timer(one: &siginfo_t, other: &siginfo_t) -> bool {
+    one.si_signo == other.si_signo && count_expiries(&mut { *one }, other)
+}
+
 /// Guards every thread's queue: signals are rare, and a thread's queue is mostly empty.
 static LOCK: RawLock = RawLock::new();
 
@@ -181,6 +186,63 @@ impl Place {
         let stands = kept.si_signo == info.si_signo && (stands_alone || count_expiries(kept, info));
         self.state.store(FULL, Release);
         stands
+    }
+}
+
+/// Signals of timers, of a kind below 32, that are back in the kernel's queue: of those that are put there it keeps one of a kind, though of
+/// those that come by themselves each timer's. So they are kept here, and what is in the kernel's queue only stands for one.
+pub struct Aside {
+    places: [Place; Aside::PLACES],
+    kept: AtomicU32,
+}
+
+// SAFETY: a place is written and read by whoever took it.
+unsafe impl Sync for Aside {}
+
+impl Aside {
+    const PLACES: usize = 64;
+
+    pub const fn new() -> Aside {
+        Aside { places: [const { Place::new() }; Aside::PLACES], kept: AtomicU32::new(0) }
+    }
+
+    /// False: there is no room.
+    pub fn put(&self, info: &siginfo_t) -> bool {
+        if self.places.iter().any(|place| place.stands_for(info)) {
+            return true;
+        }
+        let Some(place) = self.places.iter().find(|place| place.take(FREE)) else { return false };
+        // SAFETY: the place is ours until it is marked full.
+        unsafe { (*place.info.get()).write(*info) };
+        self.kept.fetch_add(1, SeqCst);
+        place.state.store(FULL, Release);
+        true
+    }
+
+    /// Takes one of which this holds.
+    pub fn take(&self, is_it: impl Fn(&siginfo_t) -> bool) -> Option<siginfo_t> {
+        if self.kept.load(SeqCst) == 0 {
+            return None;
+        }
+        self.places.iter().find_map(|place| {
+            if !place.take(FULL) {
+                return None;
+            }
+            // SAFETY: it was full, and is ours until it is marked.
+            let info = unsafe { (*place.info.get()).assume_init_read() };
+            let taken = is_it(&info);
+            place.state.store(if taken { FREE } else { FULL }, Release);
+            taken.then(|| {
+                self.kept.fetch_sub(1, SeqCst);
+                info
+            })
+        })
+    }
+
+    /// In a fork child: no timer is its own.
+    pub fn after_fork(&self) {
+        self.places.iter().for_each(|place| place.state.store(FREE, Relaxed));
+        self.kept.store(0, Relaxed);
     }
 }
 

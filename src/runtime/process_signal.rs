@@ -6,7 +6,7 @@
 
 use super::disposition::{self, bit};
 use super::green::{current, Green};
-use super::pending::{Shelf, FIRST_OF_MANY};
+use super::pending::{is_of_same_timer, Aside, Shelf, FIRST_OF_MANY};
 use super::raw_lock::RawLock;
 use super::sched::{self, Slot, Worker, MODE, RUNTIME};
 use super::signal::{
@@ -25,6 +25,8 @@ struct Watch {
 }
 
 static SHELF: Shelf = Shelf::new();
+/// What stands for signals of timers that were put back.
+static ASIDE: Aside = Aside::new();
 /// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 /// Signals that the program reads from descriptors.
@@ -45,6 +47,7 @@ static TAKING: AtomicU64 = AtomicU64::new(0);
 /// In a fork child: nothing waits for it.
 pub fn after_fork() {
     SHELF.after_fork();
+    ASIDE.after_fork();
     REFUSED.store(0, Relaxed);
     LISTENED.store(0, Relaxed);
     WATCH.lock.reset();
@@ -107,10 +110,38 @@ pub fn put_back(info: &siginfo_t) {
     if let Some(main) = roll::main().filter(|_| sys::open(bit(info.si_signo)) == 0) {
         return post(main, info);
     }
+    let of_timer = info.si_signo < FIRST_OF_MANY && info.si_code == libc::SI_TIMER;
+    let is_aside = of_timer && !is_read_from_descriptors(info.si_signo) && ASIDE.put(info);
     let mut back = *info;
     (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
     sys::queue_signal_to_process(info.si_signo, &back).ok();
     refuse(info.si_signo);
+    // (Who has unblocked it meanwhile has looked before it stood there.)
+    if is_aside && REFUSED.load(SeqCst) & bit(info.si_signo) == 0 {
+        bring_back(bit(info.si_signo));
+    }
+}
+
+/// A timer's signal that came from the kernel's queue, where it was put back: itself, unless it has been handed out without that.
+pub fn taken_back(info: &siginfo_t) -> Option<siginfo_t> {
+    let stands_aside = info.si_signo < FIRST_OF_MANY && !is_read_from_descriptors(info.si_signo);
+    if info.si_code != libc::SI_TIMER || !stands_aside {
+        return Some(*info);
+    }
+    ASIDE.take(|kept| is_of_same_timer(kept, info))
+}
+
+/// One of these that was put back, and for which nothing may stand in the kernel's queue.
+pub fn take_aside(signals: u64) -> Option<siginfo_t> {
+    ASIDE.take(|kept| signals & bit(kept.si_signo) != 0)
+}
+
+/// Somebody takes these now: those that were put back go the way of those that come.
+#[cold]
+fn bring_back(signals: u64) {
+    while let Some(info) = take_aside(signals) {
+        shelve(&info);
+    }
 }
 
 /// The monitor leaves this signal to the kernel. Whoever unblocks it meanwhile looks at `REFUSED` after that, we look at him after
@@ -362,6 +393,7 @@ pub fn accept(me: &Green, mask: u64) {
     if REFUSED.load(Relaxed) & !mask != 0 {
         REFUSED.fetch_and(mask, SeqCst);
         watch_anew();
+        bring_back(!mask);
     }
     if me.is_main && LISTENED.load(Relaxed) & mask != 0 {
         spare_main(mask);

@@ -99,6 +99,7 @@ pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
     let mut info = *info;
     if info.si_code == SI_PUT_BACK {
         (info.si_code, info.si_errno) = (info.si_errno, 0);
+        info = process_signal::taken_back(&info)?;
     }
     (info.si_code != SI_BELL && !is_plain_bell(&info)).then_some(info)
 }
@@ -594,7 +595,7 @@ pub fn suspend(me: &'static Green, mask: u64) {
 /// A signal of `set` from the running thread's queue, or from the kernel's.
 pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
     me.pending.take(set).or_else(|| loop {
-        let info = sys::take_signal(set).ok()?;
+        let Ok(info) = sys::take_signal(set) else { return process_signal::take_aside(set) };
         if let Some(mut first) = unwrapped(&info) {
             if info.si_code == SI_PUT_BACK && first.si_code == libc::SI_TIMER {
                 count_later_expiries(&mut first);
