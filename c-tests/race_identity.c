@@ -3,6 +3,7 @@
  * thread and waits for all: none may take the signal with it.
  * covers: setuid setreuid seteuid setgid setresgid setegid
  * proof: green_threads>=21 hooks.setuid>=10 hooks.setreuid>=10 hooks.setgid>=10 hooks.setresgid>=10 hand_overs>=20
+ * processors: 4
  */
 #include "inline.h"
 

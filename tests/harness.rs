@@ -32,7 +32,8 @@ const ENDED: (Ending, &str) = (Ending::Exited(0), "a\nb\n");
 #[test]
 fn a_header_is_read() {
     let lines = " * in two lines.\n * covers: recv\n *   setsockopt\n * proof: parks>=1 hooks.recv==2\n * uncounted: setsockopt\n \
-                 * cflags: -O2 -DX\n * processors: 4\n * needs: pku root\n * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
+                 * cflags: -O2 -DX\n * processors: 4\n * needs: pku root\n \
+                 * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
     let header = header(lines).expect("a header");
     assert_eq!(header.sentence, "What is shown. in two lines.");
     assert_eq!(header.covers, ["recv", "setsockopt"]);

@@ -7,7 +7,7 @@
 //!   of system calls, …): the threads that it makes are kernel threads.
 
 use super::green::current;
-use super::{sched, settings, start};
+use super::{settings, start, worker};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The only thread of a program that still runs natively is to be bound.
@@ -28,7 +28,7 @@ pub fn bind() {
     me.settings.apply();
     me.pinned.set(me.pinned.get() + 1);
     me.worker().spoilt.set(true);
-    sched::resign(me.worker());
+    worker::resign(me.worker());
 }
 
 /// The running thread's kernel thread is not like the others any more.

@@ -1,5 +1,6 @@
 //! The runtime's only lock: a word and the futex. It may be taken on green threads, workers and foreign threads alike, is held for
-//! some dozen instructions, and never across a switch. The lock of `identity` is held for longer, by a kernel thread that runs nothing else.
+//! some dozen instructions, and never across a switch. The lock of `identity` is held for longer, by a kernel thread that runs nothing
+//! else.
 //!
 //! While it is held the guard is up: no handler of the program's runs then, which might wait for a lock that its own thread
 //! holds. States: 0 free, 1 held, 2 held and somebody sleeps.

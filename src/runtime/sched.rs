@@ -172,7 +172,7 @@ impl Worker {
 
     /// Into the scheduler; `None`: the slot was taken. (A call that was said to block may come upon a hook inside libc, and park.)
     #[inline]
-    fn enter(&self) -> Option<&'static Slot> {
+    pub fn enter(&self) -> Option<&'static Slot> {
         let slot = self.slot()?;
         let from = |mode| slot.owner.compare_exchange(self.word(mode), self.word(RUNTIME), AcqRel, Relaxed).is_ok();
         if from(GREEN) || from(CALL) || from(OFFERED) {
@@ -682,19 +682,6 @@ pub fn after_fork() {
     INJECTOR.after_fork();
     IDLE.store(0, Relaxed);
     VACANT.store(0, Relaxed);
-}
-
-/// The kernel thread that runs here is no worker any more: the monitor gives its slot to another. (A kernel thread made here
-/// would inherit what this one has.)
-pub fn resign(worker: &'static Worker) {
-    arch::guard_up();
-    if let Some(slot) = worker.enter() {
-        worker.slot.set(std::ptr::null());
-        slot.owner.store(0, Release);
-        VACANT.fetch_add(1, SeqCst);
-        monitor::call();
-    }
-    signal::leave_runtime();
 }
 
 /// main runs green from here on: its worker leaves the scheduler that it was never in.

@@ -6,7 +6,7 @@
 use super::alternate::Alternate;
 use super::green::{current, life, Green, Start};
 use super::wait::{Deadline, Woken};
-use super::{call, kernel_state, lot, reserve, roll, sched, settings, signal, stats, vessel};
+use super::{call, kernel_state, lot, reserve, roll, sched, settings, signal, stats, vessel, worker};
 use crate::sys::Processors;
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
@@ -198,7 +198,7 @@ pub fn leave_main(me: &'static Green) {
     me.mask.set(signal::CLOSED);
     arch::set_self_word(0);
     MAIN_ENDS.store(true, Release);
-    sched::resign(worker);
+    worker::resign(worker);
     super::monitor::call();
 }
 

@@ -62,8 +62,23 @@ pub fn run(worker: &'static Worker) {
 #[cold]
 fn leave_slot(worker: &'static Worker, slot: &'static Slot) {
     worker.slot.set(std::ptr::null());
+    vacate(slot);
+}
+
+fn vacate(slot: &Slot) {
     slot.owner.store(0, Release);
     VACANT.fetch_add(1, SeqCst);
+}
+
+/// The kernel thread that runs here is no worker any more: the monitor gives its slot to another. (A kernel thread made here
+/// would inherit what this one has.)
+pub fn resign(worker: &'static Worker) {
+    arch::guard_up();
+    if let Some(slot) = worker.enter() {
+        leave_slot(worker, slot);
+        monitor::call();
+    }
+    signal::leave_runtime();
 }
 
 fn find(slot: &'static Slot) -> Option<&'static super::green::Green> {
@@ -251,8 +266,7 @@ pub fn give(slot: &'static Slot) -> bool {
     if reserve::wake(Some(slot)) == Woken::Yes {
         return true;
     }
-    slot.owner.store(0, Release);
-    VACANT.fetch_add(1, SeqCst);
+    vacate(slot);
     false
 }
 
