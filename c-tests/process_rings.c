@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-enum { THREADS = 12, ROUNDS = 40, REGISTER_RING_FDS = 20 };
+enum { THREADS = 12, LATE = 6, ROUNDS = 40, REGISTER_RING_FDS = 20 };
 
 struct ring {
     int fd;
@@ -118,7 +118,7 @@ static void *has_a_registered_number(void *argument)
 
 int main(void)
 {
-    pthread_t threads[THREADS];
+    pthread_t threads[THREADS], late[LATE];
     struct ring probe, early;
     if (!make(&probe, 0)) {
         /* The kernel refuses rings to the whole process. */
@@ -136,6 +136,11 @@ int main(void)
             threads[i] = spawn(i % 2 ? is_the_only_one : has_a_registered_number, NULL);
         while (submitted < 8)
             usleep(10000);
+        /* Threads that have a kernel thread each until their end, of those that have submitted for others. */
+        for (int i = 0; i < LATE; i++)
+            late[i] = spawn(i % 2 ? is_the_only_one : has_a_registered_number, NULL);
+        for (int i = 0; i < LATE; i++)
+            join(late[i]);
         for (int i = 0; i < 60; i++) {
             usleep(10000);
             if (is_early) {

@@ -43,6 +43,9 @@ macro_rules! liburing {
             let $made = function($($argument),*);
             if $made >= 0 && crate::arch::vfork_word() == 0 {
                 $note;
+                if !crate::runtime::alone::is_bound() {
+                    crate::runtime::worker::note_unseen_submissions();
+                }
             }
             $made
         }

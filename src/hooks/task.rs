@@ -404,6 +404,9 @@ pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long>
         libc::SYS_io_uring_register => io_uring_register(arguments),
         libc::SYS_io_uring_enter => {
             runtime::worker::note_rings();
+            if b > 0 && !alone::is_bound() {
+                current().inspect(|me| me.worker().bond.note_submission());
+            }
             // The kernel never restarts this call by itself.
             super::attempt::uncancelled(|| sys::call(number, a, b, c, d, e, f))
         }

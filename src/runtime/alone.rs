@@ -27,7 +27,7 @@ pub fn bind() {
     settings::leave_shared(me);
     me.settings.apply();
     me.pinned.set(me.pinned.get() + 1);
-    me.worker().spoilt.set(true);
+    me.worker().bond.tie();
     worker::resign(me.worker());
 }
 

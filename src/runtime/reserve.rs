@@ -231,7 +231,7 @@ pub fn wake(slot: Option<&'static Slot>) -> Woken {
     while worker.kernel_thread_alive.load(Acquire) != 0 {
         sys::futex_wait_shared(&worker.kernel_thread_alive, 1);
     }
-    worker.spoilt.set(false);
+    worker.bond.begin_anew();
     match slot {
         Some(slot) => worker.take_up(slot),
         None => worker.slot.set(std::ptr::null()),

@@ -87,8 +87,8 @@ pub struct Worker {
     /// What the kernel thread's signal mask is now; its own kernel thread writes it.
     pub mask: AtomicU64,
     pub signal_stack: Cell<usize>,
-    /// Its kernel thread is one green thread's alone (`alone`).
-    pub spoilt: Cell<bool>,
+    /// Whose its kernel thread is.
+    pub bond: worker::Bond,
     /// It does not retire: it is the leader, or a child of its own lives. Written before it waits among the spares.
     pub stays: Cell<bool>,
     /// A spare sleeps on it.
@@ -132,7 +132,7 @@ impl Worker {
             is_leader,
             mask: AtomicU64::new(0),
             signal_stack: Cell::new(0),
-            spoilt: Cell::new(false),
+            bond: worker::Bond::default(),
             stays: Cell::new(false),
             bell: AtomicU32::new(0),
             kernel_thread_alive: AtomicU32::new(0),

@@ -16,7 +16,7 @@ use super::reserve::Woken;
 use super::sched::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
 use super::{alternate, caretaker, identity, inline, kernel_state, monitor, reserve, shortage, signal, stats};
 use crate::{arch, glibc, pages, sys};
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 
@@ -129,6 +129,44 @@ pub fn note_rings() {
     RINGS.store(true, Relaxed);
 }
 
+/// Threads submit by instructions that nobody sees (liburing's) to rings that are not one thread's own.
+static UNSEEN: AtomicBool = AtomicBool::new(false);
+
+pub fn note_unseen_submissions() {
+    UNSEEN.store(true, Relaxed);
+}
+
+/// Whose a worker's kernel thread is.
+#[derive(Default)]
+pub struct Bond {
+    /// One green thread's alone (`alone`).
+    spoilt: Cell<bool>,
+    /// Requests of threads that are not bound have been submitted from it.
+    has_submitted: Cell<bool>,
+    /// The same, and it is one green thread's alone now.
+    owes_answers: Cell<bool>,
+}
+
+impl Bond {
+    /// A thread that is not bound submits from here.
+    pub fn note_submission(&self) {
+        self.has_submitted.set(true);
+    }
+
+    /// Its kernel thread serves one green thread from now on, and is not to end with that where it has submitted for others.
+    pub fn tie(&self) {
+        self.spoilt.set(true);
+        self.owes_answers.set(self.has_submitted.get() || UNSEEN.load(Relaxed));
+    }
+
+    /// It has a new kernel thread.
+    pub fn begin_anew(&self) {
+        self.spoilt.set(false);
+        self.has_submitted.set(false);
+        self.owes_answers.set(false);
+    }
+}
+
 /// May it have requests of the program's with the kernel? (Who makes a ring by instructions of its own is found by it.)
 fn has_submitted() -> bool {
     if !RINGS.load(Relaxed) && sys::task::has_ring() {
@@ -139,7 +177,7 @@ fn has_submitted() -> bool {
 
 /// Waits for a slot. False: retire.
 fn become_spare(worker: &'static Worker) -> bool {
-    if worker.spoilt.get() {
+    if worker.bond.spoilt.get() {
         return give_up(worker);
     }
     signal::change_mask(worker, signal::CLOSED);
@@ -180,7 +218,7 @@ fn wait_among_spares(worker: &'static Worker) -> bool {
 /// What a spare is wanted for.
 fn await_bell(worker: &Worker) -> u32 {
     const PATIENCE_NS: u64 = 200_000_000;
-    let patience_ns = if worker.stays.get() { LOOKS_FOR_CHILDREN_EVERY_NS } else { PATIENCE_NS };
+    let patience_ns = if worker.stays.get() { LOOKS_AGAIN_EVERY_NS } else { PATIENCE_NS };
     loop {
         let deadline = (!worker.is_leader).then(|| sys::now_ns() + patience_ns);
         let timed_out = sys::futex_wait(&worker.bell, SLEEP, deadline) == Err(libc::ETIMEDOUT);
@@ -228,7 +266,8 @@ fn take_offered(worker: &'static Worker) -> bool {
     taken.is_some()
 }
 
-/// A kernel thread that was one green thread's alone serves no other: it retires. The leader sleeps, for it must not end.
+/// A kernel thread that was one green thread's alone serves no other: it retires. The leader sleeps, for it must not end, and so does, as
+/// long as there are rings, one that has submitted for others before.
 fn give_up(worker: &'static Worker) -> bool {
     signal::change_mask(worker, signal::CLOSED);
     worker.bell.store(SLEEP, Relaxed);
@@ -237,16 +276,19 @@ fn give_up(worker: &'static Worker) -> bool {
             sys::futex_wait(&worker.bell, SLEEP, None).ok();
         }
     }
+    while worker.bond.owes_answers.get() && sys::task::has_ring() {
+        sys::futex_wait(&worker.bell, SLEEP, Some(sys::now_ns() + LOOKS_AGAIN_EVERY_NS)).ok();
+    }
     false
 }
 
-const LOOKS_FOR_CHILDREN_EVERY_NS: u64 = 1_000_000_000;
+const LOOKS_AGAIN_EVERY_NS: u64 = 1_000_000_000;
 
 /// One that can serve no other has children, too.
 fn outlive_children(worker: &'static Worker) {
     worker.bell.store(SLEEP, Relaxed);
     while sys::has_children() {
-        sys::futex_wait(&worker.bell, SLEEP, Some(sys::now_ns() + LOOKS_FOR_CHILDREN_EVERY_NS)).ok();
+        sys::futex_wait(&worker.bell, SLEEP, Some(sys::now_ns() + LOOKS_AGAIN_EVERY_NS)).ok();
     }
 }
 
