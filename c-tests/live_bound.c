@@ -5,6 +5,7 @@
  * stress: no
  */
 #include "futex.h"
+#include "inline.h"
 
 enum { STUCK = 20, BESIDES = 3 };
 
@@ -14,31 +15,9 @@ static atomic_int standing;
 static void *gets_stuck(void *argument)
 {
     standing++;
-    while (word == 0) {
-#if defined(__x86_64__)
-        long result;
-        register long r10 __asm__("r10") = 0;
-        __asm__ volatile("syscall" : "=a"(result) : "a"(SYS_futex), "D"(&word), "S"(FUTEX_WAIT_PRIVATE), "d"(0L), "r"(r10)
-                         : "rcx", "r11", "memory");
-#else
-        nap(1);
-#endif
-    }
+    while (word == 0)
+        INLINE(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0);
     return argument;
-}
-
-/* The kernel threads of this process. */
-static long kernel_threads(void)
-{
-    char line[256];
-    long threads = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    CHECK(status != NULL);
-    while (fgets(line, sizeof line, status))
-        if (strncmp(line, "Threads:", 8) == 0)
-            threads = atol(line + 8);
-    fclose(status);
-    return threads;
 }
 
 int main(void)

@@ -22,6 +22,7 @@
  */
 #include "chaos.h"
 #include "chaos_threads.h"
+#include "inline.h"
 
 /* ---- Signals that are counted: none is lost, and they come in order. ---- */
 
@@ -564,7 +565,7 @@ static void measure(long have[KINDS])
     CHECK(file && fscanf(file, "%*d %ld", &pages) == 1);
     fclose(file);
     have[RESIDENT_KB] = pages * (sysconf(_SC_PAGESIZE) >> 10);
-    have[KERNEL_THREADS] = entries("/proc/self/task");
+    have[KERNEL_THREADS] = kernel_threads();
     have[DESCRIPTORS] = entries("/proc/self/fd");
     have[MAPPINGS] = lines("/proc/self/maps");
 }
