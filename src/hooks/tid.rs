@@ -211,6 +211,14 @@ pub unsafe fn prlimit64(pid: pid_t, resource: c_uint, new: *const rlimit64, old:
 }
 
 /// `process_vm_readv` and `process_vm_writev`: (pid, own vectors, their count, its vectors, their count, flags).
+unsafe fn process_vm(
+    number: c_long,
+    pid: pid_t,
+    [own, own_count, its, its_count, flags]: [usize; 5],
+) -> Answer<ssize_t> {
+    answer(sys::call(number, stand_in(pid) as usize, own, own_count, its, its_count, flags))
+}
+
 pub unsafe fn process_vm_readv(
     pid: pid_t,
     own: *const iovec,
@@ -219,9 +227,8 @@ pub unsafe fn process_vm_readv(
     its_count: c_ulong,
     flags: c_ulong,
 ) -> Answer<ssize_t> {
-    let (own_count, its_count) = (own_count as usize, its_count as usize);
-    let pid = stand_in(pid) as usize;
-    answer(sys::call(SYS_process_vm_readv, pid, own as usize, own_count, its as usize, its_count, flags as usize))
+    let vectors = [own as usize, own_count as usize, its as usize, its_count as usize, flags as usize];
+    process_vm(SYS_process_vm_readv, pid, vectors)
 }
 
 pub unsafe fn process_vm_writev(
@@ -232,9 +239,8 @@ pub unsafe fn process_vm_writev(
     its_count: c_ulong,
     flags: c_ulong,
 ) -> Answer<ssize_t> {
-    let (own_count, its_count) = (own_count as usize, its_count as usize);
-    let pid = stand_in(pid) as usize;
-    answer(sys::call(SYS_process_vm_writev, pid, own as usize, own_count, its as usize, its_count, flags as usize))
+    let vectors = [own as usize, own_count as usize, its as usize, its_count as usize, flags as usize];
+    process_vm(SYS_process_vm_writev, pid, vectors)
 }
 
 /// capget's and capset's header: version and tid (linux/capability.h). With a green thread's tid: that of its stand-in.

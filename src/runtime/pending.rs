@@ -189,8 +189,8 @@ impl Place {
     }
 }
 
-/// Signals of timers, of a kind below 32, that are back in the kernel's queue: of those that are put there it keeps one of a kind, though of
-/// those that come by themselves each timer's. So they are kept here, and what is in the kernel's queue only stands for one.
+/// Signals of timers, of a kind below 32, that are back in the kernel's queue: of those that are put there it keeps one of a kind, though
+/// of those that come by themselves each timer's. So they are kept here, and what is in the kernel's queue only stands for one.
 pub struct Aside {
     places: [Place; Aside::PLACES],
     kept: AtomicU32,
