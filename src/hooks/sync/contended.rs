@@ -62,8 +62,14 @@ impl Retries {
 pub enum Manner {
     /// A lock: no cancellation point, never EINTR.
     Lock,
-    /// A semaphore: a cancellation point, and a handler ends the wait unless it `restarts` and was installed with SA_RESTART.
-    Semaphore { restarts: bool },
+    /// A semaphore: a cancellation point, and a handler ends the wait unless it `restarts` and was installed with SA_RESTART. So many
+    /// had run when the call began.
+    Semaphore { restarts: bool, handled: u32 },
+}
+
+/// How many handlers have run on this thread.
+pub fn handlers() -> u32 {
+    runtime::current().map_or(0, |me| me.handlers())
 }
 
 /// Waits until `attempt` answers something other than EBUSY, or until the deadline.
@@ -97,10 +103,13 @@ pub fn wait(
         }
         match (woken, manner) {
             (Woken::TimedOut, _) if retries.are_over() => return errno(libc::ETIMEDOUT),
-            (Woken::Interrupted, Manner::Semaphore { restarts }) if !(restarts && runtime::restart()) => {
+            (Woken::Cancelled, _) => runtime::cancellation_point(),
+            // A handler may also run between two tries, or at the end of one that was over by its time.
+            (_, Manner::Semaphore { restarts, handled })
+                if handlers() != handled && !(restarts && runtime::restart()) =>
+            {
                 return errno(libc::EINTR)
             }
-            (Woken::Cancelled, _) => runtime::cancellation_point(),
             (Woken::Ready(_), _) => lost += 1,
             _ => {}
         }

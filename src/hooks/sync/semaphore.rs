@@ -68,15 +68,15 @@ unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
 
 #[cold]
 unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
+    let handled = contended::handlers();
     let deadline = until.deadline()?;
     if object::SEMAPHORE_SHARED.of(sem) != 0 {
         runtime::begin_call();
         return in_kernel::wait(deadline, |slice| wait_in_kernel(sem, slice, until.is_never()));
     }
     // The kernel restarts an untimed futex wait after a handler with SA_RESTART, never a timed one.
-    contended::wait(Manner::Semaphore { restarts: until.is_never() }, sem as usize, EXCLUSIVE, deadline, || {
-        attempt(sem)
-    })
+    let manner = Manner::Semaphore { restarts: until.is_never(), handled };
+    contended::wait(manner, sem as usize, EXCLUSIVE, deadline, || attempt(sem))
 }
 
 unsafe fn wait_in_kernel(sem: *mut sem_t, slice: *const timespec, restarts: bool) -> c_int {
