@@ -12,7 +12,7 @@
 
 use super::green::current;
 use super::raw_lock::RawLock;
-use super::sched::{Slot, Worker};
+use super::sched::{self, Slot, Worker};
 use super::{caretaker, identity, roll, signal, stats, vessel, worker};
 use crate::{arch, glibc, pages, sys};
 use std::cell::UnsafeCell;
@@ -36,6 +36,8 @@ struct Reserve {
     is_used: AtomicBool,
     /// The kernel makes no kernel thread, or there is no memory: it is asked again after a while.
     is_refused: AtomicBool,
+    /// The program's address space was limited when it was asked for last.
+    is_limited: AtomicBool,
 }
 
 // SAFETY: the list is only touched under the lock.
@@ -49,6 +51,7 @@ static RESERVE: Reserve = Reserve {
     wanted: AtomicUsize::new(0),
     is_used: AtomicBool::new(false),
     is_refused: AtomicBool::new(false),
+    is_limited: AtomicBool::new(false),
 };
 
 /// The caretaker, and one for the next slot.
@@ -71,22 +74,36 @@ impl Reserve {
 pub fn provide(threads: usize) {
     let wanted = threads.clamp(LEAST, MADE);
     if RESERVE.count.load(Relaxed) < wanted {
-        make(wanted);
+        make(wanted, threads);
     }
+}
+
+/// Is the program's address space limited? Then the heap that glibc would make for the caretaker (`put`) would be missing elsewhere: threads
+/// of the program's make more in advance, and the caretaker makes some only when the last one is hired.
+fn look_at_limit() -> bool {
+    let is_limited = sys::limit(libc::RLIMIT_AS) != libc::RLIM_INFINITY;
+    RESERVE.is_limited.store(is_limited, Relaxed);
+    is_limited
 }
 
 /// Some more, by the running thread, whose pthread_create would have called the program's malloc natively, too.
 #[cold]
-fn make(wanted: usize) {
-    RESERVE.wanted.fetch_max(wanted, Relaxed);
+fn make(wanted: usize, threads: usize) {
+    let (asked, is_limited) = (wanted, look_at_limit());
+    // For all slots, and for all threads that may stand in calls of their own.
+    let wanted = if is_limited { (threads + sched::slots().len() + 1).min(KEPT) } else { wanted };
     let missing = wanted.saturating_sub(RESERVE.making.load(Relaxed) as usize + RESERVE.count.load(Relaxed));
-    if missing == 0 {
+    let at_once = if is_limited { missing } else { missing.min(LEAST) };
+    // Announced before they are missed: else the caretaker or the monitor would make the first ones.
+    RESERVE.making.fetch_add(at_once as u32, AcqRel);
+    RESERVE.wanted.fetch_max(asked, Release);
+    if at_once == 0 {
         return;
     }
     // A wait in the program's malloc keeps the kernel thread.
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
-    (0..missing.min(LEAST)).for_each(|_| make_one());
+    (0..at_once).for_each(|_| make_announced());
     if RESERVE.count.load(Relaxed) == 0 {
         // From the first thread on there is one for the caretaker: the monitor must never have to make it.
         await_made();
@@ -97,18 +114,27 @@ fn make(wanted: usize) {
 /// By whoever may wait for the program's allocator.
 pub fn make_one() {
     RESERVE.making.fetch_add(1, AcqRel);
+    make_announced();
+}
+
+fn make_announced() {
     let made = worker::make_at_rest();
+    RESERVE.is_refused.store(!made, Relaxed);
     if !made {
         is_made();
     }
-    RESERVE.is_refused.store(!made, Relaxed);
 }
 
 /// Is the caretaker to make some?
 pub fn is_low() -> bool {
-    RESERVE.is_used.load(Relaxed)
-        && !is_refused()
-        && RESERVE.count.load(Relaxed) < RESERVE.wanted.load(Relaxed).max(LEAST)
+    let (wanted, count) = (RESERVE.wanted.load(Acquire), RESERVE.count.load(Relaxed));
+    let is_low = if RESERVE.is_limited.load(Relaxed) {
+        count + (RESERVE.making.load(Relaxed) as usize) < LEAST
+    } else {
+        count < wanted.max(LEAST)
+    };
+    // The first ones are about to be made by who has started the runtime.
+    RESERVE.is_used.load(Relaxed) && wanted > 0 && !is_refused() && is_low
 }
 
 pub fn is_refused() -> bool {
@@ -143,6 +169,7 @@ pub fn is_making() -> bool {
 
 /// The caretaker's: one after the other, so that there are few kernel threads at a time.
 pub fn refill() {
+    look_at_limit();
     while is_low() {
         make_one();
         await_made();
