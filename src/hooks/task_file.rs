@@ -198,6 +198,13 @@ pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -
         _ => return Ok(fd),
     };
     Ok(match instead {
+        // What is read comes to the number that the kernel has chosen, the lowest.
+        Ok(instead) if flags & O_ACCMODE == O_RDONLY => {
+            let close_on_exec = flags & O_CLOEXEC;
+            sys::call(SYS_dup3, instead as usize, fd as usize, close_on_exec as usize, 0, 0, 0);
+            sys::close(instead);
+            fd
+        }
         Ok(instead) => {
             sys::close(fd);
             instead
