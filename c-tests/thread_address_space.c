@@ -4,6 +4,7 @@
  * covers: pthread_create setrlimit
  * needs: proc
  * proof: green_threads>=107 hand_overs>=1
+ * processors: 4
  */
 #include "inline.h"
 #include <sys/mman.h>

@@ -78,8 +78,8 @@ pub fn provide(threads: usize) {
     }
 }
 
-/// Is the program's address space limited? Then the heap that glibc would make for the caretaker (`put`) would be missing elsewhere: threads
-/// of the program's make more in advance, and the caretaker makes some only when the last one is hired.
+/// Is the program's address space limited? Then the heap that glibc would make for the caretaker (`put`) would be missing elsewhere:
+/// threads of the program's make more in advance, and the caretaker makes some only when the last one is hired.
 fn look_at_limit() -> bool {
     let is_limited = sys::limit(libc::RLIMIT_AS) != libc::RLIM_INFINITY;
     RESERVE.is_limited.store(is_limited, Relaxed);
