@@ -79,15 +79,8 @@ fn command(place: &Place, words: &[&str]) -> Command {
 fn run(place: &Place, file: &str, words: &[&str]) -> Output {
     let own = [GREENPATCH, "run", "--lib", library(), "--stats", file, "--"];
     let mut command = command(place, &[&own[..], words].concat());
-    let defaults = || {
-        for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT] {
-            // SAFETY: it only sets what the program inherits.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
-        }
-        Ok(())
-    };
     // SAFETY: between fork and exec only system calls are made.
-    unsafe { command.pre_exec(defaults) };
+    unsafe { command.pre_exec(support::run::defaults) };
     command.output().expect("it starts")
 }
 

@@ -78,9 +78,20 @@ impl Drop for Scratch {
     }
 }
 
+/// Every signal has its default action in the child: a shell makes its background jobs ignore some.
+pub fn defaults() -> io::Result<()> {
+    for number in 1..32 {
+        // SAFETY: no handler is set.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    Ok(())
+}
+
 /// Runs the command to its end, or to `LIMIT`, with no input; whatever it leaves running is killed.
 pub fn run(command: &mut Command, scratch: &Scratch) -> io::Result<Outcome> {
     let (stdout, stderr) = (scratch.path("stdout"), scratch.path("stderr"));
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe { command.pre_exec(defaults) };
     let mut child = command
         .env("TMPDIR", &scratch.0)
         .stdin(Stdio::null())
