@@ -34,8 +34,6 @@ const TICKS_OF_PATIENCE: u32 = 3;
 const PATIENCE_NS: u64 = TICKS_OF_PATIENCE as u64 * TICK_NS;
 /// Looks in haste after one that stood still.
 const LOOKS_IN_HASTE: u32 = 8;
-/// A tick that is so late: the process may have been stopped meanwhile.
-const LATE_MS: u64 = 20;
 /// Looks at which somebody waited for a worker, one after the other, until threads that stand in calls of their own step aside.
 const LOOKS_UNTIL_TURN: u32 = 8;
 /// Ticks without anybody running until it sleeps without an end.
@@ -176,10 +174,10 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     let mut watches = vec![Watch::default(); sched::slots().len()];
     let (mut quiet, mut pace, mut shrink_at_ms, mut first, mut short) = (0, Pace::Tick, 0, 0, 0);
     loop {
-        let (ticks, slept_ms) = (quiet < TICKS_UNTIL_SLEEP, sys::now_ns() / 1_000_000);
+        let (ticks, slept_ns) = (quiet < TICKS_UNTIL_SLEEP, sys::now_ns());
         sleep(&mut quiet, pace);
         let now_ms = set_now();
-        if ticks && now_ms - slept_ms > LATE_MS {
+        if ticks && sys::now_ns() - slept_ns > reactor::LATE_NS {
             let batch = Batch::new();
             reactor::continued(&batch);
             batch.release(sched::ready);

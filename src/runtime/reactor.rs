@@ -244,7 +244,21 @@ pub fn try_when_continued(bits: u64, values: u64) {
     }
 }
 
-/// The process has perhaps been stopped, and goes on. The kernel says so by ending a wait for events.
+/// When somebody was last at the reactor; kept while there is something that is to be tried again.
+static SEEN_NS: AtomicU64 = AtomicU64::new(0);
+
+/// So late the process may have been stopped meanwhile.
+pub const LATE_NS: u64 = 20_000_000;
+
+/// Somebody is at the reactor, for whom `due_ns` was the time to be there: too late by far?
+fn is_late(due_ns: u64) -> bool {
+    let now_ns = sys::now_ns();
+    SEEN_NS.store(now_ns, Relaxed);
+    due_ns != 0 && now_ns > due_ns + LATE_NS
+}
+
+/// The process has perhaps been stopped, and goes on. The kernel says so by ending a wait for events; where nobody waited just then, time
+/// has passed (as it has where a thread has computed, and then nothing is lost by a try).
 pub fn continued(batch: &Batch) {
     let bits = STOPS[0].load(Acquire);
     if bits != 0 {
@@ -343,9 +357,14 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
         [const { std::mem::MaybeUninit::uninit() }; AT_ONCE];
     // SAFETY: the kernel fills the first `count` events, and only those are read.
     let events: &mut [libc::epoll_event] = unsafe { &mut *(&mut events as *mut [_] as *mut [libc::epoll_event]) };
+    let stops_matter = STOPS[0].load(Relaxed) != 0;
+    if stops_matter && is_late(SEEN_NS.load(Relaxed)) {
+        continued(batch);
+    }
     let polled = sys::epoll_wait(slot.epoll(), events, deadline_ns, signal::CLOSED);
-    if polled == Err(libc::EINTR) {
-        continued(batch); // No handler interrupts it: all signals are blocked.
+    // (No handler interrupts it: all signals are blocked.)
+    if stops_matter && is_late(deadline_ns.unwrap_or(0)) || polled == Err(libc::EINTR) {
+        continued(batch);
     }
     let count = polled.unwrap_or(0);
     for event in &events[..count] {
