@@ -26,7 +26,7 @@ static inline long inline_call(long number, long a, long b, long c, long d, long
 #define INLINE_7(n, a, b, c, d, e, f, ...) \
     inline_call((long)(n), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* The kernel threads of this process, as the kernel counts them: the program's own calls are told of green threads. */
+/* The kernel threads of this process, as the kernel counts them. */
 static inline long kernel_threads(void)
 {
     char text[4096];

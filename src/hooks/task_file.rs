@@ -155,8 +155,8 @@ fn open_file(file: &TaskFile, green: &'static Green, flags: c_int) -> Answer<c_i
         }
         (b"/comm", O_WRONLY) => written_name(green, flags, name_pipe()?),
         (b"/comm", _) => written_name(green, flags, name_socket(green)?),
-        (b"/stat", O_RDONLY) => made(file, flags, |text, made| stat(Some(green), text, made)),
-        (b"/status", O_RDONLY) => made(file, flags, |text, made| status(Some(green), text, made)),
+        (b"/stat", O_RDONLY) => made(file, green, flags, stat),
+        (b"/status", O_RDONLY) => made(file, green, flags, status),
         _ => open_of_stand_in(file, flags),
     }
 }
@@ -182,7 +182,7 @@ pub unsafe fn is_in_proc(path: *const c_char) -> bool {
     starts(b"/proc/") || starts(THREAD_SELF)
 }
 
-/// The kernel has opened it: the same, or what stands for it, if it tells of a thread or counts them.
+/// The kernel has opened it: the same, or what stands for it, if it tells of a thread.
 ///
 /// # Safety
 /// The kernel has just read the path.
@@ -191,13 +191,8 @@ pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -
     let mut room = [0; PATH_BYTES];
     let file = absolute(dir, CStr::from_ptr(path).to_bytes(), &mut room).and_then(parse);
     let Some(file) = file.filter(|_| flags & O_PATH == 0) else { return Ok(fd) };
-    let instead = match (file.green, file.name, flags & O_ACCMODE) {
-        (Some(green), ..) => open_file(&file, green, flags),
-        (None, b"/stat", O_RDONLY) => made(&file, flags, |text, made| stat(None, text, made)),
-        (None, b"/status", O_RDONLY) => made(&file, flags, |text, made| status(None, text, made)),
-        _ => return Ok(fd),
-    };
-    Ok(match instead {
+    let Some(green) = file.green else { return Ok(fd) };
+    Ok(match open_file(&file, green, flags) {
         // What is read comes to the number that the kernel has chosen, the lowest.
         Ok(instead) if flags & O_ACCMODE == O_RDONLY => {
             let close_on_exec = flags & O_CLOEXEC;
@@ -229,7 +224,12 @@ fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
 }
 
 /// The stand-in's text, with what is the green thread's own.
-fn made(file: &TaskFile, flags: c_int, make: impl Fn(&str, &mut Vec<u8>) -> Option<()>) -> Answer<c_int> {
+fn made(
+    file: &TaskFile,
+    green: &Green,
+    flags: c_int,
+    make: fn(&Green, &str, &mut Vec<u8>) -> Option<()>,
+) -> Answer<c_int> {
     let fd = open_of_stand_in(file, O_RDONLY | O_CLOEXEC)?;
     let mut text = [0u8; 4096];
     // SAFETY: the kernel writes into our array.
@@ -238,7 +238,7 @@ fn made(file: &TaskFile, flags: c_int, make: impl Fn(&str, &mut Vec<u8>) -> Opti
     sys::close(fd);
     let text = std::str::from_utf8(&text[..read?]).map_err(|_| Miss::Errno(EIO))?;
     let mut made = Vec::with_capacity(4096);
-    make(text, &mut made).ok_or(Miss::Errno(EIO))?;
+    make(green, text, &mut made).ok_or(Miss::Errno(EIO))?;
     text_file(&made, flags)
 }
 
@@ -260,19 +260,16 @@ fn state(green: &Green) -> char {
 }
 
 /// proc(5): tid, (name), state, then numbers by their place; the 14th and 15th are the CPU time in hundredths of a second, the 20th counts
-/// the threads. Of the process itself only those differ.
-fn stat(green: Option<&Green>, text: &str, made: &mut Vec<u8>) -> Option<()> {
+/// the threads.
+fn stat(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     const TICK_NS: u64 = 10_000_000;
     let rest = &text[text.rfind(')')? + 2..];
-    match green {
-        Some(green) => write!(made, "{} ({}) {}", green.tid(), name(green), state(green)).ok()?,
-        None => made.write_all(&text.as_bytes()[..text.rfind(')')? + 3]).ok()?,
-    }
+    write!(made, "{} ({}) {}", green.tid(), name(green), state(green)).ok()?;
     for (at, field) in rest.trim_end().split(' ').enumerate().skip(1) {
-        match (at + 3, green) {
-            (14, Some(green)) => write!(made, " {}", kernel_state::cpu_ns(green) / TICK_NS),
-            (15, Some(_)) => write!(made, " 0"),
-            (20, _) => write!(made, " {}", task_list::count()?),
+        match at + 3 {
+            14 => write!(made, " {}", kernel_state::cpu_ns(green) / TICK_NS),
+            15 => write!(made, " 0"),
+            20 => write!(made, " {}", task_list::count()?),
             _ => write!(made, " {field}"),
         }
         .ok()?;
@@ -281,15 +278,15 @@ fn stat(green: Option<&Green>, text: &str, made: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn status(green: Option<&Green>, text: &str, made: &mut Vec<u8>) -> Option<()> {
+fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     for line in text.lines() {
-        match (line.split(':').next()?, green) {
-            ("Threads", _) => writeln!(made, "Threads:\t{}", task_list::count()?),
-            ("Name", Some(green)) => writeln!(made, "Name:\t{}", name(green)),
-            ("State", Some(green)) if state(green) == 'R' => writeln!(made, "State:\tR (running)"),
-            ("State", Some(_)) => writeln!(made, "State:\tS (sleeping)"),
-            ("Pid", Some(green)) => writeln!(made, "Pid:\t{}", green.tid()),
-            ("SigBlk", Some(green)) => writeln!(made, "SigBlk:\t{:016x}", green.mask.get()),
+        match line.split(':').next()? {
+            "Threads" => writeln!(made, "Threads:\t{}", task_list::count()?),
+            "Name" => writeln!(made, "Name:\t{}", name(green)),
+            "State" if state(green) == 'R' => writeln!(made, "State:\tR (running)"),
+            "State" => writeln!(made, "State:\tS (sleeping)"),
+            "Pid" => writeln!(made, "Pid:\t{}", green.tid()),
+            "SigBlk" => writeln!(made, "SigBlk:\t{:016x}", green.mask.get()),
             _ => writeln!(made, "{line}"),
         }
         .ok()?;
