@@ -59,7 +59,6 @@ fn bad_headers_are_refused() {
         (" * covers: recv\n * proof: parks>=1\n * stress: maybe\n", "neither yes nor no"),
         (" * covers: recv\n * proof: parks>=1\n * native: no\n", "is not `again`"),
         (" * covers: recv\n * proof: parks>=1\n * exit: badly\n", "neither N nor signal N"),
-        (" * covers: recv\n * proof: hand_overs>=1\n", "without `processors:`"),
         (" * covers: recv\n * proof: parks>=1\n * processors: few\n", "no number"),
         (" * covers: recv\n * proof: parks>=1\n * needs: luck\n", "nothing that can be needed"),
     ];

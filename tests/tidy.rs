@@ -436,6 +436,9 @@ fn c_tests_are_in_order() {
         for symbol in header.proof.iter().filter_map(|condition| condition.hook()).filter(|symbol| !is_hook(symbol)) {
             faults.push(format!("{}: proof: {symbol} is no hook", file.path));
         }
+        if header.counts_kernel_threads() && header.processors.is_none() {
+            faults.push(format!("{}: it counts kernel threads without `processors:`", file.path));
+        }
         for symbol in header.uncounted.iter().filter(|symbol| !header.covers.contains(symbol)) {
             faults.push(format!("{}: uncounted: {symbol} is not covered", file.path));
         }

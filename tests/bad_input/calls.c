@@ -10,7 +10,6 @@
  *     calls < FILE         the same, but not those of which FILE (an earlier output) says that they wait
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -586,13 +585,14 @@ static void print_answer(int number)
 /* How many kernel threads a process with nine threads has. */
 static void print_kernel_threads(void)
 {
-    int tasks = -2;
+    int tasks = 0;
+    char line[200];
     pthread_t thread;
     for (int i = 0; i < 8; i++)
         MUST(pthread_create(&thread, NULL, second_thread, NULL) == 0);
-    DIR *folder = opendir("/proc/self/task");
-    while (readdir(folder))
-        tasks++;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (fgets(line, sizeof line, status))
+        sscanf(line, "Threads: %d", &tasks);
     printf("%d kernel threads\n", tasks);
     fflush(stdout);
     _exit(0);

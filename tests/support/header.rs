@@ -62,10 +62,7 @@ impl Header {
         for (key, value) in fields(comment) {
             header.set(&key, value.trim()).map_err(|why| format!("{key}: {why}"))?;
         }
-        let counts_kernel_threads =
-            header.proof.iter().any(|it| ["kernel_threads_peak", "hand_overs"].contains(&it.counter.as_str()));
         let lacking = [
-            (counts_kernel_threads && header.processors.is_none(), "kernel threads are counted without `processors:`"),
             (header.sentence.is_empty(), "no sentence says what the test shows"),
             (header.covers.is_empty(), "no `covers:` line"),
             (header.proof.is_empty(), "no `proof:` line"),
@@ -74,6 +71,11 @@ impl Header {
             Some((_, what)) => Err(what.to_string()),
             None => Ok(header),
         }
+    }
+
+    /// Does the proof count kernel threads, of which there are more on more processors?
+    pub fn counts_kernel_threads(&self) -> bool {
+        self.proof.iter().any(|it| ["kernel_threads_peak", "hand_overs"].contains(&it.counter.as_str()))
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
