@@ -17,7 +17,7 @@ static int pipe_fds[2], socket_fds[2];
 static pthread_mutex_t taken = PTHREAD_MUTEX_INITIALIZER, mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 static sem_t none;
-static pthread_t main_thread;
+static pthread_t reader;
 static pthread_key_t key;
 static _Thread_local char *volatile local;
 static atomic_bool stop;
@@ -50,7 +50,7 @@ static void *parked(void *which)
     case 4: sleep(100); break;
     case 5: sem_wait(&none); break;
     case 6: poll(&wanted, 1, -1); break;
-    case 7: pthread_join(main_thread, NULL); break;
+    case 7: pthread_join(reader, NULL); break;
     default: pause();
     }
     return held;
@@ -93,13 +93,13 @@ static int count(struct dl_phdr_info *info, size_t bytes, void *modules)
 int main(void)
 {
     int modules = 0;
-    main_thread = pthread_self();
     CHECK_IS(pipe(pipe_fds), 0);
     CHECK_IS(socketpair(AF_UNIX, SOCK_STREAM, 0, socket_fds), 0);
     CHECK_IS(pthread_key_create(&key, free), 0);
     sem_init(&none, 0, 0);
     pthread_mutex_lock(&taken);
-    for (intptr_t i = 0; i < PARKED; i++)
+    reader = spawn(parked, (void *)0);
+    for (intptr_t i = 1; i < PARKED; i++)
         spawn(parked, (void *)i);
     pthread_t runs = spawn(running, NULL);
     while (ready < PARKED + 1)
