@@ -4,14 +4,10 @@
  * covers: usleep pthread_join fork setrlimit
  * proof: green_threads>=8
  */
-#include "inline.h"
-#include <linux/futex.h>
+#include "standing.h"
 #include <sys/resource.h>
 
-enum { WAITERS = 4, READERS = 2, NOBODYS_USER = 54321 };
-
-static atomic_int word, here;
-static int ends[2];
+enum { NOBODYS_USER = 54321 };
 
 static void limit(rlim_t processes)
 {
@@ -21,36 +17,6 @@ static void limit(rlim_t processes)
     CHECK_IS(setrlimit(RLIMIT_NPROC, &now), 0);
 }
 
-static void *waits(void *argument)
-{
-    here++;
-    usleep(50000);
-    while (!word) {
-        long answer = INLINE(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, 0);
-        CHECK(answer == 0 || answer == -EAGAIN || answer == -EINTR);
-    }
-    return argument;
-}
-
-static void *reads(void *argument)
-{
-    char byte;
-    here++;
-    usleep(50000);
-    CHECK_IS(INLINE(SYS_read, ends[0], &byte, 1), 1);
-    return argument;
-}
-
-static void *wakes(void *argument)
-{
-    here++;
-    usleep(200000);
-    word = 1;
-    INLINE(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 100);
-    CHECK_IS(write(ends[1], "xy", READERS), READERS);
-    return argument;
-}
-
 static void *ends_at_once(void *argument)
 {
     return argument;
@@ -58,23 +24,18 @@ static void *ends_at_once(void *argument)
 
 int main(void)
 {
-    pthread_t threads[WAITERS + READERS + 1], late;
+    pthread_t late;
     bool was_root = getuid() == 0;
     if (was_root)
         CHECK_IS(setresuid(NOBODYS_USER, NOBODYS_USER, 0), 0);
-    CHECK_IS(pipe(ends), 0);
-    for (int i = 0; i <= WAITERS + READERS; i++)
-        threads[i] = spawn(i == 0 ? wakes : i <= WAITERS ? waits : reads, NULL);
-    while (here <= WAITERS + READERS)
-        usleep(1000);
+    begin_standing();
     limit(1);
     int created = pthread_create(&late, NULL, ends_at_once, NULL);
     CHECK(created == 0 || created == EAGAIN);
     if (created == 0)
         join(late);
     CHECK(fork() == -1 && errno == EAGAIN);
-    for (int i = 0; i <= WAITERS + READERS; i++)
-        join(threads[i]);
+    join_standing();
     say("woken");
     limit(RLIM_INFINITY);
     for (int i = 0; i < 20; i++)
