@@ -36,7 +36,8 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
     }
     match command {
         F_SETOWN => {
-            let (named, _) = (argument as pid_t, owner_of(fd));
+            let named = argument as pid_t;
+            owner_of(fd); // A closed file's entry goes before the new owner makes it look true.
             let done = plainly(fd, F_SETOWN, if named > 0 { process_of(named) } else { named } as usize)?;
             give_up(fd);
             Ok(done)
@@ -79,7 +80,8 @@ unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     match request {
         _ if !runtime::started() => Err(Miss::Libc),
         FIOSETOWN | SIOCSPGRP if sys::can_read(argument, size_of::<pid_t>()) => {
-            let (process, _) = (process_of((argument as *const pid_t).read_unaligned()), owner_of(fd));
+            let process = process_of((argument as *const pid_t).read_unaligned());
+            owner_of(fd); // As above.
             let done = call(&process as *const pid_t as usize)?;
             give_up(fd);
             Ok(done)

@@ -142,8 +142,10 @@ pub fn blocked_signals(tid: i32) -> Option<u64> {
     let mut text = [0u8; 4096];
     let bytes = read_start(&format!("/proc/self/task/{tid}/status\0"), &mut text)?;
     let text = std::str::from_utf8(&text[..bytes]).ok()?;
-    let mut lines = text.lines().filter(|_| !text.contains("\nThreads:\t0\n"));
-    u64::from_str_radix(lines.find_map(|line| line.strip_prefix("SigBlk:\t"))?, 16).ok()
+    if text.contains("\nThreads:\t0\n") {
+        return None;
+    }
+    u64::from_str_radix(text.lines().find_map(|line| line.strip_prefix("SigBlk:\t"))?, 16).ok()
 }
 
 /// The signal that F_SETSIG has chosen for a descriptor; 0: none; `None`: there is no such descriptor.
