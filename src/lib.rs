@@ -13,6 +13,7 @@ mod hooks;
 mod objects;
 mod pages;
 mod report;
+mod rows;
 mod runtime;
 mod statistics;
 mod symbols;
@@ -45,7 +46,9 @@ fn load() {
         runtime::start::refuse(why);
         report::warn(why);
     }
-    hooks::entries::allow(options.entries && stays_native.is_none());
+    if options.entries && stays_native.is_none() {
+        hooks::entries::allow(hooks::door::each_row);
+    }
     match options.inline.filter(|_| stays_native.is_none()) {
         Some(true) if !runtime::inline::want(hooks::syscall::INLINE) => report::refuse_inline(),
         None => runtime::inline::want_if_needed(hooks::syscall::INLINE),
@@ -72,7 +75,7 @@ fn misfit() -> Option<&'static str> {
         let why = format!("this glibc has no {} that the library knows", name.to_string_lossy());
         return Some(why.leak());
     }
-    hooks::resolve();
+    hooks::real::resolve();
     (!hooks::sync::learn()).then_some("this glibc lays out its locks in a way that the library does not know")
 }
 

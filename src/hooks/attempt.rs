@@ -18,8 +18,8 @@
 //!
 //! Signals (signal(7)): an interrupted call starts again when all handlers that ran had SA_RESTART, but never when it has a timeout.
 
+use super::answer::{answer, Answer};
 use super::descriptor::{self, poll_now, Descriptor};
-use super::{answer, Answer};
 use crate::runtime::reactor::{self, FdWait, Hints, Record, DISTRUST, IN};
 use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;

@@ -8,9 +8,9 @@
 //!
 //! Signals: EINTR unless every handler that ran restarts.
 
+use super::answer::{answer, errno, Answer};
 use super::attempt::long;
 use super::descriptor::poll_now;
-use super::{answer, errno, Answer};
 use crate::runtime::green::Green;
 use crate::runtime::reactor::{self, FdWait, IN};
 use crate::runtime::{self, current, handler, own_fds, Woken};

@@ -1,8 +1,9 @@
 //! system: glibc's own waits inside libc, where no cancellation of ours can pass. This one does the same in the open: SIGINT and
 //! SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and a cancellation ends the shell.
 
+use super::answer::{errno, Answer, Miss};
 use super::child::{self, Child, End};
-use super::{errno, signal as dispositions, Answer, Miss};
+use super::signal as dispositions;
 use crate::runtime::disposition::{bit, Action};
 use crate::runtime::green::Green;
 use crate::runtime::raw_lock::RawLock;

@@ -24,7 +24,7 @@
 //!   that trusts in its absence is verified (runtime/record.rs); that wait ends as if it had been there when it began.
 //! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
 
-use super::{Answer, Miss};
+use super::answer::{Answer, Miss};
 use crate::runtime::reactor::{self, Record};
 use crate::sys;
 use libc::c_int;

@@ -10,9 +10,12 @@
 //!
 //! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (sync/private.rs).
 
-use super::{each_row, sync};
+use super::sync;
 use crate::arch::{self, entry};
+use crate::runtime::stats::ENTRIES;
 use crate::{glibc, symbols, sys};
+use once_cell::race::OnceBox;
+use std::ffi::CStr;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -24,43 +27,49 @@ const NO_ENTRY: &[(&str, &str)] = include!("no_entry.rs");
 const NOT_FROM_LIBC: &[&str] =
     &["pthread_create", "sigprocmask", "pthread_sigmask", "sigaction", "raise", "siglongjmp", "__longjmp_chk"];
 
-static ALLOWED: AtomicBool = AtomicBool::new(false);
-pub static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// What libc's own functions execute a program by leads to us.
-static EXECUTES: AtomicBool = AtomicBool::new(false);
+/// What is shown of a row: its symbol, the hook's address, and where the real function's address is kept.
+pub type Visit<'a> = dyn FnMut(&'static CStr, usize, &'static AtomicUsize) + 'a;
 
-/// Does libc's own fork come by the hook of `_Fork`, in its midst?
+/// Shows every row of the table (`door::each_row`: the door stands above this file, so it is handed in).
+pub type EachRow = fn(&mut Visit);
+
+/// How to see the rows, where entries are to be taken at all. Set at load, and as true in a fork child.
+static ROWS: OnceBox<EachRow> = OnceBox::new();
+/// `take` has run. A fork child has the entries as its parent had them.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What libc's own functions execute a program by leads to the hooks.
+static EXECUTES: AtomicBool = AtomicBool::new(false);
+/// libc's own fork calls the hook of `_Fork` in its midst.
 static TAKES_FORK: AtomicBool = AtomicBool::new(false);
 
+/// Does libc's own fork come by the hook of `_Fork`, in its midst?
 pub fn takes_fork() -> bool {
     TAKES_FORK.load(Relaxed)
 }
 
-/// What the option says.
-pub fn allow(allowed: bool) {
-    ALLOWED.store(allowed, Relaxed);
+/// Allows `take`, and hands it the rows. Called at load, unless the option `entries` or the program's company forbids it.
+pub fn allow(each_row: EachRow) {
+    ROWS.set(Box::new(each_row)).ok();
 }
 
-/// How many entries lead to us.
-pub fn count() -> usize {
-    COUNT.load(Relaxed)
+/// How many entries lead to the hooks.
+pub fn count() -> u64 {
+    ENTRIES.load(Relaxed)
 }
 
-/// Does libc come to us wherever it executes a program?
+/// Does libc come to the hooks wherever it executes a program?
 pub fn lead_to_execve() -> bool {
     EXECUTES.load(Relaxed)
 }
 
-/// Takes libc's entries, once: while there is only one thread, or hardly anybody calls them.
+/// Takes libc's entries, once: while there is only one thread, or hardly any calls them.
 pub fn take() {
-    if !ALLOWED.swap(false, Relaxed) {
-        return;
-    }
+    let Some(each_row) = ROWS.get().filter(|_| !TAKEN.swap(true, Relaxed)) else { return };
     let Some((start, bytes)) = glibc::text() else { return };
     let libc = start / PAGE * PAGE..(start + bytes).next_multiple_of(PAGE);
     let room = entry::room()..entry::room() + entry::ALL_ROOM;
     if allow_writing(&room, true) && allow_writing(&libc, true) {
-        take_all(&libc, &room);
+        take_all(*each_row, &libc, &room);
     }
     allow_writing(&room, false);
     allow_writing(&libc, false);
@@ -72,7 +81,7 @@ fn allow_writing(code: &Range<usize>, allowed: bool) -> bool {
     sys::protect_code(code.start, code.len(), allowed)
 }
 
-fn take_all(libc: &Range<usize>, room: &Range<usize>) {
+fn take_all(each_row: EachRow, libc: &Range<usize>, room: &Range<usize>) {
     let mut taken: Vec<[usize; 2]> = Vec::with_capacity(room.len() / entry::ROOM);
     // Another library stands between us and libc (a sanitizer's): what it calls of libc must not lead back to us, by no alias either.
     let mut wrapped = Vec::new();
@@ -104,7 +113,7 @@ fn take_all(libc: &Range<usize>, room: &Range<usize>) {
         glibc::function_moved(function, moved.function);
         // SAFETY: as above.
         if unsafe { entry::redirect(function, moved.gate) } {
-            COUNT.fetch_add(1, Relaxed);
+            ENTRIES.fetch_add(1, Relaxed);
             if name == "execve" {
                 EXECUTES.store(true, Relaxed);
             }

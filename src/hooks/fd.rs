@@ -10,8 +10,9 @@
 //! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
 //! All but the last group are seen whoever calls, a green thread or not.
 
+use super::answer::{answer, errno, Answer, Miss};
 use super::attempt::{long, plain, plain_for};
-use super::{answer, descriptor, errno, real, Answer, Miss};
+use super::{descriptor, real};
 use crate::runtime::{self, reactor, Habit, Length};
 use crate::{glibc, sys};
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};

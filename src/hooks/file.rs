@@ -4,8 +4,9 @@
 //! slot is offered at once. What goes to a disk is done in no time where there is nothing to write, or no disk: that is a habit of the
 //! disk's (`runtime::Habit`).
 
+use super::answer::{answer, Answer, Miss};
 use super::attempt::{long_uncancelled, plain_for};
-use super::{answer, fd, Answer, Miss};
+use super::fd;
 use crate::runtime::{self, Habit, Length};
 use crate::sys;
 use libc::*;

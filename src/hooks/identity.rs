@@ -1,6 +1,7 @@
 //! User and group ids: of the whole process, so a thread made for that asks for them (see runtime/identity.rs).
 
-use super::{errno, real, Answer, Miss};
+use super::answer::{errno, Answer, Miss};
+use super::real;
 use crate::glibc;
 use crate::runtime::{self, alone, current, identity::by_another};
 use libc::*;

@@ -14,9 +14,10 @@
 //! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
 //! what it means differs by kind.
 
+use super::answer::{answer, errno, Answer, Miss};
 use super::attempt::{plain, plain_for, Attempt, Manner, WOULD_BLOCK};
 use super::descriptor::{self, Descriptor, Kind};
-use super::{answer, errno, net, Answer, Miss};
+use super::net;
 use crate::runtime::reactor::{self, IN, OUT};
 use crate::runtime::{Habit, Length};
 use crate::{runtime, sys};

@@ -7,9 +7,10 @@
 //! - *System V's* have no descriptor: tried without waiting, then in the kernel, the slot offered.
 //! - *aio* is glibc's own, on kernel threads of its own: its waits are libc's, in slices, so that a cancellation comes through.
 
+use super::answer::{answer, errno, Answer, Miss};
 use super::attempt::{long, long_call, long_uncancelled, Attempt, Manner, WOULD_BLOCK};
 use super::time::{self, Until};
-use super::{answer, descriptor, errno, real, Answer, Miss};
+use super::{descriptor, real};
 use crate::runtime::reactor::{self, IN, OUT};
 use crate::runtime::{self, Deadline};
 use crate::{glibc, sys};

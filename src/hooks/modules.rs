@@ -1,6 +1,7 @@
 //! The list of loaded modules: a leak check, which asks for it, is shown the threads' memory as well (see runtime/leaks.rs).
 
-use super::{real, Answer, Miss};
+use super::answer::{Answer, Miss};
+use super::real;
 use crate::runtime::{self, leaks};
 use libc::*;
 

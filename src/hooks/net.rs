@@ -16,10 +16,11 @@
 //! - *shutdown* wakes the parked, whose next try finds out. The kernel's events mostly do that, but a full local stream that is
 //!   shut down for writing has none.
 
+use super::answer::{answer, errno, Answer, Miss};
 use super::attempt::{plain, Attempt, Manner, WOULD_BLOCK};
 use super::descriptor::{self, has_nonblock, poll_now, Descriptor, Kind};
 use super::io::{Rest, MOST_AT_ONCE};
-use super::{answer, errno, real, time, Answer, Miss};
+use super::{real, time};
 use crate::runtime::reactor::{self, Hints, Record, IN, OUT};
 use crate::runtime::Length;
 use crate::sys::{can_read, can_write};

@@ -1,7 +1,7 @@
 //! Who owns a descriptor's signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/owner.rs). A thread's
 //! tid where a process is meant stands for its process, as natively.
 
-use super::{answer, errno, Answer, Miss};
+use super::answer::{answer, errno, Answer, Miss};
 use crate::runtime::{self, owner, process_signal, roll};
 use crate::sys;
 use libc::*;

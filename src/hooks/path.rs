@@ -1,7 +1,8 @@
 //! Calls that ask about a path: where the kernel has just said ENOENT of a green thread's folder or file in /proc, they are asked again of
 //! the thread's stand-in (`task_file`). All others are libc's, and cost a comparison. Whoever asks: threads that libc makes itself, too.
 
-use super::{answer, real, task_file, tid, Answer, Miss};
+use super::answer::{answer, Answer, Miss};
+use super::{real, task_file, tid};
 use crate::{glibc, sys};
 use libc::{
     c_char, c_int, c_long, c_uint, c_void, size_t, ssize_t, SYS_readlink, SYS_readlinkat, AT_FDCWD, DIR, ENOENT,

@@ -10,8 +10,8 @@
 //! The forms with a signal mask leave the wait to the kernel when there is one and it differs from the one in force: the kernel
 //! swaps masks atomically.
 
+use super::answer::{answer, errno, Answer, Miss};
 use super::attempt::{plain, Attempt, WOULD_BLOCK};
-use super::{answer, errno, Answer, Miss};
 use crate::runtime::reactor::{self, FdWait, IN, OUT, PRI};
 use crate::runtime::{self, signal, Deadline, Woken};
 use crate::sys;

@@ -6,7 +6,8 @@
 //! all is done right around `_Fork`, which libc's fork calls between the handlers, also inside libc (daemon, forkpty). Where its entry
 //! is not taken, handlers of our own do it, registered before all others: they are the last to run before the fork.
 
-use super::{answer, descriptor, real, Answer, Miss};
+use super::answer::{answer, Answer, Miss};
+use super::{descriptor, real};
 use crate::runtime::{self, current, signal};
 use crate::sys;
 use crate::{arch, glibc, statistics};

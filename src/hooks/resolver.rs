@@ -4,7 +4,8 @@
 //! them. Else it stays on its kernel thread meanwhile, with its own TLS (the resolver's state is there), its slot is offered at once,
 //! and what comes back to our hooks from libc's plugins waits in the kernel.
 
-use super::{entries, real, Answer};
+use super::answer::Answer;
+use super::{entries, real};
 use crate::runtime;
 use libc::*;
 

@@ -4,8 +4,9 @@
 //! Where the program's memory is read or written the kernel does it first, on the kernel thread at hand, so that a bad pointer or a
 //! bad size gets the kernel's own answer.
 
+use super::answer::{answer, errno, Answer, Miss};
+use super::real;
 use super::thread::green;
-use super::{answer, errno, real, Answer, Miss};
 use crate::runtime::green::Green;
 use crate::runtime::schedule::{is_real_time, RESET_ON_FORK};
 use crate::runtime::{alone, current, kernel_state, roll};

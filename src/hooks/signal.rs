@@ -1,7 +1,8 @@
 //! Signals: masks per green thread, dispositions behind our entry, signals to threads, and waiting for them (see
 //! runtime/signal.rs).
 
-use super::{answer, errno, real, time, Answer, Miss};
+use super::answer::{answer, errno, Answer, Miss};
+use super::{real, time};
 use crate::runtime::alternate::Alternate;
 use crate::runtime::disposition::{self, bit, Action};
 use crate::runtime::green::{life, Green};
@@ -505,7 +506,7 @@ mod swap {
     extern "C" fn before(_: *mut libc::ucontext_t, to: *const libc::ucontext_t) -> usize {
         if crate::runtime::current().is_some() {
             // SAFETY: the program's context, which the real one reads as well.
-            let _: super::Answer<i32> = unsafe { super::setcontext(to) };
+            unsafe { super::setcontext(to).ok() };
         }
         crate::glibc::swapcontext()
     }

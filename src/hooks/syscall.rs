@@ -8,7 +8,8 @@
 //! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
 
-use super::{errno, process, real, signal, sync, task, tid, Answer, Miss};
+use super::answer::{errno, Answer, Miss};
+use super::{process, real, signal, sync, task, tid};
 use crate::arch::inline::{called_inline, Call};
 use crate::{glibc, runtime, statistics, sys};
 use libc::{c_int, c_long, sigset_t, timespec, timeval};

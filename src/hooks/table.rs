@@ -15,7 +15,7 @@
 // Symbols that one would look for and that need no row stand behind their room's rows, with the reason: `left out: symbols: why`.
 // `vfork`, `__vfork` and `swapcontext` are exported beside the table, for they return twice, which only assembly may (src/arch/vfork.rs).
 //
-// Readers (src/hooks/mod.rs, the tests) define their own `hooks!` and include this file.
+// Readers (src/rows.rs, real.rs, door.rs, the command, the tests) define their own `hooks!` and include this file.
 hooks! {
     io {
         green errno typed read(fd: c_int, buf: *mut c_void, count: size_t) -> ssize_t => read;

@@ -15,7 +15,8 @@
 //! A call that changes nothing (it sets what is there, or only asks) binds nobody: what it changes is looked at before and after. Calls
 //! that are the whole process's by the kernel's rules (dumpable, subreaper, MDWE, no huge pages, memory merging, …) are not here.
 
-use super::{answer, errno, real, Answer, Miss};
+use super::answer::{answer, errno, Answer, Miss};
+use super::real;
 use crate::runtime::green::Green;
 use crate::runtime::{self, alone, current, errand, kernel_state, roll, settings, shortage};
 use crate::sys::{self, task};

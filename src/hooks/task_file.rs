@@ -5,7 +5,8 @@
 //! the thread's stand-in (`tid::stand_in`). All others are the stand-in's own. A name that is written into `comm` arrives in a pipe of the
 //! library's, which is looked into whenever a name is asked for. The process's own `stat` and `status` count its threads (`task_list`).
 
-use super::{answer, errno, schedule, task_list, Answer, Miss};
+use super::answer::{answer, errno, Answer, Miss};
+use super::{schedule, task_list};
 use crate::runtime::green::Green;
 use crate::runtime::raw_lock::RawLock;
 use crate::runtime::{self, current, kernel_state, own_fds, roll};

@@ -5,7 +5,8 @@
 //! and end meanwhile, and telldir, seekdir and rewinddir work as they do. (The kernel counts threads there: beyond the last it has no
 //! more to say, but the position remains.)
 
-use super::{answer, errno, real, Answer};
+use super::answer::{answer, errno, Answer};
+use super::real;
 use crate::runtime::{self, monitor, roll, signal, stats};
 use crate::sys;
 use libc::*;

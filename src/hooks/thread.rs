@@ -4,8 +4,9 @@
 //! Where glibc would ask the kernel about the thread's own kernel thread (affinity, scheduling, CPU clock) we answer: a green thread has
 //! none of its own (room `schedule`).
 
+use super::answer::{errno, Answer, Miss};
+use super::real;
 use super::time::{self, Until};
-use super::{errno, real, Answer, Miss};
 use crate::runtime::green::{life, Green, Start};
 use crate::runtime::schedule::Schedule;
 use crate::runtime::thread::{Wish, WishedStack};

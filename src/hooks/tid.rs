@@ -11,7 +11,8 @@
 //! `functions` below names those that come by a symbol and stand in another room; `numbers` those that come by number only. tids that
 //! are no green thread's (a child's, a foreign thread's, another process's) go to the kernel as they are.
 
-use super::{answer, errno, path, schedule, signal, task, task_list, timer, Answer, Miss};
+use super::answer::{answer, errno, Answer, Miss};
+use super::{path, schedule, signal, task, task_list, timer};
 use crate::runtime::green::Green;
 use crate::runtime::{self, alone, current, roll};
 use crate::sys;

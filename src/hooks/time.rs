@@ -7,7 +7,8 @@
 //! The sleeping calls hand their pointers to the kernel natively, so a bad one is EFAULT and not a crash: `read` and `write`
 //! ask the kernel before they touch it.
 
-use super::{errno, real, Answer, Miss};
+use super::answer::{errno, Answer, Miss};
+use super::real;
 use crate::runtime::{self, kernel_state, Deadline, Woken};
 use crate::{glibc, sys};
 use libc::{c_int, c_uint, clockid_t, timespec};

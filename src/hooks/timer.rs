@@ -3,7 +3,8 @@
 //! The first signal the process instead, and the runtime passes the signal on (runtime/thread_timer.rs). The second are timers of
 //! another clock that the runtime arms when the thread has used so much (runtime/cpu_timer.rs). All others are the kernel's.
 
-use super::{answer, errno, real, schedule, time, Answer, Miss};
+use super::answer::{answer, errno, Answer, Miss};
+use super::{real, schedule, time};
 use crate::runtime::{cpu_timer, roll, thread_timer};
 use crate::{glibc, sys};
 use libc::*;

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 /// The calls of all threads that are no workers; they may lose a count to each other.
 pub static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
 
+/// How many of libc's entries lead to the hooks. A fork child has them as its parent.
+pub static ENTRIES: AtomicU64 = AtomicU64::new(0);
+
 /// Those that no worker created.
 pub static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
 pub static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);

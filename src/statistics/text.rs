@@ -3,7 +3,7 @@
 
 use super::Member;
 use crate::figures::{Layout, Name, Plain, MARK, ROWS};
-use crate::{hooks, runtime};
+use crate::{rows, runtime};
 use std::sync::atomic::Ordering::Relaxed;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -29,7 +29,7 @@ unsafe impl<const N: usize> Sync for Table<N> {}
 plain! {
     "started": 1 at runtime::start::STARTED;
     "workers": 8 at runtime::start::WORKERS;
-    "entries": 8 at hooks::entries::COUNT;
+    "entries": 8 at runtime::stats::ENTRIES;
     "inline": 1 at runtime::inline::ON;
     "inline_calls": 8 at runtime::inline::CALLS;
     "green_threads_peak": 8 at runtime::stats::GREEN_THREADS_PEAK;
@@ -37,22 +37,20 @@ plain! {
     "kernel_threads_peak": 8 at runtime::stats::KERNEL_THREADS_PEAK;
 }
 
-struct Names([Name; hooks::NAMES.len()]);
+struct Names([Name; rows::NAMES.len()]);
 
 // SAFETY: it points to constant texts.
 unsafe impl Sync for Names {}
 
 static NAMES: Names = Names({
-    let mut names = [const { name("") }; hooks::NAMES.len()];
+    let mut names = [const { name("") }; rows::NAMES.len()];
     let mut row = 0;
     while row < names.len() {
-        names[row] = name(hooks::NAMES[row]);
+        names[row] = name(rows::NAMES[row]);
         row += 1;
     }
     names
 });
-
-const _: () = assert!(hooks::NAMES.len() <= ROWS, "the hooks' counters have no room");
 
 struct Figures(#[allow(dead_code)] Layout);
 
@@ -173,7 +171,7 @@ impl Text {
         self.figure("switches", sum(|worker| &worker.switches));
         self.key("hooks");
         let mut before: &[u8] = b"{";
-        for (row, name) in hooks::NAMES.iter().enumerate() {
+        for (row, name) in rows::NAMES.iter().enumerate() {
             let calls = OTHERS[row].load(Relaxed) + sum(|worker| &worker.calls[row]);
             if calls > 0 {
                 self.add(before);

@@ -7,7 +7,8 @@
 //! leave then resets it, and setting `entered` to zero is its last touch (source: nptl/pthread_barrier_wait.c).
 
 use super::object;
-use crate::hooks::{real, Answer, Miss};
+use crate::hooks::answer::{Answer, Miss};
+use crate::hooks::real;
 use crate::runtime::{self, lot};
 use libc::{c_int, pthread_barrier_t};
 use std::sync::atomic::{fence, AtomicU32, Ordering::*};

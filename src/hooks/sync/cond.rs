@@ -13,8 +13,9 @@
 use super::contended::Outcome;
 use super::{in_kernel, mutex, object};
 use crate::glibc;
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::real;
 use crate::hooks::time::{self, Until};
-use crate::hooks::{errno, real, Answer, Miss};
 use crate::runtime::{self, lot, Deadline, Woken};
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
 

@@ -10,7 +10,8 @@
 //! by its tid (`inheriting`), which is the library's number.
 
 use super::inheriting;
-use crate::hooks::{errno, real, time, Answer, Miss};
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::{real, time};
 use crate::runtime::disposition::{self, bit};
 use crate::runtime::green::Green;
 use crate::runtime::lot::{self, Choice};

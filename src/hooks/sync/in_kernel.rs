@@ -5,7 +5,7 @@
 //! is nothing: it ends in ETIMEDOUT and so has consumed nothing.
 
 use super::code;
-use crate::hooks::{errno, Answer};
+use crate::hooks::answer::{errno, Answer};
 use crate::runtime::{self, Deadline, Length};
 use crate::sys;
 use libc::{c_int, timespec};

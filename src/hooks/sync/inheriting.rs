@@ -9,7 +9,7 @@
 //! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)
 
 use super::futex::{constant, deadline, odd, value, Futex};
-use crate::hooks::{errno, Answer, Miss};
+use crate::hooks::answer::{errno, Answer, Miss};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{current, roll, Deadline, Woken, FALSE_ALARM};
 use crate::sys;

@@ -46,7 +46,7 @@ pub use rwlock::{rwlock_tryrdlock, rwlock_unlock, rwlock_wrlock};
 pub use semaphore::{sem_clockwait, sem_post, sem_timedwait, sem_wait};
 pub use spin::spin_lock;
 
-use super::{errno, Answer};
+use super::answer::{errno, Answer};
 use libc::c_int;
 
 /// What a real pthread function returned, as an answer.

@@ -6,8 +6,9 @@
 
 use super::contended::{self, Manner, Outcome, EXCLUSIVE};
 use super::{code, object};
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::real;
 use crate::hooks::time::{self, Until};
-use crate::hooks::{errno, real, Answer, Miss};
 use crate::runtime::{self, lot};
 use crate::sys;
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};

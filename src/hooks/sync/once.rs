@@ -7,7 +7,8 @@
 //! sleeps in the kernel, which the monitor's hand-over covers.
 
 use super::contended::{self, Manner, EXCLUSIVE};
-use crate::hooks::{real, Answer, Miss};
+use crate::hooks::answer::{Answer, Miss};
+use crate::hooks::real;
 use crate::runtime::{self, lot};
 use libc::c_int;
 use std::sync::atomic::{AtomicI32, Ordering::*};

@@ -17,8 +17,9 @@
 
 use super::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
 use super::object::{self, Held, Prefers};
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::real;
 use crate::hooks::time::{self, Until};
-use crate::hooks::{errno, real, Answer, Miss};
 use crate::runtime::{self, lot};
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 

@@ -6,8 +6,9 @@
 use super::contended::{self, Manner, EXCLUSIVE};
 use super::{in_kernel, object};
 use crate::glibc;
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::real;
 use crate::hooks::time::{self, Until};
-use crate::hooks::{errno, real, Answer, Miss};
 use crate::runtime::{self, lot};
 use libc::{c_int, clockid_t, sem_t, timespec};
 

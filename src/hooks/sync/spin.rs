@@ -1,7 +1,7 @@
 //! Spin locks: the real trylock some times, for the holder may be running on another worker; then let others run, for it
 //! may be parked, or waiting for this very slot.
 
-use crate::hooks::Answer;
+use crate::hooks::answer::Answer;
 use crate::runtime;
 use libc::{c_int, pthread_spinlock_t};
 

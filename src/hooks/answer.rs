@@ -1,0 +1,26 @@
+//! What a handler of a hook answers: a value, an error number, or "let libc do it". The door (`door.rs`) turns it into what C sees.
+
+/// What a handler answers when it has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// The call fails with this number of errno.h; how C is told (errno, a code) says the row's column FAILS.
+    Errno(i32),
+    /// libc's own function is to be called, with the arguments as they came.
+    Libc,
+}
+
+/// What a handler answers: `Ok` is what C gets.
+pub type Answer<T> = Result<T, Miss>;
+
+/// Returns an error number as an answer, so that `errno(EINVAL)?` reads straight down.
+pub fn errno<T>(number: i32) -> Answer<T> {
+    Err(Miss::Errno(number))
+}
+
+/// Returns a raw system call's result as an answer: values from -4095 to -1 are errors, and one that `T` cannot hold is EOVERFLOW.
+pub fn answer<T: TryFrom<isize>>(result: isize) -> Answer<T> {
+    if (-4095..0).contains(&result) {
+        return Err(Miss::Errno(-result as i32));
+    }
+    T::try_from(result).map_err(|_| Miss::Errno(libc::EOVERFLOW))
+}

@@ -1,0 +1,147 @@
+//! The door: each row of the table becomes an exported symbol, its admission, its counter and its signature check.
+//!
+//! A call comes in (`count`, then: who calls?), the room's handler answers, and only here an answer turns into what C sees:
+//! a value, an error in the row's own manner (the only place that sets errno), or the real call. Nothing in a handler's
+//! path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern "C"` with
+//! panic=abort lets them pass, and runs nothing of ours).
+//!
+//! Here `table.rs` is read a third time (its readings: `rows`, `real`, `door`). The door stands above all rooms: none of them knows it.
+
+use crate::{glibc, runtime};
+
+/// Sets errno. A broken pipe has sent its signal to the kernel thread; if that holds it back, it is the thread's to keep.
+#[inline]
+fn fail(number: i32) {
+    if number == libc::EPIPE {
+        if let Some(me) = runtime::current() {
+            runtime::signal::keep_own_doing(me);
+        }
+    }
+    glibc::set_errno(number);
+}
+
+/// How a row's error reaches C: by its column FAILS.
+mod fails {
+    /// C11's thrd_* codes (threads.h): thrd_success 0, thrd_busy 1, thrd_error 2, thrd_nomem 3, thrd_timedout 4.
+    fn thrd(number: i32) -> i32 {
+        match number {
+            libc::EBUSY => 1,
+            libc::ENOMEM => 3,
+            libc::ETIMEDOUT => 4,
+            _ => 2,
+        }
+    }
+
+    pub trait Fails: Sized {
+        fn with_errno() -> Self;
+        fn with_code(number: i32) -> Self;
+        fn with_thrd(number: i32) -> Self {
+            Self::with_code(thrd(number))
+        }
+    }
+    macro_rules! number {
+        ($($t:ty)*) => {$(
+            impl Fails for $t {
+                fn with_errno() -> Self { -1i8 as $t }
+                fn with_code(number: i32) -> Self { number as $t }
+            }
+        )*};
+    }
+    number! { i32 isize i64 u32 usize }
+    impl Fails for () {
+        fn with_errno() -> Self {}
+        fn with_code(_: i32) -> Self {}
+    }
+    impl<T> Fails for *mut T {
+        fn with_errno() -> Self {
+            std::ptr::null_mut()
+        }
+        fn with_code(_: i32) -> Self {
+            std::ptr::null_mut()
+        }
+    }
+}
+
+macro_rules! fail {
+    (errno $number:expr) => {{
+        crate::hooks::door::fail($number);
+        fails::Fails::with_errno()
+    }};
+    (code $number:expr) => {
+        fails::Fails::with_code($number)
+    };
+    (thrd $number:expr) => {
+        fails::Fails::with_thrd($number)
+    };
+    (never $number:expr) => {{
+        crate::hooks::door::fail($number);
+        fails::Fails::with_errno()
+    }};
+}
+
+/// Who gets past the door to the handler; the others get the real call.
+macro_rules! admitted {
+    (green) => {
+        runtime::current().is_some()
+    };
+    (early) => {
+        runtime::current().is_some() || !runtime::started()
+    };
+    (always) => {
+        // Not in a vfork child: its memory is its parent's, but not its descriptors.
+        glibc::ready() && crate::arch::vfork_word() == 0
+    };
+    (child) => {
+        glibc::ready()
+    };
+}
+
+macro_rules! check {
+    (typed $name:ident ($($t:ty),*) $r:ty) => {
+        const _: unsafe extern "C" fn($($t),*) -> $r = libc::$name;
+    };
+    (bare $name:ident ($($t:ty),*) $r:ty) => {};
+}
+
+macro_rules! hooks {
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
+        // `_Fork` and `_Exit` are C's names.
+        #[allow(non_snake_case, clippy::too_many_arguments)]
+        mod exports {
+            $($(
+                pub mod $name {
+                    #[allow(unused_imports)]
+                    use libc::*;
+                    #[allow(unused_imports)]
+                    use crate::hooks::{answer::Miss, door::fails, real};
+                    #[allow(unused_imports)]
+                    use crate::{glibc, rows::Row, runtime};
+
+                    check!($check $name($($t),*) $r);
+
+                    redhook::hook! {
+                        unsafe fn $name($($a: $t),*) -> $r => door {
+                            runtime::stats::count(Row::$name as usize);
+                            if admitted!($scope) {
+                                match crate::hooks::$room::$handler($($a),*) {
+                                    Ok(value) => return value,
+                                    Err(Miss::Errno(number)) => return fail!($fails number),
+                                    Err(Miss::Libc) => {}
+                                }
+                            }
+                            real::$name($($a),*)
+                        }
+                    }
+                }
+            )*)*
+        }
+
+        /// Shows every row to `visit`: its symbol, the exported function's address, and where the real one's is kept.
+        pub fn each_row(visit: &mut super::entries::Visit) {
+            use crate::hooks::real::rows;
+            $($(visit(rows::$name::NAME, exports::$name::$name::$name as *const () as usize, &rows::$name::FOUND);)*)*
+        }
+    };
+}
+
+include!("table.rs");
