@@ -25,6 +25,13 @@ pub struct Name {
     pub bytes: usize,
 }
 
+impl Name {
+    #[allow(dead_code)]
+    pub const fn new(text: &'static str) -> Name {
+        Name { text: text.as_ptr(), bytes: text.len() }
+    }
+}
+
 /// A figure that is one word somewhere: a number of eight bytes, or yes or no in one byte.
 #[repr(C)]
 pub struct Plain {

@@ -18,6 +18,9 @@ mod runtime;
 mod statistics;
 mod symbols;
 mod sys;
+// The words of the reasons are for those who read a process from outside.
+#[allow(dead_code)]
+mod why;
 
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
 /// the hooks stay closed: the program runs natively. (Loaded later, by dlopen, it runs on whatever thread that is.) A second copy of the

@@ -23,6 +23,7 @@ use super::descriptor::{self, poll_now, Descriptor};
 use crate::runtime::reactor::{self, FdWait, Hints, Record, DISTRUST, IN};
 use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;
+use crate::why::Why;
 use libc::{c_int, EAGAIN, EINTR};
 
 /// The kernel's "would block".
@@ -295,6 +296,7 @@ impl Attempt {
         // From here on the kernel does.
         self.let_go();
         let fd = self.fd;
+        runtime::announce(self.why());
         runtime::cancel::block(|| call(fd, Manner::Blocking))
     }
 
@@ -357,7 +359,7 @@ impl Attempt {
         }
         self.waited = true;
         let one = FdWait::new(self.fd, self.interest).of_call(self.holds, self.trusting);
-        let (woken, duplicate) = reactor::wait(one, self.hints, self.deadline);
+        let (woken, duplicate) = reactor::wait(self.why(), one, self.hints, self.deadline);
         if duplicate >= 0 {
             self.move_to(duplicate);
         }
@@ -379,6 +381,16 @@ impl Attempt {
         }
     }
 
+    /// What others are told of the wait.
+    #[inline]
+    fn why(&self) -> Why {
+        if self.interest & reactor::OUT == 0 {
+            Why::Readable(self.fd)
+        } else {
+            Why::Writable(self.fd)
+        }
+    }
+
     /// Asks the file whether it is one to wait for, and how long.
     #[cold]
     fn ask(&mut self) -> Result<(), c_int> {
@@ -396,6 +408,7 @@ impl Attempt {
     fn wait_in_kernel(&mut self) -> Result<(), c_int> {
         let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
         let deadline = self.deadline;
+        runtime::announce(self.why());
         match runtime::cancel::block_for(Length::Long, || sys::poll(&mut poll, deadline))? {
             0 => Err(self.late),
             _ => Ok(()),

@@ -15,6 +15,7 @@ use crate::runtime::green::Green;
 use crate::runtime::reactor::{self, FdWait, IN};
 use crate::runtime::{self, current, handler, own_fds, Woken};
 use crate::sys;
+use crate::why::Why;
 use libc::*;
 
 /// Who is waited for, as far as a descriptor can stand for him.
@@ -76,7 +77,7 @@ pub enum End {
 }
 
 /// Asks, and parks until there is an answer. `ask` does not wait, and says `None` if there is nothing yet.
-pub fn park(child: Child, ask: impl Fn() -> Option<isize>) -> End {
+pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     if let Some(result) = ask() {
         return End::Answer(result);
     }
@@ -84,12 +85,12 @@ pub fn park(child: Child, ask: impl Fn() -> Option<isize>) -> End {
     reactor::release_private(me);
     let Some(fd) = child.descriptor() else { return End::Kernel };
     me.private_fd.set(fd);
-    let end = park_on(me, fd, ask);
+    let end = park_on(me, fd, why, ask);
     reactor::release_private(me);
     end
 }
 
-fn park_on(me: &Green, fd: c_int, ask: impl Fn() -> Option<isize>) -> End {
+fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     const SECOND_NS: u64 = 1_000_000_000;
     let mut patience_ns = 1_000_000;
     while let Some(record) = reactor::record(fd).filter(|_| me.private_fd.get() == fd) {
@@ -101,7 +102,7 @@ fn park_on(me: &Green, fd: c_int, ask: impl Fn() -> Option<isize>) -> End {
         if has_ended {
             break; // It has not for us: its tracer comes first.
         }
-        let woken = reactor::wait(FdWait::new(fd, IN), known, Some(sys::now_ns() + patience_ns)).0;
+        let woken = reactor::wait(why, FdWait::new(fd, IN), known, Some(sys::now_ns() + patience_ns)).0;
         match woken {
             Woken::Interrupted => return ask().map_or(End::Interrupted, End::Answer),
             Woken::Cancelled => return End::Cancelled,
@@ -113,15 +114,23 @@ fn park_on(me: &Green, fd: c_int, ask: impl Fn() -> Option<isize>) -> End {
 }
 
 /// The same, and whatever cannot park waits in the kernel; a cancellation point.
-fn wait_for<T: TryFrom<isize>>(child: Child, ask: impl Fn() -> Option<isize>, block: impl Fn() -> isize) -> Answer<T> {
+fn wait_for<T: TryFrom<isize>>(
+    child: Child,
+    why: Why,
+    ask: impl Fn() -> Option<isize>,
+    block: impl Fn() -> isize,
+) -> Answer<T> {
     runtime::cancellation_point();
     loop {
-        match park(child, &ask) {
+        match park(child, why, &ask) {
             End::Answer(result) => return told(result),
             End::Interrupted if !runtime::restart() => return errno(EINTR),
             End::Interrupted => {}
             End::Cancelled => runtime::cancellation_point(),
-            End::Kernel => return long(block),
+            End::Kernel => {
+                runtime::announce(why);
+                return long(block);
+            }
         }
     }
 }
@@ -147,7 +156,8 @@ pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut 
         return told(call(pid, status, options, usage));
     }
     let block = || call(pid, status, options, usage);
-    wait_for(Child::by_pid(pid, options), || ask(pid, status, options, usage), block)
+    let why = if pid > 0 { Why::Child(pid) } else { Why::Children };
+    wait_for(Child::by_pid(pid, options), why, || ask(pid, status, options, usage), block)
 }
 
 pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
@@ -177,5 +187,6 @@ pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_
         // The kernel has written whom it found: nobody yet.
         Some(result).filter(|&result| result != 0 || (*seen).si_signo != 0)
     };
-    wait_for(Child::by_id(kind, id, options), ask, || call(info, options))
+    let why = if kind == P_PID { Why::Child(id as pid_t) } else { Why::Children };
+    wait_for(Child::by_id(kind, id, options), why, ask, || call(info, options))
 }

@@ -7,7 +7,8 @@ use super::signal as dispositions;
 use crate::runtime::disposition::{bit, Action};
 use crate::runtime::green::Green;
 use crate::runtime::raw_lock::RawLock;
-use crate::runtime::{self, block, cancel, current, signal, Length};
+use crate::runtime::{self, announce, block, cancel, current, signal, Length};
+use crate::why::Why;
 use crate::{glibc, sys};
 use libc::*;
 use std::cell::UnsafeCell;
@@ -114,14 +115,17 @@ pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
         end(me, mask);
     };
     let result = loop {
-        match child::park(Child::Pid(pid), || child::ask(pid, status_at, 0, nothing)) {
+        match child::park(Child::Pid(pid), Why::Child(pid), || child::ask(pid, status_at, 0, nothing)) {
             End::Answer(result) => break result,
             End::Interrupted => {}
             End::Cancelled => {
                 undo();
                 runtime::cancellation_point();
             }
-            End::Kernel => break again_if_interrupted(|| cancel::block_or(Length::Long, wait, undo)),
+            End::Kernel => {
+                announce(Why::Child(pid));
+                break again_if_interrupted(|| cancel::block_or(Length::Long, wait, undo));
+            }
         }
     };
     end(me, mask);

@@ -13,6 +13,7 @@ use super::time::{self, Until};
 use super::{descriptor, real};
 use crate::runtime::reactor::{self, IN, OUT};
 use crate::runtime::{self, Deadline};
+use crate::why::Why;
 use crate::{glibc, sys};
 use libc::*;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -133,7 +134,10 @@ pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags:
     runtime::cancellation_point();
     let call = |flags: c_int| sys::call(SYS_msgsnd, queue as usize, message as usize, bytes, flags as usize, 0, 0);
     match call(flags | IPC_NOWAIT) {
-        WOULD_BLOCK if flags & IPC_NOWAIT == 0 => long(|| call(flags)),
+        WOULD_BLOCK if flags & IPC_NOWAIT == 0 => {
+            runtime::announce(Why::Queue(queue));
+            long(|| call(flags))
+        }
         done => at_once(done),
     }
 }
@@ -144,7 +148,10 @@ pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long,
     let call =
         |flags: c_int| sys::call(SYS_msgrcv, queue as usize, to as usize, bytes, kind as usize, flags as usize, 0);
     match call(flags | IPC_NOWAIT) {
-        NOTHING if flags & IPC_NOWAIT == 0 => long(|| call(flags)),
+        NOTHING if flags & IPC_NOWAIT == 0 => {
+            runtime::announce(Why::Queue(queue));
+            long(|| call(flags))
+        }
         done => at_once(done),
     }
 }
@@ -167,7 +174,10 @@ pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, tim
     match call(&PAST) {
         done if done >= 0 => at_once(done),
         // Which error goes first is for the kernel to say: it looks at the time before.
-        _ => long_uncancelled(|| call(time)),
+        _ => {
+            runtime::announce(Why::Queue(set));
+            long_uncancelled(|| call(time))
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::attempt::{plain, Attempt, WOULD_BLOCK};
 use crate::runtime::reactor::{self, FdWait, IN, OUT, PRI};
 use crate::runtime::{self, signal, Deadline, Woken};
 use crate::sys;
+use crate::why::Why;
 use libc::{c_int, c_short, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 const NO_TIME: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
@@ -116,6 +117,7 @@ fn settle<I: Iterator<Item = FdWait>>(
             seen == 0
         });
         if seen == 0 && woken == Woken::NotNeeded {
+            runtime::announce(Why::Poll(count));
             return answer(runtime::cancel::block(|| wait(deadline)));
         }
         if seen == 0 {

@@ -9,6 +9,7 @@ use crate::runtime::green::{life, Green};
 use crate::runtime::reactor::{self, FdWait, IN};
 use crate::runtime::{self, capture, current, process_signal, roll, signal, stats, Deadline, Woken};
 use crate::sys;
+use crate::why::Why;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -611,7 +612,7 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
             }
             continue;
         };
-        match reactor::wait(FdWait::new(me.private_fd.get(), IN), known, deadline).0 {
+        match reactor::wait(Why::Signal, FdWait::new(me.private_fd.get(), IN), known, deadline).0 {
             Woken::Interrupted => break signal::take(me, set).ok_or(Miss::Errno(EINTR)),
             Woken::Cancelled => break errno(EINTR),
             _ => {}

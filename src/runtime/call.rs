@@ -15,6 +15,7 @@
 use super::green::{current, Green};
 use super::sched::{yield_now, Slot, CALL, GREEN, OFFERED};
 use super::{handler, process_signal, worker};
+use crate::why::Why;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
 /// How long a call will take.
@@ -55,6 +56,14 @@ impl Length {
     }
 }
 
+/// Says what the next call that blocks in the kernel is for, to those who ask what this thread waits for.
+#[cold]
+pub fn announce(why: Why) {
+    if let Some(me) = current() {
+        me.why.announce(why);
+    }
+}
+
 /// A call that may block in the kernel.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
@@ -75,7 +84,9 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     if long && owned.is_some() {
         worker::call_spare();
     }
+    me.why.enter();
     let result = call();
+    me.why.leave();
     // Where it parked meanwhile (in a hook that libc came upon), this is perhaps another worker, and the mark is gone.
     let worker = me.worker();
     let (green, marked) = (worker.word(GREEN), worker.word(if long { OFFERED } else { CALL }));
@@ -103,6 +114,7 @@ fn is_marked(owner: usize, in_call: usize) -> bool {
 
 /// The running thread leaves a `block` that will not return: its slot is its own again, or gone.
 pub fn leave(me: &Green) {
+    me.why.leave();
     let worker = me.worker();
     let (green, in_call) = (worker.word(GREEN), worker.word(CALL));
     let Some(slot) = worker.slot() else { return };

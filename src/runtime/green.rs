@@ -10,6 +10,7 @@ use super::{
 };
 use crate::arch;
 use crate::sys::Processors;
+use crate::why::{self, Why};
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -53,6 +54,37 @@ impl Word {
     }
 }
 
+/// What a green thread waits for, as a word (`why`). Only the thread itself writes it; anybody may read it.
+pub struct Reason(AtomicU64);
+
+impl Reason {
+    /// A wait begins, and its thread is about to park.
+    #[inline]
+    pub fn set(&self, why: Why) {
+        self.0.store(why.word(), Relaxed);
+    }
+
+    /// A call in the kernel comes next that waits for this.
+    #[inline]
+    pub fn announce(&self, why: Why) {
+        self.0.store(why.word() | why::ANNOUNCED, Relaxed);
+    }
+
+    /// The thread enters a call that may block: for what was announced, or for what nobody has said.
+    #[inline]
+    pub fn enter(&self) {
+        let word = self.0.load(Relaxed);
+        let announced = if word & why::ANNOUNCED != 0 { word & !why::ANNOUNCED } else { Why::InKernel.word() };
+        self.0.store(announced | why::IN_KERNEL, Relaxed);
+    }
+
+    /// The call is over, or has been left.
+    #[inline]
+    pub fn leave(&self) {
+        self.0.store(Why::Nothing.word(), Relaxed);
+    }
+}
+
 /// What the program's function looks like.
 #[derive(Clone, Copy)]
 pub enum Start {
@@ -91,7 +123,8 @@ pub struct Green {
     pub alone: Cell<bool>,
     /// It stays on its kernel thread for ever, alone or not (`alone`).
     pub bound: Cell<bool>,
-    pub robust_head: Cell<usize>,
+    /// What it waits for (`why`): written as a wait begins, and kept until the next one.
+    pub why: Reason,
     /// The list that the program has set in its place, or 0 (`pin::set_robust_list`).
     pub program_list: Cell<usize>,
     /// The kernel thread knows that list.
@@ -146,6 +179,7 @@ pub struct Green {
     pub cpu_ns: AtomicU64,
     pub schedule: Schedule,
     pub settings: Settings,
+    pub robust_head: Cell<usize>,
 }
 
 // SAFETY: the cells are touched by the kernel thread that runs the green thread, or by the one that prepares it before it is
@@ -174,7 +208,6 @@ impl Green {
             outer_mask: Word::new(u64::MAX),
             alone: Cell::new(false),
             bound: Cell::new(false),
-            robust_head: Cell::new(0),
             program_list: Cell::new(0),
             robust_registered: Cell::new(false),
             spoilt: Cell::new(false),
@@ -212,6 +245,8 @@ impl Green {
             cpu_ns: AtomicU64::new(0),
             schedule: Schedule::new(),
             settings: Settings::new(),
+            robust_head: Cell::new(0),
+            why: Reason(AtomicU64::new(0)),
         }));
         green.waiter.belongs_to(green);
         green

@@ -13,6 +13,7 @@ use super::green::current;
 use super::raw_lock::RawLock;
 use super::worker::GATE;
 use super::{call, lot, monitor, roll, sched, signal, stats, vessel};
+use crate::why::Why;
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
@@ -111,7 +112,7 @@ fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
     if let Ok(thread) = born {
         let address = errand.done.as_ptr() as usize;
         while errand.done.load(Acquire) == 0 {
-            lot::park_uncancelled(address, 0, None, || errand.done.load(Acquire) == 0);
+            lot::park_uncancelled(Why::Errand, address, 0, None, || errand.done.load(Acquire) == 0);
         }
         call::block(|| glibc::join_thread(thread));
         monitor::return_small_stack(thread as usize);

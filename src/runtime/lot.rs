@@ -10,6 +10,7 @@ use super::raw_lock::RawLock;
 use super::sched;
 use super::wait::{wait, Batch, Cancel, Deadline, News, Ticket, Waiter, Woken};
 use crate::arch;
+use crate::why::Why;
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{fence, AtomicBool, AtomicU32, Ordering::*};
 
@@ -154,6 +155,7 @@ fn withdraw(node: &Node) {
 
 #[inline]
 fn park_as(
+    why: Why,
     cancel: Cancel,
     address: usize,
     token: usize,
@@ -175,24 +177,36 @@ fn park_as(
             withdraw(&node);
         }
     };
-    wait(cancel, deadline, enqueue, dequeue)
+    wait(why, cancel, deadline, enqueue, dequeue)
 }
 
 /// Enqueues at `address`, then asks `must_wait`, then parks until woken, the deadline or a signal: no cancellation point.
 #[inline]
-pub fn park_uncancelled(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
-    park_as(Cancel::Ignore, address, token, deadline, must_wait)
+pub fn park_uncancelled(
+    why: Why,
+    address: usize,
+    token: usize,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
+    park_as(why, Cancel::Ignore, address, token, deadline, must_wait)
 }
 
 /// The same for a caller that has things to put right before a cancellation is acted on (`Woken::Cancelled`).
 #[inline]
-pub fn park_cancellable(address: usize, token: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
-    park_as(Cancel::Tell, address, token, deadline, must_wait)
+pub fn park_cancellable(
+    why: Why,
+    address: usize,
+    token: usize,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
+    park_as(why, Cancel::Tell, address, token, deadline, must_wait)
 }
 
 /// Waits on when a handler has run meanwhile. A node may not stay in the queue while the program's code runs above it, which may never
 /// come back; so it leaves, but is counted, so that every waker comes by. Did one come, the wait is over: perhaps it was for us.
-pub fn park_through_handlers(address: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+pub fn park_through_handlers(why: Why, address: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
     let (node, bucket) = (Node::new(address, 0), bucket_of(address));
     let (mut must_wait, left) = (Some(must_wait), Cell::new(None));
     loop {
@@ -223,7 +237,7 @@ pub fn park_through_handlers(address: usize, deadline: Deadline, must_wait: impl
                 });
             }
         };
-        let woken = wait(Cancel::Tell, deadline, enqueue, dequeue);
+        let woken = wait(why, Cancel::Tell, deadline, enqueue, dequeue);
         let not_woken = left.get().is_some() || must_wait.is_some();
         let goes_on = not_woken && matches!(woken, Woken::Interrupted | Woken::Ready(_));
         if !goes_on {

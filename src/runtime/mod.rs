@@ -56,7 +56,7 @@ pub mod vessel;
 pub mod wait;
 pub mod worker;
 
-pub use call::{block, block_for, Habit, Length};
+pub use call::{announce, block, block_for, Habit, Length};
 pub use cancel::cancellation_point;
 pub use green::current;
 pub use pin::{in_libc, pin, spoil, unpin, with_kernel_tid};

@@ -11,7 +11,7 @@ pub use super::own_fds::{is_own, keep, next_own};
 pub use super::peer::{link as link_peers, reach};
 pub use super::record::{record, revise_all, FdWait, Hints, Record, DISTRUST, IN, OUT, PRI};
 
-use super::call::Length;
+use super::call::{announce, Length};
 use super::green::{current, Green};
 use super::own_fds::{self, own_lowest};
 use super::record::{self, known_record, known_stretches};
@@ -19,6 +19,7 @@ use super::sched::{self, Slot};
 use super::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
 use super::{cancel, handler, signal};
 use crate::sys;
+use crate::why::Why;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
@@ -85,8 +86,9 @@ fn disarm(wait: &FdWait) {
 /// Waits until a descriptor may be ready, after a try that began when the hints were `before`. For one that epoll refuses the answer
 /// is `NotNeeded` at once.
 #[inline]
-pub fn wait(one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
+pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
     if current().is_none_or(handler::is_bound) {
+        announce(why);
         return (wait_in_kernel(one.fd, one.interest, deadline), -1);
     }
     let mut early = None;
@@ -98,7 +100,7 @@ pub fn wait(one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
         }
         Armed::Refused => false,
     };
-    let woken = wait_for(Cancel::Tell, deadline, enqueue, || disarm(&one));
+    let woken = wait_for(why, Cancel::Tell, deadline, enqueue, || disarm(&one));
     (early.unwrap_or(woken), one.moved.get())
 }
 
@@ -123,11 +125,11 @@ pub fn wait_many<I: Iterator<Item = FdWait>>(
 ) -> Woken {
     const FEW: usize = 16;
     match count {
-        0..=1 => wait_in([waits().next().unwrap_or(FdWait::new(-1, 0))], deadline, must_wait),
+        0..=1 => wait_in(Why::Poll(count), [waits().next().unwrap_or(FdWait::new(-1, 0))], deadline, must_wait),
         2..=FEW => {
             let mut waits = waits();
             let few: [FdWait; FEW] = std::array::from_fn(|_| waits.next().unwrap_or(FdWait::new(-1, 0)));
-            wait_in(few, deadline, must_wait)
+            wait_in(Why::Poll(count), few, deadline, must_wait)
         }
         _ => {
             let many = Cell::new(Vec::new());
@@ -142,13 +144,18 @@ pub fn wait_many<I: Iterator<Item = FdWait>>(
                 many.set(made); // The waits themselves stay where they are.
                 waits_on && room
             };
-            wait_for(Cancel::Act, deadline, enqueue, || disarm_all(&many.take()))
+            wait_for(Why::Poll(count), Cancel::Act, deadline, enqueue, || disarm_all(&many.take()))
         }
     }
 }
 
-fn wait_in<const N: usize>(waits: [FdWait; N], deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
-    wait_for(Cancel::Act, deadline, |ticket| arm_all(&waits, ticket, must_wait), || disarm_all(&waits))
+fn wait_in<const N: usize>(
+    why: Why,
+    waits: [FdWait; N],
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
+    wait_for(why, Cancel::Act, deadline, |ticket| arm_all(&waits, ticket, must_wait), || disarm_all(&waits))
 }
 
 fn arm_all(waits: &[FdWait], ticket: Ticket, must_wait: impl FnOnce() -> bool) -> bool {

@@ -34,6 +34,7 @@ use super::handler::{self, act_by_default, run};
 use super::pending;
 use super::wait::{self, Cancel};
 use super::{cancel, cpu_timer, monitor, owner, process_signal, roll, sched, thread_timer};
+use crate::why::Why;
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
@@ -587,7 +588,7 @@ pub fn suspend(me: &'static Green, mask: u64) {
     let (before, handled) = (me.mask.get(), me.handlers());
     set_mask(me, mask);
     while me.handlers() == handled {
-        wait::wait(Cancel::Act, None, |_| me.handlers() == handled, || {});
+        wait::wait(Why::Signal, Cancel::Act, None, |_| me.handlers() == handled, || {});
     }
     set_mask(me, before);
 }

@@ -8,6 +8,7 @@ use super::green::{current, life, Green, Start};
 use super::wait::{Deadline, Woken};
 use super::{call, kernel_state, lot, reserve, roll, sched, settings, signal, stats, vessel, worker};
 use crate::sys::Processors;
+use crate::why::Why;
 use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
@@ -120,9 +121,10 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
         return Err(libc::EINVAL);
     }
     let finished = || green.life.load(Acquire) & life::FINISHED != 0;
+    let why = Why::Join(green.tid());
     while !finished() {
         let waited = deadline().map(|deadline| {
-            let woken = lot::park_cancellable(green.life.as_ptr() as usize, 0, deadline, || !finished());
+            let woken = lot::park_cancellable(why, green.life.as_ptr() as usize, 0, deadline, || !finished());
             match finished() {
                 true => Woken::Ready(0),
                 false => woken,

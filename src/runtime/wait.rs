@@ -21,6 +21,7 @@
 use super::call::{self, Length};
 use super::green::{alert, current, Green};
 use super::{handler, sched, signal, timer, timer::TimerNode};
+use crate::why::Why;
 use crate::{arch, sys};
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -254,11 +255,18 @@ fn outcome(state: u32) -> Woken {
 }
 
 /// Waits: `enqueue` puts the clauses in place and says whether there is still something to wait for; `dequeue` takes away
-/// those that are still in a queue.
+/// those that are still in a queue. `why` is what others are told of it meanwhile.
 #[inline]
-pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> bool, dequeue: impl FnOnce()) -> Woken {
+pub fn wait(
+    why: Why,
+    cancel: Cancel,
+    deadline: Deadline,
+    enqueue: impl FnOnce(Ticket) -> bool,
+    dequeue: impl FnOnce(),
+) -> Woken {
     let Some(green) = current() else { return wait_in_kernel(None, deadline, enqueue, dequeue) };
     if handler::is_bound(green) {
+        green.why.announce(why);
         return call::block_for(Length::Long, || wait_bound(green, cancel, deadline, enqueue, dequeue));
     }
     let (waiter, handled) = (&green.waiter, green.handlers());
@@ -272,6 +280,7 @@ pub fn wait(cancel: Cancel, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> 
     }
     let ticket = Ticket { waiter, sequence };
     if enqueue(ticket) {
+        green.why.set(why);
         match deadline {
             None => sched::park(green),
             Some(deadline) => park_until(green, ticket, deadline),
@@ -365,7 +374,7 @@ fn wait_bound(
 
 /// Parks until the deadline; only an alert ends it earlier.
 pub fn sleep_until(deadline: Deadline) -> Woken {
-    wait(Cancel::Act, deadline, |_| true, || {})
+    wait(Why::Sleep, Cancel::Act, deadline, |_| true, || {})
 }
 
 /// A batch of threads to make ready once the queue's lock is released.

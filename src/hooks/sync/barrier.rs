@@ -10,6 +10,7 @@ use super::object;
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
 use crate::runtime::{self, lot};
+use crate::why::Why;
 use libc::{c_int, pthread_barrier_t};
 use std::sync::atomic::{fence, AtomicU32, Ordering::*};
 
@@ -49,7 +50,7 @@ impl Barrier {
     /// Parks until `entered` has gone back to `below` or less.
     fn await_reset(&self, below: u32) {
         while self.entered.load(Acquire) > below {
-            park(&self.entered, || self.entered.load(Acquire) > below);
+            self.park(&self.entered, || self.entered.load(Acquire) > below);
         }
     }
 
@@ -67,8 +68,12 @@ impl Barrier {
             }
         }
         while self.round.load(Acquire) < position {
-            park(&self.round, || self.round.load(Acquire) < position);
+            self.park(&self.round, || self.round.load(Acquire) < position);
         }
+    }
+
+    fn park(&self, word: *const AtomicU32, must_wait: impl FnOnce() -> bool) {
+        lot::park_uncancelled(Why::Barrier(self as *const Barrier as usize), word as usize, 0, None, must_wait);
     }
 
     /// Leaves; whoever is the last before a reset makes it, and does not touch the object again.
@@ -95,10 +100,6 @@ impl Barrier {
     }
 }
 
-fn park(word: *const AtomicU32, must_wait: impl FnOnce() -> bool) {
-    lot::park_uncancelled(word as usize, 0, None, must_wait);
-}
-
 fn wake_all(word: *const AtomicU32) {
     if lot::waiting(word as usize) {
         lot::wake_all(word as usize);
@@ -117,6 +118,7 @@ unsafe fn ours<'a>(barrier: *mut pthread_barrier_t) -> Answer<&'a Barrier> {
 pub unsafe fn barrier_wait(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
     let ours = ours(barrier)?;
     if object::BARRIER_SHARED.of(barrier) != 0 {
+        runtime::announce(Why::Barrier(barrier as usize));
         return Ok(runtime::block(|| real::pthread_barrier_wait(barrier)));
     }
     let count = ours.count;

@@ -17,6 +17,7 @@ use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::time::{self, Until};
 use crate::runtime::{self, lot, Deadline, Woken};
+use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
 
 pub unsafe fn cond_wait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t) -> Answer<c_int> {
@@ -86,7 +87,7 @@ unsafe fn wait(
         return wait_in_kernel(cond, lock, deadline);
     }
     let mut released = None;
-    let woken = lot::park_through_handlers(cond as usize, deadline, || {
+    let woken = lot::park_through_handlers(Why::Cond(cond as usize), cond as usize, deadline, || {
         // The outcome cannot be settled here, enqueued; parking lets the starving run as well.
         object::count_user(lock, 1);
         let result = mutex::release(lock).map(|_: Outcome| ());
@@ -105,7 +106,7 @@ unsafe fn wait(
 /// The same for one that is shared; its mutex nearly always is as well.
 #[cold]
 unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, deadline: Deadline) -> Answer<c_int> {
-    in_kernel::wait(deadline, |until| {
+    in_kernel::wait(Why::Cond(cond as usize), deadline, |until| {
         let wait = || glibc::uncancelled(|| real::pthread_cond_clockwait(cond, lock, libc::CLOCK_MONOTONIC, until));
         if object::is_kernels(lock) {
             runtime::with_kernel_tid(wait)

@@ -15,6 +15,7 @@ use crate::hooks::answer::{errno, Answer};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;
+use crate::why::Why;
 use libc::c_int;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -75,6 +76,7 @@ pub fn handlers() -> u32 {
 /// Waits until `attempt` answers something other than EBUSY, or until the deadline.
 #[cold]
 pub fn wait(
+    why: Why,
     manner: Manner,
     address: usize,
     role: usize,
@@ -91,8 +93,8 @@ pub fn wait(
             result == libc::EBUSY
         };
         let woken = match manner {
-            Manner::Lock => lot::park_uncancelled(address, role | lost << ROLE_BITS, until, must_wait),
-            Manner::Semaphore { .. } => lot::park_cancellable(address, role | lost << ROLE_BITS, until, must_wait),
+            Manner::Lock => lot::park_uncancelled(why, address, role | lost << ROLE_BITS, until, must_wait),
+            Manner::Semaphore { .. } => lot::park_cancellable(why, address, role | lost << ROLE_BITS, until, must_wait),
         };
         WAITING.fetch_sub(1, Relaxed);
         if result == libc::EBUSY {

@@ -16,6 +16,7 @@ use crate::runtime::disposition::{self, bit};
 use crate::runtime::green::Green;
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{self, Deadline, Woken, FALSE_ALARM};
+use crate::why::Why;
 use crate::{arch, sys};
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::{AtomicU32, Ordering::*};
@@ -38,6 +39,7 @@ impl Futex {
     /// As the system call.
     unsafe fn in_kernel(self) -> Answer<c_long> {
         let Futex { word, operation, value, time, second, third } = self;
+        runtime::announce(Why::Futex(word));
         Ok(runtime::block(|| real::syscall(libc::SYS_futex, word, operation, value, time, second, third)))
     }
 
@@ -139,7 +141,7 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
     };
     loop {
         let must_wait = || value(call.word) == Some(call.value as u32);
-        match lot::park_uncancelled(call.word, call.bits(), deadline, must_wait) {
+        match lot::park_uncancelled(Why::Futex(call.word), call.word, call.bits(), deadline, must_wait) {
             Woken::Ready(FALSE_ALARM) => {}
             Woken::Ready(_) => return Ok(0),
             Woken::NotNeeded if value(call.word).is_none() => return Err(Miss::Libc),

@@ -8,16 +8,18 @@ use super::code;
 use crate::hooks::answer::{errno, Answer};
 use crate::runtime::{self, Deadline, Length};
 use crate::sys;
+use crate::why::Why;
 use libc::{c_int, timespec};
 
 const SLICE_NS: u64 = 50_000_000;
 
 /// Calls `attempt` with moments of CLOCK_MONOTONIC until it answers something other than ETIMEDOUT, or until the deadline.
 #[cold]
-pub fn wait(deadline: Deadline, mut attempt: impl FnMut(*const timespec) -> c_int) -> Answer<c_int> {
+pub fn wait(why: Why, deadline: Deadline, mut attempt: impl FnMut(*const timespec) -> c_int) -> Answer<c_int> {
     loop {
         let slice = sys::now_ns() + SLICE_NS;
         let until = sys::timespec(deadline.map_or(slice, |deadline| deadline.min(slice)));
+        runtime::announce(why);
         let result = runtime::block_for(Length::Long, || attempt(&until));
         if result != libc::ETIMEDOUT {
             return code(result);

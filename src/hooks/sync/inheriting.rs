@@ -13,6 +13,7 @@ use crate::hooks::answer::{errno, Answer, Miss};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{current, roll, Deadline, Woken, FALSE_ALARM};
 use crate::sys;
+use crate::why::Why;
 use libc::{c_int, c_long, timespec, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
@@ -90,7 +91,7 @@ unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_l
         }
         let slice = sys::now_ns() + slice_ns;
         let until = Some(deadline.map_or(slice, |deadline| deadline.min(slice)));
-        let woken = lot::park_uncancelled(address, token(me), until, || word.load(SeqCst) == seen);
+        let woken = lot::park_uncancelled(Why::Futex(address), address, token(me), until, || word.load(SeqCst) == seen);
         has_waited = true;
         if woken == Woken::TimedOut {
             slice_ns = (slice_ns * 2).min(LONGEST_SLICE_NS);
@@ -133,7 +134,7 @@ unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
     }
     loop {
         let must_wait = || value(call.word) == Some(call.value as u32);
-        match lot::park_uncancelled(call.word, u32::MAX as usize, deadline, must_wait) {
+        match lot::park_uncancelled(Why::Futex(call.word), call.word, u32::MAX as usize, deadline, must_wait) {
             Woken::Ready(FALSE_ALARM) | Woken::Interrupted => {}
             Woken::Ready(_) => return lock(call.second, deadline, true),
             Woken::TimedOut => return errno(libc::ETIMEDOUT),

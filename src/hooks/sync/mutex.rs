@@ -11,6 +11,7 @@ use crate::hooks::real;
 use crate::hooks::time::{self, Until};
 use crate::runtime::{self, lot};
 use crate::sys;
+use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
 use std::sync::atomic::AtomicU32;
 
@@ -97,13 +98,16 @@ unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int
     if object::would_deadlock(lock) {
         return errno(libc::EDEADLK);
     }
-    contended::wait(Manner::Lock, lock as usize, EXCLUSIVE, until.deadline()?, || real::pthread_mutex_trylock(lock))
+    contended::wait(Why::Mutex(lock as usize), Manner::Lock, lock as usize, EXCLUSIVE, until.deadline()?, || {
+        real::pthread_mutex_trylock(lock)
+    })
 }
 
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     // No try first: glibc's trylock leaves a robust mutex locked when it answers ENOTRECOVERABLE.
     pinned(lock, || {
+        runtime::announce(Why::Mutex(lock as usize));
         if object::is_robust_and_inheriting(lock) {
             return lock_in_slices(lock, &until);
         }

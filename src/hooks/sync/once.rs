@@ -10,6 +10,7 @@ use super::contended::{self, Manner, EXCLUSIVE};
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
 use crate::runtime::{self, lot};
+use crate::why::Why;
 use libc::c_int;
 use std::sync::atomic::{AtomicI32, Ordering::*};
 
@@ -54,7 +55,7 @@ unsafe fn run(word: &AtomicI32, initialise: extern "C" fn()) {
     let address = word.as_ptr() as usize;
     let busy = || if word.load(Acquire) == RUNNING.load(Relaxed) { libc::EBUSY } else { 0 };
     if busy() != 0 {
-        contended::wait(Manner::Lock, address, EXCLUSIVE, None, busy).ok();
+        contended::wait(Why::Once(address), Manner::Lock, address, EXCLUSIVE, None, busy).ok();
     }
     // Done by now, or ours to begin; nothing here has a destructor, for the initialiser may throw.
     real::pthread_once(word.as_ptr(), initialise);

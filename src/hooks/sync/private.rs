@@ -6,6 +6,7 @@
 
 use super::contended::{self, Manner, EXCLUSIVE};
 use crate::runtime::{current, lot, start};
+use crate::why::Why;
 use crate::{arch, sys};
 use libc::EBUSY;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
@@ -25,7 +26,7 @@ pub unsafe extern "C" fn lock_wait(word: *mut u32) {
     let lock = AtomicU32::from_ptr(word);
     let attempt = || if lock.swap(WAITED_FOR, Acquire) == FREE { 0 } else { EBUSY };
     if current().is_some() && arch::guard_word() == 0 && arch::capture_word() == 0 {
-        contended::wait(Manner::Lock, word as usize, EXCLUSIVE, None, attempt).ok();
+        contended::wait(Why::Lock(word as usize), Manner::Lock, word as usize, EXCLUSIVE, None, attempt).ok();
         return;
     }
     SLEEPERS.fetch_add(1, SeqCst);

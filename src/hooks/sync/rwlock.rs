@@ -21,6 +21,7 @@ use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::time::{self, Until};
 use crate::runtime::{self, lot};
+use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 
 const READER: usize = SHARED;
@@ -122,7 +123,7 @@ unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -
         return errno(libc::EDEADLK);
     }
     let deadline = until.deadline()?;
-    let wait = || contended::wait(Manner::Lock, lock as usize, role, deadline, || attempt(lock, role));
+    let wait = || contended::wait(why(lock, role), Manner::Lock, lock as usize, role, deadline, || attempt(lock, role));
     if role == READER || object::prefers(lock) != Prefers::WritersAlways {
         return wait();
     }
@@ -134,8 +135,18 @@ unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -
     answer
 }
 
+/// What others are told of a wait for it.
+fn why(lock: *mut pthread_rwlock_t, role: usize) -> Why {
+    if role == WRITER {
+        Why::WriteLock(lock as usize)
+    } else {
+        Why::ReadLock(lock as usize)
+    }
+}
+
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
+    runtime::announce(why(lock, role));
     super::code(runtime::block(|| match (role == WRITER, until.is_never()) {
         (true, true) => real::pthread_rwlock_wrlock(lock),
         (true, false) => real::pthread_rwlock_clockwrlock(lock, until.clock, until.time),

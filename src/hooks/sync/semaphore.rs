@@ -10,6 +10,7 @@ use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::time::{self, Until};
 use crate::runtime::{self, lot};
+use crate::why::Why;
 use libc::{c_int, clockid_t, sem_t, timespec};
 
 pub unsafe fn sem_wait(sem: *mut sem_t) -> Answer<c_int> {
@@ -73,11 +74,13 @@ unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     let deadline = until.deadline()?;
     if object::SEMAPHORE_SHARED.of(sem) != 0 {
         runtime::begin_call();
-        return in_kernel::wait(deadline, |slice| wait_in_kernel(sem, slice, until.is_never()));
+        return in_kernel::wait(Why::Semaphore(sem as usize), deadline, |slice| {
+            wait_in_kernel(sem, slice, until.is_never())
+        });
     }
     // The kernel restarts an untimed futex wait after a handler with SA_RESTART, never a timed one.
     let manner = Manner::Semaphore { restarts: until.is_never(), handled };
-    contended::wait(manner, sem as usize, EXCLUSIVE, deadline, || attempt(sem))
+    contended::wait(Why::Semaphore(sem as usize), manner, sem as usize, EXCLUSIVE, deadline, || attempt(sem))
 }
 
 unsafe fn wait_in_kernel(sem: *mut sem_t, slice: *const timespec, restarts: bool) -> c_int {
