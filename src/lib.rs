@@ -28,7 +28,7 @@ mod why;
 #[ctor::ctor(unsafe)]
 fn load() {
     // First of all: whoever registers a fork handler later (an allocator in its first malloc) has it called before ours, and back after.
-    hooks::process::prepare();
+    hooks::process::fork::prepare();
     // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
     let Some(mut environment) = (unsafe { environment::Environment::of_process() }) else { return };
     if environment.is_secure() || objects::is_second_copy() {
@@ -50,14 +50,14 @@ fn load() {
         report::warn(why);
     }
     if options.entries && stays_native.is_none() {
-        hooks::entries::allow(hooks::door::each_row);
+        hooks::inside::entries::allow(hooks::door::each_row);
     }
     match options.inline.filter(|_| stays_native.is_none()) {
-        Some(true) if !runtime::inline::want(hooks::syscall::INLINE) => report::refuse_inline(),
-        None => runtime::inline::want_if_needed(hooks::syscall::INLINE),
+        Some(true) if !runtime::inline::want(hooks::number::syscall::INLINE) => report::refuse_inline(),
+        None => runtime::inline::want_if_needed(hooks::number::syscall::INLINE),
         _ => {}
     }
-    hooks::thread::set_default_stack(options.stack_size);
+    hooks::thread::create::set_default_stack(options.stack_size);
     misfit.into_iter().for_each(runtime::start::refuse);
     statistics::prepare(&mut environment, &options);
     if !options.follow {
@@ -68,7 +68,7 @@ fn load() {
     }
     glibc::set_ready();
     if environment::libc_runs() {
-        hooks::entries::take();
+        hooks::inside::entries::take();
     }
 }
 
@@ -79,7 +79,7 @@ fn misfit() -> Option<&'static str> {
         return Some(why.leak());
     }
     hooks::real::resolve();
-    (!hooks::sync::learn()).then_some("this glibc lays out its locks in a way that the library does not know")
+    (!hooks::sync::object::learn()).then_some("this glibc lays out its locks in a way that the library does not know")
 }
 
 /// The end of the process: handlers have run, streams are flushed.

@@ -136,9 +136,9 @@ const WAITS: &[&str] = &[
 
 /// Those in which something is allocated all the same, and why.
 const ALLOCATE: &[(&str, &str)] = &[
-    ("src/hooks/entries.rs", "at the start, when there is one thread"),
-    ("src/hooks/task_file.rs", "the text of a file that the kernel has not, made and written without a wait"),
-    ("src/hooks/task_list.rs", "a list of threads, made and written without a wait"),
+    ("src/hooks/inside/entries.rs", "at the start, when there is one thread"),
+    ("src/hooks/proc/task_file.rs", "the text of a file that the kernel has not, made and written without a wait"),
+    ("src/hooks/proc/task_list.rs", "a list of threads, made and written without a wait"),
     ("src/runtime/reactor.rs", "many waits at once, given back before the wait returns"),
 ];
 
@@ -474,7 +474,7 @@ fn the_library_exports_its_hooks_and_nothing_else() {
 /// What the library exports beside the rows of its table, and why.
 const BESIDE_THE_TABLE: &[(&str, &str)] = &[
     ("greenpatch_figures", "the statistics of a running process, and the mark of this library: src/figures.rs"),
-    ("io_uring_setup", "liburing's, which makes its system calls by itself: src/hooks/ring.rs"),
+    ("io_uring_setup", "liburing's, which makes its system calls by itself: src/hooks/process/ring.rs"),
     ("io_uring_queue_init", "the same"),
     ("io_uring_queue_init_params", "the same"),
     ("io_uring_queue_init_mem", "the same"),

@@ -24,3 +24,12 @@ pub fn answer<T: TryFrom<isize>>(result: isize) -> Answer<T> {
     }
     T::try_from(result).map_err(|_| Miss::Errno(libc::EOVERFLOW))
 }
+
+/// Returns what a function of libc's that returns its error number has returned, as an answer: 0, or that error.
+pub fn code(result: i32) -> Answer<i32> {
+    if result == 0 {
+        Ok(0)
+    } else {
+        errno(result)
+    }
+}

@@ -7,7 +7,30 @@
 //!
 //! Here `table.rs` is read a third time (its readings: `rows`, `real`, `door`). The door stands above all rooms: none of them knows it.
 
+use crate::hooks::inside::entries;
 use crate::{glibc, runtime};
+
+/// The table's rooms: the file, or the files, in which a room's handlers lie.
+mod rooms {
+    pub use crate::hooks::inside::{modules, resolver};
+    pub use crate::hooks::io::{fd, file, ipc, net, poll, transfer as io};
+    pub use crate::hooks::number::syscall;
+    pub use crate::hooks::proc::{path, task_list};
+    pub use crate::hooks::process::{child, command, fork as process, identity, task};
+    pub use crate::hooks::signal::action as signal;
+    pub use crate::hooks::thread::{create as thread, schedule, tid};
+    pub use crate::hooks::time::{sleep as time, timer};
+
+    pub mod sync {
+        pub use crate::hooks::sync::barrier::*;
+        pub use crate::hooks::sync::cond::*;
+        pub use crate::hooks::sync::mutex::*;
+        pub use crate::hooks::sync::once::*;
+        pub use crate::hooks::sync::rwlock::*;
+        pub use crate::hooks::sync::semaphore::*;
+        pub use crate::hooks::sync::spin::*;
+    }
+}
 
 /// Sets errno. A broken pipe has sent its signal to the kernel thread; if that holds it back, it is the thread's to keep.
 #[inline]
@@ -113,7 +136,9 @@ macro_rules! hooks {
                     #[allow(unused_imports)]
                     use libc::*;
                     #[allow(unused_imports)]
-                    use crate::hooks::{answer::Miss, door::fails, real};
+                    use crate::hooks::door::{fails, rooms};
+                    #[allow(unused_imports)]
+                    use crate::hooks::{answer::Miss, real};
                     #[allow(unused_imports)]
                     use crate::{glibc, rows::Row, runtime};
 
@@ -123,7 +148,7 @@ macro_rules! hooks {
                         unsafe fn $name($($a: $t),*) -> $r => door {
                             runtime::stats::count(Row::$name as usize);
                             if admitted!($scope) {
-                                match crate::hooks::$room::$handler($($a),*) {
+                                match rooms::$room::$handler($($a),*) {
                                     Ok(value) => return value,
                                     Err(Miss::Errno(number)) => return fail!($fails number),
                                     Err(Miss::Libc) => {}
@@ -137,7 +162,7 @@ macro_rules! hooks {
         }
 
         /// Shows every row to `visit`: its symbol, the exported function's address, and where the real one's is kept.
-        pub fn each_row(visit: &mut super::entries::Visit) {
+        pub fn each_row(visit: &mut entries::Visit) {
             use crate::hooks::real::rows;
             $($(visit(rows::$name::NAME, exports::$name::$name::$name as *const () as usize, &rows::$name::FOUND);)*)*
         }

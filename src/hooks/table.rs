@@ -2,7 +2,7 @@
 //
 //     room { SCOPE FAILS CHECK symbol(arguments) -> result => handler; }
 //
-// room      the file src/hooks/<room>.rs in which the handler lives
+// room      the handler's family: door.rs names its files, `rooms`
 // SCOPE     green: the handler serves green threads, everybody else gets the real call
 //           early: the same, and the program's only thread before the runtime starts
 //           always: the handler sees every call once the library is loaded, whoever makes it

@@ -1,4 +1,4 @@
-//! Bound for ever, in two degrees. What makes a thread so stands in hooks/task.rs, a row a call.
+//! Bound for ever, in two degrees. What makes a thread so stands in hooks/process/task.rs, a row a call.
 //!
 //! - *Bound*: the kernel thread has something that belongs to this green thread, and that no thread which it makes has: a ring that it
 //!   alone may enter, its being traced. It stays there for the rest of its life, without a slot; what it waits for it waits for in the

@@ -3,7 +3,7 @@
 //! The kernel comes to the worker's with a signal whose handler has SA_ONSTACK, or with a stack overflow. It does not stay there: the
 //! frame (context, siginfo, state of the floating-point unit) is moved to where the kernel would have put it for the thread, and the
 //! handler's end is that frame's (`handler`). So the worker's stack is free again before the program's own code runs, whether
-//! that comes back or not; all signals are blocked until then (hooks/signal.rs).
+//! that comes back or not; all signals are blocked until then (hooks/signal/action.rs).
 
 use super::green::Green;
 use super::sched::Worker;

@@ -7,7 +7,7 @@
 //!
 //! Whoever owned a descriptor is remembered after it has got another owner: a SIGIO sent before that may come later. A closed descriptor's
 //! entry stays as it is, for its signals may be on their way: who reads it asks the kernel whether the file under that number is still the
-//! process's (hooks/owner.rs).
+//! process's (hooks/io/owner.rs).
 
 use super::green::Green;
 use super::roll;

@@ -16,7 +16,7 @@ macro_rules! hooks {
 include!("../../src/hooks/table.rs");
 
 /// The symbols whose entries in libc do not lead to the hook, and why.
-pub const NO_ENTRY: &[(&str, &str)] = include!("../../src/hooks/no_entry.rs");
+pub const NO_ENTRY: &[(&str, &str)] = include!("../../src/hooks/inside/no_entry.rs");
 
 pub fn is_hook(symbol: &str) -> bool {
     HOOKS.iter().any(|hook| hook.symbol == symbol)

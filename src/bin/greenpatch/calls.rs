@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 /// Hooks whose functions keep their entries in libc. All others' the library overwrites, so that calls which libc makes inside itself are
 /// hooked as well.
-const NO_ENTRY: &[(&str, &str)] = include!("../../hooks/no_entry.rs");
+const NO_ENTRY: &[(&str, &str)] = include!("../../hooks/inside/no_entry.rs");
 
 /// How a call of a function is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,9 +6,9 @@
 //! `left` has reached the limit at which the barrier starts from zero again (positions are 32 bits wide): the last to
 //! leave then resets it, and setting `entered` to zero is its last touch (source: nptl/pthread_barrier_wait.c).
 
-use super::object;
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
+use crate::hooks::sync::object;
 use crate::runtime::{self, lot};
 use crate::why::Why;
 use libc::{c_int, pthread_barrier_t};

@@ -10,12 +10,12 @@
 //! glibc's own wait (it began before the runtime did, or bypassed the hooks) are counted in the object's flags word; a signal then
 //! goes to both worlds.
 
-use super::contended::Outcome;
-use super::{in_kernel, mutex, object};
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
-use crate::hooks::time::{self, Until};
+use crate::hooks::sync::contended::Outcome;
+use crate::hooks::sync::{in_kernel, mutex, object};
+use crate::hooks::time::sleep::{self, Until};
 use crate::runtime::{self, lot, Deadline, Woken};
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
@@ -30,7 +30,7 @@ pub unsafe fn cond_timedwait(
     until: *const timespec,
 ) -> Answer<c_int> {
     wait(cond, lock, || {
-        time::valid(until)?;
+        sleep::valid(until)?;
         let monotonic = object::COND_MONOTONIC.of(cond) != 0;
         Until { clock: if monotonic { libc::CLOCK_MONOTONIC } else { libc::CLOCK_REALTIME }, time: until }.deadline()
     })
@@ -43,8 +43,8 @@ pub unsafe fn cond_clockwait(
     until: *const timespec,
 ) -> Answer<c_int> {
     wait(cond, lock, || {
-        time::valid(until)?;
-        time::waitable(clock)?;
+        sleep::valid(until)?;
+        sleep::waitable(clock)?;
         Until { clock, time: until }.deadline()
     })
 }

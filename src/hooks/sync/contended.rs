@@ -10,8 +10,7 @@
 //!   a waiter that has lost some rounds says so in its token, and whoever wakes it lets it run before going on (`Outcome`).
 //! - *Convoys* come from handing over; for the first rounds nothing is, and a lock that is free may be had by whoever runs.
 
-use super::code;
-use crate::hooks::answer::{errno, Answer};
+use crate::hooks::answer::{code, errno, Answer};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;

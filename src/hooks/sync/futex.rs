@@ -9,9 +9,10 @@
 //! what is wrong before it sleeps. What other processes share is the kernel's as well, under a hand-over; but not what a thread locks
 //! by its tid (`inheriting`), which is the library's number.
 
-use super::inheriting;
 use crate::hooks::answer::{errno, Answer, Miss};
-use crate::hooks::{real, time};
+use crate::hooks::real;
+use crate::hooks::sync::inheriting;
+use crate::hooks::time::sleep;
 use crate::runtime::disposition::{self, bit};
 use crate::runtime::green::Green;
 use crate::runtime::lot::{self, Choice};
@@ -158,11 +159,11 @@ pub unsafe fn deadline(time: *const timespec, absolute: bool, realtime: bool) ->
     if time.is_null() {
         return Ok(None);
     }
-    let time = time::read(time)?;
+    let time = sleep::read(time)?;
     match (absolute, realtime) {
-        (false, _) => Ok(time::after(time::nanoseconds(&time)?)),
-        (true, false) => time::moment(libc::CLOCK_MONOTONIC, &time),
-        (true, true) => time::moment(libc::CLOCK_REALTIME, &time),
+        (false, _) => Ok(sleep::after(sleep::nanoseconds(&time)?)),
+        (true, false) => sleep::moment(libc::CLOCK_MONOTONIC, &time),
+        (true, true) => sleep::moment(libc::CLOCK_REALTIME, &time),
     }
 }
 

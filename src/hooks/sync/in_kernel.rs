@@ -4,8 +4,7 @@
 //! is our own. So a call that is a cancellation point waits in slices and looks up between them. To the program a slice
 //! is nothing: it ends in ETIMEDOUT and so has consumed nothing.
 
-use super::code;
-use crate::hooks::answer::{errno, Answer};
+use crate::hooks::answer::{code, errno, Answer};
 use crate::runtime::{self, Deadline, Length};
 use crate::sys;
 use crate::why::Why;

@@ -8,8 +8,8 @@
 //! The owner may end without unlocking, or be of another process, which wakes nobody here: waits are looked at again in growing slices.
 //! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)
 
-use super::futex::{constant, deadline, odd, value, Futex};
 use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::sync::futex::{constant, deadline, odd, value, Futex};
 use crate::runtime::lot::{self, Choice};
 use crate::runtime::{current, roll, Deadline, Woken, FALSE_ALARM};
 use crate::sys;

@@ -18,42 +18,16 @@
 //! wake that hits another object's waiter makes that waiter check once more. Before the runtime started every handler
 //! leaves the call to libc: a thread that then sleeps in the kernel is found there by the real unlock, post or signal.
 
-mod barrier;
-mod cond;
-mod contended;
-mod futex;
-mod in_kernel;
-mod inheriting;
-mod mutex;
-mod object;
-mod once;
-mod private;
-mod rwlock;
-mod semaphore;
-mod spin;
-
-pub use barrier::{barrier_destroy, barrier_wait};
-pub use cond::{cond_broadcast, cond_clockwait, cond_signal, cond_timedwait, cond_wait};
-pub use futex::{futex, Futex};
-pub use mutex::{
-    mutex_clocklock, mutex_consistent, mutex_lock, mutex_setprioceiling, mutex_timedlock, mutex_trylock, mutex_unlock,
-};
-pub use object::learn;
-pub use once::{call_once, learn_generation, once};
-pub use private::{lock_wait, lock_wake};
-pub use rwlock::{rwlock_clockrdlock, rwlock_clockwrlock, rwlock_rdlock, rwlock_timedrdlock, rwlock_timedwrlock};
-pub use rwlock::{rwlock_tryrdlock, rwlock_unlock, rwlock_wrlock};
-pub use semaphore::{sem_clockwait, sem_post, sem_timedwait, sem_wait};
-pub use spin::spin_lock;
-
-use super::answer::{errno, Answer};
-use libc::c_int;
-
-/// What a real pthread function returned, as an answer.
-fn code(result: c_int) -> Answer<c_int> {
-    if result == 0 {
-        Ok(0)
-    } else {
-        errno(result)
-    }
-}
+pub mod barrier;
+pub mod cond;
+pub mod contended;
+pub mod futex;
+pub mod in_kernel;
+pub mod inheriting;
+pub mod mutex;
+pub mod object;
+pub mod once;
+pub mod private;
+pub mod rwlock;
+pub mod semaphore;
+pub mod spin;

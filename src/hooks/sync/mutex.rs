@@ -4,11 +4,11 @@
 //! owner's tid in them, so it must be a real one (runtime/pin.rs). Each successful lock of such a mutex pins the green thread once
 //! more, each unlock once less.
 
-use super::contended::{self, Manner, Outcome, EXCLUSIVE};
-use super::{code, object};
-use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::answer::{code, errno, Answer, Miss};
 use crate::hooks::real;
-use crate::hooks::time::{self, Until};
+use crate::hooks::sync::contended::{self, Manner, Outcome, EXCLUSIVE};
+use crate::hooks::sync::object;
+use crate::hooks::time::sleep::{self, Until};
 use crate::runtime::{self, lot};
 use crate::sys;
 use crate::why::Why;
@@ -33,7 +33,7 @@ pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, unti
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_clocklock(lock, clock, until));
     }
-    time::waitable(clock)?;
+    sleep::waitable(clock)?;
     acquire(lock, Until { clock, time: until })
 }
 
@@ -127,7 +127,7 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<
 unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     const SLICE_NS: u64 = 20_000_000;
     const LOOKS_EVERY_NS: u64 = 1_000_000;
-    let Some(deadline) = until.time.as_ref().map_or(Some(u64::MAX), |time| time::nanoseconds(time).ok()) else {
+    let Some(deadline) = until.time.as_ref().map_or(Some(u64::MAX), |time| sleep::nanoseconds(time).ok()) else {
         return real::pthread_mutex_clocklock(lock, until.clock, until.time);
     };
     let now = || sys::clock_ns(until.clock).unwrap_or(u64::MAX);

@@ -85,7 +85,7 @@ const RWLOCK_KIND: usize = 48;
 /// Finds the flags' places. False: this glibc is none that we understand, the program must run natively.
 pub fn learn() -> bool {
     // SAFETY: each function below initialises objects of its own and reads them within their size.
-    unsafe { learn_cond() && learn_mutex() && learn_rest() && super::once::learn_generation() }
+    unsafe { learn_cond() && learn_mutex() && learn_rest() && crate::hooks::sync::once::learn_generation() }
 }
 
 /// What makes the objects and their attributes.
@@ -170,7 +170,7 @@ unsafe fn learn_rest() -> bool {
            own::pthread_rwlockattr_setpshared => 1)
         && probe!(BARRIER_SHARED, pthread_barrier_t, pthread_barrierattr_t, own::pthread_barrierattr_init, barrier_init,
                   own::pthread_barrierattr_setpshared => 1)
-        && BARRIER_SHARED.is_at(super::barrier::SHARED)
+        && BARRIER_SHARED.is_at(crate::hooks::sync::barrier::SHARED)
         && probe!(SEMAPHORE_SHARED, sem_t, c_int, no_attribute, semaphore_init, set => 1)
 }
 

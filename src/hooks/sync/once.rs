@@ -6,9 +6,9 @@
 //! now and then (`contended`). Two threads that come at the same moment may both enter the real function: one of them then
 //! sleeps in the kernel, which the monitor's hand-over covers.
 
-use super::contended::{self, Manner, EXCLUSIVE};
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
+use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
 use crate::runtime::{self, lot};
 use crate::why::Why;
 use libc::c_int;

@@ -2,9 +2,9 @@
 //! when one is found busy. Who holds one may be parked, since libc's own reads and writes park; so whoever wants it parks too.
 //!
 //! The word is 0 free, 1 held, 2 held and perhaps waited for (source: glibc's lowlevellock.h). Both functions are libc's own entries, which
-//! replaces them together (`entries.rs`): a wake that only knew the kernel would miss the parked.
+//! replaces them together (`inside/entries.rs`): a wake that only knew the kernel would miss the parked.
 
-use super::contended::{self, Manner, EXCLUSIVE};
+use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
 use crate::runtime::{current, lot, start};
 use crate::why::Why;
 use crate::{arch, sys};

@@ -15,11 +15,11 @@
 //! free: no wake is lost. As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers
 //! writers deadlocks.
 
-use super::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
-use super::object::{self, Held, Prefers};
-use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::answer::{code, errno, Answer, Miss};
 use crate::hooks::real;
-use crate::hooks::time::{self, Until};
+use crate::hooks::sync::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
+use crate::hooks::sync::object::{self, Held, Prefers};
+use crate::hooks::time::sleep::{self, Until};
 use crate::runtime::{self, lot};
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
@@ -84,8 +84,8 @@ pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
 /// glibc refuses a bad moment or clock before it looks at the lock.
 unsafe fn acquire_until(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     if !until.is_never() {
-        time::waitable(until.clock)?;
-        time::valid(until.time)?;
+        sleep::waitable(until.clock)?;
+        sleep::valid(until.time)?;
     }
     acquire(lock, role, until)
 }
@@ -147,7 +147,7 @@ fn why(lock: *mut pthread_rwlock_t, role: usize) -> Why {
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     runtime::announce(why(lock, role));
-    super::code(runtime::block(|| match (role == WRITER, until.is_never()) {
+    code(runtime::block(|| match (role == WRITER, until.is_never()) {
         (true, true) => real::pthread_rwlock_wrlock(lock),
         (true, false) => real::pthread_rwlock_clockwrlock(lock, until.clock, until.time),
         (false, true) => real::pthread_rwlock_rdlock(lock),

@@ -3,12 +3,12 @@
 //! A post may come from a signal handler or from a thread that meets a waiter's object for the last time; after the real post the
 //! object's address is a mere name. A failing try sets errno, which a wait that succeeds must not: it is put back.
 
-use super::contended::{self, Manner, EXCLUSIVE};
-use super::{in_kernel, object};
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
-use crate::hooks::time::{self, Until};
+use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
+use crate::hooks::sync::{in_kernel, object};
+use crate::hooks::time::sleep::{self, Until};
 use crate::runtime::{self, lot};
 use crate::why::Why;
 use libc::{c_int, clockid_t, sem_t, timespec};
@@ -18,13 +18,13 @@ pub unsafe fn sem_wait(sem: *mut sem_t) -> Answer<c_int> {
 }
 
 pub unsafe fn sem_timedwait(sem: *mut sem_t, until: *const timespec) -> Answer<c_int> {
-    time::valid(until)?;
+    sleep::valid(until)?;
     acquire(sem, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
 pub unsafe fn sem_clockwait(sem: *mut sem_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
-    time::waitable(clock)?;
-    time::valid(until)?;
+    sleep::waitable(clock)?;
+    sleep::valid(until)?;
     acquire(sem, Until { clock, time: until })
 }
 

@@ -12,7 +12,7 @@ pub unsafe fn spin_lock(lock: *mut pthread_spinlock_t) -> Answer<c_int> {
         for _ in 0..SPINS {
             match libc::pthread_spin_trylock(lock) {
                 libc::EBUSY => std::hint::spin_loop(),
-                result => return super::code(result),
+                result => return crate::hooks::answer::code(result),
             }
         }
         runtime::yield_now();

@@ -1,0 +1,140 @@
+//! The entries of libc's own functions: what libc calls inside itself (stdio, the resolver, syslog, popen), what a library calls that was
+//! loaded with RTLD_DEEPBIND, and what dlsym finds in libc's own handle, comes by no symbol of ours. So the first instruction of each
+//! row's function becomes a jump to our hook, and its real function is what stood there, moved (arch/entry.rs). The rows that
+//! keep their entry stand in `no_entry.rs`.
+//!
+//! It is done right before the first thread is made: a program that makes none is not touched. A library that is loaded late, by dlopen,
+//! does it at once: what the program calls is bound to libc already. Where code may not be written (SELinux, MDWE), or a function
+//! begins in a way that is not understood, its entry stays; all this is a gain of milliseconds, and the monitor covers what is not
+//! reached.
+//!
+//! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (hooks/sync/private.rs).
+
+use crate::arch::{self, entry};
+use crate::hooks::sync::private;
+use crate::runtime::stats::ENTRIES;
+use crate::{glibc, symbols, sys};
+use once_cell::race::OnceBox;
+use std::ffi::CStr;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// The rows without an entry, and why.
+const NO_ENTRY: &[(&str, &str)] = include!("no_entry.rs");
+
+/// Rows whose function libc itself gets: the helper threads that it makes for timers and asynchronous input are kernel threads; a jump's
+/// mask is the kernel's, and its function ends an unwinding, too; abort is held to what it does natively.
+const NOT_FROM_LIBC: &[&str] =
+    &["pthread_create", "sigprocmask", "pthread_sigmask", "sigaction", "raise", "siglongjmp", "__longjmp_chk"];
+
+/// What is shown of a row: its symbol, the hook's address, and where the real function's address is kept.
+pub type Visit<'a> = dyn FnMut(&'static CStr, usize, &'static AtomicUsize) + 'a;
+
+/// Shows every row of the table (`door::each_row`: the door stands above this file, so it is handed in).
+pub type EachRow = fn(&mut Visit);
+
+/// How to see the rows, where entries are to be taken at all. Set at load, and as true in a fork child.
+static ROWS: OnceBox<EachRow> = OnceBox::new();
+/// `take` has run. A fork child has the entries as its parent had them.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+/// What libc's own functions execute a program by leads to the hooks.
+static EXECUTES: AtomicBool = AtomicBool::new(false);
+/// libc's own fork calls the hook of `_Fork` in its midst.
+static TAKES_FORK: AtomicBool = AtomicBool::new(false);
+
+/// Does libc's own fork come by the hook of `_Fork`, in its midst?
+pub fn takes_fork() -> bool {
+    TAKES_FORK.load(Relaxed)
+}
+
+/// Allows `take`, and hands it the rows. Called at load, unless the option `entries` or the program's company forbids it.
+pub fn allow(each_row: EachRow) {
+    ROWS.set(Box::new(each_row)).ok();
+}
+
+/// How many entries lead to the hooks.
+pub fn count() -> u64 {
+    ENTRIES.load(Relaxed)
+}
+
+/// Does libc come to the hooks wherever it executes a program?
+pub fn lead_to_execve() -> bool {
+    EXECUTES.load(Relaxed)
+}
+
+/// Takes libc's entries, once: while there is only one thread, or hardly any calls them.
+pub fn take() {
+    let Some(each_row) = ROWS.get().filter(|_| !TAKEN.swap(true, Relaxed)) else { return };
+    let Some((start, bytes)) = glibc::text() else { return };
+    let libc = start / PAGE * PAGE..(start + bytes).next_multiple_of(PAGE);
+    let room = entry::room()..entry::room() + entry::ALL_ROOM;
+    if allow_writing(&room, true) && allow_writing(&libc, true) {
+        take_all(*each_row, &libc, &room);
+    }
+    allow_writing(&room, false);
+    allow_writing(&libc, false);
+}
+
+const PAGE: usize = 4096;
+
+fn allow_writing(code: &Range<usize>, allowed: bool) -> bool {
+    sys::protect_code(code.start, code.len(), allowed)
+}
+
+fn take_all(each_row: EachRow, libc: &Range<usize>, room: &Range<usize>) {
+    let mut taken: Vec<[usize; 2]> = Vec::with_capacity(room.len() / entry::ROOM);
+    // Another library stands between us and libc (a sanitizer's): what it calls of libc must not lead back to us, by no alias either.
+    let mut wrapped = Vec::new();
+    each_row(&mut |name, _, found| {
+        if !libc.contains(&found.load(Relaxed)) {
+            wrapped.extend(symbols::own(name));
+        }
+    });
+    each_row(&mut |name, hook, found| {
+        let (function, name) = (found.load(Relaxed), name.to_str().unwrap_or_default());
+        if !libc.contains(&function)
+            || wrapped.contains(&function)
+            || !libc.contains(&(function + entry::REACH))
+            || NO_ENTRY.iter().any(|(without, _)| *without == name)
+        {
+            return;
+        }
+        // An alias is the same function.
+        if let Some([_, moved]) = taken.iter().find(|[taken, _]| *taken == function) {
+            return found.store(*moved, Relaxed);
+        }
+        let at = room.start + taken.len() * entry::ROOM;
+        let except = if NOT_FROM_LIBC.contains(&name) { libc.clone() } else { 0..0 };
+        // SAFETY: the function is libc's code, the place is ours and in the room for such; nobody else runs.
+        let moved = room.contains(&at).then(|| unsafe { entry::relocate(function, at, hook, &except) });
+        let Some(Some(moved)) = moved else { return };
+        taken.push([function, moved.function]);
+        found.store(moved.function, Relaxed);
+        glibc::function_moved(function, moved.function);
+        // SAFETY: as above.
+        if unsafe { entry::redirect(function, moved.gate) } {
+            ENTRIES.fetch_add(1, Relaxed);
+            if name == "execve" {
+                EXECUTES.store(true, Relaxed);
+            }
+            TAKES_FORK.fetch_or(name == "_Fork", Relaxed);
+        }
+    });
+    take_whole(libc);
+}
+
+/// The functions that are replaced whole, all or none: the wait for libc's private locks and its wake, and vfork, for what its child
+/// calls comes by entries too.
+fn take_whole(libc: &Range<usize>) {
+    let names = [c"__lll_lock_wait_private", c"__lll_lock_wake_private", c"vfork"];
+    let hooks =
+        [private::lock_wait as *const () as usize, private::lock_wake as *const () as usize, arch::vfork::hook()];
+    let theirs = names.map(symbols::own);
+    if !theirs.iter().all(|function| function.is_some_and(|function| libc.contains(&function))) {
+        return;
+    }
+    for (function, hook) in theirs.into_iter().flatten().zip(hooks) {
+        // SAFETY: libc's code, writable now; nobody else runs, and ours do all that theirs do.
+        unsafe { entry::redirect(function, hook) };
+    }
+}

@@ -1,0 +1,5 @@
+//! What happens inside libc: its entries lead to the hooks, and functions of its own that are called as they are.
+
+pub mod entries;
+pub mod modules;
+pub mod resolver;

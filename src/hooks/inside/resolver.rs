@@ -1,0 +1,50 @@
+//! Names of hosts: libc's own functions, which read files and ask name servers inside libc.
+//!
+//! A name server that does not answer takes seconds. Where libc's entries lead to the hooks (`entries`), the thread parks in
+//! them. Else it stays on its kernel thread meanwhile, with its own TLS (the resolver's state is there), its slot is offered at once,
+//! and what comes back to our hooks from libc's plugins waits in the kernel.
+
+use crate::hooks::answer::Answer;
+use crate::hooks::inside::entries;
+use crate::hooks::real;
+use crate::runtime;
+use libc::*;
+
+fn waiting_inside<R>(function: impl FnOnce() -> R) -> R {
+    if entries::count() > 0 {
+        function()
+    } else {
+        runtime::in_libc(function)
+    }
+}
+
+/// `name(arguments) -> result;`: libc's function of that name, which may take its time.
+macro_rules! libcs_own {
+    ($($name:ident($($a:ident: $t:ty),*) -> $r:ty;)*) => {$(
+        #[allow(clippy::too_many_arguments)]
+        pub unsafe fn $name($($a: $t),*) -> Answer<$r> {
+            Ok(waiting_inside(|| real::$name($($a),*)))
+        }
+    )*};
+}
+
+libcs_own! {
+    getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, found: *mut *mut addrinfo) -> c_int;
+    getnameinfo(of: *const sockaddr, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char,
+        service_len: socklen_t, flags: c_int) -> c_int;
+    gethostbyname(name: *const c_char) -> *mut hostent;
+    gethostbyname2(name: *const c_char, family: c_int) -> *mut hostent;
+    gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent;
+    gethostbyname_r(name: *const c_char, host: *mut hostent, room: *mut c_char, bytes: size_t, found: *mut *mut hostent,
+        error: *mut c_int) -> c_int;
+    gethostbyname2_r(name: *const c_char, family: c_int, host: *mut hostent, room: *mut c_char, bytes: size_t,
+        found: *mut *mut hostent, error: *mut c_int) -> c_int;
+    gethostbyaddr_r(address: *const c_void, len: socklen_t, family: c_int, host: *mut hostent, room: *mut c_char,
+        bytes: size_t, found: *mut *mut hostent, error: *mut c_int) -> c_int;
+    res_query(name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar, bytes: c_int) -> c_int;
+    res_search(name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar, bytes: c_int) -> c_int;
+    res_send(question: *const c_uchar, len: c_int, reply: *mut c_uchar, bytes: c_int) -> c_int;
+    res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar, bytes: c_int) -> c_int;
+    res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, reply: *mut c_uchar, bytes: c_int) -> c_int;
+    res_nsend(state: *mut c_void, question: *const c_uchar, len: c_int, reply: *mut c_uchar, bytes: c_int) -> c_int;
+}

@@ -1,0 +1,468 @@
+//! Try, park, try again: the one shape of every call that waits for one descriptor.
+//!
+//! ```text
+//!            ┌──────────────────────── ready ───────────────────────┐
+//!            ▼                                                      │
+//!     known empty? ──no──► try without waiting ──would block──► park in the reactor ──► timed out, interrupted: the answer
+//!            │                    │                                 ▲
+//!            └──────yes───────────┼─────────────────────────────────┘
+//!                                 └── anything else is the answer
+//! ```
+//!
+//! The try is the program's own call, made so that the kernel does not wait (`Manner::AtOnce`). Where the kernel's two
+//! opinions disagree, the try saying "would block" and poll saying "ready" (a datagram socket shut down for reading, a peer's
+//! full queue, short memory), there is nothing to wait for: then the kernel gets the call as the program made it
+//! (`Manner::Blocking`), and the slot is handed over if that takes long.
+//!
+//! The first try is left out only by calls of which it could find nothing wrong but that they would block (`may_skip`).
+//!
+//! Signals (signal(7)): an interrupted call starts again when all handlers that ran had SA_RESTART, but never when it has a timeout.
+
+use crate::hooks::answer::{answer, Answer};
+use crate::hooks::io::descriptor::{self, poll_now, Descriptor};
+use crate::runtime::reactor::{self, FdWait, Hints, Record, DISTRUST, IN};
+use crate::runtime::{self, Deadline, Length, Woken};
+use crate::sys;
+use crate::why::Why;
+use libc::{c_int, EAGAIN, EINTR};
+
+/// The kernel's "would block".
+pub const WOULD_BLOCK: isize = -(EAGAIN as isize);
+
+/// How a try is to be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    AtOnce,
+    Blocking,
+}
+
+impl Manner {
+    /// For the flags of a socket call.
+    pub fn flag(self) -> c_int {
+        match self {
+            Manner::AtOnce => libc::MSG_DONTWAIT,
+            Manner::Blocking => 0,
+        }
+    }
+}
+
+/// The program's call as it is: the kernel answers, and may take its time.
+#[inline]
+pub fn plain<T: TryFrom<isize>>(call: impl FnOnce() -> isize) -> Answer<T> {
+    plain_for(Length::Unknown, call)
+}
+
+/// The same, with what is known of its time.
+#[inline]
+pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize) -> Answer<T> {
+    let result = runtime::cancel::block_for(length, call);
+    runtime::breathe();
+    answer(result)
+}
+
+/// A call that is known to block. One that a signal has interrupted without a handler of the program's (it was another
+/// thread's) goes on.
+pub fn long<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    answer(long_call(call))
+}
+
+/// The same: the kernel's result.
+pub fn long_call(call: impl Fn() -> isize) -> isize {
+    again_if_rung(|| runtime::cancel::block_for(Length::Long, &call))
+}
+
+/// The same for a call that is no cancellation point.
+pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    answer(again_if_rung(|| runtime::cancel::block_at_no_point(Length::Long, &call)))
+}
+
+/// The same for a call that may block or not.
+pub fn uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
+    answer(again_if_rung(|| runtime::cancel::block_at_no_point(Length::Unknown, &call)))
+}
+
+fn again_if_rung(block: impl Fn() -> isize) -> isize {
+    loop {
+        let handled = runtime::current().map(|me| me.handlers());
+        let result = block();
+        if result != -(EINTR as isize) || runtime::current().map(|me| me.handlers()) != handled {
+            runtime::breathe();
+            return result;
+        }
+    }
+}
+
+fn deadline(timeout_ns: Option<u64>) -> Deadline {
+    timeout_ns.map(|ns| sys::now_ns().saturating_add(ns))
+}
+
+/// Who leaves the call by a jump out of a signal handler lets go of this.
+fn note_held(record: Option<&'static Record>) {
+    if let Some(me) = runtime::current() {
+        me.held.set(record);
+    }
+}
+
+/// What a call has to ask of its file before it waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ask {
+    Nothing,
+    /// O_NONBLOCK, and which way it was opened.
+    Flags,
+    /// A socket: O_NONBLOCK and its timeout.
+    Manner,
+}
+
+/// One call's dealings with one descriptor.
+pub struct Attempt {
+    /// The number to use: the program's, or the private duplicate on which a wait goes on after a close.
+    fd: c_int,
+    interest: u32,
+    record: &'static Record,
+    /// What was known of it before the last try.
+    hints: Hints,
+    deadline: Deadline,
+    /// What the call answers when its time is up.
+    late: c_int,
+    /// "Would block" and poll never disagree.
+    agrees: bool,
+    may_skip: bool,
+    restarts: bool,
+    /// What is to be asked before it waits.
+    ask: Ask,
+    /// That was asked, and there is no waiting.
+    refuses_to_wait: bool,
+    /// The file is believed to be one that blocks, and was not asked.
+    trusting: bool,
+    waited: bool,
+    moved: bool,
+    /// It holds on to the file between its tries.
+    holds: bool,
+    /// The kernel did the waiting: what it answered is final, however little.
+    by_kernel: bool,
+}
+
+impl Attempt {
+    /// A call that only looks (poll, epoll_wait): O_NONBLOCK means nothing to it, it never restarts, and no time is no error.
+    #[inline]
+    pub fn looking(fd: c_int, record: &'static Record, interest: u32, deadline: Deadline) -> Attempt {
+        Attempt {
+            fd,
+            interest,
+            record,
+            hints: record.look(),
+            deadline,
+            late: 0,
+            agrees: true,
+            may_skip: true,
+            restarts: false,
+            ask: Ask::Nothing,
+            refuses_to_wait: false,
+            trusting: false,
+            waited: false,
+            moved: false,
+            holds: false,
+            by_kernel: false,
+        }
+    }
+
+    /// A call that waits for `interest`, as long as the file says.
+    #[inline]
+    pub fn new(descriptor: &Descriptor, interest: u32) -> Attempt {
+        let mut attempt = Attempt {
+            late: EAGAIN,
+            agrees: interest == IN && descriptor.kind().agrees(),
+            may_skip: false,
+            ..Attempt::looking(descriptor.fd, descriptor.record, interest, None)
+        };
+        attempt.begin_anew(descriptor);
+        attempt
+    }
+
+    /// Its time begins anew. A socket of which all is known is not asked.
+    #[inline]
+    pub fn begin_anew(&mut self, descriptor: &Descriptor) {
+        match descriptor.blocks_for(self.interest) {
+            Some(timeout_ns) => {
+                self.trusting = true;
+                self.limit(timeout_ns);
+            }
+            None => {
+                self.restarts = true;
+                self.ask = if descriptor.kind().socket() { Ask::Manner } else { Ask::Flags };
+            }
+        }
+    }
+
+    /// A call on a message queue: it has a moment, not a timeout, and starts again all the same.
+    pub fn queue(fd: c_int, record: &'static Record, interest: u32, deadline: Deadline) -> Attempt {
+        Attempt {
+            late: libc::ETIMEDOUT,
+            may_skip: false,
+            restarts: true,
+            ask: Ask::Flags,
+            ..Attempt::looking(fd, record, interest, deadline)
+        }
+    }
+
+    /// The same, answering `late` when its time is up.
+    pub fn late(self, late: c_int) -> Attempt {
+        Attempt { late, ..self }
+    }
+
+    /// The same, for a call that is right in everything if only there is something: a try that is known to fail may be left out.
+    #[inline]
+    pub fn may_skip(self) -> Attempt {
+        Attempt { may_skip: true, ..self }
+    }
+
+    /// The same, for a call that may need several tries for its answer: whoever closes the number meanwhile leaves it the file.
+    pub fn hold(self) -> Attempt {
+        self.record.hold();
+        note_held(Some(self.record));
+        Attempt { holds: true, ..self }
+    }
+
+    fn limit(&mut self, timeout_ns: Option<u64>) {
+        self.deadline = deadline(timeout_ns);
+        self.restarts = timeout_ns.is_none();
+    }
+
+    /// Tries until the answer is another one than "would block": the kernel's result.
+    #[inline]
+    pub fn complete(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+        let mut disagreed = false;
+        loop {
+            self.hints = self.record.look();
+            let skips = self.may_skip && self.hints.say_empty(self.interest);
+            if !skips {
+                self.may_skip = true;
+                let result = call(self.fd, Manner::AtOnce);
+                if result != WOULD_BLOCK {
+                    if self.interest & IN != 0 {
+                        runtime::sweep_unwaited();
+                    }
+                    return result;
+                }
+                if !self.agrees && poll_now(self.fd, self.interest) != 0 {
+                    if disagreed {
+                        return self.leave_to_kernel(call);
+                    }
+                    disagreed = true;
+                    continue;
+                }
+                self.record.exhausted(self.hints, self.interest);
+            }
+            if let Err(number) = self.wait() {
+                return self.last_try(number, skips, call);
+            }
+        }
+    }
+
+    /// The wait is over without an event: what is there by now goes first, all the more as tries were left out on a guess. (A file that
+    /// is not waited for says itself that nothing is there: the program may know better, from poll, than what we know of events.)
+    #[cold]
+    fn last_try(&mut self, number: c_int, skipped: bool, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+        if self.refuses_to_wait && !skipped {
+            return -(number as isize);
+        }
+        match call(self.fd, Manner::AtOnce) {
+            WOULD_BLOCK => -(number as isize),
+            result => result,
+        }
+    }
+
+    /// For calls that cannot be tried without waiting: poll until ready, then the call as the program made it.
+    pub fn complete_asking(&mut self, call: impl FnMut(c_int, Manner) -> isize) -> isize {
+        self.complete_asking_unless(|_| false, call)
+    }
+
+    /// The same; the call is made at once where `refuses` says that the kernel does not let it wait.
+    pub fn complete_asking_unless(
+        &mut self,
+        refuses: impl Fn(c_int) -> bool,
+        call: impl FnMut(c_int, Manner) -> isize,
+    ) -> isize {
+        match self.poll_unless(refuses) {
+            Err(number) if !self.refuses_to_wait => -(number as isize),
+            _ => self.leave_to_kernel(call),
+        }
+    }
+
+    /// Makes the call as the program made it.
+    #[cold]
+    pub fn leave_to_kernel(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+        self.by_kernel = true;
+        // From here on the kernel does.
+        self.let_go();
+        let fd = self.fd;
+        runtime::announce(self.why());
+        runtime::cancel::block(|| call(fd, Manner::Blocking))
+    }
+
+    /// May a byte stream have more room, or more bytes, after a partial transfer?
+    pub fn may_go_on(&self) -> bool {
+        !self.by_kernel
+    }
+
+    /// Waits until poll says that the call would not wait: what it says. An error of EAGAIN is the program's own O_NONBLOCK, or its
+    /// timeout.
+    pub fn poll(&mut self) -> Result<u32, c_int> {
+        self.poll_unless(|_| false)
+    }
+
+    /// The same; 0 where it would wait and `refuses`.
+    fn poll_unless(&mut self, refuses: impl Fn(c_int) -> bool) -> Result<u32, c_int> {
+        loop {
+            self.hints = self.record.look();
+            if !self.hints.say_empty(self.interest) {
+                let seen = poll_now(self.fd, self.interest);
+                if seen != 0 {
+                    return Ok(seen);
+                }
+                self.record.exhausted(self.hints, self.interest);
+            }
+            if refuses(self.fd) {
+                return Ok(0);
+            }
+            if let Err(number) = self.wait() {
+                let last = if self.refuses_to_wait { 0 } else { poll_now(self.fd, self.interest) };
+                return if last != 0 { Ok(last) } else { Err(number) };
+            }
+        }
+    }
+
+    /// After a partial transfer, which is as good as "would block": waits, and begins the next try. What poll says then; it may be
+    /// nothing, when somebody has just shut the descriptor down.
+    pub fn again(&mut self) -> Result<u32, c_int> {
+        if self.hints.say_ended() {
+            // The end that was reported with these bytes is not reported again.
+            let seen = self.look();
+            if seen != 0 {
+                return Ok(seen);
+            }
+        }
+        self.wait()?;
+        Ok(self.look())
+    }
+
+    /// Begins the next try: what poll says now.
+    pub fn look(&mut self) -> u32 {
+        self.hints = self.record.look();
+        poll_now(self.fd, self.interest)
+    }
+
+    /// Parks until the descriptor may be ready.
+    fn wait(&mut self) -> Result<(), c_int> {
+        if self.ask != Ask::Nothing {
+            self.ask()?;
+        }
+        self.waited = true;
+        let one = FdWait::new(self.fd, self.interest).of_call(self.holds, self.trusting);
+        let (woken, duplicate) = reactor::wait(self.why(), one, self.hints, self.deadline);
+        if duplicate >= 0 {
+            self.move_to(duplicate);
+        }
+        match woken {
+            Woken::Cancelled => {
+                self.release();
+                runtime::cancellation_point();
+                Ok(())
+            }
+            Woken::TimedOut => Err(self.late),
+            Woken::Interrupted if !self.restarts || !runtime::restart() => Err(EINTR),
+            Woken::NotNeeded => self.wait_in_kernel(),
+            Woken::Ready(DISTRUST) => {
+                descriptor::changed(self.fd);
+                self.ask = Ask::Flags;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What others are told of the wait.
+    #[inline]
+    fn why(&self) -> Why {
+        if self.interest & reactor::OUT == 0 {
+            Why::Readable(self.fd)
+        } else {
+            Why::Writable(self.fd)
+        }
+    }
+
+    /// Asks the file whether it is one to wait for, and how long.
+    #[cold]
+    fn ask(&mut self) -> Result<(), c_int> {
+        let answer = match std::mem::replace(&mut self.ask, Ask::Nothing) {
+            Ask::Manner => descriptor::ask_socket(self.fd, self.interest).map(|timeout_ns| self.limit(timeout_ns)),
+            _ => descriptor::ask_file(self.fd, self.interest),
+        };
+        self.trusting = false;
+        self.refuses_to_wait = answer.is_err();
+        answer
+    }
+
+    /// The reactor's epoll does not take this descriptor: the kernel waits.
+    #[cold]
+    fn wait_in_kernel(&mut self) -> Result<(), c_int> {
+        let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
+        let deadline = self.deadline;
+        runtime::announce(self.why());
+        match runtime::cancel::block_for(Length::Long, || sys::poll(&mut poll, deadline))? {
+            0 => Err(self.late),
+            _ => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn move_to(&mut self, duplicate: c_int) {
+        self.release_duplicate();
+        self.moved = true;
+        self.fd = duplicate;
+        if let Some(record) = reactor::record(duplicate) {
+            self.record = record;
+            if self.holds {
+                note_held(Some(record));
+            }
+        }
+    }
+
+    /// The file is not needed any more.
+    fn release(&mut self) {
+        self.let_go();
+        self.release_duplicate();
+    }
+
+    fn let_go(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            note_held(None);
+            self.record.let_go();
+        }
+    }
+
+    fn release_duplicate(&mut self) {
+        if std::mem::take(&mut self.moved) {
+            reactor::release_duplicate(self.fd);
+        }
+    }
+
+    /// The number to use for this call's own further calls.
+    pub fn fd(&self) -> c_int {
+        self.fd
+    }
+
+    /// What is known of that number, and was known before the last try.
+    pub fn record(&self) -> (&'static Record, Hints) {
+        (self.record, self.hints)
+    }
+
+    /// The call is over; one that never waited lets others run when it is their turn.
+    #[inline]
+    pub fn end(mut self) {
+        self.release();
+        if !self.waited {
+            runtime::breathe();
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! What is known of a descriptor: its kind, the program's own O_NONBLOCK, its socket timeouts.
+//!
+//! The descriptor itself is never changed. What a call needs to know is learned by one system call for each piece, the first time,
+//! the kind before the call, the rest before its first wait, and noted in the reactor's record of the number (`Record::info`), so that
+//! a later call knows it from one load:
+//!
+//! ```text
+//!     63 ........ 32 31 .... 24 23 ........... 4 3 2..0
+//!        epoch        changes     asked and kept  | kind     0: nothing is known, which is always right
+//!                                                 kind known
+//! ```
+//!
+//! All of it is a hint, and each piece has its corrector:
+//! - *Kind*: the kernel refuses the call that was meant for another kind (ENOTSOCK), the number is forgotten and looked at again.
+//!   It is forgotten as well whenever a hook sees the number closed or given to a new file.
+//! - *O_NONBLOCK* of anything but a socket is not kept: it is asked before a call's first wait (pipes and terminals are shared with
+//!   other processes, which may change it at any time).
+//! - *O_NONBLOCK and the timeouts of a socket* are kept only where this process has made the socket and nobody else has got it: not
+//!   by a fork or a spawn, nor in a message. Others are asked before each call's first wait, as a pipe is.
+//! - They belong to the open file, which several numbers may share (dup). Whoever changes one of them through a number that
+//!   may have such a twin begins a new epoch, and what was asked in an older one does not count. `changes` makes an
+//!   answer that was asked before such a change and arrives after it fail to be noted.
+//! - An O_NONBLOCK that was set by no call that we see (a system call instruction, a vfork child's program) is found when a wait
+//!   that trusts in its absence is verified (runtime/record.rs); that wait ends as if it had been there when it began.
+//! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
+
+use crate::hooks::answer::{Answer, Miss};
+use crate::runtime::reactor::{self, Record};
+use crate::sys;
+use libc::c_int;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// How a descriptor waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Regular files, directories, block and memory devices: always ready, though slow at times. Never asked with RWF_NOWAIT,
+    /// for that may read short.
+    File,
+    Pipe,
+    /// Terminals and other character devices, eventfd, timerfd, signalfd, inotify and their like.
+    Device,
+    /// Byte streams whose readiness agrees exactly with what a try finds.
+    Tcp,
+    Local,
+    /// Other byte streams (vsock, SCTP, TLS in the kernel, …).
+    Stream,
+    /// Messages: datagrams, raw sockets, netlink.
+    Packet,
+    /// Messages of SOCK_SEQPACKET.
+    Sequence,
+}
+
+const KINDS: [Kind; 8] =
+    [Kind::File, Kind::Pipe, Kind::Device, Kind::Tcp, Kind::Local, Kind::Stream, Kind::Packet, Kind::Sequence];
+
+impl Kind {
+    pub fn socket(self) -> bool {
+        self as u8 >= Kind::Tcp as u8
+    }
+
+    /// A byte stream, where a transfer may be partial.
+    pub fn stream(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::Local | Kind::Stream | Kind::Pipe)
+    }
+
+    /// Nothing to be had, nothing ready: "would block" and poll never disagree about reading.
+    pub fn agrees(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::Local | Kind::Pipe)
+    }
+}
+
+const KIND: u64 = 7;
+const KIND_KNOWN: u64 = 1 << 3;
+const FLAGS_KNOWN: u64 = 1 << 4;
+const NONBLOCKING: u64 = 1 << 5;
+const RECEIVE_KNOWN: u64 = 1 << 6;
+const RECEIVE_TIMED: u64 = 1 << 7;
+const SEND_KNOWN: u64 = 1 << 8;
+const SEND_TIMED: u64 = 1 << 9;
+/// RWF_NOWAIT is refused: poll first.
+const ASK_TO_READ: u64 = 1 << 10;
+const ASK_TO_WRITE: u64 = 1 << 11;
+/// Another number may mean the same open file.
+const TWIN: u64 = 1 << 12;
+/// SO_RCVLOWAT was set: only the kernel's own blocking receive knows when to return.
+const LOW_WATER: u64 = 1 << 13;
+/// Somebody is between poll and accept.
+const ACCEPTING: u64 = 1 << 14;
+const LISTENS: u64 = 1 << 15;
+/// This process has made the file, as we saw, and nobody else has it: what is asked can be kept.
+const OWN: u64 = 1 << 16;
+/// Messages are received from it: a queue.
+const QUEUE: u64 = 1 << 17;
+
+const ASKED: u64 = FLAGS_KNOWN | NONBLOCKING | RECEIVE_KNOWN | RECEIVE_TIMED | SEND_KNOWN | SEND_TIMED;
+const ONE_CHANGE: u64 = 1 << 24;
+const CHANGES: u64 = 0xff << 24;
+const EPOCH_SHIFT: u32 = 32;
+
+static EPOCH: AtomicU32 = AtomicU32::new(0);
+
+/// A descriptor, and what was known of it when the call began.
+#[derive(Clone, Copy)]
+pub struct Descriptor {
+    pub fd: c_int,
+    pub record: &'static Record,
+    info: u64,
+}
+
+impl Descriptor {
+    pub fn kind(&self) -> Kind {
+        KINDS[(self.info & KIND) as usize]
+    }
+
+    /// Is it known to be O_NONBLOCK? (What is not known is asked before a wait.)
+    #[inline]
+    pub fn nonblocking(&self) -> bool {
+        self.info & NONBLOCKING != 0
+    }
+
+    /// The timeout of a socket that is known to block; `None`: not known.
+    #[inline]
+    pub fn blocks_for(&self, interest: u32) -> Option<Option<u64>> {
+        let needed = FLAGS_KNOWN | timeout_known(interest);
+        (self.info & (needed | NONBLOCKING) == needed).then(|| self.timeout_ns(interest))
+    }
+
+    fn timeout_ns(&self, interest: u32) -> Option<u64> {
+        if interest & reactor::OUT != 0 {
+            (self.info & SEND_TIMED != 0).then(|| self.record.send_timeout_ns.load(Relaxed))
+        } else {
+            (self.info & RECEIVE_TIMED != 0).then(|| self.record.receive_timeout_ns.load(Relaxed))
+        }
+    }
+
+    /// Must its receives be left to the kernel?
+    pub fn low_water(&self) -> bool {
+        self.info & LOW_WATER != 0
+    }
+
+    /// Is RWF_NOWAIT known to be refused in this direction?
+    pub fn must_ask(&self, interest: u32) -> bool {
+        self.info & ask_bit(interest) != 0
+    }
+
+    pub fn note_must_ask(&self, interest: u32) {
+        self.record.info.fetch_or(ask_bit(interest), Relaxed);
+    }
+
+    /// Does it wait for connections? (One that does not refuses to accept at once.)
+    pub fn listens(&self) -> bool {
+        if self.info & LISTENS == 0 {
+            if option(self.fd, libc::SO_ACCEPTCONN) == 0 {
+                return false;
+            }
+            self.record.info.fetch_or(LISTENS, Relaxed);
+        }
+        true
+    }
+
+    /// Takes the turn to accept; false: somebody else has it.
+    pub fn begin_accept(&self) -> bool {
+        self.record.info.fetch_or(ACCEPTING, Relaxed) & ACCEPTING == 0
+    }
+
+    pub fn end_accept(&self) {
+        self.record.info.fetch_and(!ACCEPTING, Relaxed);
+    }
+
+    /// Its kind, and an answer of this epoch: `None`: closed.
+    #[cold]
+    fn look_closer(mut self) -> Option<Descriptor> {
+        let before = self.info;
+        let epoch = EPOCH.load(Relaxed);
+        if epoch_of(before) != epoch {
+            self.info = before & !ASKED & u32::MAX as u64 | (epoch as u64) << EPOCH_SHIFT;
+        }
+        if self.info & KIND_KNOWN == 0 {
+            self.info |= kind_of(self.fd)? | REFUSED.load(Relaxed) | KIND_KNOWN;
+        }
+        // Where this fails somebody else noted something meanwhile, and this call goes by what it saw itself.
+        self.record.info.compare_exchange(before, self.info, Relaxed, Relaxed).ok();
+        Some(self)
+    }
+
+    /// Its status flags, or an error number below 0.
+    fn ask(&mut self, interest: u32) -> isize {
+        let flags = sys::status_flags(self.fd);
+        self.info &= !NONBLOCKING;
+        self.info |= FLAGS_KNOWN | if has_nonblock(flags) { NONBLOCKING } else { 0 };
+        if self.info & timeout_known(interest) != 0 {
+            return flags;
+        }
+        let (name, place, timed) = if interest & reactor::OUT != 0 {
+            (libc::SO_SNDTIMEO, &self.record.send_timeout_ns, SEND_TIMED)
+        } else {
+            (libc::SO_RCVTIMEO, &self.record.receive_timeout_ns, RECEIVE_TIMED)
+        };
+        let ns = timeout_ns(self.fd, name);
+        place.store(ns, Relaxed);
+        self.info |= timeout_known(interest) | if ns != 0 { timed } else { 0 };
+        flags
+    }
+}
+
+fn ask_bit(interest: u32) -> u64 {
+    if interest & reactor::OUT != 0 {
+        ASK_TO_WRITE
+    } else {
+        ASK_TO_READ
+    }
+}
+
+/// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// A transfer that does not wait was refused: is it the call, and not this use of it?
+#[cold]
+pub fn is_refused(interest: u32) -> bool {
+    let bit = ask_bit(interest);
+    let number = if bit == ASK_TO_WRITE { libc::SYS_pwritev2 } else { libc::SYS_preadv2 };
+    let refused = REFUSED.load(Relaxed) & bit != 0 || sys::refuses(number);
+    if refused {
+        REFUSED.fetch_or(bit, Relaxed);
+    }
+    refused
+}
+
+fn timeout_known(interest: u32) -> u64 {
+    if interest & reactor::OUT != 0 {
+        SEND_KNOWN
+    } else {
+        RECEIVE_KNOWN
+    }
+}
+
+fn epoch_of(info: u64) -> u32 {
+    (info >> EPOCH_SHIFT) as u32
+}
+
+/// Any descriptor, its kind known. What is closed, or has no record, is libc's to answer.
+#[inline]
+pub fn any(fd: c_int) -> Answer<Descriptor> {
+    let record = reactor::record(fd).ok_or(Miss::Libc)?;
+    let found = Descriptor { fd, record, info: record.info.load(Relaxed) };
+    if found.info & KIND_KNOWN != 0 && epoch_of(found.info) == EPOCH.load(Relaxed) {
+        return Ok(found);
+    }
+    found.look_closer().ok_or(Miss::Libc)
+}
+
+/// A socket; what is none is libc's to answer.
+#[inline]
+pub fn socket(fd: c_int) -> Answer<Descriptor> {
+    let descriptor = any(fd)?;
+    if descriptor.kind().socket() {
+        Ok(descriptor)
+    } else {
+        look_again(fd)
+    }
+}
+
+/// A socket call on what is believed to be no socket: forget the belief and look.
+#[cold]
+fn look_again(fd: c_int) -> Answer<Descriptor> {
+    reactor::forget(fd);
+    any(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
+}
+
+/// A socket on which a call is about to wait: its timeout, or what the call is told (`refusal`). What is nobody else's is noted.
+pub fn ask_socket(fd: c_int, interest: u32) -> Result<Option<u64>, c_int> {
+    let mut socket = any(fd).map_err(|_| refusal(sys::status_flags(fd)))?;
+    let before = socket.info;
+    let flags = socket.ask(interest);
+    if socket.info & OWN != 0 {
+        socket.record.info.compare_exchange(before, socket.info, Relaxed, Relaxed).ok();
+    }
+    socket.blocks_for(interest).ok_or_else(|| refusal(flags))
+}
+
+/// The kind's bits, and what else follows from it.
+fn kind_of(fd: c_int) -> Option<u64> {
+    /// Memory devices (null, zero, random, …): they never wait, but read short with RWF_NOWAIT.
+    const MEMORY: u32 = 1;
+    // SAFETY: all-zero is a value of stat, and the kernel writes into it.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let result = unsafe { sys::call(libc::SYS_fstat, fd as usize, &mut stat as *mut _ as usize, 0, 0, 0, 0) };
+    if result < 0 {
+        return None;
+    }
+    Some(match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG | libc::S_IFDIR | libc::S_IFBLK => Kind::File as u64,
+        libc::S_IFIFO => Kind::Pipe as u64,
+        libc::S_IFSOCK => socket_kind(fd) as u64,
+        libc::S_IFCHR if libc::major(stat.st_rdev) == MEMORY => Kind::File as u64,
+        libc::S_IFCHR => Kind::Device as u64 | ASK_TO_READ | ASK_TO_WRITE,
+        _ => Kind::Device as u64,
+    })
+}
+
+fn socket_kind(fd: c_int) -> Kind {
+    match option(fd, libc::SO_TYPE) {
+        libc::SOCK_STREAM => match option(fd, libc::SO_PROTOCOL) {
+            libc::IPPROTO_TCP => Kind::Tcp,
+            _ if option(fd, libc::SO_DOMAIN) == libc::AF_UNIX => Kind::Local,
+            _ => Kind::Stream,
+        },
+        libc::SOCK_SEQPACKET => Kind::Sequence,
+        _ => Kind::Packet,
+    }
+}
+
+fn option(fd: c_int, name: c_int) -> c_int {
+    let mut value = 0;
+    get_option(fd, name, &mut value);
+    value
+}
+
+fn timeout_ns(fd: c_int, name: c_int) -> u64 {
+    let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    get_option(fd, name, &mut time);
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_usec as u64 * 1000)
+}
+
+/// A socket option, left as it is where the kernel has no answer.
+fn get_option<T>(fd: c_int, name: c_int, value: &mut T) {
+    let mut length = std::mem::size_of::<T>() as libc::socklen_t;
+    let (value, length) = (value as *mut T as usize, &mut length as *mut _ as usize);
+    // SAFETY: the kernel writes at most `length` bytes into `value`.
+    unsafe { sys::call(libc::SYS_getsockopt, fd as usize, libc::SOL_SOCKET as usize, name as usize, value, length, 0) };
+}
+
+/// A file on which a call is about to wait for `interest`. It does not where the program wishes so, or where the file was opened for the
+/// other direction: then this is what the call is told (`refusal`).
+pub fn ask_file(fd: c_int, interest: u32) -> Result<(), c_int> {
+    let flags = sys::status_flags(fd);
+    let wrong = match interest {
+        reactor::IN => libc::O_WRONLY,
+        reactor::OUT => libc::O_RDONLY,
+        _ => libc::O_ACCMODE,
+    };
+    let waits = !has_nonblock(flags) && flags as c_int & libc::O_ACCMODE != wrong;
+    waits.then_some(()).ok_or_else(|| refusal(flags))
+}
+
+/// What a call is told that will not wait: EAGAIN, unless the number was closed since its first try (the flags are an error then).
+fn refusal(flags: isize) -> c_int {
+    if flags < 0 {
+        -flags as c_int
+    } else {
+        libc::EAGAIN
+    }
+}
+
+/// Do these status flags say that nothing waits? (An error number does.)
+pub fn has_nonblock(flags: isize) -> bool {
+    flags < 0 || flags as c_int & libc::O_NONBLOCK != 0
+}
+
+/// What poll says of a descriptor right now, for the given interest; 0: nothing.
+pub fn poll_now(fd: c_int, interest: u32) -> u32 {
+    let mut poll = libc::pollfd { fd, events: interest as i16, revents: 0 };
+    let time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes into `poll`, which is ours.
+    unsafe { sys::poll_exactly(&mut poll as *mut _ as usize, 1, Some(&time)) };
+    poll.revents as u16 as u32
+}
+
+/// The program changed O_NONBLOCK or a timeout: ask again, through this number and through its twins.
+pub fn changed(fd: c_int) {
+    let Some(record) = reactor::record(fd) else { return };
+    if record.info.load(Relaxed) & TWIN != 0 {
+        EPOCH.fetch_add(1, Relaxed);
+    }
+    update(&record.info, |info| info & !ASKED & !CHANGES | (info.wrapping_add(ONE_CHANGE) & CHANGES));
+}
+
+/// A process is about to be made, or was just made, or is this one: every file that is open now is shared.
+pub fn forked() {
+    reactor::revise_all(|info| info & !(ASKED | OWN));
+}
+
+/// This process has made the file of this number.
+pub fn made(fd: c_int) {
+    reactor::forget(fd);
+    if let Some(record) = reactor::record(fd) {
+        record.info.store(OWN, Relaxed);
+    }
+}
+
+/// The open file was given to somebody else, or to another number, by a message.
+pub fn handed_on(fd: c_int) {
+    if let Some(record) = reactor::record(fd) {
+        update(&record.info, |info| info & !(ASKED | OWN));
+    }
+}
+
+/// The program set SO_RCVLOWAT.
+pub fn low_water_set(fd: c_int) {
+    if let Some(record) = reactor::record(fd) {
+        update(&record.info, |info| info | LOW_WATER);
+    }
+}
+
+/// The program put another protocol on top (TLS in the kernel): a short read no longer says that nothing is left.
+pub fn layered(fd: c_int) {
+    if let Some(record) = reactor::record(fd) {
+        update(&record.info, |info| info & !KIND | Kind::Stream as u64 | KIND_KNOWN);
+    }
+}
+
+/// A message queue, whose receivers are to look again when somebody wants to be notified.
+pub fn note_queue(record: &Record) {
+    record.info.fetch_or(QUEUE, Relaxed);
+}
+
+pub fn stir_queues() {
+    reactor::stir_those(|info| info & QUEUE != 0);
+}
+
+fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {
+    info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
+}
+
+/// `to` has become another number for the open file of `from`.
+pub fn duplicated(from: c_int, to: c_int) {
+    reactor::forget(to);
+    let (Some(one), Some(other)) = (reactor::record(from), reactor::record(to)) else { return };
+    let before = one.info.fetch_or(TWIN, Relaxed);
+    other.info.store(before & OWN | TWIN, Relaxed);
+}
+
+/// The kernel has just made `fd` out of a listener: it inherits kind and timeouts, but not O_NONBLOCK, which its first wait asks for:
+/// many programs set it at once.
+pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
+    made(fd);
+    let Some(record) = reactor::record(fd) else { return };
+    let inherited = KIND | KIND_KNOWN | LOW_WATER | RECEIVE_KNOWN | SEND_KNOWN;
+    let mut info = listener.info & (inherited | (u32::MAX as u64) << EPOCH_SHIFT) | OWN;
+    if nonblocking {
+        info |= FLAGS_KNOWN | NONBLOCKING;
+    }
+    // A listener with timeouts is rare: what was accepted asks for its own.
+    if listener.info & (RECEIVE_TIMED | SEND_TIMED) != 0 {
+        info &= !(RECEIVE_KNOWN | SEND_KNOWN);
+    }
+    record.info.store(info, Relaxed);
+}
+
+/// A call waits for a terminal: after a stop the process may be in the background.
+pub fn try_terminals_when_continued() {
+    reactor::try_when_continued(KIND | KIND_KNOWN, Kind::Device as u64 | KIND_KNOWN);
+}

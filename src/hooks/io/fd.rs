@@ -1,0 +1,267 @@
+//! Descriptors that begin, end or change: close, dup, open, fcntl and their relatives.
+//!
+//! Most of them never wait. They are here so that what is parked on a number, and what is known of it, follows:
+//! - *Before a number loses its file* (close, dup2, fclose, …) its parked waits move to a private duplicate (`reactor::vacate`): natively a
+//!   blocked call keeps its file and is not woken by close.
+//! - *After a number got a file* (open, dup, socket, …) nothing that was known of it holds.
+//! - *What the program changes* (O_NONBLOCK, socket timeouts) is done by the real call and asked for anew.
+//!
+//! Our own descriptors do not exist for the program: closing one answers EBADF, and a range of numbers is closed around them.
+//! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
+//! All but the last group are seen whoever calls, a green thread or not.
+
+use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::io::attempt::{long, plain, plain_for};
+use crate::hooks::io::descriptor;
+use crate::hooks::real;
+use crate::runtime::{self, reactor, Habit, Length};
+use crate::{glibc, sys};
+use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
+
+/// SO_RCVTIMEO and SO_SNDTIMEO as programs with 64-bit time on 32-bit machines call them (source: asm-generic/socket.h).
+const SO_RCVTIMEO_NEW: c_int = 66;
+const SO_SNDTIMEO_NEW: c_int = 67;
+
+pub unsafe fn close(fd: c_int) -> Answer<c_int> {
+    if reactor::is_own(fd) {
+        return errno(libc::EBADF);
+    }
+    if runtime::current().is_some() {
+        runtime::cancellation_point();
+        reactor::vacate(fd);
+        let closed = plain(|| sys::call(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0));
+        reactor::closed(fd);
+        return closed;
+    }
+    reactor::vacate(fd);
+    let closed = real::close(fd);
+    reactor::closed(fd);
+    Ok(closed)
+}
+
+pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_int> {
+    if first > last || flags & !((libc::CLOSE_RANGE_CLOEXEC | libc::CLOSE_RANGE_UNSHARE) as c_int) != 0 {
+        return errno(libc::EINVAL);
+    }
+    if flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0 {
+        reactor::vacate_range(first, last);
+    }
+    let mut from = first;
+    while let Some(own) = reactor::next_own(from).filter(|&own| own <= last) {
+        if own > from {
+            close_stretch(from, own - 1, flags)?;
+        }
+        if own == last {
+            return Ok(0);
+        }
+        from = own + 1;
+    }
+    close_stretch(from, last, flags)
+}
+
+unsafe fn close_stretch(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_int> {
+    plain(|| sys::call(libc::SYS_close_range, first as usize, last as usize, flags as usize, 0, 0, 0))
+}
+
+pub unsafe fn closefrom(first: c_int) -> Answer<()> {
+    match close_range(first.max(0) as c_uint, c_uint::MAX, 0) {
+        Ok(_) => Ok(()),
+        // A kernel without close_range: libc knows another way.
+        Err(_) => Err(Miss::Libc),
+    }
+}
+
+pub unsafe fn dup(from: c_int) -> Answer<c_int> {
+    duplicate(from, || sys::call(libc::SYS_dup, from as usize, 0, 0, 0, 0, 0))
+}
+
+pub unsafe fn dup2(from: c_int, to: c_int) -> Answer<c_int> {
+    if from == to {
+        return Err(Miss::Libc);
+    }
+    replace(from, to, || sys::call(libc::SYS_dup3, from as usize, to as usize, 0, 0, 0, 0))
+}
+
+pub unsafe fn dup3(from: c_int, to: c_int, flags: c_int) -> Answer<c_int> {
+    if from == to {
+        return Err(Miss::Libc);
+    }
+    replace(from, to, || sys::call(libc::SYS_dup3, from as usize, to as usize, flags as usize, 0, 0, 0))
+}
+
+fn duplicate(from: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
+    let to = answer(call())?;
+    descriptor::duplicated(from, to);
+    Ok(to)
+}
+
+/// `to` loses its file, but only if the call will succeed: a bad `from` changes nothing.
+fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
+    if reactor::is_own(to) || reactor::is_own(from) {
+        return errno(libc::EBADF);
+    }
+    if sys::status_flags(from) < 0 {
+        return Err(Miss::Libc);
+    }
+    reactor::vacate(to);
+    duplicate(from, || runtime::block(call))
+}
+
+/// The stream's number loses its file; the rest is libc's.
+pub unsafe fn fclose(file: *mut FILE) -> Answer<c_int> {
+    let fd = vacate_stream(file);
+    let closed = glibc::uncancelled(|| real::fclose(file));
+    reactor::closed(fd);
+    Ok(closed)
+}
+
+pub unsafe fn freopen(_path: *const c_char, _mode: *const c_char, file: *mut FILE) -> Answer<*mut FILE> {
+    vacate_stream(file);
+    Err(Miss::Libc)
+}
+
+pub unsafe fn freopen64(path: *const c_char, mode: *const c_char, file: *mut FILE) -> Answer<*mut FILE> {
+    freopen(path, mode, file)
+}
+
+/// Before libc closes a stream: its number, or -1.
+///
+/// # Safety
+/// As for fclose.
+pub unsafe fn vacate_stream(file: *mut FILE) -> c_int {
+    let before = *libc::__errno_location();
+    let fd = libc::fileno(file);
+    crate::glibc::set_errno(before);
+    if fd >= 0 {
+        reactor::vacate(fd);
+    }
+    fd
+}
+
+/// New sockets: nobody else has them, whatever was known of their numbers.
+pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
+    let fd = answer(sys::call(libc::SYS_socket, domain as usize, kind as usize, protocol as usize, 0, 0, 0))?;
+    descriptor::made(fd);
+    Ok(fd)
+}
+
+pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int) -> Answer<c_int> {
+    let arguments = (domain as usize, kind as usize, protocol as usize, fds as usize);
+    let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
+    descriptor::made(*fds);
+    descriptor::made(*fds.add(1));
+    reactor::link_peers(*fds, *fds.add(1));
+    Ok(done)
+}
+
+pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Answer<c_int> {
+    let done = answer(sys::call(
+        libc::SYS_setsockopt,
+        fd as usize,
+        level as usize,
+        name as usize,
+        value as usize,
+        len as usize,
+        0,
+    ))?;
+    match (level, name) {
+        (libc::SOL_SOCKET, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW) => {
+            descriptor::changed(fd)
+        }
+        (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => descriptor::low_water_set(fd),
+        (libc::SOL_TCP, libc::TCP_ULP) => descriptor::layered(fd),
+        _ => {}
+    }
+    Ok(done)
+}
+
+pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
+    let call = |command: c_int| sys::call(libc::SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0);
+    match command {
+        libc::F_SETFL => {
+            let done = answer(call(command))?;
+            descriptor::changed(fd);
+            Ok(done)
+        }
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => duplicate(fd, || call(command)),
+        libc::F_SETLKW => lock(libc::F_SETLK, libc::F_SETLKW, call),
+        libc::F_OFD_SETLKW => lock(libc::F_OFD_SETLK, libc::F_OFD_SETLKW, call),
+        libc::F_GETFL | libc::F_GETFD | libc::F_SETFD => Err(Miss::Libc),
+        _ => crate::hooks::io::owner::fcntl(fd, command, argument),
+    }
+}
+
+/// A lock is tried before it is waited for in the kernel.
+fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_int> {
+    if runtime::current().is_none() {
+        return Err(Miss::Libc);
+    }
+    runtime::cancellation_point();
+    match answer(call(attempt)) {
+        Err(Miss::Errno(libc::EAGAIN | libc::EACCES)) => long(|| call(wait)),
+        done => done,
+    }
+}
+
+pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_int> {
+    if request as u32 != libc::FIONBIO as u32 {
+        return crate::hooks::io::owner::ioctl(fd, request as u32, argument);
+    }
+    let done = answer(sys::call(libc::SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0))?;
+    descriptor::changed(fd);
+    Ok(done)
+}
+
+pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
+    openat(libc::AT_FDCWD, path, flags, mode)
+}
+
+pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
+    static OPENS: Habit = Habit::new();
+    let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
+    let told = match runtime::current() {
+        Some(_) => plain_for(Length::Usual(&OPENS), call),
+        None if runtime::started() => by_foreign(|| real::openat(dir, path, flags, mode)),
+        None => return Err(Miss::Libc),
+    };
+    let fd = match told {
+        // The kernel knows no green thread's folder in /proc.
+        Err(Miss::Errno(libc::ENOENT)) => crate::hooks::proc::task_file::open(dir, path, flags)?,
+        Ok(fd) if crate::hooks::proc::task_file::is_in_proc(path) => {
+            crate::hooks::proc::task_file::opened(fd, dir, path, flags)?
+        }
+        told => told?,
+    };
+    reactor::forget(fd);
+    Ok(fd)
+}
+
+/// libc's own call, which a foreign thread is cancelled in as natively.
+fn by_foreign(open: impl FnOnce() -> c_int) -> Answer<c_int> {
+    match open() {
+        -1 => errno(glibc::errno()),
+        fd => Ok(fd),
+    }
+}
+
+/// The fortified forms have no mode: where one is needed libc complains.
+pub unsafe fn open_2(path: *const c_char, flags: c_int) -> Answer<c_int> {
+    openat_2(libc::AT_FDCWD, path, flags)
+}
+
+pub unsafe fn openat_2(dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_int> {
+    if flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE {
+        return Err(Miss::Libc);
+    }
+    openat(dir, path, flags, 0)
+}
+
+pub unsafe fn creat(path: *const c_char, mode: mode_t) -> Answer<c_int> {
+    open(path, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode)
+}
+
+/// Waits until a terminal has sent everything (source: TCSBRK with 1 in ioctl_tty(2)).
+pub unsafe fn tcdrain(fd: c_int) -> Answer<c_int> {
+    runtime::cancellation_point();
+    plain(|| sys::call(libc::SYS_ioctl, fd as usize, libc::TCSBRK as usize, 1, 0, 0, 0))
+}

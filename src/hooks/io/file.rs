@@ -1,0 +1,72 @@
+//! Files: what waits for a disk without reading or writing, and what waits for a lock on a file.
+//!
+//! A lock is tried before it is waited for: one that is free costs what it costs natively, one that is not will take a while, and the
+//! slot is offered at once. What goes to a disk is done in no time where there is nothing to write, or no disk: that is a habit of the
+//! disk's (`runtime::Habit`).
+
+use crate::hooks::answer::{answer, Answer, Miss};
+use crate::hooks::io::attempt::{long_uncancelled, plain_for};
+use crate::hooks::io::fd;
+use crate::runtime::{self, Habit, Length};
+use crate::sys;
+use libc::*;
+
+static DISK: Habit = Habit::new();
+
+/// The calls that are cancellation points; the other ones go through `steadily`.
+unsafe fn flush(number: c_long, [a, b, c, d]: [usize; 4]) -> Answer<c_int> {
+    plain_for(Length::Usual(&DISK), || sys::call(number, a, b, c, d, 0, 0))
+}
+
+unsafe fn flush_steadily(number: c_long, fd: usize) -> Answer<c_int> {
+    let result = runtime::block_for(Length::Usual(&DISK), || sys::call(number, fd, 0, 0, 0, 0, 0));
+    runtime::breathe();
+    answer(result)
+}
+
+pub unsafe fn fsync(fd: c_int) -> Answer<c_int> {
+    flush(SYS_fsync, [fd as usize, 0, 0, 0])
+}
+
+pub unsafe fn fdatasync(fd: c_int) -> Answer<c_int> {
+    flush(SYS_fdatasync, [fd as usize, 0, 0, 0])
+}
+
+pub unsafe fn msync(address: *mut c_void, bytes: size_t, flags: c_int) -> Answer<c_int> {
+    flush(SYS_msync, [address as usize, bytes, flags as usize, 0])
+}
+
+pub unsafe fn sync_file_range(fd: c_int, offset: off64_t, bytes: off64_t, flags: c_uint) -> Answer<c_int> {
+    flush(SYS_sync_file_range, [fd as usize, offset as usize, bytes as usize, flags as usize])
+}
+
+pub unsafe fn sync() -> Answer<()> {
+    flush_steadily(SYS_sync, 0).map(|_| ())
+}
+
+pub unsafe fn syncfs(fd: c_int) -> Answer<c_int> {
+    flush_steadily(SYS_syncfs, fd as usize)
+}
+
+pub unsafe fn flock(fd: c_int, operation: c_int) -> Answer<c_int> {
+    let call = |operation: c_int| sys::call(SYS_flock, fd as usize, operation as usize, 0, 0, 0, 0);
+    match call(operation | LOCK_NB) {
+        WOULD_BLOCK if operation & LOCK_NB == 0 => long_uncancelled(|| call(operation)),
+        done => {
+            runtime::breathe();
+            answer(done)
+        }
+    }
+}
+
+const WOULD_BLOCK: isize = -(EWOULDBLOCK as isize);
+
+/// The section from the file's position on, exclusively.
+pub unsafe fn lockf(fd: c_int, command: c_int, bytes: off_t) -> Answer<c_int> {
+    if command != F_LOCK {
+        return Err(Miss::Libc);
+    }
+    let mut lock: libc::flock = std::mem::zeroed();
+    (lock.l_type, lock.l_whence, lock.l_len) = (F_WRLCK as c_short, SEEK_CUR as c_short, bytes);
+    fd::fcntl(fd, F_SETLKW, &lock as *const _ as usize)
+}

@@ -1,0 +1,216 @@
+//! Queues and semaphores between processes, and asynchronous transfers.
+//!
+//! - *POSIX message queues* are descriptors that epoll knows: their waiters park. The try without waiting is the call with a moment
+//!   that has passed. Who parks is not in the kernel's queue of receivers, and mq_notify would tell of a message that he gets: from this
+//!   process's first mq_notify on, and where a queue says, read like a file, that somebody has registered, receivers wait in the kernel.
+//!   (What another process registers while somebody is parked here is not seen.)
+//! - *System V's* have no descriptor: tried without waiting, then in the kernel, the slot offered.
+//! - *aio* is glibc's own, on kernel threads of its own: its waits are libc's, in slices, so that a cancellation comes through.
+
+use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::io::attempt::{long, long_call, long_uncancelled, Attempt, Manner, WOULD_BLOCK};
+use crate::hooks::io::descriptor;
+use crate::hooks::real;
+use crate::hooks::time::sleep::{self, Until};
+use crate::runtime::reactor::{self, IN, OUT};
+use crate::runtime::{self, Deadline};
+use crate::why::Why;
+use crate::{glibc, sys};
+use libc::*;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+/// A moment that has passed; as a time's length: none.
+const PAST: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// Until when a call on a message queue waits. A bad moment is an error even when there is nothing to wait for.
+unsafe fn deadline(until: *const timespec) -> Answer<Deadline> {
+    if until.is_null() {
+        return Ok(None);
+    }
+    let time = sleep::read(until)?;
+    Until { clock: CLOCK_REALTIME, time: &time }.deadline()
+}
+
+/// One transfer through a message queue; `call` takes the number and the moment.
+unsafe fn transfer<T: TryFrom<isize>>(
+    queue: mqd_t,
+    interest: u32,
+    until: *const timespec,
+    call: impl Fn(c_int, *const timespec) -> isize,
+) -> Answer<T> {
+    runtime::cancellation_point();
+    let deadline = deadline(until)?;
+    let record = reactor::record(queue).ok_or(Miss::Libc)?;
+    if interest == IN {
+        descriptor::note_queue(record);
+    }
+    let mut attempt = Attempt::queue(queue, record, interest, deadline);
+    let result = attempt.complete(|queue, manner| match manner {
+        Manner::AtOnce => match call(queue, &PAST) {
+            TOO_LATE if interest == IN && notifies(queue) => long_call(|| call(queue, until)),
+            TOO_LATE => WOULD_BLOCK,
+            // The kernel looks at the moment first.
+            NO_QUEUE if !until.is_null() => call(queue, until),
+            done => done,
+        },
+        Manner::Blocking => call(queue, until),
+    });
+    attempt.end();
+    answer(result)
+}
+
+/// Has this process ever registered for a notification?
+static NOTIFIED: AtomicBool = AtomicBool::new(false);
+
+/// May somebody be registered for a notification by this queue?
+fn notifies(queue: c_int) -> bool {
+    if NOTIFIED.load(SeqCst) {
+        return true;
+    }
+    const NOBODY: &[u8] = b"NOTIFY_PID:0 ";
+    let mut text = [0u8; 128];
+    // SAFETY: the kernel writes at most so many bytes into `text`.
+    let bytes = unsafe { sys::call(SYS_pread64, queue as usize, text.as_mut_ptr() as usize, text.len(), 0, 0, 0) };
+    bytes > 0 && !text[..bytes as usize].windows(NOBODY.len()).any(|window| window == NOBODY)
+}
+
+pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
+    // Who waits goes where the kernel sees him, and is given the time before this goes on.
+    if !NOTIFIED.swap(true, SeqCst) {
+        descriptor::stir_queues();
+        runtime::yield_now();
+    }
+    Err(Miss::Libc)
+}
+
+const TOO_LATE: isize = -(ETIMEDOUT as isize);
+const NO_QUEUE: isize = -(EBADF as isize);
+
+pub unsafe fn mq_timedsend(
+    queue: mqd_t,
+    message: *const c_char,
+    bytes: size_t,
+    priority: c_uint,
+    until: *const timespec,
+) -> Answer<c_int> {
+    let arguments = (message as usize, bytes, priority as usize);
+    transfer(queue, OUT, until, |queue, until| {
+        sys::call(SYS_mq_timedsend, queue as usize, arguments.0, arguments.1, arguments.2, until as usize, 0)
+    })
+}
+
+pub unsafe fn mq_send(queue: mqd_t, message: *const c_char, bytes: size_t, priority: c_uint) -> Answer<c_int> {
+    mq_timedsend(queue, message, bytes, priority, std::ptr::null())
+}
+
+pub unsafe fn mq_timedreceive(
+    queue: mqd_t,
+    message: *mut c_char,
+    bytes: size_t,
+    priority: *mut c_uint,
+    until: *const timespec,
+) -> Answer<ssize_t> {
+    let arguments = (message as usize, bytes, priority as usize);
+    transfer(queue, IN, until, |queue, until| {
+        sys::call(SYS_mq_timedreceive, queue as usize, arguments.0, arguments.1, arguments.2, until as usize, 0)
+    })
+}
+
+pub unsafe fn mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, priority: *mut c_uint) -> Answer<ssize_t> {
+    mq_timedreceive(queue, message, bytes, priority, std::ptr::null())
+}
+
+/// As close, but no cancellation point.
+pub unsafe fn mq_close(queue: mqd_t) -> Answer<c_int> {
+    if reactor::is_own(queue) {
+        return errno(EBADF);
+    }
+    reactor::vacate(queue);
+    let closed = answer(sys::call(SYS_close, queue as usize, 0, 0, 0, 0, 0));
+    reactor::closed(queue);
+    closed
+}
+
+pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags: c_int) -> Answer<c_int> {
+    runtime::cancellation_point();
+    let call = |flags: c_int| sys::call(SYS_msgsnd, queue as usize, message as usize, bytes, flags as usize, 0, 0);
+    match call(flags | IPC_NOWAIT) {
+        WOULD_BLOCK if flags & IPC_NOWAIT == 0 => {
+            runtime::announce(Why::Queue(queue));
+            long(|| call(flags))
+        }
+        done => at_once(done),
+    }
+}
+
+pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long, flags: c_int) -> Answer<ssize_t> {
+    const NOTHING: isize = -(ENOMSG as isize);
+    runtime::cancellation_point();
+    let call =
+        |flags: c_int| sys::call(SYS_msgrcv, queue as usize, to as usize, bytes, kind as usize, flags as usize, 0);
+    match call(flags | IPC_NOWAIT) {
+        NOTHING if flags & IPC_NOWAIT == 0 => {
+            runtime::announce(Why::Queue(queue));
+            long(|| call(flags))
+        }
+        done => at_once(done),
+    }
+}
+
+/// A try was the answer: others may run.
+fn at_once<T: TryFrom<isize>>(done: isize) -> Answer<T> {
+    runtime::breathe();
+    answer(done)
+}
+
+pub unsafe fn semop(set: c_int, operations: *mut sembuf, count: size_t) -> Answer<c_int> {
+    semtimedop(set, operations, count, std::ptr::null())
+}
+
+/// Tried for no time at all; the operations are the kernel's to read.
+pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, time: *const timespec) -> Answer<c_int> {
+    let call = |time: *const timespec| {
+        sys::call(SYS_semtimedop, set as usize, operations as usize, count, time as usize, 0, 0)
+    };
+    match call(&PAST) {
+        done if done >= 0 => at_once(done),
+        // Which error goes first is for the kernel to say: it looks at the time before.
+        _ => {
+            runtime::announce(Why::Queue(set));
+            long_uncancelled(|| call(time))
+        }
+    }
+}
+
+pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const timespec) -> Answer<c_int> {
+    const SLICE_NS: u64 = 50_000_000;
+    let until = match time.as_ref().map(sleep::nanoseconds) {
+        None => None,
+        Some(Ok(ns)) => sleep::after(ns),
+        Some(Err(_)) => return Err(Miss::Libc),
+    };
+    loop {
+        runtime::cancellation_point();
+        let left = until.map_or(SLICE_NS, |until| until.saturating_sub(sys::now_ns()));
+        let slice = sys::timespec(left.min(SLICE_NS));
+        let handled = runtime::current().map(|me| me.handlers());
+        let result = runtime::in_libc(|| real::aio_suspend(list, count, &slice));
+        let goes_on = match (result, glibc::errno()) {
+            (-1, EAGAIN) => left > SLICE_NS || until.is_none(),
+            (-1, EINTR) => runtime::current().map(|me| me.handlers()) == handled,
+            _ => false,
+        };
+        if !goes_on {
+            return Ok(result);
+        }
+    }
+}
+
+/// Only that which waits for all of them waits.
+pub unsafe fn lio_listio(mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut sigevent) -> Answer<c_int> {
+    if mode == LIO_WAIT {
+        Ok(runtime::in_libc(|| real::lio_listio(mode, list, count, event)))
+    } else {
+        Err(Miss::Libc)
+    }
+}

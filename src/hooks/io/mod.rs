@@ -1,0 +1,11 @@
+//! Descriptors: what is known of a number, the one shape of a wait for it, and the families of calls on it.
+
+pub mod attempt;
+pub mod descriptor;
+pub mod fd;
+pub mod file;
+pub mod ipc;
+pub mod net;
+pub mod owner;
+pub mod poll;
+pub mod transfer;

@@ -1,0 +1,151 @@
+//! Who owns a descriptor's signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/owner.rs). A thread's
+//! tid where a process is meant stands for its process, as natively.
+
+use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::runtime::{self, owner, process_signal, roll};
+use crate::sys;
+use libc::*;
+
+/// fcntl.h.
+const F_SETSIG: c_int = 10;
+const F_GETSIG: c_int = 11;
+const F_SETOWN_EX: c_int = 15;
+const F_GETOWN_EX: c_int = 16;
+const F_OWNER_TID: c_int = 0;
+const F_OWNER_PID: c_int = 1;
+
+/// asm-generic/sockios.h: a socket's owner, set and told.
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
+const FIOGETOWN: u32 = 0x8903;
+const SIOCGPGRP: u32 = 0x8904;
+
+/// f_owner_ex: a kind, and whom it names.
+type Owner = [c_int; 2];
+
+fn plainly(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
+    // SAFETY: the program's own call, or one that reads our structure.
+    answer(unsafe { sys::call(SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0) })
+}
+
+/// A command of this family; the others are libc's.
+#[cold]
+pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    match command {
+        F_SETOWN => {
+            let named = argument as pid_t;
+            owner_of(fd); // A closed file's entry goes before the new owner makes it look true.
+            let done = plainly(fd, F_SETOWN, if named > 0 { process_of(named) } else { named } as usize)?;
+            give_up(fd);
+            Ok(done)
+        }
+        F_SETOWN_EX if sys::can_read(argument, size_of::<Owner>()) => {
+            set_owner(fd, (argument as *const Owner).read_unaligned())
+        }
+        F_GETOWN_EX => {
+            let tid = owner_of(fd).ok_or(Miss::Libc)?;
+            if !sys::can_write(argument, size_of::<Owner>()) {
+                return errno(EFAULT);
+            }
+            (argument as *mut Owner).write_unaligned([F_OWNER_TID, roll::find(tid).map_or(0, |green| green.tid())]);
+            Ok(0)
+        }
+        F_GETOWN => owner_of(fd).ok_or(Miss::Libc),
+        F_SETSIG if owner_of(fd).is_some() => {
+            let is_plain = argument == 0;
+            let done = plainly(fd, F_SETSIG, if is_plain { SIGIO as usize } else { argument })?;
+            owner::set_plain(fd, is_plain);
+            Ok(done)
+        }
+        F_GETSIG if owner_of(fd).is_some() && owner::is_plain(fd) => Ok(0),
+        _ => Err(Miss::Libc),
+    }
+}
+
+/// ioctl's requests of this family, as F_SETOWN and F_GETOWN; the others are libc's.
+#[inline]
+pub unsafe fn ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
+    if !(FIOSETOWN..=SIOCGPGRP).contains(&request) {
+        return Err(Miss::Libc);
+    }
+    by_ioctl(fd, request, argument)
+}
+
+#[cold]
+unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
+    let call = |argument: usize| answer(sys::call(SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0));
+    match request {
+        _ if !runtime::started() => Err(Miss::Libc),
+        FIOSETOWN | SIOCSPGRP if sys::can_read(argument, size_of::<pid_t>()) => {
+            let process = process_of((argument as *const pid_t).read_unaligned());
+            owner_of(fd); // As above.
+            let done = call(&process as *const pid_t as usize)?;
+            give_up(fd);
+            Ok(done)
+        }
+        FIOGETOWN | SIOCGPGRP => {
+            let told = call(argument)?;
+            if let Some(tid) = owner_of(fd) {
+                (argument as *mut pid_t).write_unaligned(tid);
+            }
+            Ok(told)
+        }
+        _ => Err(Miss::Libc),
+    }
+}
+
+fn process_of(tid: pid_t) -> pid_t {
+    if roll::find(tid).is_some() {
+        sys::process_id()
+    } else {
+        tid
+    }
+}
+
+/// The thread that owns the descriptor. An entry goes where the kernel says that the file is not the process's: it was an earlier one's of
+/// that number.
+fn owner_of(fd: c_int) -> Option<pid_t> {
+    let tid = owner::of(fd)?;
+    if plainly(fd, F_GETOWN, 0) == Ok(sys::process_id()) {
+        return Some(tid);
+    }
+    owner::forget(fd);
+    None
+}
+
+/// Its signals are the kernel's to address. Those that were sent before go to their thread first.
+fn give_up(fd: c_int) {
+    if owner::of(fd).is_none() {
+        return;
+    }
+    process_signal::sweep();
+    if owner::forget(fd) {
+        plainly(fd, F_SETSIG, 0).ok();
+    }
+}
+
+fn set_owner(fd: c_int, [kind, named]: Owner) -> Answer<c_int> {
+    let directed = kind == F_OWNER_TID && roll::find(named).is_some();
+    let told: Owner = match kind {
+        F_OWNER_TID if directed => [F_OWNER_PID, sys::process_id()],
+        F_OWNER_PID => [kind, process_of(named)],
+        _ => [kind, named],
+    };
+    let was_plain = owner_of(fd).is_some() && owner::is_plain(fd);
+    let done = plainly(fd, F_SETOWN_EX, told.as_ptr() as usize)?;
+    if !directed {
+        give_up(fd);
+        return Ok(done);
+    }
+    let is_plain = was_plain || plainly(fd, F_GETSIG, 0)? == 0;
+    if is_plain {
+        plainly(fd, F_SETSIG, SIGIO as usize)?;
+    }
+    if !owner::direct(fd, named, is_plain) {
+        return errno(ENOMEM);
+    }
+    Ok(done)
+}

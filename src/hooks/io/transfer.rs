@@ -1,0 +1,499 @@
+//! Reading and writing by descriptor: read, write and their scattered, positioned and copying relatives.
+//!
+//! What a call does depends on the descriptor's kind (`descriptor.rs`):
+//!
+//! | kind | try without waiting | then |
+//! |---|---|---|
+//! | regular file, directory, block device | none | the plain call, marked as one that may block |
+//! | socket | recvfrom, sendto with MSG_DONTWAIT; as a pipe where a filter refuses those | park |
+//! | pipe, eventfd, timerfd, … | preadv2, pwritev2 with RWF_NOWAIT at offset -1 | park |
+//! | the same where that is refused (FIFO, an old kernel, a filter), terminal | poll | park; once ready the plain call, marked |
+//!
+//! A scattered transfer (readv, writev) uses RWF_NOWAIT on sockets too: the kernel then checks the vectors exactly as for the plain
+//! call, and nothing of the program's memory is touched before it was found good. A write that waits writes everything, as
+//! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
+//! what it means differs by kind.
+
+use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::io::attempt::{plain, plain_for, Attempt, Manner, WOULD_BLOCK};
+use crate::hooks::io::descriptor::{self, Descriptor, Kind};
+use crate::hooks::io::net;
+use crate::runtime::reactor::{self, IN, OUT};
+use crate::runtime::{Habit, Length};
+use crate::{runtime, sys};
+use libc::{c_int, c_uint, c_void, iovec, off_t, size_t, ssize_t, EAGAIN};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// What the kernel cuts longer transfers to (its MAX_RW_COUNT).
+pub const MOST_AT_ONCE: usize = 0x7fff_f000;
+/// preadv2's offset that means the file's own position, or none at all.
+const NO_OFFSET: usize = usize::MAX;
+const NOT_SUPPORTED: isize = -(libc::EOPNOTSUPP as isize);
+
+/// A transfer from or to a file, which may have to wait for its disk.
+#[inline]
+fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
+    static DISK: Habit = Habit::new();
+    plain_for(Length::Usual(&DISK), call)
+}
+
+/// A call that only the library makes of a program's read or write on a socket: a filter that allows those may refuse it.
+struct SocketCall {
+    number: libc::c_long,
+    refused: AtomicBool,
+}
+
+static RECEIVE: SocketCall = SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) };
+static SEND: SocketCall = SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) };
+
+impl SocketCall {
+    #[inline]
+    fn is_refused(&self) -> bool {
+        self.refused.load(Relaxed)
+    }
+
+    /// Is this error a refusal? Remembered from then on.
+    #[inline]
+    fn refuses(&self, error: c_int) -> bool {
+        let refused = sys::is_refusal(-(error as isize)) && sys::refuses(self.number);
+        if refused {
+            self.refused.store(true, Relaxed);
+        }
+        refused
+    }
+}
+
+pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::any(fd)?;
+    if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
+        return disk(|| sys::call(libc::SYS_read, fd as usize, buf as usize, count, 0, 0, 0));
+    }
+    if descriptor.kind().socket() && !RECEIVE.is_refused() {
+        match net::receive(&descriptor, buf, count, 0, std::ptr::null_mut(), std::ptr::null_mut()) {
+            Err(Miss::Errno(libc::ENOTSOCK)) => return mistaken(fd, |fd| read(fd, buf, count)),
+            Err(Miss::Errno(error)) if RECEIVE.refuses(error) => {}
+            done => return done,
+        }
+    }
+    let vector = iovec { iov_base: buf, iov_len: count };
+    answer(read_waiting(&descriptor, &vector, 1))
+}
+
+pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::any(fd)?;
+    if descriptor.kind() == Kind::File || descriptor.nonblocking() || descriptor.low_water() {
+        return disk(|| sys::call(libc::SYS_readv, fd as usize, iov as usize, n as usize, 0, 0, 0));
+    }
+    answer(read_waiting(&descriptor, iov, n))
+}
+
+/// What was believed a socket is none: forget that, and begin again.
+#[cold]
+unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> Answer<ssize_t> {
+    reactor::forget(fd);
+    match descriptor::any(fd)?.kind().socket() {
+        true => Err(Miss::Libc),
+        false => again(fd),
+    }
+}
+
+/// Reads what there is, waiting for the first of it.
+unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
+    let mut attempt = Attempt::new(descriptor, IN);
+    let vectored =
+        |number, fd: c_int| sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT);
+    let result = transfer(descriptor, &mut attempt, IN, |fd, manner| match manner {
+        Manner::AtOnce => vectored(libc::SYS_preadv2, fd),
+        Manner::Blocking => vectored(libc::SYS_readv, fd),
+    });
+    attempt.end();
+    result
+}
+
+const NOWAIT: usize = libc::RWF_NOWAIT as usize;
+
+/// A terminal's mode; `None`: it is none.
+fn terminal(fd: c_int) -> Option<libc::termios> {
+    // SAFETY: all-zero is a value of termios; the kernel's own, which it writes, is shorter and begins alike.
+    unsafe {
+        let mut mode: libc::termios = std::mem::zeroed();
+        let result =
+            sys::call(libc::SYS_ioctl, fd as usize, libc::TCGETS as usize, &mut mode as *mut _ as usize, 0, 0, 0);
+        (result == 0).then_some(mode)
+    }
+}
+
+/// Is it a terminal in raw mode with VTIME? Then a read ends by the terminal's own clock, which poll does not know.
+fn counts_time(mode: &libc::termios) -> bool {
+    mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VTIME] != 0
+}
+
+/// Is it this process's terminal, and another job's at the moment? Then the kernel stops who reads there, or fails the call,
+/// before it looks whether there is anything to be read; and who writes, if the terminal is so set. (The other end of a terminal
+/// is nobody's.)
+fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
+    let (mut job, mut number) = (0i32, 0i32);
+    let ask = |what: libc::Ioctl, answer: &mut i32| {
+        // SAFETY: the kernel writes an int.
+        unsafe { sys::call(libc::SYS_ioctl, fd as usize, what as usize, answer as *mut _ as usize, 0, 0, 0) }
+    };
+    (interest == IN || mode.c_lflag & libc::TOSTOP != 0)
+        && ask(libc::TIOCGPGRP, &mut job) == 0
+        && job != sys::process_group()
+        && ask(libc::TIOCGPTN, &mut number) != 0
+}
+
+/// One transfer: with RWF_NOWAIT where that is taken, else after poll.
+unsafe fn transfer(
+    descriptor: &Descriptor,
+    attempt: &mut Attempt,
+    interest: u32,
+    mut call: impl FnMut(c_int, Manner) -> isize,
+) -> isize {
+    if !descriptor.must_ask(interest) {
+        let result = attempt.complete(&mut call);
+        if !sys::is_refusal(result) || result != NOT_SUPPORTED && !descriptor::is_refused(interest) {
+            return result;
+        }
+        descriptor.note_must_ask(interest);
+    }
+    if descriptor.kind() != Kind::Device {
+        return attempt.complete_asking(call);
+    }
+    match terminal(attempt.fd()) {
+        None => attempt.complete_asking(call),
+        Some(mode) if interest == IN && counts_time(&mode) => attempt.leave_to_kernel(call),
+        Some(mode) => {
+            descriptor::try_terminals_when_continued();
+            attempt.complete_asking_unless(|fd| is_anothers(fd, &mode, interest), call)
+        }
+    }
+}
+
+pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::any(fd)?;
+    if descriptor.kind() == Kind::File || !(1..=MOST_AT_ONCE).contains(&count) {
+        return disk(|| sys::call(libc::SYS_write, fd as usize, buf as usize, count, 0, 0, 0));
+    }
+    if descriptor.kind().socket() && !SEND.is_refused() {
+        // What write(2) itself adds for such sockets.
+        let flags = if descriptor.kind() == Kind::Sequence { libc::MSG_EOR } else { 0 };
+        match net::transmit(&descriptor, buf, count, flags, std::ptr::null(), 0) {
+            Err(Miss::Errno(libc::ENOTSOCK)) => return mistaken(fd, |fd| write(fd, buf, count)),
+            Err(Miss::Errno(error)) if SEND.refuses(error) => {}
+            done => return done,
+        }
+    }
+    let vector = iovec { iov_base: buf as *mut c_void, iov_len: count };
+    answer(write_waiting(&descriptor, &vector, 1))
+}
+
+pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let descriptor = descriptor::any(fd)?;
+    if descriptor.kind() == Kind::File || descriptor.nonblocking() {
+        return disk(|| sys::call(libc::SYS_writev, fd as usize, iov as usize, n as usize, 0, 0, 0));
+    }
+    answer(write_waiting(&descriptor, iov, n))
+}
+
+/// Writes everything, waiting for room.
+unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
+    let mut attempt = Attempt::new(descriptor, OUT);
+    let mut done = transfer(descriptor, &mut attempt, OUT, |fd, manner| write_vectors(fd, iov, n, manner));
+    if done > 0 && descriptor.kind().stream() && attempt.may_go_on() {
+        let mut rest = Rest::new(iov, n as usize, done as usize);
+        if rest.any() {
+            done += write_rest(descriptor, &mut attempt, &mut rest) as isize;
+        }
+    }
+    attempt.end();
+    done
+}
+
+unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, manner: Manner) -> isize {
+    let number = match manner {
+        Manner::AtOnce => libc::SYS_pwritev2,
+        Manner::Blocking => libc::SYS_writev,
+    };
+    sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT)
+}
+
+/// Goes on after a partial write: how many bytes more.
+#[cold]
+unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut Rest) -> usize {
+    if descriptor.kind().socket() {
+        return net::transmit_rest(attempt, rest, 0);
+    }
+    // A pipe without readers is written to all the same: natively SIGPIPE comes even then.
+    rest.push(attempt, 0, |fd, vectors, manner| write_vectors(fd, vectors.as_ptr(), vectors.len() as c_int, manner))
+}
+
+/// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone,
+/// the following ones from their own place. Made after the kernel has taken the array once, so it can be read.
+pub struct Rest {
+    at: *const iovec,
+    count: usize,
+    /// How much of the first vector is done.
+    cut: usize,
+    tail: iovec,
+}
+
+impl Rest {
+    /// # Safety
+    /// `iov` has `count` vectors that can be read.
+    pub unsafe fn new(iov: *const iovec, count: usize, done: usize) -> Rest {
+        let mut rest = Rest { at: iov, count, cut: 0, tail: iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } };
+        rest.skip(done);
+        rest
+    }
+
+    pub fn any(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Another `done` bytes are through.
+    ///
+    /// # Safety
+    /// As for `new`.
+    pub unsafe fn skip(&mut self, done: usize) {
+        self.cut += done;
+        while self.count > 0 && self.cut >= (*self.at).iov_len {
+            self.cut -= (*self.at).iov_len;
+            self.at = self.at.add(1);
+            self.count -= 1;
+        }
+    }
+
+    /// The vectors to hand over next.
+    ///
+    /// # Safety
+    /// As for `new`.
+    pub unsafe fn vectors(&mut self) -> &[iovec] {
+        if self.cut == 0 {
+            return std::slice::from_raw_parts(self.at, self.count);
+        }
+        let first = *self.at;
+        self.tail = iovec { iov_base: first.iov_base.wrapping_byte_add(self.cut), iov_len: first.iov_len - self.cut };
+        std::slice::from_ref(&self.tail)
+    }
+
+    /// Moves the rest as far as it goes: how many bytes. It ends where poll says one of `stop`.
+    ///
+    /// # Safety
+    /// As for `new`, and that of the call.
+    pub unsafe fn push(
+        &mut self,
+        attempt: &mut Attempt,
+        stop: u32,
+        mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
+    ) -> usize {
+        let mut total = 0;
+        // After a transfer that was cut short there is nothing to be had; after a whole one there may be.
+        let mut short = true;
+        while self.any() && attempt.may_go_on() {
+            let Ok(seen) = (if short { attempt.again() } else { Ok(attempt.look()) }) else { break };
+            if seen & stop != 0 {
+                break;
+            }
+            let offered: usize = self.vectors().iter().map(|vector| vector.iov_len).sum();
+            let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
+            if moved == WOULD_BLOCK {
+                if seen == 0 {
+                    short = true;
+                    continue;
+                }
+                let vectors = self.vectors();
+                moved = attempt.leave_to_kernel(|fd, manner| call(fd, vectors, manner));
+            }
+            if moved <= 0 {
+                break;
+            }
+            short = (moved as usize) < offered;
+            self.skip(moved as usize);
+            total += moved as usize;
+        }
+        total
+    }
+}
+
+/// Positioned transfers never wait for readiness: what cannot be positioned is refused.
+pub unsafe fn pread(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    disk(|| sys::call(libc::SYS_pread64, fd as usize, buf as usize, count, offset as usize, 0, 0))
+}
+
+pub unsafe fn pwrite(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    disk(|| sys::call(libc::SYS_pwrite64, fd as usize, buf as usize, count, offset as usize, 0, 0))
+}
+
+pub unsafe fn preadv(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    disk(|| sys::call(libc::SYS_preadv, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
+}
+
+pub unsafe fn pwritev(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    disk(|| sys::call(libc::SYS_pwritev, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
+}
+
+/// At offset -1 without flags it is readv.
+pub unsafe fn preadv2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> Answer<ssize_t> {
+    if offset == -1 && flags == 0 {
+        return readv(fd, iov, n);
+    }
+    runtime::cancellation_point();
+    disk(|| sys::call(libc::SYS_preadv2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
+}
+
+/// At offset -1 without flags it is writev.
+pub unsafe fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> Answer<ssize_t> {
+    if offset == -1 && flags == 0 {
+        return writev(fd, iov, n);
+    }
+    runtime::cancellation_point();
+    disk(|| sys::call(libc::SYS_pwritev2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
+}
+
+/// The fortified forms: a buffer too small for the count is libc's to complain about.
+pub unsafe fn read_chk(fd: c_int, buf: *mut c_void, count: size_t, room: size_t) -> Answer<ssize_t> {
+    if count > room {
+        return Err(Miss::Libc);
+    }
+    read(fd, buf, count)
+}
+
+pub unsafe fn pread_chk(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t, room: size_t) -> Answer<ssize_t> {
+    if count > room {
+        return Err(Miss::Libc);
+    }
+    pread(fd, buf, count, offset)
+}
+
+pub unsafe fn eventfd_read(fd: c_int, value: *mut u64) -> Answer<c_int> {
+    read(fd, value as *mut c_void, 8).map(|got| if got == 8 { 0 } else { -1 })
+}
+
+pub unsafe fn eventfd_write(fd: c_int, value: u64) -> Answer<c_int> {
+    write(fd, &value as *const u64 as *const c_void, 8).map(|put| if put == 8 { 0 } else { -1 })
+}
+
+/// Waits until `fd` is ready, unless the program wants no waiting (O_NONBLOCK), or there is nothing to wait for.
+unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
+    let Ok(descriptor) = descriptor::any(fd) else { return Ok(()) };
+    if descriptor.kind() == Kind::File || descriptor.nonblocking() {
+        return Ok(());
+    }
+    let mut attempt = Attempt::new(&descriptor, interest);
+    let ready = attempt.poll();
+    attempt.end();
+    match ready {
+        Ok(_) | Err(EAGAIN) => Ok(()),
+        Err(number) => errno(number),
+    }
+}
+
+/// Is it a socket? Its waiting is not ruled by SPLICE_F_NONBLOCK.
+fn socket(fd: c_int) -> bool {
+    descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind().socket())
+}
+
+fn pipe(fd: c_int) -> bool {
+    descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
+}
+
+/// Copies to a socket or a pipe: wait for room, then the plain call.
+pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> Answer<ssize_t> {
+    if count != 0 && descriptor::any(from).is_ok_and(|from| from.kind() == Kind::File) {
+        await_ready(to, OUT)?;
+    }
+    plain(|| sys::call(libc::SYS_sendfile, to as usize, from as usize, offset as usize, count, 0, 0))
+}
+
+pub unsafe fn splice(
+    from: c_int,
+    from_at: *mut off_t,
+    to: c_int,
+    to_at: *mut off_t,
+    n: size_t,
+    flags: c_uint,
+) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    if pipe(from) && to_at.is_null() && socket(to) {
+        await_ready(to, OUT)?;
+    } else if pipe(to) && from_at.is_null() && socket(from) {
+        await_ready(from, IN)?;
+    }
+    moving(
+        n,
+        flags,
+        |flags| copy(libc::SYS_splice, from, from_at, to, to_at, n, flags),
+        || {
+            await_ready(from, IN)?;
+            await_ready(to, OUT)
+        },
+    )
+}
+
+pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let call = |flags: c_uint| plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0));
+    moving(n, flags, call, || {
+        await_ready(from, IN)?;
+        await_ready(to, OUT)
+    })
+}
+
+/// A pipe's reading end never becomes writable, nor the other one readable: either will do.
+pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    let call =
+        |flags: c_uint| plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0));
+    moving(n, flags, call, || await_ready(fd, IN | OUT))
+}
+
+/// Moves pages through a pipe: tried without waiting, which finds all that is wrong with the call; then wait for what the pipe's
+/// ends need, then the call as it is.
+unsafe fn moving(
+    n: size_t,
+    flags: c_uint,
+    call: impl Fn(c_uint) -> Answer<ssize_t>,
+    wait: impl FnOnce() -> Answer<()>,
+) -> Answer<ssize_t> {
+    if n != 0 && flags & libc::SPLICE_F_NONBLOCK == 0 {
+        match call(flags | libc::SPLICE_F_NONBLOCK) {
+            Err(Miss::Errno(EAGAIN)) => wait()?,
+            done => return done,
+        }
+    }
+    call(flags)
+}
+
+/// Regular files only.
+pub unsafe fn copy_file_range(
+    from: c_int,
+    from_at: *mut off_t,
+    to: c_int,
+    to_at: *mut off_t,
+    n: size_t,
+    flags: c_uint,
+) -> Answer<ssize_t> {
+    runtime::cancellation_point();
+    copy(libc::SYS_copy_file_range, from, from_at, to, to_at, n, flags)
+}
+
+unsafe fn copy(
+    number: libc::c_long,
+    from: c_int,
+    from_at: *mut off_t,
+    to: c_int,
+    to_at: *mut off_t,
+    n: size_t,
+    flags: c_uint,
+) -> Answer<ssize_t> {
+    disk(|| sys::call(number, from as usize, from_at as usize, to as usize, to_at as usize, n, flags as usize))
+}

@@ -1,0 +1,3 @@
+//! System calls by their number: the function `syscall`, and caught instructions.
+
+pub mod syscall;

@@ -1,0 +1,333 @@
+//! The function `syscall`: a number whose libc function is hooked goes the way of that function.
+//!
+//! The way is the exported function itself: it counts, decides whom it serves, and sets errno, so a row here is a number, a name
+//! and the arguments in the function's types. Where the system call and libc's function differ (a size for the signal mask,
+//! a negated error, a structure around the mask) the row says how. Numbers that block and have no function of ours are made
+//! under a hand-over; all the others are the kernel's, as natively.
+//!
+//! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
+//! functions, though: they set no errno, and are no cancellation points.
+
+use crate::arch::inline::{called_inline, Call};
+use crate::hooks::answer::{code, errno, Answer, Miss};
+use crate::hooks::process::{fork, task};
+use crate::hooks::real;
+use crate::hooks::signal::action;
+use crate::hooks::sync::futex;
+use crate::hooks::thread::tid::{self, Arguments};
+use crate::{glibc, runtime, statistics, sys};
+use libc::{c_int, c_long, sigset_t, timespec, timeval};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The kernel's sigset_t.
+const MASK_BYTES: usize = 8;
+
+pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Answer<c_long> {
+    if number == libc::SYS_futex {
+        let call = futex::Futex { word: a, operation: b, value: c, time: d, second: e, third: f };
+        return futex::futex(call);
+    }
+    match number {
+        // A registration would tell of the worker's processor, not of the green thread's.
+        libc::SYS_rseq => return errno(libc::ENOSYS),
+        libc::SYS_exit_group => return fork::exit_now(a as c_int).map(|()| 0),
+        libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 if runtime::started() => {
+            return fork::fork_by_number(number, [a, b, c, d, e, f]);
+        }
+        _ => {}
+    }
+    let arguments = [a, b, c, d, e, f];
+    // libc's functions are cancellation points, the system call is none.
+    runtime::cancel::without_points(|| match as_function(number, arguments) {
+        Some(result) => Ok(result),
+        None => match tid::by_number(number, arguments) {
+            Some(answer) => answer,
+            None if !runtime::started() && task::binds_early(number) => task::by_number(number, arguments),
+            None if runtime::current().is_none() => {
+                if number == libc::SYS_landlock_restrict_self {
+                    statistics::open(); // Afterwards the file may be out of reach.
+                }
+                fork::outside(sets_filter(number, a), || real::syscall(number, a, b, c, d, e, f))
+            }
+            None => green(number, arguments),
+        },
+    })
+}
+
+/// seccomp's other operations only ask.
+fn sets_filter(number: c_long, operation: usize) -> bool {
+    const ASK: usize = libc::SECCOMP_GET_ACTION_AVAIL as usize;
+    number == libc::SYS_seccomp && operation < ASK
+}
+
+/// `number => function(types of the arguments)`: the function takes the system call's arguments one for one.
+macro_rules! same {
+    ($($system_call:ident => $function:ident($($t:ty),*);)*) => {
+        const SAME: &[c_long] = &[$(libc::$system_call),*];
+
+        /// The calls that are libc's functions one for one.
+        unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
+            use libc::*;
+            match number {
+                $(libc::$system_call => {
+                    #[allow(unused_mut, unused_variables)]
+                    let mut next = arguments.into_iter();
+                    Some($function($(take::<$t>(&mut next)),*) as c_long)
+                })*
+                _ => None,
+            }
+        }
+    };
+}
+
+/// A register's content as an argument.
+trait Register: Sized {
+    fn from(register: usize) -> Self;
+}
+
+macro_rules! registers {
+    ($($t:ty)*) => {$(impl Register for $t { fn from(register: usize) -> Self { register as $t } })*};
+}
+registers! { i32 u32 i64 u64 usize isize }
+
+impl<T> Register for *mut T {
+    fn from(register: usize) -> Self {
+        register as *mut T
+    }
+}
+
+impl<T> Register for *const T {
+    fn from(register: usize) -> Self {
+        register as *const T
+    }
+}
+
+fn take<T: Register>(arguments: &mut impl Iterator<Item = usize>) -> T {
+    T::from(arguments.next().unwrap_or(0))
+}
+
+same! {
+    SYS_read => read(c_int, *mut c_void, size_t);
+    SYS_write => write(c_int, *const c_void, size_t);
+    SYS_readv => readv(c_int, *const iovec, c_int);
+    SYS_writev => writev(c_int, *const iovec, c_int);
+    SYS_pread64 => pread(c_int, *mut c_void, size_t, off_t);
+    SYS_pwrite64 => pwrite(c_int, *const c_void, size_t, off_t);
+    SYS_preadv => preadv(c_int, *const iovec, c_int, off_t);
+    SYS_pwritev => pwritev(c_int, *const iovec, c_int, off_t);
+    SYS_sendfile => sendfile(c_int, c_int, *mut off_t, size_t);
+    SYS_splice => splice(c_int, *mut loff_t, c_int, *mut loff_t, size_t, c_uint);
+    SYS_tee => tee(c_int, c_int, size_t, c_uint);
+    SYS_vmsplice => vmsplice(c_int, *const iovec, size_t, c_uint);
+    SYS_recvfrom => recvfrom(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t);
+    SYS_recvmsg => recvmsg(c_int, *mut msghdr, c_int);
+    SYS_recvmmsg => recvmmsg(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec);
+    SYS_sendto => sendto(c_int, *const c_void, size_t, c_int, *const sockaddr, socklen_t);
+    SYS_sendmsg => sendmsg(c_int, *const msghdr, c_int);
+    SYS_sendmmsg => sendmmsg(c_int, *mut mmsghdr, c_uint, c_int);
+    SYS_connect => connect(c_int, *const sockaddr, socklen_t);
+    SYS_accept => accept(c_int, *mut sockaddr, *mut socklen_t);
+    SYS_accept4 => accept4(c_int, *mut sockaddr, *mut socklen_t, c_int);
+    SYS_shutdown => shutdown(c_int, c_int);
+    SYS_poll => poll(*mut pollfd, nfds_t, c_int);
+    SYS_ppoll => ppoll(*mut pollfd, nfds_t, *const timespec, *const sigset_t);
+    SYS_epoll_wait => epoll_wait(c_int, *mut epoll_event, c_int, c_int);
+    SYS_epoll_pwait => epoll_pwait(c_int, *mut epoll_event, c_int, c_int, *const sigset_t);
+    SYS_close => close(c_int);
+    SYS_dup => dup(c_int);
+    SYS_dup2 => dup2(c_int, c_int);
+    SYS_dup3 => dup3(c_int, c_int, c_int);
+    SYS_fcntl => fcntl(c_int, c_int, usize);
+    SYS_ioctl => ioctl(c_int, c_ulong, usize);
+    SYS_open => open(*const c_char, c_int, mode_t);
+    SYS_openat => openat(c_int, *const c_char, c_int, mode_t);
+    SYS_creat => creat(*const c_char, mode_t);
+    SYS_nanosleep => nanosleep(*const timespec, *mut timespec);
+    SYS_pause => pause();
+    SYS_sched_yield => sched_yield();
+    SYS_gettid => gettid();
+    SYS_prctl => prctl(c_int, usize, usize, usize, usize);
+    SYS_unshare => unshare(c_int);
+    SYS_setns => setns(c_int, c_int);
+    SYS_setfsuid => setfsuid(uid_t);
+    SYS_setfsgid => setfsgid(gid_t);
+    SYS_personality => personality(c_ulong);
+    SYS_execve => execve(*const c_char, *const *const c_char, *const *const c_char);
+    SYS_execveat => execveat(c_int, *const c_char, *const *mut c_char, *const *mut c_char, c_int);
+    SYS_sched_setaffinity => sched_setaffinity(pid_t, size_t, *const cpu_set_t);
+    SYS_sched_setscheduler => sched_setscheduler(pid_t, c_int, *const sched_param);
+    SYS_sched_getscheduler => sched_getscheduler(pid_t);
+    SYS_sched_setparam => sched_setparam(pid_t, *const sched_param);
+    SYS_sched_getparam => sched_getparam(pid_t, *mut sched_param);
+    SYS_sched_rr_get_interval => sched_rr_get_interval(pid_t, *mut timespec);
+    SYS_setpriority => setpriority(c_uint, id_t, c_int);
+    SYS_getpgid => getpgid(pid_t);
+    SYS_getsid => getsid(pid_t);
+    SYS_setpgid => setpgid(pid_t, pid_t);
+    SYS_prlimit64 => prlimit64(pid_t, c_uint, *const rlimit64, *mut rlimit64);
+    SYS_process_vm_readv => process_vm_readv(pid_t, *const iovec, c_ulong, *const iovec, c_ulong, c_ulong);
+    SYS_process_vm_writev => process_vm_writev(pid_t, *const iovec, c_ulong, *const iovec, c_ulong, c_ulong);
+    SYS_kill => kill(pid_t, c_int);
+    SYS_getrusage => getrusage(c_int, *mut rusage);
+    SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
+    SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
+    SYS_fsync => fsync(c_int);
+    SYS_fdatasync => fdatasync(c_int);
+    SYS_msync => msync(*mut c_void, size_t, c_int);
+    SYS_syncfs => syncfs(c_int);
+    SYS_sync_file_range => sync_file_range(c_int, off64_t, off64_t, c_uint);
+    SYS_flock => flock(c_int, c_int);
+    SYS_semop => semop(c_int, *mut sembuf, size_t);
+    SYS_msgsnd => msgsnd(c_int, *const c_void, size_t, c_int);
+    SYS_msgrcv => msgrcv(c_int, *mut c_void, size_t, c_long, c_int);
+    SYS_mq_timedsend => mq_timedsend(mqd_t, *const c_char, size_t, c_uint, *const timespec);
+    SYS_mq_timedreceive => mq_timedreceive(mqd_t, *mut c_char, size_t, *mut c_uint, *const timespec);
+    SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
+}
+
+/// The rest of what a green thread may ask.
+unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
+    let [a, b, c, d, e, f] = arguments;
+    let result = match number {
+        libc::SYS_preadv2 => libc::preadv2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
+        libc::SYS_pwritev2 => libc::pwritev2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
+        libc::SYS_pselect6 => pselect(arguments)?,
+        libc::SYS_clock_nanosleep => code(libc::clock_nanosleep(a as c_int, b as c_int, c as _, d as _))? as c_long,
+        libc::SYS_rt_sigprocmask if d != MASK_BYTES => return errno(libc::EINVAL),
+        libc::SYS_rt_sigprocmask if b != 0 && !sys::can_read(b, MASK_BYTES) => return errno(libc::EFAULT),
+        libc::SYS_rt_sigprocmask => libc::sigprocmask(a as c_int, b as _, c as _) as c_long,
+        libc::SYS_rt_sigsuspend if b != MASK_BYTES => return errno(libc::EINVAL),
+        libc::SYS_rt_sigsuspend => libc::sigsuspend(a as _) as c_long,
+        libc::SYS_rt_sigaction => action::rt_sigaction(a as c_int, b as _, c as _, d)? as c_long,
+        libc::SYS_epoll_pwait2 => {
+            crate::hooks::io::poll::epoll_pwait2(a as c_int, b as _, c as c_int, d as _, e as _)? as c_long
+        }
+        libc::SYS_rt_sigtimedwait if d != MASK_BYTES => return errno(libc::EINVAL),
+        libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
+        libc::SYS_select => select(arguments)?,
+        libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
+        libc::SYS_pkey_alloc => crate::hooks::process::fork::pkey_alloc(a as u32, b as u32)? as c_long,
+        libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
+        _ if task::BY_NUMBER.contains(&number) => task::by_number(number, arguments)?,
+        _ if BLOCKING.contains(&number) => runtime::block(|| real::syscall(number, a, b, c, d, e, f)),
+        _ => return Err(Miss::Libc),
+    };
+    Ok(result)
+}
+
+/// Calls that may sleep and wait for no descriptor: another takes the slot meanwhile.
+const BLOCKING: [c_long; 5] =
+    [libc::SYS_sync, libc::SYS_semtimedop, libc::SYS_io_getevents, libc::SYS_futex_waitv, libc::SYS_waitid];
+
+/// pselect6's sixth argument is a structure: the mask and its size.
+unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
+    if timeout != 0 && !sys::can_read(timeout, size_of::<timespec>()) {
+        return errno(libc::EFAULT);
+    }
+    let mask = match mask {
+        0 => std::ptr::null(),
+        pair if !sys::can_read(pair, 2 * size_of::<usize>()) => return errno(libc::EFAULT),
+        pair => *(pair as *const *const sigset_t),
+    };
+    Ok(libc::pselect(n as c_int, r as _, w as _, x as _, timeout as *const timespec, mask) as c_long)
+}
+
+/// The kernel reads the time, and writes back what is left of it if it can.
+unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
+    const SECOND_US: i64 = 1_000_000;
+    if timeout == 0 {
+        return Ok(libc::select(n as c_int, r as _, w as _, x as _, std::ptr::null_mut()) as c_long);
+    }
+    if !sys::can_read(timeout, size_of::<timeval>()) {
+        return errno(libc::EFAULT);
+    }
+    let mut time = (timeout as *const timeval).read_unaligned();
+    (time.tv_sec, time.tv_usec) = (time.tv_sec.wrapping_add(time.tv_usec / SECOND_US), time.tv_usec % SECOND_US);
+    let result = libc::select(n as c_int, r as _, w as _, x as _, &mut time) as c_long;
+    if sys::can_write(timeout, size_of::<timeval>()) {
+        (timeout as *mut timeval).write_unaligned(time);
+    }
+    Ok(result)
+}
+
+/// The calls that `green` answers.
+const GREEN: [c_long; 14] = [
+    libc::SYS_preadv2,
+    libc::SYS_pwritev2,
+    libc::SYS_pselect6,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigsuspend,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_select,
+    libc::SYS_exit,
+    libc::SYS_futex,
+    libc::SYS_rseq,
+    libc::SYS_exit_group,
+];
+
+/// A bit for each number that is not simply the kernel's.
+const TAKEN: [u64; 8] = {
+    let mut taken = [0; 8];
+    let lists: [&[c_long]; 5] = [SAME, tid::NUMBERS, &GREEN, &task::BY_NUMBER, &BLOCKING];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            let number = lists[list][at] as usize;
+            taken[number / 64] |= 1 << (number % 64);
+            at += 1;
+        }
+        list += 1;
+    }
+    taken
+};
+
+fn takes(number: c_long) -> bool {
+    usize::try_from(number)
+        .is_ok_and(|number| TAKEN.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 != 0))
+}
+
+called_inline!(way, inline);
+
+/// What the runtime is to know of this room.
+pub const INLINE: runtime::inline::Hooks = runtime::inline::Hooks { take: takes, way };
+
+/// The thread's own system call instruction: what the kernel would answer.
+extern "C" fn inline(call: &Call) -> isize {
+    let (number, arguments, errno) = (call.number, call.arguments(), glibc::errno());
+    // SAFETY: the program's own call, with its arguments.
+    let result = unsafe {
+        match number {
+            libc::SYS_fork | libc::SYS_clone | libc::SYS_clone3 => fork::fork_inline(|| plainly(number, arguments)),
+            _ => uncancelled(|| answered(number, arguments)),
+        }
+    };
+    glibc::set_errno(errno);
+    result
+}
+
+unsafe fn plainly(number: c_long, [a, b, c, d, e, f]: Arguments) -> isize {
+    sys::call(number, a, b, c, d, e, f)
+}
+
+unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    match syscall(number, a, b, c, d, e, f) {
+        Ok(-1) => -glibc::errno() as isize,
+        Ok(result) => result as isize,
+        Err(Miss::Errno(number)) => -number as isize,
+        Err(Miss::Libc) => plainly(number, arguments),
+    }
+}
+
+/// A cancellation waits, unless it may act anywhere.
+fn uncancelled(call: impl FnOnce() -> isize) -> isize {
+    let Some(me) = runtime::current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
+    let before = me.cancel_disabled.swap(true, Relaxed);
+    let result = glibc::uncancelled(call);
+    me.cancel_disabled.store(before, Relaxed);
+    result
+}

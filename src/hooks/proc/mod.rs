@@ -1,0 +1,5 @@
+//! What /proc shows of threads: the kernel knows no green one.
+
+pub mod path;
+pub mod task_file;
+pub mod task_list;

@@ -1,0 +1,155 @@
+//! Calls that ask about a path: where the kernel has just said ENOENT of a green thread's folder or file in /proc, they are asked again of
+//! the thread's stand-in (`task_file`). All others are libc's, and cost a comparison. Whoever asks: threads that libc makes itself, too.
+
+use crate::hooks::answer::{answer, Answer, Miss};
+use crate::hooks::proc::task_file;
+use crate::hooks::real;
+use crate::hooks::thread::tid;
+use crate::{glibc, sys};
+use libc::{
+    c_char, c_int, c_long, c_uint, c_void, size_t, ssize_t, SYS_readlink, SYS_readlinkat, AT_FDCWD, DIR, ENOENT,
+};
+use std::io::Write;
+
+/// Asks, and asks again of the stand-in if there is one; `failed`: libc's function has set errno.
+#[inline]
+unsafe fn asked<T: Copy + PartialEq>(path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
+    asked_at(AT_FDCWD, path, failed, ask)
+}
+
+/// The same, with the folder below which a relative path lies.
+#[inline]
+unsafe fn asked_at<T: Copy + PartialEq>(
+    dir: c_int,
+    path: *const c_char,
+    failed: T,
+    ask: impl Fn(*const c_char) -> T,
+) -> Answer<T> {
+    let told = ask(path);
+    if told == failed && glibc::errno() == ENOENT {
+        return again(dir, path, failed, ask);
+    }
+    Ok(told)
+}
+
+#[cold]
+unsafe fn again<T: Copy>(dir: c_int, path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
+    let mut room = [0; task_file::PATH_BYTES];
+    Ok(task_file::stand_in_of(dir, path, &mut room).map_or(failed, |path| ask(path.as_ptr())))
+}
+
+/// A system call whose argument `at` is the path; the one before, if there is one, is its folder.
+pub unsafe fn by_number(number: c_long, mut arguments: tid::Arguments, at: usize) -> Answer<c_long> {
+    let ask = |[a, b, c, d, e, f]: tid::Arguments| answer(sys::call(number, a, b, c, d, e, f));
+    let dir = if at == 0 { AT_FDCWD } else { arguments[at - 1] as c_int };
+    let path = arguments[at] as *const c_char;
+    let mut room = [0; task_file::PATH_BYTES];
+    match ask(arguments) {
+        Err(Miss::Errno(ENOENT)) => {
+            let path = task_file::stand_in_of(dir, path, &mut room).ok_or(Miss::Errno(ENOENT))?;
+            arguments[at] = path.as_ptr() as usize;
+            ask(arguments)
+        }
+        Ok(length) if number == SYS_readlink || number == SYS_readlinkat => {
+            linked(dir, path, arguments[at + 1] as *mut c_char, arguments[at + 2], length as ssize_t)
+                .map(|length| length as c_long)
+        }
+        told => told,
+    }
+}
+
+/// What `/proc/thread-self` leads to; all other links are as the kernel has told them.
+#[inline]
+unsafe fn linked(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t, told: ssize_t) -> Answer<ssize_t> {
+    if told > 0 && task_file::is_in_proc(path) {
+        if let Some(tid) = task_file::own_tid_by(dir, path) {
+            let mut link = [0u8; 64];
+            let mut rest = &mut link[..];
+            write!(rest, "{}/task/{tid}", sys::process_id()).ok();
+            let length = (64 - rest.len()).min(size);
+            // (As much as the caller has room for; the kernel may have written less.)
+            into.cast::<u8>().copy_from_nonoverlapping(link.as_ptr(), length);
+            return Ok(length as ssize_t);
+        }
+    }
+    Ok(told)
+}
+
+pub unsafe fn stat(path: *const c_char, into: *mut libc::stat) -> Answer<c_int> {
+    asked(path, -1, |path| real::stat(path, into))
+}
+
+pub unsafe fn stat64(path: *const c_char, into: *mut libc::stat64) -> Answer<c_int> {
+    asked(path, -1, |path| real::stat64(path, into))
+}
+
+pub unsafe fn lstat(path: *const c_char, into: *mut libc::stat) -> Answer<c_int> {
+    asked(path, -1, |path| real::lstat(path, into))
+}
+
+pub unsafe fn lstat64(path: *const c_char, into: *mut libc::stat64) -> Answer<c_int> {
+    asked(path, -1, |path| real::lstat64(path, into))
+}
+
+pub unsafe fn fstatat(dir: c_int, path: *const c_char, into: *mut libc::stat, flags: c_int) -> Answer<c_int> {
+    asked_at(dir, path, -1, |path| real::fstatat(dir, path, into, flags))
+}
+
+pub unsafe fn fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> Answer<c_int> {
+    asked_at(dir, path, -1, |path| real::fstatat64(dir, path, into, flags))
+}
+
+/// The names that programs from before glibc 2.33 call: the first argument is the structure's version.
+pub unsafe fn xstat(version: c_int, path: *const c_char, into: *mut c_void) -> Answer<c_int> {
+    asked(path, -1, |path| real::__xstat(version, path, into))
+}
+
+pub unsafe fn lxstat(version: c_int, path: *const c_char, into: *mut c_void) -> Answer<c_int> {
+    asked(path, -1, |path| real::__lxstat(version, path, into))
+}
+
+pub unsafe fn fxstatat(
+    version: c_int,
+    dir: c_int,
+    path: *const c_char,
+    into: *mut c_void,
+    flags: c_int,
+) -> Answer<c_int> {
+    asked_at(dir, path, -1, |path| real::__fxstatat(version, dir, path, into, flags))
+}
+
+pub unsafe fn statx(
+    dir: c_int,
+    path: *const c_char,
+    flags: c_int,
+    options: c_uint,
+    into: *mut libc::statx,
+) -> Answer<c_int> {
+    asked_at(dir, path, -1, |path| real::statx(dir, path, flags, options, into))
+}
+
+pub unsafe fn access(path: *const c_char, mode: c_int) -> Answer<c_int> {
+    asked(path, -1, |path| real::access(path, mode))
+}
+
+pub unsafe fn faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> Answer<c_int> {
+    asked_at(dir, path, -1, |path| real::faccessat(dir, path, mode, flags))
+}
+
+pub unsafe fn readlink(path: *const c_char, into: *mut c_char, size: size_t) -> Answer<ssize_t> {
+    let told = asked(path, -1, |path| real::readlink(path, into, size))?;
+    linked(AT_FDCWD, path, into, size, told)
+}
+
+pub unsafe fn readlinkat(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t) -> Answer<ssize_t> {
+    let told = asked_at(dir, path, -1, |path| real::readlinkat(dir, path, into, size))?;
+    linked(dir, path, into, size, told)
+}
+
+pub unsafe fn opendir(path: *const c_char) -> Answer<*mut DIR> {
+    asked(path, std::ptr::null_mut(), |path| real::opendir(path))
+}
+
+pub unsafe fn chdir(path: *const c_char) -> Answer<c_int> {
+    asked(path, -1, |path| real::chdir(path))
+}

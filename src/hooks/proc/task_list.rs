@@ -1,0 +1,196 @@
+//! A process's threads as a folder: what `/proc/self/task` lists, in whichever way it is read (readdir, scandir, nftw: libc's entry leads
+//! here). The kernel lists its own threads: shown are the green ones instead, and those kernel threads that are not the library's.
+//!
+//! The list is made anew at each call, ordered by tid. The folder's position is 2 and the tid that comes next, so that threads may begin
+//! and end meanwhile, and telldir, seekdir and rewinddir work as they do. (The kernel counts threads there: beyond the last it has no
+//! more to say, but the position remains.)
+
+use crate::hooks::answer::{answer, errno, Answer};
+use crate::hooks::real;
+use crate::runtime::{self, monitor, roll, signal, stats};
+use crate::sys;
+use libc::*;
+use std::cell::RefCell;
+use std::ffi::CStr;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// linux_dirent64 (getdents(2)): inode 8, position of the next 8, length 2, type 1, name and NUL; lengths are multiples of 8.
+const POSITION: usize = 8;
+const LENGTH: usize = 16;
+const TYPE: usize = 18;
+const NAME: usize = 19;
+
+/// Has anybody read such a folder?
+static IS_READ: AtomicBool = AtomicBool::new(false);
+
+pub unsafe fn getdents64(fd: c_int, to: *mut c_void, bytes: size_t) -> Answer<ssize_t> {
+    shown(fd, to as *mut u8, bytes, real::getdents64(fd, to, bytes))
+}
+
+pub unsafe fn by_number([fd, to, bytes, ..]: crate::hooks::thread::tid::Arguments) -> Answer<c_long> {
+    let told = answer(sys::call(SYS_getdents64, fd, to, bytes, 0, 0, 0))?;
+    shown(fd as c_int, to as *mut u8, bytes as c_uint as usize, told).map(|told| told as c_long)
+}
+
+/// What the kernel has told of a folder, or what is shown of threads instead. All other folders cost a look at the first name.
+#[inline]
+unsafe fn shown(fd: c_int, to: *mut u8, bytes: usize, told: isize) -> Answer<ssize_t> {
+    match told {
+        1.. if runtime::started() => match begins_with_number(to, told as usize) {
+            Some(position) => threads(fd, Some(position), to, bytes, told),
+            None => Ok(told),
+        },
+        0 if IS_READ.load(Relaxed) => threads(fd, None, to, bytes, told),
+        _ => Ok(told),
+    }
+}
+
+unsafe fn next_position(entry: *const u8) -> i64 {
+    (entry.add(POSITION) as *const i64).read_unaligned()
+}
+
+unsafe fn length(entry: *const u8) -> usize {
+    (entry.add(LENGTH) as *const u16).read_unaligned() as usize
+}
+
+/// Where the entries began, if the first folder among them, but for `.` and `..`, has a digit as its name's first letter.
+unsafe fn begins_with_number(entries: *const u8, bytes: usize) -> Option<i64> {
+    let (begin, mut at) = (next_position(entries) - 1, 0);
+    while at < bytes {
+        let entry = entries.add(at);
+        match (*entry.add(TYPE), *entry.add(NAME)) {
+            (DT_DIR, b'.') => at += length(entry),
+            (DT_DIR, b'0'..=b'9') => return Some(begin),
+            _ => return None,
+        }
+    }
+    None
+}
+
+fn is_task_folder(fd: c_int) -> bool {
+    let (mut room, mut own) = ([0; crate::hooks::proc::task_file::PATH_BYTES], Vec::with_capacity(32));
+    write!(own, "/proc/{}/task", sys::process_id()).ok();
+    crate::hooks::proc::task_file::place_of(fd, &mut room) == Some(&own)
+}
+
+fn seek(fd: c_int, position: i64, whence: c_int) -> i64 {
+    // SAFETY: the call touches no memory.
+    unsafe { sys::call(SYS_lseek, fd as usize, position as usize, whence as usize, 0, 0, 0) as i64 }
+}
+
+#[cold]
+unsafe fn threads(fd: c_int, position: Option<i64>, to: *mut u8, bytes: usize, told: isize) -> Answer<ssize_t> {
+    if !is_task_folder(fd) {
+        return Ok(told);
+    }
+    IS_READ.store(true, Relaxed);
+    let position = position.unwrap_or_else(|| seek(fd, 0, SEEK_CUR));
+    let (mut entries, mut next) = (Vec::with_capacity(4096), position);
+    for (at, name) in names(&tids(fd)).filter(|(at, _)| *at >= position) {
+        let whole = (NAME + name.len() + 1).next_multiple_of(8);
+        if entries.len() + whole > bytes {
+            break;
+        }
+        next = at + 1;
+        let begin = entries.len();
+        entries.extend((at as u64 + 1).to_ne_bytes());
+        entries.extend(next.to_ne_bytes());
+        entries.extend((whole as u16).to_ne_bytes());
+        entries.push(DT_DIR);
+        entries.extend(name.bytes());
+        entries.resize(begin + whole, 0);
+    }
+    seek(fd, next, SEEK_SET);
+    if entries.len() >= 8 && !sys::can_write(to as usize, entries.len()) {
+        seek(fd, position, SEEK_SET);
+        return errno(EFAULT);
+    }
+    to.copy_from_nonoverlapping(entries.as_ptr(), entries.len());
+    Ok(entries.len() as ssize_t)
+}
+
+/// Positions and names.
+fn names(tids: &[pid_t]) -> impl Iterator<Item = (i64, String)> + '_ {
+    let first = [(0, ".".to_owned()), (1, "..".to_owned())];
+    first.into_iter().chain(tids.iter().map(|&tid| (tid as i64 + 2, tid.to_string())))
+}
+
+/// How many threads the process has.
+pub fn count() -> Option<usize> {
+    let fd = sys::file::open(c"/proc/self/task", O_RDONLY | O_DIRECTORY).ok()?;
+    let count = tids(fd).len();
+    sys::close(fd);
+    Some(count)
+}
+
+/// Everybody's tid, in order. The folder is read from its beginning.
+fn tids(fd: c_int) -> Vec<pid_t> {
+    // The first thread's stays until the process ends.
+    let all = RefCell::new(vec![sys::process_id()]);
+    roll::search(|green| {
+        all.borrow_mut().push(green.tid());
+        false
+    });
+    let mut all = all.into_inner();
+    each_in_kernel(fd, |tid| {
+        if tid != monitor::kernel_tid() && !is_worker(tid) && !is_being_made(tid) {
+            all.push(tid);
+        }
+    });
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+fn each_in_kernel(fd: c_int, mut visit: impl FnMut(pid_t)) {
+    let mut entries = [0u64; 512];
+    seek(fd, 0, SEEK_SET);
+    loop {
+        let (to, bytes) = (entries.as_mut_ptr() as usize, size_of_val(&entries));
+        // SAFETY: the kernel writes into our array.
+        let told = unsafe { sys::call(SYS_getdents64, fd as usize, to, bytes, 0, 0, 0) };
+        let (begin, mut at) = (entries.as_ptr() as *const u8, 0);
+        while (at as isize) < told {
+            // SAFETY: the kernel's entries; each ends with a NUL.
+            let (name, length) =
+                unsafe { (CStr::from_ptr(begin.add(at + NAME) as *const c_char), length(begin.add(at))) };
+            name.to_str().ok().and_then(|name| name.parse().ok()).map(&mut visit);
+            at += length;
+        }
+        if told <= 0 {
+            return;
+        }
+    }
+}
+
+/// Is it one of the library's that has yet to say so, which is the first that they do, or one that has just ended? The library's are born
+/// with a mask that few others have. (libc's threads for timers do.) Who has it, and sleeps or says nothing for long, is another's.
+fn is_being_made(tid: pid_t) -> bool {
+    const KILL_AND_STOP: u64 = 1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1);
+    const PATIENCE: u32 = 1000;
+    if tid == sys::kernel_thread_id() {
+        return false;
+    }
+    match sys::task::blocked_signals(tid) {
+        None => true,
+        // A vessel's, whose kernel thread only comes and goes, or that of a worker which comes to rest.
+        Some(mask) if mask | KILL_AND_STOP == u64::MAX => true,
+        Some(signal::CLOSED) => {
+            for _ in 0..PATIENCE {
+                sys::yield_processor();
+                if is_worker(tid) || sys::task::sleeps(tid) {
+                    break;
+                }
+            }
+            is_worker(tid)
+        }
+        Some(_) => is_worker(tid),
+    }
+}
+
+fn is_worker(tid: pid_t) -> bool {
+    let mut is_it = false;
+    stats::for_each_worker(|worker| is_it |= worker.kernel_tid.load(Relaxed) == tid);
+    is_it
+}

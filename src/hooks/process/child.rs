@@ -1,0 +1,192 @@
+//! Children: who waits for one of them parks until it has ended, and then asks once more.
+//!
+//! A process has a descriptor that is readable when it has ended, and that is all it tells. So
+//! - *A wait for one child that only its end can end* parks on that; whoever was faster has the child (the answer is ECHILD, as natively).
+//! - *A wait for any of several, or for a child that stops or goes on*, stays in the kernel, and offers its slot.
+//! - *A child that is traced* stops, and tells who waits, though nobody asked for it. So who parks asks again now and then: what
+//!   came meanwhile is learnt after twice the time at the most.
+//!
+//! Signals: EINTR unless every handler that ran restarts.
+
+use crate::hooks::answer::{answer, errno, Answer};
+use crate::hooks::io::attempt::long;
+use crate::hooks::io::descriptor::poll_now;
+use crate::runtime::green::Green;
+use crate::runtime::reactor::{self, FdWait, IN};
+use crate::runtime::{self, current, handler, own_fds, Woken};
+use crate::sys;
+use crate::why::Why;
+use libc::*;
+
+/// Who is waited for, as far as a descriptor can stand for him.
+#[derive(Clone, Copy)]
+pub enum Child {
+    Pid(pid_t),
+    /// A descriptor of the program's that does.
+    Fd(c_int),
+    /// None can.
+    Other,
+}
+
+impl Child {
+    fn by_pid(pid: pid_t, options: c_int) -> Child {
+        if pid > 0 && options & (WUNTRACED | WCONTINUED) == 0 {
+            Child::Pid(pid)
+        } else {
+            Child::Other
+        }
+    }
+
+    fn by_id(kind: idtype_t, id: id_t, options: c_int) -> Child {
+        match kind {
+            _ if options & (WEXITED | WSTOPPED | WCONTINUED) != WEXITED => Child::Other,
+            P_PID => Child::Pid(id as pid_t),
+            // With O_NONBLOCK it is not waited for.
+            P_PIDFD if sys::status_flags(id as c_int) & O_NONBLOCK as isize == 0 => Child::Fd(id as c_int),
+            _ => Child::Other,
+        }
+    }
+
+    /// A descriptor of ours that tells his end.
+    fn descriptor(self) -> Option<c_int> {
+        let fd = match self {
+            Child::Pid(pid) => sys::process_fd(pid).ok()?,
+            Child::Fd(fd) => {
+                let own = sys::duplicate_high(fd, own_fds::own_lowest()).ok()?;
+                own_fds::insert(own);
+                return Some(own);
+            }
+            Child::Other => return None,
+        };
+        let kept = own_fds::keep_high(fd);
+        if kept.is_none() {
+            sys::close(fd);
+        }
+        kept
+    }
+}
+
+/// How a wait ended that parked.
+pub enum End {
+    /// The kernel's answer.
+    Answer(isize),
+    Interrupted,
+    Cancelled,
+    /// It cannot park: the kernel is to wait.
+    Kernel,
+}
+
+/// Asks, and parks until there is an answer. `ask` does not wait, and says `None` if there is nothing yet.
+pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
+    if let Some(result) = ask() {
+        return End::Answer(result);
+    }
+    let Some(me) = current().filter(|me| !handler::is_bound(me)) else { return End::Kernel };
+    reactor::release_private(me);
+    let Some(fd) = child.descriptor() else { return End::Kernel };
+    me.private_fd.set(fd);
+    let end = park_on(me, fd, why, ask);
+    reactor::release_private(me);
+    end
+}
+
+fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let mut patience_ns = 1_000_000;
+    while let Some(record) = reactor::record(fd).filter(|_| me.private_fd.get() == fd) {
+        let known = record.look();
+        let has_ended = poll_now(fd, IN) != 0;
+        if let Some(result) = ask() {
+            return End::Answer(result);
+        }
+        if has_ended {
+            break; // It has not for us: its tracer comes first.
+        }
+        let woken = reactor::wait(why, FdWait::new(fd, IN), known, Some(sys::now_ns() + patience_ns)).0;
+        match woken {
+            Woken::Interrupted => return ask().map_or(End::Interrupted, End::Answer),
+            Woken::Cancelled => return End::Cancelled,
+            Woken::NotNeeded => break,
+            _ => patience_ns = (patience_ns * 2).min(SECOND_NS),
+        }
+    }
+    End::Kernel
+}
+
+/// The same, and whatever cannot park waits in the kernel; a cancellation point.
+fn wait_for<T: TryFrom<isize>>(
+    child: Child,
+    why: Why,
+    ask: impl Fn() -> Option<isize>,
+    block: impl Fn() -> isize,
+) -> Answer<T> {
+    runtime::cancellation_point();
+    loop {
+        match park(child, why, &ask) {
+            End::Answer(result) => return told(result),
+            End::Interrupted if !runtime::restart() => return errno(EINTR),
+            End::Interrupted => {}
+            End::Cancelled => runtime::cancellation_point(),
+            End::Kernel => {
+                runtime::announce(why);
+                return long(block);
+            }
+        }
+    }
+}
+
+/// The kernel's answer, at once; who has ended has sent SIGCHLD before.
+fn told<T: TryFrom<isize>>(result: isize) -> Answer<T> {
+    runtime::sweep();
+    answer(result)
+}
+
+/// wait4 without waiting: `None` if there is nothing yet.
+pub unsafe fn ask(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Option<isize> {
+    Some(call(pid, status, options | WNOHANG, usage)).filter(|&result| result != 0)
+}
+
+pub unsafe fn call(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> isize {
+    sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)
+}
+
+pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
+    if options & WNOHANG != 0 {
+        runtime::cancellation_point();
+        return told(call(pid, status, options, usage));
+    }
+    let block = || call(pid, status, options, usage);
+    let why = if pid > 0 { Why::Child(pid) } else { Why::Children };
+    wait_for(Child::by_pid(pid, options), why, || ask(pid, status, options, usage), block)
+}
+
+pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
+    wait4(-1, status, 0, std::ptr::null_mut())
+}
+
+pub unsafe fn wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
+    wait4(-1, status, options, usage)
+}
+
+pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<pid_t> {
+    wait4(pid, status, options, std::ptr::null_mut())
+}
+
+pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
+    let call = |info: *mut siginfo_t, options: c_int| {
+        sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)
+    };
+    if options & WNOHANG != 0 {
+        runtime::cancellation_point();
+        return told(call(info, options));
+    }
+    let ask = || {
+        let mut unwanted: siginfo_t = std::mem::zeroed();
+        let seen = if info.is_null() { &mut unwanted } else { info };
+        let result = call(seen, options | WNOHANG);
+        // The kernel has written whom it found: nobody yet.
+        Some(result).filter(|&result| result != 0 || (*seen).si_signo != 0)
+    };
+    let why = if kind == P_PID { Why::Child(id as pid_t) } else { Why::Children };
+    wait_for(Child::by_id(kind, id, options), why, ask, || call(info, options))
+}

@@ -1,0 +1,137 @@
+//! system: glibc's own waits inside libc, where no cancellation of ours can pass. This one does the same in the open: SIGINT and
+//! SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and a cancellation ends the shell.
+
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::process::child::{self, Child, End};
+use crate::hooks::signal::action as dispositions;
+use crate::runtime::disposition::{bit, Action};
+use crate::runtime::green::Green;
+use crate::runtime::raw_lock::RawLock;
+use crate::runtime::{self, announce, block, cancel, current, signal, Length};
+use crate::why::Why;
+use crate::{glibc, sys};
+use libc::*;
+use std::cell::UnsafeCell;
+
+/// How many commands run, and what SIGINT and SIGQUIT were before the first.
+struct Commands {
+    lock: RawLock,
+    running: UnsafeCell<(usize, [Action; 2])>,
+}
+
+// SAFETY: only touched under the lock.
+unsafe impl Sync for Commands {}
+
+static COMMANDS: Commands = Commands { lock: RawLock::new(), running: UnsafeCell::new((0, [Action::DEFAULT; 2])) };
+const QUIET: [c_int; 2] = [SIGINT, SIGQUIT];
+const IGNORE: Action = Action { handler: SIG_IGN, flags: 0, mask: 0 };
+
+/// In a fork child: no command of its runs.
+pub fn after_fork() {
+    COMMANDS.lock.reset();
+    // SAFETY: the child has one thread.
+    unsafe { (*COMMANDS.running.get()).0 = 0 };
+}
+
+/// One more command runs; what SIGINT and SIGQUIT were.
+unsafe fn begin() -> [Action; 2] {
+    COMMANDS.lock.with(|| {
+        let (count, before) = &mut *COMMANDS.running.get();
+        if *count == 0 {
+            *before = QUIET.map(|number| dispositions::change(number, IGNORE).unwrap_or_default());
+        }
+        *count += 1;
+        *before
+    })
+}
+
+unsafe fn end(me: &'static Green, mask: u64) {
+    COMMANDS.lock.with(|| {
+        let (count, before) = &mut *COMMANDS.running.get();
+        *count -= 1;
+        if *count == 0 {
+            for (&number, before) in QUIET.iter().zip(before) {
+                dispositions::change(number, *before).ok();
+            }
+        }
+    });
+    signal::set_mask(me, mask);
+}
+
+/// The shell, with the caller's mask; it ignores only what was ignored before.
+unsafe fn spawn(command: *const c_char, before: [Action; 2], mask: u64) -> Result<pid_t, c_int> {
+    extern "C" {
+        static environ: *const *mut c_char;
+    }
+    let (mut attributes, mut default, mut set): (posix_spawnattr_t, sigset_t, sigset_t) = std::mem::zeroed();
+    let heard = QUIET.iter().zip(before).filter(|(_, action)| action.handler != SIG_IGN);
+    *(&mut default as *mut sigset_t as *mut u64) = heard.map(|(&number, _)| bit(number)).sum();
+    *(&mut set as *mut sigset_t as *mut u64) = mask;
+    posix_spawnattr_init(&mut attributes);
+    posix_spawnattr_setsigdefault(&mut attributes, &default);
+    posix_spawnattr_setsigmask(&mut attributes, &set);
+    posix_spawnattr_setflags(&mut attributes, (POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK) as c_short);
+    let arguments =
+        [c"sh".as_ptr() as *mut c_char, c"-c".as_ptr() as *mut c_char, command as *mut c_char, std::ptr::null_mut()];
+    let mut pid = 0;
+    let failed = posix_spawn(&mut pid, c"/bin/sh".as_ptr(), std::ptr::null(), &attributes, arguments.as_ptr(), environ);
+    posix_spawnattr_destroy(&mut attributes);
+    if failed == 0 {
+        Ok(pid)
+    } else {
+        Err(failed)
+    }
+}
+
+/// Waits with `wait` until it is not interrupted.
+fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
+    loop {
+        let result = wait();
+        if result != -EINTR as isize {
+            return result;
+        }
+    }
+}
+
+pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
+    let me = current().filter(|_| !command.is_null()).ok_or(Miss::Libc)?;
+    let (before, mask) = (begin(), me.mask.get());
+    signal::set_mask(me, mask | bit(SIGCHLD));
+    let pid = match block(|| spawn(command, before, mask)) {
+        Ok(pid) => pid,
+        Err(number) => {
+            end(me, mask);
+            glibc::set_errno(number);
+            return Ok(127 << 8);
+        }
+    };
+    let mut status = 0;
+    let status_at = &mut status as *mut c_int;
+    let nothing = std::ptr::null_mut();
+    let wait = || child::call(pid, status_at, 0, nothing);
+    let undo = || {
+        sys::kill_process(pid, SIGKILL);
+        again_if_interrupted(wait);
+        end(me, mask);
+    };
+    let result = loop {
+        match child::park(Child::Pid(pid), Why::Child(pid), || child::ask(pid, status_at, 0, nothing)) {
+            End::Answer(result) => break result,
+            End::Interrupted => {}
+            End::Cancelled => {
+                undo();
+                runtime::cancellation_point();
+            }
+            End::Kernel => {
+                announce(Why::Child(pid));
+                break again_if_interrupted(|| cancel::block_or(Length::Long, wait, undo));
+            }
+        }
+    };
+    end(me, mask);
+    if result == pid as isize {
+        Ok(status)
+    } else {
+        errno(-result as c_int)
+    }
+}

@@ -1,0 +1,364 @@
+//! Processes: fork, commands, and the ends that bypass `exit`.
+//!
+//! A fork runs the real one on the kernel thread at hand; the child has this one thread, so the runtime there is forgotten before
+//! anything else runs, and is made anew when the child makes a thread. Anything else: the program's atfork handlers unlock locks
+//! for which copies of parked threads wait. And nothing of ours is held while they run: they wait for locks (an allocator's), parked. So
+//! all is done right around `_Fork`, which libc's fork calls between the handlers, also inside libc (daemon, forkpty). Where its entry
+//! is not taken, handlers of our own do it, registered before all others: they are the last to run before the fork.
+
+use crate::hooks::answer::{answer, Answer, Miss};
+use crate::hooks::io::descriptor;
+use crate::hooks::real;
+use crate::runtime::{self, current, signal};
+use crate::sys;
+use crate::{arch, glibc, statistics};
+use libc::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// Registers our handlers; before any other library can register one.
+pub fn prepare() {
+    // SAFETY: the handlers take nothing and may run in any process.
+    unsafe { pthread_atfork(Some(prepared), Some(done_in_parent), Some(done_in_child)) };
+}
+
+/// Is it for the handlers to do?
+fn is_by_handlers() -> bool {
+    arch::forking_word() == 0
+}
+
+extern "C" fn prepared() {
+    if is_by_handlers() {
+        before();
+    }
+}
+
+extern "C" fn done_in_parent() {
+    if is_by_handlers() {
+        in_parent();
+    }
+}
+
+extern "C" fn done_in_child() {
+    if is_by_handlers() {
+        in_child();
+    }
+}
+
+/// The one that forks holds the loader back: not before the start, when nothing keeps out a signal handler, which may fork as well.
+static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
+
+/// The mask of the one that forks. No signal comes from before the fork until all is put right after it: what comes is for the parent or
+/// for the child, and is neither lost with what the child forgets, nor seen to by a runtime that is not its own.
+static MASK: AtomicU64 = AtomicU64::new(0);
+
+fn before() {
+    if runtime::started() {
+        let mask = sys::set_signal_mask(signal::CLOSED);
+        glibc::before_fork();
+        MASK.store(mask, Relaxed);
+        runtime::start::before_fork();
+        runtime::disposition::before_fork();
+        HOLDS_LOADER.store(true, Relaxed);
+    }
+}
+
+fn in_parent() {
+    if HOLDS_LOADER.swap(false, Relaxed) {
+        let mask = MASK.load(Relaxed);
+        runtime::disposition::forked();
+        runtime::start::forked();
+        glibc::after_fork();
+        sys::set_signal_mask(mask);
+    }
+    // What was opened by others while it forked.
+    descriptor::forked();
+}
+
+/// The child runs natively from here on. What the loader's lock has kept out (a signal of the parent's) is forgotten before it is given
+/// back.
+fn in_child() {
+    statistics::after_fork();
+    runtime::alone::after_fork();
+    if !runtime::started() {
+        return in_parent();
+    }
+    runtime::start::after_fork();
+    crate::hooks::signal::action::give_back();
+    crate::hooks::process::command::after_fork();
+    crate::hooks::proc::task_file::after_fork();
+    crate::hooks::sync::once::learn_generation();
+    in_parent();
+}
+
+pub unsafe fn fork() -> Answer<pid_t> {
+    descriptor::forked();
+    if !runtime::started() || !crate::hooks::inside::entries::takes_fork() {
+        return Err(Miss::Libc);
+    }
+    // A handler may fork while its thread does.
+    let outer = arch::forking_word();
+    arch::set_forking_word(1);
+    let pid = real::fork();
+    arch::set_forking_word(outer);
+    Ok(pid)
+}
+
+/// The one that runs no handlers. Called by libc's fork it finds libc's locks taken, and leaves the gate alone.
+pub unsafe fn raw_fork() -> Answer<pid_t> {
+    let fork = || real::_Fork() as isize;
+    Ok(if arch::forking_word() != 0 { around(fork) } else { fork_by(fork) } as pid_t)
+}
+
+/// A fork that libc knows nothing of.
+pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
+    fork_by(|| {
+        let pid = fork();
+        if pid == 0 {
+            *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id();
+        }
+        pid
+    })
+}
+
+fn fork_by(fork: impl FnOnce() -> isize) -> isize {
+    descriptor::forked();
+    if runtime::started() {
+        runtime::worker::GATE.while_closed(|| around(fork))
+    } else {
+        around(fork)
+    }
+}
+
+/// What is done right before a fork, and right after it on both sides.
+fn around(fork: impl FnOnce() -> isize) -> isize {
+    before();
+    let pid = fork();
+    if pid == 0 {
+        in_child();
+    } else {
+        in_parent();
+    }
+    pid
+}
+
+/// A child that shares nothing but what it is told to, or one that runs in its parent's place until it executes.
+const IN_PLACE: c_int = CLONE_VM | CLONE_VFORK;
+
+/// What `clone`'s child begins with: it does not return to here.
+struct Beginning {
+    function: unsafe extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+    /// Its parent has closed the gate, and the child has it closed as well.
+    gate_is_ours: bool,
+}
+
+extern "C" fn begin_in_child(beginning: *mut c_void) -> c_int {
+    // SAFETY: `clone`'s, in this process's copy of the memory.
+    unsafe {
+        let Beginning { function, argument, gate_is_ours } = *(beginning as *const Beginning);
+        *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id();
+        in_child();
+        if gate_is_ours {
+            runtime::worker::GATE.leave();
+        }
+        function(argument)
+    }
+}
+
+/// libc's `clone`. A child with memory of its own is a fork. One that shares the memory and lets its parent wait is a vfork. One that
+/// shares the memory beside its parent is a kernel thread that the program makes for itself.
+pub unsafe fn clone(
+    function: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
+    stack: *mut c_void,
+    flags: c_int,
+    argument: *mut c_void,
+    parent_tid: *mut c_int,
+    tls: *mut c_void,
+    child_tid: *mut c_int,
+) -> Answer<c_int> {
+    let Some(begun) = function.filter(|_| runtime::started() && !stack.is_null()) else { return Err(Miss::Libc) };
+    match flags & IN_PLACE {
+        0 | CLONE_VFORK => {
+            let gate_is_ours = !runtime::worker::GATE.is_mine();
+            let mut beginning = Beginning { function: begun, argument, gate_is_ours };
+            let beginning = &raw mut beginning as *mut c_void;
+            let clone =
+                || real::clone(Some(begin_in_child), stack, flags, beginning, parent_tid, tls, child_tid) as isize;
+            Ok(fork_by(clone) as c_int)
+        }
+        IN_PLACE => spawned(|| real::clone(function, stack, flags, argument, parent_tid, tls, child_tid)),
+        _ => Err(Miss::Libc),
+    }
+}
+
+/// The system calls that make a process, by number. Their child goes on behind the call, so it needs the stack that the call was made on.
+pub unsafe fn fork_by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
+    let (flags, stack) = match number {
+        libc::SYS_fork => (0, 0),
+        libc::SYS_vfork => (IN_PLACE, 0),
+        libc::SYS_clone3 if !sys::can_read(arguments[0], CLONE_ARGS_LEAST) || arguments[1] < CLONE_ARGS_LEAST => {
+            return Err(Miss::Libc);
+        }
+        libc::SYS_clone3 => {
+            ((*(arguments[0] as *const clone_args)).flags as c_int, (*(arguments[0] as *const clone_args)).stack)
+        }
+        _ => (arguments[0] as c_int, arguments[1] as u64),
+    };
+    let call = |number: c_long, [a, b, c, d, e, f]: [usize; 6]| sys::call(number, a, b, c, d, e, f);
+    let pid = match (flags & IN_PLACE, stack) {
+        (0 | CLONE_VFORK, 0) => fork_inline(|| call(number, arguments)),
+        // The function that was called with the number returns twice, and its frame would be lost: the child gets a copy of it.
+        (IN_PLACE, 0) => fork_inline(|| match number {
+            libc::SYS_vfork => call(libc::SYS_clone, [(CLONE_VFORK | SIGCHLD) as usize, 0, 0, 0, 0, 0]),
+            libc::SYS_clone => {
+                call(number, [arguments[0] & !(CLONE_VM as usize), 0, arguments[2], arguments[3], arguments[4], 0])
+            }
+            _ => {
+                let mut changed = (arguments[0] as *const clone_args).read();
+                changed.flags &= !(CLONE_VM as u64);
+                call(number, [&raw mut changed as usize, arguments[1].min(size_of::<clone_args>()), 0, 0, 0, 0])
+            }
+        }),
+        (IN_PLACE, _) => {
+            descriptor::forked();
+            arch::vfork::as_nobody(|| {
+                real::syscall(
+                    number,
+                    arguments[0],
+                    arguments[1],
+                    arguments[2],
+                    arguments[3],
+                    arguments[4],
+                    arguments[5],
+                ) as isize
+            })
+        }
+        (0 | CLONE_VFORK, _) => fork_by(|| arch::vfork::fork_onto(number, &arguments, fork_begins)),
+        _ => return Err(Miss::Libc),
+    };
+    if flags & IN_PLACE == IN_PLACE && stack != 0 {
+        return Ok(pid as c_long);
+    }
+    answer(pid)
+}
+
+/// clone3's least structure (source: linux/sched.h, CLONE_ARGS_SIZE_VER0).
+const CLONE_ARGS_LEAST: usize = 64;
+
+/// On the child's own stack: it does not return through the fork.
+extern "C" fn fork_begins() {
+    // SAFETY: this thread's own descriptor.
+    unsafe { *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id() };
+    in_child();
+    runtime::worker::GATE.leave();
+}
+
+/// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all
+/// that passes through, as in a vfork child.
+pub unsafe fn posix_spawn(
+    pid: *mut pid_t,
+    path: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> Answer<c_int> {
+    spawned(|| real::posix_spawn(pid, path, actions, attributes, arguments, environment))
+}
+
+pub unsafe fn posix_spawnp(
+    pid: *mut pid_t,
+    file: *const c_char,
+    actions: *const posix_spawn_file_actions_t,
+    attributes: *const posix_spawnattr_t,
+    arguments: *const *mut c_char,
+    environment: *const *mut c_char,
+) -> Answer<c_int> {
+    spawned(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment))
+}
+
+fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
+    descriptor::forked();
+    let done = arch::vfork::as_nobody(spawn);
+    // What was opened by others meanwhile.
+    descriptor::forked();
+    Ok(done)
+}
+
+pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
+    let fd = crate::hooks::io::fd::vacate_stream(file);
+    let status = runtime::in_libc(|| real::pclose(file));
+    runtime::reactor::closed(fd);
+    Ok(status)
+}
+
+pub unsafe fn daemon(_nochdir: c_int, _noclose: c_int) -> Answer<c_int> {
+    descriptor::forked();
+    Err(Miss::Libc)
+}
+
+pub unsafe fn exit_now(_: c_int) -> Answer<()> {
+    statistics::write();
+    Err(Miss::Libc)
+}
+
+pub unsafe fn quick_exit(_: c_int) -> Answer<()> {
+    statistics::write();
+    Err(Miss::Libc)
+}
+
+pub unsafe fn gettid() -> Answer<pid_t> {
+    current().map(|me| me.tid()).ok_or(Miss::Libc)
+}
+
+pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
+    match option {
+        _ if current().is_none() => outside(option == PR_SET_SECCOMP, || real::prctl(option, a, b, c, d)),
+        PR_SET_NAME => crate::hooks::thread::schedule::set_own_name(a),
+        PR_GET_NAME => crate::hooks::thread::schedule::own_name(a),
+        _ => crate::hooks::process::task::prctl(option, a, b, c, d),
+    }
+}
+
+/// A call by the only thread before the start, or by one that is not green: if it sets a seccomp filter, the start is told.
+pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T) -> Answer<T> {
+    if !sets_filter || runtime::started() {
+        return Err(Miss::Libc);
+    }
+    let before = runtime::filters::OWN.load(Relaxed);
+    let may_start = runtime::filters::try_own(|| {
+        call();
+    });
+    if may_start {
+        return Ok(call());
+    }
+    // Under the filter a file may be what it kills for.
+    statistics::write();
+    let result = call();
+    if result == T::from(-1) {
+        runtime::filters::OWN.store(before, Relaxed);
+    } else {
+        statistics::end();
+    }
+    Ok(result)
+}
+
+/// From now on a switch takes each thread's rights along.
+pub unsafe fn pkey_alloc(flags: c_uint, rights: c_uint) -> Answer<c_int> {
+    let key = answer(sys::call(SYS_pkey_alloc, flags as usize, rights as usize, 0, 0, 0, 0))?;
+    runtime::kernel_state::begin_keys();
+    Ok(key)
+}
+
+/// vfork's failure, from its assembly.
+#[no_mangle]
+extern "C" fn gp_fail_errno(number: c_int) -> c_int {
+    glibc::set_errno(number);
+    -1
+}
+
+/// Stacks that no thread has are given back before: they would be locked, too.
+pub unsafe fn mlockall(flags: c_int) -> Answer<c_int> {
+    runtime::vessel::before_lock(flags & MCL_FUTURE != 0);
+    Err(Miss::Libc)
+}

@@ -1,0 +1,53 @@
+//! User and group ids: of the whole process, so a thread made for that asks for them (see runtime/identity.rs).
+
+use crate::glibc;
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::real;
+use crate::runtime::{self, alone, current, identity::by_another};
+use libc::*;
+
+/// Has another thread call libc: what it answers, with its errno.
+fn whole(mut call: impl FnMut() -> c_int) -> Answer<c_int> {
+    if !runtime::started() {
+        return Err(Miss::Libc);
+    }
+    if current().is_some_and(|me| me.settings.own_keeps_capabilities() == Some(true)) {
+        // It keeps its capabilities, others do not.
+        alone::stay();
+    }
+    let (mut result, mut number) = (0, 0);
+    let done = by_another(&mut || {
+        result = call();
+        number = glibc::errno();
+    });
+    if !done {
+        return errno(EAGAIN);
+    }
+    if result == -1 {
+        return Err(Miss::Errno(number));
+    }
+    Ok(result)
+}
+
+macro_rules! whole {
+    ($($name:ident($($argument:ident: $t:ty),*);)*) => {$(
+        /// # Safety
+        /// That of libc's function.
+        pub unsafe fn $name($($argument: $t),*) -> Answer<c_int> {
+            whole(|| real::$name($($argument),*))
+        }
+    )*};
+}
+
+whole! {
+    setuid(user: uid_t);
+    setgid(group: gid_t);
+    seteuid(user: uid_t);
+    setegid(group: gid_t);
+    setreuid(user: uid_t, effective: uid_t);
+    setregid(group: gid_t, effective: gid_t);
+    setresuid(user: uid_t, effective: uid_t, saved: uid_t);
+    setresgid(group: gid_t, effective: gid_t, saved: gid_t);
+    setgroups(count: size_t, groups: *const gid_t);
+    initgroups(user: *const c_char, group: gid_t);
+}

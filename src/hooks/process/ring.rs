@@ -1,0 +1,65 @@
+//! liburing's functions that make a ring, or make it known by a number: its system calls are instructions of its own, so these are
+//! exported beside the table, for they are no libc's. Each calls liburing's own and notes what has been made (room `task`); they are looked
+//! up when they are called, for liburing may be loaded late.
+
+use crate::hooks::process::task::{ring_made, ring_registered};
+use libc::{c_char, c_int, c_uint, c_void};
+
+/// In `struct io_uring_params` (source: linux/io_uring.h).
+const FLAGS: usize = 2;
+
+unsafe fn flags(parameters: *const c_uint) -> c_uint {
+    *parameters.add(FLAGS)
+}
+
+/// liburing's function of this name, in the libraries behind this one or in those that were loaded for somebody else alone.
+unsafe fn theirs(name: &'static std::ffi::CStr) -> usize {
+    const NAMES: [*const c_char; 2] = [c"liburing.so.2".as_ptr(), c"liburing.so.1".as_ptr()];
+    let next = libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) as usize;
+    let late = || {
+        let loaded = NAMES.map(|library| libc::dlopen(library, libc::RTLD_LAZY | libc::RTLD_NOLOAD));
+        let found =
+            loaded.map(|library| if library.is_null() { 0 } else { libc::dlsym(library, name.as_ptr()) as usize });
+        found.into_iter().find(|&found| found != 0)
+    };
+    if next != 0 {
+        next
+    } else {
+        late().unwrap_or(0)
+    }
+}
+
+macro_rules! liburing {
+    ($($symbol:ident $name:literal ($($argument:ident: $t:ty),*) => |$made:ident| $note:expr;)*) => {$(
+        /// # Safety
+        /// liburing's.
+        #[no_mangle]
+        pub unsafe extern "C" fn $symbol($($argument: $t),*) -> c_int {
+            let function = theirs($name);
+            if function == 0 {
+                return -libc::ENOSYS;
+            }
+            let function: unsafe extern "C" fn($($t),*) -> c_int = std::mem::transmute(function);
+            let $made = function($($argument),*);
+            if $made >= 0 && crate::arch::vfork_word() == 0 {
+                $note;
+                if !crate::runtime::alone::is_bound() {
+                    crate::runtime::worker::note_unseen_submissions();
+                }
+            }
+            $made
+        }
+    )*};
+}
+
+liburing! {
+    io_uring_setup c"io_uring_setup" (entries: c_uint, parameters: *mut c_uint) => |made| ring_made(flags(parameters));
+    io_uring_queue_init c"io_uring_queue_init" (entries: c_uint, ring: *mut c_void, wished: c_uint) => |made| ring_made(wished);
+    io_uring_queue_init_params c"io_uring_queue_init_params" (entries: c_uint, ring: *mut c_void, parameters: *mut c_uint)
+        => |made| ring_made(flags(parameters));
+    io_uring_queue_init_mem c"io_uring_queue_init_mem"
+        (entries: c_uint, ring: *mut c_void, parameters: *mut c_uint, room: *mut c_void, bytes: usize)
+        => |made| ring_made(flags(parameters));
+    io_uring_enable_rings c"io_uring_enable_rings" (ring: *mut c_void) => |made| ring_registered();
+    io_uring_register_ring_fd c"io_uring_register_ring_fd" (ring: *mut c_void) => |made| ring_registered();
+}

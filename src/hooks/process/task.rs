@@ -1,0 +1,525 @@
+//! What the kernel keeps for a task, a kernel thread by itself, and what becomes of it here:
+//!
+//! ```text
+//!     GS base                                         goes with the thread                       kernel_state
+//!     no new privileges, timer slack, keep capabilities,
+//!     I/O priority, the signal at the parent's end    kept for the thread, true in its children  settings
+//!     tracing                                         asked of the kernel thread that traces     errand
+//!     a ring that one task submits to, registered rings, a thread keyring, to be traced
+//!                                                     the thread is bound to its kernel thread   alone::bind
+//!     ids of one thread, capabilities, securebits, persona, other keyrings, namespaces, filters, memory policy, I/O ports,
+//!     what the processor is to trap, who shares a core
+//!                                                     it is alone with its kernel thread         alone::stay
+//! ```
+//!
+//! A call that changes nothing (it sets what is there, or only asks) binds nobody: what it changes is looked at before and after. Calls
+//! that are the whole process's by the kernel's rules (dumpable, subreaper, MDWE, no huge pages, memory merging, …) are not here.
+
+use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::real;
+use crate::runtime::green::Green;
+use crate::runtime::{self, alone, current, errand, kernel_state, roll, settings, shortage};
+use crate::sys::{self, task};
+use crate::{arch, glibc, statistics};
+use libc::*;
+
+/// The running thread, if its kernel thread is others' too.
+fn shared() -> Option<&'static Green> {
+    current().filter(|me| !me.bound.get())
+}
+
+// prctl's options and their values (source: linux/prctl.h).
+const PR_GET_SPECULATION_CTRL: c_int = 52;
+const PR_SET_SPECULATION_CTRL: c_int = 53;
+const PR_SET_IO_FLUSHER: c_int = 57;
+const PR_GET_IO_FLUSHER: c_int = 58;
+const PR_SET_SYSCALL_USER_DISPATCH: c_int = 59;
+const PR_SCHED_CORE: c_int = 62;
+const PR_SCHED_CORE_CREATE: usize = 1;
+const PR_SCHED_CORE_SHARE_FROM: usize = 3;
+const PR_CAP_AMBIENT_IS_SET: usize = 1;
+
+pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
+    let me = current().ok_or(Miss::Libc)?;
+    let own = &me.settings;
+    let nothing_else = b | c | d == 0;
+    match option {
+        // Its child would execute its program with the process's.
+        PR_SET_NO_NEW_PRIVS if !crate::hooks::inside::entries::lead_to_execve() => {
+            alone_after(me, || real::prctl(option, a, b, c, d))
+        }
+        PR_SET_NO_NEW_PRIVS if a != 1 || !nothing_else => errno(EINVAL),
+        PR_SET_NO_NEW_PRIVS => {
+            own.set_no_new_privileges();
+            kept(me, || real::prctl(option, a, b, c, d))
+        }
+        PR_GET_NO_NEW_PRIVS if own.has_no_new_privileges() && a == 0 && nothing_else => Ok(1),
+        PR_SET_TIMERSLACK => {
+            own.set_slack_ns(a as u64);
+            kept(me, || real::prctl(option, a, b, c, d))
+        }
+        PR_GET_TIMERSLACK => own.own_slack_ns().map(|slack_ns| slack_ns as c_int).ok_or(Miss::Libc),
+        PR_SET_KEEPCAPS if shared().is_some() => {
+            let before = task::option(PR_GET_KEEPCAPS, 0);
+            answer::<c_int>(task::option(PR_SET_KEEPCAPS, a))?;
+            task::option(PR_SET_KEEPCAPS, before as usize);
+            own.set_keeps_capabilities(a != 0);
+            Ok(0)
+        }
+        PR_GET_KEEPCAPS if !me.bound.get() => own.own_keeps_capabilities().map(c_int::from).ok_or(Miss::Libc),
+        PR_SET_PDEATHSIG => {
+            let result = answer(task::option(option, a))?;
+            settings::set_death_signal(me, a as c_int);
+            Ok(result)
+        }
+        PR_GET_PDEATHSIG => {
+            let result = answer(task::option(option, a))?;
+            *(a as *mut c_int) = own.death_signal();
+            Ok(result)
+        }
+        PR_SET_SECCOMP => {
+            let filtered = || real::prctl(option, a, b, c, d);
+            privileged(me, || differs(filtered()))
+        }
+        PR_CAP_AMBIENT if a == PR_CAP_AMBIENT_IS_SET => Err(Miss::Libc),
+        PR_SCHED_CORE if !matches!(a, PR_SCHED_CORE_CREATE | PR_SCHED_CORE_SHARE_FROM) => Err(Miss::Libc),
+        PR_SET_TSC | PR_SET_SECUREBITS | PR_MCE_KILL | PR_CAPBSET_DROP | PR_CAP_AMBIENT | PR_SCHED_CORE => {
+            alone_if_changed(|| of_option(option, a, b), || real::prctl(option, a, b, c, d) as c_long)
+                .map(|r| r as c_int)
+        }
+        PR_SET_SPECULATION_CTRL | PR_SET_IO_FLUSHER | PR_SET_SYSCALL_USER_DISPATCH => {
+            alone_if_changed(|| of_option(option, a, b), || real::prctl(option, a, b, c, d) as c_long)
+                .map(|r| r as c_int)
+        }
+        _ => Err(Miss::Libc),
+    }
+}
+
+/// What the option changes, as far as it can be asked; `None`: not at all.
+fn of_option(option: c_int, a: usize, b: usize) -> Option<[isize; 2]> {
+    let ask = |option, value| Some([task::option(option, value), 0]);
+    match option {
+        PR_SET_SECUREBITS => ask(PR_GET_SECUREBITS, 0),
+        PR_MCE_KILL => ask(PR_MCE_KILL_GET, 0),
+        PR_CAPBSET_DROP => ask(PR_CAPBSET_READ, a),
+        PR_SET_SPECULATION_CTRL => ask(PR_GET_SPECULATION_CTRL, a),
+        PR_SET_IO_FLUSHER => ask(PR_GET_IO_FLUSHER, 0),
+        PR_CAP_AMBIENT => Some([task::ambient_capabilities() as isize, 0]),
+        PR_SET_TSC => Some([task::time_stamps() as isize, b as isize]),
+        _ => None,
+    }
+}
+
+/// A setting has been kept; who has its kernel thread to itself has it there, too.
+fn kept(me: &Green, set: impl FnOnce() -> c_int) -> Answer<c_int> {
+    if me.bound.get() {
+        return Ok(set());
+    }
+    Ok(0)
+}
+
+/// A call has changed this kernel thread, if it did not fail.
+fn differs(result: c_int) -> Answer<c_int> {
+    if result != -1 {
+        alone::stay();
+    }
+    Ok(result)
+}
+
+fn alone_after(me: &Green, call: impl FnOnce() -> c_int) -> Answer<c_int> {
+    if me.alone.get() {
+        return Ok(call());
+    }
+    differs(call())
+}
+
+/// A call that changes this kernel thread only, if it changes anything: `state` tells what it changes.
+fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOnce() -> c_long) -> Answer<c_long> {
+    let me = current().ok_or(Miss::Libc)?;
+    if me.alone.get() {
+        return Ok(call());
+    }
+    if me.settings.differ() {
+        // They would be given to the kernel thread afterwards, over what the call has changed.
+        alone::stay();
+        return Ok(call());
+    }
+    let before = state();
+    let result = call();
+    if result != -1 && (before.is_none() || before != state()) {
+        alone::stay();
+    }
+    Ok(result)
+}
+
+/// What the unprivileged may do only if they will have no new privileges: the kernel thread must have that before.
+fn privileged<T>(me: &Green, call: impl FnOnce() -> Answer<T>) -> Answer<T> {
+    if me.settings.has_no_new_privileges() {
+        alone::stay();
+    }
+    call()
+}
+
+/// A filter of system calls: for this thread, or for all.
+unsafe fn seccomp(operation: usize, flags: usize, filter: usize) -> Answer<c_long> {
+    let me = current().ok_or(Miss::Libc)?;
+    let call = || real::syscall(libc::SYS_seccomp, operation, flags, filter, 0, 0, 0);
+    if operation as c_uint > SECCOMP_SET_MODE_FILTER {
+        return Err(Miss::Libc);
+    }
+    if operation as c_uint != SECCOMP_SET_MODE_FILTER || flags & SECCOMP_FILTER_FLAG_TSYNC as usize == 0 {
+        return privileged(me, || differs(call() as c_int).map(c_long::from));
+    }
+    // All kernel threads get the filter, and with it that they will have no new privileges: the green threads as well.
+    let had = task::option(PR_GET_NO_NEW_PRIVS, 0) == 1;
+    if me.settings.has_no_new_privileges() && !had {
+        task::option(PR_SET_NO_NEW_PRIVS, 1);
+    }
+    let result = call();
+    let everybody = result == 0 || result > 0 && flags & SECCOMP_FILTER_FLAG_NEW_LISTENER as usize != 0;
+    if me.settings.has_no_new_privileges() {
+        if everybody {
+            roll::search(|green| {
+                green.settings.set_no_new_privileges();
+                false
+            });
+        } else if !had {
+            alone::stay();
+        }
+    }
+    Ok(result)
+}
+
+/// The I/O priority of a green thread.
+fn by_tid(which: usize, who: usize) -> Result<&'static Green, Miss> {
+    match who as pid_t {
+        _ if which != task::IOPRIO_WHO_PROCESS => Err(Miss::Libc),
+        0 => current().ok_or(Miss::Libc),
+        tid => roll::find(tid).ok_or(Miss::Libc),
+    }
+}
+
+pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_long> {
+    let green = by_tid(which, who)?;
+    task::check_io_priority(priority).map_err(Miss::Errno)?;
+    green.settings.set_io_priority(priority as c_int);
+    if alone::is_bound() && current().is_some_and(|me| std::ptr::eq(me, green)) {
+        task::set_io_priority(priority as c_int);
+    }
+    Ok(0)
+}
+
+pub fn ioprio_get(which: usize, who: usize) -> Answer<c_long> {
+    let green = by_tid(which, who)?;
+    match green.settings.own_io_priority() {
+        Some(priority) => Ok(priority as c_long),
+        None => answer(task::io_priority()),
+    }
+}
+
+// keyctl's operations (source: linux/keyctl.h).
+const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
+const KEYCTL_SET_REQKEY_KEYRING: usize = 14;
+const KEYCTL_ASSUME_AUTHORITY: usize = 16;
+
+/// Keys: what a thread's, a process's or a session's keyring is made by, which are a kernel thread's each.
+unsafe fn keys(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
+    let [a, b, c, d, e, f] = arguments;
+    let operation = if number == libc::SYS_keyctl { a } else { usize::MAX };
+    let special = arguments.iter().any(|&key| (-8..0).contains(&(key as c_int)));
+    let changes = special
+        || matches!(operation, KEYCTL_JOIN_SESSION_KEYRING | KEYCTL_SET_REQKEY_KEYRING | KEYCTL_ASSUME_AUTHORITY);
+    let call = || real::syscall(number, a, b, c, d, e, f);
+    if !changes {
+        return Err(Miss::Libc);
+    }
+    let before = task::keyrings();
+    let result = call();
+    if result == -1 {
+        return Ok(result);
+    }
+    let after = task::keyrings();
+    if before[1..] != after[1..] || operation == KEYCTL_ASSUME_AUTHORITY {
+        alone::stay();
+    } else if before != after {
+        alone::bind();
+    }
+    Ok(result)
+}
+
+// io_uring (source: linux/io_uring.h).
+const IORING_SETUP_R_DISABLED: u32 = 1 << 6;
+const IORING_SETUP_SINGLE_ISSUER: u32 = 1 << 12;
+const IORING_REGISTER_ENABLE_RINGS: usize = 12;
+const IORING_REGISTER_RING_FDS: usize = 20;
+/// Where a set-up's flags lie.
+const FLAGS: usize = 2;
+
+/// A ring has been made with these flags.
+pub fn ring_made(flags: u32) {
+    runtime::worker::note_rings();
+    if flags & IORING_SETUP_SINGLE_ISSUER != 0 && flags & IORING_SETUP_R_DISABLED == 0 {
+        alone::bind();
+    }
+}
+
+/// A ring is known to its kernel thread by a number, or takes submissions from now on from the one that says so.
+pub fn ring_registered() {
+    alone::bind();
+}
+
+unsafe fn io_uring_setup(entries: usize, parameters: usize) -> Answer<c_long> {
+    let made = real::syscall(libc::SYS_io_uring_setup, entries, parameters, 0, 0, 0, 0);
+    if made >= 0 {
+        ring_made(*(parameters as *const u32).add(FLAGS));
+    }
+    Ok(made)
+}
+
+unsafe fn io_uring_register(arguments: [usize; 6]) -> Answer<c_long> {
+    let [ring, operation, argument, count, ..] = arguments;
+    let result = real::syscall(libc::SYS_io_uring_register, ring, operation, argument, count, 0, 0);
+    if result != -1 && matches!(operation, IORING_REGISTER_ENABLE_RINGS | IORING_REGISTER_RING_FDS) {
+        ring_registered();
+    }
+    Ok(result)
+}
+
+// arch_prctl's codes (source: the kernel's asm/prctl.h).
+const ARCH_SET_GS: c_int = 0x1001;
+const ARCH_GET_CPUID: c_int = 0x1011;
+const ARCH_SET_CPUID: c_int = 0x1012;
+const ARCH_SHSTK_ENABLE: c_int = 0x5001;
+const ARCH_SHSTK_LOCK: c_int = 0x5003;
+
+pub unsafe fn arch_prctl(code: c_int, address: usize) -> Answer<c_int> {
+    let call = || sys::call(libc::SYS_arch_prctl, code as usize, address, 0, 0, 0, 0);
+    let traps = || sys::call(libc::SYS_arch_prctl, ARCH_GET_CPUID as usize, 0, 0, 0, 0, 0);
+    let before = if code == ARCH_SET_CPUID { traps() } else { 0 };
+    let result = answer(call())?;
+    match code {
+        ARCH_SET_GS => kernel_state::begin_segments(),
+        ARCH_SET_CPUID if traps() != before => alone::stay(),
+        ARCH_SHSTK_ENABLE..=ARCH_SHSTK_LOCK => alone::stay(),
+        _ => {}
+    }
+    Ok(result)
+}
+
+/// The right to all I/O ports, which a thread begins without.
+pub unsafe fn iopl(level: c_int) -> Answer<c_int> {
+    let result = real::iopl(level);
+    if level != 0 {
+        return differs(result);
+    }
+    Ok(result)
+}
+
+pub unsafe fn ioperm(from: c_ulong, count: c_ulong, allow: c_int) -> Answer<c_int> {
+    let result = real::ioperm(from, count, allow);
+    if allow != 0 {
+        return differs(result);
+    }
+    Ok(result)
+}
+
+pub unsafe fn unshare(flags: c_int) -> Answer<c_int> {
+    let result = real::unshare(flags);
+    if flags != 0 {
+        return differs(result);
+    }
+    Ok(result)
+}
+
+pub unsafe fn setns(fd: c_int, kind: c_int) -> Answer<c_int> {
+    differs(real::setns(fd, kind))
+}
+
+pub unsafe fn setfsuid(id: uid_t) -> Answer<c_int> {
+    alone_if_changed(|| Some(task::marks()), || real::setfsuid(id) as c_long).map(|before| before as c_int)
+}
+
+pub unsafe fn setfsgid(id: gid_t) -> Answer<c_int> {
+    alone_if_changed(|| Some(task::marks()), || real::setfsgid(id) as c_long).map(|before| before as c_int)
+}
+
+pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> {
+    let own = crate::hooks::thread::tid::own_header(header);
+    let set = || match own {
+        Some(mut own) => real::capset(own.as_mut_ptr() as *mut c_void, sets),
+        None => real::capset(header, sets),
+    };
+    alone_if_changed(|| Some(task::marks()), || set() as c_long).map(|result| result as c_int)
+}
+
+/// All ones only ask.
+pub unsafe fn personality(persona: c_ulong) -> Answer<c_int> {
+    const ASK: c_ulong = 0xffff_ffff;
+    if persona == ASK {
+        return Err(Miss::Libc);
+    }
+    alone_if_changed(|| Some(task::marks()), || real::personality(persona) as c_long).map(|before| before as c_int)
+}
+
+/// glibc's ptrace gives what is there; the system call writes it to where `data` says.
+pub unsafe fn ptrace(request: c_uint, pid: pid_t, address: usize, data: usize) -> Answer<c_long> {
+    let mut word: c_long = 0;
+    let peeks = matches!(request, PTRACE_PEEKTEXT | PTRACE_PEEKDATA | PTRACE_PEEKUSER);
+    let to = if peeks { &mut word as *mut c_long as usize } else { data };
+    let result = traced([request as usize, pid as usize, address, to])?;
+    if peeks {
+        glibc::set_errno(0);
+        return Ok(word);
+    }
+    Ok(result)
+}
+
+/// The kernel serves the kernel thread only that traces: the one that forked a child which asked for it, or has attached to it. That one
+/// does not end while it has children, traced ones among them. It is asked to make the call.
+unsafe fn traced(arguments: [usize; 4]) -> Answer<c_long> {
+    let [request, pid, address, data] = arguments;
+    let result = sys::call(libc::SYS_ptrace, request, pid, address, data, 0, 0);
+    if request as c_uint == PTRACE_TRACEME && result == 0 {
+        alone::bind();
+    }
+    if result != -(ESRCH as isize) || matches!(request as c_uint, PTRACE_TRACEME | PTRACE_ATTACH | PTRACE_SEIZE) {
+        return answer(result);
+    }
+    let tracer = task::tracer_of(pid as pid_t).filter(|&tid| tid != sys::kernel_thread_id());
+    answer(tracer.and_then(|tid| errand::run(tid, libc::SYS_ptrace, arguments)).unwrap_or(result))
+}
+
+/// By the function `syscall`, or by an instruction: what has no function of libc's, or is not that function one for one.
+pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
+    let [a, b, c, d, e, f] = arguments;
+    match number {
+        libc::SYS_seccomp => seccomp(a, b, c),
+        libc::SYS_ptrace => traced([a, b, c, d]),
+        libc::SYS_landlock_restrict_self => {
+            let me = current().ok_or(Miss::Libc)?;
+            privileged(me, || differs(real::syscall(number, a, b, c, d, e, f) as c_int).map(c_long::from))
+        }
+        libc::SYS_arch_prctl => arch_prctl(a as c_int, b).map(c_long::from),
+        libc::SYS_iopl => iopl(a as c_int).map(c_long::from),
+        libc::SYS_ioperm => ioperm(a as c_ulong, b as c_ulong, c as c_int).map(c_long::from),
+        libc::SYS_keyctl | libc::SYS_add_key | libc::SYS_request_key => keys(number, arguments),
+        libc::SYS_io_uring_setup => io_uring_setup(a, b),
+        libc::SYS_io_uring_register => io_uring_register(arguments),
+        libc::SYS_io_uring_enter => {
+            runtime::worker::note_rings();
+            if b > 0 && !alone::is_bound() {
+                current().inspect(|me| me.worker().bond.note_submission());
+            }
+            // The kernel never restarts this call by itself.
+            crate::hooks::io::attempt::uncancelled(|| sys::call(number, a, b, c, d, e, f))
+        }
+        libc::SYS_capset => capset(a as *mut c_void, b as *const c_void).map(c_long::from),
+        _ => alone_if_changed(|| Some(task::marks()), || real::syscall(number, a, b, c, d, e, f)),
+    }
+}
+
+/// The calls that `by_number` answers for green threads.
+pub const BY_NUMBER: [c_long; 22] = [
+    libc::SYS_seccomp,
+    libc::SYS_ptrace,
+    libc::SYS_landlock_restrict_self,
+    libc::SYS_arch_prctl,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_register,
+    libc::SYS_io_uring_enter,
+    // Ids and capabilities of one thread, and where its memory is to lie.
+    libc::SYS_capset,
+    libc::SYS_setuid,
+    libc::SYS_setgid,
+    libc::SYS_setreuid,
+    libc::SYS_setregid,
+    libc::SYS_setresuid,
+    libc::SYS_setresgid,
+    libc::SYS_setgroups,
+    libc::SYS_set_mempolicy,
+    SET_SELF_ATTRIBUTE,
+];
+const SET_SELF_ATTRIBUTE: c_long = 460;
+
+/// Of these, what binds the only thread of a program that still runs natively: it is asked for before the start, too.
+pub fn binds_early(number: c_long) -> bool {
+    matches!(
+        number,
+        libc::SYS_keyctl
+            | libc::SYS_add_key
+            | libc::SYS_request_key
+            | libc::SYS_io_uring_setup
+            | libc::SYS_io_uring_register
+            | libc::SYS_io_uring_enter
+    )
+}
+
+/// A program is executed: here, or in the child that posix_spawn has made on its parent's memory. It has the thread's settings. (A child
+/// of fork or vfork has had them from its beginning.)
+unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
+    // SAFETY: null, or a green thread; those are never freed.
+    if let Some(parent) = (arch::vfork::spawned_by() as *const Green).as_ref() {
+        parent.settings.apply();
+        return Ok(execute());
+    }
+    if runtime::started() {
+        // The statistics of what this process has been until now.
+        statistics::write();
+    }
+    if current().is_none() {
+        return Ok(execute());
+    }
+    let execute = || shortage::unrung(execute);
+    let Some(me) = shared() else { return Ok(execute()) };
+    if me.settings.differ() {
+        alone::stay();
+        return Ok(execute());
+    }
+    settings::leave_shared(me);
+    let failed = execute();
+    settings::share_death_signal_again(me);
+    Ok(failed)
+}
+
+type Pointers = *const *const c_char;
+
+pub unsafe fn execve(path: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
+    executing(|| real::execve(path, arguments, environment))
+}
+
+pub unsafe fn execv(path: *const c_char, arguments: Pointers) -> Answer<c_int> {
+    executing(|| real::execv(path, arguments))
+}
+
+pub unsafe fn execvp(file: *const c_char, arguments: Pointers) -> Answer<c_int> {
+    executing(|| real::execvp(file, arguments))
+}
+
+pub unsafe fn execvpe(file: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
+    executing(|| real::execvpe(file, arguments, environment))
+}
+
+pub unsafe fn fexecve(fd: c_int, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
+    executing(|| real::fexecve(fd, arguments, environment))
+}
+
+pub unsafe fn execveat(
+    dir: c_int,
+    path: *const c_char,
+    arguments: Pointers,
+    environment: Pointers,
+    flags: c_int,
+) -> Answer<c_int> {
+    executing(|| real::execveat(dir, path, arguments, environment, flags))
+}
+
+/// In the child of vfork, from its assembly: it is nobody's green thread, but has what its parent's thread has set.
+#[no_mangle]
+extern "C" fn gp_vfork_child(parent: &Green) {
+    parent.settings.apply();
+}

@@ -1,0 +1,4 @@
+//! Sleeps and timers.
+
+pub mod sleep;
+pub mod timer;

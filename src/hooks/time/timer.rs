@@ -1,0 +1,108 @@
+//! Timers that know a green thread: which they are to signal (SIGEV_THREAD_ID), or whose CPU clock they run by.
+//!
+//! The first signal the process instead, and the runtime passes the signal on (runtime/thread_timer.rs). The second are timers of
+//! another clock that the runtime arms when the thread has used so much (runtime/cpu_timer.rs). All others are the kernel's.
+
+use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::real;
+use crate::hooks::thread::schedule;
+use crate::hooks::time::sleep;
+use crate::runtime::{cpu_timer, roll, thread_timer};
+use crate::{glibc, sys};
+use libc::*;
+
+/// Makes a timer by `make`, with what the kernel is to be told; libc's name of the timer.
+unsafe fn create(
+    clock: clockid_t,
+    event: *mut sigevent,
+    make: impl FnOnce(clockid_t, *mut sigevent) -> Answer<usize>,
+) -> Answer<usize> {
+    let directed = event
+        .as_ref()
+        .filter(|event| event.sigev_notify == SIGEV_THREAD_ID && roll::find(event.sigev_notify_thread_id).is_some());
+    let watched = schedule::by_clock(clock).ok();
+    if directed.is_none() && watched.is_none() {
+        return Err(Miss::Libc);
+    }
+    let mut told = event.as_ref().copied();
+    if let Some(told) = told.as_mut().filter(|_| directed.is_some()) {
+        told.sigev_notify = SIGEV_SIGNAL;
+    }
+    let told = told.as_mut().map_or(std::ptr::null_mut(), |told| told as *mut sigevent);
+    let handle = make(if watched.is_some() { CLOCK_MONOTONIC } else { clock }, told)?;
+    let number = glibc::kernel_timer(handle);
+    if directed.is_some_and(|event| !thread_timer::direct(number, event.sigev_notify_thread_id)) {
+        real::timer_delete(handle as *mut c_void);
+        return errno(EAGAIN);
+    }
+    if let Some(green) = watched {
+        cpu_timer::add(handle, number, green);
+    }
+    Ok(handle)
+}
+
+pub unsafe fn timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> Answer<c_int> {
+    create(clock, event, |clock, event| match real::timer_create(clock, event, timer) {
+        0 => Ok(*timer as usize),
+        _ => errno(glibc::errno()),
+    })
+    .map(|_| 0)
+}
+
+/// The system call, whose timers have no other name than their number.
+pub unsafe fn create_by_number(clock: clockid_t, event: *mut sigevent, timer: usize) -> Answer<c_long> {
+    if !event.is_null() && !sys::can_read(event as usize, size_of::<sigevent>()) {
+        return errno(EFAULT);
+    }
+    create(clock, event, |clock, event| {
+        answer::<c_long>(sys::call(SYS_timer_create, clock as usize, event as usize, timer, 0, 0, 0))?;
+        Ok(*(timer as *const c_int) as usize)
+    })
+    .map(|_| 0)
+}
+
+pub unsafe fn timer_delete(timer: *mut c_void) -> Answer<c_int> {
+    cpu_timer::forget(timer as usize);
+    // A handle beyond that is a pointer to what glibc keeps of a timer with a function.
+    if let Ok(number) = i32::try_from(timer as isize) {
+        thread_timer::forget(number);
+    }
+    Err(Miss::Libc)
+}
+
+pub unsafe fn timer_settime(
+    timer: *mut c_void,
+    flags: c_int,
+    new: *const itimerspec,
+    old: *mut itimerspec,
+) -> Answer<c_int> {
+    let handle = timer as usize;
+    if !cpu_timer::is_one(handle) || new.is_null() {
+        return Err(Miss::Libc);
+    }
+    if !sys::can_read(new as usize, size_of::<itimerspec>()) {
+        return errno(EFAULT);
+    }
+    let itimerspec { it_interval, it_value } = new.read_unaligned();
+    let (value, interval) = (sleep::nanoseconds(&it_value)?, sleep::nanoseconds(&it_interval)?);
+    let before = cpu_timer::set(handle, flags & TIMER_ABSTIME != 0, value, interval);
+    tell(old, before.ok_or(Miss::Errno(ESRCH))?)
+}
+
+pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<c_int> {
+    let setting = cpu_timer::setting(timer as usize).ok_or(Miss::Libc)?;
+    if now.is_null() {
+        return errno(EFAULT);
+    }
+    tell(now, setting)
+}
+
+unsafe fn tell(to: *mut itimerspec, (left, interval): cpu_timer::Setting) -> Answer<c_int> {
+    if !to.is_null() {
+        if !sys::can_write(to as usize, size_of::<itimerspec>()) {
+            return errno(EFAULT);
+        }
+        to.write_unaligned(itimerspec { it_interval: sys::timespec(interval), it_value: sys::timespec(left) });
+    }
+    Ok(0)
+}
