@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64};
 pub const SYMBOL: &str = "greenpatch_figures";
 
 /// Begins a `Layout`. The number changes with anything below.
-pub const MARK: [u8; 16] = *b"greenpatch fig 1";
+pub const MARK: [u8; 16] = *b"greenpatch fig 2";
 
 /// Room for the hook table's rows.
 pub const ROWS: usize = 384;

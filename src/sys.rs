@@ -229,6 +229,11 @@ pub fn duplicate_high(fd: i32, lowest: i32) -> Result<i32, i32> {
         .map(|fd| fd as i32)
 }
 
+/// Makes `number`, which is in use, another name of what `fd` is.
+pub fn duplicate_onto(fd: i32, number: i32) -> Result<(), i32> {
+    checked(plain(libc::SYS_dup3, [fd as usize, number as usize, libc::O_CLOEXEC as usize, 0])).map(drop)
+}
+
 pub fn close(fd: i32) {
     plain(libc::SYS_close, [fd as usize, 0, 0, 0]);
 }

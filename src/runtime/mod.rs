@@ -40,6 +40,7 @@ pub mod reactor;
 pub mod record;
 pub mod reserve;
 pub mod roll;
+pub mod runnable;
 pub mod sched;
 pub mod schedule;
 pub mod settings;

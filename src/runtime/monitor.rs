@@ -5,9 +5,11 @@
 //! next hook that finds what it wants at once), and if that does not help the slot goes to another worker: a *hand-over*. So
 //! spinning, computing, an unhooked call or a lock inside libc costs a slot milliseconds only.
 //!
-//! Computing and standing still are told apart by the worker's CPU time: who stands in the kernel has no use for more patience, and
-//! loses the slot at the second look. Where one stands the next in line often does as well (a barrier, a slow disk): for some looks the
-//! monitor is in haste, unless the last one that lost his slot has moved since: then he was not stuck, the processors are few.
+//! Computing and standing still are told apart by the worker's CPU time: a worker that stands in the kernel loses the slot at the second
+//! look. A worker that waits for a processor uses no CPU time either, and keeps the slot (`runnable`): the next worker would wait for one
+//! as well. So a thread that computes loses its slot only once it has had a tick of CPU time. Where one stands the next in line often does
+//! as well (a barrier, a slow disk): for some looks the monitor is in haste, unless the last one that lost his slot has moved since: then
+//! he was not stuck, the processors are few.
 //!
 //! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, the slot goes. And it
 //! goes after a tick though nobody waits yet, so that who comes meanwhile finds somebody awake.
@@ -15,6 +17,7 @@
 //! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
 
 use super::raw_lock::RawLock;
+use super::runnable::{self, Runnable};
 use super::sched::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
 use super::wait::Batch;
 use super::{
@@ -40,6 +43,8 @@ const LOOKS_UNTIL_TURN: u32 = 8;
 const TICKS_UNTIL_SLEEP: u32 = 5;
 /// How long a thread may stand still in a call that nobody has caught while nobody else waits.
 const STANDS_LONG_NS: u64 = 20_000_000;
+/// How long a worker may wait for a processor until its slot is taken all the same: the rest must go on whatever /proc tells.
+const NO_PROCESSOR_NS: u64 = 1_000_000_000;
 
 static NOW_MS: AtomicU64 = AtomicU64::new(0);
 
@@ -85,6 +90,8 @@ struct Watch {
     looks: u32,
     /// The worker's CPU time at the last look that asked for it; 0: none has.
     cpu_ns: u64,
+    /// The worker's CPU time at the first look that asked for it.
+    first_cpu_ns: u64,
     /// Looks in haste that are left, and who stood still before: his kernel thread, and its CPU time.
     haste: u32,
     stuck: (i32, u64),
@@ -94,7 +101,15 @@ impl Watch {
     /// Has this kernel thread used no CPU time since the last look that asked?
     fn stands_still(&mut self, kernel_tid: i32) -> bool {
         let before_ns = std::mem::replace(&mut self.cpu_ns, sys::cpu_ns_of(kernel_tid));
+        if before_ns == 0 {
+            self.first_cpu_ns = self.cpu_ns;
+        }
         before_ns != 0 && before_ns == self.cpu_ns
+    }
+
+    /// Has it, as far as was seen, computed for a tick?
+    fn has_computed(&self) -> bool {
+        self.cpu_ns.saturating_sub(self.first_cpu_ns) >= TICK_NS
     }
 
     /// One that is stuck loses the slot: the next may be stuck as well.
@@ -137,6 +152,7 @@ pub fn kernel_tid() -> i32 {
 /// Makes the monitor's kernel thread, which waits until it is to begin. False: none is to be had.
 pub fn start() -> bool {
     set_now();
+    runnable::reserve();
     LEAVE.store(WAIT, Relaxed);
     stats::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal::CLOSED);
@@ -172,6 +188,7 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         return std::ptr::null_mut();
     }
     let mut watches = vec![Watch::default(); sched::slots().len()];
+    let mut runnable = Runnable::new();
     let (mut quiet, mut pace, mut shrink_at_ms, mut first, mut short) = (0, Pace::Tick, 0, 0, 0);
     loop {
         let (ticks, slept_ns) = (quiet < TICKS_UNTIL_SLEEP, sys::now_ns());
@@ -184,7 +201,8 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         }
         let count = watches.len();
         let in_turn = (0..count).map(|number| (number + first) % count);
-        pace = in_turn.fold(Pace::Rest, |pace, number| pace.max(look(sched::slot(number), &mut watches[number])));
+        pace = in_turn
+            .fold(Pace::Rest, |pace, number| pace.max(look(sched::slot(number), &mut watches[number], &mut runnable)));
         if sched::injected() {
             sched::call_for_help();
         }
@@ -267,7 +285,7 @@ fn take_for_others(slot: &'static Slot) {
 }
 
 /// Looks at one slot.
-fn look(slot: &'static Slot, watch: &mut Watch) -> Pace {
+fn look(slot: &'static Slot, watch: &mut Watch, runnable: &mut Runnable) -> Pace {
     let owner = slot.owner.load(SeqCst);
     if owner == 0 {
         return send_worker(slot);
@@ -275,7 +293,7 @@ fn look(slot: &'static Slot, watch: &mut Watch) -> Pace {
     let (mode, now_ns) = (owner & MODE, sys::now_ns());
     let switches = slot.switches.load(Relaxed);
     if mode == RUNTIME || switches != watch.switches {
-        *watch = Watch { switches, since_ns: now_ns, looks: 0, cpu_ns: 0, ..*watch };
+        *watch = Watch { switches, since_ns: now_ns, looks: 0, cpu_ns: 0, first_cpu_ns: 0, ..*watch };
     }
     match mode {
         RUNTIME if slot.is_idle() => Pace::Rest,
@@ -287,27 +305,33 @@ fn look(slot: &'static Slot, watch: &mut Watch) -> Pace {
             }
             Pace::Step
         }
-        _ => make_room(slot, owner, watch, now_ns - watch.since_ns),
+        _ => make_room(slot, owner, watch, now_ns - watch.since_ns, runnable),
     }
 }
 
 /// One green thread has run here for so long.
-fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64) -> Pace {
+fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
     let in_call = owner & MODE == CALL;
     let in_haste = watch.hurry();
     slot.poll_due.store(true, Relaxed);
     let wanted = || in_call && held_ns >= TICK_NS || others_wait(slot);
     if held_ns == 0 && !in_call && !in_haste || !wanted() {
-        return let_stand(slot, owner, watch, held_ns);
+        return let_stand(slot, owner, watch, held_ns, runnable);
     }
     slot.attention.store(true, Relaxed);
     sched::spread(slot);
     let Some(worker) = Worker::of_word(owner) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
-    let stands_still = !in_call && watch.stands_still(kernel_tid);
+    let stands_still = watch.stands_still(kernel_tid);
     let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, PATIENCE_NS) };
-    if stands_still || watch.looks >= looks && held_ns >= time_ns {
-        hand_over(slot, owner);
+    if stands_still && !in_call || watch.looks >= looks && held_ns >= time_ns {
+        let waits_for_processor = !watch.has_computed() && runnable.ask(kernel_tid) == Some(true);
+        if waits_for_processor && (stands_still || !in_call) && held_ns < NO_PROCESSOR_NS {
+            return Pace::Tick;
+        }
+        if hand_over(slot, owner) && waits_for_processor {
+            stats::false_alarm();
+        }
         watch.looks = 0;
         if in_call || stands_still {
             watch.hasten(kernel_tid);
@@ -325,10 +349,10 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64)
 
 /// Nobody waits for this slot. A thread that computes may go on, and is looked at every tick; one that sleeps in a call which nobody
 /// has caught gives the slot to a worker that can sleep without being looked at, so that an idle process is idle.
-fn let_stand(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64) -> Pace {
+fn let_stand(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
     let Some(worker) = Worker::of_word(owner) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
-    if held_ns >= STANDS_LONG_NS && watch.stands_still(kernel_tid) && sys::task::sleeps(kernel_tid) {
+    if held_ns >= STANDS_LONG_NS && watch.stands_still(kernel_tid) && runnable.ask(kernel_tid) == Some(false) {
         hand_over(slot, owner);
     }
     Pace::Tick
@@ -339,15 +363,17 @@ fn others_wait(slot: &Slot) -> bool {
     slot.has_ready() || sched::injected() || slot.timers.earliest() <= sys::now_ns() || sys::readable(slot.epoll())
 }
 
-/// Takes the slot from its worker, unless that comes back just now, and gives it to another.
-fn hand_over(slot: &'static Slot, owner: usize) {
+/// Takes the slot from its worker, unless that comes back just now, and gives it to another. True: it was taken.
+fn hand_over(slot: &'static Slot, owner: usize) -> bool {
     debug_assert!(owner & MODE != RUNTIME);
-    if slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok() {
+    let taken = slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok();
+    if taken {
         stats::hand_over();
         if !give(slot) {
             share();
         }
     }
+    taken
 }
 
 /// A vacant slot gets a worker when there is work for it. Where none is to be had (no memory, no kernel thread), the monitor takes in the

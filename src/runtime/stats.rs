@@ -18,6 +18,8 @@ pub static ENTRIES: AtomicU64 = AtomicU64::new(0);
 pub static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
 pub static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
 pub static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
+/// Hand-overs for nothing: the worker stood in no call, nor had it computed for long. It waited for a processor.
+pub static FALSE_ALARMS: AtomicU64 = AtomicU64::new(0);
 static KERNEL_THREADS: AtomicU64 = AtomicU64::new(1);
 pub static KERNEL_THREADS_PEAK: AtomicU64 = AtomicU64::new(1);
 
@@ -93,6 +95,10 @@ pub fn green_thread_created(by: Option<&Worker>, alive: u64) {
 
 pub fn hand_over() {
     HAND_OVERS.fetch_add(1, Relaxed);
+}
+
+pub fn false_alarm() {
+    FALSE_ALARMS.fetch_add(1, Relaxed);
 }
 
 pub fn kernel_thread_born() {
@@ -193,7 +199,7 @@ pub extern "C" fn end(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
 pub fn after_fork() {
     WORKERS.store(std::ptr::null_mut(), Release);
     OTHERS.iter().for_each(|counter| counter.store(0, Relaxed));
-    for counter in [&GREEN_THREADS, &GREEN_THREADS_PEAK, &HAND_OVERS, &BEGAN_MS, &NEXT_MS, &TOLD] {
+    for counter in [&GREEN_THREADS, &GREEN_THREADS_PEAK, &HAND_OVERS, &FALSE_ALARMS, &BEGAN_MS, &NEXT_MS, &TOLD] {
         counter.store(0, Relaxed);
     }
     KERNEL_THREADS.store(1, Relaxed);

@@ -34,6 +34,7 @@ plain! {
     "inline_calls": 8 at runtime::inline::CALLS;
     "green_threads_peak": 8 at runtime::stats::GREEN_THREADS_PEAK;
     "hand_overs": 8 at runtime::stats::HAND_OVERS;
+    "false_alarms": 8 at runtime::stats::FALSE_ALARMS;
     "kernel_threads_peak": 8 at runtime::stats::KERNEL_THREADS_PEAK;
 }
 

@@ -126,6 +126,26 @@ pub fn runs(tid: i32) -> bool {
     call_of(tid) == Some(None)
 }
 
+/// Opens what tells whether a kernel thread of this process's runs, for `runs_by`; `None`: there is no such thread, or no /proc.
+pub fn open_state(tid: i32) -> Option<i32> {
+    let path = format!("/proc/self/task/{tid}/stat\0");
+    let flags = libc::O_CLOEXEC as usize;
+    // SAFETY: the kernel reads the path.
+    let fd = unsafe { call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0, 0, 0) };
+    checked(fd).ok().map(|fd| fd as i32)
+}
+
+/// Does the kernel thread that `open_state` opened this for run, or would it, had it a processor? `None`: it has ended.
+pub fn runs_by(state: i32) -> Option<bool> {
+    // The tid, the name in parentheses (at most 15 bytes, and any), a space, the state's letter; no parentheses come later.
+    let mut text = [0u8; 64];
+    // SAFETY: the kernel writes at most so many bytes.
+    let bytes = unsafe { call(libc::SYS_pread64, state as usize, text.as_mut_ptr() as usize, text.len(), 0, 0, 0) };
+    let text = &text[..checked(bytes).ok()?];
+    let name_end = text.iter().rposition(|&byte| byte == b')')?;
+    text.get(name_end + 2).map(|&letter| letter == b'R')
+}
+
 /// The number of the call in which this kernel thread of the process's sleeps, `Some(None)` while it runs or could; `None` where
 /// /proc does not tell.
 fn call_of(tid: i32) -> Option<Option<libc::c_long>> {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The counters that a condition may name; any other name must be `hooks.SYMBOL`. `started` counts as 0 or 1.
-const COUNTERS: [&str; 11] = [
+const COUNTERS: [&str; 12] = [
     "started",
     "workers",
     "green_threads",
@@ -15,6 +15,7 @@ const COUNTERS: [&str; 11] = [
     "parks",
     "switches",
     "hand_overs",
+    "false_alarms",
     "kernel_threads_peak",
     "entries",
     "inline",
