@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   greenpatch_figures ─► Layout ─► Plain … (name, place)            ─► Counters of a worker ─► Counters ─► … ─► null
-//!                                ─► names of the hooks, their calls by threads that are no workers
+//!                                ─► names of the hooks, their calls by threads that are no workers (came, passed)
 //! ```
 
 use std::sync::atomic::{AtomicPtr, AtomicU64};
@@ -49,8 +49,11 @@ pub struct Counters {
     pub created: AtomicU64,
     pub parks: AtomicU64,
     pub switches: AtomicU64,
-    /// Calls of each hook.
+    /// Calls of each hook, as they came.
     pub calls: [AtomicU64; ROWS],
+    /// Those of them that went on to libc: the caller was not admitted, or the handler left it to libc. All others were *served*. (What is
+    /// served is the hot path, and counts once.)
+    pub passed: [AtomicU64; ROWS],
 }
 
 #[repr(C)]
@@ -63,6 +66,8 @@ pub struct Layout {
     pub hook_count: usize,
     /// Calls of each hook by threads that are no workers.
     pub others: *const AtomicU64,
+    /// Those of them that went on to libc.
+    pub others_passed: *const AtomicU64,
     /// Green threads that no worker created.
     pub created_by_others: *const AtomicU64,
     /// The worker enlisted last, or null.

@@ -1,7 +1,7 @@
 //! The door: each row of the table becomes an exported symbol, its admission, its counter and its signature check.
 //!
 //! A call comes in (`count`, then: who calls?), the room's handler answers, and only here an answer turns into what C sees:
-//! a value, an error in the row's own manner (the only place that sets errno), or the real call. Nothing in a handler's
+//! a value, an error in the row's own manner (the only place that sets errno), or the real call (`count_passed`). Nothing in a handler's
 //! path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern "C"` with
 //! panic=abort lets them pass, and runs nothing of ours).
 //!
@@ -154,6 +154,7 @@ macro_rules! hooks {
                                     Err(Miss::Libc) => {}
                                 }
                             }
+                            runtime::stats::count_passed(Row::$name as usize);
                             real::$name($($a),*)
                         }
                     }

@@ -14,6 +14,9 @@ pub static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
 /// How many of libc's entries lead to the hooks. A fork child has them as its parent.
 pub static ENTRIES: AtomicU64 = AtomicU64::new(0);
 
+/// Those of them that went on to libc.
+pub static OTHERS_PASSED: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
+
 /// Those that no worker created.
 pub static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
 pub static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
@@ -34,6 +37,7 @@ pub const fn none() -> Counters {
         parks: AtomicU64::new(0),
         switches: AtomicU64::new(0),
         calls: [const { AtomicU64::new(0) }; ROWS],
+        passed: [const { AtomicU64::new(0) }; ROWS],
     }
 }
 
@@ -51,6 +55,25 @@ pub fn count(row: usize) {
         None => &OTHERS[row],
     };
     count_one(counter);
+}
+
+/// Counts one call of the hook in row `row` that goes on to libc.
+#[inline(always)]
+pub fn count_passed(row: usize) {
+    let counter = match super::green::current() {
+        Some(green) => &green.worker().counters.passed[row],
+        None => &OTHERS_PASSED[row],
+    };
+    count_one(counter);
+}
+
+/// The calls of the hook in row `row`: how many came, and how many of them its handler has answered, or not come back from. A call
+/// that its handler still works on is among both.
+pub fn came_and_served(row: usize) -> (u64, u64) {
+    // First what passed: what comes meanwhile must not look like more than came.
+    let passed = OTHERS_PASSED[row].load(Relaxed) + sum(|worker| &worker.passed[row]);
+    let came = OTHERS[row].load(Relaxed) + sum(|worker| &worker.calls[row]);
+    (came, came.saturating_sub(passed))
 }
 
 /// Takes a worker into the sums.
@@ -198,7 +221,7 @@ pub extern "C" fn end(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
 /// In a fork child: counts begin anew.
 pub fn after_fork() {
     WORKERS.store(std::ptr::null_mut(), Release);
-    OTHERS.iter().for_each(|counter| counter.store(0, Relaxed));
+    OTHERS.iter().chain(&OTHERS_PASSED).for_each(|counter| counter.store(0, Relaxed));
     for counter in [&GREEN_THREADS, &GREEN_THREADS_PEAK, &HAND_OVERS, &FALSE_ALARMS, &BEGAN_MS, &NEXT_MS, &TOLD] {
         counter.store(0, Relaxed);
     }

@@ -68,12 +68,13 @@ static greenpatch_figures: Figures = Figures(Layout {
     hooks: NAMES.0.as_ptr(),
     hook_count: NAMES.0.len(),
     others: runtime::stats::OTHERS.as_ptr(),
+    others_passed: runtime::stats::OTHERS_PASSED.as_ptr(),
     created_by_others: &runtime::stats::GREEN_THREADS,
     workers: &runtime::stats::WORKERS,
 });
 
-/// As long as a text can become: for each hook its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
-const MOST: usize = ROWS * 64 + 1024;
+/// As long as a text can become: for each hook twice its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
+const MOST: usize = 2 * ROWS * 64 + 1024;
 
 /// A text in the making.
 pub struct Text {
@@ -140,7 +141,7 @@ impl Text {
 
     /// All that is counted by now.
     pub fn tell(&mut self, family: Option<&str>, member: Member, pid: i32) {
-        use runtime::stats::{sum, GREEN_THREADS, OTHERS};
+        use runtime::stats::{sum, GREEN_THREADS};
         self.clear();
         self.add(b"{\"family\":\"");
         self.add(family.unwrap_or("").as_bytes());
@@ -170,10 +171,17 @@ impl Text {
         self.figure("green_threads", GREEN_THREADS.load(Relaxed) + sum(|worker| &worker.created));
         self.figure("parks", sum(|worker| &worker.parks));
         self.figure("switches", sum(|worker| &worker.switches));
-        self.key("hooks");
+        self.calls("hooks", |(came, _)| came);
+        self.calls("served", |(_, served)| served);
+        self.add(b"}\n");
+    }
+
+    /// One figure of each hook that was called, of how many calls came and how many of them were served.
+    fn calls(&mut self, key: &str, part: fn((u64, u64)) -> u64) {
+        self.key(key);
         let mut before: &[u8] = b"{";
         for (row, name) in rows::NAMES.iter().enumerate() {
-            let calls = OTHERS[row].load(Relaxed) + sum(|worker| &worker.calls[row]);
+            let calls = part(runtime::stats::came_and_served(row));
             if calls > 0 {
                 self.add(before);
                 self.add(b"\"");
@@ -183,7 +191,7 @@ impl Text {
                 before = b",";
             }
         }
-        self.add(if before == b"{" { b"{}}\n" } else { b"}}\n" });
+        self.add(if before == b"{" { b"{}" } else { b"}" });
     }
 }
 

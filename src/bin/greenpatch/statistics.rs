@@ -88,6 +88,8 @@ impl Process {
             };
             all.insert(self.text(&figure.name)?, value);
         }
+        // First what passed: what comes meanwhile must not look like more than came.
+        let mut passed: Vec<u64> = self.read::<[u64; ROWS]>(layout.others_passed as usize)?.into();
         let mut calls: Vec<u64> = self.read::<[u64; ROWS]>(layout.others as usize)?.into();
         let (mut created, mut parks, mut switches) = (self.word(layout.created_by_others as usize)?, 0, 0);
         let mut worker = self.word(layout.workers as usize)? as usize;
@@ -97,19 +99,29 @@ impl Process {
             created += word(offset_of!(Counters, created));
             parks += word(offset_of!(Counters, parks));
             switches += word(offset_of!(Counters, switches));
-            let first = offset_of!(Counters, calls);
-            calls.iter_mut().enumerate().for_each(|(row, sum)| *sum += word(first + row * 8));
+            for (sums, first) in
+                [(&mut calls, offset_of!(Counters, calls)), (&mut passed, offset_of!(Counters, passed))]
+            {
+                sums.iter_mut().enumerate().for_each(|(row, sum)| *sum += word(first + row * 8));
+            }
             worker = word(offset_of!(Counters, next)) as usize;
         }
         for (name, value) in [("green_threads", created), ("parks", parks), ("switches", switches)] {
             all.insert(name.into(), value.into());
         }
-        let mut hooks = Map::new();
-        for (row, count) in calls.iter().enumerate().take(layout.hook_count).filter(|(_, count)| **count > 0) {
-            let name: Name = self.read(layout.hooks as usize + row * size_of::<Name>())?;
-            hooks.insert(self.text(&name)?, (*count).into());
+        let (mut hooks, mut served) = (Map::new(), Map::new());
+        for (row, (&came, &passed)) in calls.iter().zip(&passed).enumerate().take(layout.hook_count) {
+            if came > 0 {
+                let name: Name = self.read(layout.hooks as usize + row * size_of::<Name>())?;
+                let name = self.text(&name)?;
+                if came > passed {
+                    served.insert(name.clone(), (came - passed).into());
+                }
+                hooks.insert(name, came.into());
+            }
         }
         all.insert("hooks".into(), hooks.into());
+        all.insert("served".into(), served.into());
         Ok(all.into())
     }
 }
