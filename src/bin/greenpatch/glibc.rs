@@ -8,7 +8,7 @@ use object::elf::SHT_GNU_VERNEED;
 use object::read::elf::SectionHeader;
 use object::Endianness;
 
-use crate::inline::Elf;
+use crate::check::instructions::Elf;
 use crate::loaded;
 use crate::words::shown;
 

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME};
 
+use crate::check::instructions::Elf;
 use crate::elf;
-use crate::inline::Elf;
 
 /// A file that a program loads.
 pub struct Loaded {

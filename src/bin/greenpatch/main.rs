@@ -20,14 +20,10 @@ mod elf;
 #[allow(dead_code)]
 #[path = "../../figures.rs"]
 mod figures;
-mod findings;
 mod glibc;
-mod inline;
 mod loaded;
 mod options;
-mod preloads;
 mod privilege;
-mod probes;
 mod run;
 // The command asks of files by the same rule what the library asks of what is loaded.
 #[path = "../../arch/scan.rs"]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSymbol};
 use serde_json::{Map, Value};
 
+use crate::check::instructions::Elf;
 use crate::figures::{Counters, Layout, Name, Plain, MARK, ROWS, SYMBOL};
-use crate::inline::Elf;
 use crate::words::shown;
 use crate::{Failure, FAILED};
 

@@ -9,8 +9,8 @@ use std::fmt::Write;
 use serde_json::{json, Value};
 
 use crate::calls::{self, Reach};
+use crate::check::instructions::{Place, ThreadState};
 use crate::check::{short, At, Report};
-use crate::inline::{Place, ThreadState};
 use crate::words::{columns, wrap};
 
 /// Places that are shown of each inline system call of an object.

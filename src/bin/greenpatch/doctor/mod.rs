@@ -4,12 +4,15 @@
 //! takes it back, and says what came of it. The last probe is the proof: this command runs itself with the library, makes threads
 //! that wait, and reads in the statistics whether they were green.
 
+mod preloads;
+mod system;
+
 use std::ffi::c_int;
 
 use serde_json::json;
 
 use crate::words::{columns, wrap};
-use crate::{preloads, probes, run, Failure, FAILED};
+use crate::{run, Failure, FAILED};
 
 pub const EXIT_STATUS: &str = "\
 Exit status:
@@ -78,18 +81,18 @@ impl Finding {
 
 pub fn doctor(arguments: Arguments) -> Result<c_int, Failure> {
     if arguments.proof {
-        probes::wait_in_threads();
+        system::wait_in_threads();
         return Ok(0);
     }
     let library = run::library(None);
-    let mut findings = probes::system();
-    findings.extend(probes::limits());
+    let mut findings = system::system();
+    findings.extend(system::limits());
     findings.extend(preloads::all());
     findings.push(match &library {
-        Ok(path) => probes::library(path),
+        Ok(path) => system::library(path),
         Err(Failure(_, sentence)) => Finding::new(State::Bad, "library", sentence.as_str()),
     });
-    findings.extend(library.ok().map(|path| probes::proof(&path)));
+    findings.extend(library.ok().map(|path| system::proof(&path)));
     let bad = findings.iter().any(|finding| finding.state == State::Bad);
     let text = if arguments.json { as_json(&findings, bad) } else { as_text(&findings, bad) };
     crate::print(&text).map_err(|why| Failure(FAILED, why.to_string()))?;

@@ -3,6 +3,9 @@
 //! A program and its libraries name in their symbol tables what they call in libc. What is known of each name stands in `calls`; what
 //! they call without a name stands in their text, and `inline` finds it. The rest is sorting: `Report` is one program's answer.
 
+mod findings;
+pub mod instructions;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::c_int;
@@ -11,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
+use self::instructions::{Elf, Place, ThreadState};
 use crate::calls::{self, Reach};
 use crate::elf::{self, Kind};
-use crate::inline::{self, Elf, Place, ThreadState};
 use crate::loaded::{self, Loaded};
 use crate::words::shown;
-use crate::{findings, glibc, run, start, Failure, FAILED, NOT_PRELOADABLE};
+use crate::{glibc, run, start, Failure, FAILED, NOT_PRELOADABLE};
 
 /// Something that waits is out of reach.
 const OUT_OF_REACH: c_int = 1;
@@ -243,16 +246,16 @@ fn inspect(mut report: Report) -> Report {
                 report.hints.push(format!("{name} defines {} too: the hooks come first, then these", defined.join(" ")))
             }
         }
-        if inline::binds_deeply(&elf) {
+        if instructions::binds_deeply(&elf) {
             report.hints.push(format!(
                 "{name} opens libraries with RTLD_DEEPBIND: what these call is reached by libc's entries only"
             ));
         }
-        if let Some(state) = inline::thread_state(&elf, &name) {
+        if let Some(state) = instructions::thread_state(&elf, &name) {
             report.hints.push(format!("{name} sets a thread's state inline: {CAUGHT_BY_ITSELF}"));
             report.thread_states.push((at, state));
         }
-        let calls = inline::syscalls(&elf).into_iter();
+        let calls = instructions::syscalls(&elf).into_iter();
         let waiting = calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()));
         report.inline.extend(waiting.map(|place| (at, place)));
     }

@@ -10,10 +10,10 @@ use std::fs;
 use object::{Object, ObjectSymbol};
 
 use crate::calls;
+use crate::check::instructions::Elf;
 use crate::check::short;
 use crate::config;
 use crate::doctor::{Finding, State};
-use crate::inline::Elf;
 use crate::run;
 
 const SYSTEMS: &str = "/etc/ld.so.preload";
