@@ -1,33 +1,31 @@
 //! What is known of libc's functions: which of them wait, make threads or lock, and how greenpatch reaches each.
 //!
-//! Three tables say it, and each is asked only where the one before is silent: the hooks (src/hooks/table.rs, read as the library and
-//! the tests read it), the symbols that the same file leaves out with a reason, and `UNHOOKED` below. So a function that gets a hook
-//! is told rightly from that day on. docs/reach.md says the same in prose.
+//! Three tables say it, and each is asked only where the one before is silent: the hooks (the library's own table), the symbols that the
+//! same table leaves out with a reason, and `UNHOOKED` below. So a function that gets a hook is told rightly from that day on.
+//! docs/reach.md says the same in prose.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// Hooks whose functions keep their entries in libc. All others' the library overwrites, so that calls which libc makes inside itself are
-/// hooked as well.
-const NO_ENTRY: &[(&str, &str)] = include!("../../hooks/inside/no_entry.rs");
+use crate::shared::{HOOKS, NO_ENTRY, TABLE};
 
 /// How a call of a function is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// A hook serves it.
+    /// A hook serves the call.
     Hooked,
-    /// It waits inside libc, in functions whose entries are overwritten.
+    /// The function waits inside libc, in functions whose entries lead to hooks.
     Entries,
-    /// It waits in the kernel: the monitor hands the slot over.
+    /// The function waits in the kernel: the monitor hands the slot over.
     HandedOver,
-    /// It never waits for another thread, or is right as libc has it.
+    /// The function never waits for another thread, or is right as libc has it.
     NeedsNone,
-    /// It makes what greenpatch knows nothing of.
+    /// The function makes kernel threads, of which greenpatch knows nothing.
     Beyond,
 }
 
 impl Reach {
-    /// Its name in JSON.
+    /// Returns the name in JSON, which scripts read: it never changes.
     pub fn name(self) -> &'static str {
         match self {
             Reach::Hooked => "hooked",
@@ -39,29 +37,17 @@ impl Reach {
     }
 }
 
+/// What is known of a function of libc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
+    /// The heading that it stands under: the room of its hook, or a word of `UNHOOKED`.
     pub family: &'static str,
+    /// How it is served.
     pub reach: Reach,
 }
 
-macro_rules! hooks {
-    ($($room:ident { $($scope:ident $fails:ident $check:ident
-        $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty => $handler:ident;)* })*) => {
-        /// A hook's room and its symbol.
-        const HOOKS: &[(&str, &str)] = &[
-            $($((stringify!($room), stringify!($symbol)),)*)*
-            ("process", "vfork"), ("process", "__vfork"), ("signal", "swapcontext"),
-        ];
-    };
-}
-
-include!("../../hooks/table.rs");
-
-const TABLE: &str = include_str!("../../hooks/table.rs");
-
-/// Functions without a hook that wait: their family, the functions of libc in which they wait (none: in the kernel, or in locks of
-/// libc's own), and their symbols.
+/// Functions that wait and have no hook, a row a family: its name, the functions of libc in which they wait, and their symbols. A row that
+/// names no function waits in the kernel, or for locks of libc's own.
 const UNHOOKED: &[(&str, &[&str], &str)] = &[
     (
         "stdio",
@@ -104,9 +90,10 @@ const UNHOOKED: &[(&str, &[&str], &str)] = &[
     ("loader", &[], "dlopen dlmopen dlclose"),
 ];
 
-/// Functions that make what greenpatch knows nothing of.
+/// Functions that make kernel threads, of which greenpatch knows nothing.
 const BEYOND: &[(&str, &str)] = &[("kernel threads", "clone __clone")];
 
+/// All tables by symbol; the first that names a symbol counts.
 static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
     let mut calls: HashMap<&str, Call> = HashMap::new();
     let mut note = |symbol: &'static str, family: &'static str, reach| {
@@ -128,18 +115,18 @@ static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
     calls
 });
 
-/// What is known of a function; `None`: nothing, it does not wait.
+/// Looks a function of libc up. None: nothing is known of it, it does not wait.
 pub fn call(symbol: &str) -> Option<Call> {
     CALLS.get(symbol).copied()
 }
 
-/// Whether it is lost to the hooks if a program defines it itself. `gettid` is not: programs bring theirs, for libc had none for long, and
-/// it calls `syscall`.
+/// Tells whether a function is lost to the hooks where a program defines it itself. `gettid` is not: libc had none for long, so programs
+/// bring theirs, which calls `syscall`.
 pub fn is_hooked(symbol: &str) -> bool {
     symbol != "gettid" && call(symbol).is_some_and(|call| call.reach == Reach::Hooked)
 }
 
-/// The table's lines `// left out: SYMBOL…: why`.
+/// Reads the symbols in the table's lines `// left out: SYMBOL…: why`.
 fn left_out() -> impl Iterator<Item = &'static str> {
     let rows = TABLE.lines().filter_map(|line| line.trim_start().strip_prefix("// left out: ")?.split_once(": "));
     rows.flat_map(|(symbols, _)| symbols.split_whitespace())
@@ -149,7 +136,7 @@ macro_rules! numbers {
     ($($number:ident)*) => { &[$((libc::$number, stringify!($number)),)*] };
 }
 
-/// System calls that wait, or make threads or processes: what an instruction of the program's own keeps from the hooks.
+/// System calls that wait, or make threads or processes: made by an instruction of the program's own they pass the hooks by.
 const WAITING: &[(i64, &str)] = numbers! {
     SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_pwrite64 SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2 SYS_open
     SYS_openat SYS_poll SYS_ppoll SYS_select SYS_pselect6 SYS_epoll_wait SYS_epoll_pwait SYS_epoll_pwait2 SYS_connect SYS_accept
@@ -160,7 +147,7 @@ const WAITING: &[(i64, &str)] = numbers! {
     SYS_io_getevents SYS_io_uring_enter SYS_clone SYS_clone3 SYS_fork SYS_vfork
 };
 
-/// The name of a system call that waits; `None`: it does not.
+/// Names a system call that waits, or makes threads or processes. None: this number does neither.
 pub fn waiting(number: u64) -> Option<&'static str> {
     let (_, name) = WAITING.iter().find(|(waiting, _)| *waiting as u64 == number)?;
     Some(&name["SYS_".len()..])
@@ -171,13 +158,14 @@ const OF_A_THREAD: &[(i64, &str)] = numbers! {
     SYS_rt_sigaction SYS_rt_sigprocmask SYS_sigaltstack SYS_arch_prctl SYS_gettid SYS_tkill SYS_tgkill
 };
 
-/// The name of a system call that sets, or asks for, a thread's state; `None`: it does not.
+/// Names a system call that sets, or asks for, a thread's state. None: this number does neither.
 pub fn of_a_thread(number: u64) -> Option<&'static str> {
     let (_, name) = OF_A_THREAD.iter().find(|(of_a_thread, _)| *of_a_thread as u64 == number)?;
     Some(&name["SYS_".len()..])
 }
 
-/// Libraries that put themselves in front of the same functions, by how their file names begin, and whether that goes well.
+/// Libraries that put themselves in front of the same functions, by how their file names begin. Ok where both go together, else what the
+/// conflict is, as a clause for the user.
 pub const NEIGHBOURS: &[(&str, Result<(), &str>)] = &[
     ("libjemalloc", Ok(())),
     ("libtcmalloc", Ok(())),

@@ -12,7 +12,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::{elf, run, Failure, FAILED};
+use crate::failure::{Failure, FAILED};
+use crate::{elf, library, preloadable};
 
 const SERVER: &str = include_str!("../../../demo/server.c");
 const CLIENT: &str = include_str!("../../../demo/client.c");
@@ -21,7 +22,7 @@ const PYTHON_CLIENT: &str = include_str!("../../../demo/threads.py");
 const C_THREADS: u32 = 200;
 const PYTHON_THREADS: u32 = 500;
 
-/// Shown for both runs: what it is, the figure's name, its unit.
+/// The figures that are shown for both runs: their meaning, the name, the unit.
 const ROWS: [(&str, &str, &str); 10] = [
     ("answers received", "answers", ""),
     ("ticks of the ticker", "ticks", ""),
@@ -44,10 +45,13 @@ pub struct Arguments {
     lib: Option<PathBuf>,
 }
 
+/// A run's figures by name.
 type Figures = HashMap<String, u64>;
 
+/// Runs both programs natively and green, and prints their figures side by side. Fails with `FAILED` where a program cannot be built or
+/// run, and where the green run was not green.
 pub fn demo(arguments: Arguments) -> Result<(), Failure> {
-    let library = run::library(arguments.lib)?;
+    let library = library::find(arguments.lib)?;
     let directory = Directory::new()?;
     let server = Server::start(&directory.compile("server", SERVER)?)?;
     let port = server.port.to_string();
@@ -97,7 +101,7 @@ fn compare(directory: &Directory, library: &Path, program: &[OsString], threads:
     judge(&native, &green, threads.into())
 }
 
-/// What there is to see; or what should have been.
+/// Says what there is to see. Fails where the figures do not show it.
 fn judge(native: &Figures, green: &Figures, threads: u64) -> Result<(), Failure> {
     let of = |figures: &Figures, name: &str| figures.get(name).copied().unwrap_or_default();
     if of(native, "answers") != threads || of(green, "answers") != threads {
@@ -117,7 +121,7 @@ fn judge(native: &Figures, green: &Figures, threads: u64) -> Result<(), Failure>
     Ok(())
 }
 
-/// Runs a command, showing its dots as they come, and reads the figures after them.
+/// Runs a command, shows its dots as they come, and reads the figures after them.
 fn measure(title: &str, command: &[OsString], library: &Path) -> Result<Figures, Failure> {
     let words: Vec<_> =
         command.iter().map(|word| Path::new(word).file_name().unwrap_or(word).to_string_lossy()).collect();
@@ -143,6 +147,7 @@ fn measure(title: &str, command: &[OsString], library: &Path) -> Result<Figures,
     Ok(figures)
 }
 
+/// Reads a figure from the two sides of a line `name=value`. None: the value is no number.
 fn figure((name, value): (&str, &str)) -> Option<(String, u64)> {
     Some((name.to_owned(), value.parse().ok()?))
 }
@@ -162,22 +167,22 @@ fn show_first_line(output: &mut BufReader<impl Read>) -> io::Result<()> {
     }
 }
 
-/// The whole number that follows `key` in a JSON text.
+/// Finds the whole number that follows `key` in a JSON text.
 fn number_after(text: &str, key: &str) -> Option<u64> {
     let value = text.split_once(key)?.1.trim_start();
     let end = value.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(value.len());
     value[..end].parse().ok()
 }
 
-/// The first Python that is a program; version managers put scripts in front of theirs.
+/// Finds the first Python that is a program and can be preloaded. Version managers put scripts in front of theirs.
 fn python(library: &Path) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places =
         [PathBuf::from("/usr/bin")].into_iter().chain(env::split_paths(&path)).map(|place| place.join("python3"));
-    places.find(|python| elf::machine(python).is_some() && elf::objection(python, library).is_none())
+    places.find(|python| elf::machine(python).is_some() && preloadable::objection(python, library).is_none())
 }
 
-/// A command whose environment says nothing of greenpatch yet.
+/// Makes a command whose environment says nothing of greenpatch yet.
 fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_remove("LD_PRELOAD").env_remove("GREENPATCH_OPTIONS");
@@ -188,7 +193,7 @@ fn failure(doing: &str, error: &io::Error) -> Failure {
     Failure(FAILED, format!("demo: {doing}: {error}."))
 }
 
-/// A directory of our own under TMPDIR, removed at the end.
+/// A directory of this command's own under TMPDIR, removed when it is dropped.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -198,12 +203,14 @@ impl Directory {
         Ok(Self(path))
     }
 
+    /// Writes a file. Returns where it is.
     fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
         let path = self.0.join(name);
         fs::write(&path, text).map_err(|error| failure(name, &error))?;
         Ok(path)
     }
 
+    /// Compiles a C program by `cc`. Returns where it is.
     fn compile(&self, name: &str, source: &str) -> Result<PathBuf, Failure> {
         let source = self.write(&format!("{name}.c"), source)?;
         let program = self.0.join(name);
@@ -224,13 +231,14 @@ impl Drop for Directory {
     }
 }
 
-/// The slow server, which ends when its standard input does, even if this command is killed.
+/// The slow server. It ends when its standard input does, so also when this command is killed.
 struct Server {
     process: Child,
     port: u16,
 }
 
 impl Server {
+    /// Starts the server, and waits until it has named its port.
     fn start(program: &Path) -> Result<Self, Failure> {
         let mut process = plain(program)
             .stdin(Stdio::piped())

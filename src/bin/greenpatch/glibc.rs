@@ -8,14 +8,15 @@ use object::elf::SHT_GNU_VERNEED;
 use object::read::elf::SectionHeader;
 use object::Endianness;
 
-use crate::check::instructions::Elf;
+use crate::elf::Elf;
 use crate::loaded;
 use crate::words::shown;
 
-/// `2.34` as a pair.
+/// A version of glibc: `2.34` as a pair.
 type Version = (u32, u32);
 
-/// Why a program cannot be started with the library: the rest of a sentence that began with the program's name.
+/// Tells why a program cannot be started with the library: the rest of a sentence that begins with the program's name. None: its glibc
+/// is new enough, or one of the versions is not to be found.
 pub fn objection(program: &Path, library: &Path) -> Option<String> {
     let libc = loaded::libc_of(program)?;
     let (has, needs) = (provided(&libc)?, needed(library)?);
@@ -25,12 +26,12 @@ pub fn objection(program: &Path, library: &Path) -> Option<String> {
     })
 }
 
-pub fn words((major, minor): Version) -> String {
+fn words((major, minor): Version) -> String {
     format!("{major}.{minor}")
 }
 
-/// The newest version of glibc that a library asks for.
-pub fn needed(library: &Path) -> Option<Version> {
+/// Finds the newest version of glibc that a library asks for, in its table of needed versions.
+fn needed(library: &Path) -> Option<Version> {
     let data = fs::read(library).ok()?;
     let elf = Elf::parse(&*data).ok()?;
     let (endian, sections) = (Endianness::Little, elf.elf_section_table());
@@ -46,7 +47,7 @@ pub fn needed(library: &Path) -> Option<Version> {
     newest
 }
 
-/// The newest version that a libc has: the names of its versions are among its strings.
+/// Finds the newest version that a libc has: the names of its versions are among its strings.
 fn provided(libc: &Path) -> Option<Version> {
     let data = fs::read(libc).ok()?;
     data.split(|byte| *byte == 0).filter_map(version).max()

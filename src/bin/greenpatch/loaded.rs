@@ -13,26 +13,27 @@ use std::path::{Path, PathBuf};
 
 use object::elf::{DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_SONAME};
 
-use crate::check::instructions::Elf;
-use crate::elf;
+use crate::elf::{self, Elf};
 
 /// A file that a program loads.
 pub struct Loaded {
-    /// As it was asked for.
+    /// The name by which it was asked for: a path, or what a DT_NEEDED entry says.
     pub name: String,
-    /// `None`: not found.
+    /// The file. None: not found.
     pub path: Option<PathBuf>,
-    /// The one that asked first: its place in the list. The program itself was asked for by nobody.
+    /// The object that asked first, by its place in the list. None for the program itself, and in a running process.
     pub needed_by: Option<usize>,
 }
 
+/// The loader's cache of names, written by ldconfig.
 const CACHE: &str = "/etc/ld.so.cache";
+/// The folders that the loader looks through last.
 const DEFAULT_FOLDERS: [&str; 6] =
     ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"];
-/// What `$LIB` may stand for, by distribution.
+/// The meanings of `$LIB`, by distribution.
 const LIB: [&str; 2] = ["lib/x86_64-linux-gnu", "lib64"];
 
-/// What an object says about its libraries.
+/// What an object says about the libraries that it needs: names, and folders to look in.
 #[derive(Default)]
 struct Wishes {
     soname: Option<String>,
@@ -41,7 +42,8 @@ struct Wishes {
     runpath: Vec<String>,
 }
 
-/// The program and its libraries, in the order in which they are loaded.
+/// Lists a program and its libraries in the order in which the loader loads them, the program first. A library that is not found stays in
+/// the list without a path.
 pub fn of_program(program: &Path) -> Vec<Loaded> {
     let machine = elf::machine(program);
     let cache = cache(&fs::read(CACHE).unwrap_or_default());
@@ -68,7 +70,7 @@ pub fn of_program(program: &Path) -> Vec<Loaded> {
     list
 }
 
-/// The libc that a program would get; `None`: it asks for none, or there is none.
+/// Finds the libc that a program would get. None: the program asks for none, or there is none.
 pub fn libc_of(program: &Path) -> Option<PathBuf> {
     const LIBC: &str = "libc.so.6";
     let wishes = [wishes(program)?];
@@ -81,7 +83,7 @@ pub fn libc_of(program: &Path) -> Option<PathBuf> {
     places.into_iter().find(|path| elf::machine(path).is_some_and(|found| Some(found) == machine))
 }
 
-/// The files whose text a process has mapped, the program first.
+/// Lists the files whose text a process has mapped, the program first. Fails as the reading of the process's maps fails.
 pub fn of_process(pid: u32) -> io::Result<Vec<Loaded>> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let program = fs::read_link(format!("/proc/{pid}/exe"))?;
@@ -104,6 +106,7 @@ pub fn of_process(pid: u32) -> io::Result<Vec<Loaded>> {
     Ok(paths.into_iter().map(loaded).collect())
 }
 
+/// Reads what an object says of its libraries. None: the file is not readable, or no dynamic object.
 fn wishes(path: &Path) -> Option<Wishes> {
     let data = fs::read(path).ok()?;
     let elf = Elf::parse(&*data).ok()?;
@@ -125,7 +128,7 @@ fn wishes(path: &Path) -> Option<Wishes> {
     })
 }
 
-/// A folder of a search path, with the loader's own words replaced.
+/// Expands a folder of a search path: the loader's own words ($ORIGIN, $LIB, $PLATFORM) replaced, once for each meaning of $LIB.
 fn expand(folder: &str, origin: &str) -> Vec<String> {
     let with_word = |word: &str, text: &str, value: &str| {
         text.replace(&format!("${{{word}}}"), value).replace(&format!("${word}"), value)
@@ -136,7 +139,7 @@ fn expand(folder: &str, origin: &str) -> Vec<String> {
     all
 }
 
-/// Where the loader looks for `name`, which the object at `at` needs.
+/// Lists the files that the loader tries for `name`, which the object at `at` needs, in its order.
 fn places(name: &str, list: &[Loaded], wishes: &[Wishes], at: usize, cache: &[(String, PathBuf)]) -> Vec<PathBuf> {
     if name.contains('/') {
         let origin = list[at].path.as_deref().and_then(Path::parent).unwrap_or(Path::new("/"));
@@ -162,7 +165,7 @@ fn places(name: &str, list: &[Loaded], wishes: &[Wishes], at: usize, cache: &[(S
     folders.iter().map(|folder| folder.join(name)).chain(cached).chain(default).collect()
 }
 
-/// The names in the loader's cache and their files (source: glibc's dl-cache.h). Variants for certain processors come last: they
+/// Reads the names in the loader's cache and their files (source: glibc's dl-cache.h). Variants for certain processors come last, for they
 /// export and import the same.
 fn cache(bytes: &[u8]) -> Vec<(String, PathBuf)> {
     const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";

@@ -7,19 +7,21 @@ use std::env::{self, VarError};
 
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
-use crate::config::{self, Wrong};
+use crate::shared::config::{self, Wrong};
 use crate::words::wrap;
 
-/// Beside the flags.
+/// The width in columns of an option's meaning, beside the flags.
 const HELP_COLUMNS: usize = 48;
 
+/// The variable of the environment in which the library looks for its options.
 pub const VARIABLE: &str = "GREENPATCH_OPTIONS";
 
-/// The flags that were given: an option's name, its value.
+/// The flags that were given, each an option's name and its value.
 pub struct Options(Vec<(&'static str, String)>);
 
 impl Options {
-    /// The value of GREENPATCH_OPTIONS for the program: what it was, then the flags; or a sentence about what is wrong.
+    /// Makes the value of GREENPATCH_OPTIONS for the program: what it was, then the flags. Fails with a sentence for the user where a
+    /// word is none that the library takes.
     pub fn merged(&self) -> Result<String, String> {
         let mut words = match env::var(VARIABLE) {
             Ok(words) => vec![words],
@@ -38,6 +40,7 @@ impl Options {
     }
 }
 
+/// Says in a sentence what the library would find wrong.
 fn sentence(wrong: Wrong) -> String {
     match wrong {
         Wrong::NoValue(word) => format!("{VARIABLE}: “{word}” has no value: write {word}=VALUE."),
@@ -50,12 +53,12 @@ fn sentence(wrong: Wrong) -> String {
     }
 }
 
-/// The table's rows that are flags here; clap has a `--help` of its own.
+/// Lists the table's rows that are flags here. clap has a `--help` of its own.
 fn rows() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
     config::HELP.iter().filter(|(name, ..)| *name != "help")
 }
 
-/// clap wants names that live as long as the process.
+/// Names an option's flag. clap wants names that live as long as the process.
 fn flag(name: &str) -> &'static str {
     name.replace('_', "-").leak()
 }

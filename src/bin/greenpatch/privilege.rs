@@ -1,5 +1,6 @@
-//! Does a program get rights that its caller has not? Then the kernel says so to the loader (AT_SECURE), and that takes no library from the
-//! caller. The rules are the kernel's (security/commoncap.c): what counts is not the file's mode but whether anything changes by it.
+//! Does a program get rights that its caller has not? Then the kernel says so to the loader (AT_SECURE), and the loader takes no library
+//! from the caller. The rules are the kernel's (security/commoncap.c): what counts is not the file's mode but whether
+//! anything changes by it.
 
 use std::ffi::CString;
 use std::fs;
@@ -7,14 +8,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use crate::elf;
+use crate::mount;
 
 const SETUID: u32 = 0o4000;
-const SETGID: u32 = 0o2010; // setgid without the group's x means something else
-/// In the attribute's first word: the capabilities are effective at once.
+/// The setgid bit together with the group's x, without which it means something else.
+const SETGID: u32 = 0o2010;
+/// The bit of the attribute's first word that makes the capabilities effective at once.
 const EFFECTIVE: u32 = 1;
 
-/// What the privilege is; `None`: there is none for this caller.
+/// Names the privilege that the kernel would give this process with `program`, as the rest of a sentence about the program. None: it gives
+/// none, or the file is not reachable.
 pub fn of(program: &Path) -> Option<&'static str> {
     let facts = fs::metadata(program).ok()?;
     let mode = facts.permissions().mode();
@@ -23,7 +26,7 @@ pub fn of(program: &Path) -> Option<&'static str> {
         let bound = libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
         (libc::getuid(), libc::geteuid(), libc::getgid(), libc::getegid(), bound)
     };
-    let honoured = !bound && elf::mount_flags(program).is_none_or(|flags| flags & libc::ST_NOSUID == 0);
+    let honoured = !bound && mount::flags(program).is_none_or(|flags| flags & libc::ST_NOSUID == 0);
     let has = |bits| honoured && mode & bits == bits;
     if has(SETUID) && facts.uid() != user {
         Some("is setuid")
@@ -38,7 +41,8 @@ pub fn of(program: &Path) -> Option<&'static str> {
     }
 }
 
-/// Does the file give capabilities to a caller who is not root? Those that are only inheritable give none to who has none to pass on.
+/// Tells whether the file gives capabilities to a caller who is not root. Inheritable capabilities give nothing to a caller that has none to
+/// pass on.
 fn gains_capabilities(program: &Path) -> bool {
     let Some(words) = attribute(program) else { return false };
     let set = |low: usize| {
@@ -54,7 +58,8 @@ fn gains_capabilities(program: &Path) -> bool {
     words[0] & EFFECTIVE != 0 || gained & !own("CapAmb:").unwrap_or(0) != 0
 }
 
-/// The words of `security.capability` (linux/capability.h): revision and flags, permitted, inheritable, and both again for the upper half.
+/// Reads the words of `security.capability` (linux/capability.h): revision and flags, permitted, inheritable, and both again for the upper half. None: the
+/// file has no such attribute.
 fn attribute(program: &Path) -> Option<Vec<u32>> {
     let path = CString::new(program.as_os_str().as_bytes()).ok()?;
     let mut bytes = [0u8; 24];

@@ -15,20 +15,22 @@ use std::path::{Path, PathBuf};
 use libc::c_int;
 
 use crate::elf::{self, Kind};
+use crate::failure::{Failure, NOT_EXECUTABLE, NOT_FOUND};
+use crate::mount;
 use crate::words::shown;
-use crate::{Failure, NOT_EXECUTABLE, NOT_FOUND};
 
 /// As deep as the kernel follows scripts whose interpreter is a script.
 const SCRIPT_DEPTH: usize = 5;
 /// The longest name of a file (linux/limits.h).
 const NAME_MAX: usize = 255;
 
-/// A failure with the status that env(1) has for this error number.
+/// Makes a failure with the status that env(1) has for this error number.
 fn failure(number: c_int, sentence: String) -> Failure {
     Failure(if number == libc::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE }, sentence)
 }
 
-/// The file that `execvp` is going to execute.
+/// Finds the file that `execvp` is going to execute for a name: by PATH, if the name has no slash. Fails with the status and the reason with
+/// which the call would fail.
 pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     if command.is_empty() {
         return Err(failure(libc::ENOENT, "the name of the program is empty.".into()));
@@ -45,8 +47,8 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
         return Err(failure(libc::ENAMETOOLONG, format!("{name}: no file has so long a name.")));
     }
     let path = env::var_os("PATH").unwrap_or("/bin:/usr/bin".into());
-    // glibc's rules: what is not there is passed over, and what may not be executed as well, but that is told at the end; anything else
-    // ends the search.
+    // glibc's rules: a place without the file is passed over. A file that may not be executed is passed over too, and told at the end.
+    // Any other error ends the search.
     let (mut denied, mut last) = (None, libc::ENOENT);
     for place in env::split_paths(&path).map(|folder| folder.join(command)) {
         match trial(&place) {
@@ -64,7 +66,7 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Would the kernel open this file to execute it? Else its error number.
+/// Asks whether the kernel would open this file to execute it. Fails with its error number.
 fn trial(path: &Path) -> Result<(), c_int> {
     let facts = fs::metadata(path).map_err(|why| why.raw_os_error().unwrap_or(libc::EINVAL))?;
     if facts.is_file() && may_execute(path) {
@@ -80,7 +82,7 @@ fn may_execute(path: &Path) -> bool {
     unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
 }
 
-/// Why a file cannot be executed, as a sentence.
+/// Says in a sentence why a file cannot be executed, if `trial` has failed with this error number.
 fn reason(path: &Path, number: c_int) -> String {
     let name = shown(path);
     let link = fs::read_link(path).ok().map(|target| shown(&target));
@@ -106,29 +108,29 @@ fn reason(path: &Path, number: c_int) -> String {
 }
 
 fn forbids_execution(path: &Path) -> bool {
-    elf::mount_flags(path).is_some_and(|flags| flags & libc::ST_NOEXEC != 0)
+    mount::flags(path).is_some_and(|flags| flags & libc::ST_NOEXEC != 0)
 }
 
-/// An error in words, without its number.
+/// Tells an error in words, without its number.
 pub fn words_of(error: &io::Error) -> String {
     error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }
 
-/// An error number in words, in the middle of a sentence.
+/// Tells an error number in words, for the middle of a sentence.
 fn words(number: c_int) -> String {
     words_of(&io::Error::from_raw_os_error(number)).to_lowercase()
 }
 
-/// A program, and what leads to it.
+/// A program, and the file that leads to it.
 pub struct Program {
-    /// The file that was named.
+    /// The file that was named or found.
     pub path: PathBuf,
-    /// The ELF file at the end of its `#!` lines: itself, if it is no script. (`execvp` gives to the shell what the kernel does not know.)
+    /// The ELF file at the end of its `#!` lines: itself, if it is no script. What the kernel does not know `execvp` gives to the shell.
     pub elf: PathBuf,
 }
 
 impl Program {
-    /// The program's name as the beginning of a sentence about the ELF file.
+    /// Returns the program's name as the beginning of a sentence about the ELF file.
     pub fn subject(&self) -> String {
         if self.elf == self.path {
             shown(&self.path)
@@ -138,7 +140,8 @@ impl Program {
     }
 }
 
-/// What the kernel loads to run this file.
+/// Follows the `#!` lines of a file to what the kernel loads to run it. Fails where an interpreter cannot be executed, or the chain is longer
+/// than the kernel follows.
 pub fn program(path: PathBuf) -> Result<Program, Failure> {
     let mut elf = path.clone();
     for depth in 0.. {
@@ -148,7 +151,7 @@ pub fn program(path: PathBuf) -> Result<Program, Failure> {
                 elf = "/bin/sh".into();
                 break;
             }
-            // One that cannot be read may be executed all the same.
+            // A file that cannot be read may be executed all the same.
             Ok(Kind::Elf) | Err(_) => break,
         };
         let name = shown(&elf);
@@ -183,7 +186,7 @@ fn no_interpreter(script: &str, interpreter: &Path, number: c_int) -> String {
     }
 }
 
-/// Is there a dynamic loader, where the program asks for one?
+/// Checks that there is a dynamic loader where the program asks for one. Fails with the status and the reason with which execve would.
 pub fn loader(program: &Program) -> Result<(), Failure> {
     let Some(loader) = elf::loader_of(&program.elf) else { return Ok(()) };
     match trial(&loader) {
@@ -200,7 +203,7 @@ pub fn loader(program: &Program) -> Result<(), Failure> {
     }
 }
 
-/// The attempt has failed all the same.
+/// Makes the failure of an attempt that nothing above foresaw.
 pub fn refused(program: &Program, error: &io::Error) -> Failure {
     let number = error.raw_os_error().unwrap_or(libc::EINVAL);
     let why = match number {

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use object::{Object, ObjectSymbol};
 use serde_json::{Map, Value};
 
-use crate::check::instructions::Elf;
-use crate::figures::{Counters, Layout, Name, Plain, MARK, ROWS, SYMBOL};
-use crate::words::shown;
-use crate::{Failure, FAILED};
+use crate::elf::Elf;
+use crate::failure::{Failure, FAILED};
+use crate::library::LIBRARY;
+use crate::shared::figures::{Counters, Layout, Name, Plain, MARK, ROWS, SYMBOL};
+use crate::words::{print, short, shown};
 
 /// Print what a running program has counted by now
 #[derive(clap::Args)]
@@ -23,14 +24,15 @@ pub struct Arguments {
     pid: u32,
 }
 
+/// Prints a process's figures as JSON. Fails with `FAILED` where its memory cannot be read, or has no figures of this version.
 pub fn statistics(arguments: Arguments) -> Result<(), Failure> {
     let pid = arguments.pid;
     let fail = |why: String| Failure(FAILED, format!("process {pid}: {why}"));
     let figures = Process::open(pid).and_then(|process| process.figures(pid)).map_err(fail)?;
-    crate::print(&format!("{figures}\n")).map_err(|why| fail(why.to_string()))
+    print(&format!("{figures}\n")).map_err(|why| fail(why.to_string()))
 }
 
-/// A process's memory.
+/// The memory of a process, opened for reading. Its functions fail with a sentence for the user.
 struct Process(File);
 
 impl Process {
@@ -126,7 +128,7 @@ impl Process {
     }
 }
 
-/// Where the layout lies in the process: behind the beginning of the library that has its symbol.
+/// Finds the address of the layout in the process: behind the beginning of the library that has its symbol.
 fn place(pid: u32) -> Result<usize, String> {
     let maps =
         fs::read_to_string(format!("/proc/{pid}/maps")).map_err(|why| format!("it cannot be looked at: {why}."))?;
@@ -144,9 +146,7 @@ fn place(pid: u32) -> Result<usize, String> {
         match files.iter().find_map(|file| offset(Path::new(file)).ok()) {
             Some(Some(offset)) => return Ok(base + offset),
             Some(None) => {}
-            None if crate::check::short(&name.display().to_string()).starts_with(crate::run::LIBRARY) => {
-                gone = Some(name)
-            }
+            None if short(&name.display().to_string()).starts_with(LIBRARY) => gone = Some(name),
             None => {}
         }
     }
@@ -156,7 +156,7 @@ fn place(pid: u32) -> Result<usize, String> {
     })
 }
 
-/// The symbol's distance from the library's beginning; none, if it is another library.
+/// Finds the symbol's distance in bytes from the library's beginning. None: it is another library. Fails as the reading of the file fails.
 fn offset(library: &Path) -> io::Result<Option<usize>> {
     let data = fs::read(library)?;
     let Ok(elf) = Elf::parse(&*data) else { return Ok(None) };

@@ -1,15 +1,15 @@
-//! How the command's words are set: names without control characters, lines no wider than the terminal.
+//! How the command's words are set and printed: names without control characters, lines no wider than the terminal.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The width where there is no terminal, and the greatest.
+/// The width in columns where there is no terminal; no line is wider on one.
 const COLUMNS: usize = 80;
-/// No narrower, however narrow the terminal is.
+/// The least width in columns, however narrow the terminal is.
 const FEWEST: usize = 40;
 
-/// A path for a sentence: control characters and bytes that are no text are written as in a shell's `$'…'`.
+/// Writes a path for a sentence: control characters and bytes that are no text as in a shell's `$'…'`.
 pub fn shown(path: &Path) -> String {
     let mut text = String::new();
     for part in path.as_os_str().as_bytes().utf8_chunks() {
@@ -25,11 +25,25 @@ pub fn shown(path: &Path) -> String {
     text
 }
 
-/// The columns that a line on the standard output may have.
+/// Returns a file's name without its folders.
+pub fn short(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
+/// Prints on the standard output. Fails as the write fails; a reader that has gone away is no failure.
+pub fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(why) if why.kind() != io::ErrorKind::BrokenPipe => Err(why),
+        _ => Ok(()),
+    }
+}
+
+/// Returns how many columns a line on the standard output may have.
 pub fn columns() -> usize {
     width(libc::STDOUT_FILENO).unwrap_or(COLUMNS)
 }
 
+/// Asks for the width of the terminal at a descriptor, within the bounds above. None: it is no terminal, or has no width.
 fn width(fd: i32) -> Option<usize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel fills the structure, if the descriptor is a terminal.
@@ -37,7 +51,7 @@ fn width(fd: i32) -> Option<usize> {
     (known && size.ws_col > 0).then_some(usize::from(size.ws_col).clamp(FEWEST, COLUMNS))
 }
 
-/// A sentence for stderr: as it is for a program that reads it, wrapped for a person.
+/// Sets a sentence for stderr: wrapped on a terminal, else in one line.
 pub fn for_errors(sentence: &str) -> String {
     match width(libc::STDERR_FILENO).filter(|_| io::stderr().is_terminal()) {
         Some(columns) => wrap(sentence, "", columns),
@@ -45,8 +59,8 @@ pub fn for_errors(sentence: &str) -> String {
     }
 }
 
-/// Lines of at most `columns`, broken at spaces; those after the first begin with `indent`. What is longer than a line and has no
-/// space stays whole, and so does what stands between backticks.
+/// Breaks a text at spaces into lines of at most `columns`; those after the first begin with `indent`. A longer word stays whole, and so
+/// does what stands between backticks.
 pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let mut lines = String::new();
     let (mut used, mut quoted) = (0, false);

@@ -8,15 +8,15 @@ use std::fmt::Write;
 
 use serde_json::{json, Value};
 
+use super::instructions::{Place, ThreadState};
+use super::report::{At, Report};
 use crate::calls::{self, Reach};
-use crate::check::instructions::{Place, ThreadState};
-use crate::check::{short, At, Report};
-use crate::words::{columns, wrap};
+use crate::words::{columns, short, wrap};
 
-/// Places that are shown of each inline system call of an object.
+/// How many places are shown of each inline system call of an object.
 const PLACES: usize = 4;
 
-/// The kinds of calls, as they are shown; what needs nothing is not.
+/// The kinds of calls with their headings, in the order in which they are shown. Calls that need nothing are not shown.
 const HEADS: [(Reach, &str); 4] = [
     (Reach::Hooked, "hooked"),
     (Reach::Entries, "inside libc, reached by its entries"),
@@ -24,17 +24,19 @@ const HEADS: [(Reach, &str); 4] = [
     (Reach::Beyond, "out of reach"),
 ];
 
+/// Sets reports in words, as wide as the terminal is.
 pub fn text(reports: &[Report]) -> String {
     let wrapped =
         |text: String| text.lines().map(|line| wrap(line, &indent(line), columns()) + "\n").collect::<String>();
     reports.iter().map(one).map(wrapped).collect::<Vec<_>>().join("\n")
 }
 
-/// What the lines after a long one begin with: a little more than itself.
+/// Returns the indent of the lines after a long one: a little more than its own.
 fn indent(line: &str) -> String {
     " ".repeat(line.len() - line.trim_start().len() + 4)
 }
 
+/// Sets one report.
 fn one(report: &Report) -> String {
     let mut text = report.subject.clone();
     if report.program.as_os_str() != report.subject.as_str() && !report.program.as_os_str().is_empty() {
@@ -75,10 +77,10 @@ fn one(report: &Report) -> String {
     text
 }
 
-/// Room for `… 100 more`.
+/// Room for `… 100 more`, in columns.
 const MORE: usize = 10;
 
-/// The names that fit into a line, and how many are left.
+/// Sets the names that fit into a line, and how many are left.
 fn row(head: &str, names: &[&String]) -> String {
     let mut line = head.to_owned();
     for (at, name) in names.iter().enumerate() {
@@ -91,6 +93,7 @@ fn row(head: &str, names: &[&String]) -> String {
     line.trim_end().to_owned()
 }
 
+/// Sets the system calls that are out of reach because they are made inline.
 fn inline_calls(report: &Report) -> String {
     if report.inline.is_empty() {
         return String::new();
@@ -101,7 +104,7 @@ fn inline_calls(report: &Report) -> String {
     text
 }
 
-/// Whose instructions set, or ask for, a thread's state; a note says what follows from it.
+/// Sets the objects whose instructions set, or ask for, a thread's state. A note says what follows from that.
 fn thread_states(report: &Report) -> String {
     let mut text = String::new();
     for (at, state) in &report.thread_states {
@@ -115,7 +118,7 @@ fn thread_states(report: &Report) -> String {
     text
 }
 
-/// A line for each call of an object, with some of its places.
+/// Sets a line for each call of an object, with some of its places.
 fn grouped<'a>(report: &Report, found: impl Iterator<Item = (At, &'a Place)>) -> String {
     let mut groups: BTreeMap<(At, String), Vec<&Place>> = BTreeMap::new();
     for (at, place) in found {
@@ -131,13 +134,14 @@ fn grouped<'a>(report: &Report, found: impl Iterator<Item = (At, &'a Place)>) ->
     text
 }
 
-/// Whose system calls the option `inline` would bring within reach.
+/// Lists the objects whose system calls the option `inline` would bring within reach.
 fn with_inline(report: &Report) -> Vec<&str> {
     let mut objects: Vec<_> = report.inline.iter().map(|(at, _)| *at).collect();
     objects.dedup();
     objects.into_iter().map(|at| short(&report.objects[at].name)).collect()
 }
 
+/// Names the system call of a place.
 fn name(place: &Place) -> String {
     match place.number {
         Some(number) => format!("{} ({number})", called(number).unwrap_or_default()),
@@ -145,11 +149,12 @@ fn name(place: &Place) -> String {
     }
 }
 
+/// Names a system call that waits, or sets a thread's state.
 fn called(number: u64) -> Option<&'static str> {
     calls::waiting(number).or_else(|| calls::of_a_thread(number))
 }
 
-/// The nearest symbol and the distance from it; without symbols the address.
+/// Says where a place stands: the nearest symbol and the distance from it, without symbols the address.
 fn stands(place: &Place) -> String {
     match &place.symbol {
         Some((symbol, offset)) => format!("{symbol}+{offset:#x}"),
@@ -157,6 +162,7 @@ fn stands(place: &Place) -> String {
     }
 }
 
+/// Says in a sentence what the exit status means.
 fn verdict(report: &Report) -> &'static str {
     match report.status() {
         0 if report.imports.keys().any(|(reach, _)| *reach == Reach::HandedOver) => {
@@ -168,11 +174,13 @@ fn verdict(report: &Report) -> &'static str {
     }
 }
 
+/// Sets reports as a JSON array. Nothing is left out.
 pub fn json(reports: &[Report]) -> String {
     let list: Vec<_> = reports.iter().map(object).collect();
     format!("{:#}\n", Value::from(list))
 }
 
+/// Sets one report as a JSON object.
 fn object(report: &Report) -> Value {
     let name = |at: &At| report.objects[*at].name.clone();
     let names = |by: &[At]| by.iter().map(name).collect::<Vec<_>>();

@@ -9,28 +9,29 @@ use std::collections::HashMap;
 use iced_x86::OpAccess::{CondWrite, ReadCondWrite, ReadWrite, Write};
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Register};
 use object::elf::{ProgramHeader64, PF_X, PT_LOAD, SHF_EXECINSTR};
-use object::read::elf::{ElfFile64, ProgramHeader};
+use object::read::elf::ProgramHeader;
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionFlags, SymbolKind};
 
-use crate::{calls, elf, scan};
-
-pub type Elf<'data> = ElfFile64<'data, Endianness, &'data [u8]>;
+use crate::calls;
+use crate::elf::{self, Elf};
+use crate::shared::scan;
 
 /// A `syscall` instruction.
 pub struct Place {
+    /// The address in the file's own numbering.
     pub address: u64,
-    /// The nearest symbol before it, and how far behind that it stands.
+    /// The nearest symbol before it, and the distance from that in bytes. None: the file has no symbol before it.
     pub symbol: Option<(String, u64)>,
-    /// The system call's number, if a constant was loaded.
+    /// The system call's number. None: no constant was loaded, as far as the text tells.
     pub number: Option<u64>,
 }
 
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
-/// Functions that load a library, and which argument holds their flags.
+/// Functions that load a library, and the register of the argument that holds their flags.
 const LOADS: [(&str, Register); 2] = [("dlopen", Register::RSI), ("dlmopen", Register::RDX)];
 const RTLD_DEEPBIND: u64 = 8;
 
-/// Every `syscall` instruction of a file, in order.
+/// Lists every `syscall` instruction of a file, in the order of addresses.
 pub fn syscalls(elf: &Elf) -> Vec<Place> {
     let text = Text::of(elf);
     let places = text.sections.iter().flat_map(|section| {
@@ -44,20 +45,21 @@ pub fn syscalls(elf: &Elf) -> Vec<Place> {
     decoded.collect()
 }
 
-/// Libraries whose thread state calls do no harm: as in src/objects.rs.
+/// Libraries whose thread state calls do no harm. The library has the same list (src/objects.rs).
 const HARMLESS: [&str; 2] = ["libtcmalloc", "libprofiler"];
-/// A text that is larger is not looked through: as in src/objects.rs.
+/// The size in bytes of the largest text that is looked through, the same as in src/objects.rs.
 const MOST_TEXT: u64 = 4 << 20;
 
 /// Why the library will take a file for one that sets its threads' state by instructions of its own.
 pub struct ThreadState {
-    /// By Go's note, whatever the text has.
+    /// Whether it has Go's note; then the text does not matter.
     pub is_go: bool,
-    /// The instructions, where their number is known; else those of unknown number.
+    /// The instructions whose number is known to be of that kind. Where there are none, those of unknown number.
     pub places: Vec<Place>,
 }
 
-/// What `set_thread_state` of src/objects.rs will answer for this file, which is not libc's.
+/// Answers what `set_thread_state` of src/objects.rs will answer for this file. The caller leaves libc's own files out. None: the library
+/// will not take it for such a file.
 pub fn thread_state(elf: &Elf, name: &str) -> Option<ThreadState> {
     if HARMLESS.iter().any(|harmless| name.starts_with(harmless)) {
         return None;
@@ -76,7 +78,7 @@ pub fn thread_state(elf: &Elf, name: &str) -> Option<ThreadState> {
     Some(ThreadState { is_go, places: if known.is_empty() { unknown } else { known } })
 }
 
-/// Whether a library is opened with RTLD_DEEPBIND: then its calls are bound to libc, past the hooks.
+/// Tells whether a file opens a library with RTLD_DEEPBIND. That library's calls are bound to libc, past the hooks.
 pub fn binds_deeply(elf: &Elf) -> bool {
     LOADS.iter().any(|(name, register)| {
         let slots = slots(elf, name);
@@ -84,7 +86,7 @@ pub fn binds_deeply(elf: &Elf) -> bool {
     })
 }
 
-/// Where the loader writes the address of the function `name`.
+/// Lists the slots into which the loader writes the address of the function `name`.
 fn slots(elf: &Elf, name: &str) -> Vec<u64> {
     let is_it = |target| match target {
         RelocationTarget::Symbol(index) => elf.dynamic_symbol_table().is_some_and(|table| {
@@ -96,6 +98,7 @@ fn slots(elf: &Elf, name: &str) -> Vec<u64> {
     relocations.filter(|(_, relocation)| is_it(relocation.target())).map(|(address, _)| address).collect()
 }
 
+/// An executable section: its address, and its bytes.
 struct Section<'data> {
     address: u64,
     bytes: &'data [u8],
@@ -107,17 +110,19 @@ impl Section<'_> {
     }
 }
 
+/// The executable sections of a file, and what is known of the functions in them.
 struct Text<'data> {
     sections: Vec<Section<'data>>,
-    /// Functions, from and to, sorted.
+    /// Functions by address, each from its start to its end, sorted. An end of u64::MAX is not known.
     functions: Vec<(u64, u64)>,
-    /// The names of some, sorted by address.
+    /// Names of functions, sorted by address. Not every function has one.
     names: Vec<(u64, String)>,
-    /// Whether there is code of which neither symbols nor the unwinder know: Go's, which has tables of its own.
+    /// Whether there may be code that neither symbols nor the unwinder know: Go's, which has tables of its own.
     more: bool,
 }
 
 impl<'data> Text<'data> {
+    /// Reads a file's sections and functions.
     fn of(elf: &Elf<'data>) -> Self {
         let executable =
             |flags| matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(SHF_EXECINSTR));
@@ -140,7 +145,8 @@ impl<'data> Text<'data> {
         Text { sections, functions, names, more }
     }
 
-    /// The start of the function in which the address lies; zero if nothing is known. `None`: between functions, where data lies.
+    /// Finds the start of the function in which the address lies; zero if no function before it is known. None: between functions, where
+    /// data lies.
     fn start(&self, address: u64) -> Option<u64> {
         let after = self.functions.partition_point(|(start, _)| *start <= address);
         match self.functions[..after].last() {
@@ -150,14 +156,15 @@ impl<'data> Text<'data> {
         }
     }
 
+    /// Finds the nearest symbol before an address, and the distance from it.
     fn symbol(&self, address: u64) -> Option<(String, u64)> {
         let after = self.names.partition_point(|(start, _)| *start <= address);
         let (start, name) = &self.names[after.checked_sub(1)?];
         Some((name.clone(), address - start))
     }
 
-    /// What the constant in `register` is when the instruction at `address` is reached: `None` if none begins there, `Some(None)` if
-    /// it is no constant.
+    /// Finds the constant in `register` when the instruction at `address` is reached. None: no instruction begins there. Some(None): the
+    /// register holds no constant.
     fn constant_at(&self, address: u64, register: Register) -> Option<Option<u64>> {
         let section = self.sections.iter().find(|section| (section.address..section.end()).contains(&address))?;
         let start = self.start(address)?.max(section.address);
@@ -168,7 +175,7 @@ impl<'data> Text<'data> {
         (walk.decoder.ip() == address).then(|| walk.constants[register.number()])
     }
 
-    /// Whether the function in one of `slots` is called with a constant in `register` that is `wanted`.
+    /// Tells whether the function in one of `slots` is called with a constant in `register` that is `wanted`.
     fn calls_through(&self, slots: &[u64], register: Register, wanted: fn(u64) -> bool) -> bool {
         let stubs: Vec<_> = self.indirect(0x25).filter(|(_, slot)| slots.contains(slot)).map(|(at, _)| at).collect();
         // A stub is a jump through its slot, with perhaps an endbr64 before it.
@@ -178,17 +185,17 @@ impl<'data> Text<'data> {
         calls.any(|at| self.constant_at(at, register).flatten().is_some_and(wanted))
     }
 
-    /// Calls (0x15) or jumps (0x25) through memory near the instruction: where they may stand, and the memory's address.
+    /// Lists calls (0x15) or jumps (0x25) through memory near the instruction: where they may stand, and the memory's address.
     fn indirect(&self, kind: u8) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.relative(6, move |bytes| bytes[0] == 0xff && bytes[1] == kind)
     }
 
-    /// Calls: where they may stand, and what they call.
+    /// Lists direct calls: where they may stand, and what they call.
     fn direct(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.relative(5, |bytes| bytes[0] == 0xe8)
     }
 
-    /// Places that may be an instruction of `length` bytes, the last four of which are a distance from its end.
+    /// Lists places that may be an instruction of `length` bytes, the last four of which are a distance from its end.
     fn relative(
         &self,
         length: usize,
@@ -204,18 +211,18 @@ impl<'data> Text<'data> {
     }
 }
 
-/// What each register holds, if it is a constant.
+/// What each general register holds by number, if it is a constant.
 type Constants = [Option<u64>; 16];
 
-/// Instruction after instruction, as they stand, with the constants that the registers hold. A line is reached from the one above;
-/// behind a jump or a return it is reached as the first jump to it left the registers.
+/// A walk from instruction to instruction as they stand, with the constants that the registers hold. An instruction is reached from the
+/// one above. Behind a jump or a return it is reached with the registers of the first jump to it.
 struct Walk<'data> {
     decoder: Decoder<'data>,
     facts: InstructionInfoFactory,
     constants: Constants,
-    /// Where jumps lead, forwards, and what they bring.
+    /// The targets of jumps forwards, and the registers at the first jump to each.
     brought: HashMap<u64, Constants>,
-    /// From the line above.
+    /// Whether the instruction is reached from the one above.
     reached: bool,
 }
 
@@ -225,6 +232,7 @@ const SCRATCH: [usize; 9] = [0, 1, 2, 6, 7, 8, 9, 10, 11];
 const ANSWERED: [usize; 3] = [0, 1, 11];
 
 impl<'data> Walk<'data> {
+    /// Begins at `start`, an address in the section, with no constants known.
     fn new(section: &Section<'data>, start: u64) -> Self {
         let bytes = &section.bytes[(start - section.address) as usize..];
         let decoder = Decoder::with_ip(64, bytes, start, DecoderOptions::NONE);
@@ -237,6 +245,7 @@ impl<'data> Walk<'data> {
         }
     }
 
+    /// Takes one instruction.
     fn step(&mut self) {
         if let Some(constants) = self.brought.remove(&self.decoder.ip()).filter(|_| !self.reached) {
             (self.reached, self.constants) = (true, constants);
@@ -268,7 +277,7 @@ impl<'data> Walk<'data> {
         }
     }
 
-    /// The register that the instruction loads with a constant, or from another register.
+    /// Tells which register the instruction loads with a constant, or from another register, and what it then holds.
     fn loaded(&self, instruction: &Instruction) -> Option<(Register, Option<u64>)> {
         let (to, from) = (instruction.op_register(0), instruction.op_register(1));
         let constant = match instruction.code() {
@@ -285,8 +294,8 @@ impl<'data> Walk<'data> {
     }
 }
 
-/// The functions that the unwinder knows, from and to: the table at the end of .eh_frame_hdr, and what it points to (source: the Linux
-/// Standard Base, "Exception Frames").
+/// Lists the functions that the unwinder knows, each from its start to its end: the table at the end of .eh_frame_hdr, and what it points
+/// to (source: the Linux Standard Base, "Exception Frames").
 fn unwound(elf: &Elf) -> Vec<(u64, u64)> {
     /// The usual forms: pointer and count of 32 bits, a table of 32-bit distances from the header's beginning.
     const USUAL: [u8; 3] = [0x1b, 0x03, 0x3b];

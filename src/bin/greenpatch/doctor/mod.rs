@@ -1,20 +1,25 @@
 //! `greenpatch doctor`: what this system gives greenpatch, what would be on and off here, and why.
 //!
-//! Each line is a `Finding`, and each finding is one probe: it asks the kernel for the very thing that the library would ask for,
-//! takes it back, and says what came of it. The last probe is the proof: this command runs itself with the library, makes threads
-//! that wait, and reads in the statistics whether they were green.
+//! Each line is the result of one `Probe`: it asks the kernel for the very thing that the library would ask for, takes it back, and says
+//! what came of it. `system` asks what there is, `limits` how much of it, `preloads` what else is preloaded. The last is the `proof`: this
+//! command runs itself with the library, makes threads that wait, and reads in the statistics whether they were green.
 
+mod limits;
 mod preloads;
+mod probe;
+mod proof;
 mod system;
 
 use std::ffi::c_int;
 
 use serde_json::json;
 
-use crate::words::{columns, wrap};
-use crate::{run, Failure, FAILED};
+use self::probe::{Probe, State};
+use crate::failure::{Failure, FAILED};
+use crate::library;
+use crate::words::{columns, print, wrap};
 
-pub const EXIT_STATUS: &str = "\
+const EXIT_STATUS: &str = "\
 Exit status:
     0  programs run green here; what is off is said, with what that costs
     1  programs would run natively, or something conflicts
@@ -32,95 +37,51 @@ pub struct Arguments {
     proof: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Used here.
-    On,
-    /// Not to be had, and done without.
-    Off,
-    /// Worth knowing.
-    Fact,
-    /// It sets a limit that a program may meet.
-    Limit,
-    /// Nothing is green with this.
-    Bad,
-}
-
-impl State {
-    fn name(self) -> &'static str {
-        match self {
-            State::On => "on",
-            State::Off => "off",
-            State::Fact => "",
-            State::Limit => "limit",
-            State::Bad => "BAD",
-        }
-    }
-}
-
-pub struct Finding {
-    pub state: State,
-    pub subject: &'static str,
-    pub says: String,
-}
-
-impl Finding {
-    pub fn new(state: State, subject: &'static str, says: impl Into<String>) -> Self {
-        Finding { state, subject, says: says.into() }
-    }
-
-    /// On, or off with what that costs.
-    pub fn switch(on: bool, subject: &'static str, with: impl Into<String>, without: impl Into<String>) -> Self {
-        if on {
-            Self::new(State::On, subject, with)
-        } else {
-            Self::new(State::Off, subject, without)
-        }
-    }
-}
-
+/// Makes every probe, and prints what they found. Returns 1 where a program would not run green here, else 0.
 pub fn doctor(arguments: Arguments) -> Result<c_int, Failure> {
     if arguments.proof {
-        system::wait_in_threads();
+        proof::wait_in_threads();
         return Ok(0);
     }
-    let library = run::library(None);
-    let mut findings = system::system();
-    findings.extend(system::limits());
-    findings.extend(preloads::all());
-    findings.push(match &library {
-        Ok(path) => system::library(path),
-        Err(Failure(_, sentence)) => Finding::new(State::Bad, "library", sentence.as_str()),
+    let library = library::find(None);
+    let mut probes = system::all();
+    probes.extend(limits::all());
+    probes.extend(preloads::all());
+    probes.push(match &library {
+        Ok(path) => proof::library(path),
+        Err(Failure(_, sentence)) => Probe::new(State::Bad, "library", sentence.as_str()),
     });
-    findings.extend(library.ok().map(|path| system::proof(&path)));
-    let bad = findings.iter().any(|finding| finding.state == State::Bad);
-    let text = if arguments.json { as_json(&findings, bad) } else { as_text(&findings, bad) };
-    crate::print(&text).map_err(|why| Failure(FAILED, why.to_string()))?;
+    probes.extend(library.ok().map(|path| proof::run(&path)));
+    let bad = probes.iter().any(|probe| probe.state == State::Bad);
+    let text = if arguments.json { as_json(&probes, bad) } else { as_text(&probes, bad) };
+    print(&text).map_err(|why| Failure(FAILED, why.to_string()))?;
     Ok(bad.into())
 }
 
-fn as_text(findings: &[Finding], bad: bool) -> String {
-    let row = |finding: &Finding| {
-        let row = format!("{:<6}{:<22}{}", finding.state.name(), finding.subject, finding.says);
+/// Sets a line a probe, and a verdict.
+fn as_text(probes: &[Probe], bad: bool) -> String {
+    let row = |probe: &Probe| {
+        let row = format!("{:<6}{:<22}{}", probe.state.name(), probe.subject, probe.says);
         wrap(&row, &" ".repeat(28), columns()) + "\n"
     };
-    let lines = findings.iter().map(row);
+    let lines = probes.iter().map(row);
     let verdict =
         if bad { "Programs would not run green here: see the lines marked BAD." } else { "Programs run green here." };
     format!("{}\n{verdict}\n", lines.collect::<String>())
 }
 
-fn as_json(findings: &[Finding], bad: bool) -> String {
-    let state = |finding: &Finding| {
-        if finding.state == State::Fact {
+/// Sets a JSON object of the verdict and all results. Its names are those that scripts know: `findings`.
+fn as_json(probes: &[Probe], bad: bool) -> String {
+    let state = |probe: &Probe| {
+        if probe.state == State::Fact {
             "fact".into()
         } else {
-            finding.state.name().to_lowercase()
+            probe.state.name().to_lowercase()
         }
     };
-    let list: Vec<_> = findings
+    let list: Vec<_> = probes
         .iter()
-        .map(|finding| json!({ "state": state(finding), "subject": finding.subject, "says": finding.says }))
+        .map(|probe| json!({ "state": state(probe), "subject": probe.subject, "says": probe.says }))
         .collect();
     format!("{:#}\n", json!({ "green": !bad, "findings": list }))
 }

@@ -1,26 +1,28 @@
 //! Other libraries that are preloaded anyway, by LD_PRELOAD or /etc/ld.so.preload: do they go together with this one?
 //!
 //! Two libraries that put themselves in front of the same functions can work one behind the other, if the second passes on what
-//! it gets. One that keeps threads or sockets of its own does not. Known ones are judged by name (`calls::NEIGHBOURS`), others by what
-//! they export.
+//! it gets. A library that keeps threads or sockets of its own does not. Known libraries are judged by name (`calls::NEIGHBOURS`), others
+//! by what they export.
 
 use std::env;
 use std::fs;
 
 use object::{Object, ObjectSymbol};
 
+use super::probe::{Probe, State};
 use crate::calls;
-use crate::check::instructions::Elf;
-use crate::check::short;
-use crate::config;
-use crate::doctor::{Finding, State};
-use crate::run;
+use crate::elf::Elf;
+use crate::library::LIBRARY;
+use crate::shared::config;
+use crate::words::short;
 
+/// The system's own list of preloaded libraries.
 const SYSTEMS: &str = "/etc/ld.so.preload";
-/// As many functions are named.
+/// How many functions are named at the most.
 const NAMED: usize = 5;
 
-pub fn all() -> Vec<Finding> {
+/// Tells of every preloaded library, or that there is none.
+pub fn all() -> Vec<Probe> {
     let own = env::var("LD_PRELOAD").unwrap_or_default();
     let systems = fs::read_to_string(SYSTEMS).unwrap_or_default();
     let systems: String =
@@ -28,41 +30,42 @@ pub fn all() -> Vec<Finding> {
     let words = |text: &str| {
         text.split([' ', ':', '\t', '\n']).filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    // The loader takes LD_PRELOAD's first. What is behind greenpatch there would be behind it in a program, too.
+    // The loader takes LD_PRELOAD's libraries first. A library behind greenpatch there would be behind it in a program, too.
     let mut behind = false;
-    let mut findings = Vec::new();
+    let mut probes = Vec::new();
     for (place, text) in [("LD_PRELOAD", &own), (SYSTEMS, &systems)] {
         for path in words(text) {
-            behind |= short(&path) == run::LIBRARY;
-            findings.push(one(place, &path, behind));
+            behind |= short(&path) == LIBRARY;
+            probes.push(one(place, &path, behind));
         }
     }
-    if findings.is_empty() {
-        findings.push(Finding::new(State::Fact, "other preloads", "none"));
+    if probes.is_empty() {
+        probes.push(Probe::new(State::Fact, "other preloads", "none"));
     }
-    findings
+    probes
 }
 
-fn one(place: &str, path: &str, behind: bool) -> Finding {
-    let finding = |state, says: String| Finding::new(state, "other preloads", format!("{path} ({place}) {says}"));
+/// Judges one library. `behind`: greenpatch stands before it.
+fn one(place: &str, path: &str, behind: bool) -> Probe {
+    let probe = |state, says: String| Probe::new(state, "other preloads", format!("{path} ({place}) {says}"));
     let known = calls::NEIGHBOURS.iter().find(|(start, _)| short(path).starts_with(start));
     match known {
-        _ if short(path) == run::LIBRARY => return finding(State::Fact, "is greenpatch itself".into()),
-        Some((_, Ok(()))) => return finding(State::Fact, "is fine beside greenpatch".into()),
-        Some((_, Err(why))) => return finding(State::Bad, format!("conflicts: {why}")),
+        _ if short(path) == LIBRARY => return probe(State::Fact, "is greenpatch itself".into()),
+        Some((_, Ok(()))) => return probe(State::Fact, "is fine beside greenpatch".into()),
+        Some((_, Err(why))) => return probe(State::Bad, format!("conflicts: {why}")),
         None => {}
     }
     let shared = exported(path).unwrap_or_default();
     let passed_by = |name: &String| config::PASSED_BY.iter().any(|own| own.to_bytes() == name.as_bytes());
     if let Some(name) = shared.iter().find(|name| behind && passed_by(name)) {
         let why = format!("puts itself in front of {name} from behind greenpatch: programs stay native; put it first");
-        return finding(State::Bad, why);
+        return probe(State::Bad, why);
     }
     match shared.len() {
-        0 => finding(State::Fact, "touches no hooked function".into()),
+        0 => probe(State::Fact, "touches no hooked function".into()),
         count => {
             let named = shared[..count.min(NAMED)].join(" ");
-            finding(
+            probe(
                 State::Limit,
                 format!("also puts itself in front of {count} hooked functions ({named} …): it may conflict"),
             )
@@ -70,7 +73,7 @@ fn one(place: &str, path: &str, behind: bool) -> Finding {
     }
 }
 
-/// The hooked functions that a library exports; nothing if it is not to be read.
+/// Lists the hooked functions that a library exports. None: the file is not readable, or no library.
 fn exported(path: &str) -> Option<Vec<String>> {
     let data = fs::read(path).ok()?;
     let elf = Elf::parse(&*data).ok()?;

@@ -1,0 +1,124 @@
+//! Reads the files of a program one after the other: what each imports, defines, and calls by instructions of its own.
+
+use std::fs;
+
+use object::{Object, ObjectSymbol, SymbolKind};
+
+use super::instructions;
+use super::report::Report;
+use crate::calls;
+use crate::elf::{self, Elf};
+use crate::library::LIBRARY;
+use crate::words::short;
+
+/// What is said of Python's programs.
+const NO_PTHREADS: &str =
+    "asyncio's tasks and the greenlets of gevent and eventlet are no pthreads: a call that blocks one of them blocks \
+    its whole loop, as without greenpatch. Make such calls in threads (asyncio.to_thread, gevent's threadpool).";
+
+/// What is said where a thread's state is set past the hooks: how the library answers that.
+const CAUGHT_BY_ITSELF: &str =
+    "if loaded before the first thread, `inline` is taken on by itself (Linux 6.17), or the program stays native";
+
+/// Reads every object of a report, and adds what it finds. A file that cannot be read adds nothing.
+pub fn inspect(mut report: Report) -> Report {
+    let mut loaders = Vec::new();
+    for at in 0..report.objects.len() {
+        let object = &report.objects[at];
+        let Some(path) = object.path.as_deref().filter(|_| !is_libcs_own(&object.name)) else { continue };
+        let Ok(data) = fs::read(path) else { continue };
+        let Ok(elf) = Elf::parse(&*data) else { continue };
+        let name = short(&object.name).to_owned();
+        if elf.elf_section_table().is_empty() {
+            report.hints.push(format!("{name} has no section headers: nothing of it can be seen"));
+        }
+        if let Some((_, Err(why))) = calls::NEIGHBOURS.iter().find(|(start, _)| name.starts_with(start)) {
+            report.hints.push(format!("{name} conflicts: {why}"));
+        }
+        for symbol in imports(&elf) {
+            if let Some(call) = calls::call(symbol) {
+                report
+                    .imports
+                    .entry((call.reach, call.family))
+                    .or_default()
+                    .entry(symbol.to_owned())
+                    .or_default()
+                    .push(at);
+            }
+            if symbol == "dlopen" || symbol == "dlmopen" {
+                loaders.push(name.clone());
+            }
+        }
+        let defined: Vec<_> =
+            definitions(&elf).into_iter().filter(|symbol| calls::is_hooked(symbol)).map(str::to_owned).collect();
+        match at {
+            0 if !elf::is_library(&elf) => report.own = defined,
+            _ if defined.is_empty() => {}
+            _ => {
+                report.hints.push(format!("{name} defines {} too: the hooks come first, then these", defined.join(" ")))
+            }
+        }
+        if instructions::binds_deeply(&elf) {
+            report.hints.push(format!(
+                "{name} opens libraries with RTLD_DEEPBIND: what these call is reached by libc's entries only"
+            ));
+        }
+        if let Some(state) = instructions::thread_state(&elf, &name) {
+            report.hints.push(format!("{name} sets a thread's state inline: {CAUGHT_BY_ITSELF}"));
+            report.thread_states.push((at, state));
+        }
+        let calls = instructions::syscalls(&elf).into_iter();
+        let waiting = calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()));
+        report.inline.extend(waiting.map(|place| (at, place)));
+    }
+    loaders.dedup();
+    if let Some((first, others)) = loaders.split_first() {
+        let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
+        let advice = "`greenpatch check --pid` sees what a process has loaded";
+        report.hints.push(format!("{first}{others} may load more by dlopen: {advice}"));
+    }
+    if short(&report.program.display().to_string()).starts_with("python") {
+        report.hints.push(format!("Python's threads become green. {NO_PTHREADS}"));
+    }
+    if !["pthread_create", "thrd_create", "clone"].iter().any(|symbol| imported(&report, symbol)) {
+        report.hints.push("nobody imports pthread_create: without a second thread it runs as natively".into());
+    }
+    report
+}
+
+/// Tells whether an object of the report imports a symbol that is known.
+fn imported(report: &Report, symbol: &str) -> bool {
+    report.imports.values().any(|symbols| symbols.contains_key(symbol))
+}
+
+/// Lists the symbols that a file imports.
+fn imports<'data>(elf: &Elf<'data>) -> Vec<&'data str> {
+    let undefined = elf.dynamic_symbols().filter(|symbol| symbol.is_undefined());
+    undefined.filter_map(|symbol| symbol.name().ok()).collect()
+}
+
+/// Lists the functions that a file defines for others.
+fn definitions<'data>(elf: &Elf<'data>) -> Vec<&'data str> {
+    let functions = elf.dynamic_symbols().filter(|symbol| symbol.is_definition() && symbol.kind() == SymbolKind::Text);
+    functions.filter_map(|symbol| symbol.name().ok()).collect()
+}
+
+/// Tells whether a file is this library, or a part of glibc, whose system calls are those behind its functions.
+fn is_libcs_own(name: &str) -> bool {
+    const WHOLE: [&str; 13] = [
+        "libc.so.6",
+        "ld-linux-x86-64.so.2",
+        "libpthread.so.0",
+        "libdl.so.2",
+        "librt.so.1",
+        "libm.so.6",
+        "libmvec.so.1",
+        "libutil.so.1",
+        "libanl.so.1",
+        "libresolv.so.2",
+        "libnss_files.so.2",
+        "libnss_dns.so.2",
+        LIBRARY,
+    ];
+    WHOLE.contains(&short(name))
+}
