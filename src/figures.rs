@@ -26,6 +26,7 @@ pub struct Name {
 }
 
 impl Name {
+    /// Makes the place of a text of the library's own.
     #[allow(dead_code)]
     pub const fn new(text: &'static str) -> Name {
         Name { text: text.as_ptr(), bytes: text.len() }
@@ -56,6 +57,7 @@ pub struct Counters {
     pub passed: [AtomicU64; ROWS],
 }
 
+/// What `greenpatch_figures` is: the places of all figures. It never changes once the library is loaded.
 #[repr(C)]
 pub struct Layout {
     pub mark: [u8; 16],

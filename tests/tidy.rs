@@ -333,11 +333,28 @@ fn every_file_says_what_it_is() {
     none("files that do not begin with a comment", headless.map(|file| file.path));
 }
 
+/// The longest that a file may be, in lines.
+const LONGEST: usize = 600;
+
+/// Files and folders in which files are longer, and why. One that has no longer file any more is taken out.
+const LONGER: &[(&str, &str)] = &[
+    ("src/arch.rs", "the wing is not rebuilt yet"),
+    ("src/sys.rs", "the wing is not rebuilt yet"),
+    ("src/glibc.rs", "the wing is not rebuilt yet"),
+    ("src/runtime/", "the wing is not rebuilt yet"),
+    ("src/hooks/signal/", "the wing is not rebuilt yet"),
+    ("c-tests/race_random.c", "one program of many random steps, each a few lines"),
+    ("tests/bad_input/calls.c", "a row of bad input for each hook"),
+];
+
 #[test]
 fn no_file_is_long() {
-    let lines = |file: &File| file.text.lines().count();
-    let long = files(is_source).into_iter().filter(|file| lines(file) > 700);
-    none("files of more than 700 lines", long.map(|file| format!("{}: {}", file.path, lines(&file))));
+    let long: Vec<_> = files(is_source).into_iter().filter(|file| file.text.lines().count() > LONGEST).collect();
+    let in_list = |file: &&File| !LONGER.iter().any(|(place, _)| file.path.starts_with(place));
+    let faults = long.iter().filter(in_list).map(|file| format!("{}: {}", file.path, file.text.lines().count()));
+    none("files of more than 600 lines", faults);
+    let needless = LONGER.iter().filter(|(place, _)| !long.iter().any(|file| file.path.starts_with(place)));
+    none("in LONGER, and no longer long", needless.map(|(place, _)| place.to_string()));
 }
 
 #[test]

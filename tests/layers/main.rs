@@ -2,8 +2,10 @@
 //! stays inside one of its parts, and no arrows lead round.
 //!
 //! `modules` reads the files, `arrows` finds where each path leads, and `samples` proves on small trees that faults are found.
+//! `documents` asks by the same wings whether public items have contracts.
 
 mod arrows;
+mod documents;
 mod modules;
 mod samples;
 
