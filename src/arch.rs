@@ -18,12 +18,10 @@ pub mod entry;
 pub mod frame;
 pub mod inline;
 pub mod keys;
-mod registers;
+pub mod registers;
 pub mod scan;
 pub mod segment;
 pub mod vfork;
-
-pub use registers::Registers;
 
 use std::arch::{asm, global_asm};
 

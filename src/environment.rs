@@ -5,7 +5,7 @@
 //!   __libc_stack_end → argc │ argv … 0 │ envp … 0 │ auxv: (key, value) … (0, 0)
 //! ```
 
-use crate::{glibc, objects};
+use crate::glibc::{self, objects};
 use std::ffi::CStr;
 
 pub struct Environment {

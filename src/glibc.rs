@@ -3,10 +3,12 @@
 //! Everything is found by name in libc's own table (`symbols`; GLIBC_PRIVATE names too), whoever wraps it. Where something is missing
 //! the library stays out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
 
+pub mod objects;
+pub mod symbols;
 pub mod version;
 
-use crate::runtime::raw_lock::RawLock;
-use crate::{arch, symbols, sys};
+use crate::base::lock::RawLock;
+use crate::{arch, sys};
 use libc::{c_int, c_void, pthread_attr_t, pthread_t};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
 

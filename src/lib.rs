@@ -4,21 +4,21 @@
 //! and errno, `runtime` knows green threads, `glibc` and `sys` know what is below. See ARCHITECTURE.md.
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+use crate::glibc::{objects, symbols};
+
 mod arch;
 mod config;
 mod environment;
 mod figures;
 mod glibc;
 mod hooks;
-mod objects;
-mod pages;
 mod report;
 mod rows;
 mod runtime;
 mod statistics;
-mod symbols;
 mod sys;
 // The words of the reasons are for those who read a process from outside.
+mod base;
 #[allow(dead_code)]
 mod why;
 
@@ -53,8 +53,8 @@ fn load() {
         hooks::inside::entries::allow(hooks::door::each_row);
     }
     match options.inline.filter(|_| stays_native.is_none()) {
-        Some(true) if !runtime::inline::want(hooks::number::syscall::INLINE) => report::refuse_inline(),
-        None => runtime::inline::want_if_needed(hooks::number::syscall::INLINE),
+        Some(true) if !runtime::trap::inline::want(hooks::number::syscall::INLINE) => report::refuse_inline(),
+        None => runtime::trap::inline::want_if_needed(hooks::number::syscall::INLINE),
         _ => {}
     }
     hooks::thread::create::set_default_stack(options.stack_size);

@@ -15,10 +15,11 @@ mod text;
 use crate::config::{Options, FAMILY};
 use crate::environment::Environment;
 use crate::report::VARIABLE;
-use crate::runtime::{self, signal::CLOSED, stats::Tellers};
-use crate::sys;
+use crate::runtime::machine::counts::Tellers;
+use crate::runtime::signal::delivery::CLOSED;
+use crate::statistics::place::When;
+use crate::{runtime, sys};
 use once_cell::race::OnceBox;
-use place::When;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::*};
 
 /// Where the statistics go, and whose they are.
@@ -79,7 +80,7 @@ pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
     let kept = place::Kept::of(&path, me);
     let family = shared.then_some(name);
     DESTINATION.set(Box::new(Destination { path, family, kept })).ok();
-    runtime::stats::tell_by(Tellers {
+    runtime::machine::counts::tell_by(Tellers {
         start: || write_at(When::Start),
         meanwhile: || write_at(When::Meanwhile),
         end: write,
@@ -168,7 +169,8 @@ fn write_at(when: When) {
         }
         give_turn();
     }
-    const OWN_DOING: u64 = runtime::disposition::bit(libc::SIGPIPE) | runtime::disposition::bit(libc::SIGXFSZ);
+    const OWN_DOING: u64 =
+        runtime::machine::disposition::bit(libc::SIGPIPE) | runtime::machine::disposition::bit(libc::SIGXFSZ);
     let caused = sys::pending_signals() & !before & OWN_DOING;
     if caused != 0 {
         sys::take_signal(caused).ok();

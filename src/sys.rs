@@ -6,14 +6,11 @@
 
 pub mod file;
 pub mod filters;
-mod older;
+pub mod older;
 pub mod task;
 
 use crate::arch;
-pub use older::{
-    epoll_create, epoll_wait, event_fd, is_refusal, poll_exactly, queue_signal, refuses, sends_plainly, signal_fd,
-    status_flags,
-};
+use crate::sys::older::poll_exactly;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 
 /// libc's real `clock_gettime`, 0 until the front door has found it.

@@ -8,7 +8,7 @@
 //!
 //! A word stays after its wait: it counts for a thread that is parked, and, with IN_KERNEL, for one that stands in a call.
 
-use super::figures::Name;
+use crate::figures::Name;
 
 /// The word was written for a call in the kernel that has not yet begun.
 pub const ANNOUNCED: u64 = 1 << 6;

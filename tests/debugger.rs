@@ -48,7 +48,7 @@ fn backtrace(scratch: &Scratch, place: &str) -> String {
     let commands = [
         preload.as_str(),
         "set environment GREENPATCH_OPTIONS workers=1",
-        // Births are caught by this signal (src/runtime/capture.rs).
+        // Births are caught by this signal (src/runtime/trap/capture.rs).
         "handle SIGSYS nostop noprint pass",
         "set breakpoint pending on",
         "break waits",

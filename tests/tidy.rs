@@ -126,12 +126,12 @@ const CODE_RULES: &[Rule] = &[
 
 /// What waits are made of, beside the hooks.
 const WAITS: &[&str] = &[
-    "src/runtime/wait.rs",
-    "src/runtime/lot.rs",
-    "src/runtime/reactor.rs",
-    "src/runtime/cancel.rs",
-    "src/runtime/call.rs",
-    "src/runtime/pin.rs",
+    "src/runtime/waiting/wait.rs",
+    "src/runtime/news/lot.rs",
+    "src/runtime/waiting/readiness.rs",
+    "src/runtime/waiting/cancel.rs",
+    "src/runtime/waiting/call.rs",
+    "src/runtime/waiting/pin.rs",
 ];
 
 /// Those in which something is allocated all the same, and why.
@@ -139,7 +139,7 @@ const ALLOCATE: &[(&str, &str)] = &[
     ("src/hooks/inside/entries.rs", "at the start, when there is one thread"),
     ("src/hooks/proc/task_file.rs", "the text of a file that the kernel has not, made and written without a wait"),
     ("src/hooks/proc/task_list.rs", "a list of threads, made and written without a wait"),
-    ("src/runtime/reactor.rs", "many waits at once, given back before the wait returns"),
+    ("src/runtime/waiting/readiness.rs", "many waits at once, given back before the wait returns"),
 ];
 
 /// The files of the library in which the instruction that enters the kernel may stand, and why.

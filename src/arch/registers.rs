@@ -1,7 +1,7 @@
 //! The registers of interrupted code, as they stand in a signal's frame: a system call's number and arguments are read there, its
 //! answer and where the code goes on are written there.
 
-use super::{gp_begin, gp_load_word, gp_load_word_failed, ControlWords};
+use crate::arch::{gp_begin, gp_load_word, gp_load_word_failed, ControlWords};
 
 /// The registers of interrupted code, in a signal frame.
 pub struct Registers(*mut libc::ucontext_t);

@@ -1,7 +1,7 @@
 //! vfork: the child runs on its parent's stack, memory and thread pointer until it executes or ends, so it is nobody's green thread
 //! meanwhile, and its hooks pass through.
 
-use super::{self_word, set_self_word, set_vfork_word, vfork_word};
+use crate::arch::{self_word, set_self_word, set_vfork_word, vfork_word};
 use std::arch::global_asm;
 
 global_asm!(

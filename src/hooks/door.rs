@@ -37,7 +37,7 @@ mod rooms {
 fn fail(number: i32) {
     if number == libc::EPIPE {
         if let Some(me) = runtime::current() {
-            runtime::signal::keep_own_doing(me);
+            runtime::signal::delivery::keep_own_doing(me);
         }
     }
     glibc::set_errno(number);
@@ -146,7 +146,7 @@ macro_rules! hooks {
 
                     redhook::hook! {
                         unsafe fn $name($($a: $t),*) -> $r => door {
-                            runtime::stats::count(Row::$name as usize);
+                            runtime::machine::counts::count(Row::$name as usize);
                             if admitted!($scope) {
                                 match rooms::$room::$handler($($a),*) {
                                     Ok(value) => return value,
@@ -154,7 +154,7 @@ macro_rules! hooks {
                                     Err(Miss::Libc) => {}
                                 }
                             }
-                            runtime::stats::count_passed(Row::$name as usize);
+                            runtime::machine::counts::count_passed(Row::$name as usize);
                             real::$name($($a),*)
                         }
                     }

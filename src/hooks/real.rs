@@ -4,7 +4,8 @@
 //! looks up when the library is loaded, and which `entries` replaces by that of the moved function where it takes an entry.
 #![allow(clippy::missing_safety_doc)]
 
-use crate::{symbols, sys};
+use crate::glibc::symbols;
+use crate::sys;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

@@ -16,14 +16,17 @@
 //!
 //! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
 
-use super::raw_lock::RawLock;
-use super::runnable::{self, Runnable};
-use super::sched::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
-use super::wait::Batch;
-use super::{
-    alternate, caretaker, cpu_timer, process_signal, reactor, reserve, shortage, signal, stats, thread, vessel, worker,
-};
-use crate::{glibc, pages, sys};
+use crate::base::lock::RawLock;
+use crate::base::pages;
+use crate::runtime::births::{thread, vessel};
+use crate::runtime::kernel::runnable::{self, Runnable};
+use crate::runtime::kernel::{caretaker, reserve, shortage, worker};
+use crate::runtime::machine::{alternate, counts};
+use crate::runtime::sched::slots::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
+use crate::runtime::signal::{cpu_timer, delivery, sweep};
+use crate::runtime::waiting::readiness;
+use crate::runtime::waiting::wait::Batch;
+use crate::{glibc, sys};
 use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
@@ -154,13 +157,13 @@ pub fn start() -> bool {
     set_now();
     runnable::reserve();
     LEAVE.store(WAIT, Relaxed);
-    stats::kernel_thread_born();
-    let old_mask = sys::set_signal_mask(signal::CLOSED);
+    counts::kernel_thread_born();
+    let old_mask = sys::set_signal_mask(delivery::CLOSED);
     let born = glibc::create_thread(monitor_main, std::ptr::null_mut(), None);
     sys::set_signal_mask(old_mask);
     THREAD.store(born.unwrap_or(0) as usize, Relaxed);
     if born.is_err() {
-        stats::kernel_thread_gone();
+        counts::kernel_thread_gone();
     }
     born.is_ok()
 }
@@ -176,7 +179,7 @@ pub fn dismiss() {
     LEAVE.store(GO, Release);
     sys::futex_wake(LEAVE.as_ptr(), 1);
     glibc::join_thread(THREAD.load(Relaxed) as libc::pthread_t);
-    stats::kernel_thread_gone();
+    counts::kernel_thread_gone();
 }
 
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
@@ -187,26 +190,26 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     if LEAVE.load(Relaxed) == GO {
         return std::ptr::null_mut();
     }
-    let mut watches = vec![Watch::default(); sched::slots().len()];
+    let mut watches = vec![Watch::default(); slots::slots().len()];
     let mut runnable = Runnable::new();
     let (mut quiet, mut pace, mut shrink_at_ms, mut first, mut short) = (0, Pace::Tick, 0, 0, 0);
     loop {
         let (ticks, slept_ns) = (quiet < TICKS_UNTIL_SLEEP, sys::now_ns());
         sleep(&mut quiet, pace);
         let now_ms = set_now();
-        if ticks && sys::now_ns() - slept_ns > reactor::LATE_NS {
+        if ticks && sys::now_ns() - slept_ns > readiness::LATE_NS {
             let batch = Batch::new();
-            reactor::continued(&batch);
-            batch.release(sched::ready);
+            readiness::continued(&batch);
+            batch.release(slots::ready);
         }
         let count = watches.len();
         let in_turn = (0..count).map(|number| (number + first) % count);
         pace = in_turn
-            .fold(Pace::Rest, |pace, number| pace.max(look(sched::slot(number), &mut watches[number], &mut runnable)));
-        if sched::injected() {
-            sched::call_for_help();
+            .fold(Pace::Rest, |pace, number| pace.max(look(slots::slot(number), &mut watches[number], &mut runnable)));
+        if slots::injected() {
+            slots::call_for_help();
         }
-        process_signal::hand_out();
+        sweep::hand_out();
         short = if SHORT.swap(false, Relaxed) { short + 1 } else { 0 };
         if short == LOOKS_UNTIL_TURN {
             shortage::ring_those_without_slot();
@@ -214,7 +217,7 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         }
         first = NEXT.load(Relaxed) % count;
         let some_are_left = shortage::share_workers();
-        signal::ring_those_again();
+        delivery::ring_those_again();
         cpu_timer::look();
         if now_ms >= shrink_at_ms {
             caretaker::shrink_pool();
@@ -230,16 +233,16 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
 fn sleep(quiet: &mut u32, pace: Pace) {
     if *quiet < TICKS_UNTIL_SLEEP {
         let time_ns = if pace == Pace::Step { STEP_NS } else { TICK_NS };
-        process_signal::listen(false, || sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
+        sweep::listen(false, || sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens, but not by who is called before that time.
         let let_go_ns = sys::now_ns() + 500_000_000;
         let deadline = vessel::pool_is_large().then_some(let_go_ns);
         // So are the figures told: here, for a disk may be slow, and while anybody runs the monitor must not wait for one.
-        let deadline = deadline.or(stats::keep_up(now_ms()).map(|ms| ms * 1_000_000));
+        let deadline = deadline.or(counts::keep_up(now_ms()).map(|ms| ms * 1_000_000));
         let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
-        if !sched::slots().iter().any(in_use) && !signal::is_to_ring() && !process_signal::are_left() {
-            process_signal::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
+        if !slots::slots().iter().any(in_use) && !delivery::is_to_ring() && !sweep::are_left() {
+            sweep::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
         if sys::now_ns() >= let_go_ns {
             caretaker::shrink_pool();
@@ -270,9 +273,9 @@ fn give(slot: &'static Slot) -> bool {
 
 /// There are more slots than workers: if somebody waits for one, these take turns.
 fn share() {
-    if shortage::is_here() && sched::anything_ready() {
+    if shortage::is_here() && slots::anything_ready() {
         SHORT.store(true, Relaxed);
-        sched::slots().iter().for_each(take_for_others);
+        slots::slots().iter().for_each(take_for_others);
     }
 }
 
@@ -319,7 +322,7 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64,
         return let_stand(slot, owner, watch, held_ns, runnable);
     }
     slot.attention.store(true, Relaxed);
-    sched::spread(slot);
+    slots::spread(slot);
     let Some(worker) = Worker::of_word(owner) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
     let stands_still = watch.stands_still(kernel_tid);
@@ -330,7 +333,7 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64,
             return Pace::Tick;
         }
         if hand_over(slot, owner) && waits_for_processor {
-            stats::false_alarm();
+            counts::false_alarm();
         }
         watch.looks = 0;
         if in_call || stands_still {
@@ -360,7 +363,7 @@ fn let_stand(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64,
 
 /// Is there anything that only this slot's owner would see to?
 fn others_wait(slot: &Slot) -> bool {
-    slot.has_ready() || sched::injected() || slot.timers.earliest() <= sys::now_ns() || sys::readable(slot.epoll())
+    slot.has_ready() || slots::injected() || slot.timers.earliest() <= sys::now_ns() || sys::readable(slot.epoll())
 }
 
 /// Takes the slot from its worker, unless that comes back just now, and gives it to another. True: it was taken.
@@ -368,7 +371,7 @@ fn hand_over(slot: &'static Slot, owner: usize) -> bool {
     debug_assert!(owner & MODE != RUNTIME);
     let taken = slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok();
     if taken {
-        stats::hand_over();
+        counts::hand_over();
         if !give(slot) {
             share();
         }
@@ -379,7 +382,7 @@ fn hand_over(slot: &'static Slot, owner: usize) -> bool {
 /// A vacant slot gets a worker when there is work for it. Where none is to be had (no memory, no kernel thread), the monitor takes in the
 /// slot's events and deadlines, for the workers that there are, and tries again.
 fn send_worker(slot: &'static Slot) -> Pace {
-    let work = slot.is_left() || sched::injected() || sched::slots().iter().any(|slot| slot.has_ready());
+    let work = slot.is_left() || slots::injected() || slots::slots().iter().any(|slot| slot.has_ready());
     if !work || VACANT.load(Relaxed) == 0 {
         return Pace::Rest;
     }

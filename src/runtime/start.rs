@@ -6,14 +6,18 @@
 //! So the steps that may fail come first, each with what undoes it; the last of them is the birth of the leader's vessel, which
 //! could not be undone.
 
-use super::alternate;
-use super::green::{current, Green};
-use super::sched::{self, Worker, VACANT};
-use super::vessel::{self, Stack};
-use super::{
-    alone, capture, caretaker, errand, filters, handler, identity, inline, kernel_state, lot, monitor, own_fds, pin,
-    reactor, roll, settings, shortage, signal, stats, thread, worker,
-};
+use crate::base::own_fds;
+use crate::runtime::births::thread;
+use crate::runtime::births::vessel::{self, Stack};
+use crate::runtime::kernel::{alone, caretaker, errand, filters, identity, shortage, worker};
+use crate::runtime::machine::green::{current, Green};
+use crate::runtime::machine::{alternate, counts, kernel_state, roll, settings};
+use crate::runtime::monitor;
+use crate::runtime::news::lot;
+use crate::runtime::sched::slots::{self, Worker, VACANT};
+use crate::runtime::signal::{delivery, handler};
+use crate::runtime::trap::{capture, inline};
+use crate::runtime::waiting::{pin, readiness};
 use crate::{arch, glibc, sys};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
@@ -74,9 +78,9 @@ pub fn start(prepare: fn()) -> bool {
     built.unwrap_or_else(refuse);
     STARTED.store(done, Release);
     if done {
-        stats::after_start();
+        counts::after_start();
         // The leader's own stack begins, so that nobody has to wait until it does (`identity`).
-        current().inspect(|main| sched::begin_leader(main));
+        current().inspect(|main| slots::begin_leader(main));
         alone::begin();
     }
     STARTING.store(0, Release);
@@ -94,27 +98,27 @@ const NO_KERNEL_THREAD: &str = "no kernel thread was to be had for the monitor w
 
 /// Builds all that runs, or says why that cannot be.
 fn build(prepare: fn()) -> Result<(), &'static str> {
-    if !sys::has_memory(ENOUGH_MEMORY) || !crate::pages::has_reserve() {
+    if !sys::has_memory(ENOUGH_MEMORY) || !crate::base::pages::has_reserve() {
         return Err(NO_MEMORY);
     }
-    if !sys::has_descriptors(sched::descriptors(workers()) + DESCRIPTORS_LEFT) {
+    if !sys::has_descriptors(slots::descriptors(workers()) + DESCRIPTORS_LEFT) {
         return Err(NO_DESCRIPTORS);
     }
-    let made = sched::make_slots(workers());
+    let made = slots::make_slots(workers());
     let built = match made {
         Ok(()) => build_on_slots(prepare),
         Err(libc::ENOMEM) => Err(NO_MEMORY),
         Err(_) => Err(NO_DESCRIPTORS),
     };
     if built.is_err() {
-        sched::unmake_slots();
+        slots::unmake_slots();
         own_fds::close_all();
     }
     built
 }
 
 fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
-    let leader = stats::enlist(Worker::new(true));
+    let leader = counts::enlist(Worker::new(true));
     if !monitor::reserve_small_stacks(workers()) {
         return Err(NO_MEMORY);
     }
@@ -157,18 +161,18 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     kernel_state::begin(main);
     settings::begin(main);
     kernel_state::arrive(leader);
-    leader.take_up(sched::slot(0));
+    leader.take_up(slots::slot(0));
     inline::prepare();
     VACANT.store(workers() - 1, Relaxed);
     identity::begin();
     main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     main.life.store(0, Relaxed);
     roll::set_main(main);
-    signal::adopt(main);
-    signal::accept(main, main.mask.get());
+    delivery::adopt(main);
+    delivery::accept(main, main.mask.get());
     arch::set_self_word(main as *const Green as usize);
     arch::set_identity_word(main as *const Green as usize);
-    sched::begin(main);
+    slots::begin(main);
     monitor::begin();
     Ok(())
 }
@@ -200,10 +204,10 @@ pub fn after_fork() {
     arch::set_worker_word(0);
     STARTED.store(false, Relaxed);
     STARTING.store(0, Relaxed);
-    crate::pages::after_fork();
+    crate::base::pages::after_fork();
     lot::after_fork();
-    reactor::after_fork();
-    sched::after_fork();
+    readiness::after_fork();
+    slots::after_fork();
     worker::after_fork();
     caretaker::after_fork();
     monitor::after_fork();
@@ -222,7 +226,7 @@ pub fn after_fork() {
     shortage::after_fork();
     errand::after_fork();
     identity::after_fork();
-    signal::after_fork(me);
+    delivery::after_fork(me);
     inline::after_fork();
-    stats::after_fork();
+    counts::after_fork();
 }

@@ -4,10 +4,10 @@
 //! file tells what is counted while the program runs, is there when nobody can write any more (SIGKILL), and is reached from wherever the
 //! program goes: into a chroot, to another user, to where no descriptor is free.
 
-use super::text::{member_of, Text};
-use super::{Destination, Member, ADDED, SAID};
+use crate::base::own_fds;
 use crate::config;
-use crate::runtime::own_fds;
+use crate::statistics::text::{member_of, Text};
+use crate::statistics::{Destination, Member, ADDED, SAID};
 use crate::sys::{self, file};
 use std::cell::UnsafeCell;
 use std::ffi::CStr;

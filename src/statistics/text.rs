@@ -1,8 +1,8 @@
 //! The statistics in words: one JSON object, put together without allocating. What `greenpatch stats` reads from outside is told here, too:
 //! the symbol `greenpatch_figures`.
 
-use super::Member;
 use crate::figures::{Layout, Name, Plain, MARK, ROWS};
+use crate::statistics::Member;
 use crate::{rows, runtime};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -29,13 +29,13 @@ unsafe impl<const N: usize> Sync for Table<N> {}
 plain! {
     "started": 1 at runtime::start::STARTED;
     "workers": 8 at runtime::start::WORKERS;
-    "entries": 8 at runtime::stats::ENTRIES;
-    "inline": 1 at runtime::inline::ON;
-    "inline_calls": 8 at runtime::inline::CALLS;
-    "green_threads_peak": 8 at runtime::stats::GREEN_THREADS_PEAK;
-    "hand_overs": 8 at runtime::stats::HAND_OVERS;
-    "false_alarms": 8 at runtime::stats::FALSE_ALARMS;
-    "kernel_threads_peak": 8 at runtime::stats::KERNEL_THREADS_PEAK;
+    "entries": 8 at runtime::machine::counts::ENTRIES;
+    "inline": 1 at runtime::trap::inline::ON;
+    "inline_calls": 8 at runtime::trap::inline::CALLS;
+    "green_threads_peak": 8 at runtime::machine::counts::GREEN_THREADS_PEAK;
+    "hand_overs": 8 at runtime::machine::counts::HAND_OVERS;
+    "false_alarms": 8 at runtime::machine::counts::FALSE_ALARMS;
+    "kernel_threads_peak": 8 at runtime::machine::counts::KERNEL_THREADS_PEAK;
 }
 
 struct Names([Name; rows::NAMES.len()]);
@@ -67,10 +67,10 @@ static greenpatch_figures: Figures = Figures(Layout {
     plain_count: PLAIN.0.len(),
     hooks: NAMES.0.as_ptr(),
     hook_count: NAMES.0.len(),
-    others: runtime::stats::OTHERS.as_ptr(),
-    others_passed: runtime::stats::OTHERS_PASSED.as_ptr(),
-    created_by_others: &runtime::stats::GREEN_THREADS,
-    workers: &runtime::stats::WORKERS,
+    others: runtime::machine::counts::OTHERS.as_ptr(),
+    others_passed: runtime::machine::counts::OTHERS_PASSED.as_ptr(),
+    created_by_others: &runtime::machine::counts::GREEN_THREADS,
+    workers: &runtime::machine::counts::WORKERS,
 });
 
 /// As long as a text can become: for each hook twice its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
@@ -141,7 +141,7 @@ impl Text {
 
     /// All that is counted by now.
     pub fn tell(&mut self, family: Option<&str>, member: Member, pid: i32) {
-        use runtime::stats::{sum, GREEN_THREADS};
+        use runtime::machine::counts::{sum, GREEN_THREADS};
         self.clear();
         self.add(b"{\"family\":\"");
         self.add(family.unwrap_or("").as_bytes());
@@ -181,7 +181,7 @@ impl Text {
         self.key(key);
         let mut before: &[u8] = b"{";
         for (row, name) in rows::NAMES.iter().enumerate() {
-            let calls = part(runtime::stats::came_and_served(row));
+            let calls = part(runtime::machine::counts::came_and_served(row));
             if calls > 0 {
                 self.add(before);
                 self.add(b"\"");

@@ -11,7 +11,7 @@
 //! | fcntl(F_GETFL) | | /proc/self/fdinfo |
 //! | preadv2, pwritev2, recvfrom, sendto | | the hooks (`io`): poll, then the call that the program made |
 
-use super::{call, checked, close, now_ns, open, plain, process_id, set_signal_mask, timespec};
+use crate::sys::{call, checked, close, now_ns, open, plain, process_id, set_signal_mask, timespec};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Is this what a kernel answers to a call that it does not know, or a filter to one that it does not allow? (Or to a call that is

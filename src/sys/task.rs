@@ -1,6 +1,6 @@
 //! What the kernel keeps for a task, a kernel thread by itself: set and asked on the one at hand.
 
-use super::{call, checked, plain};
+use crate::sys::{call, checked, plain};
 
 // arch_prctl's codes (source: the kernel's asm/prctl.h).
 const ARCH_SET_GS: usize = 0x1001;

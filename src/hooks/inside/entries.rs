@@ -11,9 +11,10 @@
 //! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (hooks/sync/private.rs).
 
 use crate::arch::{self, entry};
+use crate::glibc::{self, symbols};
 use crate::hooks::sync::private;
-use crate::runtime::stats::ENTRIES;
-use crate::{glibc, symbols, sys};
+use crate::runtime::machine::counts::ENTRIES;
+use crate::sys;
 use once_cell::race::OnceBox;
 use std::ffi::CStr;
 use std::ops::Range;

@@ -2,7 +2,8 @@
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
-use crate::runtime::{self, leaks};
+use crate::runtime;
+use crate::runtime::births::leaks;
 use libc::*;
 
 pub unsafe fn dl_iterate_phdr(visit: Option<leaks::Visit>, data: *mut c_void) -> Answer<c_int> {

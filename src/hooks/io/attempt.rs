@@ -20,7 +20,8 @@
 
 use crate::hooks::answer::{answer, Answer};
 use crate::hooks::io::descriptor::{self, poll_now, Descriptor};
-use crate::runtime::reactor::{self, FdWait, Hints, Record, DISTRUST, IN};
+use crate::runtime::news::record::{self, FdWait, Hints, Record, DISTRUST, IN};
+use crate::runtime::waiting::readiness;
 use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;
 use crate::why::Why;
@@ -55,7 +56,7 @@ pub fn plain<T: TryFrom<isize>>(call: impl FnOnce() -> isize) -> Answer<T> {
 /// The same, with what is known of its time.
 #[inline]
 pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize) -> Answer<T> {
-    let result = runtime::cancel::block_for(length, call);
+    let result = runtime::waiting::cancel::block_for(length, call);
     runtime::breathe();
     answer(result)
 }
@@ -68,17 +69,17 @@ pub fn long<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
 
 /// The same: the kernel's result.
 pub fn long_call(call: impl Fn() -> isize) -> isize {
-    again_if_rung(|| runtime::cancel::block_for(Length::Long, &call))
+    again_if_rung(|| runtime::waiting::cancel::block_for(Length::Long, &call))
 }
 
 /// The same for a call that is no cancellation point.
 pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
-    answer(again_if_rung(|| runtime::cancel::block_at_no_point(Length::Long, &call)))
+    answer(again_if_rung(|| runtime::waiting::cancel::block_at_no_point(Length::Long, &call)))
 }
 
 /// The same for a call that may block or not.
 pub fn uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
-    answer(again_if_rung(|| runtime::cancel::block_at_no_point(Length::Unknown, &call)))
+    answer(again_if_rung(|| runtime::waiting::cancel::block_at_no_point(Length::Unknown, &call)))
 }
 
 fn again_if_rung(block: impl Fn() -> isize) -> isize {
@@ -297,7 +298,7 @@ impl Attempt {
         self.let_go();
         let fd = self.fd;
         runtime::announce(self.why());
-        runtime::cancel::block(|| call(fd, Manner::Blocking))
+        runtime::waiting::cancel::block(|| call(fd, Manner::Blocking))
     }
 
     /// May a byte stream have more room, or more bytes, after a partial transfer?
@@ -359,7 +360,7 @@ impl Attempt {
         }
         self.waited = true;
         let one = FdWait::new(self.fd, self.interest).of_call(self.holds, self.trusting);
-        let (woken, duplicate) = reactor::wait(self.why(), one, self.hints, self.deadline);
+        let (woken, duplicate) = readiness::wait(self.why(), one, self.hints, self.deadline);
         if duplicate >= 0 {
             self.move_to(duplicate);
         }
@@ -384,7 +385,7 @@ impl Attempt {
     /// What others are told of the wait.
     #[inline]
     fn why(&self) -> Why {
-        if self.interest & reactor::OUT == 0 {
+        if self.interest & record::OUT == 0 {
             Why::Readable(self.fd)
         } else {
             Why::Writable(self.fd)
@@ -409,7 +410,7 @@ impl Attempt {
         let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
         let deadline = self.deadline;
         runtime::announce(self.why());
-        match runtime::cancel::block_for(Length::Long, || sys::poll(&mut poll, deadline))? {
+        match runtime::waiting::cancel::block_for(Length::Long, || sys::poll(&mut poll, deadline))? {
             0 => Err(self.late),
             _ => Ok(()),
         }
@@ -420,7 +421,7 @@ impl Attempt {
         self.release_duplicate();
         self.moved = true;
         self.fd = duplicate;
-        if let Some(record) = reactor::record(duplicate) {
+        if let Some(record) = record::record(duplicate) {
             self.record = record;
             if self.holds {
                 note_held(Some(record));
@@ -443,7 +444,7 @@ impl Attempt {
 
     fn release_duplicate(&mut self) {
         if std::mem::take(&mut self.moved) {
-            reactor::release_duplicate(self.fd);
+            readiness::release_duplicate(self.fd);
         }
     }
 

@@ -25,8 +25,9 @@
 //! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
 
 use crate::hooks::answer::{Answer, Miss};
-use crate::runtime::reactor::{self, Record};
-use crate::sys;
+use crate::runtime::news::record::{self, Record};
+use crate::runtime::waiting::readiness;
+use crate::sys::{self, older};
 use libc::c_int;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -127,7 +128,7 @@ impl Descriptor {
     }
 
     fn timeout_ns(&self, interest: u32) -> Option<u64> {
-        if interest & reactor::OUT != 0 {
+        if interest & record::OUT != 0 {
             (self.info & SEND_TIMED != 0).then(|| self.record.send_timeout_ns.load(Relaxed))
         } else {
             (self.info & RECEIVE_TIMED != 0).then(|| self.record.receive_timeout_ns.load(Relaxed))
@@ -186,13 +187,13 @@ impl Descriptor {
 
     /// Its status flags, or an error number below 0.
     fn ask(&mut self, interest: u32) -> isize {
-        let flags = sys::status_flags(self.fd);
+        let flags = older::status_flags(self.fd);
         self.info &= !NONBLOCKING;
         self.info |= FLAGS_KNOWN | if has_nonblock(flags) { NONBLOCKING } else { 0 };
         if self.info & timeout_known(interest) != 0 {
             return flags;
         }
-        let (name, place, timed) = if interest & reactor::OUT != 0 {
+        let (name, place, timed) = if interest & record::OUT != 0 {
             (libc::SO_SNDTIMEO, &self.record.send_timeout_ns, SEND_TIMED)
         } else {
             (libc::SO_RCVTIMEO, &self.record.receive_timeout_ns, RECEIVE_TIMED)
@@ -205,7 +206,7 @@ impl Descriptor {
 }
 
 fn ask_bit(interest: u32) -> u64 {
-    if interest & reactor::OUT != 0 {
+    if interest & record::OUT != 0 {
         ASK_TO_WRITE
     } else {
         ASK_TO_READ
@@ -220,7 +221,7 @@ static REFUSED: AtomicU64 = AtomicU64::new(0);
 pub fn is_refused(interest: u32) -> bool {
     let bit = ask_bit(interest);
     let number = if bit == ASK_TO_WRITE { libc::SYS_pwritev2 } else { libc::SYS_preadv2 };
-    let refused = REFUSED.load(Relaxed) & bit != 0 || sys::refuses(number);
+    let refused = REFUSED.load(Relaxed) & bit != 0 || older::refuses(number);
     if refused {
         REFUSED.fetch_or(bit, Relaxed);
     }
@@ -228,7 +229,7 @@ pub fn is_refused(interest: u32) -> bool {
 }
 
 fn timeout_known(interest: u32) -> u64 {
-    if interest & reactor::OUT != 0 {
+    if interest & record::OUT != 0 {
         SEND_KNOWN
     } else {
         RECEIVE_KNOWN
@@ -242,7 +243,7 @@ fn epoch_of(info: u64) -> u32 {
 /// Any descriptor, its kind known. What is closed, or has no record, is libc's to answer.
 #[inline]
 pub fn any(fd: c_int) -> Answer<Descriptor> {
-    let record = reactor::record(fd).ok_or(Miss::Libc)?;
+    let record = record::record(fd).ok_or(Miss::Libc)?;
     let found = Descriptor { fd, record, info: record.info.load(Relaxed) };
     if found.info & KIND_KNOWN != 0 && epoch_of(found.info) == EPOCH.load(Relaxed) {
         return Ok(found);
@@ -264,13 +265,13 @@ pub fn socket(fd: c_int) -> Answer<Descriptor> {
 /// A socket call on what is believed to be no socket: forget the belief and look.
 #[cold]
 fn look_again(fd: c_int) -> Answer<Descriptor> {
-    reactor::forget(fd);
+    readiness::forget(fd);
     any(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
 }
 
 /// A socket on which a call is about to wait: its timeout, or what the call is told (`refusal`). What is nobody else's is noted.
 pub fn ask_socket(fd: c_int, interest: u32) -> Result<Option<u64>, c_int> {
-    let mut socket = any(fd).map_err(|_| refusal(sys::status_flags(fd)))?;
+    let mut socket = any(fd).map_err(|_| refusal(older::status_flags(fd)))?;
     let before = socket.info;
     let flags = socket.ask(interest);
     if socket.info & OWN != 0 {
@@ -335,10 +336,10 @@ fn get_option<T>(fd: c_int, name: c_int, value: &mut T) {
 /// A file on which a call is about to wait for `interest`. It does not where the program wishes so, or where the file was opened for the
 /// other direction: then this is what the call is told (`refusal`).
 pub fn ask_file(fd: c_int, interest: u32) -> Result<(), c_int> {
-    let flags = sys::status_flags(fd);
+    let flags = older::status_flags(fd);
     let wrong = match interest {
-        reactor::IN => libc::O_WRONLY,
-        reactor::OUT => libc::O_RDONLY,
+        record::IN => libc::O_WRONLY,
+        record::OUT => libc::O_RDONLY,
         _ => libc::O_ACCMODE,
     };
     let waits = !has_nonblock(flags) && flags as c_int & libc::O_ACCMODE != wrong;
@@ -364,13 +365,13 @@ pub fn poll_now(fd: c_int, interest: u32) -> u32 {
     let mut poll = libc::pollfd { fd, events: interest as i16, revents: 0 };
     let time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes into `poll`, which is ours.
-    unsafe { sys::poll_exactly(&mut poll as *mut _ as usize, 1, Some(&time)) };
+    unsafe { older::poll_exactly(&mut poll as *mut _ as usize, 1, Some(&time)) };
     poll.revents as u16 as u32
 }
 
 /// The program changed O_NONBLOCK or a timeout: ask again, through this number and through its twins.
 pub fn changed(fd: c_int) {
-    let Some(record) = reactor::record(fd) else { return };
+    let Some(record) = record::record(fd) else { return };
     if record.info.load(Relaxed) & TWIN != 0 {
         EPOCH.fetch_add(1, Relaxed);
     }
@@ -379,34 +380,34 @@ pub fn changed(fd: c_int) {
 
 /// A process is about to be made, or was just made, or is this one: every file that is open now is shared.
 pub fn forked() {
-    reactor::revise_all(|info| info & !(ASKED | OWN));
+    record::revise_all(|info| info & !(ASKED | OWN));
 }
 
 /// This process has made the file of this number.
 pub fn made(fd: c_int) {
-    reactor::forget(fd);
-    if let Some(record) = reactor::record(fd) {
+    readiness::forget(fd);
+    if let Some(record) = record::record(fd) {
         record.info.store(OWN, Relaxed);
     }
 }
 
 /// The open file was given to somebody else, or to another number, by a message.
 pub fn handed_on(fd: c_int) {
-    if let Some(record) = reactor::record(fd) {
+    if let Some(record) = record::record(fd) {
         update(&record.info, |info| info & !(ASKED | OWN));
     }
 }
 
 /// The program set SO_RCVLOWAT.
 pub fn low_water_set(fd: c_int) {
-    if let Some(record) = reactor::record(fd) {
+    if let Some(record) = record::record(fd) {
         update(&record.info, |info| info | LOW_WATER);
     }
 }
 
 /// The program put another protocol on top (TLS in the kernel): a short read no longer says that nothing is left.
 pub fn layered(fd: c_int) {
-    if let Some(record) = reactor::record(fd) {
+    if let Some(record) = record::record(fd) {
         update(&record.info, |info| info & !KIND | Kind::Stream as u64 | KIND_KNOWN);
     }
 }
@@ -417,7 +418,7 @@ pub fn note_queue(record: &Record) {
 }
 
 pub fn stir_queues() {
-    reactor::stir_those(|info| info & QUEUE != 0);
+    readiness::stir_those(|info| info & QUEUE != 0);
 }
 
 fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {
@@ -426,8 +427,8 @@ fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {
 
 /// `to` has become another number for the open file of `from`.
 pub fn duplicated(from: c_int, to: c_int) {
-    reactor::forget(to);
-    let (Some(one), Some(other)) = (reactor::record(from), reactor::record(to)) else { return };
+    readiness::forget(to);
+    let (Some(one), Some(other)) = (record::record(from), record::record(to)) else { return };
     let before = one.info.fetch_or(TWIN, Relaxed);
     other.info.store(before & OWN | TWIN, Relaxed);
 }
@@ -436,7 +437,7 @@ pub fn duplicated(from: c_int, to: c_int) {
 /// many programs set it at once.
 pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
     made(fd);
-    let Some(record) = reactor::record(fd) else { return };
+    let Some(record) = record::record(fd) else { return };
     let inherited = KIND | KIND_KNOWN | LOW_WATER | RECEIVE_KNOWN | SEND_KNOWN;
     let mut info = listener.info & (inherited | (u32::MAX as u64) << EPOCH_SHIFT) | OWN;
     if nonblocking {
@@ -451,5 +452,5 @@ pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
 
 /// A call waits for a terminal: after a stop the process may be in the background.
 pub fn try_terminals_when_continued() {
-    reactor::try_when_continued(KIND | KIND_KNOWN, Kind::Device as u64 | KIND_KNOWN);
+    readiness::try_when_continued(KIND | KIND_KNOWN, Kind::Device as u64 | KIND_KNOWN);
 }

@@ -10,12 +10,16 @@
 //! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
 //! All but the last group are seen whoever calls, a green thread or not.
 
+use crate::base::own_fds;
+use crate::glibc;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::io::attempt::{long, plain, plain_for};
 use crate::hooks::io::descriptor;
 use crate::hooks::real;
-use crate::runtime::{self, reactor, Habit, Length};
-use crate::{glibc, sys};
+use crate::runtime::news::peer;
+use crate::runtime::waiting::readiness;
+use crate::runtime::{self, Habit, Length};
+use crate::sys::{self, older};
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
 
 /// SO_RCVTIMEO and SO_SNDTIMEO as programs with 64-bit time on 32-bit machines call them (source: asm-generic/socket.h).
@@ -23,19 +27,19 @@ const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
 
 pub unsafe fn close(fd: c_int) -> Answer<c_int> {
-    if reactor::is_own(fd) {
+    if own_fds::is_own(fd) {
         return errno(libc::EBADF);
     }
     if runtime::current().is_some() {
         runtime::cancellation_point();
-        reactor::vacate(fd);
+        readiness::vacate(fd);
         let closed = plain(|| sys::call(libc::SYS_close, fd as usize, 0, 0, 0, 0, 0));
-        reactor::closed(fd);
+        readiness::closed(fd);
         return closed;
     }
-    reactor::vacate(fd);
+    readiness::vacate(fd);
     let closed = real::close(fd);
-    reactor::closed(fd);
+    readiness::closed(fd);
     Ok(closed)
 }
 
@@ -44,10 +48,10 @@ pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> Answer<c
         return errno(libc::EINVAL);
     }
     if flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0 {
-        reactor::vacate_range(first, last);
+        readiness::vacate_range(first, last);
     }
     let mut from = first;
-    while let Some(own) = reactor::next_own(from).filter(|&own| own <= last) {
+    while let Some(own) = own_fds::next_own(from).filter(|&own| own <= last) {
         if own > from {
             close_stretch(from, own - 1, flags)?;
         }
@@ -97,13 +101,13 @@ fn duplicate(from: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
 
 /// `to` loses its file, but only if the call will succeed: a bad `from` changes nothing.
 fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
-    if reactor::is_own(to) || reactor::is_own(from) {
+    if own_fds::is_own(to) || own_fds::is_own(from) {
         return errno(libc::EBADF);
     }
-    if sys::status_flags(from) < 0 {
+    if older::status_flags(from) < 0 {
         return Err(Miss::Libc);
     }
-    reactor::vacate(to);
+    readiness::vacate(to);
     duplicate(from, || runtime::block(call))
 }
 
@@ -111,7 +115,7 @@ fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int
 pub unsafe fn fclose(file: *mut FILE) -> Answer<c_int> {
     let fd = vacate_stream(file);
     let closed = glibc::uncancelled(|| real::fclose(file));
-    reactor::closed(fd);
+    readiness::closed(fd);
     Ok(closed)
 }
 
@@ -133,7 +137,7 @@ pub unsafe fn vacate_stream(file: *mut FILE) -> c_int {
     let fd = libc::fileno(file);
     crate::glibc::set_errno(before);
     if fd >= 0 {
-        reactor::vacate(fd);
+        readiness::vacate(fd);
     }
     fd
 }
@@ -150,7 +154,7 @@ pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut 
     let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
     descriptor::made(*fds);
     descriptor::made(*fds.add(1));
-    reactor::link_peers(*fds, *fds.add(1));
+    peer::link(*fds, *fds.add(1));
     Ok(done)
 }
 
@@ -232,7 +236,7 @@ pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t
         }
         told => told?,
     };
-    reactor::forget(fd);
+    readiness::forget(fd);
     Ok(fd)
 }
 

@@ -7,12 +7,14 @@
 //! - *System V's* have no descriptor: tried without waiting, then in the kernel, the slot offered.
 //! - *aio* is glibc's own, on kernel threads of its own: its waits are libc's, in slices, so that a cancellation comes through.
 
+use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::io::attempt::{long, long_call, long_uncancelled, Attempt, Manner, WOULD_BLOCK};
 use crate::hooks::io::descriptor;
 use crate::hooks::real;
 use crate::hooks::time::sleep::{self, Until};
-use crate::runtime::reactor::{self, IN, OUT};
+use crate::runtime::news::record::{self, IN, OUT};
+use crate::runtime::waiting::readiness;
 use crate::runtime::{self, Deadline};
 use crate::why::Why;
 use crate::{glibc, sys};
@@ -40,7 +42,7 @@ unsafe fn transfer<T: TryFrom<isize>>(
 ) -> Answer<T> {
     runtime::cancellation_point();
     let deadline = deadline(until)?;
-    let record = reactor::record(queue).ok_or(Miss::Libc)?;
+    let record = record::record(queue).ok_or(Miss::Libc)?;
     if interest == IN {
         descriptor::note_queue(record);
     }
@@ -122,12 +124,12 @@ pub unsafe fn mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, prio
 
 /// As close, but no cancellation point.
 pub unsafe fn mq_close(queue: mqd_t) -> Answer<c_int> {
-    if reactor::is_own(queue) {
+    if own_fds::is_own(queue) {
         return errno(EBADF);
     }
-    reactor::vacate(queue);
+    readiness::vacate(queue);
     let closed = answer(sys::call(SYS_close, queue as usize, 0, 0, 0, 0, 0));
-    reactor::closed(queue);
+    readiness::closed(queue);
     closed
 }
 

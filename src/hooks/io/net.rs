@@ -22,10 +22,11 @@ use crate::hooks::io::descriptor::{self, has_nonblock, poll_now, Descriptor, Kin
 use crate::hooks::io::transfer::{Rest, MOST_AT_ONCE};
 use crate::hooks::real;
 use crate::hooks::time::sleep;
-use crate::runtime::reactor::{self, Hints, Record, IN, OUT};
-use crate::runtime::Length;
-use crate::sys::{can_read, can_write};
-use crate::{runtime, sys};
+use crate::runtime::news::peer;
+use crate::runtime::news::record::{Hints, Record, IN, OUT};
+use crate::runtime::waiting::readiness;
+use crate::runtime::{self, Length};
+use crate::sys::{self, can_read, can_write, older};
 use libc::{c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec};
 
 /// Flags with which a receive never waits.
@@ -91,7 +92,7 @@ pub unsafe fn receive(
     };
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
         let known = (socket.record, socket.record.look());
-        let got = runtime::cancel::block(|| call(socket.fd, Manner::Blocking));
+        let got = runtime::waiting::cancel::block(|| call(socket.fd, Manner::Blocking));
         note_rest(socket, known, len, flags, got);
         runtime::breathe();
         return answer(got);
@@ -292,7 +293,7 @@ pub unsafe fn transmit(
         sent += transmit_rest(&mut attempt, &mut Rest::new(&whole, 1, sent as usize), flags) as isize;
     }
     if sent > 0 {
-        reactor::reach(socket.fd);
+        peer::reach(socket.fd);
     }
     attempt.end();
     answer(sent)
@@ -351,7 +352,7 @@ unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c_int
         }
     }
     if sent > 0 {
-        reactor::reach(socket.fd);
+        peer::reach(socket.fd);
     }
     attempt.end();
     answer(sent)
@@ -424,7 +425,7 @@ pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answe
     if socket.nonblocking() || socket.kind() != Kind::Tcp {
         return plain(|| call(fd));
     }
-    let flags = sys::status_flags(fd);
+    let flags = older::status_flags(fd);
     if has_nonblock(flags) {
         return plain(|| call(fd));
     }
@@ -507,7 +508,7 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
         runtime::yield_now();
     }
     let somebody = poll_now(fd, IN) != 0;
-    let accept = || runtime::cancel::block_or(Length::Unknown, || call(fd), || listener.end_accept());
+    let accept = || runtime::waiting::cancel::block_or(Length::Unknown, || call(fd), || listener.end_accept());
     let got = if somebody { accept() } else { WOULD_BLOCK };
     listener.end_accept();
     got
@@ -515,6 +516,6 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
 
 pub unsafe fn shutdown(fd: c_int, how: c_int) -> Answer<c_int> {
     let done = answer(sys::call(libc::SYS_shutdown, fd as usize, how as usize, 0, 0, 0, 0));
-    reactor::stir(fd);
+    readiness::stir(fd);
     done
 }

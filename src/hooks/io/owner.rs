@@ -2,8 +2,9 @@
 //! tid where a process is meant stands for its process, as natively.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
-use crate::runtime::{self, owner, process_signal, roll};
-use crate::sys;
+use crate::runtime::machine::roll;
+use crate::runtime::signal::{owner, sweep};
+use crate::{runtime, sys};
 use libc::*;
 
 /// fcntl.h.
@@ -121,7 +122,7 @@ fn give_up(fd: c_int) {
     if owner::of(fd).is_none() {
         return;
     }
-    process_signal::sweep();
+    sweep::sweep();
     if owner::forget(fd) {
         plainly(fd, F_SETSIG, 0).ok();
     }

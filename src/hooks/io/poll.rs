@@ -12,9 +12,11 @@
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::io::attempt::{plain, Attempt, WOULD_BLOCK};
-use crate::runtime::reactor::{self, FdWait, IN, OUT, PRI};
-use crate::runtime::{self, signal, Deadline, Woken};
-use crate::sys;
+use crate::runtime::news::record::{self, FdWait, IN, OUT, PRI};
+use crate::runtime::signal::delivery;
+use crate::runtime::waiting::readiness;
+use crate::runtime::{self, Deadline, Woken};
+use crate::sys::{self, older};
 use crate::why::Why;
 use libc::{c_int, c_short, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
@@ -45,7 +47,7 @@ pub fn can_read(address: usize, bytes: usize) -> bool {
 
 /// Does the call wait with the mask that is in force?
 unsafe fn keeps(mask: *const sigset_t) -> bool {
-    let same = |me: &runtime::green::Green| me.mask.get() == *(mask as *const u64);
+    let same = |me: &runtime::machine::green::Green| me.mask.get() == *(mask as *const u64);
     mask.is_null() || can_read(mask as usize, MASK_BYTES) && runtime::current().is_some_and(same)
 }
 
@@ -56,7 +58,7 @@ unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -> An
     }
     let mask = *(mask as *const u64);
     let open = sys::open(mask);
-    answer(signal::while_masked(mask, || call(&raw const open as usize)))
+    answer(delivery::while_masked(mask, || call(&raw const open as usize)))
 }
 
 /// The time that a call has, counted from now.
@@ -112,13 +114,13 @@ fn settle<I: Iterator<Item = FdWait>>(
 ) -> Answer<c_int> {
     loop {
         let mut seen = 0;
-        let woken = reactor::wait_many(count, &waits, deadline, || {
+        let woken = readiness::wait_many(count, &waits, deadline, || {
             seen = look();
             seen == 0
         });
         if seen == 0 && woken == Woken::NotNeeded {
             runtime::announce(Why::Poll(count));
-            return answer(runtime::cancel::block(|| wait(deadline)));
+            return answer(runtime::waiting::cancel::block(|| wait(deadline)));
         }
         if seen == 0 {
             seen = look();
@@ -133,7 +135,7 @@ fn settle<I: Iterator<Item = FdWait>>(
 }
 
 unsafe fn poll_now(fds: *mut pollfd, n: nfds_t) -> isize {
-    sys::poll_exactly(fds as usize, n as usize, Some(&NO_TIME))
+    older::poll_exactly(fds as usize, n as usize, Some(&NO_TIME))
 }
 
 /// Which edges may change what poll answers for these events: hang-up and error always may.
@@ -149,7 +151,7 @@ pub unsafe fn poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> Answer<c_i
 
 unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     if let (1, Time::Until(deadline), true) = (n, time, on_own_stack(fds)) {
-        if let (Some(interest), Some(record)) = (one_direction((*fds).events), reactor::record((*fds).fd)) {
+        if let (Some(interest), Some(record)) = (one_direction((*fds).events), record::record((*fds).fd)) {
             return poll_one(fds, Attempt::looking((*fds).fd, record, interest, deadline));
         }
     }
@@ -166,7 +168,7 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
         || asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events))),
         deadline,
         || poll_now(fds, n),
-        |deadline| sys::poll_exactly(fds as usize, n as usize, left(deadline).as_ref()),
+        |deadline| older::poll_exactly(fds as usize, n as usize, left(deadline).as_ref()),
     )
 }
 
@@ -326,7 +328,7 @@ unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c
             Time::None => Some(NO_TIME),
             Time::Until(deadline) => left(deadline),
         };
-        return answer(runtime::cancel::block(|| {
+        return answer(runtime::waiting::cancel::block(|| {
             sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&left), 0)
         }));
     };
@@ -399,7 +401,7 @@ unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time)
         Time::Until(deadline) if n > 0 => deadline,
         _ => return at_once(look(fd)),
     };
-    let record = reactor::record(fd).ok_or(Miss::Libc)?;
+    let record = record::record(fd).ok_or(Miss::Libc)?;
     look_until(Attempt::looking(fd, record, IN, deadline), look)
 }
 

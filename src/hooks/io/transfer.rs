@@ -18,9 +18,10 @@ use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::io::attempt::{plain, plain_for, Attempt, Manner, WOULD_BLOCK};
 use crate::hooks::io::descriptor::{self, Descriptor, Kind};
 use crate::hooks::io::net;
-use crate::runtime::reactor::{self, IN, OUT};
-use crate::runtime::{Habit, Length};
-use crate::{runtime, sys};
+use crate::runtime::news::record::{IN, OUT};
+use crate::runtime::waiting::readiness;
+use crate::runtime::{self, Habit, Length};
+use crate::sys::{self, older};
 use libc::{c_int, c_uint, c_void, iovec, off_t, size_t, ssize_t, EAGAIN};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -55,7 +56,7 @@ impl SocketCall {
     /// Is this error a refusal? Remembered from then on.
     #[inline]
     fn refuses(&self, error: c_int) -> bool {
-        let refused = sys::is_refusal(-(error as isize)) && sys::refuses(self.number);
+        let refused = older::is_refusal(-(error as isize)) && older::refuses(self.number);
         if refused {
             self.refused.store(true, Relaxed);
         }
@@ -92,7 +93,7 @@ pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
 /// What was believed a socket is none: forget that, and begin again.
 #[cold]
 unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> Answer<ssize_t> {
-    reactor::forget(fd);
+    readiness::forget(fd);
     match descriptor::any(fd)?.kind().socket() {
         true => Err(Miss::Libc),
         false => again(fd),
@@ -154,7 +155,7 @@ unsafe fn transfer(
 ) -> isize {
     if !descriptor.must_ask(interest) {
         let result = attempt.complete(&mut call);
-        if !sys::is_refusal(result) || result != NOT_SUPPORTED && !descriptor::is_refused(interest) {
+        if !older::is_refusal(result) || result != NOT_SUPPORTED && !descriptor::is_refused(interest) {
             return result;
         }
         descriptor.note_must_ask(interest);

@@ -38,7 +38,7 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     }
     let arguments = [a, b, c, d, e, f];
     // libc's functions are cancellation points, the system call is none.
-    runtime::cancel::without_points(|| match as_function(number, arguments) {
+    runtime::waiting::cancel::without_points(|| match as_function(number, arguments) {
         Some(result) => Ok(result),
         None => match tid::by_number(number, arguments) {
             Some(answer) => answer,
@@ -293,7 +293,7 @@ fn takes(number: c_long) -> bool {
 called_inline!(way, inline);
 
 /// What the runtime is to know of this room.
-pub const INLINE: runtime::inline::Hooks = runtime::inline::Hooks { take: takes, way };
+pub const INLINE: runtime::trap::inline::Hooks = runtime::trap::inline::Hooks { take: takes, way };
 
 /// The thread's own system call instruction: what the kernel would answer.
 extern "C" fn inline(call: &Call) -> isize {

@@ -5,12 +5,14 @@
 //! the thread's stand-in (`tid::stand_in`). All others are the stand-in's own. A name that is written into `comm` arrives in a pipe of the
 //! library's, which is looked into whenever a name is asked for. The process's own `stat` and `status` count its threads (`task_list`).
 
+use crate::base::lock::RawLock;
+use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::proc::task_list;
 use crate::hooks::thread::schedule;
-use crate::runtime::green::Green;
-use crate::runtime::raw_lock::RawLock;
-use crate::runtime::{self, current, kernel_state, own_fds, roll};
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::{kernel_state, roll};
+use crate::runtime::{self, current};
 use crate::sys;
 use libc::*;
 use std::cell::UnsafeCell;

@@ -7,7 +7,9 @@
 
 use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::real;
-use crate::runtime::{self, monitor, roll, signal, stats};
+use crate::runtime::machine::{counts, roll};
+use crate::runtime::signal::delivery;
+use crate::runtime::{self, monitor};
 use crate::sys;
 use libc::*;
 use std::cell::RefCell;
@@ -176,7 +178,7 @@ fn is_being_made(tid: pid_t) -> bool {
         None => true,
         // A vessel's, whose kernel thread only comes and goes, or that of a worker which comes to rest.
         Some(mask) if mask | KILL_AND_STOP == u64::MAX => true,
-        Some(signal::CLOSED) => {
+        Some(delivery::CLOSED) => {
             for _ in 0..PATIENCE {
                 sys::yield_processor();
                 if is_worker(tid) || sys::task::sleeps(tid) {
@@ -191,6 +193,6 @@ fn is_being_made(tid: pid_t) -> bool {
 
 fn is_worker(tid: pid_t) -> bool {
     let mut is_it = false;
-    stats::for_each_worker(|worker| is_it |= worker.kernel_tid.load(Relaxed) == tid);
+    counts::for_each_worker(|worker| is_it |= worker.kernel_tid.load(Relaxed) == tid);
     is_it
 }

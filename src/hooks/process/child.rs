@@ -8,13 +8,16 @@
 //!
 //! Signals: EINTR unless every handler that ran restarts.
 
+use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::io::attempt::long;
 use crate::hooks::io::descriptor::poll_now;
-use crate::runtime::green::Green;
-use crate::runtime::reactor::{self, FdWait, IN};
-use crate::runtime::{self, current, handler, own_fds, Woken};
-use crate::sys;
+use crate::runtime::machine::green::Green;
+use crate::runtime::news::record::{self, FdWait, IN};
+use crate::runtime::signal::handler;
+use crate::runtime::waiting::readiness;
+use crate::runtime::{self, current, Woken};
+use crate::sys::{self, older};
 use crate::why::Why;
 use libc::*;
 
@@ -42,7 +45,7 @@ impl Child {
             _ if options & (WEXITED | WSTOPPED | WCONTINUED) != WEXITED => Child::Other,
             P_PID => Child::Pid(id as pid_t),
             // With O_NONBLOCK it is not waited for.
-            P_PIDFD if sys::status_flags(id as c_int) & O_NONBLOCK as isize == 0 => Child::Fd(id as c_int),
+            P_PIDFD if older::status_flags(id as c_int) & O_NONBLOCK as isize == 0 => Child::Fd(id as c_int),
             _ => Child::Other,
         }
     }
@@ -82,18 +85,18 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
         return End::Answer(result);
     }
     let Some(me) = current().filter(|me| !handler::is_bound(me)) else { return End::Kernel };
-    reactor::release_private(me);
+    readiness::release_private(me);
     let Some(fd) = child.descriptor() else { return End::Kernel };
     me.private_fd.set(fd);
     let end = park_on(me, fd, why, ask);
-    reactor::release_private(me);
+    readiness::release_private(me);
     end
 }
 
 fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     const SECOND_NS: u64 = 1_000_000_000;
     let mut patience_ns = 1_000_000;
-    while let Some(record) = reactor::record(fd).filter(|_| me.private_fd.get() == fd) {
+    while let Some(record) = record::record(fd).filter(|_| me.private_fd.get() == fd) {
         let known = record.look();
         let has_ended = poll_now(fd, IN) != 0;
         if let Some(result) = ask() {
@@ -102,7 +105,7 @@ fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> 
         if has_ended {
             break; // It has not for us: its tracer comes first.
         }
-        let woken = reactor::wait(why, FdWait::new(fd, IN), known, Some(sys::now_ns() + patience_ns)).0;
+        let woken = readiness::wait(why, FdWait::new(fd, IN), known, Some(sys::now_ns() + patience_ns)).0;
         match woken {
             Woken::Interrupted => return ask().map_or(End::Interrupted, End::Answer),
             Woken::Cancelled => return End::Cancelled,

@@ -1,13 +1,15 @@
 //! system: glibc's own waits inside libc, where no cancellation of ours can pass. This one does the same in the open: SIGINT and
 //! SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and a cancellation ends the shell.
 
+use crate::base::lock::RawLock;
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::process::child::{self, Child, End};
 use crate::hooks::signal::action as dispositions;
-use crate::runtime::disposition::{bit, Action};
-use crate::runtime::green::Green;
-use crate::runtime::raw_lock::RawLock;
-use crate::runtime::{self, announce, block, cancel, current, signal, Length};
+use crate::runtime::machine::disposition::{bit, Action};
+use crate::runtime::machine::green::Green;
+use crate::runtime::signal::delivery;
+use crate::runtime::waiting::cancel;
+use crate::runtime::{self, announce, block, current, Length};
 use crate::why::Why;
 use crate::{glibc, sys};
 use libc::*;
@@ -55,7 +57,7 @@ unsafe fn end(me: &'static Green, mask: u64) {
             }
         }
     });
-    signal::set_mask(me, mask);
+    delivery::set_mask(me, mask);
 }
 
 /// The shell, with the caller's mask; it ignores only what was ignored before.
@@ -96,7 +98,7 @@ fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
 pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
     let me = current().filter(|_| !command.is_null()).ok_or(Miss::Libc)?;
     let (before, mask) = (begin(), me.mask.get());
-    signal::set_mask(me, mask | bit(SIGCHLD));
+    delivery::set_mask(me, mask | bit(SIGCHLD));
     let pid = match block(|| spawn(command, before, mask)) {
         Ok(pid) => pid,
         Err(number) => {

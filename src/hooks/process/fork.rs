@@ -9,9 +9,9 @@
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::io::descriptor;
 use crate::hooks::real;
-use crate::runtime::{self, current, signal};
-use crate::sys;
-use crate::{arch, glibc, statistics};
+use crate::runtime::signal::delivery;
+use crate::runtime::{self, current};
+use crate::{arch, glibc, statistics, sys};
 use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -53,11 +53,11 @@ static MASK: AtomicU64 = AtomicU64::new(0);
 
 fn before() {
     if runtime::started() {
-        let mask = sys::set_signal_mask(signal::CLOSED);
+        let mask = sys::set_signal_mask(delivery::CLOSED);
         glibc::before_fork();
         MASK.store(mask, Relaxed);
         runtime::start::before_fork();
-        runtime::disposition::before_fork();
+        runtime::machine::disposition::before_fork();
         HOLDS_LOADER.store(true, Relaxed);
     }
 }
@@ -65,7 +65,7 @@ fn before() {
 fn in_parent() {
     if HOLDS_LOADER.swap(false, Relaxed) {
         let mask = MASK.load(Relaxed);
-        runtime::disposition::forked();
+        runtime::machine::disposition::forked();
         runtime::start::forked();
         glibc::after_fork();
         sys::set_signal_mask(mask);
@@ -78,7 +78,7 @@ fn in_parent() {
 /// back.
 fn in_child() {
     statistics::after_fork();
-    runtime::alone::after_fork();
+    runtime::kernel::alone::after_fork();
     if !runtime::started() {
         return in_parent();
     }
@@ -123,7 +123,7 @@ pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
 fn fork_by(fork: impl FnOnce() -> isize) -> isize {
     descriptor::forked();
     if runtime::started() {
-        runtime::worker::GATE.while_closed(|| around(fork))
+        runtime::kernel::worker::GATE.while_closed(|| around(fork))
     } else {
         around(fork)
     }
@@ -159,7 +159,7 @@ extern "C" fn begin_in_child(beginning: *mut c_void) -> c_int {
         *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id();
         in_child();
         if gate_is_ours {
-            runtime::worker::GATE.leave();
+            runtime::kernel::worker::GATE.leave();
         }
         function(argument)
     }
@@ -179,7 +179,7 @@ pub unsafe fn clone(
     let Some(begun) = function.filter(|_| runtime::started() && !stack.is_null()) else { return Err(Miss::Libc) };
     match flags & IN_PLACE {
         0 | CLONE_VFORK => {
-            let gate_is_ours = !runtime::worker::GATE.is_mine();
+            let gate_is_ours = !runtime::kernel::worker::GATE.is_mine();
             let mut beginning = Beginning { function: begun, argument, gate_is_ours };
             let beginning = &raw mut beginning as *mut c_void;
             let clone =
@@ -250,7 +250,7 @@ extern "C" fn fork_begins() {
     // SAFETY: this thread's own descriptor.
     unsafe { *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id() };
     in_child();
-    runtime::worker::GATE.leave();
+    runtime::kernel::worker::GATE.leave();
 }
 
 /// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all
@@ -288,7 +288,7 @@ fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
     let fd = crate::hooks::io::fd::vacate_stream(file);
     let status = runtime::in_libc(|| real::pclose(file));
-    runtime::reactor::closed(fd);
+    runtime::waiting::readiness::closed(fd);
     Ok(status)
 }
 
@@ -325,8 +325,8 @@ pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T)
     if !sets_filter || runtime::started() {
         return Err(Miss::Libc);
     }
-    let before = runtime::filters::OWN.load(Relaxed);
-    let may_start = runtime::filters::try_own(|| {
+    let before = runtime::kernel::filters::OWN.load(Relaxed);
+    let may_start = runtime::kernel::filters::try_own(|| {
         call();
     });
     if may_start {
@@ -336,7 +336,7 @@ pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T)
     statistics::write();
     let result = call();
     if result == T::from(-1) {
-        runtime::filters::OWN.store(before, Relaxed);
+        runtime::kernel::filters::OWN.store(before, Relaxed);
     } else {
         statistics::end();
     }
@@ -346,7 +346,7 @@ pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T)
 /// From now on a switch takes each thread's rights along.
 pub unsafe fn pkey_alloc(flags: c_uint, rights: c_uint) -> Answer<c_int> {
     let key = answer(sys::call(SYS_pkey_alloc, flags as usize, rights as usize, 0, 0, 0, 0))?;
-    runtime::kernel_state::begin_keys();
+    runtime::machine::kernel_state::begin_keys();
     Ok(key)
 }
 
@@ -359,6 +359,6 @@ extern "C" fn gp_fail_errno(number: c_int) -> c_int {
 
 /// Stacks that no thread has are given back before: they would be locked, too.
 pub unsafe fn mlockall(flags: c_int) -> Answer<c_int> {
-    runtime::vessel::before_lock(flags & MCL_FUTURE != 0);
+    runtime::births::vessel::before_lock(flags & MCL_FUTURE != 0);
     Err(Miss::Libc)
 }

@@ -3,7 +3,9 @@
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
-use crate::runtime::{self, alone, current, identity::by_another};
+use crate::runtime::kernel::alone;
+use crate::runtime::kernel::identity::by_another;
+use crate::runtime::{self, current};
 use libc::*;
 
 /// Has another thread call libc: what it answers, with its errno.

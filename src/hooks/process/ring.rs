@@ -43,8 +43,8 @@ macro_rules! liburing {
             let $made = function($($argument),*);
             if $made >= 0 && crate::arch::vfork_word() == 0 {
                 $note;
-                if !crate::runtime::alone::is_bound() {
-                    crate::runtime::worker::note_unseen_submissions();
+                if !crate::runtime::kernel::alone::is_bound() {
+                    crate::runtime::kernel::worker::note_unseen_submissions();
                 }
             }
             $made

@@ -17,8 +17,10 @@
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::real;
-use crate::runtime::green::Green;
-use crate::runtime::{self, alone, current, errand, kernel_state, roll, settings, shortage};
+use crate::runtime::kernel::{alone, errand, shortage};
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::{kernel_state, roll, settings};
+use crate::runtime::{self, current};
 use crate::sys::{self, task};
 use crate::{arch, glibc, statistics};
 use libc::*;
@@ -257,7 +259,7 @@ const FLAGS: usize = 2;
 
 /// A ring has been made with these flags.
 pub fn ring_made(flags: u32) {
-    runtime::worker::note_rings();
+    runtime::kernel::worker::note_rings();
     if flags & IORING_SETUP_SINGLE_ISSUER != 0 && flags & IORING_SETUP_R_DISABLED == 0 {
         alone::bind();
     }
@@ -406,7 +408,7 @@ pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long>
         libc::SYS_io_uring_setup => io_uring_setup(a, b),
         libc::SYS_io_uring_register => io_uring_register(arguments),
         libc::SYS_io_uring_enter => {
-            runtime::worker::note_rings();
+            runtime::kernel::worker::note_rings();
             if b > 0 && !alone::is_bound() {
                 current().inspect(|me| me.worker().bond.note_submission());
             }

@@ -1,15 +1,20 @@
 //! Signals: masks per green thread, dispositions behind our entry, signals to threads, and waiting for them (see
 //! runtime/signal.rs).
 
+use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::time::sleep;
-use crate::runtime::alternate::Alternate;
-use crate::runtime::disposition::{self, bit, Action};
-use crate::runtime::green::{life, Green};
-use crate::runtime::reactor::{self, FdWait, IN};
-use crate::runtime::{self, capture, current, process_signal, roll, signal, stats, Deadline, Woken};
-use crate::sys;
+use crate::runtime::machine::alternate::Alternate;
+use crate::runtime::machine::disposition::{self, bit, Action};
+use crate::runtime::machine::green::{life, Green};
+use crate::runtime::machine::{counts, roll};
+use crate::runtime::news::record::{self, FdWait, IN};
+use crate::runtime::signal::{delivery, sweep};
+use crate::runtime::trap::capture;
+use crate::runtime::waiting::readiness;
+use crate::runtime::{self, current, Deadline, Woken};
+use crate::sys::{self, older};
 use crate::why::Why;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -42,7 +47,7 @@ pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) 
     let before = me.mask.get();
     if !set.is_null() {
         let set = (set as *const u64).read_unaligned();
-        signal::set_mask(
+        delivery::set_mask(
             me,
             match how {
                 SIG_BLOCK => before | set,
@@ -59,7 +64,7 @@ pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) 
 }
 
 pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
-    let pending = signal::waiting(me()?);
+    let pending = delivery::waiting(me()?);
     write_mask(set, pending).map(|()| 0)
 }
 
@@ -67,7 +72,7 @@ pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
 pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<c_int> {
     let made = real::signalfd(fd, set, flags);
     if made >= 0 {
-        process_signal::leave_to_descriptor(*(set as *const u64) & signal::CLOSED);
+        sweep::leave_to_descriptor(*(set as *const u64) & delivery::CLOSED);
     }
     Ok(made)
 }
@@ -117,23 +122,23 @@ fn entered(number: c_int, action: Action) -> Action {
     const ONSTACK: usize = SA_ONSTACK as usize;
     let mut actual = Action { mask: sys::open(action.mask), ..action };
     if action.is_handler() {
-        actual.handler = signal::entry_address();
+        actual.handler = delivery::entry_address();
         actual.flags = (actual.flags | SIGINFO) & !(SA_RESETHAND as u32 as usize);
     } else if meets_entry(number) && action.handler == SIG_DFL {
         // A stack overflow is told before it ends the process, and what a futex cannot read is no fault (arch::load_word).
-        actual.handler = signal::entry_address();
+        actual.handler = delivery::entry_address();
         actual.flags = SIGINFO | ONSTACK;
     } else if BORROWED.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
-        actual.handler = signal::entry_address();
+        actual.handler = delivery::entry_address();
         actual.flags |= SIGINFO | RESTART;
-    } else if action.handler == SIG_DFL && stats::precedes(number) {
+    } else if action.handler == SIG_DFL && counts::precedes(number) {
         // Statistics are written before it ends the process.
-        actual.handler = stats::end as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+        actual.handler = counts::end as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
         actual.flags = SIGINFO | RESTART | ONSTACK;
     }
     if actual.flags & ONSTACK != 0 {
         // Nothing comes while we are on the worker's alternate stack: see runtime/handler.rs.
-        actual.mask = signal::CLOSED;
+        actual.mask = delivery::CLOSED;
     }
     actual
 }
@@ -148,20 +153,20 @@ unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result
     let [before, action] = changed;
     // The monitor, too, takes what main does not block: it is to stop before the kernel knows the default.
     if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
-        process_signal::spare_main(bit(number));
+        sweep::spare_main(bit(number));
     }
     if !disposition::settle(number, changed, |now| install(number, now) == 0) {
         return Err(EINVAL);
     }
     if before.is_handler() != action.is_handler() {
-        process_signal::watch_anew();
+        sweep::watch_anew();
     }
     Ok(before)
 }
 
 /// Signals of which the kernel lets nobody change anything, and glibc's own.
 fn is_fixed(number: c_int) -> bool {
-    !(1..=64).contains(&number) || signal::NEVER_BLOCKED & bit(number) != 0
+    !(1..=64).contains(&number) || delivery::NEVER_BLOCKED & bit(number) != 0
 }
 
 pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigaction) -> Answer<c_int> {
@@ -186,7 +191,7 @@ pub unsafe fn rt_sigaction(number: c_int, new: *const [usize; 4], old: *mut [usi
         disposition::of(number)
     } else if sys::can_read(new as usize, SIZE) {
         let [handler, flags, _, mask] = new.read_unaligned();
-        change(number, Action { handler, flags, mask: mask as u64 & signal::CLOSED }).map_err(Miss::Errno)?
+        change(number, Action { handler, flags, mask: mask as u64 & delivery::CLOSED }).map_err(Miss::Errno)?
     } else {
         return errno(EFAULT);
     };
@@ -232,7 +237,7 @@ fn change_mask(number: c_int, change: impl FnOnce(u64) -> u64) -> Answer<c_int> 
     if !(1..=64).contains(&number) || number == 32 || number == 33 {
         return errno(EINVAL);
     }
-    signal::set_mask(me, change(me.mask.get()));
+    delivery::set_mask(me, change(me.mask.get()));
     Ok(0)
 }
 
@@ -267,7 +272,7 @@ pub unsafe fn sigblock(mask: c_int) -> Answer<c_int> {
 pub unsafe fn sigsetmask(mask: c_int) -> Answer<c_int> {
     let me = me()?;
     let before = me.mask.get();
-    signal::set_mask(me, mask as u32 as u64);
+    delivery::set_mask(me, mask as u32 as u64);
     Ok(before as c_int)
 }
 
@@ -286,12 +291,12 @@ pub fn take_over() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let Some(action) = disposition::in_kernel(number) else { continue };
         disposition::set(number, action);
-        if action.is_handler() || meets_entry(number) || stats::precedes(number) {
+        if action.is_handler() || meets_entry(number) || counts::precedes(number) {
             // SAFETY: our entry before the program's own disposition.
             unsafe { disposition::tell_kernel(number, entered(number, action)) };
         }
     }
-    process_signal::watch_anew();
+    sweep::watch_anew();
 }
 
 /// In a fork child: it runs natively, so its handlers stand for themselves again.
@@ -299,7 +304,7 @@ pub fn give_back() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let action = disposition::of(number);
         let borrowed = BORROWED.load(Relaxed) & bit(number) != 0;
-        if action.is_handler() || meets_entry(number) || borrowed || stats::precedes(number) {
+        if action.is_handler() || meets_entry(number) || borrowed || counts::precedes(number) {
             // SAFETY: the program's own disposition.
             unsafe { disposition::tell_kernel(number, action) };
         }
@@ -339,11 +344,11 @@ fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     if info.si_signo == SIGKILL || info.si_signo == SIGSTOP {
         sys::signal_thread(sys::kernel_thread_id(), info.si_signo).map_err(Miss::Errno)?;
     } else if info.si_signo != 0 && green.life.load(Relaxed) & life::FINISHED == 0 {
-        if signal::takes_default(green, info.si_signo) {
+        if delivery::takes_default(green, info.si_signo) {
             // What ends or stops the process does so before this returns, whichever thread it was sent to.
-            signal::act_at_once(info.si_signo);
+            delivery::act_at_once(info.si_signo);
         } else {
-            signal::post(green, &info);
+            delivery::post(green, &info);
         }
     }
     Ok(0)
@@ -371,7 +376,7 @@ pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
     if !green.has_ended() || matches!(number, 32 | 33) {
         sendable(number)?;
     }
-    send(green, signal::by_thread(number))
+    send(green, delivery::by_thread(number))
 }
 
 pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -> Answer<c_int> {
@@ -380,7 +385,7 @@ pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -
         return errno(ESRCH);
     }
     sendable(number)?;
-    send(green, signal::information(number, SI_QUEUE, value))
+    send(green, delivery::information(number, SI_QUEUE, value))
 }
 
 pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
@@ -391,7 +396,7 @@ pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
     if !(0..=64).contains(&number) {
         return errno(libc::EINVAL);
     }
-    send(green, signal::by_thread(number))
+    send(green, delivery::by_thread(number))
 }
 
 /// The signal's description that the program points to. The kernel reads it before it looks at anything else.
@@ -442,14 +447,14 @@ pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<
 
 pub unsafe fn raise(number: c_int) -> Answer<c_int> {
     sendable(number)?;
-    send(me()?, signal::by_thread(number))
+    send(me()?, delivery::by_thread(number))
 }
 
 /// To the own process, for a handler: whoever takes it does so before this returns if it is the caller. From a kernel thread that is no
 /// green one it goes by the kernel.
 pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
     let process = process_of(pid);
-    match to_process(process, number, || signal::information(number, SI_USER, 0)) {
+    match to_process(process, number, || delivery::information(number, SI_USER, 0)) {
         Err(Miss::Libc) if process != pid => Ok(real::kill(process, number)),
         answer => answer,
     }
@@ -457,7 +462,7 @@ pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
 
 pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int> {
     let process = process_of(pid);
-    match to_process(process, number, || signal::information(number, SI_QUEUE, value)) {
+    match to_process(process, number, || delivery::information(number, SI_QUEUE, value)) {
         Err(Miss::Libc) if process != pid => Ok(real::sigqueue(process, number, value)),
         answer => answer,
     }
@@ -477,7 +482,7 @@ fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> An
         || current().is_none()
         || is_fixed(number)
         || !disposition::of(number).is_handler()
-        || !process_signal::post_to_process(&info())
+        || !sweep::post_to_process(&info())
     {
         return Err(Miss::Libc);
     }
@@ -486,9 +491,9 @@ fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> An
 
 /// longjmp in all its names: a buffer made by sigsetjmp with a mask brings it back.
 pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
-    signal::leave_handlers(me()?, crate::arch::stack_in_jump_buffer(to));
+    delivery::leave_handlers(me()?, crate::arch::stack_in_jump_buffer(to));
     if let Some(mask) = crate::arch::mask_in_jump_buffer(to) {
-        signal::before_jump(me()?, mask);
+        delivery::before_jump(me()?, mask);
     }
     Err(Miss::Libc)
 }
@@ -496,8 +501,8 @@ pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
 /// A context that cannot be read is for libc to refuse, or to fall over.
 pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
     if let Ok(mask) = read_mask(&raw const (*to).uc_sigmask) {
-        signal::leave_handlers(me()?, (*to).uc_mcontext.gregs[REG_RSP as usize] as usize);
-        signal::before_jump(me()?, mask);
+        delivery::leave_handlers(me()?, (*to).uc_mcontext.gregs[REG_RSP as usize] as usize);
+        delivery::before_jump(me()?, mask);
     }
     Err(Miss::Libc)
 }
@@ -517,13 +522,13 @@ mod swap {
 }
 
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
-    signal::suspend(me()?, read_mask(mask)?);
+    delivery::suspend(me()?, read_mask(mask)?);
     errno(EINTR)
 }
 
 /// BSD's sigpause: the mask's first word.
 pub unsafe fn sigpause(mask: c_int) -> Answer<c_int> {
-    signal::suspend(me()?, mask as u32 as u64);
+    delivery::suspend(me()?, mask as u32 as u64);
     errno(EINTR)
 }
 
@@ -533,7 +538,7 @@ pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
         return errno(EINVAL);
     }
     sendable(number)?;
-    signal::suspend(me()?, me()?.mask.get() & !bit(number));
+    delivery::suspend(me()?, me()?.mask.get() & !bit(number));
     errno(EINTR)
 }
 
@@ -567,22 +572,22 @@ fn install_all(signals: u64) {
 /// a private descriptor readable.
 unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t> {
     let me = me()?;
-    let set = read_mask(set)? & signal::CLOSED;
+    let set = read_mask(set)? & delivery::CLOSED;
     runtime::cancellation_point();
     let before = me.mask.get();
     if set & !before != 0 {
-        signal::set_mask(me, before | set);
+        delivery::set_mask(me, before | set);
     }
     me.waits_for.set(set);
-    let taken = match signal::take(me, set) {
+    let taken = match delivery::take(me, set) {
         Some(info) => Ok(info),
         None if deadline == Some(0) => errno(EAGAIN),
         None => wait_to_take(me, set, deadline),
     };
     me.waits_for.replace(0);
-    signal::hand_on(me);
+    delivery::hand_on(me);
     if set & !before != 0 {
-        signal::set_mask(me, before);
+        delivery::set_mask(me, before);
     }
     taken
 }
@@ -599,27 +604,27 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
 
 fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let answer = loop {
-        let known = reactor::record(me.private_fd.get()).map(|record| record.look());
-        if let Some(info) = signal::take(me, set) {
+        let known = record::record(me.private_fd.get()).map(|record| record.look());
+        if let Some(info) = delivery::take(me, set) {
             break Ok(info);
         }
         if deadline.is_some_and(|deadline| deadline <= sys::now_ns()) {
             break errno(EAGAIN);
         }
         let Some(known) = known else {
-            match sys::signal_fd(-1, set) {
-                Ok(fd) => me.private_fd.set(reactor::keep(fd)),
+            match older::signal_fd(-1, set) {
+                Ok(fd) => me.private_fd.set(own_fds::keep(fd)),
                 Err(number) => break errno(number),
             }
             continue;
         };
-        match reactor::wait(Why::Signal, FdWait::new(me.private_fd.get(), IN), known, deadline).0 {
-            Woken::Interrupted => break signal::take(me, set).ok_or(Miss::Errno(EINTR)),
+        match readiness::wait(Why::Signal, FdWait::new(me.private_fd.get(), IN), known, deadline).0 {
+            Woken::Interrupted => break delivery::take(me, set).ok_or(Miss::Errno(EINTR)),
             Woken::Cancelled => break errno(EINTR),
             _ => {}
         }
     };
-    reactor::release_private(me);
+    readiness::release_private(me);
     answer
 }
 

@@ -9,7 +9,8 @@
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::sync::object;
-use crate::runtime::{self, lot};
+use crate::runtime;
+use crate::runtime::news::lot;
 use crate::why::Why;
 use libc::{c_int, pthread_barrier_t};
 use std::sync::atomic::{fence, AtomicU32, Ordering::*};

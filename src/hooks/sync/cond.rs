@@ -16,7 +16,8 @@ use crate::hooks::real;
 use crate::hooks::sync::contended::Outcome;
 use crate::hooks::sync::{in_kernel, mutex, object};
 use crate::hooks::time::sleep::{self, Until};
-use crate::runtime::{self, lot, Deadline, Woken};
+use crate::runtime::news::lot;
+use crate::runtime::{self, Deadline, Woken};
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
 

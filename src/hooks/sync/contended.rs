@@ -11,7 +11,7 @@
 //! - *Convoys* come from handing over; for the first rounds nothing is, and a lock that is free may be had by whoever runs.
 
 use crate::hooks::answer::{code, errno, Answer};
-use crate::runtime::lot::{self, Choice};
+use crate::runtime::news::lot::{self, Choice};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;
 use crate::why::Why;

@@ -10,8 +10,9 @@
 
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::sync::futex::{constant, deadline, odd, value, Futex};
-use crate::runtime::lot::{self, Choice};
-use crate::runtime::{current, roll, Deadline, Woken, FALSE_ALARM};
+use crate::runtime::machine::roll;
+use crate::runtime::news::lot::{self, Choice};
+use crate::runtime::{current, Deadline, Woken, FALSE_ALARM};
 use crate::sys;
 use crate::why::Why;
 use libc::{c_int, c_long, timespec, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};

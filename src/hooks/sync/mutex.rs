@@ -9,7 +9,9 @@ use crate::hooks::real;
 use crate::hooks::sync::contended::{self, Manner, Outcome, EXCLUSIVE};
 use crate::hooks::sync::object;
 use crate::hooks::time::sleep::{self, Until};
-use crate::runtime::{self, lot};
+use crate::runtime;
+use crate::runtime::news::lot;
+use crate::runtime::waiting::pin;
 use crate::sys;
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
@@ -45,7 +47,7 @@ unsafe fn natively(lock: *mut pthread_mutex_t, take: impl FnOnce() -> c_int) -> 
     }
     let result = take();
     if result == 0 || result == libc::EOWNERDEAD {
-        runtime::pin::note_early(true);
+        runtime::waiting::pin::note_early(true);
     }
     code(result)
 }
@@ -75,7 +77,7 @@ unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     }
     let result = real::pthread_mutex_unlock(lock);
     if result == 0 || result == libc::ENOTRECOVERABLE {
-        runtime::pin::note_early(false);
+        runtime::waiting::pin::note_early(false);
     }
     code(result)
 }
@@ -159,7 +161,7 @@ unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
 
 /// Runs a real lock function pinned, and stays pinned if it took the lock.
 unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
-    runtime::pin(object::is_robust(lock));
+    pin::pin(object::is_robust(lock));
     if object::is_protecting(lock) {
         // glibc notes in the thread's descriptor which priorities it has been given, and never forgets.
         runtime::spoil();
@@ -178,7 +180,7 @@ pub unsafe fn mutex_consistent(lock: *mut pthread_mutex_t) -> Answer<c_int> {
 
 /// glibc locks the mutex meanwhile, unless it is the caller's.
 pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, before: *mut c_int) -> Answer<c_int> {
-    runtime::pin(false);
+    pin::pin(false);
     let result =
         runtime::with_kernel_tid(|| runtime::block(|| real::pthread_mutex_setprioceiling(lock, ceiling, before)));
     runtime::unpin();

@@ -92,7 +92,7 @@ pub fn learn() -> bool {
 mod own {
     use libc::*;
 
-    crate::symbols::libcs_own! {
+    crate::glibc::symbols::libcs_own! {
         fn pthread_condattr_init(attribute: *mut pthread_condattr_t);
         fn pthread_condattr_setpshared(attribute: *mut pthread_condattr_t, shared: c_int);
         fn pthread_condattr_setclock(attribute: *mut pthread_condattr_t, clock: clockid_t);

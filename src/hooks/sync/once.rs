@@ -9,7 +9,8 @@
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
-use crate::runtime::{self, lot};
+use crate::runtime;
+use crate::runtime::news::lot;
 use crate::why::Why;
 use libc::c_int;
 use std::sync::atomic::{AtomicI32, Ordering::*};

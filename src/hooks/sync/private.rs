@@ -5,7 +5,8 @@
 //! replaces them together (`inside/entries.rs`): a wake that only knew the kernel would miss the parked.
 
 use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
-use crate::runtime::{current, lot, start};
+use crate::runtime::news::lot;
+use crate::runtime::{current, start};
 use crate::why::Why;
 use crate::{arch, sys};
 use libc::EBUSY;

@@ -20,7 +20,8 @@ use crate::hooks::real;
 use crate::hooks::sync::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
 use crate::hooks::sync::object::{self, Held, Prefers};
 use crate::hooks::time::sleep::{self, Until};
-use crate::runtime::{self, lot};
+use crate::runtime;
+use crate::runtime::news::lot;
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 

@@ -3,14 +3,14 @@
 //! A post may come from a signal handler or from a thread that meets a waiter's object for the last time; after the real post the
 //! object's address is a mere name. A failing try sets errno, which a wait that succeeds must not: it is put back.
 
-use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
 use crate::hooks::sync::{in_kernel, object};
 use crate::hooks::time::sleep::{self, Until};
-use crate::runtime::{self, lot};
+use crate::runtime::news::lot;
 use crate::why::Why;
+use crate::{glibc, runtime};
 use libc::{c_int, clockid_t, sem_t, timespec};
 
 pub unsafe fn sem_wait(sem: *mut sem_t) -> Answer<c_int> {

@@ -7,10 +7,12 @@
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::time::sleep::{self, Until};
-use crate::runtime::green::{life, Green, Start};
-use crate::runtime::schedule::Schedule;
-use crate::runtime::thread::{Wish, WishedStack};
-use crate::runtime::{self, cancel, current, kernel_state, roll, thread};
+use crate::runtime::births::thread::{self, Wish, WishedStack};
+use crate::runtime::machine::green::{life, Green, Start};
+use crate::runtime::machine::schedule::Schedule;
+use crate::runtime::machine::{kernel_state, roll};
+use crate::runtime::waiting::cancel;
+use crate::runtime::{self, current};
 use crate::{glibc, sys};
 use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
@@ -25,7 +27,7 @@ pub fn set_default_stack(bytes: Option<usize>) {
 /// Starts the runtime at the first thread; false: this program (or this call) stays native.
 fn running() -> bool {
     if runtime::started() {
-        return !runtime::alone::stays();
+        return !runtime::kernel::alone::stays();
     }
     let done = runtime::start::start(crate::hooks::inside::entries::take);
     if done {
@@ -291,7 +293,7 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_DISABLE } else { PTHREAD_CANCEL_ENABLE };
     }
-    runtime::cancel::asynchronous_point();
+    runtime::waiting::cancel::asynchronous_point();
     Ok(0)
 }
 
@@ -304,7 +306,7 @@ pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_in
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_ASYNCHRONOUS } else { PTHREAD_CANCEL_DEFERRED };
     }
-    runtime::cancel::asynchronous_point();
+    runtime::waiting::cancel::asynchronous_point();
     Ok(0)
 }
 

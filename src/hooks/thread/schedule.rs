@@ -7,9 +7,11 @@
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::thread::create::green;
-use crate::runtime::green::Green;
-use crate::runtime::schedule::{is_real_time, RESET_ON_FORK};
-use crate::runtime::{alone, current, kernel_state, roll};
+use crate::runtime::current;
+use crate::runtime::kernel::alone;
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::schedule::{is_real_time, RESET_ON_FORK};
+use crate::runtime::machine::{kernel_state, roll};
 use crate::sys;
 use libc::*;
 

@@ -17,8 +17,10 @@ use crate::hooks::process::task;
 use crate::hooks::signal::action;
 use crate::hooks::thread::schedule;
 use crate::hooks::time::timer;
-use crate::runtime::green::Green;
-use crate::runtime::{self, alone, current, roll};
+use crate::runtime::kernel::alone;
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::roll;
+use crate::runtime::{self, current};
 use crate::sys;
 use libc::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -181,7 +183,7 @@ unsafe fn set_robust_list(head: usize, bytes: usize) -> Answer<c_long> {
     if bytes != ROBUST_HEAD_BYTES {
         return errno(EINVAL);
     }
-    runtime::pin::set_robust_list(me, head);
+    runtime::waiting::pin::set_robust_list(me, head);
     Ok(0)
 }
 

@@ -9,7 +9,8 @@
 
 use crate::hooks::answer::{code, errno, Answer, Miss};
 use crate::hooks::real;
-use crate::runtime::{self, kernel_state, Deadline, Woken};
+use crate::runtime::machine::kernel_state;
+use crate::runtime::{self, Deadline, Woken};
 use crate::{glibc, sys};
 use libc::{c_int, c_uint, clockid_t, timespec};
 
@@ -176,7 +177,7 @@ pub unsafe fn clock_nanosleep(
         clock if clock < 0 => return sleep_by_clock(clock, flags, time, left),
         // The process's CPU clock ticks in the kernel only; the rest it refuses.
         _ => {
-            return code(runtime::cancel::block(|| {
+            return code(runtime::waiting::cancel::block(|| {
                 glibc::uncancelled(|| real::clock_nanosleep(clock, flags, time, left))
             }))
         }
@@ -197,7 +198,9 @@ unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, 
     /// The kernel wakes such a sleeper at its ticks.
     const TICK_NS: u64 = 1_000_000;
     let Ok(green) = crate::hooks::thread::schedule::by_clock(clock) else {
-        return code(runtime::cancel::block(|| glibc::uncancelled(|| real::clock_nanosleep(clock, flags, time, left))));
+        return code(runtime::waiting::cancel::block(|| {
+            glibc::uncancelled(|| real::clock_nanosleep(clock, flags, time, left))
+        }));
     };
     let tid = green.tid();
     let time = read(time)?;
@@ -240,7 +243,7 @@ pub unsafe fn pause() -> Answer<c_int> {
 
 pub unsafe fn sched_yield() -> Answer<c_int> {
     runtime::yield_now();
-    runtime::cancel::asynchronous_point();
+    runtime::waiting::cancel::asynchronous_point();
     Ok(0)
 }
 

@@ -7,7 +7,8 @@ use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::real;
 use crate::hooks::thread::schedule;
 use crate::hooks::time::sleep;
-use crate::runtime::{cpu_timer, roll, thread_timer};
+use crate::runtime::machine::roll;
+use crate::runtime::signal::{cpu_timer, thread_timer};
 use crate::{glibc, sys};
 use libc::*;
 

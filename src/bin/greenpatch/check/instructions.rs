@@ -45,9 +45,9 @@ pub fn syscalls(elf: &Elf) -> Vec<Place> {
     decoded.collect()
 }
 
-/// Libraries whose thread state calls do no harm. The library has the same list (src/objects.rs).
+/// Libraries whose thread state calls do no harm. The library has the same list (src/glibc/objects.rs).
 const HARMLESS: [&str; 2] = ["libtcmalloc", "libprofiler"];
-/// The size in bytes of the largest text that is looked through, the same as in src/objects.rs.
+/// The size in bytes of the largest text that is looked through, the same as in src/glibc/objects.rs.
 const MOST_TEXT: u64 = 4 << 20;
 
 /// Why the library will take a file for one that sets its threads' state by instructions of its own.
@@ -58,7 +58,7 @@ pub struct ThreadState {
     pub places: Vec<Place>,
 }
 
-/// Answers what `set_thread_state` of src/objects.rs will answer for this file. The caller leaves libc's own files out. None: the library
+/// Answers what `set_thread_state` of src/glibc/objects.rs will answer for this file. The caller leaves libc's own files out. None: the library
 /// will not take it for such a file.
 pub fn thread_state(elf: &Elf, name: &str) -> Option<ThreadState> {
     if HARMLESS.iter().any(|harmless| name.starts_with(harmless)) {

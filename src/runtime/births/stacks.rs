@@ -1,0 +1,170 @@
+//! Stacks of one size: cut from regions, kept when they are free, and given back.
+//!
+//! ```text
+//!   │ guard │ stack … the TCB's page │ guard │ stack … │ …      one mapping, until somebody's stack in the middle is given back
+//!   └──────────── step ─────────────┘
+//! ```
+//!
+//! Address space is the program's too (`ulimit -v`, `mlockall`): a region has as many stacks as there are already, and free ones beyond
+//! what glibc would keep in its own cache are unmapped after a while. What is mapped is neither reserved nor touched.
+
+use crate::base::pages;
+use crate::sys;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+pub const PAGE: usize = 4096;
+const MADV_GUARD_INSTALL: i32 = 102;
+/// A region has as many stacks as there are already, up to so many.
+const STACKS_PER_REGION: usize = 64;
+/// What must be left for our own memory when stacks have been mapped.
+const SPARE_MEMORY: usize = 1 << 20;
+
+static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
+/// Is every new mapping locked in memory (MCL_FUTURE)?
+static LOCKED: AtomicBool = AtomicBool::new(false);
+
+/// From now on every new mapping is, or is not, locked in memory.
+pub fn note_locked(locked: bool) {
+    LOCKED.store(locked, Relaxed);
+}
+
+pub struct Stacks {
+    pub bytes: usize,
+    pub guard: usize,
+    /// What is left of the last region.
+    fresh: usize,
+    end: usize,
+    /// Lowest usable addresses.
+    free: Vec<usize>,
+    /// How many there are, in use, free or never used.
+    count: usize,
+}
+
+impl Stacks {
+    pub fn new(bytes: usize, guard: usize) -> Stacks {
+        Stacks { bytes, guard, fresh: 0, end: 0, free: Vec::new(), count: 0 }
+    }
+
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    fn step(&self) -> usize {
+        self.bytes + PAGE + self.guard
+    }
+
+    /// A stack's lowest usable address.
+    pub fn take(&mut self) -> Option<usize> {
+        if let Some(lowest) = self.free.pop() {
+            return Some(lowest);
+        }
+        let step = self.step();
+        if self.fresh + step > self.end {
+            self.grow(step)?;
+        }
+        // Only now: a guard needs a page table, and a fork copies those.
+        if !install_guard(self.fresh, self.guard) {
+            return None;
+        }
+        let lowest = self.fresh + self.guard;
+        self.fresh += step;
+        Some(lowest)
+    }
+
+    /// Nobody uses this one any more.
+    pub fn give_back(&mut self, lowest: usize) {
+        self.free.push(lowest);
+    }
+
+    /// A new region; one stack at a time of the large ones, and where every mapping is locked in memory.
+    fn grow(&mut self, step: usize) -> Option<()> {
+        const LARGE: usize = 1 << 30;
+        let single = step >= LARGE || LOCKED.load(Relaxed);
+        let mut count = if single { 1 } else { self.count.clamp(1, STACKS_PER_REGION) };
+        let room = pages::reserve(&mut self.free, self.count + count);
+        if !room || step >= LARGE && !sys::has_memory(step) {
+            return None;
+        }
+        let region = loop {
+            match sys::map(step * count, libc::MAP_STACK).map(|region| region as usize) {
+                Some(region) if sys::has_memory(SPARE_MEMORY) => break region,
+                Some(region) => sys::unmap(region, step * count),
+                None => {}
+            }
+            if count == 1 {
+                return None;
+            }
+            count /= 2; // A program that limits its address space gets what there is.
+        };
+        if self.count == 0 && sys::is_resident(region) {
+            LOCKED.store(true, Relaxed);
+        }
+        sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
+        (self.fresh, self.end) = (region, region + step * count);
+        self.count += count;
+        Some(())
+    }
+
+    /// Unmaps the stacks that were never used.
+    pub fn unmap_fresh(&mut self) {
+        let bytes = self.end - self.fresh;
+        if bytes > 0 {
+            sys::unmap(self.fresh, bytes);
+            self.count -= bytes / self.step();
+            (self.fresh, self.end) = (0, 0);
+        }
+    }
+
+    /// Unmaps free stacks beyond so many, and those that were never used if there are so many. Each that is cut out of a region makes one
+    /// mapping more: where there are very many stacks, only those go that lie side by side.
+    pub fn unmap_free(&mut self, kept: usize) {
+        const VERY_MANY: usize = 10_000;
+        const SIDE_BY_SIDE: usize = 8;
+        if self.free.len() >= kept {
+            self.unmap_fresh();
+        }
+        if self.free.len() <= kept {
+            return;
+        }
+        let (step, least) = (self.step(), if self.count < VERY_MANY { 1 } else { SIDE_BY_SIDE });
+        self.free.sort_unstable();
+        let (mut end, mut left) = (self.free.len(), 0);
+        while end > kept {
+            let mut first = end - 1;
+            while first > kept && self.free[first - 1] + step == self.free[first] {
+                first -= 1;
+            }
+            if end - first >= least {
+                sys::unmap(self.free[first] - self.guard, (end - first) * step);
+                self.free.drain(first..end);
+                self.count -= end - first;
+            } else {
+                left += end - first;
+            }
+            end = first;
+        }
+        debug_assert!(self.free.len() <= kept + left);
+    }
+
+    /// How many free ones are kept: as much address space as glibc's own cache.
+    pub fn kept(&self) -> usize {
+        const MOST: usize = 64;
+        const BYTES: usize = 40 << 20;
+        (BYTES / self.step()).clamp(1, MOST)
+    }
+}
+
+/// False: there is no memory for it.
+fn install_guard(address: usize, bytes: usize) -> bool {
+    if bytes == 0 {
+        return true;
+    }
+    if !GUARD_PAGES_REFUSED.load(Relaxed) {
+        if sys::advise(address, bytes, MADV_GUARD_INSTALL) == 0 {
+            return true;
+        }
+        // (Locked memory has no such guards.)
+        GUARD_PAGES_REFUSED.store(!LOCKED.load(Relaxed), Relaxed);
+    }
+    sys::forbid(address, bytes)
+}

@@ -1,0 +1,63 @@
+//! Bound for ever, in two degrees. What makes a thread so stands in hooks/process/task.rs, a row a call.
+//!
+//! - *Bound*: the kernel thread has something that belongs to this green thread, and that no thread which it makes has: a ring that it
+//!   alone may enter, its being traced. It stays there for the rest of its life, without a slot; what it waits for it waits for in the
+//!   kernel, and nobody else ever runs there: the kernel thread ends with it.
+//! - *Alone*: the same, and the kernel thread has come to differ in what new threads inherit (folder or namespaces, capabilities, a filter
+//!   of system calls, …): the threads that it makes are kernel threads.
+
+use crate::runtime::kernel::worker;
+use crate::runtime::machine::green::current;
+use crate::runtime::machine::settings;
+use crate::runtime::start;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// The only thread of a program that still runs natively is to be bound.
+static EARLY: AtomicBool = AtomicBool::new(false);
+
+/// The running thread's kernel thread has something of its own.
+pub fn bind() {
+    let Some(me) = current() else {
+        if !start::started() {
+            EARLY.store(true, Relaxed);
+        }
+        return;
+    };
+    if me.bound.replace(true) {
+        return;
+    }
+    settings::leave_shared(me);
+    me.settings.apply();
+    me.pinned.set(me.pinned.get() + 1);
+    me.worker().bond.tie();
+    worker::resign(me.worker());
+}
+
+/// The running thread's kernel thread is not like the others any more.
+pub fn stay() {
+    if current().is_some_and(|me| !me.alone.replace(true)) {
+        bind();
+    }
+}
+
+/// Does the running thread stay alone?
+pub fn stays() -> bool {
+    current().is_some_and(|me| me.alone.get())
+}
+
+/// Has the running thread's kernel thread its settings, and nobody else's?
+pub fn is_bound() -> bool {
+    current().is_some_and(|me| me.bound.get())
+}
+
+/// Right after the start.
+pub fn begin() {
+    if EARLY.swap(false, Relaxed) {
+        bind();
+    }
+}
+
+/// In a fork child: what binds a thread is not inherited, and the rest the child's kernel thread has.
+pub fn after_fork() {
+    EARLY.store(false, Relaxed);
+}

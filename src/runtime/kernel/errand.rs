@@ -1,0 +1,105 @@
+//! A system call that only one kernel thread may make, whoever runs there: it is made there, in a handler of glibc's own signal for user
+//! ids, which nobody blocks. One at a time; who asks waits for it in the kernel, and no handler of the program's runs on it meanwhile,
+//! which might ask as well. It is sent with a code that glibc's handler takes for none of its own.
+
+use crate::arch;
+use crate::runtime::signal::delivery;
+use crate::runtime::waiting::call::{block_for, Length};
+use crate::sys::{self, older};
+use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicU32, Ordering::*};
+
+/// glibc's SIGSETXID.
+pub const SIGNAL: i32 = 33;
+
+/// The one errand. `state` goes from FREE to ASKED to DONE.
+struct Errand {
+    state: AtomicU32,
+    /// Whose it is.
+    tid: AtomicI32,
+    number: AtomicIsize,
+    arguments: [AtomicIsize; 4],
+    result: AtomicIsize,
+}
+
+/// Whoever waits looks whether the kernel thread is still there.
+const LOOKS_AGAIN_AFTER_NS: u64 = 10_000_000;
+
+const FREE: u32 = 0;
+const ASKED: u32 = 1;
+const DONE: u32 = 2;
+
+static ERRAND: Errand = Errand {
+    state: AtomicU32::new(FREE),
+    tid: AtomicI32::new(0),
+    number: AtomicIsize::new(0),
+    arguments: [const { AtomicIsize::new(0) }; 4],
+    result: AtomicIsize::new(0),
+};
+/// The errand is somebody's: 1, and 2 while others wait for it.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// The kernel's answer to the call, made by the kernel thread `tid`; `None`: there is no such kernel thread of this process.
+///
+/// # Safety
+/// That of the system call.
+pub unsafe fn run(tid: i32, number: libc::c_long, arguments: [usize; 4]) -> Option<isize> {
+    block_for(Length::Unknown, || {
+        arch::guard_up();
+        take();
+        let result = ask(tid, number, arguments);
+        give_back();
+        delivery::leave_runtime();
+        result
+    })
+}
+
+fn take() {
+    while TAKEN.swap(2, Acquire) != 0 {
+        sys::futex_wait(&TAKEN, 2, None).ok();
+    }
+}
+
+fn give_back() {
+    TAKEN.store(0, Release);
+    sys::futex_wake(TAKEN.as_ptr(), 1);
+}
+
+fn ask(tid: i32, number: libc::c_long, arguments: [usize; 4]) -> Option<isize> {
+    ERRAND.tid.store(tid, Relaxed);
+    ERRAND.number.store(number as isize, Relaxed);
+    ERRAND.arguments.iter().zip(arguments).for_each(|(place, argument)| place.store(argument as isize, Relaxed));
+    ERRAND.state.store(ASKED, Release);
+    // SAFETY: all-zero is a value of siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    (info.si_signo, info.si_code) = (SIGNAL, libc::SI_QUEUE);
+    older::queue_signal(tid, SIGNAL, &info).ok()?;
+    while ERRAND.state.load(Acquire) != DONE {
+        let looks_again_ns = sys::now_ns() + LOOKS_AGAIN_AFTER_NS;
+        let timed_out = sys::futex_wait(&ERRAND.state, ASKED, Some(looks_again_ns)) == Err(libc::ETIMEDOUT);
+        // The kernel thread may have ended, and taken the signal with it.
+        if timed_out && sys::signal_thread(tid, 0).is_err() && ERRAND.state.load(Acquire) != DONE {
+            return None;
+        }
+    }
+    Some(ERRAND.result.load(Relaxed))
+}
+
+/// The signal has come here by another's code than glibc's: is it an errand?
+pub fn look() {
+    let mine = ERRAND.state.load(Acquire) == ASKED && ERRAND.tid.load(Relaxed) == sys::kernel_thread_id();
+    if !mine {
+        return;
+    }
+    let [a, b, c, d] = [0, 1, 2, 3].map(|at| ERRAND.arguments[at].load(Relaxed) as usize);
+    // SAFETY: the caller of `run` answers for the call, and waits.
+    let result = unsafe { sys::call(ERRAND.number.load(Relaxed) as libc::c_long, a, b, c, d, 0, 0) };
+    ERRAND.result.store(result, Relaxed);
+    ERRAND.state.store(DONE, Release);
+    sys::futex_wake(ERRAND.state.as_ptr(), 1);
+}
+
+/// In a fork child: nobody is on an errand.
+pub fn after_fork() {
+    ERRAND.state.store(FREE, Relaxed);
+    TAKEN.store(0, Relaxed);
+}

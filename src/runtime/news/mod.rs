@@ -1,0 +1,7 @@
+//! Who waits for what: waiters and the queues that they stand in. Knows no green thread and no slot.
+
+pub mod lot;
+pub mod peer;
+pub mod record;
+pub mod timer;
+pub mod verify;

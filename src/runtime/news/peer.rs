@@ -1,0 +1,97 @@
+//! Who is at the other end of a connection, when that is this process: whoever has sent something makes the reader ready himself.
+//!
+//! Left to the reactor, the reader runs when the event comes round, after everybody who is ready already; by then neither its data nor
+//! what the kernel keeps of its connection is in a cache. Handed over at once, both are. (The reactor's event, when its turn
+//! comes, finds nothing to report.)
+//!
+//! Two ends find each other by their addresses when they are registered first, and a socketpair's at its birth. All of it is a
+//! hint: a reader that was made ready for nothing tries, and waits again.
+
+use crate::runtime::news::record::{record, Record, IN};
+use crate::runtime::sched::slots;
+use crate::runtime::waiting::wait::Batch;
+use crate::sys;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+
+/// For each descriptor number its peer: its record's generation << 32 | its number + 1; 0: not known. Mapped when first needed.
+static PEERS: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Where two ends meet, behind the peers: a hash of both addresses << 32 | the number + 1 of the end that came first.
+const PLACES: usize = 1 << 16;
+
+#[cold]
+fn table() -> Option<&'static [AtomicU64]> {
+    let words = Record::NUMBERS + PLACES;
+    let mut table = PEERS.load(Acquire);
+    if table.is_null() {
+        table = sys::map(words * 8, 0)? as *mut AtomicU64;
+        if let Err(other) = PEERS.compare_exchange(std::ptr::null_mut(), table, AcqRel, Acquire) {
+            sys::unmap(table as usize, words * 8);
+            table = other;
+        }
+    }
+    // SAFETY: mapped zeroed with that many words, and never unmapped.
+    Some(unsafe { std::slice::from_raw_parts(table, words) })
+}
+
+fn peer_of(fd: i32) -> Option<&'static AtomicU64> {
+    let table = PEERS.load(Acquire);
+    let known = !table.is_null() && (fd as usize) < Record::NUMBERS;
+    // SAFETY: the table has a word for each of these numbers.
+    known.then(|| unsafe { &*table.add(fd as usize) })
+}
+
+/// This descriptor is registered for the first time: if it is one end of a connection within this machine, and the other end was
+/// here before, they know each other.
+#[cold]
+pub fn meet(fd: i32) {
+    let Some([one, other]) = sys::local_connection(fd) else { return };
+    let Some(table) = table() else { return };
+    let mix = |end: u64| (end ^ end >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let hash = mix(mix(one).wrapping_add(mix(other)));
+    let place = &table[Record::NUMBERS + (hash >> 48) as usize % PLACES];
+    let mine = (hash & 0xffff_ffff) << 32 | (fd as u64 + 1);
+    let first = place.swap(mine, Relaxed);
+    if first >> 32 == mine >> 32 && first != mine {
+        link(fd, (first as u32 - 1) as i32);
+    }
+}
+
+/// These two are each other's peers.
+pub fn link(one: i32, other: i32) {
+    if table().is_none() {
+        return;
+    }
+    for (end, peer) in [(one, other), (other, one)] {
+        if let (Some(word), Some(record)) = (peer_of(end), record(peer)) {
+            word.store((record.generation.load(Relaxed) as u64) << 32 | (peer as u64 + 1), Relaxed);
+        }
+    }
+}
+
+/// Is the other end of this one known?
+#[inline]
+pub fn is_known(fd: i32) -> bool {
+    peer_of(fd).is_some_and(|word| word.load(Relaxed) != 0)
+}
+
+/// The number means another file by now.
+#[inline]
+pub fn forget(fd: i32) {
+    if let Some(word) = peer_of(fd).filter(|word| word.load(Relaxed) != 0) {
+        word.store(0, Relaxed);
+    }
+}
+
+/// Something was sent: a reader that waits at the other end is ready. (While a slot sleeps, it is the one to run the reader: its
+/// reactor wakes it.)
+#[inline]
+pub fn reach(fd: i32) {
+    let Some(word) = peer_of(fd).map(|word| word.load(Relaxed)).filter(|&word| word != 0) else { return };
+    let Some(record) = record((word as u32 - 1) as i32) else { return };
+    if record.generation.load(Relaxed) == (word >> 32) as u32 && record.is_waited_for() && !slots::any_asleep() {
+        let batch = Batch::new();
+        record.event(IN, &batch);
+        batch.release(slots::ready);
+    }
+}

@@ -1,0 +1,522 @@
+//! What is known of each descriptor number: where it is registered, who waits for it, and the hints that save system calls.
+//!
+//! What wins time is what is left out (an epoll_ctl per wait, a recv that must fail), and all that is left out is left out on a
+//! *hint*. The hints of one direction:
+//!
+//! ```text
+//!   events  how many came: who has counted them before his try knows afterwards whether it may have missed something
+//!   EMPTY   the last try used everything up, and no event came since it began; an event clears it
+//!   GUESS   EMPTY is a guess: the last try got all that it asked for, and after such a try the next one has found nothing
+//!           several times in a row (a record's `COUNT`). A wait on a guess is verified before its slot sleeps.
+//!   STICKY  (both directions) hang-up, error or urgent data was seen: no more EMPTY, every try is made
+//! ```
+//!
+//! A wait enqueues under the record's lock only while no event came since its try began, so none is lost between try and wait,
+//! whoever else tries at the same time. A hint may be wrong when the number was closed and reused behind our back. So a wait that
+//! lasts is verified once, after some milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready (or say
+//! that it does not know the descriptor, which is then registered anew), and its O_NONBLOCK is asked for again.
+
+use crate::arch;
+use crate::base::lock::RawLock;
+use crate::runtime::monitor;
+use crate::runtime::news::peer;
+use crate::runtime::sched::slots;
+use crate::runtime::waiting::wait::{Batch, News, Ticket};
+use crate::sys::{self, older};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+
+pub const IN: u32 = libc::EPOLLIN as u32;
+pub const OUT: u32 = libc::EPOLLOUT as u32;
+pub const PRI: u32 = libc::EPOLLPRI as u32;
+const ENDED: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
+const HALF_ENDED: u32 = libc::EPOLLRDHUP as u32;
+const ALWAYS: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32 | libc::EPOLLET as u32;
+
+const EMPTY_IN: u64 = 1;
+const EMPTY_OUT: u64 = 2;
+const STICKY: u64 = 4;
+const GUESS: u64 = 8;
+/// The last try got all that it asked for.
+const FULL: u64 = 16;
+/// How often in a row nothing was there after a full try; from `SURE` on a guess is made.
+const COUNT: u64 = 32;
+const SURE: u64 = 3;
+const COUNT_MASK: u64 = COUNT * 3;
+/// One event, in the counter of its direction. (When OUT's runs over, IN's moves: a try too many.)
+const ONE_OUT: u64 = 1 << 16;
+const ONE_IN: u64 = 1 << 40;
+
+/// What was known of a descriptor at one moment.
+#[derive(Clone, Copy)]
+pub struct Hints(u64);
+
+impl Hints {
+    /// Is it known that nothing is ready in this direction? Then a try can be left out.
+    #[inline]
+    pub fn say_empty(self, interest: u32) -> bool {
+        self.0 & (empty(interest) | STICKY) == empty(interest)
+    }
+
+    /// Was an end seen, or something urgent? It is reported once, perhaps together with the bytes before it.
+    #[inline]
+    pub fn say_ended(self) -> bool {
+        self.0 & STICKY != 0
+    }
+
+    /// Has no event of this direction come between these two moments?
+    #[inline]
+    fn is_current(self, now: u64, interest: u32) -> bool {
+        let counter = (if inward(interest) { !0 << 40 } else { 0 })
+            | (if interest & OUT != 0 { (ONE_IN - 1) & (!0 << 16) } else { 0 });
+        (self.0 ^ now) & counter == 0
+    }
+}
+
+fn inward(interest: u32) -> bool {
+    interest & (IN | PRI) != 0
+}
+
+fn empty(interest: u32) -> u64 {
+    (if inward(interest) { EMPTY_IN } else { 0 }) | (if interest & OUT != 0 { EMPTY_OUT } else { 0 })
+}
+
+/// What is known of a descriptor number.
+#[repr(align(64))]
+pub struct Record {
+    pub lock: RawLock,
+    /// Grows whenever the number may mean another file.
+    pub generation: AtomicU32,
+    hints: AtomicU64,
+    /// Registered: the slot's number plus one, and the OUT bit where that direction is registered too; 0: not registered.
+    pub registered: AtomicU32,
+    /// Calls that hold on to the file from one try to the next, parked or not: whoever closes the number waits until they are parked.
+    holders: AtomicU32,
+    pub waiting: AtomicPtr<FdWait>,
+    /// Since when, in milliseconds, somebody waits and has not been verified; 0: nobody.
+    unverified_ms: Cell<u64>,
+    /// The hooks' own knowledge of the file, in their packing; 0: none.
+    pub info: AtomicU64,
+    /// SO_RCVTIMEO and SO_SNDTIMEO in nanoseconds, 0: none.
+    pub receive_timeout_ns: AtomicU64,
+    pub send_timeout_ns: AtomicU64,
+}
+
+// SAFETY: the cells are only touched under the lock.
+unsafe impl Sync for Record {}
+
+const REGISTERED_OUT: u32 = 1 << 31;
+const CHUNK: usize = 512;
+const CHUNKS: usize = Record::NUMBERS / CHUNK;
+static TABLE: [AtomicPtr<Record>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
+
+#[cold]
+fn new_chunk(place: &AtomicPtr<Record>) -> Option<*mut Record> {
+    let bytes = CHUNK * std::mem::size_of::<Record>();
+    // Zeroed pages are what a fresh record is.
+    let fresh = sys::map(bytes, 0)? as *mut Record;
+    match place.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire) {
+        Ok(_) => Some(fresh),
+        Err(other) => {
+            sys::unmap(fresh as usize, bytes);
+            Some(other)
+        }
+    }
+}
+
+/// The record of a descriptor number; `None` for one that cannot be (negative, or beyond a million).
+#[inline]
+pub fn record(fd: i32) -> Option<&'static Record> {
+    let place = TABLE.get(fd as usize / CHUNK)?;
+    let mut chunk = place.load(Acquire);
+    if chunk.is_null() {
+        chunk = new_chunk(place)?;
+    }
+    // SAFETY: the chunk has CHUNK records and is never freed.
+    Some(unsafe { &*chunk.add(fd as usize % CHUNK) })
+}
+
+/// The record, if anything was ever noted about this stretch of numbers.
+pub fn known_record(fd: i32) -> Option<&'static Record> {
+    let chunk = TABLE.get(fd as usize / CHUNK)?.load(Acquire);
+    // SAFETY: as in `record`.
+    (!chunk.is_null()).then(|| unsafe { &*chunk.add(fd as usize % CHUNK) })
+}
+
+/// Changes what the hooks know of every number.
+pub fn revise_all(change: impl Fn(u64) -> u64) {
+    for chunk in TABLE.iter().map(|place| place.load(Acquire)).filter(|chunk| !chunk.is_null()) {
+        for i in 0..CHUNK {
+            // SAFETY: as in `record`.
+            let info = unsafe { &(*chunk.add(i)).info };
+            info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
+        }
+    }
+}
+
+/// One descriptor waited for, on the waiting thread's stack.
+pub struct FdWait {
+    pub fd: i32,
+    pub interest: u32,
+    pub ticket: Cell<Ticket>,
+    pub record: Cell<*const Record>,
+    next: Cell<*const FdWait>,
+    before: Cell<*const FdWait>,
+    /// Cleared by whoever takes it out for good, as his last touch of it.
+    pub queued: AtomicBool,
+    pub moved: Cell<i32>,
+    /// Its call holds on to the file.
+    pub holds: bool,
+    /// It waits because the file was not O_NONBLOCK when that was last asked.
+    trusting: bool,
+}
+
+/// With this a wait is told that its file is O_NONBLOCK by now.
+pub const DISTRUST: usize = 1;
+
+impl FdWait {
+    pub const fn new(fd: i32, interest: u32) -> FdWait {
+        let none = std::ptr::null();
+        FdWait {
+            fd,
+            interest,
+            ticket: Cell::new(Ticket::NONE),
+            record: Cell::new(std::ptr::null()),
+            next: Cell::new(none),
+            before: Cell::new(none),
+            queued: AtomicBool::new(false),
+            moved: Cell::new(-1),
+            holds: false,
+            trusting: false,
+        }
+    }
+
+    /// The same, of a call that holds on to the file, or that trusts it to be one that blocks.
+    pub fn of_call(self, holds: bool, trusting: bool) -> FdWait {
+        FdWait { holds, trusting, ..self }
+    }
+}
+
+impl Record {
+    /// So many descriptor numbers have one.
+    pub const NUMBERS: usize = 1 << 20;
+
+    /// What is known. Before a try: whether it can be left out, and what events it may not have seen.
+    #[inline]
+    pub fn look(&self) -> Hints {
+        Hints(self.hints.load(Acquire))
+    }
+
+    /// Has no event of this direction come since then?
+    #[inline]
+    pub fn is_as(&self, before: Hints, interest: u32) -> bool {
+        before.is_current(self.hints.load(Acquire), interest)
+    }
+
+    /// Changes the hints, unless an event came since the try began, or the record is not registered or not to be trusted.
+    #[inline]
+    fn revise(&self, before: Hints, interest: u32, change: impl Fn(u64) -> u64) {
+        if self.registered.load(Relaxed) == 0 {
+            return;
+        }
+        let mut bits = self.hints.load(Acquire);
+        while bits & STICKY == 0 && before.is_current(bits, interest) {
+            match self.hints.compare_exchange_weak(bits, change(bits), AcqRel, Acquire) {
+                Ok(_) => return,
+                Err(now) => bits = now,
+            }
+        }
+    }
+
+    /// The try found nothing.
+    #[inline]
+    pub fn exhausted(&self, before: Hints, interest: u32) {
+        self.revise(before, interest, |bits| {
+            let learnt = bits & FULL != 0 && bits & COUNT_MASK < SURE * COUNT;
+            (bits & !FULL | empty(interest)) + if learnt { COUNT } else { 0 }
+        });
+    }
+
+    /// The try got something, and there was no more.
+    #[inline]
+    pub fn took_all(&self, before: Hints, interest: u32) {
+        self.revise(before, interest, |bits| bits & !(FULL | GUESS) | empty(interest));
+    }
+
+    /// The try got as much as it asked for: there may be more.
+    #[inline]
+    pub fn took_its_fill(&self, before: Hints, interest: u32) {
+        self.revise(before, interest, |bits| {
+            if bits & FULL != 0 {
+                bits & !COUNT_MASK
+            } else if bits & COUNT_MASK == SURE * COUNT {
+                bits | empty(interest) | GUESS
+            } else {
+                bits | FULL
+            }
+        });
+    }
+
+    /// Counts an event of these directions.
+    fn count(&self, inward: bool, outward: bool, change: impl Fn(u64) -> u64) {
+        let more = if inward { ONE_IN } else { 0 } + if outward { ONE_OUT } else { 0 };
+        let mut bits = self.hints.load(Relaxed);
+        while let Err(now) = self.hints.compare_exchange_weak(bits, change(bits).wrapping_add(more), AcqRel, Relaxed) {
+            bits = now;
+        }
+    }
+
+    fn data(&self, fd: i32) -> u64 {
+        (self.generation.load(Relaxed) as u64) << 32 | fd as u32 as u64
+    }
+
+    /// Puts the descriptor into a slot's epoll, or widens what is registered. Under the lock. False: epoll refuses it.
+    pub fn register(&self, fd: i32, interest: u32) -> bool {
+        let registered = self.registered.load(Relaxed);
+        if registered != 0 && (interest & OUT == 0 || registered & REGISTERED_OUT != 0) {
+            return true;
+        }
+        let events = ALWAYS | interest & OUT;
+        if registered == 0 {
+            peer::meet(fd);
+        }
+        let number = if registered == 0 { slots::slot_number() } else { (registered & !REGISTERED_OUT) as usize - 1 };
+        let epoll = slots::slot(number).epoll();
+        let first = if registered == 0 { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
+        let mut result = sys::epoll_control(epoll, first, fd, events, self.data(fd));
+        if result == Err(libc::EEXIST) {
+            result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
+        } else if result == Err(libc::ENOENT) {
+            result = sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd));
+        }
+        if result.is_err() {
+            return false;
+        }
+        let out = if interest & OUT != 0 { REGISTERED_OUT } else { 0 };
+        self.registered.store((number as u32 + 1) | out, Relaxed);
+        true
+    }
+
+    /// Makes the kernel look again. Under the lock.
+    fn register_again(&self, fd: i32, batch: &Batch) {
+        let registered = self.registered.load(Relaxed);
+        if registered == 0 {
+            return;
+        }
+        let out = registered & REGISTERED_OUT != 0;
+        let epoll = slots::slot((registered & !REGISTERED_OUT) as usize - 1).epoll();
+        let events = ALWAYS | if out { OUT } else { 0 };
+        let mut result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
+        if result == Err(libc::ENOENT) {
+            // Closed and reused behind our back: what was known is about another file.
+            self.forget_hints();
+            self.info.store(0, Relaxed);
+            result = sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd));
+        }
+        if result.is_err() {
+            // No file, or one that epoll refuses: whoever waits is to see for himself.
+            self.let_all_try(batch);
+            self.reset(fd);
+        }
+    }
+
+    /// Does somebody wait here, not verified yet? If long enough, the kernel looks again; else the answer is since when.
+    pub fn verify(&self, fd: i32, now_ms: u64, patience_ms: u64, batch: &Batch) -> Option<u64> {
+        self.lock.with(|| {
+            let since_ms = self.unverified_ms.get();
+            if self.waiting.load(Relaxed).is_null() || since_ms == 0 {
+                return None;
+            }
+            if since_ms + patience_ms > now_ms {
+                return Some(since_ms);
+            }
+            self.unverified_ms.set(0);
+            self.register_again(fd, batch);
+            self.ask_again(fd, batch);
+            None
+        })
+    }
+
+    /// Tells those who trust the file to be one that blocks, if it is none. Under the lock.
+    fn ask_again(&self, fd: i32, batch: &Batch) {
+        let trusting = || self.waits().find(|wait| wait.trusting);
+        if trusting().is_some() && older::status_flags(fd) as i32 & libc::O_NONBLOCK != 0 {
+            while let Some(wait) = trusting() {
+                // SAFETY: under the lock.
+                unsafe { self.dismiss(wait, News::Ready(DISTRUST), batch) };
+            }
+        }
+    }
+
+    /// Everybody who waits here. Under the lock.
+    fn waits(&self) -> impl Iterator<Item = &FdWait> {
+        // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+        let first = unsafe { self.waiting.load(Relaxed).as_ref() };
+        // SAFETY: as above.
+        std::iter::successors(first, |wait| unsafe { wait.next.get().as_ref() })
+    }
+
+    pub fn hold(&self) {
+        self.holders.fetch_add(1, SeqCst);
+    }
+
+    /// (None may be left: a closer who lost his patience has reset the record.)
+    pub fn let_go(&self) {
+        self.holders.fetch_update(SeqCst, Relaxed, |holders| holders.checked_sub(1)).ok();
+    }
+
+    pub fn is_held(&self) -> bool {
+        self.holders.load(SeqCst) > 0
+    }
+
+    #[inline]
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.load(Relaxed).is_null()
+    }
+
+    /// Is nothing known of the number, and nobody there?
+    #[inline]
+    pub fn is_blank(&self, fd: i32) -> bool {
+        let words = self.registered.load(SeqCst) | self.holders.load(SeqCst);
+        let known = self.hints.load(Relaxed) & (ONE_OUT - 1) | self.info.load(Relaxed);
+        words == 0 && known == 0 && !self.is_waited_for() && !peer::is_known(fd)
+    }
+
+    /// Does EMPTY rest on a guess?
+    #[inline]
+    pub fn guesses(&self) -> bool {
+        self.hints.load(Relaxed) & GUESS != 0
+    }
+
+    /// Puts a wait first in this record's list.
+    ///
+    /// # Safety
+    /// Under the lock; the wait stays in place until it is taken out.
+    pub unsafe fn link(&self, wait: &FdWait) {
+        if self.waiting.load(Relaxed).is_null() || self.unverified_ms.get() == 0 {
+            self.unverified_ms.set(monitor::now_ms());
+        }
+        wait.record.set(self);
+        wait.before.set(std::ptr::null());
+        wait.next.set(self.waiting.load(Relaxed));
+        if let Some(next) = wait.next.get().as_ref() {
+            next.before.set(wait);
+        }
+        wait.queued.store(true, Relaxed);
+        self.waiting.store(wait as *const FdWait as *mut FdWait, Relaxed);
+    }
+
+    /// Takes a wait out of this record's list.
+    ///
+    /// # Safety
+    /// Under the lock, and the wait is in the list.
+    pub unsafe fn unlink(&self, wait: &FdWait) {
+        match wait.before.get().as_ref() {
+            Some(before) => before.next.set(wait.next.get()),
+            None => self.waiting.store(wait.next.get() as *mut FdWait, Relaxed),
+        }
+        if let Some(next) = wait.next.get().as_ref() {
+            next.before.set(wait.before.get());
+        }
+    }
+
+    /// Takes a wait out for good, and brings its news. Under the lock.
+    ///
+    /// # Safety
+    /// As for `unlink`; the wait is not to be touched after it.
+    unsafe fn dismiss(&self, wait: &FdWait, news: News, batch: &Batch) {
+        let ticket = wait.ticket.get();
+        self.unlink(wait);
+        wait.queued.store(false, Release);
+        batch.take(ticket.fire(news));
+    }
+
+    /// An event of the slot's epoll for this record: sets the hints, fires the waits it concerns.
+    pub fn event(&self, events: u32, batch: &Batch) {
+        let sticky = if events & (ENDED | HALF_ENDED | PRI) != 0 { STICKY } else { 0 };
+        let inward = events & (IN | PRI | HALF_ENDED | ENDED) != 0;
+        let outward = events & (OUT | ENDED) != 0;
+        let directions = if inward { IN | PRI } else { 0 } | if outward { OUT } else { 0 };
+        self.lock.with(|| {
+            self.count(inward, outward, |bits| (bits | sticky) & !(empty(directions) | GUESS | FULL));
+            // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+            unsafe {
+                let mut at = self.waiting.load(Relaxed);
+                while let Some(wait) = at.as_ref() {
+                    at = wait.next.get() as *mut FdWait;
+                    if wait.interest & directions != 0 {
+                        self.dismiss(wait, News::Ready(0), batch);
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl Record {
+    /// Fires every wait. Under the lock.
+    pub fn let_all_try(&self, batch: &Batch) {
+        // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+        while let Some(wait) = unsafe { self.waiting.load(Relaxed).as_ref() } {
+            // SAFETY: as above.
+            unsafe { self.dismiss(wait, News::Ready(0), batch) };
+        }
+    }
+
+    /// Nothing is known, and whoever tries is to try again.
+    fn forget_hints(&self) {
+        self.count(true, true, |bits| bits & !(ONE_OUT - 1));
+    }
+
+    /// The number, `fd`, means another file by now.
+    pub fn reset(&self, fd: i32) {
+        peer::forget(fd);
+        self.generation.store(self.generation.load(Relaxed).wrapping_add(1), Relaxed);
+        self.forget_hints();
+        self.holders.store(0, Relaxed);
+        self.registered.store(0, Relaxed);
+        self.info.store(0, Relaxed);
+    }
+}
+
+/// Fetches a record that is about to be looked at.
+#[inline]
+pub fn warm(fd: i32) {
+    if let Some(record) = known_record(fd) {
+        arch::prefetch(record as *const Record as usize);
+    }
+}
+
+/// Fetches the wait that is first in a record's list. (Its address: the wait itself may be over.)
+#[inline]
+pub fn warm_wait(fd: i32) {
+    if let Some(record) = known_record(fd) {
+        arch::prefetch(record.waiting.load(Relaxed) as usize);
+    }
+}
+
+/// The numbers from `first` to `last` of which anything may be known.
+pub fn known_stretches(first: u32, last: u32) -> impl Iterator<Item = impl Iterator<Item = i32>> {
+    let (first, last) = (first as usize, last as usize);
+    let known = TABLE.iter().enumerate().filter(|(_, place)| !place.load(Acquire).is_null());
+    known
+        .map(move |(number, _)| (number * CHUNK).max(first)..(number * CHUNK + CHUNK).min(last.saturating_add(1)))
+        .map(|stretch| stretch.map(|fd| fd as i32))
+}
+
+/// In a fork child: no registration is ours, and no waiter is here.
+pub fn after_fork() {
+    for (number, place) in TABLE.iter().enumerate() {
+        let chunk = place.load(Relaxed);
+        if chunk.is_null() {
+            continue;
+        }
+        for i in 0..CHUNK {
+            // SAFETY: as in `record`.
+            let record = unsafe { &*chunk.add(i) };
+            record.lock.reset();
+            record.waiting.store(std::ptr::null_mut(), Relaxed);
+            record.reset((number * CHUNK + i) as i32);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Deadlines: one pairing heap per slot, of nodes on the waiting threads' stacks. Nanoseconds of CLOCK_MONOTONIC, never
+//! rounded. Inserting is O(1), removing O(log n) amortised; nothing is allocated.
+
+use crate::base::lock::RawLock;
+use crate::runtime::waiting::wait::{Batch, News, Ticket};
+use std::cell::{Cell, UnsafeCell};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+
+pub struct TimerNode {
+    ticket: Ticket,
+    deadline_ns: u64,
+    child: Cell<*const TimerNode>,
+    sibling: Cell<*const TimerNode>,
+    /// The parent of a first child, else the sibling before; null for the root.
+    before: Cell<*const TimerNode>,
+    /// The heap it is in; cleared by whoever takes it out, as his last touch of the node.
+    heap: AtomicPtr<Timers>,
+}
+
+impl TimerNode {
+    pub fn new(ticket: Ticket, deadline_ns: u64) -> TimerNode {
+        let none = std::ptr::null();
+        TimerNode {
+            ticket,
+            deadline_ns,
+            child: Cell::new(none),
+            sibling: Cell::new(none),
+            before: Cell::new(none),
+            heap: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+}
+
+/// No deadline.
+pub const NEVER: u64 = u64::MAX;
+
+pub struct Timers {
+    lock: RawLock,
+    root: UnsafeCell<*const TimerNode>,
+    /// The earliest deadline, to be looked at without the lock.
+    earliest: AtomicU64,
+}
+
+// SAFETY: the heap is only touched under its lock; nodes stay in place while they are in it.
+unsafe impl Sync for Timers {}
+// SAFETY: as above.
+unsafe impl Send for Timers {}
+
+impl Timers {
+    pub const fn new() -> Timers {
+        Timers { lock: RawLock::new(), root: UnsafeCell::new(std::ptr::null()), earliest: AtomicU64::new(NEVER) }
+    }
+
+    #[inline]
+    pub fn earliest(&self) -> u64 {
+        self.earliest.load(Relaxed)
+    }
+
+    /// Puts a node in; it must stay where it is until `remove`.
+    pub fn insert(&self, node: &TimerNode) {
+        node.heap.store(self as *const Timers as *mut Timers, Relaxed);
+        self.lock.with(|| {
+            // SAFETY: under the lock; every node in the heap is alive.
+            unsafe {
+                let root = self.root.get();
+                *root = if (*root).is_null() { node } else { meld(*root, node) };
+                self.publish();
+            }
+        });
+    }
+
+    /// Says what the earliest deadline is now.
+    ///
+    /// # Safety
+    /// Under the lock.
+    unsafe fn publish(&self) {
+        let earliest = (*self.root.get()).as_ref().map_or(NEVER, |root| root.deadline_ns);
+        self.earliest.store(earliest, Relaxed);
+    }
+
+    /// Fires every node whose deadline has come.
+    pub fn expire(&self, now_ns: u64, batch: &Batch) {
+        self.lock.with(|| {
+            // SAFETY: under the lock; a node's stack lives until `remove` has seen it out of the heap, and the waiter of a ticket is a
+            // green thread's, which is never freed.
+            unsafe {
+                let root = self.root.get();
+                while let Some(first) = (*root).as_ref() {
+                    if first.deadline_ns > now_ns {
+                        break;
+                    }
+                    *root = pair(first.child.get());
+                    let ticket = first.ticket;
+                    first.heap.store(std::ptr::null_mut(), Release);
+                    batch.take(ticket.fire(News::TimedOut));
+                }
+                self.publish();
+            }
+        });
+    }
+}
+
+/// Takes a node out, if it is still in.
+pub fn remove(node: &TimerNode) {
+    // SAFETY: heaps live as long as the process; the heap's word is cleared under its lock only.
+    unsafe {
+        let Some(heap) = node.heap.load(Acquire).as_ref() else { return };
+        heap.lock.with(|| {
+            if node.heap.load(Relaxed).is_null() {
+                return;
+            }
+            cut(heap, node);
+            node.heap.store(std::ptr::null_mut(), Relaxed);
+            heap.publish();
+        });
+    }
+}
+
+/// Takes a node out of its heap.
+///
+/// # Safety
+/// Under the heap's lock, and the node is in it.
+unsafe fn cut(heap: &Timers, node: &TimerNode) {
+    let rest = pair(node.child.get());
+    let root = heap.root.get();
+    let Some(before) = node.before.get().as_ref() else {
+        *root = rest;
+        return;
+    };
+    let next = node.sibling.get();
+    if std::ptr::eq(before.child.get(), node) {
+        before.child.set(next);
+    } else {
+        before.sibling.set(next);
+    }
+    if let Some(next) = next.as_ref() {
+        next.before.set(before);
+    }
+    if !rest.is_null() {
+        *root = meld(*root, rest);
+    }
+}
+
+/// One heap of two roots, neither null.
+///
+/// # Safety
+/// Under the lock of the heap that both belong to.
+unsafe fn meld(a: *const TimerNode, b: *const TimerNode) -> *const TimerNode {
+    let (top, below) = if (*b).deadline_ns < (*a).deadline_ns { (b, a) } else { (a, b) };
+    let first = (*top).child.get();
+    (*below).sibling.set(first);
+    if let Some(first) = first.as_ref() {
+        first.before.set(below);
+    }
+    (*below).before.set(top);
+    (*top).child.set(below);
+    (*top).before.set(std::ptr::null());
+    (*top).sibling.set(std::ptr::null());
+    top
+}
+
+/// One heap of a list of siblings: melded in pairs from the left, then from the right.
+///
+/// # Safety
+/// As for `meld`.
+unsafe fn pair(first: *const TimerNode) -> *const TimerNode {
+    let mut pairs: *const TimerNode = std::ptr::null();
+    let mut at = first;
+    while let Some(a) = at.as_ref() {
+        let b = a.sibling.get();
+        at = b.as_ref().map_or(std::ptr::null(), |b| b.sibling.get());
+        a.sibling.set(std::ptr::null());
+        a.before.set(std::ptr::null());
+        let top = match b.as_ref() {
+            Some(b) => {
+                b.sibling.set(std::ptr::null());
+                b.before.set(std::ptr::null());
+                meld(a, b)
+            }
+            None => a,
+        };
+        (*top).sibling.set(pairs);
+        pairs = top;
+    }
+    let mut root: *const TimerNode = std::ptr::null();
+    while let Some(top) = pairs.as_ref() {
+        pairs = top.sibling.get();
+        top.sibling.set(std::ptr::null());
+        root = if root.is_null() { top } else { meld(root, top) };
+    }
+    root
+}

@@ -1,0 +1,4 @@
+//! Who runs next, and on which kernel thread.
+
+pub mod injector;
+pub mod slots;

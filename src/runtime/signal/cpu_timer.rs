@@ -1,0 +1,172 @@
+//! Timers on the CPU clocks of green threads, which no clock of the kernel's is.
+//!
+//! Each is a kernel timer on CLOCK_MONOTONIC, made with the program's own notification, and armed only at the moment when it is to
+//! expire: so the signal, its information, its thread are the kernel's doing, as natively. When that moment is, the monitor finds: a
+//! thread uses no more CPU time than time passes, so nothing can be due before the least that any thread has left (`NEXT_LOOK_NS`).
+
+use crate::base::lock::RawLock;
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::kernel_state;
+use crate::runtime::monitor;
+use crate::sys;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{fence, AtomicU64, AtomicUsize, Ordering::*};
+
+struct CpuTimer {
+    /// libc's name of the timer, and the kernel's number.
+    handle: usize,
+    number: i32,
+    green: &'static Green,
+    /// Whose clock it is on: the vessel may serve another thread by now.
+    tid: i32,
+    /// When it expires, on that clock; NEVER: not armed.
+    at_ns: u64,
+    /// 0: once.
+    interval_ns: u64,
+}
+
+const NEVER: u64 = u64::MAX;
+
+struct Timers {
+    lock: RawLock,
+    all: UnsafeCell<Vec<CpuTimer>>,
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Timers {}
+
+static TIMERS: Timers = Timers { lock: RawLock::new(), all: UnsafeCell::new(Vec::new()) };
+/// How many there are: most programs have none.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// The moment of CLOCK_MONOTONIC before which none is due.
+static NEXT_LOOK_NS: AtomicU64 = AtomicU64::new(NEVER);
+
+/// What is left until a timer expires, and its interval; (0, …): it is not armed.
+pub type Setting = (u64, u64);
+
+impl CpuTimer {
+    fn lives(&self) -> bool {
+        self.green.tid() == self.tid && !self.green.has_ended()
+    }
+
+    fn setting(&self) -> Setting {
+        let left = match self.at_ns {
+            NEVER => 0,
+            at_ns => at_ns.saturating_sub(kernel_state::cpu_ns(self.green)).max(1),
+        };
+        (left, self.interval_ns)
+    }
+
+    /// Expires if it is due; what its thread has left then.
+    fn look(&mut self) -> u64 {
+        if self.at_ns == NEVER || !self.lives() {
+            return NEVER;
+        }
+        let used = kernel_state::cpu_ns(self.green);
+        if used >= self.at_ns {
+            sys::arm_timer(self.number, 1);
+            self.at_ns = match self.interval_ns {
+                0 => NEVER,
+                interval => self.at_ns + ((used - self.at_ns) / interval + 1) * interval,
+            };
+        }
+        self.at_ns.saturating_sub(used)
+    }
+}
+
+fn with<R>(handle: usize, work: impl FnOnce(&mut CpuTimer) -> R) -> Option<R> {
+    if COUNT.load(Acquire) == 0 {
+        return None;
+    }
+    TIMERS.lock.with(|| {
+        // SAFETY: under the lock.
+        let all = unsafe { &mut *TIMERS.all.get() };
+        all.iter_mut().find(|timer| timer.handle == handle).map(work)
+    })
+}
+
+/// The kernel timer `number` stands for one on this thread's CPU clock.
+pub fn add(handle: usize, number: i32, green: &'static Green) {
+    let timer = CpuTimer { handle, number, green, tid: green.tid(), at_ns: NEVER, interval_ns: 0 };
+    // SAFETY: under the lock.
+    TIMERS.lock.with(|| unsafe { (*TIMERS.all.get()).push(timer) });
+    COUNT.fetch_add(1, Release);
+    // Counting begins with the first look at a clock.
+    kernel_state::cpu_ns(green);
+}
+
+/// The timer is about to be deleted.
+pub fn forget(handle: usize) {
+    if with(handle, |_| ()).is_some() {
+        // SAFETY: under the lock.
+        TIMERS.lock.with(|| unsafe { (*TIMERS.all.get()).retain(|timer| timer.handle != handle) });
+        COUNT.fetch_sub(1, Release);
+    }
+}
+
+pub fn is_one(handle: usize) -> bool {
+    with(handle, |_| ()).is_some()
+}
+
+pub fn setting(handle: usize) -> Option<Setting> {
+    with(handle, |timer| if timer.lives() { timer.setting() } else { (0, timer.interval_ns) })
+}
+
+/// Arms a timer for `value_ns` from now, or at that moment of its clock; 0 disarms it. What was set before; `None`: its thread has ended.
+pub fn set(handle: usize, absolute: bool, value_ns: u64, interval_ns: u64) -> Option<Setting> {
+    let before = with(handle, |timer| {
+        if !timer.lives() {
+            return None;
+        }
+        let before = timer.setting();
+        let from = if absolute { 0 } else { kernel_state::cpu_ns(timer.green) };
+        timer.at_ns = if value_ns == 0 { NEVER } else { from.saturating_add(value_ns) };
+        timer.interval_ns = interval_ns;
+        sys::arm_timer(timer.number, 0);
+        Some(before)
+    })?;
+    // The monitor, which may be about to sleep: either it sees this, or it is seen asleep and called.
+    NEXT_LOOK_NS.store(0, SeqCst);
+    fence(SeqCst);
+    monitor::awake();
+    before
+}
+
+/// The monitor's duty: looks whether any is due, not more often than may be.
+#[inline]
+pub fn look() {
+    if NEXT_LOOK_NS.load(Relaxed) <= sys::now_ns() {
+        look_at_all();
+    }
+}
+
+#[cold]
+fn look_at_all() {
+    /// The kernel's own CPU timers are as exact as its ticks.
+    const TICK_NS: u64 = 1_000_000;
+    NEXT_LOOK_NS.store(NEVER, SeqCst);
+    let left = TIMERS.lock.with(|| {
+        // SAFETY: under the lock.
+        let all = unsafe { &mut *TIMERS.all.get() };
+        all.iter_mut().map(CpuTimer::look).min().unwrap_or(NEVER)
+    });
+    if left != NEVER {
+        let next = sys::now_ns() + left.max(TICK_NS);
+        // One that was armed meanwhile is looked at sooner.
+        NEXT_LOOK_NS.fetch_min(next, SeqCst);
+    }
+}
+
+/// Until when the monitor may sleep.
+pub fn next_look() -> Option<u64> {
+    Some(NEXT_LOOK_NS.load(SeqCst)).filter(|&next| next != NEVER)
+}
+
+/// In a fork child: timers are not inherited.
+pub fn after_fork() {
+    TIMERS.lock.reset();
+    // SAFETY: the only thread.
+    unsafe { (*TIMERS.all.get()).clear() };
+    COUNT.store(0, Relaxed);
+    NEXT_LOOK_NS.store(NEVER, Relaxed);
+}

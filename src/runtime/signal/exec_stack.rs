@@ -1,0 +1,23 @@
+//! Stacks that may be executed. A program, or a library that it loads, may say that it puts instructions onto the stack (nested
+//! functions of C): then glibc makes the stacks that it mapped executable, and knows nothing of ours. So the first instruction on one
+//! of ours faults, and is looked at: may the stack that the process began with be executed? Then so may this one.
+
+use crate::runtime::machine::green::Green;
+use crate::sys;
+use libc::siginfo_t;
+
+/// A page that may not be executed (source: asm-generic/siginfo.h).
+const SEGV_ACCERR: i32 = 2;
+
+/// A fault of SIGSEGV while an instruction at `instruction` was to run. True: it may run again.
+#[cold]
+pub fn mend(me: &Green, info: &siginfo_t, instruction: usize) -> bool {
+    // SAFETY: a fault's siginfo has an address.
+    let address = unsafe { info.si_addr() } as usize;
+    let mapped = me.stack.get().mapped();
+    info.si_code == SEGV_ACCERR
+        && address == instruction
+        && mapped.contains(&address)
+        && sys::may_execute_first_stack()
+        && sys::protect_code(mapped.start, mapped.len(), true)
+}

@@ -1,0 +1,430 @@
+//! Running the program's handlers: on which stack, with which mask, and what follows when one does not return.
+//!
+//! While a handler runs its thread stays on its kernel thread (pinned): the frame's end is the kernel's. A handler left by a jump is
+//! noticed when the thread next wants to wait, or takes another signal: its stack pointer is no longer where the handler ran.
+//!
+//! Which stack it runs on is what it is natively: its thread's own alternate stack, where the handler has SA_ONSTACK, or the one that was
+//! interrupted. There lies the whole frame, so that the handler, an unwinder and the frame's end find everything where the kernel would
+//! have put it; from a worker's alternate stack it is moved there (`alternate`), and what is done after the handler is done back
+//! here, with all signals blocked: the thread's own alternate stack may have room for the handler only.
+
+use crate::arch::frame::{Frame, Room};
+use crate::runtime::machine::alternate::{self, of_worker};
+use crate::runtime::machine::counts;
+use crate::runtime::machine::disposition::{self, bit, Action};
+use crate::runtime::machine::green::{current, Green};
+use crate::runtime::news::record::Record;
+use crate::runtime::signal::delivery::{self, accept, is_fault, note_mask, ring, CLOSED};
+use crate::runtime::signal::{exec_stack, overflow, sweep};
+use crate::{arch, sys};
+use libc::{c_int, c_void, siginfo_t, stack_t, ucontext_t};
+use std::sync::atomic::Ordering::*;
+
+/// A handler's call, as the kernel made it.
+#[derive(Clone, Copy)]
+pub struct Call {
+    action: Action,
+    pub signal: c_int,
+    pub info: *mut siginfo_t,
+    pub context: *mut c_void,
+}
+
+impl Call {
+    /// Calls the handler, with this mask: the kernel thread has another one where the kernel has blocked all signals, or may have
+    /// called the handler as an earlier action asked for.
+    fn make(&self, mask: u64) {
+        delivery::leave_runtime();
+        let signal = self.signal;
+        if self.action.has(libc::SA_ONSTACK) || signal == libc::SIGSYS || disposition::varies(signal) {
+            sys::set_signal_mask(mask);
+        }
+        self.enter();
+    }
+
+    fn enter(&self) {
+        // SAFETY: the program's own handler, called with what the kernel gave.
+        unsafe {
+            if self.action.has(libc::SA_SIGINFO) {
+                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+                    std::mem::transmute(self.action.handler);
+                handler(self.signal, self.info, self.context)
+            } else {
+                let handler: extern "C" fn(c_int) = std::mem::transmute(self.action.handler);
+                handler(self.signal)
+            }
+        }
+    }
+
+    fn info(&self) -> &siginfo_t {
+        // SAFETY: the kernel's siginfo, in the frame.
+        unsafe { &*self.info }
+    }
+
+    fn frame(&self) -> Frame {
+        // SAFETY: the kernel's frame, or as it was moved.
+        unsafe { Frame::of(self.info, self.context) }
+    }
+
+    /// The stack pointer of what was interrupted.
+    fn interrupted(&self) -> usize {
+        // SAFETY: the kernel's frame.
+        unsafe { arch::registers::Registers::of(self.context) }.stack_pointer()
+    }
+
+    /// Was it a stack that may be executed?
+    fn is_mended(&self) -> bool {
+        // SAFETY: the kernel's frame.
+        let instruction = unsafe { arch::registers::Registers::of(self.context) }.instruction();
+        current().is_some_and(|me| exec_stack::mend(me, self.info(), instruction))
+    }
+
+    /// The alternate stack that the frame names.
+    fn named_stack(&self) -> *mut stack_t {
+        // SAFETY: the kernel's frame.
+        unsafe { &raw mut (*(self.context as *mut ucontext_t)).uc_stack }
+    }
+
+    /// The mask that the frame's end brings back; a handler may have changed it.
+    fn mask_after(&self) -> u64 {
+        // SAFETY: the kernel's frame; its mask has 64 bits.
+        unsafe { *(&(*(self.context as *const ucontext_t)).uc_sigmask as *const _ as *const u64) }
+    }
+}
+
+/// Calls the program's handler, or does what the default is. The guard is up, since before the signal was taken out of its queue, and goes
+/// down right before that: whatever comes meanwhile finds the thread's mask as the handler has it, so that a later one of its kind
+/// does not overtake it.
+pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let mut call = Call { action: Action::default(), signal, info, context };
+    if signal == libc::SIGSEGV && is_fault(call.info()) && call.is_mended() {
+        return;
+    }
+    call.action = disposition::take(signal);
+    if !call.action.is_handler() {
+        return run_default(&call);
+    }
+    match current() {
+        Some(me) => run_on(me, call),
+        None => call.make(call.mask_after() | call.action.blocks(call.signal) & CLOSED),
+    }
+}
+
+/// A handler that runs on a green thread.
+struct Running {
+    me: &'static Green,
+    call: Call,
+    /// The thread's mask before.
+    before: u64,
+    /// The mask that the frame's end would bring back.
+    brought_back: u64,
+    /// No other handler runs on the thread.
+    outermost: bool,
+    /// It runs on the thread's alternate stack.
+    on_alternate: bool,
+    /// The signals that the interrupted call waits for: not while a handler runs, which may leave it by a jump.
+    waits_for: u64,
+}
+
+/// On a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own. After it the thread's
+/// mask is what it was, unless the handler changes it; that the frame brings back another shows that it was just being changed.
+fn run_on(me: &'static Green, call: Call) {
+    let Ok(stack) = stack_for(me, &call) else { return find_no_room(call) };
+    me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
+    me.handled.store(me.handled.load(Relaxed).wrapping_add(1), SeqCst);
+    let (before, brought_back) = (me.mask.get(), call.mask_after());
+    forget_left(me, call.interrupted());
+    // From here until the mask is back: what is blocked in between is blocked by handlers only.
+    let outermost = me.pinned.get() == 0;
+    if outermost {
+        me.outer_mask.set(before);
+    }
+    me.pinned.set(me.pinned.get() + 1);
+    note_mask(me, before | call.action.blocks(call.signal) & CLOSED);
+    let place = stack.as_ref().map_or_else(|| place_here(me, &call), |stack| stack.place);
+    let on_alternate = stack.as_ref().is_some_and(|stack| stack.is_alternate);
+    enter(me, place);
+    me.pinned.set(me.pinned.get() - 1);
+    // SAFETY: the kernel's frame.
+    unsafe { *call.named_stack() = me.alternate.get().noted() };
+    if on_alternate {
+        me.alternate.set(me.alternate.get().while_used());
+    }
+    let mut running =
+        Running { me, call, before, brought_back, outermost, on_alternate, waits_for: me.waits_for.replace(0) };
+    match stack {
+        None => complete(&running),
+        // SAFETY: the room was found on a stack that is free there: the thread's own alternate one, or what is unused of the interrupted
+        // one. Nothing on this stack is needed any more.
+        Some(stack) => unsafe {
+            let (info, context, more) = call.frame().move_to(&stack.room);
+            (running.call.info, running.call.context) = (info, context);
+            let moved = more.next_multiple_of(align_of::<Running>()) as *mut Running;
+            moved.write(running);
+            arch::go_on_in_frame(stack.room.start, complete_moved, moved as usize)
+        },
+    }
+}
+
+/// The handler's frame has been moved, and this function is called as the kernel calls handlers.
+extern "C" fn complete_moved(running: usize) {
+    // SAFETY: `run_on` has left it above the frame.
+    complete(unsafe { &*(running as *const Running) });
+}
+
+fn complete(running: &Running) {
+    let me = running.me;
+    running.call.make(me.mask.get());
+    if !current().is_some_and(|now| std::ptr::eq(now, me)) {
+        return; // A handler forked, and this is the child.
+    }
+    if running.on_alternate {
+        sys::set_signal_mask(CLOSED);
+        // SAFETY: nothing lies on the worker's alternate stack, and no signal comes there meanwhile.
+        unsafe { arch::call_on(of_worker(me.worker()).top(), end, running as *const Running as usize) };
+    } else {
+        end(running as *const Running as usize);
+    }
+}
+
+/// The handler has come back.
+extern "C" fn end(running: usize) {
+    // SAFETY: `complete` passes its own.
+    let Running { me, call, before, brought_back, outermost, waits_for, .. } = unsafe { &*(running as *const Running) };
+    me.pinned.set(me.pinned.get() + 1);
+    leave(me);
+    // SAFETY: the kernel's frame, which ends soon.
+    unsafe { alternate::return_from(me, call.context as usize, call.named_stack()) };
+    me.waits_for.set(*waits_for);
+    let after = call.mask_after();
+    let mask = if after == *brought_back { *before } else { after & CLOSED };
+    sweep::open_for(me.worker(), mask);
+    note_mask(me, mask);
+    me.pinned.set(me.pinned.get() - 1);
+    if *outermost {
+        me.outer_mask.set(u64::MAX);
+    }
+    accept(me, me.mask.get());
+    ring(me, me.worker().kernel_tid.load(Relaxed));
+}
+
+/// Where a handler runs: it is over, or was left by a jump, when the stack pointer is not in here.
+#[derive(Clone, Copy)]
+pub struct Place {
+    low: usize,
+    top: usize,
+    /// What the call that it interrupted holds on to.
+    held: Option<&'static Record>,
+}
+
+impl Place {
+    fn new(low: usize, top: usize) -> Place {
+        Place { low, top, held: None }
+    }
+
+    fn holds(&self, address: usize) -> bool {
+        (self.low..self.top).contains(&address)
+    }
+}
+
+/// Below the interrupted stack pointer lies a red zone that leaf functions use (System V ABI).
+const RED_ZONE: usize = 128;
+
+/// The alternate stack of the thread's worker.
+fn workers_stack(me: &Green) -> Place {
+    let low = me.worker().signal_stack.get();
+    Place::new(low, low + alternate::STACK_BYTES)
+}
+
+/// Is this the alternate stack of the thread's worker, with the kernel's frame on it? No other signal may come here.
+pub fn is_between_stacks(me: &Green) -> bool {
+    workers_stack(me).holds(arch::stack_pointer()) && sys::signal_mask() & CLOSED == CLOSED
+}
+
+/// Where a handler is to go on.
+struct Stack {
+    place: Place,
+    room: Room,
+    is_alternate: bool,
+}
+
+/// There is no room for a handler's frame.
+struct NoRoom;
+
+/// The stack that the kernel would have come to for the thread; `None`: it has.
+fn stack_for(me: &Green, call: &Call) -> Result<Option<Stack>, NoRoom> {
+    let (own, workers, interrupted) = (me.alternate.get(), workers_stack(me), call.interrupted());
+    if workers.holds(interrupted) {
+        return Ok(None);
+    }
+    if call.action.has(libc::SA_ONSTACK) && own.bytes != 0 && !own.is_in_use(interrupted) {
+        let room = call.frame().below(own.top(), size_of::<Running>());
+        let native = call.frame().below(own.top(), 0);
+        let place = Place::new(own.lowest, own.top());
+        return own.holds(native.start).then_some(Some(Stack { place, room, is_alternate: true })).ok_or(NoRoom);
+    }
+    if !workers.holds(arch::stack_pointer()) {
+        return Ok(None);
+    }
+    let top = interrupted - RED_ZONE;
+    let room = call.frame().below(top, size_of::<Running>());
+    let is_used_up = own.is_in_use(interrupted) && !own.holds(room.start)
+        || call.signal == libc::SIGSEGV && is_fault(call.info()) && me.stack.get().guards(room.start);
+    if is_used_up {
+        return Err(NoRoom);
+    }
+    Ok(Some(Stack { place: Place::new(lowest_of(me, interrupted), top), room, is_alternate: false }))
+}
+
+/// As in the kernel: the signal becomes a SIGSEGV of its own, and that one ends the process.
+#[cold]
+fn find_no_room(call: Call) {
+    const SI_KERNEL: c_int = 0x80;
+    if call.signal != libc::SIGSEGV && disposition::of(libc::SIGSEGV).is_handler() {
+        // SAFETY: the frame's siginfo; all-zero is a value of it.
+        unsafe {
+            *call.info = std::mem::zeroed();
+            ((*call.info).si_signo, (*call.info).si_code) = (libc::SIGSEGV, SI_KERNEL);
+        }
+        return run(libc::SIGSEGV, call.info, call.context);
+    }
+    if call.signal == libc::SIGSEGV && is_fault(call.info()) {
+        return run_default(&call);
+    }
+    delivery::leave_runtime();
+    // SAFETY: the kernel's frame; its mask has 64 bits.
+    unsafe { *(&raw mut (*(call.context as *mut ucontext_t)).uc_sigmask as *mut u64) &= !bit(libc::SIGSEGV) };
+    act_by_default(libc::SIGSEGV);
+}
+
+/// For a handler that runs where the kernel came to: an alternate stack, or what lies below the interrupted stack pointer. (That itself is
+/// where a jump out of the handler may lead to; ours, here, is farther down.)
+fn place_here(me: &Green, call: &Call) -> Place {
+    let (here, interrupted) = (arch::stack_pointer(), call.interrupted());
+    let own = me.alternate.get();
+    let alternates = [Place::new(own.lowest, own.top()), workers_stack(me)];
+    let alternate = alternates.into_iter().find(|stack| stack.holds(here) && !stack.holds(interrupted));
+    alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
+}
+
+/// Where the stack that `address` lies on may begin.
+fn lowest_of(me: &Green, address: usize) -> usize {
+    let own = me.stack.get().lowest..me.stack.get().lowest + me.stack.get().bytes;
+    if own.contains(&address) {
+        own.start
+    } else {
+        0
+    }
+}
+
+/// Changes the places of the thread's handlers: none comes meanwhile.
+fn change<R>(me: &Green, change: impl FnOnce(&mut Vec<Place>) -> R) -> R {
+    arch::guard_up();
+    // SAFETY: only the running thread touches its handlers' places, and while the guard is up no handler runs.
+    let result = change(unsafe { &mut *me.handlers.get() });
+    delivery::leave_runtime();
+    result
+}
+
+fn enter(me: &Green, place: Place) {
+    change(me, |places| {
+        places.push(Place { held: me.held.take(), ..place });
+        me.pinned.set(me.pinned.get() + 1);
+    });
+}
+
+fn leave(me: &Green) {
+    change(me, |places| end_last(me, places));
+}
+
+fn end_last(me: &Green, places: &mut Vec<Place>) {
+    if let Some(place) = places.pop() {
+        me.held.set(place.held);
+        me.pinned.set(me.pinned.get().saturating_sub(1));
+    }
+}
+
+/// The stack pointer is, or was, `here`: the handlers that this is not in were left by a jump.
+fn forget_left(me: &Green, here: usize) {
+    let_go_left(me, here);
+    let left = change(me, |places| {
+        let before = places.len();
+        while places.last().is_some_and(|place| !place.holds(here)) {
+            end_last(me, places);
+        }
+        places.len() != before
+    });
+    if left {
+        delivery::hand_on(me); // What they blocked, and the jump left so, is blocked for long.
+    }
+}
+
+/// The same for what those handlers, and the calls that they interrupted, held on to: by the jump itself, for nobody else is to wait
+/// until the thread notices.
+pub fn let_go_left(me: &Green, here: usize) {
+    change(me, |places| {
+        for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
+            for record in [me.held.take(), place.held.take()].into_iter().flatten() {
+                record.let_go();
+            }
+        }
+    });
+}
+
+/// How many handlers run on this thread.
+pub fn running(me: &Green) -> u32 {
+    change(me, |places| places.len() as u32)
+}
+
+/// Is the running thread bound to its kernel thread?
+#[inline]
+pub fn is_bound(me: &Green) -> bool {
+    me.pinned.get() > 0 && is_still_bound(me)
+}
+
+#[cold]
+fn is_still_bound(me: &Green) -> bool {
+    forget_left(me, arch::stack_pointer());
+    me.pinned.get() > 0
+}
+
+/// The thread ends, perhaps out of a handler.
+pub fn forget_all(me: &Green) {
+    forget_left(me, 0);
+    if let Some(record) = me.held.take() {
+        record.let_go();
+    }
+}
+
+/// The program has no handler for what came: a fault, or a signal whose disposition has just changed.
+#[cold]
+fn run_default(call: &Call) {
+    delivery::leave_runtime();
+    if !is_fault(call.info()) {
+        if !call.action.ignores(call.signal) {
+            act_by_default(call.signal);
+        }
+        return;
+    }
+    // SAFETY: a fault's siginfo has an address.
+    let address = unsafe { call.info().si_addr() } as usize;
+    if let Some(me) = current().filter(|me| call.signal == libc::SIGSEGV && me.stack.get().guards(address)) {
+        overflow::tell(me);
+    }
+    counts::before_end();
+    // The faulting instruction runs again and meets the default.
+    set_default(call.signal);
+}
+
+fn set_default(signal: c_int) {
+    // SAFETY: the default disposition has no handler.
+    unsafe { sys::signal_action(signal, &[0; 4], std::ptr::null_mut()) };
+}
+
+/// Lets the kernel do what the default is, as soon as this kernel thread does not block the signal.
+pub fn act_by_default(signal: c_int) {
+    if disposition::ends(signal) {
+        counts::before_end();
+    }
+    set_default(signal);
+    sys::signal_thread(sys::kernel_thread_id(), signal).ok();
+}

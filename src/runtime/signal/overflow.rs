@@ -1,0 +1,49 @@
+//! The one line on stderr that tells of a stack overflow, before the signal ends the process as natively. It is put together
+//! without allocating: this runs in a signal handler, on a worker's alternate stack.
+
+use crate::runtime::machine::green::Green;
+use crate::sys;
+
+#[cold]
+pub fn tell(me: &Green) {
+    // SAFETY: only the running thread writes its name.
+    let name = unsafe { &*me.name.get() };
+    let mut line = Line { bytes: [0; 160], length: 0 };
+    line.add(b"greenpatch: stack overflow in green thread ");
+    line.add(&digits(me.tid() as usize));
+    line.add(b" (");
+    line.add(&name[..name.iter().position(|&byte| byte == 0).unwrap_or(name.len())]);
+    line.add(b"): its stack of ");
+    line.add(&digits(me.stack.get().bytes >> 10));
+    line.add(b" KiB is used up; give the thread a larger one\n");
+    sys::write_all(2, &line.bytes[..line.length]);
+}
+
+struct Line {
+    bytes: [u8; 160],
+    length: usize,
+}
+
+impl Line {
+    fn add(&mut self, part: &[u8]) {
+        for &byte in part.iter().filter(|&&byte| byte != 0) {
+            if self.length < self.bytes.len() {
+                self.bytes[self.length] = byte;
+                self.length += 1;
+            }
+        }
+    }
+}
+
+/// A number's digits, behind zero bytes that `Line` passes over.
+fn digits(mut number: usize) -> [u8; 20] {
+    let mut digits = [0; 20];
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    digits
+}

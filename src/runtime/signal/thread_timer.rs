@@ -1,0 +1,66 @@
+//! Timers that signal one thread (SIGEV_THREAD_ID). The kernel knows no green thread by its tid, so such a timer signals the
+//! process, and whoever gets that signal asks here whose it is. Looked at in signal handlers: no locks.
+//!
+//! A timer that is deleted may have sent a signal that has not come yet: that is nobody's, and above all no other thread's. So its number
+//! stays until its place is needed again, as late as can be. (The kernel gives a number a second time only after all the others.)
+
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::roll;
+use libc::siginfo_t;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::*};
+
+struct Place {
+    /// The kernel's number of the timer, or NONE.
+    timer: AtomicI32,
+    /// The thread; FREE: the timer is deleted, or there is none.
+    tid: AtomicI32,
+}
+
+const NONE: i32 = -1;
+const FREE: i32 = 0;
+const TAKEN: i32 = -1;
+
+const COUNT: usize = 512;
+static PLACES: [Place; COUNT] = [const { Place { timer: AtomicI32::new(NONE), tid: AtomicI32::new(FREE) } }; COUNT];
+/// Where the search for a free place begins.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// The timer, which is not armed yet, is to signal this thread. False: there is no room for one more.
+pub fn direct(timer: i32, tid: i32) -> bool {
+    let first = NEXT.fetch_add(1, Relaxed);
+    let mut places = (0..COUNT).map(|i| &PLACES[(first + i) % COUNT]);
+    let free = places.find(|place| place.tid.compare_exchange(FREE, TAKEN, Acquire, Relaxed).is_ok());
+    free.inspect(|place| {
+        place.timer.store(timer, Release);
+        place.tid.store(tid, Release);
+    })
+    .is_some()
+}
+
+/// The timer is about to be deleted.
+pub fn forget(timer: i32) {
+    for place in PLACES.iter().filter(|place| place.timer.load(Acquire) == timer) {
+        place.tid.store(FREE, Release);
+    }
+}
+
+/// Whose signal this is; `None`: no directed timer's; `Some(None)`: a thread's that has ended, or a deleted timer's.
+pub fn whose(info: &siginfo_t) -> Option<Option<&'static Green>> {
+    const SI_TIMER: i32 = -2;
+    const NUMBER_AT: usize = 16;
+    if info.si_code != SI_TIMER {
+        return None;
+    }
+    // SAFETY: the kernel's layout of a timer's signal (asm-generic/siginfo.h): its number comes first.
+    let timer = unsafe { *((info as *const siginfo_t as *const u8).add(NUMBER_AT) as *const i32) };
+    let place = PLACES.iter().find(|place| place.timer.load(Acquire) == timer)?;
+    Some(Some(place.tid.load(Acquire)).filter(|&tid| tid > FREE).and_then(roll::find))
+}
+
+/// In a fork child: timers are not inherited.
+pub fn after_fork() {
+    for place in &PLACES {
+        place.timer.store(NONE, Relaxed);
+        place.tid.store(FREE, Relaxed);
+    }
+}

@@ -1,0 +1,300 @@
+//! System call instructions of the program's own (`inline=1`): Syscall User Dispatch, turned round (Linux 6.17), makes a SIGSYS of each
+//! system call that a worker makes from a range of addresses, and what may wait goes the way of libc's functions: it parks.
+//!
+//! *Where.* A kernel thread has one range. It must leave out this library's text, whose own calls would come back here, and should
+//! leave out libc's: its calls have hooks, and 3 µs for each of the others is dear. So it is chosen, once, when the runtime starts, by what
+//! seems to have such instructions (`has_calls`: a guess too many costs time, one too few is the monitor's as ever):
+//!
+//! ```text
+//!     0x5… the program │ what dlopen brings │ libc │ libraries, loaded at the start │ this library │ the loader
+//!     ├──────────── A ──────────────────────┤      ├────────── B ───────────────────┤
+//!     nothing in B:  A, all of it: what dlopen brings later is seen, too
+//!     only in B:     B's libraries, from the first to the last
+//!     in both:       A and B, and so libc: its own calls are made as they are (`answer`), 3 µs dearer
+//! ```
+//!
+//! What dlopen brings must come to lie below, so the holes above are filled: the loader leaves one as large as its cache of names.
+//!
+//! *How.* The handler runs on the worker's alternate stack and does next to nothing: it changes the frame, so that its end leads
+//! to a way on (arch/inline.rs) with every register as the instruction left it. There the thread is where it was, on its own stack,
+//! outside of any handler: the hook that it calls may park it, a signal's handler may run, a thread's end may unwind, and no frame of
+//! the kernel's ties it to its kernel thread. A call that is no hook's is made by a bridge, as natively in all it does.
+//! "Its own stack" is one that libc or the program's sigaltstack knows: another (a coroutine's, a goroutine's) may end after some
+//! hundred bytes, and the hook is called on one that the thread has for this (`top_for`).
+//!
+//! *SIGSYS must come through.* The kernel ends a process that blocks it: so no mask that the kernel gets holds it (`sys::keep_open`),
+//! though the thread's own mask may say so. The dispatch is a kernel thread's: each worker sets it for itself, clone and fork clear it.
+//! What cannot be served here (a thirty-two bit call, more places than bridges) ends the dispatch for the whole process, by its selector.
+
+use crate::arch::registers::Registers;
+use crate::arch::{self, inline};
+use crate::glibc::{self, objects};
+use crate::runtime::machine::disposition;
+use crate::runtime::machine::green::{current, Green};
+use crate::runtime::sched::slots;
+use crate::runtime::trap::capture;
+use crate::sys::{self, Dispatch};
+use libc::siginfo_t;
+use once_cell::race::OnceBox;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, AtomicUsize, Ordering::*};
+
+/// The hooks' part.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Has a system call of this number a hook that takes it?
+    pub take: fn(i64) -> bool,
+    /// Where it goes on then (`called_inline`).
+    pub way: extern "C" fn(),
+}
+
+static TAKE: AtomicUsize = AtomicUsize::new(0);
+static WAY: AtomicUsize = AtomicUsize::new(0);
+pub static ON: AtomicBool = AtomicBool::new(false);
+/// Whose calls are dispatched: start and bytes.
+static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// libc's text: start and end.
+static LIBC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+/// The kernel's selector: 1, dispatch; 0, no more.
+static SELECTOR: AtomicU8 = AtomicU8::new(1);
+/// Where main's stack begins.
+static MAINS_TOP: AtomicUsize = AtomicUsize::new(0);
+/// How many have been caught.
+pub static CALLS: AtomicU64 = AtomicU64::new(0);
+
+/// Why a program stays native: its threads' state would be mixed up.
+const NOT_CAUGHT: &str =
+    "its own system call instructions set a thread's state, and this kernel cannot catch them (Linux 6.17 can)";
+
+/// The hooks of one who decides at the start whether they are needed.
+static HOOKS: OnceBox<Hooks> = OnceBox::new();
+
+/// It is for the start to say whether such calls are to be caught (`decide`).
+pub fn want_if_needed(hooks: Hooks) {
+    HOOKS.set(Box::new(hooks)).ok();
+}
+
+/// The start: are there instructions that set, or ask for, what the kernel keeps of a thread (the alternate stack, the mask, the tid)? Past
+/// the hooks they would reach whatever kernel thread is there. Then they are caught, or the program must stay native, and it is said
+/// why.
+pub fn decide() -> Option<&'static str> {
+    let hooks = HOOKS.get().filter(|_| WAY.load(Relaxed) == 0)?;
+    (objects::set_thread_state() && !want(*hooks)).then_some(NOT_CAUGHT)
+}
+
+/// The option is set; false: this kernel, or this processor, cannot.
+pub fn want(hooks: Hooks) -> bool {
+    const NOBODYS: usize = 4096;
+    if !inline::possible() || !sys::dispatch_calls(Dispatch::From, NOBODYS, NOBODYS, &SELECTOR) {
+        return false;
+    }
+    sys::dispatch_off();
+    TAKE.store(hooks.take as usize, Relaxed);
+    WAY.store(hooks.way as usize, Relaxed);
+    true
+}
+
+/// Are such calls caught?
+pub fn is_on() -> bool {
+    ON.load(Relaxed)
+}
+
+/// The start: chooses whose calls are caught. SIGSYS is ours by now.
+pub fn prepare() {
+    if WAY.load(Relaxed) == 0 || !capture::possible() {
+        return;
+    }
+    let (Some(own), Some(libc)) = (glibc::own_text(), glibc::text()) else { return };
+    let (own, libc) = (own.0..own.0 + own.1, libc.0..libc.0 + libc.1);
+    let chosen = choose(&own, &libc);
+    if chosen.start == LOWEST {
+        sys::fill_above(chosen.end);
+    }
+    [chosen.start, chosen.len()].into_iter().zip(&RANGE).for_each(|(value, place)| place.store(value, Relaxed));
+    [libc.start, libc.end].into_iter().zip(&LIBC).for_each(|(value, place)| place.store(value, Relaxed));
+    MAINS_TOP.store(glibc::main_stack().unwrap_or(usize::MAX), Relaxed);
+    sys::keep_open(disposition::bit(libc::SIGSYS));
+    // main's kernel thread may have it in its mask since before.
+    sys::set_signal_mask(sys::signal_mask());
+    ON.store(true, Relaxed);
+}
+
+/// This kernel thread's calls are caught from now on (again, after a birth), where they are to be: a worker's.
+pub fn arm() {
+    if is_on() && slots::here().is_some() {
+        sys::dispatch_calls(Dispatch::From, RANGE[0].load(Relaxed), RANGE[1].load(Relaxed), &SELECTOR);
+    }
+}
+
+/// In a fork child, which runs natively: the kernel has forgotten it as well.
+pub fn after_fork() {
+    ON.store(false, Relaxed);
+    sys::keep_open(0);
+    CALLS.store(0, Relaxed);
+}
+
+/// No program is mapped lower.
+const LOWEST: usize = 0x1000;
+
+fn choose(own: &Range<usize>, libc: &Range<usize>) -> Range<usize> {
+    let (mut lower, mut upper): (Option<Range<usize>>, Option<Range<usize>>) = (None, None);
+    glibc::each_text(&mut |text| {
+        // SAFETY: the loader has mapped it, readable as code is.
+        if text.start != own.start && unsafe { has_calls(text) } {
+            let hull = if text.end <= own.start { &mut lower } else { &mut upper };
+            let before = hull.clone().unwrap_or(text.clone());
+            *hull = Some(before.start.min(text.start)..before.end.max(text.end));
+        }
+    });
+    match (lower, upper) {
+        (None, Some(upper)) => upper,
+        (Some(lower), _) if lower.start >= libc.end => lower,
+        (lower, _) => LOWEST..lower.map_or(0, |lower| lower.end).max(libc.start.min(own.start)),
+    }
+}
+
+/// Does a text seem to have system call instructions? Their bytes are found in other instructions' constants and distances too, but those
+/// mostly go on with a zero. (As disassembled, of 40 libraries and programs: none of 877 instructions is followed by a zero, 130 of the
+/// 147 other places are.)
+///
+/// # Safety
+/// The text can be read.
+unsafe fn has_calls(text: &Range<usize>) -> bool {
+    let code = std::slice::from_raw_parts(text.start as *const u8, text.len());
+    code.windows(3).any(|three| three[..2] == [0x0f, 0x05] && three[2] != 0)
+}
+
+/// A trapped system call: where it goes on.
+///
+/// # Safety
+/// `info` and `registers` are what the kernel passed to the handler of a dispatched call's SIGSYS.
+#[cold]
+pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
+    CALLS.fetch_add(1, Relaxed);
+    let back = registers.instruction();
+    let libcs = (LIBC[0].load(Relaxed)..LIBC[1].load(Relaxed)).contains(&back);
+    let hooked = current().filter(|_| !libcs && arch::guard_word() == 0);
+    match (kind(registers), hooked) {
+        _ if !is_of_this_machine(info) => give_up(registers),
+        (Kind::Taken, Some(me)) => registers.go_on_below(WAY.load(Relaxed), top_for(me, registers.stack_pointer())),
+        (Kind::Vfork, Some(_)) => registers.go_on(inline::vfork()),
+        _ if registers.number() == libc::SYS_rt_sigprocmask => registers.set_result(change_mask(registers)),
+        _ => match inline::bridge(back) {
+            Some(bridge) => registers.go_on(bridge),
+            None => give_up(registers),
+        },
+    }
+}
+
+/// Nothing is caught any more, and this call is made once more.
+fn give_up(registers: &Registers) {
+    SELECTOR.store(0, Relaxed);
+    registers.repeat_call();
+}
+
+/// Below what address the hook of a call may use the stack.
+pub fn top_for(me: &Green, stack_pointer: usize) -> usize {
+    const RED_ZONE: usize = 128;
+    const BYTES: usize = 64 << 10;
+    const GUARD: usize = 4096;
+    let alternate = me.alternate.get();
+    let known = [
+        (me.stack.get().lowest, me.stack.get().bytes),
+        (alternate.lowest, alternate.bytes),
+        (me.inline_stack.get(), BYTES),
+    ];
+    let is_known = known.iter().any(|(lowest, bytes)| (*lowest..lowest + bytes).contains(&stack_pointer));
+    if !is_known && !is_on_mains(me, stack_pointer) {
+        if me.inline_stack.get() == 0 {
+            let stack = sys::map(BYTES, libc::MAP_STACK).map_or(0, |stack| stack as usize);
+            me.inline_stack.set(stack);
+            sys::forbid(stack, GUARD);
+        }
+        if me.inline_stack.get() != 0 {
+            return me.inline_stack.get() + BYTES;
+        }
+    }
+    (stack_pointer - RED_ZONE) & !15
+}
+
+/// main's stack grows down from where the kernel has put its arguments.
+fn is_on_mains(me: &Green, stack_pointer: usize) -> bool {
+    const MOST: u64 = 1 << 30;
+    let top = MAINS_TOP.load(Relaxed);
+    let bytes = sys::limit(libc::RLIMIT_STACK).min(MOST) as usize;
+    me.is_main && (top.saturating_sub(bytes)..top).contains(&stack_pointer)
+}
+
+/// A call by the instructions for thirty-two bit programs has other numbers.
+///
+/// # Safety
+/// `info` is a SIGSYS's (layout: asm-generic/siginfo.h, the architecture at 28; linux/audit.h).
+unsafe fn is_of_this_machine(info: *const siginfo_t) -> bool {
+    const X86_64: u32 = 0xc000_003e;
+    *(info as *const u8).add(28).cast::<u32>() == X86_64
+}
+
+/// What sort of call it is.
+enum Kind {
+    /// A hook's, or a fork, after which the child is to run natively.
+    Taken,
+    /// Its child runs on this memory and thread pointer.
+    Vfork,
+    Other,
+}
+
+/// # Safety
+/// As for `answer`.
+unsafe fn kind(registers: &Registers) -> Kind {
+    const IN_PLACE: i32 = libc::CLONE_VM | libc::CLONE_VFORK;
+    let [a, b, ..] = registers.arguments();
+    let number = registers.number();
+    // SAFETY: `want` stored a function of this type.
+    let take: fn(i64) -> bool = std::mem::transmute(TAKE.load(Relaxed));
+    let (flags, stack) = match number {
+        libc::SYS_fork => (0, 0),
+        libc::SYS_vfork => (IN_PLACE, 0),
+        libc::SYS_clone => (a as i32, b),
+        libc::SYS_clone3 if sys::can_read(a, size_of::<libc::clone_args>()) => {
+            let arguments = &*(a as *const libc::clone_args);
+            (arguments.flags as i32, arguments.stack as usize)
+        }
+        _ if take(number) => return Kind::Taken,
+        _ => return Kind::Other,
+    };
+    match flags & IN_PLACE {
+        IN_PLACE => Kind::Vfork,
+        0 if stack == 0 => Kind::Taken,
+        _ => Kind::Other,
+    }
+}
+
+/// rt_sigprocmask, when the kernel thread's own mask is meant: the frame's end brings it, without SIGSYS.
+///
+/// # Safety
+/// As the system call's.
+unsafe fn change_mask(registers: &Registers) -> isize {
+    const BYTES: usize = size_of::<u64>();
+    let [how, new, old, bytes, ..] = registers.arguments();
+    let readable = |address| address == 0 || sys::can_read(address, BYTES);
+    let before = registers.mask();
+    if bytes != BYTES {
+        return -libc::EINVAL as isize;
+    }
+    if !readable(new) || old != 0 && !sys::can_write(old, BYTES) {
+        return -libc::EFAULT as isize;
+    }
+    if new != 0 {
+        let set = sys::open((new as *const u64).read_unaligned());
+        registers.set_mask(match how as i32 {
+            libc::SIG_BLOCK => before | set,
+            libc::SIG_UNBLOCK => before & !set,
+            libc::SIG_SETMASK => set,
+            _ => return -libc::EINVAL as isize,
+        });
+    }
+    if old != 0 {
+        (old as *mut u64).write_unaligned(before);
+    }
+    0
+}

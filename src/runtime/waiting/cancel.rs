@@ -1,0 +1,263 @@
+//! Cancellation: ours wholly, a flag and an alert, looked at by every wait that is a cancellation point. Acting on it is glibc's own
+//! pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
+//!
+//! Who does not park is interrupted: a thread that asked for it at any moment (asynchronous), or that sits in the kernel in a call that is
+//! a cancellation point (`block`). The bell is glibc's own signal for that, 32, which nobody blocks. Its handler acts at once in the
+//! program's code. A call in the kernel it cuts short: the frame is changed so that the system call, which would begin again, has
+//! been interrupted, and the thread acts when it has returned; one that has had an effect by then is not cut. In the middle
+//! of our code neither can be, and the monitor rings again.
+//!
+//! Cancellation points inside libc (a stream's write) never come to us. They look at glibc's own note in the thread's descriptor and
+//! act by themselves; so the note is kept (of all threads but main, whose kernel thread must not end), and whoever finds that
+//! glibc unwinds already leaves it alone. In the kernel they say so in the same note, and the bell's handler acts for them.
+
+use crate::runtime::births::thread;
+use crate::runtime::births::vessel::CANCELED;
+use crate::runtime::kernel::shortage;
+use crate::runtime::machine::disposition::RESTORER;
+use crate::runtime::machine::green::{alert, current, life, Green};
+use crate::runtime::sched::slots;
+use crate::runtime::signal::delivery;
+use crate::runtime::waiting::call::{self, Length};
+use crate::{arch, glibc, sys};
+use libc::{c_int, c_void, siginfo_t};
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+
+/// glibc's SIGCANCEL.
+pub const BELL: c_int = 32;
+
+/// Asks a thread to end.
+pub fn cancel(green: &'static Green) -> Result<(), i32> {
+    let life = green.life.load(Acquire);
+    if life & life::GONE != 0 {
+        return Err(libc::ESRCH);
+    }
+    if life & life::FINISHED == 0 {
+        green.alerts.fetch_or(alert::CANCEL, SeqCst);
+        if !green.is_main {
+            glibc::mark_cancelled(green.fs.get());
+        }
+        remind(green);
+    }
+    Ok(())
+}
+
+/// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be. It is alive: who cancels it answers for that.
+fn remind(green: &'static Green) {
+    if let Some(parked) = green.waiter.interrupt() {
+        return slots::ready(parked);
+    }
+    if (is_open(green) || may_be_open(green)) && !current().is_some_and(|me| std::ptr::eq(me, green)) {
+        install();
+        ring(green);
+    }
+}
+
+/// The same, later: it may have ended, and a stack of the program's with its TCB may be gone. It says itself whether it is open.
+pub fn remind_again(green: &'static Green) {
+    if !is_wanted(green) {
+        return;
+    }
+    match green.waiter.interrupt() {
+        Some(parked) => slots::ready(parked),
+        None => ring(green),
+    }
+}
+
+fn ring(green: &'static Green) {
+    // SAFETY: null before its first resume, when it has asked for nothing yet; workers are never freed.
+    if let Some(worker) = unsafe { green.worker.load(SeqCst).as_ref() } {
+        if !delivery::ring_for(green, worker.kernel_tid.load(Relaxed), BELL) {
+            delivery::ring_again(green); // That kernel thread is gone.
+        }
+    }
+}
+
+/// Is a cancellation pending that a living thread allows? As far as can be said from elsewhere.
+fn is_wanted(green: &Green) -> bool {
+    green.alerts.load(SeqCst) & alert::CANCEL != 0
+        && !green.cancel_disabled.load(SeqCst)
+        && green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
+}
+
+/// Is it to be cancelled wherever it is?
+fn is_open(green: &Green) -> bool {
+    (green.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
+}
+
+/// May it be in a cancellation point inside libc, of which only the instruction tells that it is at? Main's note in glibc says nothing.
+fn may_be_open(green: &Green) -> bool {
+    !green.is_main && is_due(green) && glibc::may_be_in_point(green.fs.get())
+}
+
+/// Outside our own calls: may it be cancelled right where it is?
+fn is_at_point(green: &Green) -> bool {
+    green.cancel_asynchronous.load(SeqCst) || glibc::is_in_point(green.fs.get()) && !green.is_main
+}
+
+/// Is a cancellation pending and allowed?
+#[inline]
+pub fn is_due(green: &Green) -> bool {
+    green.alerts.load(SeqCst) & alert::CANCEL != 0 && !green.cancel_disabled.load(Relaxed) && !ends_already(green)
+}
+
+/// Does a cancellation point inside libc act already? Then nothing else will.
+#[cold]
+fn ends_already(green: &Green) -> bool {
+    let ends = glibc::is_exiting(green.fs.get());
+    if ends {
+        green.cancel_disabled.store(true, SeqCst);
+    }
+    ends
+}
+
+/// Who may be cancelled at any moment is so before the program's code goes on: if it comes back soon, no bell ever finds it there.
+#[inline]
+pub fn asynchronous_point() {
+    if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
+        cancellation_point();
+    }
+}
+
+/// Acts on a cancellation that is pending and allowed: never returns then.
+#[inline]
+pub fn cancellation_point() {
+    let Some(me) = current() else { return };
+    if is_due(me) {
+        act(me);
+    }
+}
+
+#[cold]
+fn act(me: &'static Green) -> ! {
+    me.alerts.fetch_and(!alert::CANCEL, SeqCst);
+    // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule), and the program's
+    // code, which asked for it.
+    unsafe { thread::exit(me, CANCELED) }
+}
+
+/// A call that is no cancellation point, though it is made by functions that are: it ends a thread only that may be cancelled at any
+/// moment.
+pub fn without_points<R>(call: impl FnOnce() -> R) -> R {
+    let Some(me) = current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
+    let before = me.cancel_disabled.swap(true, SeqCst);
+    let result = call();
+    me.cancel_disabled.store(before, SeqCst);
+    result
+}
+
+/// A call that may block in the kernel and is a cancellation point.
+#[inline]
+pub fn block<R>(call: impl FnOnce() -> R) -> R {
+    block_for(Length::Unknown, call)
+}
+
+/// One that blocks for so long.
+#[inline]
+pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
+    block_or(length, call, || ())
+}
+
+/// The same for one that is no cancellation point: it ends a thread only that may be cancelled at any moment.
+pub fn block_at_no_point<R>(length: Length, call: impl FnOnce() -> R) -> R {
+    if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
+        block_for(length, call)
+    } else {
+        call::block_for(length, call)
+    }
+}
+
+/// The same as `block_for`; a call that was cut short is undone before the thread ends.
+#[inline]
+pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
+    let Some(me) = current() else { return call() };
+    let outer = me.in_call.swap(true, SeqCst);
+    if is_due(me) {
+        me.cut.set(true);
+    }
+    let result = if me.cut.get() { None } else { Some(call::block_for(length, call)) };
+    me.in_call.store(outer, Relaxed);
+    match result {
+        Some(result) if !me.cut.get() => result,
+        _ => {
+            me.cut.set(false);
+            undo();
+            act(me)
+        }
+    }
+}
+
+/// Handler of signal 32 before ours: glibc's, if it had one.
+static BEFORE: AtomicUsize = AtomicUsize::new(0);
+/// Where this library's instructions are.
+static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// Takes signal 32; glibc may have taken it meanwhile, for a thread that is not ours.
+pub fn install() {
+    let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | RESTORER;
+    let own = rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+    let mut before = [0; 4];
+    if let Some((start, bytes)) = glibc::own_text() {
+        TEXT[0].store(start, Relaxed);
+        TEXT[1].store(start + bytes, Relaxed);
+    }
+    // SAFETY: the handler passes on what is not ours.
+    unsafe { sys::signal_action(BELL, &[own, flags, arch::signal_return(), 0], &mut before) };
+    if before[0] != own {
+        BEFORE.store(before[0], Relaxed);
+    }
+}
+
+extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a valid siginfo_t.
+    let Some(whose) = delivery::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
+    // SAFETY: the kernel's frame.
+    let registers = unsafe { arch::registers::Registers::of(context) };
+    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
+    if whose == shortage::WHOEVER {
+        if !ours {
+            // SAFETY: the program's or libc's instructions.
+            unsafe { shortage::step_aside(&registers) };
+        }
+        return;
+    }
+    // SAFETY: a bell of ours names a green thread, which is never freed.
+    let me = unsafe { &*(whose as *const Green) };
+    if !current().is_some_and(|here| std::ptr::eq(here, me)) {
+        if is_wanted(me) {
+            delivery::ring_again(me); // It goes on elsewhere, or will.
+        }
+        return;
+    }
+    // SAFETY: the kernel's frame.
+    let registers = unsafe { arch::registers::Registers::of(context) };
+    // (Elsewhere in libc the thread looks at its note before it goes into the kernel.)
+    let at_point = may_be_open(me) && glibc::is_at_point(registers.instruction(), registers.result());
+    if !is_open(me) && !at_point {
+        return;
+    }
+    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
+    let in_call = me.in_call.load(Relaxed);
+    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && (at_point || is_at_point(me)) {
+        call::leave(me);
+        sys::set_signal_mask(me.worker().mask.load(Relaxed)); // As the frame's end would, which does not come.
+        act(me);
+    }
+    // SAFETY: this library's instructions can be read.
+    if arch::guard_word() == 0 && ours && in_call && unsafe { registers.interrupt_call() } {
+        return me.cut.set(true);
+    }
+    delivery::ring_again(me);
+}
+
+fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let before = BEFORE.load(Relaxed);
+    if before > libc::SIG_IGN {
+        // SAFETY: glibc's handler takes three arguments.
+        unsafe {
+            std::mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(before)(
+                signal, info, context,
+            )
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! How a green thread stops: parked for an object, a descriptor or a deadline, or in a call of the kernel's.
+
+pub mod call;
+pub mod cancel;
+pub mod pin;
+pub mod readiness;
+pub mod wait;
