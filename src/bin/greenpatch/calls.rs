@@ -1,8 +1,17 @@
 //! What is known of libc's functions: which of them wait, make threads or lock, and how greenpatch reaches each.
 //!
-//! Three tables say it, and each is asked only where the one before is silent: the hooks (the library's own table), the symbols that the
-//! same table leaves out with a reason, and `UNHOOKED` below. So a function that gets a hook is told rightly from that day on.
-//! docs/reach.md says the same in prose.
+//! Tables say it, and each is asked only where the one before is silent. So a function that gets a hook is told rightly from that day on.
+//!
+//! ```text
+//!    1  the library's table of hooks       `Hooked`
+//!    2  its lines `// left out: …`         `NeedsNone`: a reason stands beside each
+//!    3  UNHOOKED, below                    `Entries`, if all functions in which it waits have their entries taken; else `HandedOver`
+//!    4  BEYOND, below                      `Beyond`
+//!       silence                            nothing is known: it does not wait
+//! ```
+//!
+//! docs/reach.md says the same in prose. System calls by number, for instructions of a program's own, stand at the end, and so do
+//! libraries that are known to do the same as this one.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -99,6 +108,7 @@ static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
     let mut note = |symbol: &'static str, family: &'static str, reach| {
         calls.entry(symbol).or_insert(Call { family, reach });
     };
+    // The order is that of the header: what is noted first stays.
     HOOKS.iter().for_each(|(room, symbol)| note(symbol, room, Reach::Hooked));
     left_out().for_each(|symbol| note(symbol, "none needed", Reach::NeedsNone));
     for (family, waits_in, symbols) in UNHOOKED {

@@ -1,8 +1,17 @@
 //! `greenpatch demo`: ordinary threaded programs, run natively and green, side by side.
 //!
-//! The programs are those of the folder demo/, carried inside this command: a slow server, a C client that is compiled on the
-//! spot, and the same client in Python. Nothing needs to be installed or running but `cc`; without Python its part is left out.
-//! Each program prints a dot at every tick of its ticker, then its figures, one `name=value` a line.
+//! The programs are those of the folder demo/, carried inside this command: a slow server, a C client that is compiled on the spot, and
+//! the same client in Python. Nothing needs to be installed or running but `cc`; without Python its part is left out.
+//!
+//! ```text
+//!    server ◄── one connection a thread ── client: threads that each send a line and block in recv() for two seconds
+//!                                                  + a ticker, which prints a dot every 0.1 s and measures its largest gap
+//! ```
+//!
+//! What a program tells of itself: first a line of dots, which is shown as it comes, then its figures, `name=value` a line. A green run
+//! is this command's own `run` with one worker, so that all threads share one kernel thread; its statistics add what the program cannot
+//! know. The comparison fails where the answers are not all there, and where the green run was none: a demo that shows nothing should say
+//! so.
 
 use std::collections::HashMap;
 use std::env;
@@ -15,11 +24,16 @@ use std::process::{Child, Command, Stdio};
 use crate::failure::{Failure, FAILED};
 use crate::{elf, library, preloadable};
 
+/// Source of the slow server: it names its port on stdout, and sends every line back after two seconds.
 const SERVER: &str = include_str!("../../../demo/server.c");
+/// Source of the client in C: `client PORT THREADS`.
 const CLIENT: &str = include_str!("../../../demo/client.c");
+/// Source of the client in Python, called the same way.
 const PYTHON_CLIENT: &str = include_str!("../../../demo/threads.py");
 
+/// How many threads the C client makes.
 const C_THREADS: u32 = 200;
+/// How many threads the Python client makes.
 const PYTHON_THREADS: u32 = 500;
 
 /// The figures that are shown for both runs: their meaning, the name, the unit.
@@ -35,6 +49,7 @@ const ROWS: [(&str, &str, &str); 10] = [
     ("green threads made", "green_threads", ""),
     ("times a green thread waited", "parks", ""),
 ];
+/// The size of a kernel thread's stack in the kernel, in KiB (x86-64: THREAD_SIZE).
 const KERNEL_STACK_KIB: u64 = 16;
 
 /// Run a C client and a Python program natively and green, and compare
@@ -62,6 +77,7 @@ pub fn demo(arguments: Arguments) -> Result<(), Failure> {
     compare(&directory, &library, &[client, port.clone().into()], C_THREADS)?;
 
     println!("\n2. {PYTHON_THREADS} threads in Python (demo/threads.py, run by an unmodified CPython)");
+    // A Python that cannot be preloaded (static, another C library) would show nothing.
     let Some(python) = python(&library) else {
         println!("   Left out: there is no python3 on this machine.");
         return Ok(());
@@ -70,7 +86,8 @@ pub fn demo(arguments: Arguments) -> Result<(), Failure> {
     compare(&directory, &library, &[python.into(), program, port.into()], PYTHON_THREADS)
 }
 
-/// Runs `program THREADS` natively and green on one worker, and prints both runs' figures.
+/// Runs `program THREADS` natively and green on one worker, and prints both runs' figures as a table. Fails where a run fails, or `judge`
+/// does.
 fn compare(directory: &Directory, library: &Path, program: &[OsString], threads: u32) -> Result<(), Failure> {
     println!("   Each sends a request and blocks in recv() until its answer comes. One more thread prints a dot every 0.1 s.\n");
     let program = [program, &[threads.to_string().into()]].concat();
@@ -78,6 +95,7 @@ fn compare(directory: &Directory, library: &Path, program: &[OsString], threads:
 
     let stats = directory.0.join("stats.json");
     let command = env::current_exe().map_err(|error| failure("finding this command", &error))?;
+    // The green run is the same command behind `greenpatch run`: on one worker, and with its statistics in a file of ours.
     let run = [
         command.into(),
         "run".into(),
@@ -89,6 +107,7 @@ fn compare(directory: &Directory, library: &Path, program: &[OsString], threads:
     ];
     let mut green = measure("green", &[&run[..], &program].concat(), library)?;
     let stats = fs::read_to_string(stats).map_err(|error| failure("the green run's stats", &error))?;
+    // The program cannot know these two: the library counts them.
     for name in ["green_threads", "parks"] {
         green.extend(number_after(&stats, &format!("\"{name}\":")).map(|number| (name.into(), number)));
     }
@@ -101,7 +120,8 @@ fn compare(directory: &Directory, library: &Path, program: &[OsString], threads:
     judge(&native, &green, threads.into())
 }
 
-/// Says what there is to see. Fails where the figures do not show it.
+/// Says what there is to see. Fails where the figures do not show it: an answer is missing, threads were not green, or the green run took
+/// more than a tenth of the kernel threads.
 fn judge(native: &Figures, green: &Figures, threads: u64) -> Result<(), Failure> {
     let of = |figures: &Figures, name: &str| figures.get(name).copied().unwrap_or_default();
     if of(native, "answers") != threads || of(green, "answers") != threads {
@@ -121,7 +141,9 @@ fn judge(native: &Figures, green: &Figures, threads: u64) -> Result<(), Failure>
     Ok(())
 }
 
-/// Runs a command, shows its dots as they come, and reads the figures after them.
+/// Runs a command, shows its dots as they come, and reads the figures after them. `title` names the run in what is printed; `library` is
+/// given to it by GREENPATCH_LIB, which only this command's own `run` heeds. Fails where the command cannot be started, or ends with
+/// another status than 0.
 fn measure(title: &str, command: &[OsString], library: &Path) -> Result<Figures, Failure> {
     let words: Vec<_> =
         command.iter().map(|word| Path::new(word).file_name().unwrap_or(word).to_string_lossy()).collect();
@@ -152,7 +174,7 @@ fn figure((name, value): (&str, &str)) -> Option<(String, u64)> {
     Some((name.to_owned(), value.parse().ok()?))
 }
 
-/// Copies up to the end of the line, without waiting for that end.
+/// Copies the output up to the end of its first line, each part as soon as it comes.
 fn show_first_line(output: &mut BufReader<impl Read>) -> io::Result<()> {
     loop {
         let bytes = output.fill_buf()?;
@@ -167,14 +189,15 @@ fn show_first_line(output: &mut BufReader<impl Read>) -> io::Result<()> {
     }
 }
 
-/// Finds the whole number that follows `key` in a JSON text.
+/// Finds the whole number that follows `key` in a JSON text of ours, which has every key once. None: no number follows.
 fn number_after(text: &str, key: &str) -> Option<u64> {
     let value = text.split_once(key)?.1.trim_start();
     let end = value.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(value.len());
     value[..end].parse().ok()
 }
 
-/// Finds the first Python that is a program and can be preloaded. Version managers put scripts in front of theirs.
+/// Finds the first Python that is a program and can be preloaded: /usr/bin's, then PATH's. Version managers put scripts in front of
+/// theirs. None: there is none, and its part of the demo is left out.
 fn python(library: &Path) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut places =
@@ -182,13 +205,14 @@ fn python(library: &Path) -> Option<PathBuf> {
     places.find(|python| elf::machine(python).is_some() && preloadable::objection(python, library).is_none())
 }
 
-/// Makes a command whose environment says nothing of greenpatch yet.
+/// Makes a command whose environment says nothing of greenpatch yet, so that the native run is native even within a green one.
 fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_remove("LD_PRELOAD").env_remove("GREENPATCH_OPTIONS");
     command
 }
 
+/// Makes the failure of a step, named by what was being done.
 fn failure(doing: &str, error: &io::Error) -> Failure {
     Failure(FAILED, format!("demo: {doing}: {error}."))
 }
@@ -197,6 +221,7 @@ fn failure(doing: &str, error: &io::Error) -> Failure {
 struct Directory(PathBuf);
 
 impl Directory {
+    /// Makes the directory. Fails where one of that name is left, or TMPDIR may not be written.
     fn new() -> Result<Self, Failure> {
         let path = env::temp_dir().join(format!("greenpatch-demo-{}", std::process::id()));
         fs::create_dir(&path).map_err(|error| failure(&path.display().to_string(), &error))?;
@@ -256,6 +281,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // The end of its input is what the server ends at; it is then waited for, so that none is left.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }

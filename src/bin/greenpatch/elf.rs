@@ -47,6 +47,7 @@ pub fn first_line(path: &Path) -> Option<Vec<OsString>> {
     Some(words(line).map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
+/// Reads as much of a file's beginning as tells its kind.
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path)?.take(FIRST_LINE as u64).read_to_end(&mut head)?;
@@ -60,6 +61,7 @@ fn interpreter(line: &[u8], whole: bool) -> Option<PathBuf> {
     words(line).next().filter(|_| ends).map(|word| PathBuf::from(OsStr::from_bytes(word)))
 }
 
+/// Splits the first line of a text into words, as the kernel does: at spaces, tabs and NULs.
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
     line.split(|byte| b" \t\0".contains(byte)).filter(|word| !word.is_empty())
@@ -76,6 +78,7 @@ pub fn machine(path: &Path) -> Option<String> {
     }
 }
 
+/// Names the machine of an ELF header of one class.
 fn machine_of<Header: FileHeader<Endian = Endianness>>(head: &[u8], class: &str) -> Option<String> {
     let header = Header::parse(head).ok()?;
     let endian = header.endian().ok()?;
@@ -92,7 +95,7 @@ pub fn loader_of(program: &Path) -> Option<PathBuf> {
     loader(&elf).map(PathBuf::from)
 }
 
-/// Reads the dynamic loader's path in an ELF file.
+/// Reads the dynamic loader's path in an ELF file (PT_INTERP). None: the file asks for no loader.
 pub fn loader<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> Option<String> {
     let mut paths =
         elf.elf_program_headers().iter().filter_map(|part| part.interpreter(elf.endian(), elf.data()).ok()?);
@@ -112,6 +115,7 @@ pub fn is_library<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R
     let table = elf.elf_dynamic_table().unwrap_or_default();
     let program = table.iter().any(|entry| entry.tag == DT_FLAGS_1 && DynamicFlags1(entry.val).contains(DF_1_PIE));
     let (header, parts) = (elf.elf_header(), elf.elf_program_headers());
+    // libc.so itself asks for a loader, for it can be executed: then it is a program.
     let asks = parts.iter().any(|part| part.p_type(elf.endian()) == PT_INTERP);
     header.e_type(elf.endian()) == ET_DYN && !program && !asks
 }

@@ -1,5 +1,9 @@
-//! Which glibc a program would get, and which one the library needs: beside an older one the loader refuses the library, and the
-//! program does not start at all.
+//! Which glibc a program would get, and which one the library needs: beside an older one the loader refuses the library, and the program
+//! does not start at all.
+//!
+//! The library's need stands in its table of needed versions (SHT_GNU_VERNEED: `GLIBC_2.34` and the like); what a libc provides stands
+//! among its strings. The newest on each side decides. Where the program's libc is not found, or a version cannot be read, there is no
+//! objection: the loader will say what is wrong.
 
 use std::fs;
 use std::path::Path;
@@ -26,6 +30,7 @@ pub fn objection(program: &Path, library: &Path) -> Option<String> {
     })
 }
 
+/// Writes a version as users know it.
 fn words((major, minor): Version) -> String {
     format!("{major}.{minor}")
 }
@@ -53,6 +58,7 @@ fn provided(libc: &Path) -> Option<Version> {
     data.split(|byte| *byte == 0).filter_map(version).max()
 }
 
+/// Reads the version in a name such as `GLIBC_2.34`. None: the name has another form, such as `GLIBC_PRIVATE`.
 fn version(name: &[u8]) -> Option<Version> {
     let number = std::str::from_utf8(name.strip_prefix(b"GLIBC_")?).ok()?;
     let mut parts = number.split('.').map(|part| part.parse().ok());

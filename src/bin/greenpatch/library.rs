@@ -1,4 +1,8 @@
 //! The library's file: where it is, and how LD_PRELOAD names it.
+//!
+//! A path that the user names counts, be it by --lib or GREENPATCH_LIB; else the usual places beside this command are tried in order. A
+//! file counts as the library if it exports the figures' symbol: so another library of that name is told from it, and one of another
+//! version is not, for the two go together.
 
 use std::env;
 use std::ffi::OsString;
@@ -29,6 +33,7 @@ pub fn find(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let command = env::current_exe().unwrap_or_default();
     let beside = |place| command.with_file_name(place).join(LIBRARY);
     let places = named.map_or_else(|| FOLDERS.map(beside).to_vec(), |path| vec![path]);
+    // Whatever is no ELF file is passed over; the first that is one has to be the library.
     let found = places.iter().find_map(|path| fs::canonicalize(path).ok().filter(|path| elf::machine(path).is_some()));
     if let Some(other) = found.as_deref().filter(|path| !elf::exports(path, figures::SYMBOL)) {
         return Err(Failure(FAILED, format!("{} is not greenpatch's library, but another.", shown(other))));

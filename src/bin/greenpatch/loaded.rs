@@ -1,8 +1,18 @@
 //! Which files a program loads, found as glibc's loader would find them (ld.so(8)), without starting anything.
 //!
-//! For each name that an object needs, in this order: the DT_RPATH of the object and of those that asked for it (unless it has a
-//! DT_RUNPATH), LD_LIBRARY_PATH, its DT_RUNPATH, the loader's cache, the default folders. A file for another machine is passed over.
-//! What a program opens by dlopen is not to be seen here; a running process shows it (`of_process`).
+//! For each name that an object needs, in this order:
+//!
+//! ```text
+//!    1  DT_RPATH of the object, then of those that asked for it      not if the object has a DT_RUNPATH
+//!    2  LD_LIBRARY_PATH                                             this process's own, which the program would inherit
+//!    3  DT_RUNPATH of the object
+//!    4  the loader's cache                                          /etc/ld.so.cache
+//!    5  the default folders
+//! ```
+//!
+//! A name with a slash is a path, and is not looked for. A file for another machine is passed over. Objects are taken breadth first, each
+//! name once: so the list has the loader's order, which decides whose definition of a symbol comes first. What a program opens by dlopen
+//! is not to be seen here; a running process shows it (`of_process`).
 
 use std::env;
 use std::ffi::OsStr;
@@ -36,9 +46,13 @@ const LIB: [&str; 2] = ["lib/x86_64-linux-gnu", "lib64"];
 /// What an object says about the libraries that it needs: names, and folders to look in.
 #[derive(Default)]
 struct Wishes {
+    /// The name that the object gives itself. It meets every need of that name.
     soname: Option<String>,
+    /// The names that it needs, in order.
     needed: Vec<String>,
+    /// Folders to look in, its own and for those that it leads to: DT_RPATH.
     rpath: Vec<String>,
+    /// Folders to look in for its own needs only: DT_RUNPATH.
     runpath: Vec<String>,
 }
 
@@ -55,6 +69,7 @@ pub fn of_program(program: &Path) -> Vec<Loaded> {
         let own = list[at].path.as_deref().map(|path| self::wishes(path).unwrap_or_default()).unwrap_or_default();
         wishes.push(own);
         for name in wishes[at].needed.clone() {
+            // An object is known by the name that was asked for, or by the one that it gives itself.
             let known = |(one, wish): (&Loaded, Option<&Wishes>)| {
                 one.name == name || wish.is_some_and(|wish| wish.soname.as_deref() == Some(&name))
             };
@@ -72,6 +87,7 @@ pub fn of_program(program: &Path) -> Vec<Loaded> {
 
 /// Finds the libc that a program would get. None: the program asks for none, or there is none.
 pub fn libc_of(program: &Path) -> Option<PathBuf> {
+    /// The name by which programs ask for glibc.
     const LIBC: &str = "libc.so.6";
     let wishes = [wishes(program)?];
     if !wishes[0].needed.iter().any(|name| name == LIBC) {
@@ -90,6 +106,7 @@ pub fn of_process(pid: u32) -> io::Result<Vec<Loaded>> {
     let mut paths = vec![program];
     for line in maps.lines() {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        // A line of maps: addresses, rights, offset, device, inode, and the file's name, which may hold spaces.
         let [_, rights, _, _, _, name, ..] = fields[..] else { continue };
         let path = PathBuf::from(&line[line.find(name).unwrap_or_default()..]);
         if rights.contains('x') && name.starts_with('/') && !paths.contains(&path) {
@@ -115,6 +132,7 @@ fn wishes(path: &Path) -> Option<Wishes> {
         let entries = table.iter().filter(move |entry| entry.tag == tag);
         entries.filter_map(|entry| Some(String::from_utf8_lossy(table.string(entry).ok()?).into_owned()))
     };
+    // $ORIGIN is the folder of the file itself, behind all links.
     let origin = fs::canonicalize(path).ok()?.parent()?.display().to_string();
     let folders = |tag| {
         let list: Vec<String> = strings(tag).collect();
@@ -147,12 +165,14 @@ fn places(name: &str, list: &[Loaded], wishes: &[Wishes], at: usize, cache: &[(S
     }
     let mut folders = Vec::new();
     if wishes[at].runpath.is_empty() {
+        // DT_RPATH holds for all that the object leads to: from the one that asks up to the program.
         let mut asking = Some(at);
         while let Some(one) = asking {
             folders.extend(wishes[one].rpath.iter().filter(|_| wishes[one].runpath.is_empty()).map(PathBuf::from));
             asking = list[one].needed_by;
         }
     }
+    // An empty part means the working directory; an empty variable means nothing.
     let path = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     folders.extend(path.as_bytes().split(|byte| b":;".contains(byte)).map(|folder| match folder {
         _ if path.is_empty() => PathBuf::from("/nonexistent"),
@@ -168,8 +188,11 @@ fn places(name: &str, list: &[Loaded], wishes: &[Wishes], at: usize, cache: &[(S
 /// Reads the names in the loader's cache and their files (source: glibc's dl-cache.h). Variants for certain processors come last, for they
 /// export and import the same.
 fn cache(bytes: &[u8]) -> Vec<(String, PathBuf)> {
+    /// What the cache of today begins with.
     const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+    /// The size in bytes of what stands before the first entry.
     const HEADER: usize = 48;
+    /// The size in bytes of an entry: flags, the places of name and file, a version of the system, processor features.
     const ENTRY: usize = 24;
     // An older cache may stand before it; offsets count from the newer one's beginning.
     let Some(begin) = bytes.windows(MAGIC.len()).position(|part| part == MAGIC) else { return vec![] };

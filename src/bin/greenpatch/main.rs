@@ -1,14 +1,21 @@
 //! The command `greenpatch`: runs programs green, and shows what that means.
 //!
-//! The command is a convenience around `LD_PRELOAD=libgreenpatch.so`: it finds the library, checks the options and says beforehand
-//! when a program cannot be reached by a preload library at all. It never links the library, whose hooks would be its own.
+//! The command is a convenience around `LD_PRELOAD=libgreenpatch.so`: it finds the library, checks the options and says beforehand when a
+//! program cannot be reached by a preload library at all. It never links the library, whose hooks would be its own.
 //!
-//! This file knows the subcommands, each a file or a folder, and no subcommand knows another. Below them lies what several of them ask:
-//! `library`, `start`, `preloadable` and `glibc` judge files; `loaded`, `calls` and `elf` read them;
-//! `shared` is what the library knows too.
+//! This file knows the subcommands, each a file or a folder, and no subcommand knows another. What several of them ask lies below:
 //!
-//! There is no Rust `main`, because Rust's start-up ignores SIGPIPE and opens closed standard descriptors, and a program run
-//! by `greenpatch run` must inherit what it would have inherited without it.
+//! ```text
+//!    main ──► run   check/   doctor/   statistics   demo
+//!               │      │        │          │          │
+//!               ▼      ▼        ▼          ▼          ▼
+//!    judge files:   start  preloadable  privilege  glibc      run: options
+//!    read files:    library  loaded  calls  elf  mount
+//!    at the bottom: shared (what the library knows too)  failure (exit statuses)  words
+//! ```
+//!
+//! There is no Rust `main`, because Rust's start-up ignores SIGPIPE and opens closed standard descriptors, and a program run by
+//! `greenpatch run` must inherit what it would have inherited without it.
 #![no_main]
 
 mod calls;
@@ -39,6 +46,7 @@ use clap::error::ErrorKind;
 use clap::Parser;
 use failure::{Failure, FAILED};
 
+/// What `--help` says last.
 const EXIT_STATUS: &str = "\
 Exit status of `greenpatch run`: the program's own, or
    65  the program cannot be preloaded: static, setuid, for another machine or
@@ -56,6 +64,7 @@ struct Command {
     job: Job,
 }
 
+/// The subcommands, each with its own arguments. The comments above those are their help texts.
 #[derive(clap::Subcommand)]
 enum Job {
     Run(run::Arguments),

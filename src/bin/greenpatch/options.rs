@@ -1,7 +1,8 @@
 //! The library's options as flags of `greenpatch run`.
 //!
-//! Nothing about an option is written here: its name, its meaning and the check of its value come from the table that the
-//! library itself reads. A flag is one more word at the end of GREENPATCH_OPTIONS, where the last word for an option counts.
+//! Nothing about an option is written here: its name, its meaning and the check of its value come from the table that the library itself
+//! reads. So a new row there is a new flag here. A flag is one more word at the end of GREENPATCH_OPTIONS, where the last word for an
+//! option counts: what the variable holds already stays, and is checked with the rest.
 
 use std::env::{self, VarError};
 
@@ -64,22 +65,26 @@ fn flag(name: &str) -> &'static str {
 }
 
 impl Args for Options {
+    /// Gives clap a flag a row, with the row's meaning as its help.
     fn augment_args(command: Command) -> Command {
         command.args(rows().map(|(name, value, meaning)| {
             Arg::new(name).long(flag(name)).value_name(value).help(wrap(meaning, "", HELP_COLUMNS))
         }))
     }
 
+    /// The same: an update takes the same flags.
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
     }
 }
 
 impl FromArgMatches for Options {
+    /// Takes the flags that were given, in the table's order.
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         Ok(Options(rows().filter_map(|(name, ..)| Some((*name, matches.get_one::<String>(name)?.clone()))).collect()))
     }
 
+    /// Takes them anew; nothing of before stays.
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())

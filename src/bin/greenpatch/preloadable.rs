@@ -60,6 +60,7 @@ fn linkage(program: &Path) -> Option<String> {
     Some(format!("is linked with {libc} ({loader}): greenpatch knows glibc only."))
 }
 
+/// Tells whether a program asks the loader for glibc: then even Go's calls it, through cgo.
 fn needs_libc(elf: &Opened) -> bool {
     let Ok(table) = elf.elf_dynamic_table() else { return false };
     let mut needed = table.iter().filter(|entry| entry.tag == DT_NEEDED);

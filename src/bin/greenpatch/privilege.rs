@@ -10,14 +10,15 @@ use std::path::Path;
 
 use crate::mount;
 
+/// The setuid bit.
 const SETUID: u32 = 0o4000;
 /// The setgid bit together with the group's x, without which it means something else.
 const SETGID: u32 = 0o2010;
 /// The bit of the attribute's first word that makes the capabilities effective at once.
 const EFFECTIVE: u32 = 1;
 
-/// Names the privilege that the kernel would give this process with `program`, as the rest of a sentence about the program. None: it gives
-/// none, or the file is not reachable.
+/// Names the privilege that the kernel would give this process with `program`, as the rest of a sentence about the program. None: it
+/// gives none, or the file is not reachable.
 pub fn of(program: &Path) -> Option<&'static str> {
     let facts = fs::metadata(program).ok()?;
     let mode = facts.permissions().mode();
@@ -26,6 +27,7 @@ pub fn of(program: &Path) -> Option<&'static str> {
         let bound = libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
         (libc::getuid(), libc::geteuid(), libc::getgid(), libc::getegid(), bound)
     };
+    // The bits mean nothing on a file system mounted with nosuid, nor where the process has given up new privileges.
     let honoured = !bound && mount::flags(program).is_none_or(|flags| flags & libc::ST_NOSUID == 0);
     let has = |bits| honoured && mode & bits == bits;
     if has(SETUID) && facts.uid() != user {
@@ -41,8 +43,8 @@ pub fn of(program: &Path) -> Option<&'static str> {
     }
 }
 
-/// Tells whether the file gives capabilities to a caller who is not root. Inheritable capabilities give nothing to a caller that has none to
-/// pass on.
+/// Tells whether the file gives capabilities to a caller who is not root. Inheritable capabilities give nothing to a caller that has none
+/// to pass on.
 fn gains_capabilities(program: &Path) -> bool {
     let Some(words) = attribute(program) else { return false };
     let set = |low: usize| {
@@ -58,8 +60,8 @@ fn gains_capabilities(program: &Path) -> bool {
     words[0] & EFFECTIVE != 0 || gained & !own("CapAmb:").unwrap_or(0) != 0
 }
 
-/// Reads the words of `security.capability` (linux/capability.h): revision and flags, permitted, inheritable, and both again for the upper half. None: the
-/// file has no such attribute.
+/// Reads the words of `security.capability` (linux/capability.h): revision and flags, permitted, inheritable, and both again for the
+/// upper half. None: the file has no such attribute.
 fn attribute(program: &Path) -> Option<Vec<u32>> {
     let path = CString::new(program.as_os_str().as_bytes()).ok()?;
     let mut bytes = [0u8; 24];

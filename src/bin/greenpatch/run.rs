@@ -1,7 +1,20 @@
 //! `greenpatch run`: becomes the program, with the library preloaded.
 //!
-//! The program replaces greenpatch (exec), so its exit status, its signals and its process id are its own. Whatever can be
-//! known to fail is said before that, in a sentence and with an exit status that tells it from the program's.
+//! The program replaces greenpatch (exec), so its exit status, its signals and its process id are its own. Whatever can be known to fail
+//! is said before that, in a sentence and with an exit status that tells it from the program's. The order is that in which a user would
+//! want to know:
+//!
+//! ```text
+//!    the library, the options        125   greenpatch itself cannot
+//!    the file, its interpreter       127, 126
+//!    can it be preloaded?            65
+//!    its loader                      127, 126
+//!    is its glibc new enough?        65
+//!    execvp                          what remains
+//! ```
+//!
+//! The environment is changed in two places only: LD_PRELOAD and GREENPATCH_OPTIONS. Signal mask, dispositions and descriptors are the
+//! caller's.
 
 use std::convert::Infallible;
 use std::env;

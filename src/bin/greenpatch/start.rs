@@ -1,8 +1,14 @@
-//! What would be started: the file that `execvp` finds for a name, and the program that the kernel loads to run it. `run` and `check`
-//! ask the same functions, whose statuses are those of env(1): 127 where execvp answers ENOENT, 126 for every other reason.
+//! What would be started: the file that `execvp` finds for a name, and the program that the kernel loads to run it. `run` and `check` ask
+//! the same functions, whose statuses are those of env(1): 127 where execvp answers ENOENT, 126 for every other reason.
 //!
-//! The kernel and glibc decide by trying; here the same is asked without starting anything. Only what cannot be known beforehand (a file
-//! that somebody writes to, too long a list of arguments) is left to the attempt itself: `refused`.
+//! ```text
+//!    a name ── find ──► a file ── program ──► `#!` … `#!` ──► an ELF file ── loader ──► its dynamic loader
+//!               PATH                trial of each interpreter                  trial
+//! ```
+//!
+//! The kernel and glibc decide by trying; here the same is asked without starting anything, in the order in which they would ask. Only
+//! what cannot be known beforehand (a file that is open for writing elsewhere, too long a list of arguments) is left to the attempt
+//! itself: `refused`. Every failure is a whole sentence that begins with the file's name.
 
 use std::env;
 use std::ffi::{CString, OsStr};
@@ -24,17 +30,18 @@ const SCRIPT_DEPTH: usize = 5;
 /// The longest name of a file (linux/limits.h).
 const NAME_MAX: usize = 255;
 
-/// Makes a failure with the status that env(1) has for this error number.
+/// Makes a failure with the status that env(1) has for this error number: 127 for ENOENT, 126 for any other.
 fn failure(number: c_int, sentence: String) -> Failure {
     Failure(if number == libc::ENOENT { NOT_FOUND } else { NOT_EXECUTABLE }, sentence)
 }
 
-/// Finds the file that `execvp` is going to execute for a name: by PATH, if the name has no slash. Fails with the status and the reason with
-/// which the call would fail.
+/// Finds the file that `execvp` is going to execute for a name: by PATH, if the name has no slash. Fails with the status and the reason
+/// with which the call would fail.
 pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     if command.is_empty() {
         return Err(failure(libc::ENOENT, "the name of the program is empty.".into()));
     }
+    // A name with a slash is a path, and PATH has nothing to do with it.
     if command.as_bytes().contains(&b'/') {
         let path = PathBuf::from(command);
         return match trial(&path) {
@@ -43,9 +50,11 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
         };
     }
     let name = shown(Path::new(command));
+    // glibc tries no such name in any folder.
     if command.len() > NAME_MAX {
         return Err(failure(libc::ENAMETOOLONG, format!("{name}: no file has so long a name.")));
     }
+    // Without PATH glibc looks in the folders of confstr(_CS_PATH).
     let path = env::var_os("PATH").unwrap_or("/bin:/usr/bin".into());
     // glibc's rules: a place without the file is passed over. A file that may not be executed is passed over too, and told at the end.
     // Any other error ends the search.
@@ -66,7 +75,8 @@ pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Asks whether the kernel would open this file to execute it. Fails with its error number.
+/// Asks whether the kernel would open this file to execute it: it is a regular file that this user may execute. Fails with the error
+/// number that execve would give.
 fn trial(path: &Path) -> Result<(), c_int> {
     let facts = fs::metadata(path).map_err(|why| why.raw_os_error().unwrap_or(libc::EINVAL))?;
     if facts.is_file() && may_execute(path) {
@@ -76,13 +86,15 @@ fn trial(path: &Path) -> Result<(), c_int> {
     }
 }
 
+/// Asks the kernel whether this user may execute a file: its mode, its folders and its mount.
 fn may_execute(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: the string ends in a NUL.
     unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS) == 0 }
 }
 
-/// Says in a sentence why a file cannot be executed, if `trial` has failed with this error number.
+/// Says in a sentence why a file cannot be executed, if `trial` has failed with this error number. The file is looked at again, so that a
+/// directory, a link that leads nowhere and a missing x each have words of their own.
 fn reason(path: &Path, number: c_int) -> String {
     let name = shown(path);
     let link = fs::read_link(path).ok().map(|target| shown(&target));
@@ -107,11 +119,12 @@ fn reason(path: &Path, number: c_int) -> String {
     }
 }
 
+/// Tells whether the file's file system is mounted with noexec.
 fn forbids_execution(path: &Path) -> bool {
     mount::flags(path).is_some_and(|flags| flags & libc::ST_NOEXEC != 0)
 }
 
-/// Tells an error in words, without its number.
+/// Tells an error in words, without its number: `Permission denied`. Called by those who make a sentence of it.
 pub fn words_of(error: &io::Error) -> String {
     error.to_string().split(" (os error").next().unwrap_or_default().to_owned()
 }
@@ -140,8 +153,8 @@ impl Program {
     }
 }
 
-/// Follows the `#!` lines of a file to what the kernel loads to run it. Fails where an interpreter cannot be executed, or the chain is longer
-/// than the kernel follows.
+/// Follows the `#!` lines of a file to what the kernel loads to run it. Fails where an interpreter cannot be executed, or the chain is
+/// longer than the kernel follows.
 pub fn program(path: PathBuf) -> Result<Program, Failure> {
     let mut elf = path.clone();
     for depth in 0.. {
@@ -155,6 +168,7 @@ pub fn program(path: PathBuf) -> Result<Program, Failure> {
             Ok(Kind::Elf) | Err(_) => break,
         };
         let name = shown(&elf);
+        // The kernel counts the scripts that lead to scripts, and gives up with ELOOP.
         if depth == SCRIPT_DEPTH {
             let sentence =
                 format!("{} cannot be executed: more than {SCRIPT_DEPTH} scripts run each other.", shown(&path));
@@ -165,6 +179,7 @@ pub fn program(path: PathBuf) -> Result<Program, Failure> {
             elf = "/bin/sh".into();
             break;
         };
+        // execve gives the interpreter's error as the script's own.
         if let Err(number) = trial(&interpreter) {
             return Err(failure(number, no_interpreter(&name, &interpreter, number)));
         }
@@ -173,10 +188,12 @@ pub fn program(path: PathBuf) -> Result<Program, Failure> {
     Ok(Program { path, elf })
 }
 
+/// Says why a script's interpreter cannot be executed. `script` is its name as shown.
 fn no_interpreter(script: &str, interpreter: &Path, number: c_int) -> String {
     let named = shown(interpreter);
     let ends_in_return = interpreter.as_os_str().as_bytes().ends_with(b"\r");
     match number {
+        // A carriage return at the line's end is part of the name, and no editor shows it.
         libc::ENOENT if ends_in_return => format!(
             "{script} cannot be executed: its interpreter {named} does not exist: the file has Windows line ends \
              (CRLF). `sed -i 's/\\r$//'` takes them away."
@@ -186,7 +203,8 @@ fn no_interpreter(script: &str, interpreter: &Path, number: c_int) -> String {
     }
 }
 
-/// Checks that there is a dynamic loader where the program asks for one. Fails with the status and the reason with which execve would.
+/// Checks that there is a dynamic loader where the program asks for one, and that it may be executed. Fails with the status and the
+/// reason with which execve would: ENOENT, though the program itself is there.
 pub fn loader(program: &Program) -> Result<(), Failure> {
     let Some(loader) = elf::loader_of(&program.elf) else { return Ok(()) };
     match trial(&loader) {
@@ -203,7 +221,7 @@ pub fn loader(program: &Program) -> Result<(), Failure> {
     }
 }
 
-/// Makes the failure of an attempt that nothing above foresaw.
+/// Makes the failure of an attempt that nothing above foresaw, from the error that execvp has left.
 pub fn refused(program: &Program, error: &io::Error) -> Failure {
     let number = error.raw_os_error().unwrap_or(libc::EINVAL);
     let why = match number {

@@ -1,4 +1,7 @@
 //! How the command's words are set and printed: names without control characters, lines no wider than the terminal.
+//!
+//! Names come from outside (arguments, files, links), and may hold what moves a terminal's cursor or is no text at all: every name in a
+//! sentence goes through `shown`. What another program reads (JSON, stderr that is no terminal) is never wrapped.
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -43,7 +46,8 @@ pub fn columns() -> usize {
     width(libc::STDOUT_FILENO).unwrap_or(COLUMNS)
 }
 
-/// Asks for the width of the terminal at a descriptor, within the bounds above. None: it is no terminal, or has no width.
+/// Asks for the width in columns of the terminal at a descriptor, at least `FEWEST` and at most `COLUMNS`. None: it is no terminal, or
+/// has no width.
 fn width(fd: i32) -> Option<usize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel fills the structure, if the descriptor is a terminal.
@@ -59,14 +63,15 @@ pub fn for_errors(sentence: &str) -> String {
     }
 }
 
-/// Breaks a text at spaces into lines of at most `columns`; those after the first begin with `indent`. A longer word stays whole, and so
-/// does what stands between backticks.
+/// Breaks a text at spaces into lines of at most `columns`; those after the first begin with `indent`. Spaces at its beginning stay. A
+/// longer word stays whole, and so does what stands between backticks, which a user may copy.
 pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let mut lines = String::new();
     let (mut used, mut quoted) = (0, false);
     let lead = text.len() - text.trim_start().len();
     lines += &text[..lead];
     used += lead;
+    // Only a space between two words may become a line's end, and none within backticks.
     for (at, word) in text[lead..].split(' ').enumerate() {
         let length = word.chars().count();
         if at > 0 {

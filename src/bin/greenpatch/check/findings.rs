@@ -1,7 +1,18 @@
 //! What `greenpatch check` found, in words and in JSON.
 //!
 //! The words are for a person: a line for each family of calls, as many names as fit, what is out of reach with its places, and the
-//! verdict last. JSON leaves nothing out.
+//! verdict last. JSON leaves nothing out, and its names never change.
+//!
+//! ```text
+//!    bash (run by /usr/bin/bash): 3 libraries          the subject, the program, its libraries
+//!      hooked: 35                                      a heading a kind of call, with their number
+//!        child      waitpid                            a line a family
+//!        io         read write
+//!      out of reach, for it is a system call made inline: 2
+//!        libx.so futex (202): wait+0x1c                the object, the call, its places
+//!      note: …
+//!      Everything that waits is hooked.                the verdict
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,7 +35,7 @@ const HEADS: [(Reach, &str); 4] = [
     (Reach::Beyond, "out of reach"),
 ];
 
-/// Sets reports in words, as wide as the terminal is.
+/// Sets reports in words, with an empty line between two. Lines are as wide as the terminal, names that do not fit are counted.
 pub fn text(reports: &[Report]) -> String {
     let wrapped =
         |text: String| text.lines().map(|line| wrap(line, &indent(line), columns()) + "\n").collect::<String>();
@@ -36,9 +47,10 @@ fn indent(line: &str) -> String {
     " ".repeat(line.len() - line.trim_start().len() + 4)
 }
 
-/// Sets one report.
+/// Sets one report: a refused one in a sentence, any other from the heading to the verdict. Lines may be too wide yet.
 fn one(report: &Report) -> String {
     let mut text = report.subject.clone();
+    // The program is told apart from the subject where a script or PATH led to it.
     if report.program.as_os_str() != report.subject.as_str() && !report.program.as_os_str().is_empty() {
         let _ = write!(text, " (run by {})", report.program.display());
     }
@@ -48,6 +60,7 @@ fn one(report: &Report) -> String {
     let libraries = report.objects.len() - 1;
     let _ = writeln!(text, ": {libraries} {}", if libraries == 1 { "library" } else { "libraries" });
     for (reach, head) in HEADS {
+        // Reach and family are the key, so families come sorted under each heading.
         let families = report.imports.iter().filter(|((kind, _), _)| *kind == reach);
         let families: Vec<_> =
             families.map(|((_, family), symbols)| (*family, symbols.keys().collect::<Vec<_>>())).collect();
@@ -66,6 +79,7 @@ fn one(report: &Report) -> String {
     }
     text += &inline_calls(report);
     text += &thread_states(report);
+    // A library that is missing ends the start of the program: the verdict says so, too.
     for object in report.objects.iter().filter(|object| object.path.is_none()) {
         let by = object.needed_by.map_or("", |by| short(&report.objects[by].name));
         let _ = writeln!(text, "  missing: {}, which {by} needs", object.name);
@@ -80,7 +94,7 @@ fn one(report: &Report) -> String {
 /// Room for `… 100 more`, in columns.
 const MORE: usize = 10;
 
-/// Sets the names that fit into a line, and how many are left.
+/// Sets as many names as fit into a line behind `head`, and how many are left. At least one line comes out, even if nothing fits.
 fn row(head: &str, names: &[&String]) -> String {
     let mut line = head.to_owned();
     for (at, name) in names.iter().enumerate() {
@@ -93,7 +107,7 @@ fn row(head: &str, names: &[&String]) -> String {
     line.trim_end().to_owned()
 }
 
-/// Sets the system calls that are out of reach because they are made inline.
+/// Sets the system calls that are out of reach because they are made inline, and whose the option `inline` would reach.
 fn inline_calls(report: &Report) -> String {
     if report.inline.is_empty() {
         return String::new();
@@ -118,7 +132,7 @@ fn thread_states(report: &Report) -> String {
     text
 }
 
-/// Sets a line for each call of an object, with some of its places.
+/// Sets a line for each call of an object, in the order of objects and names: the object, the call, and its first places.
 fn grouped<'a>(report: &Report, found: impl Iterator<Item = (At, &'a Place)>) -> String {
     let mut groups: BTreeMap<(At, String), Vec<&Place>> = BTreeMap::new();
     for (at, place) in found {
@@ -127,6 +141,7 @@ fn grouped<'a>(report: &Report, found: impl Iterator<Item = (At, &'a Place)>) ->
     let mut text = String::new();
     for ((at, name), places) in groups {
         let shown: Vec<_> = places.iter().take(PLACES).map(|place| stands(place)).collect();
+        // A library may make the same call at hundreds of places: the first few tell where to look.
         let more = places.len().saturating_sub(PLACES);
         let more = if more > 0 { format!(" … {more} more") } else { String::new() };
         let _ = writeln!(text, "    {} {name}: {}{more}", short(&report.objects[at].name), shown.join(" "));
@@ -134,14 +149,14 @@ fn grouped<'a>(report: &Report, found: impl Iterator<Item = (At, &'a Place)>) ->
     text
 }
 
-/// Lists the objects whose system calls the option `inline` would bring within reach.
+/// Lists the objects whose system calls the option `inline` would bring within reach, each once.
 fn with_inline(report: &Report) -> Vec<&str> {
     let mut objects: Vec<_> = report.inline.iter().map(|(at, _)| *at).collect();
     objects.dedup();
     objects.into_iter().map(|at| short(&report.objects[at].name)).collect()
 }
 
-/// Names the system call of a place.
+/// Names the system call of a place, with its number.
 fn name(place: &Place) -> String {
     match place.number {
         Some(number) => format!("{} ({number})", called(number).unwrap_or_default()),
@@ -149,7 +164,7 @@ fn name(place: &Place) -> String {
     }
 }
 
-/// Names a system call that waits, or sets a thread's state.
+/// Names a system call that waits, or that sets a thread's state. None: it does neither, and no place has it.
 fn called(number: u64) -> Option<&'static str> {
     calls::waiting(number).or_else(|| calls::of_a_thread(number))
 }
@@ -162,7 +177,7 @@ fn stands(place: &Place) -> String {
     }
 }
 
-/// Says in a sentence what the exit status means.
+/// Says in a sentence what the exit status means. The caller has dealt with refusals.
 fn verdict(report: &Report) -> &'static str {
     match report.status() {
         0 if report.imports.keys().any(|(reach, _)| *reach == Reach::HandedOver) => {
@@ -174,14 +189,16 @@ fn verdict(report: &Report) -> &'static str {
     }
 }
 
-/// Sets reports as a JSON array. Nothing is left out.
+/// Sets reports as a JSON array, an object a report. Nothing is left out: every symbol with the objects that import it, every place.
 pub fn json(reports: &[Report]) -> String {
     let list: Vec<_> = reports.iter().map(object).collect();
     format!("{:#}\n", Value::from(list))
 }
 
-/// Sets one report as a JSON object.
+/// Sets one report as a JSON object. Under the name of each reach stand its calls, each with its family and the names of the objects that
+/// import it.
 fn object(report: &Report) -> Value {
+    // In JSON an object is its name as it was asked for, with folders.
     let name = |at: &At| report.objects[*at].name.clone();
     let names = |by: &[At]| by.iter().map(name).collect::<Vec<_>>();
     let imports = |reach: Reach| -> Vec<Value> {

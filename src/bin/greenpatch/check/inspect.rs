@@ -1,11 +1,15 @@
 //! Reads the files of a program one after the other: what each imports, defines, and calls by instructions of its own.
+//!
+//! What a file *imports* comes to the library, whose symbols are found first: `calls` says what becomes of each. What the program itself
+//! *defines* is found before the library's, and what a file does by its own `syscall` instructions is found by nobody: both are out of
+//! reach. Notes go with that, each a clause that begins with the file's name.
 
 use std::fs;
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
 use super::instructions;
-use super::report::Report;
+use super::report::{At, Report};
 use crate::calls;
 use crate::elf::{self, Elf};
 use crate::library::LIBRARY;
@@ -20,8 +24,10 @@ const NO_PTHREADS: &str =
 const CAUGHT_BY_ITSELF: &str =
     "if loaded before the first thread, `inline` is taken on by itself (Linux 6.17), or the program stays native";
 
-/// Reads every object of a report, and adds what it finds. A file that cannot be read adds nothing.
+/// Reads every object of a report, and adds what it finds. A file that cannot be read adds nothing, and glibc's own files are left out:
+/// their system calls are those behind the functions.
 pub fn inspect(mut report: Report) -> Report {
+    // The objects that import dlopen, for one note about all of them.
     let mut loaders = Vec::new();
     for at in 0..report.objects.len() {
         let object = &report.objects[at];
@@ -35,43 +41,58 @@ pub fn inspect(mut report: Report) -> Report {
         if let Some((_, Err(why))) = calls::NEIGHBOURS.iter().find(|(start, _)| name.starts_with(start)) {
             report.hints.push(format!("{name} conflicts: {why}"));
         }
-        for symbol in imports(&elf) {
-            if let Some(call) = calls::call(symbol) {
-                report
-                    .imports
-                    .entry((call.reach, call.family))
-                    .or_default()
-                    .entry(symbol.to_owned())
-                    .or_default()
-                    .push(at);
-            }
-            if symbol == "dlopen" || symbol == "dlmopen" {
-                loaders.push(name.clone());
-            }
+        let imports = imports(&elf);
+        if ["dlopen", "dlmopen"].iter().any(|loader| imports.contains(loader)) {
+            loaders.push(name.clone());
         }
-        let defined: Vec<_> =
-            definitions(&elf).into_iter().filter(|symbol| calls::is_hooked(symbol)).map(str::to_owned).collect();
-        match at {
-            0 if !elf::is_library(&elf) => report.own = defined,
-            _ if defined.is_empty() => {}
-            _ => {
-                report.hints.push(format!("{name} defines {} too: the hooks come first, then these", defined.join(" ")))
-            }
-        }
-        if instructions::binds_deeply(&elf) {
-            report.hints.push(format!(
-                "{name} opens libraries with RTLD_DEEPBIND: what these call is reached by libc's entries only"
-            ));
-        }
-        if let Some(state) = instructions::thread_state(&elf, &name) {
-            report.hints.push(format!("{name} sets a thread's state inline: {CAUGHT_BY_ITSELF}"));
-            report.thread_states.push((at, state));
-        }
-        let calls = instructions::syscalls(&elf).into_iter();
-        let waiting = calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()));
-        report.inline.extend(waiting.map(|place| (at, place)));
+        imports.into_iter().for_each(|symbol| note_import(&mut report, symbol, at));
+        note_definitions(&mut report, &elf, at, &name);
+        note_instructions(&mut report, &elf, at, &name);
     }
     loaders.dedup();
+    note_the_whole(&mut report, &loaders);
+    report
+}
+
+/// Adds an imported symbol under its reach and family. A symbol of which nothing is known does not wait, and is left out.
+fn note_import(report: &mut Report, symbol: &str, at: At) {
+    let Some(call) = calls::call(symbol) else { return };
+    let symbols = report.imports.entry((call.reach, call.family)).or_default();
+    symbols.entry(symbol.to_owned()).or_default().push(at);
+}
+
+/// Adds the hooked functions that an object defines itself. The program's come before the library's, which is preloaded behind it: calls of
+/// them are lost. Those of a library come after the hooks, which may pass a call on to them.
+fn note_definitions(report: &mut Report, elf: &Elf, at: At, name: &str) {
+    let defined: Vec<_> =
+        definitions(elf).into_iter().filter(|symbol| calls::is_hooked(symbol)).map(str::to_owned).collect();
+    match at {
+        0 if !elf::is_library(elf) => report.own = defined,
+        _ if defined.is_empty() => {}
+        _ => report.hints.push(format!("{name} defines {} too: the hooks come first, then these", defined.join(" "))),
+    }
+}
+
+/// Adds what an object does by instructions of its own: libraries opened so that their calls pass the hooks by, a thread's state set, and
+/// system calls. A system call counts if it waits, or if its number is not known.
+fn note_instructions(report: &mut Report, elf: &Elf, at: At, name: &str) {
+    if instructions::binds_deeply(elf) {
+        report.hints.push(format!(
+            "{name} opens libraries with RTLD_DEEPBIND: what these call is reached by libc's entries only"
+        ));
+    }
+    if let Some(state) = instructions::thread_state(elf, name) {
+        report.hints.push(format!("{name} sets a thread's state inline: {CAUGHT_BY_ITSELF}"));
+        report.thread_states.push((at, state));
+    }
+    let calls = instructions::syscalls(elf).into_iter();
+    let waiting = calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()));
+    report.inline.extend(waiting.map(|place| (at, place)));
+}
+
+/// Adds the notes that are about all objects together: more may be loaded by those in `loaders`, Python's tasks are no threads, and
+/// without a second thread nothing is green.
+fn note_the_whole(report: &mut Report, loaders: &[String]) {
     if let Some((first, others)) = loaders.split_first() {
         let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
         let advice = "`greenpatch check --pid` sees what a process has loaded";
@@ -80,10 +101,9 @@ pub fn inspect(mut report: Report) -> Report {
     if short(&report.program.display().to_string()).starts_with("python") {
         report.hints.push(format!("Python's threads become green. {NO_PTHREADS}"));
     }
-    if !["pthread_create", "thrd_create", "clone"].iter().any(|symbol| imported(&report, symbol)) {
+    if !["pthread_create", "thrd_create", "clone"].iter().any(|symbol| imported(report, symbol)) {
         report.hints.push("nobody imports pthread_create: without a second thread it runs as natively".into());
     }
-    report
 }
 
 /// Tells whether an object of the report imports a symbol that is known.
@@ -105,6 +125,7 @@ fn definitions<'data>(elf: &Elf<'data>) -> Vec<&'data str> {
 
 /// Tells whether a file is this library, or a part of glibc, whose system calls are those behind its functions.
 fn is_libcs_own(name: &str) -> bool {
+    /// File names, without folders.
     const WHOLE: [&str; 13] = [
         "libc.so.6",
         "ld-linux-x86-64.so.2",

@@ -1,8 +1,22 @@
 //! System calls that a program makes by itself: `syscall` instructions in its own text, which no hook sees.
 //!
 //! The two bytes 0F 05 may also be part of another instruction or of data. So each place is decoded from the start of the function in
-//! which it stands (symbols and the unwinder's table say where functions are), and counts only where an instruction begins.
-//! The number of the call is the constant in eax, as far as the text above tells. The same walk tells the flags of calls to dlopen.
+//! which it stands (symbols and the unwinder's table say where functions are), and counts only where an instruction begins. The number of
+//! the call is the constant in eax, as far as the text above tells. The same walk tells the flags of calls to dlopen.
+//!
+//! ```text
+//!    Text   sections, functions, names ── constant_at(address, register) ──► Walk: from the function's start to the address
+//!
+//!    mov  $202, %eax        rax = 202
+//!    test %rdi, %rdi
+//!    je   1f                the registers go along to 1:, unless it is reached from above
+//!    …
+//!    jmp  2f                what follows is not reached from here
+//! 1: syscall                rax = 202: futex
+//! ```
+//!
+//! A walk goes through the text once and forwards: a loop brings nothing back to its beginning, so a constant that a loop changes may be
+//! told wrong. That is rare enough for a report; the library itself asks the kernel.
 
 use std::collections::HashMap;
 
@@ -26,12 +40,15 @@ pub struct Place {
     pub number: Option<u64>,
 }
 
+/// The bytes of the instruction `syscall`.
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// Functions that load a library, and the register of the argument that holds their flags.
 const LOADS: [(&str, Register); 2] = [("dlopen", Register::RSI), ("dlmopen", Register::RDX)];
+/// The flag by which a library binds its own definitions first (dlfcn.h).
 const RTLD_DEEPBIND: u64 = 8;
 
-/// Lists every `syscall` instruction of a file, in the order of addresses.
+/// Lists every `syscall` instruction of a file, in the order of addresses. Bytes that only look like one are left out, as far as symbols
+/// and the unwinder's table tell.
 pub fn syscalls(elf: &Elf) -> Vec<Place> {
     let text = Text::of(elf);
     let places = text.sections.iter().flat_map(|section| {
@@ -78,7 +95,8 @@ pub fn thread_state(elf: &Elf, name: &str) -> Option<ThreadState> {
     Some(ThreadState { is_go, places: if known.is_empty() { unknown } else { known } })
 }
 
-/// Tells whether a file opens a library with RTLD_DEEPBIND. That library's calls are bound to libc, past the hooks.
+/// Tells whether a file opens a library with RTLD_DEEPBIND. That library's calls are bound to libc, past the hooks. Found are calls
+/// through the file's own table of imports, with a constant as flags.
 pub fn binds_deeply(elf: &Elf) -> bool {
     LOADS.iter().any(|(name, register)| {
         let slots = slots(elf, name);
@@ -105,6 +123,7 @@ struct Section<'data> {
 }
 
 impl Section<'_> {
+    /// Returns the address behind the section.
     fn end(&self) -> u64 {
         self.address + self.bytes.len() as u64
     }
@@ -175,7 +194,8 @@ impl<'data> Text<'data> {
         (walk.decoder.ip() == address).then(|| walk.constants[register.number()])
     }
 
-    /// Tells whether the function in one of `slots` is called with a constant in `register` that is `wanted`.
+    /// Tells whether the function in one of `slots` is called with a constant in `register` that is `wanted`: directly through the slot,
+    /// or through a stub of the procedure linkage table.
     fn calls_through(&self, slots: &[u64], register: Register, wanted: fn(u64) -> bool) -> bool {
         let stubs: Vec<_> = self.indirect(0x25).filter(|(_, slot)| slots.contains(slot)).map(|(at, _)| at).collect();
         // A stub is a jump through its slot, with perhaps an endbr64 before it.
@@ -245,7 +265,7 @@ impl<'data> Walk<'data> {
         }
     }
 
-    /// Takes one instruction.
+    /// Takes one instruction: what jumps brought here holds if the line above does not lead here, then the instruction's own effects.
     fn step(&mut self) {
         if let Some(constants) = self.brought.remove(&self.decoder.ip()).filter(|_| !self.reached) {
             (self.reached, self.constants) = (true, constants);
@@ -295,7 +315,12 @@ impl<'data> Walk<'data> {
 }
 
 /// Lists the functions that the unwinder knows, each from its start to its end: the table at the end of .eh_frame_hdr, and what it points
-/// to (source: the Linux Standard Base, "Exception Frames").
+/// to (source: the Linux Standard Base, "Exception Frames"). Empty where a file has no such table, or one of an unusual form.
+///
+/// ```text
+/// .eh_frame_hdr: version, 3 bytes of forms, pointer, count, then rows (distance to the function, distance to its frame)
+/// .eh_frame:     … the frame: 4 bytes length, 4 bytes CIE, 4 bytes function, 4 bytes the function's length
+/// ```
 fn unwound(elf: &Elf) -> Vec<(u64, u64)> {
     /// The usual forms: pointer and count of 32 bits, a table of 32-bit distances from the header's beginning.
     const USUAL: [u8; 3] = [0x1b, 0x03, 0x3b];

@@ -17,6 +17,7 @@ use self::report::Report;
 use crate::failure::{Failure, FAILED};
 use crate::words::print;
 
+/// What `--help` says last.
 const EXIT_STATUS: &str = "\
 Exit status, the greatest of all files':
     0  nothing that waits is out of reach

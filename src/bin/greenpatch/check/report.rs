@@ -50,6 +50,7 @@ impl Report {
         }
     }
 
+    /// Tells whether anything that waits is out of reach.
     fn escapes(&self) -> bool {
         let beyond = self.imports.keys().any(|(reach, _)| *reach == Reach::Beyond);
         beyond || !self.inline.is_empty() || !self.own.is_empty()

@@ -1,4 +1,13 @@
-//! Which program is meant, what it loads, and whether it can be preloaded at all.
+//! Which program is meant, what it loads, and whether it can be preloaded at all. The answer is a report, begun here and filled by
+//! `inspect`.
+//!
+//! ```text
+//!    a file ── find ──► a path ── follow ──► the ELF file that runs it ──► objection? ──► loaded::of_program ──► inspect
+//!    a pid ── loaded::of_process ──► its files ─────────────────────────► objection? ──────────────────────────► inspect
+//! ```
+//!
+//! A refusal ends the way: 66 where there is nothing to read, 65 where the library cannot be preloaded. A process that has the library
+//! loaded already is not refused, whatever its file looks like.
 
 use std::env;
 use std::fs;
@@ -32,6 +41,7 @@ pub fn of_file(file: &Path) -> Report {
     let report = Report { program, ..report };
     match objection(&report.program) {
         Some(sentence) => report.refused(NOT_PRELOADABLE, sentence),
+        // `objection` reads the file only; execve would fail without its loader.
         None if elf::loader_of(&report.program).is_some_and(|loader| !loader.exists()) => {
             report.refused(NO_FILE, "cannot be executed: its dynamic loader does not exist.")
         }
@@ -46,6 +56,7 @@ pub fn of_process(pid: u32) -> Report {
         Err(why) => report.refused(NO_FILE, format!("cannot be looked at: {}.", start::words_of(&why))),
         Ok(objects) => {
             let program = objects[0].path.clone().unwrap_or_default();
+            // A file that could not be preloaded would still have the library, were it linked to it.
             let preloaded = objects.iter().any(|object| object.name.ends_with(LIBRARY));
             let report = Report { program, objects, ..report };
             match objection(&report.program) {
@@ -61,7 +72,8 @@ pub fn of_process(pid: u32) -> Report {
     }
 }
 
-/// Returns the file itself, or the one that a shell would find.
+/// Returns the file itself, or the one that a shell would find for a bare name. A name that nothing answers to is returned as it is, and
+/// refused where it is read.
 fn find(file: &Path) -> PathBuf {
     if file.exists() || file.components().count() > 1 {
         return file.to_owned();
@@ -76,6 +88,7 @@ fn follow(mut path: PathBuf) -> Result<PathBuf, String> {
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let through_env =
             words.first().is_some_and(|first| Path::new(first).file_name().is_some_and(|name| name == "env"));
+        // Behind `env` the first word that is neither an option nor an assignment is the program.
         let behind_env = words.iter().skip(1).find(|word| !word.starts_with('-') && !word.contains('='));
         match behind_env.filter(|_| through_env) {
             // A script that env runs by itself would have no end.
@@ -90,6 +103,7 @@ fn follow(mut path: PathBuf) -> Result<PathBuf, String> {
         Ok(Kind::Script(None) | Kind::Other) if start::find(path.as_os_str()).is_err() => return Ok(path),
         _ => {}
     }
+    // The report has a subject of its own, so the sentence begins without one.
     let subject = format!("{} ", shown(&path));
     match start::program(path) {
         Ok(program) => Ok(program.elf),
@@ -101,6 +115,7 @@ fn follow(mut path: PathBuf) -> Result<PathBuf, String> {
 /// command stands for it, which is built for the same machine.
 fn objection(program: &Path) -> Option<String> {
     let own = library::find(None).or_else(|_| env::current_exe().map_err(|_| ())).ok()?;
+    // Without an ELF header there is nothing more to ask.
     let Some(found) = elf::machine(program) else {
         return Some("is neither an ELF program nor a script with a #! line.".into());
     };

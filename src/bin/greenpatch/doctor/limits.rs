@@ -1,4 +1,7 @@
 //! How much the kernel allows: kernel threads, descriptors, mappings, address space.
+//!
+//! Green threads need no kernel threads, but stacks; workers need a few of all. A limit is told as such (`State::Limit`) only where it is
+//! lower than nearly everywhere, or of a kind that makes every stack count in full.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +10,15 @@ use super::probe::{Probe, State};
 
 /// So many mappings a process may have nearly everywhere; fewer are told as a limit.
 const FEW_MAPPINGS: u64 = 65530;
-/// The same for kernel threads.
+/// So many kernel threads a process may have nearly everywhere; fewer are told as a limit.
 const FEW_THREADS: u64 = 256;
-/// The same for descriptors.
+/// So many descriptors a process may have nearly everywhere; fewer are told as a limit.
 const FEW_FILES: u64 = 1024;
 
-/// Tells every limit, in the order in which they are shown.
+/// Tells every limit, in the order in which they are shown. A limit that the kernel does not tell is shown as none. Address space and
+/// overcommit have a line only where they are limited.
 pub fn all() -> Vec<Probe> {
+    // The lowest of three limits counts, and is named.
     let threads = [
         ("the user's processes (ulimit -u)", resource(libc::RLIMIT_NPROC)),
         ("the cgroup's tasks (pids.max)", pids_max()),
@@ -42,6 +47,7 @@ pub fn all() -> Vec<Probe> {
             format!("{stack} of address space each, unless the program says otherwise (ulimit -s)"),
         ),
     ];
+    // Stacks are reserved in full and used in part: where reserved memory counts, they count in full.
     if let Some(bytes) = resource(libc::RLIMIT_AS) {
         rows.push(Probe::new(
             State::Limit,
@@ -63,10 +69,12 @@ fn resource(kind: libc::__rlimit_resource_t) -> Option<u64> {
     (known && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
-/// Reads the smallest pids.max of the cgroups that this process is in, of either version. None: none has a limit.
+/// Reads the smallest pids.max of the cgroups that this process is in, and of those around them, of either version. None: none has a
+/// limit, or no cgroup is to be seen.
 fn pids_max() -> Option<u64> {
     let cgroups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let folders = cgroups.lines().filter_map(|line| {
+        // A line: hierarchy, controllers (none in version 2), path.
         let (_, rest) = line.split_once(':')?;
         match rest.split_once(':')? {
             ("", path) => Some(format!("/sys/fs/cgroup{path}")),

@@ -19,6 +19,7 @@ use crate::failure::{Failure, FAILED};
 use crate::library;
 use crate::words::{columns, print, wrap};
 
+/// What `--help` says last.
 const EXIT_STATUS: &str = "\
 Exit status:
     0  programs run green here; what is off is said, with what that costs
@@ -39,10 +40,12 @@ pub struct Arguments {
 
 /// Makes every probe, and prints what they found. Returns 1 where a program would not run green here, else 0.
 pub fn doctor(arguments: Arguments) -> Result<c_int, Failure> {
+    // The other half of `proof::run`: this process has the library.
     if arguments.proof {
         proof::wait_in_threads();
         return Ok(0);
     }
+    // Without a library the probes still tell what it would have, and the last line that it is missing.
     let library = library::find(None);
     let mut probes = system::all();
     probes.extend(limits::all());
@@ -58,8 +61,9 @@ pub fn doctor(arguments: Arguments) -> Result<c_int, Failure> {
     Ok(bad.into())
 }
 
-/// Sets a line a probe, and a verdict.
+/// Sets a line a probe, its state before the subject, and a verdict behind an empty line.
 fn as_text(probes: &[Probe], bad: bool) -> String {
+    // State and subject have columns of their own; what wraps stands below the answer.
     let row = |probe: &Probe| {
         let row = format!("{:<6}{:<22}{}", probe.state.name(), probe.subject, probe.says);
         wrap(&row, &" ".repeat(28), columns()) + "\n"

@@ -1,8 +1,15 @@
 //! Other libraries that are preloaded anyway, by LD_PRELOAD or /etc/ld.so.preload: do they go together with this one?
 //!
-//! Two libraries that put themselves in front of the same functions can work one behind the other, if the second passes on what
-//! it gets. A library that keeps threads or sockets of its own does not. Known libraries are judged by name (`calls::NEIGHBOURS`), others
-//! by what they export.
+//! Two libraries that put themselves in front of the same functions can work one behind the other, if the second passes on what it gets.
+//! A library that keeps threads or sockets of its own does not. In this order:
+//!
+//! - greenpatch itself, named there already: a fact.
+//!
+//! - a library that `calls::NEIGHBOURS` knows by name: fine, or a conflict.
+//!
+//! - a library behind greenpatch that hooks a function of `PASSED_BY`: programs stay native, for calls would pass it by.
+//!
+//! - any other that exports hooked functions: it may conflict.
 
 use std::env;
 use std::fs;
@@ -21,7 +28,8 @@ const SYSTEMS: &str = "/etc/ld.so.preload";
 /// How many functions are named at the most.
 const NAMED: usize = 5;
 
-/// Tells of every preloaded library, or that there is none.
+/// Tells of every preloaded library, LD_PRELOAD's first, or that there is none. The lists are read as the loader reads them: words
+/// between spaces, colons and line ends, in the file up to a `#`.
 pub fn all() -> Vec<Probe> {
     let own = env::var("LD_PRELOAD").unwrap_or_default();
     let systems = fs::read_to_string(SYSTEMS).unwrap_or_default();

@@ -1,4 +1,13 @@
 //! The proof that programs run green here: this command, run by itself with the library.
+//!
+//! ```text
+//!    greenpatch doctor ── LD_PRELOAD, stats=/proc/self/fd/1 ──► greenpatch doctor --proof: THREADS threads that sleep for a moment
+//!          ▲                                                              │ at its end the library writes the statistics
+//!          └───────────────── green_threads ≥ THREADS? ◄──────────────────┘
+//! ```
+//!
+//! Everything else that doctor tells is asked of the kernel; this shows that it comes together. The other process ends by itself after
+//! SECONDS, should a thread never wake.
 
 use std::env;
 use std::fs;
@@ -11,7 +20,8 @@ use super::probe::{Probe, State};
 use crate::failure::Failure;
 use crate::{library, options};
 
-/// Tells where the library is, and whether other users can read it: a program that changes its user opens it as that user.
+/// Tells where the library is, and whether other users can read it, its folders included. A program that changes its user and executes
+/// another has the library opened as that user.
 pub fn library(path: &Path) -> Probe {
     let readable = path.ancestors().all(|part| {
         fs::metadata(part).is_ok_and(|facts| {
@@ -38,7 +48,9 @@ pub fn wait_in_threads() {
     threads.collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap_or(()));
 }
 
-/// Runs `wait_in_threads` in another process with the library, and looks at that one's statistics.
+/// Runs `wait_in_threads` in another process with the library at `path`, behind what is preloaded anyway, and looks at that process's
+/// statistics. `State::Bad` where it cannot be run, ends badly, or its threads stayed native: then with the library's reason, and what it
+/// said.
 pub fn run(path: &Path) -> Probe {
     let probe = |state, says: String| Probe::new(state, "proof", says);
     let command = env::current_exe().unwrap_or_default();

@@ -1,4 +1,7 @@
 //! What the machine, the kernel and libc give. Each probe asks for something in the form in which the library would, and undoes it.
+//!
+//! A version tells too little: distributions carry features back, filters and modules of security forbid what the kernel has. So nothing
+//! is concluded from a version. What a missing feature costs is said in the figures of docs/bench.md.
 
 use std::ffi::{c_int, CStr};
 use std::fs::{self, File};
@@ -11,18 +14,24 @@ use super::probe::{Probe, State};
 
 /// The size of a page in bytes.
 const PAGE: usize = 4096;
-/// Numbers that the libc crate has not (source: the kernel's headers).
+/// madvise's advice that makes pages guards (Linux 6.13), which the libc crate has not.
 const MADV_GUARD_INSTALL: c_int = 102;
+/// The bit of AT_HWCAP2 that the kernel sets where programs may use the instructions for the FS and GS bases.
 const HWCAP2_FSGSBASE: u64 = 1 << 1;
+/// prctl's command for Syscall User Dispatch (linux/prctl.h), which the libc crate has not.
 const PR_SET_SYSCALL_USER_DISPATCH: c_int = 59;
+/// prctl's question for "memory deny write execute".
 const PR_GET_MDWE: c_int = 66;
-/// The modes of the dispatch: for system calls from everywhere but a range, and from one only.
+/// The mode of the dispatch that catches nothing.
 const DISPATCH_OFF: usize = 0;
+/// The mode that catches system calls from everywhere but a range.
 const DISPATCH_ON: usize = 1;
+/// The mode that catches system calls from a range only (Linux 6.17).
 const DISPATCH_INCLUSIVE: usize = 2;
 
 /// Makes every probe of the system, in the order in which they are shown.
 pub fn all() -> Vec<Probe> {
+    // Two mappings a stack, its guard and itself, where the guard cannot be part of the stack's mapping.
     let guards = guard_pages();
     let maps = most_mappings().unwrap_or(65530);
     let split = format!("each stack takes two mappings: about {} threads (vm.max_map_count)", maps / 2);
@@ -90,7 +99,7 @@ fn fsgsbase() -> bool {
     unsafe { libc::getauxval(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0 }
 }
 
-/// Maps a page, tries something with it, and unmaps it. None: the page cannot be mapped so.
+/// Maps a page, tries something with it, and unmaps it. Returns the probe's answer. None: the page cannot be mapped so.
 fn with_page<T>(protection: c_int, flags: c_int, fd: c_int, probe: impl FnOnce(*mut libc::c_void) -> T) -> Option<T> {
     // SAFETY: a new mapping at a place of the kernel's choice, gone again when the probe is over.
     unsafe {
@@ -104,15 +113,16 @@ fn with_page<T>(protection: c_int, flags: c_int, fd: c_int, probe: impl FnOnce(*
     }
 }
 
-/// Asks whether a page can be made a guard without a mapping of its own.
+/// Asks whether a page can be made a guard without a mapping of its own (Linux 6.13). Without it each stack takes two mappings.
 fn guard_pages() -> bool {
     // SAFETY: the page is ours, and nobody looks into it.
     let install = |page| unsafe { libc::madvise(page, PAGE, MADV_GUARD_INSTALL) } == 0;
     with_page(libc::PROT_READ | libc::PROT_WRITE, libc::MAP_ANONYMOUS, -1, install).unwrap_or(false)
 }
 
-/// Asks whether epoll can wait for nanoseconds.
+/// Asks whether epoll can wait for nanoseconds: epoll_pwait2, with a timeout of zero and nothing to wait for.
 fn precise_sleeps() -> bool {
+    // A timeout of zero: the kernel looks once, and answers that nothing is there.
     let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let nobody: *const libc::sigset_t = ptr::null();
     // SAFETY: an epoll of our own without any descriptors; the kernel writes no event.
@@ -127,6 +137,7 @@ fn precise_sleeps() -> bool {
 
 /// Asks whether a mode of Syscall User Dispatch can be turned on. With the selector on “allow” nothing is caught meanwhile.
 fn dispatch(mode: usize) -> bool {
+    /// A selector that lets every call through.
     static ALLOW: u8 = 0;
     // The range: none when all but it is meant, one byte when only that is.
     let bytes = usize::from(mode == DISPATCH_INCLUSIVE);
@@ -153,6 +164,7 @@ fn entries() -> Probe {
             writable && libc::mprotect(page, PAGE, read | execute) == 0
         }
     };
+    // This command's own file: any that may be mapped executable does.
     let own = File::open("/proc/self/exe").ok();
     let possible = own.and_then(|file| with_page(read | execute, 0, file.as_raw_fd(), change)).unwrap_or(false);
     Probe::switch(
@@ -163,7 +175,7 @@ fn entries() -> Probe {
     )
 }
 
-/// Guesses why code cannot be changed.
+/// Guesses why code cannot be changed: the process's own promise, SELinux, or something else. Called after `entries` has failed.
 fn forbidden() -> &'static str {
     // SAFETY: it takes no pointer.
     let mdwe = unsafe { libc::prctl(PR_GET_MDWE, 0usize, 0usize, 0usize, 0usize) } > 0;
@@ -178,6 +190,7 @@ fn forbidden() -> &'static str {
 /// Asks whether io_uring is allowed. The library does not use it; a user may wonder.
 fn io_uring() -> Probe {
     const SYS_IO_URING_SETUP: libc::c_long = libc::SYS_io_uring_setup;
+    // struct io_uring_params: zero asks for the defaults.
     let mut parameters = [0u8; 120];
     // SAFETY: the kernel reads and writes 120 bytes of parameters; the descriptor that it makes is closed.
     let answer = unsafe {
@@ -196,7 +209,7 @@ fn io_uring() -> Probe {
     Probe::new(State::Fact, "io_uring", format!("not used: readiness comes by epoll; {allowed}"))
 }
 
-/// Tells which seccomp filters hold for this process.
+/// Tells whether seccomp filters hold for this process, and how many.
 fn seccomp() -> String {
     match status("Seccomp:").as_deref() {
         Some("0") | None => "no filter".into(),
