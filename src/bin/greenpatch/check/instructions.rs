@@ -69,14 +69,14 @@ const MOST_TEXT: u64 = 4 << 20;
 
 /// Why the library will take a file for one that sets its threads' state by instructions of its own.
 pub struct ThreadState {
-    /// Whether it has Go's note; then the text does not matter.
+    /// Whether it has Go's note. The text does not matter then.
     pub is_go: bool,
     /// The instructions whose number is known to be of that kind. Where there are none, those of unknown number.
     pub places: Vec<Place>,
 }
 
-/// Answers what `set_thread_state` of src/glibc/objects.rs will answer for this file. The caller leaves libc's own files out. None: the library
-/// will not take it for such a file.
+/// Answers what `set_thread_state` of src/glibc/objects.rs will answer for this file. The caller leaves libc's own files out. None: the
+/// library will not take it for such a file.
 pub fn thread_state(elf: &Elf, name: &str) -> Option<ThreadState> {
     if HARMLESS.iter().any(|harmless| name.starts_with(harmless)) {
         return None;
