@@ -57,7 +57,7 @@ fn load() {
         None => runtime::trap::inline::want_if_needed(hooks::number::syscall::INLINE),
         _ => {}
     }
-    hooks::thread::create::set_default_stack(options.stack_size);
+    hooks::thread::attributes::set_default_stack(options.stack_size);
     misfit.into_iter().for_each(runtime::start::refuse);
     statistics::prepare(&mut environment, &options);
     if !options.follow {
@@ -79,7 +79,8 @@ fn misfit() -> Option<&'static str> {
         return Some(why.leak());
     }
     hooks::real::resolve();
-    (!hooks::sync::object::learn()).then_some("this glibc lays out its locks in a way that the library does not know")
+    (!hooks::sync::object::learn() || !hooks::sync::once::learn_generation())
+        .then_some("this glibc lays out its locks in a way that the library does not know")
 }
 
 /// The end of the process: handlers have run, streams are flushed.

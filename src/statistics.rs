@@ -9,6 +9,7 @@
 //! What is no file (a FIFO, a terminal), or is the program's own output, is added to at the end.
 //! Everything from `write` on allocates nothing and takes no lock of others: it runs inside signal handlers, and in processes that crash.
 
+mod member;
 mod place;
 mod text;
 
@@ -17,45 +18,29 @@ use crate::environment::Environment;
 use crate::report::VARIABLE;
 use crate::runtime::machine::counts::Tellers;
 use crate::runtime::signal::delivery::CLOSED;
-use crate::statistics::place::When;
 use crate::{runtime, sys};
+use member::Member;
 use once_cell::race::OnceBox;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::*};
+use place::{Destination, When};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 
-/// Where the statistics go, and whose they are.
-struct Destination {
-    /// The path, as the option `stats` writes it.
-    path: String,
-    /// The family's name; `None`: every process writes its own.
-    family: Option<String>,
-    kept: place::Kept,
+/// Where the statistics go. Set at load, and the same in a fork child.
+static DESTINATION: OnceBox<Destination> = OnceBox::new();
+
+/// Whose the statistics are, in this process.
+struct State {
+    /// The process that may write; 0: none. (A child that still uses its parent's memory may not.)
+    process: AtomicI32,
+    /// How many processes there are between the family's first one and this.
+    distance: AtomicU32,
+    /// 1 while one of the process's threads writes.
+    turn: AtomicU32,
 }
 
-static DESTINATION: OnceBox<Destination> = OnceBox::new();
-/// The process that may write: not a child that still uses its parent's memory.
-static PROCESS: AtomicI32 = AtomicI32::new(0);
-/// How many processes there are between the family's first one and this.
-static DISTANCE: AtomicU32 = AtomicU32::new(0);
-/// What can be added to is written once by each process.
-static ADDED: AtomicBool = AtomicBool::new(false);
-/// It was said that they cannot be written.
-static SAID: AtomicBool = AtomicBool::new(false);
+static STATE: State = State { process: AtomicI32::new(0), distance: AtomicU32::new(0), turn: AtomicU32::new(0) };
+
 /// Ends the family's value in the environment: an earlier member has said it.
 const SAID_BEFORE: &str = ".said";
-
-/// A member of a family, as the file tells of it.
-#[derive(Clone, Copy, PartialEq)]
-pub struct Member {
-    pub distance: u32,
-    pub started: bool,
-}
-
-impl Member {
-    /// Does this one's file stay where `other` comes to replace it?
-    fn stays_before(self, other: Member) -> bool {
-        self.started && (!other.started || self.distance < other.distance)
-    }
-}
 
 /// Takes down where the statistics are to go, seen from the directory in which the family begins.
 pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
@@ -68,14 +53,14 @@ pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
         Some((name, of, distance)) => (name.to_string(), if of == me { distance } else { distance + 1 }),
         None => (format!("{me}-{}", sys::clock_ns(libc::CLOCK_REALTIME).unwrap_or(0)), 0),
     };
-    PROCESS.store(me, Relaxed);
-    DISTANCE.store(distance, Relaxed);
+    STATE.process.store(me, Relaxed);
+    STATE.distance.store(distance, Relaxed);
     if options.family.is_none() {
         place::complain_beforehand(&path, me);
     } else if options.family.is_some_and(|family| family.ends_with(SAID_BEFORE)) {
-        SAID.store(true, Relaxed);
+        place::note_said();
     }
-    let said = if SAID.load(Relaxed) { SAID_BEFORE } else { "" };
+    let said = if place::has_said() { SAID_BEFORE } else { "" };
     tell_children(environment, &path, &format!("{name}.{me}.{distance}{said}"));
     let kept = place::Kept::of(&path, me);
     let family = shared.then_some(name);
@@ -105,40 +90,38 @@ fn tell_children(environment: &mut Environment, path: &str, family: &str) {
 
 /// In a fork child: one step farther from the first process.
 pub fn after_fork() {
-    if PROCESS.load(Relaxed) != 0 {
-        PROCESS.store(sys::process_id(), Relaxed);
-        DISTANCE.fetch_add(1, Relaxed);
-        ADDED.store(false, Relaxed);
-        TURN.store(0, Relaxed);
+    let State { process, distance, turn } = &STATE;
+    if process.load(Relaxed) != 0 {
+        process.store(sys::process_id(), Relaxed);
+        distance.fetch_add(1, Relaxed);
+        turn.store(0, Relaxed);
         place::after_fork();
     }
 }
 
-/// Held while one of the process's threads writes.
-static TURN: AtomicU32 = AtomicU32::new(0);
 /// How long another waits for it: whoever crashes while it writes holds it for ever.
 const PATIENCE_NS: u64 = 2_000_000_000;
 
 /// Waits until nobody else writes.
 fn take_turn() -> bool {
     let deadline_ns = sys::now_ns() + PATIENCE_NS;
-    while TURN.swap(1, Acquire) != 0 {
+    while STATE.turn.swap(1, Acquire) != 0 {
         if sys::now_ns() > deadline_ns {
             return false;
         }
-        sys::futex_wait(&TURN, 1, Some(deadline_ns)).ok();
+        sys::futex_wait(&STATE.turn, 1, Some(deadline_ns)).ok();
     }
     true
 }
 
 fn give_turn() {
-    TURN.store(0, Release);
-    sys::futex_wake(TURN.as_ptr(), 1);
+    STATE.turn.store(0, Release);
+    sys::futex_wake(STATE.turn.as_ptr(), 1);
 }
 
 /// Nothing more is written by this process.
 pub fn end() {
-    PROCESS.store(0, Relaxed);
+    STATE.process.store(0, Relaxed);
 }
 
 /// The file is made before the runtime starts, and kept open: the program is about to give up the right to make it.
@@ -154,10 +137,10 @@ pub fn write() {
 fn write_at(when: When) {
     let Some(destination) = DESTINATION.get() else { return };
     let me = sys::process_id();
-    if PROCESS.load(Relaxed) != me {
+    if STATE.process.load(Relaxed) != me {
         return;
     }
-    let member = Member { distance: DISTANCE.load(Relaxed), started: runtime::started() };
+    let member = Member { distance: STATE.distance.load(Relaxed), started: runtime::started() };
     // Nothing comes between, and the signals of a write that fails (SIGPIPE, SIGXFSZ) are taken back.
     let mask = sys::set_signal_mask(CLOSED);
     let before = sys::pending_signals();

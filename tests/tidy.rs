@@ -139,6 +139,7 @@ const ALLOCATE: &[(&str, &str)] = &[
     ("src/hooks/inside/entries.rs", "at the start, when there is one thread"),
     ("src/hooks/proc/task_file.rs", "the text of a file that the kernel has not, made and written without a wait"),
     ("src/hooks/proc/task_list.rs", "a list of threads, made and written without a wait"),
+    ("src/hooks/thread/written_names.rs", "a list of pipes, under a lock, without a wait"),
     ("src/runtime/waiting/readiness.rs", "many waits at once, given back before the wait returns"),
 ];
 
@@ -342,7 +343,6 @@ const LONGER: &[(&str, &str)] = &[
     ("src/sys.rs", "the wing is not rebuilt yet"),
     ("src/glibc.rs", "the wing is not rebuilt yet"),
     ("src/runtime/", "the wing is not rebuilt yet"),
-    ("src/hooks/signal/", "the wing is not rebuilt yet"),
     ("c-tests/race_random.c", "one program of many random steps, each a few lines"),
     ("tests/bad_input/calls.c", "a row of bad input for each hook"),
 ];

@@ -12,6 +12,9 @@ pub enum Miss {
 /// What a handler answers: `Ok` is what C gets.
 pub type Answer<T> = Result<T, Miss>;
 
+/// A system call's six arguments.
+pub type Arguments = [usize; 6];
+
 /// Returns an error number as an answer, so that `errno(EINVAL)?` reads straight down.
 pub fn errno<T>(number: i32) -> Answer<T> {
     Err(Miss::Errno(number))

@@ -13,13 +13,42 @@ use crate::{glibc, runtime};
 /// The table's rooms: the file, or the files, in which a room's handlers lie.
 mod rooms {
     pub use crate::hooks::inside::{modules, resolver};
-    pub use crate::hooks::io::{fd, file, ipc, net, poll, transfer as io};
+    pub use crate::hooks::io::{fd, file, ipc};
     pub use crate::hooks::number::syscall;
     pub use crate::hooks::proc::{path, task_list};
-    pub use crate::hooks::process::{child, command, fork as process, identity, task};
-    pub use crate::hooks::signal::action as signal;
-    pub use crate::hooks::thread::{create as thread, schedule, tid};
+    pub use crate::hooks::process::{child, command, fork as process, identity};
+    pub use crate::hooks::thread::tid;
     pub use crate::hooks::time::{sleep as time, timer};
+
+    pub mod io {
+        pub use crate::hooks::io::copy::*;
+        pub use crate::hooks::io::transfer::*;
+    }
+
+    pub mod net {
+        pub use crate::hooks::io::connection::*;
+        pub use crate::hooks::io::many::*;
+        pub use crate::hooks::io::net::*;
+    }
+
+    pub mod poll {
+        pub use crate::hooks::io::poll::*;
+        pub use crate::hooks::io::select::*;
+    }
+
+    pub mod schedule {
+        pub use crate::hooks::thread::clock::*;
+        pub use crate::hooks::thread::name::*;
+        pub use crate::hooks::thread::schedule::*;
+    }
+
+    pub mod signal {
+        pub use crate::hooks::signal::action::*;
+        pub use crate::hooks::signal::jump::*;
+        pub use crate::hooks::signal::mask::*;
+        pub use crate::hooks::signal::send::*;
+        pub use crate::hooks::signal::take::*;
+    }
 
     pub mod sync {
         pub use crate::hooks::sync::barrier::*;
@@ -29,6 +58,17 @@ mod rooms {
         pub use crate::hooks::sync::rwlock::*;
         pub use crate::hooks::sync::semaphore::*;
         pub use crate::hooks::sync::spin::*;
+    }
+
+    pub mod task {
+        pub use crate::hooks::process::execute::*;
+        pub use crate::hooks::process::task::*;
+    }
+
+    pub mod thread {
+        pub use crate::hooks::thread::attributes::*;
+        pub use crate::hooks::thread::create::*;
+        pub use crate::hooks::thread::life::*;
     }
 }
 
@@ -55,6 +95,7 @@ mod fails {
         }
     }
 
+    /// A result type of C's in which an error can be told.
     pub trait Fails: Sized {
         fn with_errno() -> Self;
         fn with_code(number: i32) -> Self;

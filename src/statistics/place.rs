@@ -6,27 +6,36 @@
 
 use crate::base::own_fds;
 use crate::config;
+use crate::statistics::member::Member;
 use crate::statistics::text::{member_of, Text};
-use crate::statistics::{Destination, Member, ADDED, SAID};
 use crate::sys::{self, file};
 use std::cell::UnsafeCell;
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::*};
 
-/// What `write` needs room for.
-struct Room(UnsafeCell<State>);
+/// Where the statistics go, and whose they are.
+pub struct Destination {
+    /// The path, as the option `stats` writes it.
+    pub path: String,
+    /// The family's name; `None`: every process writes its own.
+    pub family: Option<String>,
+    pub kept: Kept,
+}
+
+/// What `write` needs room for. Nothing of it outlives a call: a fork child need not put it right.
+struct Room(UnsafeCell<Texts>);
 
 // SAFETY: only touched by the thread whose turn it is, or before there is a second one.
 unsafe impl Sync for Room {}
 
-struct State {
+struct Texts {
     text: Text,
     path: Path,
     /// The name that a file has before it is whole.
     new: Path,
 }
 
-static ROOM: Room = Room(UnsafeCell::new(State { text: Text::new(), path: Path::new(), new: Path::new() }));
+static ROOM: Room = Room(UnsafeCell::new(Texts { text: Text::new(), path: Path::new(), new: Path::new() }));
 
 /// As long as the kernel takes a path, the final NUL included.
 const LONGEST: usize = 4096;
@@ -146,20 +155,47 @@ pub enum When {
     End,
 }
 
-/// The file's descriptor, or −1; and which file that is.
-static FILE: AtomicI32 = AtomicI32::new(-1);
-static IDENTITY: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// What has become of the place, in this process.
+struct State {
+    /// The file's descriptor, or −1.
+    file: AtomicI32,
+    /// Which file `file` stands for: device and inode.
+    identity: [AtomicU64; 2],
+    /// What can be added to has been written, which each process does once.
+    added: AtomicBool,
+    /// It was said that the statistics cannot be written: once for a process and those that come from it.
+    said: AtomicBool,
+}
+
+static STATE: State = State {
+    file: AtomicI32::new(-1),
+    identity: [const { AtomicU64::new(0) }; 2],
+    added: AtomicBool::new(false),
+    said: AtomicBool::new(false),
+};
 
 /// In a fork child: the parent's file is not its own.
 pub fn after_fork() {
-    FILE.store(-1, Relaxed);
+    let State { file, identity: _, added, said: _ } = &STATE;
+    file.store(-1, Relaxed);
+    added.store(false, Relaxed);
+}
+
+/// An earlier member of the family has said that the statistics cannot be written.
+pub fn note_said() {
+    STATE.said.store(true, Relaxed);
+}
+
+/// Was it said, here or by an earlier member, that the statistics cannot be written?
+pub fn has_said() -> bool {
+    STATE.said.load(Relaxed)
 }
 
 /// The kept descriptor, if that is what it was, and its file still has a name.
 fn kept_file() -> Option<i32> {
-    let fd = FILE.load(Relaxed);
+    let fd = STATE.file.load(Relaxed);
     let facts = file::facts_of(fd).ok().filter(|_| fd >= 0)?;
-    let [device, inode] = [0, 1].map(|at| IDENTITY[at].load(Relaxed));
+    let [device, inode] = [0, 1].map(|at| STATE.identity[at].load(Relaxed));
     ((facts.st_dev, facts.st_ino) == (device, inode) && facts.st_nlink > 0).then_some(fd)
 }
 
@@ -167,9 +203,9 @@ fn kept_file() -> Option<i32> {
 fn keep_file(fd: i32) {
     match (identity(fd), own_fds::keep_high(fd)) {
         (Some((device, inode)), Some(high)) => {
-            IDENTITY[0].store(device, Relaxed);
-            IDENTITY[1].store(inode, Relaxed);
-            FILE.store(high, Relaxed);
+            STATE.identity[0].store(device, Relaxed);
+            STATE.identity[1].store(inode, Relaxed);
+            STATE.file.store(high, Relaxed);
         }
         _ => sys::close(fd),
     }
@@ -180,7 +216,7 @@ fn keep_file(fd: i32) {
 /// # Safety
 /// It is the calling thread's turn.
 pub unsafe fn write(destination: &Destination, member: Member, pid: i32, when: When) -> Result<(), i32> {
-    let State { text, path, new } = &mut *ROOM.0.get();
+    let Texts { text, path, new } = &mut *ROOM.0.get();
     let family = destination.family.as_deref();
     if let Some(fd) = kept_file() {
         text.tell(family, member, pid);
@@ -253,7 +289,7 @@ fn done_with(fd: i32, when: When) {
 /// only waited for others.
 fn add(fd: i32, text: &mut Text, family: Option<&str>, member: Member, pid: i32) -> Result<(), i32> {
     let speaks = member.started || member.distance == 0 && !file::had_children();
-    if !speaks || ADDED.swap(true, Relaxed) {
+    if !speaks || STATE.added.swap(true, Relaxed) {
         return Ok(());
     }
     text.tell(family, member, pid);
@@ -422,7 +458,7 @@ const REASONS: [(i32, &str); 17] = [
 
 /// Once for a process and those that come from it.
 fn say(value: &str, pid: i32, why: i32) {
-    if SAID.swap(true, Relaxed) {
+    if STATE.said.swap(true, Relaxed) {
         return;
     }
     let mut line = Line { bytes: [0; LONGEST + 256], length: 0 };

@@ -2,7 +2,7 @@
 //! the symbol `greenpatch_figures`.
 
 use crate::figures::{Layout, Name, Plain, MARK, ROWS};
-use crate::statistics::Member;
+use crate::statistics::member::Member;
 use crate::{rows, runtime};
 use std::sync::atomic::Ordering::Relaxed;
 

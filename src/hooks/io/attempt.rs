@@ -18,17 +18,15 @@
 //!
 //! Signals (signal(7)): an interrupted call starts again when all handlers that ran had SA_RESTART, but never when it has a timeout.
 
-use crate::hooks::answer::{answer, Answer};
 use crate::hooks::io::descriptor::{self, poll_now, Descriptor};
+use crate::hooks::io::kernel::WOULD_BLOCK;
+use crate::hooks::moment;
 use crate::runtime::news::record::{self, FdWait, Hints, Record, DISTRUST, IN};
 use crate::runtime::waiting::readiness;
 use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;
 use crate::why::Why;
 use libc::{c_int, EAGAIN, EINTR};
-
-/// The kernel's "would block".
-pub const WOULD_BLOCK: isize = -(EAGAIN as isize);
 
 /// How a try is to be made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,56 +43,6 @@ impl Manner {
             Manner::Blocking => 0,
         }
     }
-}
-
-/// The program's call as it is: the kernel answers, and may take its time.
-#[inline]
-pub fn plain<T: TryFrom<isize>>(call: impl FnOnce() -> isize) -> Answer<T> {
-    plain_for(Length::Unknown, call)
-}
-
-/// The same, with what is known of its time.
-#[inline]
-pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize) -> Answer<T> {
-    let result = runtime::waiting::cancel::block_for(length, call);
-    runtime::breathe();
-    answer(result)
-}
-
-/// A call that is known to block. One that a signal has interrupted without a handler of the program's (it was another
-/// thread's) goes on.
-pub fn long<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
-    answer(long_call(call))
-}
-
-/// The same: the kernel's result.
-pub fn long_call(call: impl Fn() -> isize) -> isize {
-    again_if_rung(|| runtime::waiting::cancel::block_for(Length::Long, &call))
-}
-
-/// The same for a call that is no cancellation point.
-pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
-    answer(again_if_rung(|| runtime::waiting::cancel::block_at_no_point(Length::Long, &call)))
-}
-
-/// The same for a call that may block or not.
-pub fn uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
-    answer(again_if_rung(|| runtime::waiting::cancel::block_at_no_point(Length::Unknown, &call)))
-}
-
-fn again_if_rung(block: impl Fn() -> isize) -> isize {
-    loop {
-        let handled = runtime::current().map(|me| me.handlers());
-        let result = block();
-        if result != -(EINTR as isize) || runtime::current().map(|me| me.handlers()) != handled {
-            runtime::breathe();
-            return result;
-        }
-    }
-}
-
-fn deadline(timeout_ns: Option<u64>) -> Deadline {
-    timeout_ns.map(|ns| sys::now_ns().saturating_add(ns))
 }
 
 /// Who leaves the call by a jump out of a signal handler lets go of this.
@@ -225,7 +173,7 @@ impl Attempt {
     }
 
     fn limit(&mut self, timeout_ns: Option<u64>) {
-        self.deadline = deadline(timeout_ns);
+        self.deadline = timeout_ns.and_then(moment::after);
         self.restarts = timeout_ns.is_none();
     }
 

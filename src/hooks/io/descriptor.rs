@@ -25,6 +25,7 @@
 //! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
 
 use crate::hooks::answer::{Answer, Miss};
+use crate::hooks::moment;
 use crate::runtime::news::record::{self, Record};
 use crate::runtime::waiting::readiness;
 use crate::sys::{self, older};
@@ -322,7 +323,7 @@ fn option(fd: c_int, name: c_int) -> c_int {
 fn timeout_ns(fd: c_int, name: c_int) -> u64 {
     let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
     get_option(fd, name, &mut time);
-    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_usec as u64 * 1000)
+    moment::of_timeval(&time)
 }
 
 /// A socket option, left as it is where the kernel has no answer.

@@ -13,8 +13,9 @@
 use crate::base::own_fds;
 use crate::glibc;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
-use crate::hooks::io::attempt::{long, plain, plain_for};
-use crate::hooks::io::descriptor;
+use crate::hooks::io::kernel::{long, plain, plain_for};
+use crate::hooks::io::{descriptor, owner};
+use crate::hooks::proc::{task_file, thread_path};
 use crate::hooks::real;
 use crate::runtime::news::peer;
 use crate::runtime::waiting::readiness;
@@ -191,7 +192,7 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
         libc::F_SETLKW => lock(libc::F_SETLK, libc::F_SETLKW, call),
         libc::F_OFD_SETLKW => lock(libc::F_OFD_SETLK, libc::F_OFD_SETLKW, call),
         libc::F_GETFL | libc::F_GETFD | libc::F_SETFD => Err(Miss::Libc),
-        _ => crate::hooks::io::owner::fcntl(fd, command, argument),
+        _ => owner::fcntl(fd, command, argument),
     }
 }
 
@@ -209,7 +210,7 @@ fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_
 
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_int> {
     if request as u32 != libc::FIONBIO as u32 {
-        return crate::hooks::io::owner::ioctl(fd, request as u32, argument);
+        return owner::ioctl(fd, request as u32, argument);
     }
     let done = answer(sys::call(libc::SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0))?;
     descriptor::changed(fd);
@@ -230,10 +231,8 @@ pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t
     };
     let fd = match told {
         // The kernel knows no green thread's folder in /proc.
-        Err(Miss::Errno(libc::ENOENT)) => crate::hooks::proc::task_file::open(dir, path, flags)?,
-        Ok(fd) if crate::hooks::proc::task_file::is_in_proc(path) => {
-            crate::hooks::proc::task_file::opened(fd, dir, path, flags)?
-        }
+        Err(Miss::Errno(libc::ENOENT)) => task_file::open(dir, path, flags)?,
+        Ok(fd) if thread_path::is_in_proc(path) => task_file::opened(fd, dir, path, flags)?,
         told => told?,
     };
     readiness::forget(fd);

@@ -5,21 +5,31 @@
 //! disk's (`runtime::Habit`).
 
 use crate::hooks::answer::{answer, Answer, Miss};
-use crate::hooks::io::attempt::{long_uncancelled, plain_for};
 use crate::hooks::io::fd;
+use crate::hooks::io::kernel::{long_uncancelled, plain_for, WOULD_BLOCK};
 use crate::runtime::{self, Habit, Length};
 use crate::sys;
 use libc::*;
 
-static DISK: Habit = Habit::new();
+/// How long transfers from and to files took lately.
+static TRANSFERS: Habit = Habit::new();
+
+/// How long calls that bring a file's content to its disk took lately.
+static FLUSHES: Habit = Habit::new();
+
+/// Makes a transfer from or to a file, which may have to wait for its disk. A cancellation point.
+#[inline]
+pub fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
+    plain_for(Length::Usual(&TRANSFERS), call)
+}
 
 /// The calls that are cancellation points; the other ones go through `steadily`.
 unsafe fn flush(number: c_long, [a, b, c, d]: [usize; 4]) -> Answer<c_int> {
-    plain_for(Length::Usual(&DISK), || sys::call(number, a, b, c, d, 0, 0))
+    plain_for(Length::Usual(&FLUSHES), || sys::call(number, a, b, c, d, 0, 0))
 }
 
 unsafe fn flush_steadily(number: c_long, fd: usize) -> Answer<c_int> {
-    let result = runtime::block_for(Length::Usual(&DISK), || sys::call(number, fd, 0, 0, 0, 0, 0));
+    let result = runtime::block_for(Length::Usual(&FLUSHES), || sys::call(number, fd, 0, 0, 0, 0, 0));
     runtime::breathe();
     answer(result)
 }
@@ -58,8 +68,6 @@ pub unsafe fn flock(fd: c_int, operation: c_int) -> Answer<c_int> {
         }
     }
 }
-
-const WOULD_BLOCK: isize = -(EWOULDBLOCK as isize);
 
 /// The section from the file's position on, exclusively.
 pub unsafe fn lockf(fd: c_int, command: c_int, bytes: off_t) -> Answer<c_int> {

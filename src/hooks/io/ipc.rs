@@ -9,10 +9,11 @@
 
 use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
-use crate::hooks::io::attempt::{long, long_call, long_uncancelled, Attempt, Manner, WOULD_BLOCK};
+use crate::hooks::io::attempt::{Attempt, Manner};
 use crate::hooks::io::descriptor;
-use crate::hooks::real;
-use crate::hooks::time::sleep::{self, Until};
+use crate::hooks::io::kernel::{long, long_call, long_uncancelled, WOULD_BLOCK};
+use crate::hooks::moment::{self, Until};
+use crate::hooks::{memory, real};
 use crate::runtime::news::record::{self, IN, OUT};
 use crate::runtime::waiting::readiness;
 use crate::runtime::{self, Deadline};
@@ -29,7 +30,7 @@ unsafe fn deadline(until: *const timespec) -> Answer<Deadline> {
     if until.is_null() {
         return Ok(None);
     }
-    let time = sleep::read(until)?;
+    let time = memory::read(until)?;
     Until { clock: CLOCK_REALTIME, time: &time }.deadline()
 }
 
@@ -186,9 +187,9 @@ pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, tim
 
 pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const timespec) -> Answer<c_int> {
     const SLICE_NS: u64 = 50_000_000;
-    let until = match time.as_ref().map(sleep::nanoseconds) {
+    let until = match time.as_ref().map(moment::nanoseconds) {
         None => None,
-        Some(Ok(ns)) => sleep::after(ns),
+        Some(Ok(ns)) => moment::after(ns),
         Some(Err(_)) => return Err(Miss::Libc),
     };
     loop {

@@ -2,6 +2,8 @@
 //! tid where a process is meant stands for its process, as natively.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::memory;
+use crate::hooks::named::process_of;
 use crate::runtime::machine::roll;
 use crate::runtime::signal::{owner, sweep};
 use crate::{runtime, sys};
@@ -43,16 +45,13 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
             give_up(fd);
             Ok(done)
         }
-        F_SETOWN_EX if sys::can_read(argument, size_of::<Owner>()) => {
+        F_SETOWN_EX if memory::can_read(argument, size_of::<Owner>()) => {
             set_owner(fd, (argument as *const Owner).read_unaligned())
         }
         F_GETOWN_EX => {
             let tid = owner_of(fd).ok_or(Miss::Libc)?;
-            if !sys::can_write(argument, size_of::<Owner>()) {
-                return errno(EFAULT);
-            }
-            (argument as *mut Owner).write_unaligned([F_OWNER_TID, roll::find(tid).map_or(0, |green| green.tid())]);
-            Ok(0)
+            let owner: Owner = [F_OWNER_TID, roll::find(tid).map_or(0, |green| green.tid())];
+            memory::write(argument as *mut Owner, owner).map(|()| 0)
         }
         F_GETOWN => owner_of(fd).ok_or(Miss::Libc),
         F_SETSIG if owner_of(fd).is_some() => {
@@ -80,7 +79,7 @@ unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     let call = |argument: usize| answer(sys::call(SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0));
     match request {
         _ if !runtime::started() => Err(Miss::Libc),
-        FIOSETOWN | SIOCSPGRP if sys::can_read(argument, size_of::<pid_t>()) => {
+        FIOSETOWN | SIOCSPGRP if memory::can_read(argument, size_of::<pid_t>()) => {
             let process = process_of((argument as *const pid_t).read_unaligned());
             owner_of(fd); // As above.
             let done = call(&process as *const pid_t as usize)?;
@@ -95,14 +94,6 @@ unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
             Ok(told)
         }
         _ => Err(Miss::Libc),
-    }
-}
-
-fn process_of(tid: pid_t) -> pid_t {
-    if roll::find(tid).is_some() {
-        sys::process_id()
-    } else {
-        tid
     }
 }
 

@@ -14,29 +14,22 @@
 //! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
 //! what it means differs by kind.
 
-use crate::hooks::answer::{answer, errno, Answer, Miss};
-use crate::hooks::io::attempt::{plain, plain_for, Attempt, Manner, WOULD_BLOCK};
+use crate::hooks::answer::{answer, Answer, Miss};
+use crate::hooks::io::attempt::{Attempt, Manner};
 use crate::hooks::io::descriptor::{self, Descriptor, Kind};
+use crate::hooks::io::file::disk;
 use crate::hooks::io::net;
+use crate::hooks::io::vector::{IovecTail, MOST_AT_ONCE};
+use crate::runtime;
 use crate::runtime::news::record::{IN, OUT};
 use crate::runtime::waiting::readiness;
-use crate::runtime::{self, Habit, Length};
 use crate::sys::{self, older};
-use libc::{c_int, c_uint, c_void, iovec, off_t, size_t, ssize_t, EAGAIN};
+use libc::{c_int, c_void, iovec, off_t, size_t, ssize_t};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// What the kernel cuts longer transfers to (its MAX_RW_COUNT).
-pub const MOST_AT_ONCE: usize = 0x7fff_f000;
 /// preadv2's offset that means the file's own position, or none at all.
 const NO_OFFSET: usize = usize::MAX;
 const NOT_SUPPORTED: isize = -(libc::EOPNOTSUPP as isize);
-
-/// A transfer from or to a file, which may have to wait for its disk.
-#[inline]
-fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
-    static DISK: Habit = Habit::new();
-    plain_for(Length::Usual(&DISK), call)
-}
 
 /// A call that only the library makes of a program's read or write on a socket: a filter that allows those may refuse it.
 struct SocketCall {
@@ -45,6 +38,7 @@ struct SocketCall {
 }
 
 static RECEIVE: SocketCall = SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) };
+
 static SEND: SocketCall = SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) };
 
 impl SocketCall {
@@ -206,7 +200,7 @@ unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) ->
     let mut attempt = Attempt::new(descriptor, OUT);
     let mut done = transfer(descriptor, &mut attempt, OUT, |fd, manner| write_vectors(fd, iov, n, manner));
     if done > 0 && descriptor.kind().stream() && attempt.may_go_on() {
-        let mut rest = Rest::new(iov, n as usize, done as usize);
+        let mut rest = IovecTail::new(iov, n as usize, done as usize);
         if rest.any() {
             done += write_rest(descriptor, &mut attempt, &mut rest) as isize;
         }
@@ -225,100 +219,12 @@ unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, manner: Manner) 
 
 /// Goes on after a partial write: how many bytes more.
 #[cold]
-unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut Rest) -> usize {
+unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut IovecTail) -> usize {
     if descriptor.kind().socket() {
         return net::transmit_rest(attempt, rest, 0);
     }
     // A pipe without readers is written to all the same: natively SIGPIPE comes even then.
     rest.push(attempt, 0, |fd, vectors, manner| write_vectors(fd, vectors.as_ptr(), vectors.len() as c_int, manner))
-}
-
-/// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone,
-/// the following ones from their own place. Made after the kernel has taken the array once, so it can be read.
-pub struct Rest {
-    at: *const iovec,
-    count: usize,
-    /// How much of the first vector is done.
-    cut: usize,
-    tail: iovec,
-}
-
-impl Rest {
-    /// # Safety
-    /// `iov` has `count` vectors that can be read.
-    pub unsafe fn new(iov: *const iovec, count: usize, done: usize) -> Rest {
-        let mut rest = Rest { at: iov, count, cut: 0, tail: iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } };
-        rest.skip(done);
-        rest
-    }
-
-    pub fn any(&self) -> bool {
-        self.count > 0
-    }
-
-    /// Another `done` bytes are through.
-    ///
-    /// # Safety
-    /// As for `new`.
-    pub unsafe fn skip(&mut self, done: usize) {
-        self.cut += done;
-        while self.count > 0 && self.cut >= (*self.at).iov_len {
-            self.cut -= (*self.at).iov_len;
-            self.at = self.at.add(1);
-            self.count -= 1;
-        }
-    }
-
-    /// The vectors to hand over next.
-    ///
-    /// # Safety
-    /// As for `new`.
-    pub unsafe fn vectors(&mut self) -> &[iovec] {
-        if self.cut == 0 {
-            return std::slice::from_raw_parts(self.at, self.count);
-        }
-        let first = *self.at;
-        self.tail = iovec { iov_base: first.iov_base.wrapping_byte_add(self.cut), iov_len: first.iov_len - self.cut };
-        std::slice::from_ref(&self.tail)
-    }
-
-    /// Moves the rest as far as it goes: how many bytes. It ends where poll says one of `stop`.
-    ///
-    /// # Safety
-    /// As for `new`, and that of the call.
-    pub unsafe fn push(
-        &mut self,
-        attempt: &mut Attempt,
-        stop: u32,
-        mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
-    ) -> usize {
-        let mut total = 0;
-        // After a transfer that was cut short there is nothing to be had; after a whole one there may be.
-        let mut short = true;
-        while self.any() && attempt.may_go_on() {
-            let Ok(seen) = (if short { attempt.again() } else { Ok(attempt.look()) }) else { break };
-            if seen & stop != 0 {
-                break;
-            }
-            let offered: usize = self.vectors().iter().map(|vector| vector.iov_len).sum();
-            let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
-            if moved == WOULD_BLOCK {
-                if seen == 0 {
-                    short = true;
-                    continue;
-                }
-                let vectors = self.vectors();
-                moved = attempt.leave_to_kernel(|fd, manner| call(fd, vectors, manner));
-            }
-            if moved <= 0 {
-                break;
-            }
-            short = (moved as usize) < offered;
-            self.skip(moved as usize);
-            total += moved as usize;
-        }
-        total
-    }
 }
 
 /// Positioned transfers never wait for readiness: what cannot be positioned is refused.
@@ -381,120 +287,4 @@ pub unsafe fn eventfd_read(fd: c_int, value: *mut u64) -> Answer<c_int> {
 
 pub unsafe fn eventfd_write(fd: c_int, value: u64) -> Answer<c_int> {
     write(fd, &value as *const u64 as *const c_void, 8).map(|put| if put == 8 { 0 } else { -1 })
-}
-
-/// Waits until `fd` is ready, unless the program wants no waiting (O_NONBLOCK), or there is nothing to wait for.
-unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
-    let Ok(descriptor) = descriptor::any(fd) else { return Ok(()) };
-    if descriptor.kind() == Kind::File || descriptor.nonblocking() {
-        return Ok(());
-    }
-    let mut attempt = Attempt::new(&descriptor, interest);
-    let ready = attempt.poll();
-    attempt.end();
-    match ready {
-        Ok(_) | Err(EAGAIN) => Ok(()),
-        Err(number) => errno(number),
-    }
-}
-
-/// Is it a socket? Its waiting is not ruled by SPLICE_F_NONBLOCK.
-fn socket(fd: c_int) -> bool {
-    descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind().socket())
-}
-
-fn pipe(fd: c_int) -> bool {
-    descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
-}
-
-/// Copies to a socket or a pipe: wait for room, then the plain call.
-pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> Answer<ssize_t> {
-    if count != 0 && descriptor::any(from).is_ok_and(|from| from.kind() == Kind::File) {
-        await_ready(to, OUT)?;
-    }
-    plain(|| sys::call(libc::SYS_sendfile, to as usize, from as usize, offset as usize, count, 0, 0))
-}
-
-pub unsafe fn splice(
-    from: c_int,
-    from_at: *mut off_t,
-    to: c_int,
-    to_at: *mut off_t,
-    n: size_t,
-    flags: c_uint,
-) -> Answer<ssize_t> {
-    runtime::cancellation_point();
-    if pipe(from) && to_at.is_null() && socket(to) {
-        await_ready(to, OUT)?;
-    } else if pipe(to) && from_at.is_null() && socket(from) {
-        await_ready(from, IN)?;
-    }
-    moving(
-        n,
-        flags,
-        |flags| copy(libc::SYS_splice, from, from_at, to, to_at, n, flags),
-        || {
-            await_ready(from, IN)?;
-            await_ready(to, OUT)
-        },
-    )
-}
-
-pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
-    runtime::cancellation_point();
-    let call = |flags: c_uint| plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0));
-    moving(n, flags, call, || {
-        await_ready(from, IN)?;
-        await_ready(to, OUT)
-    })
-}
-
-/// A pipe's reading end never becomes writable, nor the other one readable: either will do.
-pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> Answer<ssize_t> {
-    runtime::cancellation_point();
-    let call =
-        |flags: c_uint| plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0));
-    moving(n, flags, call, || await_ready(fd, IN | OUT))
-}
-
-/// Moves pages through a pipe: tried without waiting, which finds all that is wrong with the call; then wait for what the pipe's
-/// ends need, then the call as it is.
-unsafe fn moving(
-    n: size_t,
-    flags: c_uint,
-    call: impl Fn(c_uint) -> Answer<ssize_t>,
-    wait: impl FnOnce() -> Answer<()>,
-) -> Answer<ssize_t> {
-    if n != 0 && flags & libc::SPLICE_F_NONBLOCK == 0 {
-        match call(flags | libc::SPLICE_F_NONBLOCK) {
-            Err(Miss::Errno(EAGAIN)) => wait()?,
-            done => return done,
-        }
-    }
-    call(flags)
-}
-
-/// Regular files only.
-pub unsafe fn copy_file_range(
-    from: c_int,
-    from_at: *mut off_t,
-    to: c_int,
-    to_at: *mut off_t,
-    n: size_t,
-    flags: c_uint,
-) -> Answer<ssize_t> {
-    runtime::cancellation_point();
-    copy(libc::SYS_copy_file_range, from, from_at, to, to_at, n, flags)
-}
-
-unsafe fn copy(
-    number: libc::c_long,
-    from: c_int,
-    from_at: *mut off_t,
-    to: c_int,
-    to_at: *mut off_t,
-    n: size_t,
-    flags: c_uint,
-) -> Answer<ssize_t> {
-    disk(|| sys::call(number, from as usize, from_at as usize, to as usize, to_at as usize, n, flags as usize))
 }

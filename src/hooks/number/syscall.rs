@@ -9,22 +9,22 @@
 //! functions, though: they set no errno, and are no cancellation points.
 
 use crate::arch::inline::{called_inline, Call};
-use crate::hooks::answer::{code, errno, Answer, Miss};
+use crate::hooks::answer::{code, errno, Answer, Arguments, Miss};
+use crate::hooks::io::poll;
+use crate::hooks::memory::{self, MASK_BYTES};
+use crate::hooks::number::by_tid;
 use crate::hooks::process::{fork, task};
 use crate::hooks::real;
 use crate::hooks::signal::action;
 use crate::hooks::sync::futex;
-use crate::hooks::thread::tid::{self, Arguments};
+use crate::hooks::sync::word::Futex;
 use crate::{glibc, runtime, statistics, sys};
 use libc::{c_int, c_long, sigset_t, timespec, timeval};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The kernel's sigset_t.
-const MASK_BYTES: usize = 8;
-
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Answer<c_long> {
     if number == libc::SYS_futex {
-        let call = futex::Futex { word: a, operation: b, value: c, time: d, second: e, third: f };
+        let call = Futex { word: a, operation: b, value: c, time: d, second: e, third: f };
         return futex::futex(call);
     }
     match number {
@@ -40,7 +40,7 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     // libc's functions are cancellation points, the system call is none.
     runtime::waiting::cancel::without_points(|| match as_function(number, arguments) {
         Some(result) => Ok(result),
-        None => match tid::by_number(number, arguments) {
+        None => match by_tid::by_number(number, arguments) {
             Some(answer) => answer,
             None if !runtime::started() && task::binds_early(number) => task::by_number(number, arguments),
             None if runtime::current().is_none() => {
@@ -194,19 +194,17 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
         libc::SYS_pselect6 => pselect(arguments)?,
         libc::SYS_clock_nanosleep => code(libc::clock_nanosleep(a as c_int, b as c_int, c as _, d as _))? as c_long,
         libc::SYS_rt_sigprocmask if d != MASK_BYTES => return errno(libc::EINVAL),
-        libc::SYS_rt_sigprocmask if b != 0 && !sys::can_read(b, MASK_BYTES) => return errno(libc::EFAULT),
+        libc::SYS_rt_sigprocmask if b != 0 && !memory::can_read(b, MASK_BYTES) => return errno(libc::EFAULT),
         libc::SYS_rt_sigprocmask => libc::sigprocmask(a as c_int, b as _, c as _) as c_long,
         libc::SYS_rt_sigsuspend if b != MASK_BYTES => return errno(libc::EINVAL),
         libc::SYS_rt_sigsuspend => libc::sigsuspend(a as _) as c_long,
         libc::SYS_rt_sigaction => action::rt_sigaction(a as c_int, b as _, c as _, d)? as c_long,
-        libc::SYS_epoll_pwait2 => {
-            crate::hooks::io::poll::epoll_pwait2(a as c_int, b as _, c as c_int, d as _, e as _)? as c_long
-        }
+        libc::SYS_epoll_pwait2 => poll::epoll_pwait2(a as c_int, b as _, c as c_int, d as _, e as _)? as c_long,
         libc::SYS_rt_sigtimedwait if d != MASK_BYTES => return errno(libc::EINVAL),
         libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
         libc::SYS_select => select(arguments)?,
         libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
-        libc::SYS_pkey_alloc => crate::hooks::process::fork::pkey_alloc(a as u32, b as u32)? as c_long,
+        libc::SYS_pkey_alloc => fork::pkey_alloc(a as u32, b as u32)? as c_long,
         libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
         _ if task::BY_NUMBER.contains(&number) => task::by_number(number, arguments)?,
         _ if BLOCKING.contains(&number) => runtime::block(|| real::syscall(number, a, b, c, d, e, f)),
@@ -221,12 +219,12 @@ const BLOCKING: [c_long; 5] =
 
 /// pselect6's sixth argument is a structure: the mask and its size.
 unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
-    if timeout != 0 && !sys::can_read(timeout, size_of::<timespec>()) {
+    if timeout != 0 && !memory::can_read(timeout, size_of::<timespec>()) {
         return errno(libc::EFAULT);
     }
     let mask = match mask {
         0 => std::ptr::null(),
-        pair if !sys::can_read(pair, 2 * size_of::<usize>()) => return errno(libc::EFAULT),
+        pair if !memory::can_read(pair, 2 * size_of::<usize>()) => return errno(libc::EFAULT),
         pair => *(pair as *const *const sigset_t),
     };
     Ok(libc::pselect(n as c_int, r as _, w as _, x as _, timeout as *const timespec, mask) as c_long)
@@ -238,13 +236,13 @@ unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
     if timeout == 0 {
         return Ok(libc::select(n as c_int, r as _, w as _, x as _, std::ptr::null_mut()) as c_long);
     }
-    if !sys::can_read(timeout, size_of::<timeval>()) {
+    if !memory::can_read(timeout, size_of::<timeval>()) {
         return errno(libc::EFAULT);
     }
     let mut time = (timeout as *const timeval).read_unaligned();
     (time.tv_sec, time.tv_usec) = (time.tv_sec.wrapping_add(time.tv_usec / SECOND_US), time.tv_usec % SECOND_US);
     let result = libc::select(n as c_int, r as _, w as _, x as _, &mut time) as c_long;
-    if sys::can_write(timeout, size_of::<timeval>()) {
+    if memory::can_write(timeout, size_of::<timeval>()) {
         (timeout as *mut timeval).write_unaligned(time);
     }
     Ok(result)
@@ -271,7 +269,7 @@ const GREEN: [c_long; 14] = [
 /// A bit for each number that is not simply the kernel's.
 const TAKEN: [u64; 8] = {
     let mut taken = [0; 8];
-    let lists: [&[c_long]; 5] = [SAME, tid::NUMBERS, &GREEN, &task::BY_NUMBER, &BLOCKING];
+    let lists: [&[c_long]; 5] = [SAME, by_tid::NUMBERS, &GREEN, &task::BY_NUMBER, &BLOCKING];
     let mut list = 0;
     while list < lists.len() {
         let mut at = 0;

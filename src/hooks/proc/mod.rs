@@ -3,3 +3,4 @@
 pub mod path;
 pub mod task_file;
 pub mod task_list;
+pub mod thread_path;

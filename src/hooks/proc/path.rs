@@ -1,10 +1,9 @@
 //! Calls that ask about a path: where the kernel has just said ENOENT of a green thread's folder or file in /proc, they are asked again of
 //! the thread's stand-in (`task_file`). All others are libc's, and cost a comparison. Whoever asks: threads that libc makes itself, too.
 
-use crate::hooks::answer::{answer, Answer, Miss};
-use crate::hooks::proc::task_file;
+use crate::hooks::answer::{answer, Answer, Arguments, Miss};
+use crate::hooks::proc::thread_path;
 use crate::hooks::real;
-use crate::hooks::thread::tid;
 use crate::{glibc, sys};
 use libc::{
     c_char, c_int, c_long, c_uint, c_void, size_t, ssize_t, SYS_readlink, SYS_readlinkat, AT_FDCWD, DIR, ENOENT,
@@ -34,19 +33,19 @@ unsafe fn asked_at<T: Copy + PartialEq>(
 
 #[cold]
 unsafe fn again<T: Copy>(dir: c_int, path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
-    let mut room = [0; task_file::PATH_BYTES];
-    Ok(task_file::stand_in_of(dir, path, &mut room).map_or(failed, |path| ask(path.as_ptr())))
+    let mut room = [0; thread_path::PATH_BYTES];
+    Ok(thread_path::stand_in_of(dir, path, &mut room).map_or(failed, |path| ask(path.as_ptr())))
 }
 
 /// A system call whose argument `at` is the path; the one before, if there is one, is its folder.
-pub unsafe fn by_number(number: c_long, mut arguments: tid::Arguments, at: usize) -> Answer<c_long> {
-    let ask = |[a, b, c, d, e, f]: tid::Arguments| answer(sys::call(number, a, b, c, d, e, f));
+pub unsafe fn by_number(number: c_long, mut arguments: Arguments, at: usize) -> Answer<c_long> {
+    let ask = |[a, b, c, d, e, f]: Arguments| answer(sys::call(number, a, b, c, d, e, f));
     let dir = if at == 0 { AT_FDCWD } else { arguments[at - 1] as c_int };
     let path = arguments[at] as *const c_char;
-    let mut room = [0; task_file::PATH_BYTES];
+    let mut room = [0; thread_path::PATH_BYTES];
     match ask(arguments) {
         Err(Miss::Errno(ENOENT)) => {
-            let path = task_file::stand_in_of(dir, path, &mut room).ok_or(Miss::Errno(ENOENT))?;
+            let path = thread_path::stand_in_of(dir, path, &mut room).ok_or(Miss::Errno(ENOENT))?;
             arguments[at] = path.as_ptr() as usize;
             ask(arguments)
         }
@@ -61,8 +60,8 @@ pub unsafe fn by_number(number: c_long, mut arguments: tid::Arguments, at: usize
 /// What `/proc/thread-self` leads to; all other links are as the kernel has told them.
 #[inline]
 unsafe fn linked(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t, told: ssize_t) -> Answer<ssize_t> {
-    if told > 0 && task_file::is_in_proc(path) {
-        if let Some(tid) = task_file::own_tid_by(dir, path) {
+    if told > 0 && thread_path::is_in_proc(path) {
+        if let Some(tid) = thread_path::own_tid_by(dir, path) {
             let mut link = [0u8; 64];
             let mut rest = &mut link[..];
             write!(rest, "{}/task/{tid}", sys::process_id()).ok();

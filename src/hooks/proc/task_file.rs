@@ -2,129 +2,25 @@
 //! of `thread-self` are the kernel thread's at hand: what has been opened is replaced.
 //!
 //! `comm`, `stat` and `status` are made anew at each open, of what the library knows (name, tid, CPU time) and of what the kernel says of
-//! the thread's stand-in (`tid::stand_in`). All others are the stand-in's own. A name that is written into `comm` arrives in a pipe of the
-//! library's, which is looked into whenever a name is asked for. The process's own `stat` and `status` count its threads (`task_list`).
+//! the thread's stand-in (`named::stand_in`). All others are the stand-in's own. A name that is written into `comm` is taken by
+//! `thread/written_names.rs`. The process's own `stat` and `status` count its threads (`task_list`).
 
-use crate::base::lock::RawLock;
 use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::proc::task_list;
-use crate::hooks::thread::schedule;
+use crate::hooks::proc::thread_path::{absolute, parse, path_of_stand_in, TaskFile, PATH_BYTES};
+use crate::hooks::thread::{name, written_names};
+use crate::runtime::current;
 use crate::runtime::machine::green::Green;
-use crate::runtime::machine::{kernel_state, roll};
-use crate::runtime::{self, current};
+use crate::runtime::machine::kernel_state;
 use crate::sys;
 use libc::*;
-use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering::*};
-
-/// A file of /proc: whose, by which folder, and which.
-struct TaskFile<'a> {
-    /// `None`: the process's own.
-    green: Option<&'static Green>,
-    in_process: bool,
-    name: &'a [u8],
-}
-
-/// Digits at the beginning, and what follows.
-fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (number, rest) = text.split_at(digits);
-    let value =
-        number.iter().try_fold(0i32, |value, digit| value.checked_mul(10)?.checked_add((digit - b'0') as i32))?;
-    (digits > 0 && (rest.is_empty() || rest[0] == b'/')).then_some((value, rest))
-}
-
-const THREAD_SELF: &[u8] = b"thread-self";
-
-/// `/proc/thread-self/…`, `/proc/TID/…`, `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`.
-fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
-    let below = path.strip_prefix(b"/proc/")?;
-    if let Some(name) = below.strip_prefix(THREAD_SELF).filter(|name| matches!(name, [] | [b'/', ..])) {
-        return Some(TaskFile { green: Some(current()?), in_process: true, name });
-    }
-    let (green, name) = match below.strip_prefix(b"self/").map(|_| &below[b"self".len()..]) {
-        Some(name) => (None, name),
-        None => {
-            let (pid, name) = number(below)?;
-            let is_own = pid == sys::process_id();
-            (if is_own { None } else { Some(roll::find(pid)?) }, name)
-        }
-    };
-    match name.strip_prefix(b"/task/") {
-        Some(of_thread) => {
-            let (tid, name) = number(of_thread)?;
-            Some(TaskFile { green: Some(roll::find(tid)?), in_process: true, name })
-        }
-        None => Some(TaskFile { green, in_process: false, name }),
-    }
-}
-
-/// A path in /proc of a green thread fits into so much, or is none.
-pub const PATH_BYTES: usize = 256;
-pub type Room = [u8; PATH_BYTES];
-
-/// Where a descriptor, or the working directory, leads to.
-pub fn place_of(dir: c_int, room: &mut Room) -> Option<&[u8]> {
-    let mut link = [0u8; 32];
-    match dir {
-        AT_FDCWD => write!(&mut link[..], "/proc/self/cwd\0").ok()?,
-        _ => write!(&mut link[..], "/proc/self/fd/{dir}\0").ok()?,
-    }
-    let to = room.as_mut_ptr() as usize;
-    // SAFETY: the kernel reads the string and writes into the room.
-    let told = unsafe { sys::call(SYS_readlink, link.as_ptr() as usize, to, room.len(), 0, 0, 0) };
-    room.get(..usize::try_from(told).ok()?)
-}
-
-/// A path from the root; a relative one only if it may be about a green thread, below a folder of /proc.
-fn absolute<'a>(dir: c_int, path: &'a [u8], room: &'a mut Room) -> Option<&'a [u8]> {
-    if path.first() == Some(&b'/') {
-        return Some(path);
-    }
-    let names_thread = |part: &[u8]| number(part).is_some_and(|(tid, _)| roll::find(tid).is_some());
-    if !path.starts_with(THREAD_SELF) && !path.split(|&byte| byte == b'/').any(names_thread) {
-        return None;
-    }
-    let length = place_of(dir, room).filter(|place| place.starts_with(b"/proc"))?.len();
-    let mut rest = &mut room[length..];
-    rest.write_all(b"/").ok()?;
-    rest.write_all(path).ok()?;
-    Some(&room[..length + 1 + path.len()])
-}
 
 fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     // SAFETY: the kernel reads the string.
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
-}
-
-fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut Room) -> Option<&'a CStr> {
-    let folder = if file.in_process { "self/task/" } else { "" };
-    // main's kernel thread, the process's first, is always there.
-    let tid = match file.green {
-        Some(green) if !green.is_main => crate::hooks::thread::tid::stand_in(green.tid()),
-        _ => sys::process_id(),
-    };
-    let mut rest = &mut room[..PATH_BYTES - 1];
-    write!(rest, "/proc/{folder}{tid}").ok()?;
-    rest.write_all(file.name).ok()?;
-    CStr::from_bytes_until_nul(room).ok()
-}
-
-/// After ENOENT: the path of the same file of the thread's stand-in, if it is one of a green thread's. (`room` is zeroed.)
-///
-/// # Safety
-/// The kernel has just read the path.
-#[cold]
-pub unsafe fn stand_in_of(dir: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr> {
-    if !runtime::started() {
-        return None;
-    }
-    let mut whole = [0; PATH_BYTES];
-    let file = parse(absolute(dir, CStr::from_ptr(path).to_bytes(), &mut whole)?)?;
-    path_of_stand_in(&file, room)
 }
 
 /// The same file of the thread's stand-in.
@@ -163,27 +59,6 @@ fn open_file(file: &TaskFile, green: &'static Green, flags: c_int) -> Answer<c_i
         (b"/status", O_RDONLY) => made(file, green, flags, status),
         _ => open_of_stand_in(file, flags),
     }
-}
-
-/// The caller's tid, if the path is `/proc/thread-self` itself.
-///
-/// # Safety
-/// The kernel has just read the path.
-#[cold]
-pub unsafe fn own_tid_by(dir: c_int, path: *const c_char) -> Option<pid_t> {
-    let mut room = [0; PATH_BYTES];
-    let is_it = absolute(dir, CStr::from_ptr(path).to_bytes(), &mut room)? == b"/proc/thread-self";
-    current().filter(|_| is_it).map(Green::tid)
-}
-
-/// May the path be of a file that `opened` replaces?
-///
-/// # Safety
-/// The kernel has just read the path.
-#[inline]
-pub unsafe fn is_in_proc(path: *const c_char) -> bool {
-    let starts = |with: &[u8]| with.iter().enumerate().all(|(at, &byte)| *path.add(at) as u8 == byte);
-    starts(b"/proc/") || starts(THREAD_SELF)
 }
 
 /// The kernel has opened it: the same, or what stands for it, if it tells of a thread.
@@ -248,7 +123,7 @@ fn made(
 
 fn name(green: &Green) -> String {
     // SAFETY: a living thread, as far as is known: a name is always whole.
-    let name = unsafe { schedule::name_of(green) }.unwrap_or_default();
+    let name = unsafe { name::name_of(green) }.unwrap_or_default();
     let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
     String::from_utf8_lossy(&name[..length]).into_owned()
 }
@@ -301,7 +176,7 @@ fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
 /// A thread's name as `comm` shows it: a line, and its length.
 fn line_of(green: &Green) -> Answer<([u8; 16], usize)> {
     // SAFETY: a living thread, as far as is known: a name is always whole.
-    let name = unsafe { schedule::name_of(green) }?;
+    let name = unsafe { name::name_of(green) }?;
     let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len() - 1);
     let mut line = [b'\n'; 16];
     line[..length].copy_from_slice(&name[..length]);
@@ -334,7 +209,7 @@ fn name_socket(green: &Green) -> Answer<[c_int; 2]> {
 
 /// The end to which a name is written; the other is looked into when a name is asked for.
 fn written_name(green: &'static Green, flags: c_int, [reader, writer]: [c_int; 2]) -> Answer<c_int> {
-    if !AWAITED.add(green, own_fds::keep(reader)) {
+    if !written_names::await_writer(green, own_fds::keep(reader)) {
         sys::close(writer);
         return errno(EMFILE);
     }
@@ -343,94 +218,4 @@ fn written_name(green: &'static Green, flags: c_int, [reader, writer]: [c_int; 2
         unsafe { sys::call(SYS_fcntl, writer as usize, F_SETFD as usize, 0, 0, 0, 0) };
     }
     Ok(writer)
-}
-
-/// Names that may be written: (a thread's tid, the pipe's end).
-struct Awaited {
-    lock: RawLock,
-    all: UnsafeCell<Vec<(pid_t, c_int)>>,
-    count: AtomicUsize,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Awaited {}
-
-static AWAITED: Awaited =
-    Awaited { lock: RawLock::new(), all: UnsafeCell::new(Vec::new()), count: AtomicUsize::new(0) };
-
-impl Awaited {
-    /// So many writers may be open at once.
-    const MOST: usize = 256;
-
-    /// False, and the pipe is closed: there are too many.
-    fn add(&self, green: &Green, fd: c_int) -> bool {
-        self.look(|_, _| ());
-        let has_room = self.lock.with(|| {
-            // SAFETY: under the lock.
-            let all = unsafe { &mut *self.all.get() };
-            let has_room = all.len() < Awaited::MOST;
-            if has_room {
-                all.push((green.tid(), fd));
-            }
-            self.count.store(all.len(), Release);
-            has_room
-        });
-        if !has_room {
-            own_fds::remove(fd);
-            sys::close(fd);
-        }
-        has_room
-    }
-
-    /// Takes what was written, and closes what nobody will write any more.
-    fn look(&self, mut written: impl FnMut(pid_t, &[u8])) {
-        self.lock.with(|| {
-            // SAFETY: under the lock.
-            let all = unsafe { &mut *self.all.get() };
-            all.retain(|&(tid, fd)| loop {
-                let mut name = [0u8; 64];
-                // SAFETY: the kernel writes into our array.
-                let read = unsafe { sys::call(SYS_read, fd as usize, name.as_mut_ptr() as usize, name.len(), 0, 0, 0) };
-                match read {
-                    1.. => written(tid, &name[..read as usize]),
-                    // A socket whose other end left the name unread: told once, before what was written.
-                    reset if reset == -(ECONNRESET as isize) => {}
-                    0 => {
-                        own_fds::remove(fd);
-                        sys::close(fd);
-                        return false;
-                    }
-                    _ => return true,
-                }
-            });
-            self.count.store(all.len(), Release);
-        });
-    }
-}
-
-/// Before a name is told: those that were written into `comm` since.
-#[inline]
-pub fn take_names() {
-    if AWAITED.count.load(Acquire) == 0 {
-        return;
-    }
-    AWAITED.look(|tid, written| {
-        let Some(green) = roll::find(tid) else { return };
-        let mut name = [0u8; 16];
-        let length = written.len().min(15);
-        name[..length].copy_from_slice(&written[..length]);
-        if let Some(end) = name.iter().position(|&byte| byte == b'\n') {
-            name[end..].fill(0);
-        }
-        // SAFETY: a copy that may be of either side of a change, as in pthread_setname_np.
-        unsafe { *green.name.get() = name };
-    });
-}
-
-/// In a fork child: the pipes were closed with all that is the library's.
-pub fn after_fork() {
-    AWAITED.lock.reset();
-    // SAFETY: the only thread.
-    unsafe { (*AWAITED.all.get()).clear() };
-    AWAITED.count.store(0, Relaxed);
 }

@@ -5,7 +5,9 @@
 //! and end meanwhile, and telldir, seekdir and rewinddir work as they do. (The kernel counts threads there: beyond the last it has no
 //! more to say, but the position remains.)
 
-use crate::hooks::answer::{answer, errno, Answer};
+use crate::hooks::answer::{answer, errno, Answer, Arguments};
+use crate::hooks::memory;
+use crate::hooks::proc::thread_path;
 use crate::hooks::real;
 use crate::runtime::machine::{counts, roll};
 use crate::runtime::signal::delivery;
@@ -30,7 +32,7 @@ pub unsafe fn getdents64(fd: c_int, to: *mut c_void, bytes: size_t) -> Answer<ss
     shown(fd, to as *mut u8, bytes, real::getdents64(fd, to, bytes))
 }
 
-pub unsafe fn by_number([fd, to, bytes, ..]: crate::hooks::thread::tid::Arguments) -> Answer<c_long> {
+pub unsafe fn by_number([fd, to, bytes, ..]: Arguments) -> Answer<c_long> {
     let told = answer(sys::call(SYS_getdents64, fd, to, bytes, 0, 0, 0))?;
     shown(fd as c_int, to as *mut u8, bytes as c_uint as usize, told).map(|told| told as c_long)
 }
@@ -71,9 +73,9 @@ unsafe fn begins_with_number(entries: *const u8, bytes: usize) -> Option<i64> {
 }
 
 fn is_task_folder(fd: c_int) -> bool {
-    let (mut room, mut own) = ([0; crate::hooks::proc::task_file::PATH_BYTES], Vec::with_capacity(32));
+    let (mut room, mut own) = ([0; thread_path::PATH_BYTES], Vec::with_capacity(32));
     write!(own, "/proc/{}/task", sys::process_id()).ok();
-    crate::hooks::proc::task_file::place_of(fd, &mut room) == Some(&own)
+    thread_path::place_of(fd, &mut room) == Some(&own)
 }
 
 fn seek(fd: c_int, position: i64, whence: c_int) -> i64 {
@@ -104,7 +106,7 @@ unsafe fn threads(fd: c_int, position: Option<i64>, to: *mut u8, bytes: usize, t
         entries.resize(begin + whole, 0);
     }
     seek(fd, next, SEEK_SET);
-    if entries.len() >= 8 && !sys::can_write(to as usize, entries.len()) {
+    if entries.len() >= 8 && !memory::can_write(to as usize, entries.len()) {
         seek(fd, position, SEEK_SET);
         return errno(EFAULT);
     }

@@ -10,8 +10,8 @@
 
 use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer};
-use crate::hooks::io::attempt::long;
 use crate::hooks::io::descriptor::poll_now;
+use crate::hooks::io::kernel::long;
 use crate::runtime::machine::green::Green;
 use crate::runtime::news::record::{self, FdWait, IN};
 use crate::runtime::signal::handler;

@@ -7,8 +7,13 @@
 //! is not taken, handlers of our own do it, registered before all others: they are the last to run before the fork.
 
 use crate::hooks::answer::{answer, Answer, Miss};
-use crate::hooks::io::descriptor;
-use crate::hooks::real;
+use crate::hooks::inside::entries;
+use crate::hooks::io::{descriptor, fd};
+use crate::hooks::process::{command, task};
+use crate::hooks::signal::action;
+use crate::hooks::sync::once;
+use crate::hooks::thread::{name, written_names};
+use crate::hooks::{memory, real};
 use crate::runtime::signal::delivery;
 use crate::runtime::{self, current};
 use crate::{arch, glibc, statistics, sys};
@@ -83,16 +88,16 @@ fn in_child() {
         return in_parent();
     }
     runtime::start::after_fork();
-    crate::hooks::signal::action::give_back();
-    crate::hooks::process::command::after_fork();
-    crate::hooks::proc::task_file::after_fork();
-    crate::hooks::sync::once::learn_generation();
+    action::give_back();
+    command::after_fork();
+    written_names::after_fork();
+    once::learn_generation();
     in_parent();
 }
 
 pub unsafe fn fork() -> Answer<pid_t> {
     descriptor::forked();
-    if !runtime::started() || !crate::hooks::inside::entries::takes_fork() {
+    if !runtime::started() || !entries::takes_fork() {
         return Err(Miss::Libc);
     }
     // A handler may fork while its thread does.
@@ -196,7 +201,7 @@ pub unsafe fn fork_by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_
     let (flags, stack) = match number {
         libc::SYS_fork => (0, 0),
         libc::SYS_vfork => (IN_PLACE, 0),
-        libc::SYS_clone3 if !sys::can_read(arguments[0], CLONE_ARGS_LEAST) || arguments[1] < CLONE_ARGS_LEAST => {
+        libc::SYS_clone3 if !memory::can_read(arguments[0], CLONE_ARGS_LEAST) || arguments[1] < CLONE_ARGS_LEAST => {
             return Err(Miss::Libc);
         }
         libc::SYS_clone3 => {
@@ -286,7 +291,7 @@ fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
 }
 
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
-    let fd = crate::hooks::io::fd::vacate_stream(file);
+    let fd = fd::vacate_stream(file);
     let status = runtime::in_libc(|| real::pclose(file));
     runtime::waiting::readiness::closed(fd);
     Ok(status)
@@ -314,9 +319,9 @@ pub unsafe fn gettid() -> Answer<pid_t> {
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     match option {
         _ if current().is_none() => outside(option == PR_SET_SECCOMP, || real::prctl(option, a, b, c, d)),
-        PR_SET_NAME => crate::hooks::thread::schedule::set_own_name(a),
-        PR_GET_NAME => crate::hooks::thread::schedule::own_name(a),
-        _ => crate::hooks::process::task::prctl(option, a, b, c, d),
+        PR_SET_NAME => name::set_own_name(a),
+        PR_GET_NAME => name::own_name(a),
+        _ => task::prctl(option, a, b, c, d),
     }
 }
 

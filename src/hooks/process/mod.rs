@@ -2,6 +2,7 @@
 
 pub mod child;
 pub mod command;
+pub mod execute;
 pub mod fork;
 pub mod identity;
 pub mod ring;

@@ -15,18 +15,22 @@
 //! A call that changes nothing (it sets what is there, or only asks) binds nobody: what it changes is looked at before and after. Calls
 //! that are the whole process's by the kernel's rules (dumpable, subreaper, MDWE, no huge pages, memory merging, …) are not here.
 
+use crate::glibc;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::inside::entries;
+use crate::hooks::io::kernel;
+use crate::hooks::named::{by_tid, is_me};
 use crate::hooks::real;
-use crate::runtime::kernel::{alone, errand, shortage};
+use crate::hooks::thread::tid;
+use crate::runtime::kernel::{alone, errand};
 use crate::runtime::machine::green::Green;
 use crate::runtime::machine::{kernel_state, roll, settings};
 use crate::runtime::{self, current};
 use crate::sys::{self, task};
-use crate::{arch, glibc, statistics};
 use libc::*;
 
 /// The running thread, if its kernel thread is others' too.
-fn shared() -> Option<&'static Green> {
+pub fn shared() -> Option<&'static Green> {
     current().filter(|me| !me.bound.get())
 }
 
@@ -47,9 +51,7 @@ pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> An
     let nothing_else = b | c | d == 0;
     match option {
         // Its child would execute its program with the process's.
-        PR_SET_NO_NEW_PRIVS if !crate::hooks::inside::entries::lead_to_execve() => {
-            alone_after(me, || real::prctl(option, a, b, c, d))
-        }
+        PR_SET_NO_NEW_PRIVS if !entries::lead_to_execve() => alone_after(me, || real::prctl(option, a, b, c, d)),
         PR_SET_NO_NEW_PRIVS if a != 1 || !nothing_else => errno(EINVAL),
         PR_SET_NO_NEW_PRIVS => {
             own.set_no_new_privileges();
@@ -192,27 +194,26 @@ unsafe fn seccomp(operation: usize, flags: usize, filter: usize) -> Answer<c_lon
     Ok(result)
 }
 
-/// The I/O priority of a green thread.
-fn by_tid(which: usize, who: usize) -> Result<&'static Green, Miss> {
-    match who as pid_t {
-        _ if which != task::IOPRIO_WHO_PROCESS => Err(Miss::Libc),
-        0 => current().ok_or(Miss::Libc),
-        tid => roll::find(tid).ok_or(Miss::Libc),
+/// The green thread whose I/O priority is meant; a group's or a user's is the kernel's.
+fn with_priority(which: usize, who: usize) -> Answer<&'static Green> {
+    if which != task::IOPRIO_WHO_PROCESS {
+        return Err(Miss::Libc);
     }
+    by_tid(who as pid_t)
 }
 
 pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_long> {
-    let green = by_tid(which, who)?;
+    let green = with_priority(which, who)?;
     task::check_io_priority(priority).map_err(Miss::Errno)?;
     green.settings.set_io_priority(priority as c_int);
-    if alone::is_bound() && current().is_some_and(|me| std::ptr::eq(me, green)) {
+    if alone::is_bound() && is_me(green) {
         task::set_io_priority(priority as c_int);
     }
     Ok(0)
 }
 
 pub fn ioprio_get(which: usize, who: usize) -> Answer<c_long> {
-    let green = by_tid(which, who)?;
+    let green = with_priority(which, who)?;
     match green.settings.own_io_priority() {
         Some(priority) => Ok(priority as c_long),
         None => answer(task::io_priority()),
@@ -254,6 +255,7 @@ const IORING_SETUP_R_DISABLED: u32 = 1 << 6;
 const IORING_SETUP_SINGLE_ISSUER: u32 = 1 << 12;
 const IORING_REGISTER_ENABLE_RINGS: usize = 12;
 const IORING_REGISTER_RING_FDS: usize = 20;
+
 /// Where a set-up's flags lie.
 const FLAGS: usize = 2;
 
@@ -346,7 +348,7 @@ pub unsafe fn setfsgid(id: gid_t) -> Answer<c_int> {
 }
 
 pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> {
-    let own = crate::hooks::thread::tid::own_header(header);
+    let own = tid::own_header(header);
     let set = || match own {
         Some(mut own) => real::capset(own.as_mut_ptr() as *mut c_void, sets),
         None => real::capset(header, sets),
@@ -413,7 +415,7 @@ pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long>
                 current().inspect(|me| me.worker().bond.note_submission());
             }
             // The kernel never restarts this call by itself.
-            crate::hooks::io::attempt::uncancelled(|| sys::call(number, a, b, c, d, e, f))
+            kernel::uncancelled(|| sys::call(number, a, b, c, d, e, f))
         }
         libc::SYS_capset => capset(a as *mut c_void, b as *const c_void).map(c_long::from),
         _ => alone_if_changed(|| Some(task::marks()), || real::syscall(number, a, b, c, d, e, f)),
@@ -446,6 +448,7 @@ pub const BY_NUMBER: [c_long; 22] = [
     libc::SYS_set_mempolicy,
     SET_SELF_ATTRIBUTE,
 ];
+
 const SET_SELF_ATTRIBUTE: c_long = 460;
 
 /// Of these, what binds the only thread of a program that still runs natively: it is asked for before the start, too.
@@ -459,69 +462,4 @@ pub fn binds_early(number: c_long) -> bool {
             | libc::SYS_io_uring_register
             | libc::SYS_io_uring_enter
     )
-}
-
-/// A program is executed: here, or in the child that posix_spawn has made on its parent's memory. It has the thread's settings. (A child
-/// of fork or vfork has had them from its beginning.)
-unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
-    // SAFETY: null, or a green thread; those are never freed.
-    if let Some(parent) = (arch::vfork::spawned_by() as *const Green).as_ref() {
-        parent.settings.apply();
-        return Ok(execute());
-    }
-    if runtime::started() {
-        // The statistics of what this process has been until now.
-        statistics::write();
-    }
-    if current().is_none() {
-        return Ok(execute());
-    }
-    let execute = || shortage::unrung(execute);
-    let Some(me) = shared() else { return Ok(execute()) };
-    if me.settings.differ() {
-        alone::stay();
-        return Ok(execute());
-    }
-    settings::leave_shared(me);
-    let failed = execute();
-    settings::share_death_signal_again(me);
-    Ok(failed)
-}
-
-type Pointers = *const *const c_char;
-
-pub unsafe fn execve(path: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
-    executing(|| real::execve(path, arguments, environment))
-}
-
-pub unsafe fn execv(path: *const c_char, arguments: Pointers) -> Answer<c_int> {
-    executing(|| real::execv(path, arguments))
-}
-
-pub unsafe fn execvp(file: *const c_char, arguments: Pointers) -> Answer<c_int> {
-    executing(|| real::execvp(file, arguments))
-}
-
-pub unsafe fn execvpe(file: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
-    executing(|| real::execvpe(file, arguments, environment))
-}
-
-pub unsafe fn fexecve(fd: c_int, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
-    executing(|| real::fexecve(fd, arguments, environment))
-}
-
-pub unsafe fn execveat(
-    dir: c_int,
-    path: *const c_char,
-    arguments: Pointers,
-    environment: Pointers,
-    flags: c_int,
-) -> Answer<c_int> {
-    executing(|| real::execveat(dir, path, arguments, environment, flags))
-}
-
-/// In the child of vfork, from its assembly: it is nobody's green thread, but has what its parent's thread has set.
-#[no_mangle]
-extern "C" fn gp_vfork_child(parent: &Green) {
-    parent.settings.apply();
 }

@@ -2,3 +2,7 @@
 //! Which thread gets a signal, and how its handler runs, is the runtime's (`runtime/signal`).
 
 pub mod action;
+pub mod jump;
+pub mod mask;
+pub mod send;
+pub mod take;

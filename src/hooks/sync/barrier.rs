@@ -24,8 +24,7 @@ struct Barrier {
     left: AtomicU32,
 }
 
-/// Where `shared` stands; `object::learn` compares.
-pub const SHARED: usize = std::mem::offset_of!(Barrier, shared);
+const _: () = assert!(std::mem::offset_of!(Barrier, shared) == object::BARRIER_SHARED_AT);
 
 /// What the one thread gets that is told to do the serial work.
 const SERIAL: c_int = -1;

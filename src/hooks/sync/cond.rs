@@ -12,10 +12,10 @@
 
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
 use crate::hooks::sync::contended::Outcome;
 use crate::hooks::sync::{in_kernel, mutex, object};
-use crate::hooks::time::sleep::{self, Until};
 use crate::runtime::news::lot;
 use crate::runtime::{self, Deadline, Woken};
 use crate::why::Why;
@@ -31,7 +31,7 @@ pub unsafe fn cond_timedwait(
     until: *const timespec,
 ) -> Answer<c_int> {
     wait(cond, lock, || {
-        sleep::valid(until)?;
+        moment::valid(until)?;
         let monotonic = object::COND_MONOTONIC.of(cond) != 0;
         Until { clock: if monotonic { libc::CLOCK_MONOTONIC } else { libc::CLOCK_REALTIME }, time: until }.deadline()
     })
@@ -44,8 +44,8 @@ pub unsafe fn cond_clockwait(
     until: *const timespec,
 ) -> Answer<c_int> {
     wait(cond, lock, || {
-        sleep::valid(until)?;
-        sleep::waitable(clock)?;
+        moment::valid(until)?;
+        moment::waitable(clock)?;
         Until { clock, time: until }.deadline()
     })
 }

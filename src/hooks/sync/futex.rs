@@ -10,97 +10,14 @@
 //! by its tid (`inheriting`), which is the library's number.
 
 use crate::hooks::answer::{errno, Answer, Miss};
-use crate::hooks::real;
 use crate::hooks::sync::inheriting;
-use crate::hooks::time::sleep;
-use crate::runtime::machine::disposition::{self, bit};
-use crate::runtime::machine::green::Green;
+use crate::hooks::sync::word::{constant, deadline, odd, value, Futex, ANY};
 use crate::runtime::news::lot::{self, Choice};
-use crate::runtime::{self, Deadline, Woken, FALSE_ALARM};
+use crate::runtime::{self, Woken, FALSE_ALARM};
+use crate::sys;
 use crate::why::Why;
-use crate::{arch, sys};
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::{AtomicU32, Ordering::*};
-
-const ANY: usize = u32::MAX as usize;
-
-/// The call as it came: (word, operation, value, timeout or second count, second word, third value).
-#[derive(Clone, Copy)]
-pub struct Futex {
-    pub word: usize,
-    pub operation: usize,
-    pub value: usize,
-    pub time: usize,
-    pub second: usize,
-    pub third: usize,
-}
-
-impl Futex {
-    /// # Safety
-    /// As the system call.
-    unsafe fn in_kernel(self) -> Answer<c_long> {
-        let Futex { word, operation, value, time, second, third } = self;
-        runtime::announce(Why::Futex(word));
-        Ok(runtime::block(|| real::syscall(libc::SYS_futex, word, operation, value, time, second, third)))
-    }
-
-    /// The kernel's part of a wake: `count` more sleepers on `word`; how many there were.
-    unsafe fn wake_in_kernel(self, word: usize, count: usize) -> usize {
-        if count == 0 {
-            return 0;
-        }
-        let private = libc::FUTEX_WAKE_BITSET | libc::FUTEX_PRIVATE_FLAG;
-        let bits = self.bits();
-        sys::call(libc::SYS_futex, word, private as usize, count, 0, 0, bits).max(0) as usize
-    }
-
-    pub fn command(self) -> c_int {
-        self.operation as c_int & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME)
-    }
-
-    pub fn has(self, flag: c_int) -> bool {
-        self.operation as c_int & flag != 0
-    }
-
-    /// Whom a wake or a wait is about.
-    fn bits(self) -> usize {
-        match self.command() {
-            libc::FUTEX_WAIT_BITSET | libc::FUTEX_WAKE_BITSET => self.third as u32 as usize,
-            _ => ANY,
-        }
-    }
-
-    fn count(self) -> usize {
-        // The kernel wakes one for a count of none, too.
-        (self.value as c_int).max(1) as usize
-    }
-}
-
-/// Is this no address of a futex word, as the kernel says before it looks there?
-pub fn odd(address: usize) -> bool {
-    const USERS_BITS: u32 = 47;
-    !address.is_multiple_of(4) || address >> USERS_BITS != 0
-}
-
-/// The word, or `None` where none can be read. That is found by reading, where the fault would come to our handler; else the
-/// kernel is asked first.
-pub fn value(word: usize) -> Option<u32> {
-    const FAULTS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
-    let unheard = |me: &Green| (me.mask.get() | disposition::ignored()) & FAULTS;
-    if runtime::current().map_or(FAULTS, unheard) == 0 || sys::can_read(word & !7, 8) {
-        arch::load_word(word)
-    } else {
-        None
-    }
-}
-
-/// Can a futex word be changed? The kernel is asked to change nothing in it, and to wake nobody at a word of ours.
-pub unsafe fn constant(word: usize) -> bool {
-    const OR_NOTHING: usize = 2 << 28;
-    static NOBODYS: AtomicU32 = AtomicU32::new(0);
-    let operation = libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG;
-    sys::call(libc::SYS_futex, NOBODYS.as_ptr() as usize, operation as usize, 0, 0, word, OR_NOTHING) < 0
-}
 
 /// `syscall(SYS_futex, …)`.
 ///
@@ -152,18 +69,6 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
             Woken::Interrupted if deadline.is_none() && runtime::restart() => {}
             Woken::Interrupted | Woken::Cancelled => return errno(libc::EINTR),
         }
-    }
-}
-
-pub unsafe fn deadline(time: *const timespec, absolute: bool, realtime: bool) -> Answer<Deadline> {
-    if time.is_null() {
-        return Ok(None);
-    }
-    let time = sleep::read(time)?;
-    match (absolute, realtime) {
-        (false, _) => Ok(sleep::after(sleep::nanoseconds(&time)?)),
-        (true, false) => sleep::moment(libc::CLOCK_MONOTONIC, &time),
-        (true, true) => sleep::moment(libc::CLOCK_REALTIME, &time),
     }
 }
 

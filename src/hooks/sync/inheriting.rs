@@ -9,7 +9,7 @@
 //! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)
 
 use crate::hooks::answer::{errno, Answer, Miss};
-use crate::hooks::sync::futex::{constant, deadline, odd, value, Futex};
+use crate::hooks::sync::word::{constant, deadline, odd, value, Futex};
 use crate::runtime::machine::roll;
 use crate::runtime::news::lot::{self, Choice};
 use crate::runtime::{current, Deadline, Woken, FALSE_ALARM};

@@ -31,3 +31,4 @@ pub mod private;
 pub mod rwlock;
 pub mod semaphore;
 pub mod spin;
+pub mod word;

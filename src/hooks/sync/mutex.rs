@@ -5,15 +5,13 @@
 //! more, each unlock once less.
 
 use crate::hooks::answer::{code, errno, Answer, Miss};
+use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, Manner, Outcome, EXCLUSIVE};
 use crate::hooks::sync::object;
-use crate::hooks::time::sleep::{self, Until};
-use crate::runtime;
 use crate::runtime::news::lot;
-use crate::runtime::waiting::pin;
-use crate::sys;
 use crate::why::Why;
+use crate::{runtime, sys};
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
 use std::sync::atomic::AtomicU32;
 
@@ -35,7 +33,7 @@ pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, unti
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_clocklock(lock, clock, until));
     }
-    sleep::waitable(clock)?;
+    moment::waitable(clock)?;
     acquire(lock, Until { clock, time: until })
 }
 
@@ -129,7 +127,7 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<
 unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     const SLICE_NS: u64 = 20_000_000;
     const LOOKS_EVERY_NS: u64 = 1_000_000;
-    let Some(deadline) = until.time.as_ref().map_or(Some(u64::MAX), |time| sleep::nanoseconds(time).ok()) else {
+    let Some(deadline) = until.time.as_ref().map_or(Some(u64::MAX), |time| moment::nanoseconds(time).ok()) else {
         return real::pthread_mutex_clocklock(lock, until.clock, until.time);
     };
     let now = || sys::clock_ns(until.clock).unwrap_or(u64::MAX);
@@ -161,7 +159,7 @@ unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
 
 /// Runs a real lock function pinned, and stays pinned if it took the lock.
 unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
-    pin::pin(object::is_robust(lock));
+    runtime::waiting::pin::pin(object::is_robust(lock));
     if object::is_protecting(lock) {
         // glibc notes in the thread's descriptor which priorities it has been given, and never forgets.
         runtime::spoil();
@@ -180,7 +178,7 @@ pub unsafe fn mutex_consistent(lock: *mut pthread_mutex_t) -> Answer<c_int> {
 
 /// glibc locks the mutex meanwhile, unless it is the caller's.
 pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, before: *mut c_int) -> Answer<c_int> {
-    pin::pin(false);
+    runtime::waiting::pin::pin(false);
     let result =
         runtime::with_kernel_tid(|| runtime::block(|| real::pthread_mutex_setprioceiling(lock, ceiling, before)));
     runtime::unpin();

@@ -64,13 +64,16 @@ unsafe fn word<T>(object: *const T, offset: usize) -> u32 {
 pub static COND_SHARED: Flag = Flag::at(36, 1);
 pub static COND_MONOTONIC: Flag = Flag::at(36, 2);
 pub static RWLOCK_SHARED: Flag = Flag::at(28, 1);
-pub static BARRIER_SHARED: Flag = Flag::at(12, 0x80);
+pub static BARRIER_SHARED: Flag = Flag::at(BARRIER_SHARED_AT, 0x80);
 pub static SEMAPHORE_SHARED: Flag = Flag::at(8, 0x80);
 static MUTEX_SHARED: Flag = Flag::at(MUTEX_KIND, 0x80);
 static MUTEX_ROBUST: Flag = Flag::at(MUTEX_KIND, 0x10);
 static MUTEX_INHERIT: Flag = Flag::at(MUTEX_KIND, 0x20);
 /// The kinds of mutex whose owner the kernel or another process reads: shared, robust, inheriting, protecting.
 static MUTEX_KERNELS: AtomicU32 = AtomicU32::new(0xF0);
+
+/// `barrier.rs` has the whole of a barrier, in which the flag stands here.
+pub const BARRIER_SHARED_AT: usize = 12;
 
 const MUTEX_LOCK: usize = 0;
 const MUTEX_OWNER: usize = 8;
@@ -85,7 +88,7 @@ const RWLOCK_KIND: usize = 48;
 /// Finds the flags' places. False: this glibc is none that we understand, the program must run natively.
 pub fn learn() -> bool {
     // SAFETY: each function below initialises objects of its own and reads them within their size.
-    unsafe { learn_cond() && learn_mutex() && learn_rest() && crate::hooks::sync::once::learn_generation() }
+    unsafe { learn_cond() && learn_mutex() && learn_rest() }
 }
 
 /// What makes the objects and their attributes.
@@ -170,7 +173,7 @@ unsafe fn learn_rest() -> bool {
            own::pthread_rwlockattr_setpshared => 1)
         && probe!(BARRIER_SHARED, pthread_barrier_t, pthread_barrierattr_t, own::pthread_barrierattr_init, barrier_init,
                   own::pthread_barrierattr_setpshared => 1)
-        && BARRIER_SHARED.is_at(crate::hooks::sync::barrier::SHARED)
+        && BARRIER_SHARED.is_at(BARRIER_SHARED_AT)
         && probe!(SEMAPHORE_SHARED, sem_t, c_int, no_attribute, semaphore_init, set => 1)
 }
 

@@ -16,10 +16,10 @@
 //! writers deadlocks.
 
 use crate::hooks::answer::{code, errno, Answer, Miss};
+use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
 use crate::hooks::sync::object::{self, Held, Prefers};
-use crate::hooks::time::sleep::{self, Until};
 use crate::runtime;
 use crate::runtime::news::lot;
 use crate::why::Why;
@@ -85,8 +85,8 @@ pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
 /// glibc refuses a bad moment or clock before it looks at the lock.
 unsafe fn acquire_until(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     if !until.is_never() {
-        sleep::waitable(until.clock)?;
-        sleep::valid(until.time)?;
+        moment::waitable(until.clock)?;
+        moment::valid(until.time)?;
     }
     acquire(lock, role, until)
 }

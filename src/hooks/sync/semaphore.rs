@@ -4,10 +4,10 @@
 //! object's address is a mere name. A failing try sets errno, which a wait that succeeds must not: it is put back.
 
 use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
 use crate::hooks::sync::{in_kernel, object};
-use crate::hooks::time::sleep::{self, Until};
 use crate::runtime::news::lot;
 use crate::why::Why;
 use crate::{glibc, runtime};
@@ -18,13 +18,13 @@ pub unsafe fn sem_wait(sem: *mut sem_t) -> Answer<c_int> {
 }
 
 pub unsafe fn sem_timedwait(sem: *mut sem_t, until: *const timespec) -> Answer<c_int> {
-    sleep::valid(until)?;
+    moment::valid(until)?;
     acquire(sem, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
 pub unsafe fn sem_clockwait(sem: *mut sem_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
-    sleep::waitable(clock)?;
-    sleep::valid(until)?;
+    moment::waitable(clock)?;
+    moment::valid(until)?;
     acquire(sem, Until { clock, time: until })
 }
 

@@ -4,9 +4,7 @@
 //! another clock that the runtime arms when the thread has used so much (runtime/cpu_timer.rs). All others are the kernel's.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
-use crate::hooks::real;
-use crate::hooks::thread::schedule;
-use crate::hooks::time::sleep;
+use crate::hooks::{memory, moment, named, real};
 use crate::runtime::machine::roll;
 use crate::runtime::signal::{cpu_timer, thread_timer};
 use crate::{glibc, sys};
@@ -21,7 +19,7 @@ unsafe fn create(
     let directed = event
         .as_ref()
         .filter(|event| event.sigev_notify == SIGEV_THREAD_ID && roll::find(event.sigev_notify_thread_id).is_some());
-    let watched = schedule::by_clock(clock).ok();
+    let watched = named::by_clock(clock).ok();
     if directed.is_none() && watched.is_none() {
         return Err(Miss::Libc);
     }
@@ -52,7 +50,7 @@ pub unsafe fn timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *
 
 /// The system call, whose timers have no other name than their number.
 pub unsafe fn create_by_number(clock: clockid_t, event: *mut sigevent, timer: usize) -> Answer<c_long> {
-    if !event.is_null() && !sys::can_read(event as usize, size_of::<sigevent>()) {
+    if !event.is_null() && !memory::can_read(event as usize, size_of::<sigevent>()) {
         return errno(EFAULT);
     }
     create(clock, event, |clock, event| {
@@ -81,11 +79,8 @@ pub unsafe fn timer_settime(
     if !cpu_timer::is_one(handle) || new.is_null() {
         return Err(Miss::Libc);
     }
-    if !sys::can_read(new as usize, size_of::<itimerspec>()) {
-        return errno(EFAULT);
-    }
-    let itimerspec { it_interval, it_value } = new.read_unaligned();
-    let (value, interval) = (sleep::nanoseconds(&it_value)?, sleep::nanoseconds(&it_interval)?);
+    let itimerspec { it_interval, it_value } = memory::read(new)?;
+    let (value, interval) = (moment::nanoseconds(&it_value)?, moment::nanoseconds(&it_interval)?);
     let before = cpu_timer::set(handle, flags & TIMER_ABSTIME != 0, value, interval);
     tell(old, before.ok_or(Miss::Errno(ESRCH))?)
 }
@@ -99,11 +94,6 @@ pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<
 }
 
 unsafe fn tell(to: *mut itimerspec, (left, interval): cpu_timer::Setting) -> Answer<c_int> {
-    if !to.is_null() {
-        if !sys::can_write(to as usize, size_of::<itimerspec>()) {
-            return errno(EFAULT);
-        }
-        to.write_unaligned(itimerspec { it_interval: sys::timespec(interval), it_value: sys::timespec(left) });
-    }
-    Ok(0)
+    let told = itimerspec { it_interval: sys::timespec(interval), it_value: sys::timespec(left) };
+    memory::write_if_wanted(to, told).map(|()| 0)
 }

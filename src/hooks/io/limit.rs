@@ -1,0 +1,77 @@
+//! The time that poll, select and epoll_wait have, and the mask with which they wait: what the calls on several descriptors share.
+//!
+//! The forms with a signal mask leave the wait to the kernel when there is one and it differs from the one in force: the kernel
+//! swaps masks atomically.
+
+use crate::hooks::answer::{answer, Answer};
+use crate::hooks::io::kernel::plain;
+use crate::hooks::memory::read_mask;
+use crate::hooks::moment;
+use crate::runtime::signal::delivery;
+use crate::runtime::{self, Deadline};
+use crate::sys;
+use libc::{c_int, sigset_t, timespec};
+
+pub const NO_TIME: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// The time that a call has, counted from now.
+#[derive(Clone, Copy)]
+pub enum Time {
+    None,
+    Until(Deadline),
+}
+
+impl Time {
+    pub fn of_ms(ms: c_int) -> Time {
+        match ms {
+            0 => Time::None,
+            1.. => Time::of_ns(ms as u64 * 1_000_000),
+            _ => Time::Until(None),
+        }
+    }
+
+    pub fn of_ns(ns: u64) -> Time {
+        if ns == 0 {
+            return Time::None;
+        }
+        Time::Until(Some(sys::now_ns().saturating_add(ns)))
+    }
+
+    /// `None`: no valid time.
+    pub unsafe fn of_timespec(time: *const timespec) -> Option<Time> {
+        let Some(time) = time.as_ref() else { return Some(Time::Until(None)) };
+        moment::nanoseconds(time).ok().map(Time::of_ns)
+    }
+}
+
+/// What is left until a deadline, for the kernel's own calls.
+pub fn left(deadline: Deadline) -> Option<timespec> {
+    deadline.map(|deadline| sys::timespec(deadline.saturating_sub(sys::now_ns())))
+}
+
+pub fn pointer(time: &Option<timespec>) -> usize {
+    time.as_ref().map_or(0, |time| time as *const timespec as usize)
+}
+
+/// Does the call wait with the mask that is in force?
+pub unsafe fn keeps(mask: *const sigset_t) -> bool {
+    let in_force = |mask| runtime::current().is_some_and(|me| me.mask.get() == mask);
+    mask.is_null() || read_mask(mask).is_ok_and(in_force)
+}
+
+/// A call with another mask, whose address it is given: the kernel waits, and swaps the masks.
+pub unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -> Answer<c_int> {
+    let Ok(mask) = read_mask(mask) else { return plain(|| call(mask as usize)) };
+    let open = sys::open(mask);
+    answer(delivery::while_masked(mask, || call(&raw const open as usize)))
+}
+
+/// A call that did not wait. One that finds nothing is asked again, perhaps in a loop: others are to bring about what it looks for.
+pub fn at_once(seen: isize) -> Answer<c_int> {
+    if seen == 0 {
+        runtime::yield_now();
+    } else {
+        runtime::breathe();
+    }
+    answer(seen)
+}

@@ -1,0 +1,143 @@
+//! Several messages by one call: recvmmsg and sendmmsg, message by message where the kernel would wait between them.
+
+use crate::hooks::answer::{answer, Answer};
+use crate::hooks::io::attempt::Attempt;
+use crate::hooks::io::descriptor::{self, Descriptor};
+use crate::hooks::io::kernel::plain;
+use crate::hooks::io::net::{as_it_is, hand_files_on, transmit_message, NEVER_WAITS};
+use crate::hooks::io::vector::IovecTail;
+use crate::hooks::{memory, moment, real};
+use crate::runtime::news::record::{IN, OUT};
+use crate::{runtime, sys};
+use libc::{c_int, c_uint, mmsghdr, timespec};
+
+/// Several messages. The timeout is looked at after each of them only, as Linux does: it does not end a wait.
+pub unsafe fn recvmmsg(
+    fd: c_int,
+    msgs: *mut mmsghdr,
+    n: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> Answer<c_int> {
+    runtime::cancellation_point();
+    let socket = descriptor::socket(fd)?;
+    let kernel_counts = socket.low_water() || flags & libc::MSG_WAITALL != 0;
+    let Some(mut time) = TimeLeft::new(timeout).filter(|_| n > 0 && !kernel_counts) else {
+        return plain(|| {
+            sys::call(libc::SYS_recvmmsg, fd as usize, msgs as usize, n as usize, flags as usize, timeout as usize, 0)
+        });
+    };
+    if socket.nonblocking() || flags & NEVER_WAITS != 0 {
+        return plain(|| {
+            sys::call(libc::SYS_recvmmsg, fd as usize, msgs as usize, n as usize, flags as usize, timeout as usize, 0)
+        });
+    }
+    let mut attempt = Attempt::new(&socket, IN);
+    let mut done = 0;
+    let result = loop {
+        let (first, room) = (msgs.add(done), if timeout.is_null() { n as usize - done } else { 1 });
+        attempt.begin_anew(&socket);
+        let got = attempt.complete(|fd, manner| {
+            sys::call(libc::SYS_recvmmsg, fd as usize, first as usize, room, (flags | manner.flag()) as usize, 0, 0)
+        });
+        if got <= 0 {
+            break if done > 0 { done as isize } else { got };
+        }
+        done += got as usize;
+        let urgent = (*msgs.add(done - 1)).msg_hdr.msg_flags & libc::MSG_OOB != 0;
+        if time.is_up() || done == n as usize || flags & libc::MSG_WAITFORONE != 0 || urgent || !attempt.may_go_on() {
+            break done as isize;
+        }
+    };
+    attempt.end();
+    answer(result)
+}
+
+/// recvmmsg's timeout: what is left of it is written back after each message.
+struct TimeLeft {
+    timeout: *mut timespec,
+    end_ns: u64,
+}
+
+impl TimeLeft {
+    /// `None`: not one that we can read and write, or not one at all, which is for the kernel to refuse.
+    unsafe fn new(timeout: *mut timespec) -> Option<TimeLeft> {
+        if timeout.is_null() {
+            return Some(TimeLeft { timeout, end_ns: u64::MAX });
+        }
+        let given = memory::read(timeout).ok()?;
+        memory::write(timeout, given).ok()?;
+        let ns = moment::nanoseconds(&given).ok()?;
+        Some(TimeLeft { timeout, end_ns: sys::now_ns().saturating_add(ns) })
+    }
+
+    unsafe fn is_up(&mut self) -> bool {
+        if self.timeout.is_null() {
+            return false;
+        }
+        let left_ns = self.end_ns.saturating_sub(sys::now_ns());
+        *self.timeout = sys::timespec(left_ns);
+        left_ns == 0
+    }
+}
+
+/// Several messages: as many as the kernel takes at once, or, on a stream, one whole message after the other.
+pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
+    let sent = match runtime::current() {
+        Some(_) => transmit_messages(fd, msgs, n, flags)?,
+        None => real::sendmmsg(fd, msgs, n, flags),
+    };
+    (0..sent.max(0) as usize).for_each(|i| hand_files_on(&(*msgs.add(i)).msg_hdr));
+    Ok(sent)
+}
+
+unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
+    runtime::cancellation_point();
+    let socket = descriptor::socket(fd)?;
+    if as_it_is(&socket, flags) {
+        return plain(|| sys::call(libc::SYS_sendmmsg, fd as usize, msgs as usize, n as usize, flags as usize, 0, 0));
+    }
+    // What the kernel cuts a longer call to.
+    let n = (n as usize).min(libc::UIO_MAXIOV as usize);
+    if socket.kind().stream() {
+        return transmit_streamed(&socket, msgs, n, flags);
+    }
+    let mut attempt = Attempt::new(&socket, OUT);
+    let mut done = 0;
+    let result = loop {
+        let first = msgs.add(done);
+        attempt.begin_anew(&socket);
+        let sent = attempt.complete(|fd, manner| {
+            sys::call(libc::SYS_sendmmsg, fd as usize, first as usize, n - done, (flags | manner.flag()) as usize, 0, 0)
+        });
+        if sent <= 0 {
+            break if done > 0 { done as isize } else { sent };
+        }
+        done += sent as usize;
+        if done == n || !attempt.may_go_on() {
+            break done as isize;
+        }
+    };
+    attempt.end();
+    answer(result)
+}
+
+unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, flags: c_int) -> Answer<c_int> {
+    for i in 0..n {
+        let entry = msgs.add(i);
+        let sent = match transmit_message(socket, &(*entry).msg_hdr, flags) {
+            Ok(sent) => sent as usize,
+            Err(miss) => return if i > 0 { Ok(i as c_int) } else { Err(miss) },
+        };
+        let told = &raw mut (*entry).msg_len;
+        // (The kernel is asked about 8 bytes, of which the program's are the first 4.)
+        if let Err(miss) = memory::probe(told as *mut u64) {
+            return if i > 0 { Ok(i as c_int) } else { Err(miss) };
+        }
+        *told = sent as c_uint;
+        if IovecTail::new((*entry).msg_hdr.msg_iov, (*entry).msg_hdr.msg_iovlen, sent).any() {
+            return Ok(i as c_int + 1);
+        }
+    }
+    Ok(n as c_int)
+}

@@ -1,0 +1,155 @@
+//! select and pselect: poll's dealings, with three sets of bits.
+//!
+//! The kernel answers in the program's own sets; what was asked is kept, for each further look needs it again.
+
+use crate::hooks::answer::{answer, errno, Answer};
+use crate::hooks::io::limit::{at_once, keeps, left, masked, pointer, Time, NO_TIME};
+use crate::hooks::io::poll::settle;
+use crate::hooks::memory::{can_read, MASK_BYTES};
+use crate::hooks::moment;
+use crate::runtime::news::record::{FdWait, IN, OUT, PRI};
+use crate::{runtime, sys};
+use libc::{c_int, fd_set, sigset_t, timespec, timeval};
+
+/// The program's three sets, and what they were before the kernel answered in their place.
+struct Sets {
+    n: c_int,
+    sets: [*mut fd_set; 3],
+    asked: [[u64; Sets::WORDS]; 3],
+}
+
+impl Sets {
+    const WORDS: usize = libc::FD_SETSIZE / 64;
+    const INTEREST: [u32; 3] = [IN, OUT, PRI];
+
+    fn words(n: c_int) -> usize {
+        (n as usize).div_ceil(64)
+    }
+
+    /// `None`: more than a set holds, or nothing that can be read.
+    unsafe fn new(n: c_int, sets: [*mut fd_set; 3]) -> Option<Sets> {
+        let words = Sets::words(n);
+        if n < 0 || words > Sets::WORDS {
+            return None;
+        }
+        let mut asked = [[0; Sets::WORDS]; 3];
+        for (set, words_of) in sets.iter().zip(&mut asked) {
+            if set.is_null() || words == 0 {
+                continue;
+            }
+            if !can_read(*set as usize, words * 8) {
+                return None;
+            }
+            std::ptr::copy_nonoverlapping(*set as *const u64, words_of.as_mut_ptr(), words);
+        }
+        Some(Sets { n, sets, asked })
+    }
+
+    /// Asks the kernel, which answers in the program's own sets.
+    unsafe fn call(&self, time: Option<timespec>) -> isize {
+        let [r, w, x] = self.sets.map(|set| set as usize);
+        sys::call(libc::SYS_pselect6, self.n as usize, r, w, x, pointer(&time), 0)
+    }
+
+    /// The same again, after an answer of nothing: the kernel wrote into the sets, so they can be written.
+    unsafe fn call_again(&self, time: Option<timespec>) -> isize {
+        self.restore();
+        self.call(time)
+    }
+
+    unsafe fn restore(&self) {
+        for (set, words) in self.sets.iter().zip(&self.asked) {
+            if !set.is_null() {
+                std::ptr::copy_nonoverlapping(words.as_ptr(), *set as *mut u64, Sets::words(self.n));
+            }
+        }
+    }
+
+    fn interest(&self, fd: usize) -> u32 {
+        let bit = |i: usize| self.asked[i][fd / 64] >> (fd % 64) & 1 != 0;
+        (0..3).filter(|&i| bit(i)).map(|i| Sets::INTEREST[i]).fold(0, |all, one| all | one)
+    }
+
+    /// Every descriptor in any of the sets.
+    fn members(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..Sets::words(self.n))
+            .flat_map(move |word| {
+                let mut bits = self.asked[0][word] | self.asked[1][word] | self.asked[2][word];
+                std::iter::from_fn(move || {
+                    let bit = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
+                    bits &= bits - 1;
+                    Some(word * 64 + bit)
+                })
+            })
+            .take_while(|&fd| fd < self.n as usize)
+    }
+}
+
+/// select, after its time was found valid. Leaves the sets as they were when it is interrupted.
+unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c_int> {
+    let Some(sets) = Sets::new(n, sets) else {
+        let [r, w, x] = sets.map(|set| set as usize);
+        let left = match time {
+            Time::None => Some(NO_TIME),
+            Time::Until(deadline) => left(deadline),
+        };
+        return answer(runtime::waiting::cancel::block(|| {
+            sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&left), 0)
+        }));
+    };
+    let seen = sets.call(Some(NO_TIME));
+    let Time::Until(deadline) = time else { return at_once(seen) };
+    if seen != 0 {
+        return at_once(seen);
+    }
+    let result = settle(
+        sets.members().count(),
+        || sets.members().map(|fd| FdWait::new(fd as c_int, sets.interest(fd))),
+        deadline,
+        || sets.call_again(Some(NO_TIME)),
+        |deadline| sets.call_again(left(deadline)),
+    );
+    if result == errno(libc::EINTR) {
+        sets.restore();
+    }
+    result
+}
+
+/// Linux writes back how much time is left; so does select here, pselect does not.
+pub unsafe fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> Answer<c_int> {
+    runtime::cancellation_point();
+    let Some(limit) = timeout.as_mut() else { return select_until(n, [r, w, x], Time::Until(None)) };
+    // glibc cuts the microseconds to an int.
+    let microseconds = limit.tv_usec as c_int;
+    if limit.tv_sec < 0 || microseconds < 0 {
+        return errno(libc::EINVAL);
+    }
+    let time = Time::of_ns(moment::of_timeval(&timeval { tv_sec: limit.tv_sec, tv_usec: microseconds.into() }));
+    let result = select_until(n, [r, w, x], time);
+    let left = match time {
+        Time::None => NO_TIME,
+        Time::Until(deadline) => left(deadline).unwrap_or(NO_TIME),
+    };
+    *limit = timeval { tv_sec: left.tv_sec, tv_usec: left.tv_nsec / 1000 };
+    result
+}
+
+pub unsafe fn pselect(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    timeout: *const timespec,
+    mask: *const sigset_t,
+) -> Answer<c_int> {
+    runtime::cancellation_point();
+    if keeps(mask) {
+        return select_until(n, [r, w, x], Time::of_timespec(timeout).map_or_else(|| errno(libc::EINVAL), Ok)?);
+    }
+    let time = timeout.as_ref().copied();
+    let [r, w, x] = [r, w, x].map(|set| set as usize);
+    masked(mask, |mask| {
+        let pair = [mask, MASK_BYTES];
+        sys::call(libc::SYS_pselect6, n as usize, r, w, x, pointer(&time), pair.as_ptr() as usize)
+    })
+}

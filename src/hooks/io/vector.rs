@@ -1,0 +1,96 @@
+//! Scattered transfers that go on after a part: what is left of an iovec.
+
+use crate::hooks::io::attempt::{Attempt, Manner};
+use crate::hooks::io::kernel::WOULD_BLOCK;
+use libc::{c_int, iovec};
+
+/// What the kernel cuts longer transfers to (its MAX_RW_COUNT).
+pub const MOST_AT_ONCE: usize = 0x7fff_f000;
+
+/// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone,
+/// the following ones from their own place. Made after the kernel has taken the array once, so it can be read.
+pub struct IovecTail {
+    at: *const iovec,
+    count: usize,
+    /// How much of the first vector is done.
+    cut: usize,
+    tail: iovec,
+}
+
+impl IovecTail {
+    /// # Safety
+    /// `iov` has `count` vectors that can be read.
+    pub unsafe fn new(iov: *const iovec, count: usize, done: usize) -> IovecTail {
+        let mut rest = IovecTail { at: iov, count, cut: 0, tail: iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } };
+        rest.skip(done);
+        rest
+    }
+
+    pub fn any(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Another `done` bytes are through.
+    ///
+    /// # Safety
+    /// As for `new`.
+    pub unsafe fn skip(&mut self, done: usize) {
+        self.cut += done;
+        while self.count > 0 && self.cut >= (*self.at).iov_len {
+            self.cut -= (*self.at).iov_len;
+            self.at = self.at.add(1);
+            self.count -= 1;
+        }
+    }
+
+    /// The vectors to hand over next.
+    ///
+    /// # Safety
+    /// As for `new`.
+    pub unsafe fn vectors(&mut self) -> &[iovec] {
+        if self.cut == 0 {
+            return std::slice::from_raw_parts(self.at, self.count);
+        }
+        let first = *self.at;
+        self.tail = iovec { iov_base: first.iov_base.wrapping_byte_add(self.cut), iov_len: first.iov_len - self.cut };
+        std::slice::from_ref(&self.tail)
+    }
+
+    /// Moves the rest as far as it goes: how many bytes. It ends where poll says one of `stop`.
+    ///
+    /// # Safety
+    /// As for `new`, and that of the call.
+    pub unsafe fn push(
+        &mut self,
+        attempt: &mut Attempt,
+        stop: u32,
+        mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
+    ) -> usize {
+        let mut total = 0;
+        // After a transfer that was cut short there is nothing to be had; after a whole one there may be.
+        let mut short = true;
+        while self.any() && attempt.may_go_on() {
+            let Ok(seen) = (if short { attempt.again() } else { Ok(attempt.look()) }) else { break };
+            if seen & stop != 0 {
+                break;
+            }
+            let offered: usize = self.vectors().iter().map(|vector| vector.iov_len).sum();
+            let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
+            if moved == WOULD_BLOCK {
+                if seen == 0 {
+                    short = true;
+                    continue;
+                }
+                let vectors = self.vectors();
+                moved = attempt.leave_to_kernel(|fd, manner| call(fd, vectors, manner));
+            }
+            if moved <= 0 {
+                break;
+            }
+            short = (moved as usize) < offered;
+            self.skip(moved as usize);
+            total += moved as usize;
+        }
+        total
+    }
+}

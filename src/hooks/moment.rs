@@ -1,0 +1,103 @@
+//! Times and moments as nanoseconds, and as deadlines of waits.
+//!
+//! A wait's deadline is a moment of CLOCK_MONOTONIC. A moment of another clock is turned into one at entry; the other clock is read
+//! first, so that the deadline is never early. Which error comes first (a bad clock, a bad moment, a busy object) is glibc's
+//! order, call by call; these are the parts.
+
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::runtime::Deadline;
+use crate::sys;
+use libc::{clockid_t, timespec, timeval};
+
+/// A second in nanoseconds.
+pub const SECOND_NS: u64 = 1_000_000_000;
+
+/// A deadline that has passed.
+const PAST: Deadline = Some(0);
+
+/// Until when a call may wait: a moment of a clock, or for ever when there is none.
+#[derive(Clone, Copy)]
+pub struct Until {
+    pub clock: clockid_t,
+    pub time: *const timespec,
+}
+
+impl Until {
+    /// Without an end.
+    pub const NEVER: Until = Until { clock: libc::CLOCK_REALTIME, time: std::ptr::null() };
+
+    /// Is there no end?
+    pub fn is_never(&self) -> bool {
+        self.time.is_null()
+    }
+
+    /// The deadline; a moment before the clock's beginning has passed, whatever its nanoseconds.
+    ///
+    /// # Safety
+    /// `time` is null or a timespec.
+    pub unsafe fn deadline(&self) -> Answer<Deadline> {
+        match self.time.as_ref() {
+            None => Ok(None),
+            Some(time) if time.tv_sec < 0 => Ok(PAST),
+            Some(time) => moment(self.clock, time),
+        }
+    }
+}
+
+/// EINVAL for a clock on which libc's timed waits do not wait.
+pub fn waitable(clock: clockid_t) -> Answer<()> {
+    match clock {
+        libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC => Ok(()),
+        _ => errno(libc::EINVAL),
+    }
+}
+
+/// EINVAL for a moment whose nanoseconds are no part of a second.
+///
+/// # Safety
+/// `time` points to a timespec, as libc demands of its timed waits.
+pub unsafe fn valid(time: *const timespec) -> Answer<()> {
+    if (0..SECOND_NS as i64).contains(&(*time).tv_nsec) {
+        Ok(())
+    } else {
+        errno(libc::EINVAL)
+    }
+}
+
+/// Returns a time's length in nanoseconds, or EINVAL where the kernel says so: a negative time, or more nanoseconds than a second has.
+pub fn nanoseconds(time: &timespec) -> Answer<u64> {
+    if time.tv_sec < 0 || !(0..SECOND_NS as i64).contains(&time.tv_nsec) {
+        return errno(libc::EINVAL);
+    }
+    Ok(whole(time.tv_sec as u64, time.tv_nsec as u64))
+}
+
+/// A length in whole seconds and a rest in nanoseconds. What does not fit is long enough (584 years).
+fn whole(seconds: u64, rest_ns: u64) -> u64 {
+    seconds.saturating_mul(SECOND_NS).saturating_add(rest_ns)
+}
+
+/// Returns a timeval's length in nanoseconds. Neither part is negative; the microseconds may be more than a second.
+pub fn of_timeval(time: &timeval) -> u64 {
+    whole(time.tv_sec as u64, time.tv_usec as u64 * 1000)
+}
+
+/// The deadline `ns` from now.
+pub fn after(ns: u64) -> Deadline {
+    sys::now_ns().checked_add(ns)
+}
+
+/// The deadline at the moment `time` of `clock`.
+pub fn moment(clock: clockid_t, time: &timespec) -> Answer<Deadline> {
+    let at = nanoseconds(time)?;
+    if at == u64::MAX {
+        return Ok(None);
+    }
+    if clock == libc::CLOCK_MONOTONIC {
+        return Ok(Some(at));
+    }
+    match at.saturating_sub(sys::clock_ns(clock).map_err(Miss::Errno)?) {
+        0 => Ok(PAST),
+        left => Ok(after(left)),
+    }
+}

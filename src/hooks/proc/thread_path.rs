@@ -1,0 +1,134 @@
+//! Paths in /proc that name a thread: which green thread's file a path means, and the path of the same file of its stand-in.
+
+use crate::hooks::named::stand_in;
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::roll;
+use crate::runtime::{self, current};
+use crate::sys;
+use libc::*;
+use std::ffi::CStr;
+use std::io::Write;
+
+/// A file of /proc: whose, by which folder, and which.
+pub struct TaskFile<'a> {
+    /// `None`: the process's own.
+    pub green: Option<&'static Green>,
+    pub in_process: bool,
+    pub name: &'a [u8],
+}
+
+/// Digits at the beginning, and what follows.
+fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = text.split_at(digits);
+    let value =
+        number.iter().try_fold(0i32, |value, digit| value.checked_mul(10)?.checked_add((digit - b'0') as i32))?;
+    (digits > 0 && (rest.is_empty() || rest[0] == b'/')).then_some((value, rest))
+}
+
+const THREAD_SELF: &[u8] = b"thread-self";
+
+/// `/proc/thread-self/…`, `/proc/TID/…`, `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`.
+pub fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
+    let below = path.strip_prefix(b"/proc/")?;
+    if let Some(name) = below.strip_prefix(THREAD_SELF).filter(|name| matches!(name, [] | [b'/', ..])) {
+        return Some(TaskFile { green: Some(current()?), in_process: true, name });
+    }
+    let (green, name) = match below.strip_prefix(b"self/").map(|_| &below[b"self".len()..]) {
+        Some(name) => (None, name),
+        None => {
+            let (pid, name) = number(below)?;
+            let is_own = pid == sys::process_id();
+            (if is_own { None } else { Some(roll::find(pid)?) }, name)
+        }
+    };
+    match name.strip_prefix(b"/task/") {
+        Some(of_thread) => {
+            let (tid, name) = number(of_thread)?;
+            Some(TaskFile { green: Some(roll::find(tid)?), in_process: true, name })
+        }
+        None => Some(TaskFile { green, in_process: false, name }),
+    }
+}
+
+/// A path in /proc of a green thread fits into so much, or is none.
+pub const PATH_BYTES: usize = 256;
+
+pub type Room = [u8; PATH_BYTES];
+
+/// Where a descriptor, or the working directory, leads to.
+pub fn place_of(dir: c_int, room: &mut Room) -> Option<&[u8]> {
+    let mut link = [0u8; 32];
+    match dir {
+        AT_FDCWD => write!(&mut link[..], "/proc/self/cwd\0").ok()?,
+        _ => write!(&mut link[..], "/proc/self/fd/{dir}\0").ok()?,
+    }
+    let to = room.as_mut_ptr() as usize;
+    // SAFETY: the kernel reads the string and writes into the room.
+    let told = unsafe { sys::call(SYS_readlink, link.as_ptr() as usize, to, room.len(), 0, 0, 0) };
+    room.get(..usize::try_from(told).ok()?)
+}
+
+/// A path from the root; a relative one only if it may be about a green thread, below a folder of /proc.
+pub fn absolute<'a>(dir: c_int, path: &'a [u8], room: &'a mut Room) -> Option<&'a [u8]> {
+    if path.first() == Some(&b'/') {
+        return Some(path);
+    }
+    let names_thread = |part: &[u8]| number(part).is_some_and(|(tid, _)| roll::find(tid).is_some());
+    if !path.starts_with(THREAD_SELF) && !path.split(|&byte| byte == b'/').any(names_thread) {
+        return None;
+    }
+    let length = place_of(dir, room).filter(|place| place.starts_with(b"/proc"))?.len();
+    let mut rest = &mut room[length..];
+    rest.write_all(b"/").ok()?;
+    rest.write_all(path).ok()?;
+    Some(&room[..length + 1 + path.len()])
+}
+
+pub fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut Room) -> Option<&'a CStr> {
+    let folder = if file.in_process { "self/task/" } else { "" };
+    // main's kernel thread, the process's first, is always there.
+    let tid = match file.green {
+        Some(green) if !green.is_main => stand_in(green.tid()),
+        _ => sys::process_id(),
+    };
+    let mut rest = &mut room[..PATH_BYTES - 1];
+    write!(rest, "/proc/{folder}{tid}").ok()?;
+    rest.write_all(file.name).ok()?;
+    CStr::from_bytes_until_nul(room).ok()
+}
+
+/// After ENOENT: the path of the same file of the thread's stand-in, if it is one of a green thread's. (`room` is zeroed.)
+///
+/// # Safety
+/// The kernel has just read the path.
+#[cold]
+pub unsafe fn stand_in_of(dir: c_int, path: *const c_char, room: &mut Room) -> Option<&CStr> {
+    if !runtime::started() {
+        return None;
+    }
+    let mut whole = [0; PATH_BYTES];
+    let file = parse(absolute(dir, CStr::from_ptr(path).to_bytes(), &mut whole)?)?;
+    path_of_stand_in(&file, room)
+}
+
+/// The caller's tid, if the path is `/proc/thread-self` itself.
+///
+/// # Safety
+/// The kernel has just read the path.
+#[cold]
+pub unsafe fn own_tid_by(dir: c_int, path: *const c_char) -> Option<pid_t> {
+    let mut room = [0; PATH_BYTES];
+    let is_it = absolute(dir, CStr::from_ptr(path).to_bytes(), &mut room)? == b"/proc/thread-self";
+    current().filter(|_| is_it).map(Green::tid)
+}
+
+/// May the path be of a file that `opened` replaces?
+///
+/// # Safety
+/// The kernel has just read the path.
+#[inline]
+pub unsafe fn is_in_proc(path: *const c_char) -> bool {
+    let starts = |with: &[u8]| with.iter().enumerate().all(|(at, &byte)| *path.add(at) as u8 == byte);
+    starts(b"/proc/") || starts(THREAD_SELF)
+}

@@ -1,0 +1,76 @@
+//! A program is executed: what is kept for the thread is given to it, and what a signal may not interrupt is put in order before.
+
+use crate::hooks::answer::Answer;
+use crate::hooks::process::task::shared;
+use crate::hooks::real;
+use crate::runtime::kernel::{alone, shortage};
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::settings;
+use crate::runtime::{self, current};
+use crate::{arch, statistics};
+use libc::*;
+
+/// A program is executed: here, or in the child that posix_spawn has made on its parent's memory. It has the thread's settings. (A child
+/// of fork or vfork has had them from its beginning.)
+unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
+    // SAFETY: null, or a green thread; those are never freed.
+    if let Some(parent) = (arch::vfork::spawned_by() as *const Green).as_ref() {
+        parent.settings.apply();
+        return Ok(execute());
+    }
+    if runtime::started() {
+        // The statistics of what this process has been until now.
+        statistics::write();
+    }
+    if current().is_none() {
+        return Ok(execute());
+    }
+    let execute = || shortage::unrung(execute);
+    let Some(me) = shared() else { return Ok(execute()) };
+    if me.settings.differ() {
+        alone::stay();
+        return Ok(execute());
+    }
+    settings::leave_shared(me);
+    let failed = execute();
+    settings::share_death_signal_again(me);
+    Ok(failed)
+}
+
+type Pointers = *const *const c_char;
+
+pub unsafe fn execve(path: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
+    executing(|| real::execve(path, arguments, environment))
+}
+
+pub unsafe fn execv(path: *const c_char, arguments: Pointers) -> Answer<c_int> {
+    executing(|| real::execv(path, arguments))
+}
+
+pub unsafe fn execvp(file: *const c_char, arguments: Pointers) -> Answer<c_int> {
+    executing(|| real::execvp(file, arguments))
+}
+
+pub unsafe fn execvpe(file: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
+    executing(|| real::execvpe(file, arguments, environment))
+}
+
+pub unsafe fn fexecve(fd: c_int, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
+    executing(|| real::fexecve(fd, arguments, environment))
+}
+
+pub unsafe fn execveat(
+    dir: c_int,
+    path: *const c_char,
+    arguments: Pointers,
+    environment: Pointers,
+    flags: c_int,
+) -> Answer<c_int> {
+    executing(|| real::execveat(dir, path, arguments, environment, flags))
+}
+
+/// In the child of vfork, from its assembly: it is nobody's green thread, but has what its parent's thread has set.
+#[no_mangle]
+extern "C" fn gp_vfork_child(parent: &Green) {
+    parent.settings.apply();
+}

@@ -1,0 +1,148 @@
+//! Signals sent to threads and to the process: what the kernel would do with them, done by the runtime for green threads.
+
+use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::memory;
+use crate::hooks::named::{self, is_me, me, process_of};
+use crate::hooks::real;
+use crate::hooks::signal::action::is_fixed;
+use crate::runtime::machine::green::{life, Green};
+use crate::runtime::machine::{disposition, roll};
+use crate::runtime::signal::{delivery, sweep};
+use crate::runtime::{self, current};
+use crate::sys;
+use libc::*;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Sends to a green thread what the kernel would send it.
+fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
+    if green.life.load(Relaxed) & life::GONE != 0 {
+        return errno(ESRCH);
+    }
+    if info.si_signo == SIGKILL || info.si_signo == SIGSTOP {
+        sys::signal_thread(sys::kernel_thread_id(), info.si_signo).map_err(Miss::Errno)?;
+    } else if info.si_signo != 0 && green.life.load(Relaxed) & life::FINISHED == 0 {
+        if delivery::takes_default(green, info.si_signo) {
+            // What ends or stops the process does so before this returns, whichever thread it was sent to.
+            delivery::act_at_once(info.si_signo);
+        } else {
+            delivery::post(green, &info);
+        }
+    }
+    Ok(0)
+}
+
+/// glibc keeps 32 and 33 to itself.
+pub fn sendable(number: c_int) -> Answer<()> {
+    if (0..=64).contains(&number) && number != 32 && number != 33 {
+        Ok(())
+    } else {
+        errno(EINVAL)
+    }
+}
+
+pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
+    let green = named::by_pthread(thread)?;
+    // The kernel is not asked about one that has ended.
+    if !green.has_ended() || matches!(number, 32 | 33) {
+        sendable(number)?;
+    }
+    send(green, delivery::by_thread(number))
+}
+
+pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -> Answer<c_int> {
+    let green = named::by_pthread(thread)?;
+    if green.has_ended() {
+        return errno(ESRCH);
+    }
+    sendable(number)?;
+    send(green, delivery::information(number, SI_QUEUE, value))
+}
+
+pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
+    if !runtime::started() || pid != sys::process_id() {
+        return Err(Miss::Libc);
+    }
+    let green = roll::find(tid).ok_or(Miss::Libc)?;
+    if !(0..=64).contains(&number) {
+        return errno(libc::EINVAL);
+    }
+    send(green, delivery::by_thread(number))
+}
+
+/// The signal's description that the program points to. The kernel reads it before it looks at anything else.
+unsafe fn read_information(info: usize, number: c_int) -> Answer<siginfo_t> {
+    let mut info = memory::read(info as *const siginfo_t)?;
+    info.si_signo = number;
+    Ok(info)
+}
+
+/// Nobody pretends to others to be the kernel, or another call.
+fn may_pretend(info: &siginfo_t, to_itself: bool) -> Answer<()> {
+    const SI_TKILL: c_int = -6;
+    if (info.si_code >= 0 || info.si_code == SI_TKILL) && !to_itself {
+        return errno(EPERM);
+    }
+    Ok(())
+}
+
+pub unsafe fn rt_tgsigqueueinfo(pid: pid_t, tid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
+    if pid != sys::process_id() {
+        return Err(Miss::Libc);
+    }
+    let green = roll::find(tid).ok_or(Miss::Libc)?;
+    let info = read_information(info, number)?;
+    may_pretend(&info, is_me(green))?;
+    if !(0..=64).contains(&number) {
+        return errno(EINVAL);
+    }
+    send(green, info).map(c_long::from)
+}
+
+/// To the process, whichever of its threads is named. Only main pretends: its tid is the process's.
+pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
+    let process = process_of(pid);
+    if process != sys::process_id() {
+        return Err(Miss::Libc);
+    }
+    let told = read_information(info, number)?;
+    may_pretend(&told, current().is_some_and(|me| me.tid() == pid))?;
+    match to_process(process, number, || told) {
+        Ok(_) => Ok(0),
+        Err(_) => answer(sys::call(SYS_rt_sigqueueinfo, process as usize, number as usize, info, 0, 0, 0)),
+    }
+}
+
+pub unsafe fn raise(number: c_int) -> Answer<c_int> {
+    sendable(number)?;
+    send(me()?, delivery::by_thread(number))
+}
+
+/// To the own process, for a handler: whoever takes it does so before this returns if it is the caller. From a kernel thread that is no
+/// green one it goes by the kernel.
+pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
+    let process = process_of(pid);
+    match to_process(process, number, || delivery::information(number, SI_USER, 0)) {
+        Err(Miss::Libc) if process != pid => Ok(real::kill(process, number)),
+        answer => answer,
+    }
+}
+
+pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int> {
+    let process = process_of(pid);
+    match to_process(process, number, || delivery::information(number, SI_QUEUE, value)) {
+        Err(Miss::Libc) if process != pid => Ok(real::sigqueue(process, number, value)),
+        answer => answer,
+    }
+}
+
+fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> Answer<c_int> {
+    if pid != sys::process_id()
+        || current().is_none()
+        || is_fixed(number)
+        || !disposition::of(number).is_handler()
+        || !sweep::post_to_process(&info())
+    {
+        return Err(Miss::Libc);
+    }
+    Ok(0)
+}

@@ -1,0 +1,154 @@
+//! A thread's life after its beginning: join, detach, exit, cancel, and the keys of its values.
+//!
+//! A pthread_t is a TCB, and a green thread's has a word in its TLS that leads to it; for a foreign thread the real function answers.
+
+use crate::glibc;
+use crate::hooks::answer::{errno, Answer, Miss};
+use crate::hooks::moment::{self, Until};
+use crate::hooks::named::{by_pthread, is_me, me};
+use crate::hooks::real;
+use crate::runtime::births::thread;
+use crate::runtime::machine::green::life;
+use crate::runtime::waiting::cancel;
+use crate::runtime::{self, current};
+use libc::*;
+use std::sync::atomic::Ordering::*;
+
+unsafe fn write_result(result: *mut *mut c_void, value: *mut c_void) -> Answer<c_int> {
+    if !result.is_null() {
+        *result = value;
+    }
+    Ok(0)
+}
+
+pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
+    let green = by_pthread(thread)?;
+    runtime::cancellation_point();
+    let value = thread::join(green, || Ok(None)).map_err(Miss::Errno)?;
+    write_result(result, value)
+}
+
+pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
+    let green = by_pthread(thread)?;
+    if green.life.load(Acquire) & (life::FINISHED | life::GONE) == 0 {
+        return errno(EBUSY);
+    }
+    let value = thread::join(green, || Err(EBUSY)).map_err(Miss::Errno)?;
+    write_result(result, value)
+}
+
+pub unsafe fn pthread_timedjoin_np(
+    thread: pthread_t,
+    result: *mut *mut c_void,
+    until: *const timespec,
+) -> Answer<c_int> {
+    pthread_clockjoin_np(thread, result, CLOCK_REALTIME, until)
+}
+
+pub unsafe fn pthread_clockjoin_np(
+    thread: pthread_t,
+    result: *mut *mut c_void,
+    clock: clockid_t,
+    until: *const timespec,
+) -> Answer<c_int> {
+    let green = by_pthread(thread)?;
+    moment::waitable(clock)?;
+    if until.is_null() {
+        return pthread_join(thread, result);
+    }
+    runtime::cancellation_point();
+    if glibc::version::join_checks_time() {
+        moment::valid(until)?;
+    }
+    let deadline = || Until { clock, time: until }.deadline().map_err(|_| EINVAL);
+    let value = thread::join(green, deadline).map_err(Miss::Errno)?;
+    write_result(result, value)
+}
+
+pub unsafe fn pthread_detach(thread: pthread_t) -> Answer<c_int> {
+    thread::detach(by_pthread(thread)?).map_err(Miss::Errno)?;
+    Ok(0)
+}
+
+pub unsafe fn thrd_join(thread: pthread_t, result: *mut c_int) -> Answer<c_int> {
+    let joined = thread::join(by_pthread(thread)?, || Ok(None));
+    // glibc writes whatever came of it.
+    if !result.is_null() {
+        *result = joined.unwrap_or(std::ptr::null_mut()) as isize as c_int;
+    }
+    joined.map(|_| 0).map_err(Miss::Errno)
+}
+
+pub unsafe fn thrd_detach(thread: pthread_t) -> Answer<c_int> {
+    pthread_detach(thread)
+}
+
+pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
+    match current() {
+        Some(me) => thread::exit(me, result),
+        None => Err(Miss::Libc),
+    }
+}
+
+pub unsafe fn thrd_exit(result: c_int) -> Answer<()> {
+    pthread_exit(result as isize as *mut c_void)
+}
+
+pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
+    let target = by_pthread(thread)?;
+    cancel::cancel(target).map_err(Miss::Errno)?;
+    let own = is_me(target);
+    if own && target.cancel_asynchronous.load(Relaxed) {
+        runtime::cancellation_point();
+    }
+    Ok(0)
+}
+
+pub unsafe fn pthread_testcancel() -> Answer<()> {
+    runtime::cancellation_point();
+    Ok(())
+}
+
+// From libc's bits/pthread.h.
+const PTHREAD_CANCEL_ENABLE: c_int = 0;
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+const PTHREAD_CANCEL_DEFERRED: c_int = 0;
+const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
+
+pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_int> {
+    let me = me()?;
+    if state != PTHREAD_CANCEL_ENABLE && state != PTHREAD_CANCEL_DISABLE {
+        return errno(EINVAL);
+    }
+    let before = me.cancel_disabled.swap(state == PTHREAD_CANCEL_DISABLE, SeqCst);
+    glibc::set_cancel_state(state);
+    if !old.is_null() {
+        *old = if before { PTHREAD_CANCEL_DISABLE } else { PTHREAD_CANCEL_ENABLE };
+    }
+    runtime::waiting::cancel::asynchronous_point();
+    Ok(0)
+}
+
+pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_int> {
+    let me = me()?;
+    if kind != PTHREAD_CANCEL_DEFERRED && kind != PTHREAD_CANCEL_ASYNCHRONOUS {
+        return errno(EINVAL);
+    }
+    let before = me.cancel_asynchronous.swap(kind == PTHREAD_CANCEL_ASYNCHRONOUS, SeqCst);
+    if !old.is_null() {
+        *old = if before { PTHREAD_CANCEL_ASYNCHRONOUS } else { PTHREAD_CANCEL_DEFERRED };
+    }
+    runtime::waiting::cancel::asynchronous_point();
+    Ok(0)
+}
+
+pub unsafe fn pthread_key_create(
+    key: *mut pthread_key_t,
+    destructor: Option<unsafe extern "C" fn(*mut c_void)>,
+) -> Answer<c_int> {
+    let failed = real::pthread_key_create(key, destructor);
+    if failed == 0 {
+        glibc::note_key(*key);
+    }
+    Ok(failed)
+}

@@ -1,0 +1,125 @@
+//! A thread's name: kept for each green thread, and main's in the kernel, where the process is shown by it.
+
+use crate::hooks::answer::{answer, errno, Answer};
+use crate::hooks::memory;
+use crate::hooks::named::{by_pthread, is_me, me};
+use crate::hooks::thread::written_names;
+use crate::runtime::machine::green::Green;
+use crate::sys;
+use libc::*;
+
+/// A thread's name, with its end.
+const NAME_BYTES: usize = 16;
+
+pub type Name = [u8; NAME_BYTES];
+
+/// What ps and /proc show of the process is its first kernel thread's name.
+const NAME_OF_PROCESS: &std::ffi::CStr = c"/proc/self/comm";
+
+fn open_name_of_process() -> Answer<usize> {
+    let flags = (O_RDWR | O_CLOEXEC) as usize;
+    // SAFETY: the kernel reads the string.
+    let fd = unsafe { sys::call(SYS_openat, AT_FDCWD as usize, NAME_OF_PROCESS.as_ptr() as usize, flags, 0, 0, 0) };
+    answer(fd)
+}
+
+unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
+    if green.has_ended() {
+        return errno(ENOENT);
+    }
+    if green.is_main {
+        match open_name_of_process() {
+            Ok(fd) => {
+                let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME_BYTES - 1);
+                let written = sys::call(SYS_write, fd, name.as_ptr() as usize, length, 0, 0, 0);
+                sys::close(fd as c_int);
+                answer::<ssize_t>(written)?;
+            }
+            // Natively a thread names itself without /proc. What shows from outside is the leader's name, if this runs there.
+            Err(_) if is_me(green) => {
+                if green.worker().is_leader {
+                    sys::set_thread_name(&name);
+                }
+            }
+            Err(miss) => return Err(miss),
+        }
+    } else if !is_me(green) {
+        has_files_of_threads()?;
+    }
+    *green.name.get() = name;
+    Ok(0)
+}
+
+/// Natively another thread's name is reached by its file: where there are none the answer is what opening it would be.
+fn has_files_of_threads() -> Answer<()> {
+    // SAFETY: the kernel reads the string.
+    answer::<c_int>(unsafe { sys::call(SYS_access, NAME_OF_PROCESS.as_ptr() as usize, F_OK as usize, 0, 0, 0, 0) })?;
+    Ok(())
+}
+
+/// main's may be changed from outside.
+pub unsafe fn name_of(green: &Green) -> Answer<Name> {
+    written_names::take();
+    if green.has_ended() {
+        return errno(ENOENT);
+    }
+    if !green.is_main {
+        if !is_me(green) {
+            has_files_of_threads()?;
+        }
+        return Ok(*green.name.get());
+    }
+    let (mut name, fd) = (
+        [0; NAME_BYTES],
+        match open_name_of_process() {
+            Ok(fd) => fd,
+            Err(_) if is_me(green) => return Ok(*green.name.get()),
+            Err(miss) => return Err(miss),
+        },
+    );
+    let read = sys::call(SYS_read, fd, name.as_mut_ptr() as usize, NAME_BYTES, 0, 0, 0);
+    sys::close(fd as c_int);
+    // A line: its end becomes the name's.
+    name[answer::<usize>(read)?.clamp(1, NAME_BYTES) - 1] = 0;
+    Ok(name)
+}
+
+pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answer<c_int> {
+    let green = by_pthread(thread)?;
+    let length = strnlen(name, NAME_BYTES);
+    if length == NAME_BYTES {
+        return errno(ERANGE);
+    }
+    let mut bytes = [0; NAME_BYTES];
+    std::ptr::copy_nonoverlapping(name as *const u8, bytes.as_mut_ptr(), length);
+    set_name(green, bytes)
+}
+
+pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> Answer<c_int> {
+    let green = by_pthread(thread)?;
+    if room < NAME_BYTES {
+        return errno(ERANGE);
+    }
+    // Natively the kernel writes it: its own thread's by prctl, another's by read.
+    if !memory::can_write(name as usize, NAME_BYTES) {
+        return errno(EFAULT);
+    }
+    *(name as *mut Name) = name_of(green)?;
+    Ok(0)
+}
+
+/// prctl(PR_SET_NAME): the kernel takes the name down and cuts it; its thread then has its own again.
+pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
+    let before = sys::thread_name();
+    answer::<c_int>(sys::call(SYS_prctl, PR_SET_NAME as usize, name, 0, 0, 0, 0))?;
+    let given = sys::thread_name();
+    sys::call(SYS_prctl, PR_SET_NAME as usize, before.as_ptr() as usize, 0, 0, 0, 0);
+    set_name(me()?, given)
+}
+
+/// prctl(PR_GET_NAME).
+pub unsafe fn own_name(name: usize) -> Answer<c_int> {
+    answer::<c_int>(sys::call(SYS_prctl, PR_GET_NAME as usize, name, 0, 0, 0, 0))?;
+    *(name as *mut Name) = name_of(me()?)?;
+    Ok(0)
+}

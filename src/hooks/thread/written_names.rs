@@ -1,0 +1,106 @@
+//! Names that are written into a thread's `comm` in /proc: they arrive in a pipe of the library's, which is looked into whenever a name is
+//! asked for.
+
+use crate::base::lock::RawLock;
+use crate::base::own_fds;
+use crate::runtime::machine::green::Green;
+use crate::runtime::machine::roll;
+use crate::sys;
+use libc::*;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
+
+/// Names that may be written: (a thread's tid, the pipe's end).
+struct Awaited {
+    lock: RawLock,
+    all: UnsafeCell<Vec<(pid_t, c_int)>>,
+    count: AtomicUsize,
+}
+
+static AWAITED: Awaited =
+    Awaited { lock: RawLock::new(), all: UnsafeCell::new(Vec::new()), count: AtomicUsize::new(0) };
+
+impl Awaited {
+    /// So many writers may be open at once.
+    const MOST: usize = 256;
+
+    /// False, and the pipe is closed: there are too many.
+    fn add(&self, green: &Green, fd: c_int) -> bool {
+        self.look(|_, _| ());
+        let has_room = self.lock.with(|| {
+            // SAFETY: under the lock.
+            let all = unsafe { &mut *self.all.get() };
+            let has_room = all.len() < Awaited::MOST;
+            if has_room {
+                all.push((green.tid(), fd));
+            }
+            self.count.store(all.len(), Release);
+            has_room
+        });
+        if !has_room {
+            own_fds::remove(fd);
+            sys::close(fd);
+        }
+        has_room
+    }
+
+    /// Takes what was written, and closes what nobody will write any more.
+    fn look(&self, mut written: impl FnMut(pid_t, &[u8])) {
+        self.lock.with(|| {
+            // SAFETY: under the lock.
+            let all = unsafe { &mut *self.all.get() };
+            all.retain(|&(tid, fd)| loop {
+                let mut name = [0u8; 64];
+                // SAFETY: the kernel writes into our array.
+                let read = unsafe { sys::call(SYS_read, fd as usize, name.as_mut_ptr() as usize, name.len(), 0, 0, 0) };
+                match read {
+                    1.. => written(tid, &name[..read as usize]),
+                    // A socket whose other end left the name unread: told once, before what was written.
+                    reset if reset == -(ECONNRESET as isize) => {}
+                    0 => {
+                        own_fds::remove(fd);
+                        sys::close(fd);
+                        return false;
+                    }
+                    _ => return true,
+                }
+            });
+            self.count.store(all.len(), Release);
+        });
+    }
+}
+
+// SAFETY: the list is only touched under the lock.
+unsafe impl Sync for Awaited {}
+
+/// Takes the pipe's end `fd`, into which the thread's name may be written. False, and the pipe is closed: there are too many.
+pub fn await_writer(green: &Green, fd: c_int) -> bool {
+    AWAITED.add(green, fd)
+}
+
+/// Before a name is told: those that were written into `comm` since.
+#[inline]
+pub fn take() {
+    if AWAITED.count.load(Acquire) == 0 {
+        return;
+    }
+    AWAITED.look(|tid, written| {
+        let Some(green) = roll::find(tid) else { return };
+        let mut name = [0u8; 16];
+        let length = written.len().min(15);
+        name[..length].copy_from_slice(&written[..length]);
+        if let Some(end) = name.iter().position(|&byte| byte == b'\n') {
+            name[end..].fill(0);
+        }
+        // SAFETY: a copy that may be of either side of a change, as in pthread_setname_np.
+        unsafe { *green.name.get() = name };
+    });
+}
+
+/// In a fork child: the pipes were closed with all that is the library's.
+pub fn after_fork() {
+    AWAITED.lock.reset();
+    // SAFETY: the only thread.
+    unsafe { (*AWAITED.all.get()).clear() };
+    AWAITED.count.store(0, Relaxed);
+}
