@@ -125,7 +125,7 @@ static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
     calls
 });
 
-/// Looks a function of libc up. None: nothing is known of it, it does not wait.
+/// Looks a function of libc up, by its symbol without a version. None: nothing is known of it, it does not wait.
 pub fn call(symbol: &str) -> Option<Call> {
     CALLS.get(symbol).copied()
 }
@@ -136,7 +136,7 @@ pub fn is_hooked(symbol: &str) -> bool {
     symbol != "gettid" && call(symbol).is_some_and(|call| call.reach == Reach::Hooked)
 }
 
-/// Reads the symbols in the table's lines `// left out: SYMBOL…: why`.
+/// Reads the symbols in the table's lines `// left out: SYMBOL…: why`. A test (tests/tidy.rs) sees to it that each has a reason.
 fn left_out() -> impl Iterator<Item = &'static str> {
     let rows = TABLE.lines().filter_map(|line| line.trim_start().strip_prefix("// left out: ")?.split_once(": "));
     rows.flat_map(|(symbols, _)| symbols.split_whitespace())

@@ -36,7 +36,8 @@ const C_THREADS: u32 = 200;
 /// How many threads the Python client makes.
 const PYTHON_THREADS: u32 = 500;
 
-/// The figures that are shown for both runs: their meaning, the name, the unit.
+/// The figures that are shown for both runs: their meaning, the name, the unit. The program prints its own; those of the kernel's stacks
+/// are computed from its threads, and the last two are the library's statistics, which a native run has not.
 const ROWS: [(&str, &str, &str); 10] = [
     ("answers received", "answers", ""),
     ("ticks of the ticker", "ticks", ""),
@@ -156,6 +157,7 @@ fn measure(title: &str, command: &[OsString], library: &Path) -> Result<Figures,
         .map_err(|error| failure("starting it", &error))?;
     print!("             ");
     let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+    // The dots first, as they come: they show that the ticker goes on while the others wait.
     let read = show_first_line(&mut output).and_then(|()| io::read_to_string(output));
     let figures = read.map_err(|error| failure("reading its output", &error))?;
     let status = child.wait().map_err(|error| failure("waiting for it", &error))?;
@@ -178,6 +180,7 @@ fn figure((name, value): (&str, &str)) -> Option<(String, u64)> {
 fn show_first_line(output: &mut BufReader<impl Read>) -> io::Result<()> {
     loop {
         let bytes = output.fill_buf()?;
+        // What has come so far is shown at once; the line's end is passed on, and ends it.
         let end = bytes.iter().position(|&byte| byte == b'\n').map(|newline| newline + 1);
         let count = end.unwrap_or(bytes.len());
         io::stdout().write_all(&bytes[..count])?;
@@ -217,7 +220,7 @@ fn failure(doing: &str, error: &io::Error) -> Failure {
     Failure(FAILED, format!("demo: {doing}: {error}."))
 }
 
-/// A directory of this command's own under TMPDIR, removed when it is dropped.
+/// A directory of this command's own under TMPDIR, removed when it is dropped. A demo that is killed leaves it behind.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -228,14 +231,14 @@ impl Directory {
         Ok(Self(path))
     }
 
-    /// Writes a file. Returns where it is.
+    /// Writes a file into the directory. Returns where it is.
     fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
         let path = self.0.join(name);
         fs::write(&path, text).map_err(|error| failure(name, &error))?;
         Ok(path)
     }
 
-    /// Compiles a C program by `cc`. Returns where it is.
+    /// Compiles a C program by `cc`, into the directory. Returns where it is. Fails where there is no `cc`, or it does.
     fn compile(&self, name: &str, source: &str) -> Result<PathBuf, Failure> {
         let source = self.write(&format!("{name}.c"), source)?;
         let program = self.0.join(name);
@@ -256,7 +259,7 @@ impl Drop for Directory {
     }
 }
 
-/// The slow server. It ends when its standard input does, so also when this command is killed.
+/// The slow server, running. It ends when its standard input does, so also when this command is killed; dropping it waits for that.
 struct Server {
     process: Child,
     port: u16,

@@ -37,6 +37,13 @@ fn failure(number: c_int, sentence: String) -> Failure {
 
 /// Finds the file that `execvp` is going to execute for a name: by PATH, if the name has no slash. Fails with the status and the reason
 /// with which the call would fail.
+///
+/// ```text
+/// at a place of PATH                            glibc           here
+/// may be executed                               executes it     the answer
+/// is not there, or cannot be reached            goes on         goes on; the last such error is the answer if nothing else is
+/// may not be executed (EACCES)                  goes on, and answers EACCES at the end
+/// ```
 pub fn find(command: &OsStr) -> Result<PathBuf, Failure> {
     if command.is_empty() {
         return Err(failure(libc::ENOENT, "the name of the program is empty.".into()));
@@ -154,7 +161,8 @@ impl Program {
 }
 
 /// Follows the `#!` lines of a file to what the kernel loads to run it. Fails where an interpreter cannot be executed, or the chain is
-/// longer than the kernel follows.
+/// longer than the kernel follows. What the kernel does not know, and a `#!` line in a form that it refuses, leads to /bin/sh, as
+/// execvp's fallback does.
 pub fn program(path: PathBuf) -> Result<Program, Failure> {
     let mut elf = path.clone();
     for depth in 0.. {

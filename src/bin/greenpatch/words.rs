@@ -12,7 +12,8 @@ const COLUMNS: usize = 80;
 /// The least width in columns, however narrow the terminal is.
 const FEWEST: usize = 40;
 
-/// Writes a path for a sentence: control characters and bytes that are no text as in a shell's `$'…'`.
+/// Writes a path for a sentence: control characters and bytes that are no text as in a shell's `$'…'`, everything else as it is. The
+/// result has no line end.
 pub fn shown(path: &Path) -> String {
     let mut text = String::new();
     for part in path.as_os_str().as_bytes().utf8_chunks() {
@@ -55,7 +56,7 @@ fn width(fd: i32) -> Option<usize> {
     (known && size.ws_col > 0).then_some(usize::from(size.ws_col).clamp(FEWEST, COLUMNS))
 }
 
-/// Sets a sentence for stderr: wrapped on a terminal, else in one line.
+/// Sets a sentence for stderr: wrapped for a person at a terminal, else in one line, as programs that read it expect of a sentence.
 pub fn for_errors(sentence: &str) -> String {
     match width(libc::STDERR_FILENO).filter(|_| io::stderr().is_terminal()) {
         Some(columns) => wrap(sentence, "", columns),

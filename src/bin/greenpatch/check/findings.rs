@@ -24,7 +24,7 @@ use super::report::{At, Report};
 use crate::calls::{self, Reach};
 use crate::words::{columns, short, wrap};
 
-/// How many places are shown of each inline system call of an object.
+/// How many places are shown of each inline system call of an object. The rest is counted.
 const PLACES: usize = 4;
 
 /// The kinds of calls with their headings, in the order in which they are shown. Calls that need nothing are not shown.
@@ -118,7 +118,8 @@ fn inline_calls(report: &Report) -> String {
     text
 }
 
-/// Sets the objects whose instructions set, or ask for, a thread's state. A note says what follows from that.
+/// Sets the objects whose instructions set, or ask for, a thread's state: by Go's note, or with their places. A note says what follows
+/// from that.
 fn thread_states(report: &Report) -> String {
     let mut text = String::new();
     for (at, state) in &report.thread_states {
@@ -195,8 +196,20 @@ pub fn json(reports: &[Report]) -> String {
     format!("{:#}\n", Value::from(list))
 }
 
-/// Sets one report as a JSON object. Under the name of each reach stand its calls, each with its family and the names of the objects that
-/// import it.
+/// Sets one report as a JSON object:
+///
+/// ```text
+/// file, program            as `Report::subject` and `Report::program`
+/// status, refusal          the exit status; a sentence or null
+/// objects                  [{ name, path or null, needed_by: a name or null }]
+/// hooked, entries, handed_over, needs_none, out_of_reach
+///                          [{ symbol, family, by: names }]: a list for each `Reach::name`
+/// inline                   [{ object, address, symbol, offset, number, call }]: null where it is not known
+/// thread_state             [{ object, go, calls: as inline }]
+/// reached_with_inline      names of objects
+/// defined_by_the_program   symbols
+/// notes                    clauses, as in the text
+/// ```
 fn object(report: &Report) -> Value {
     // In JSON an object is its name as it was asked for, with folders.
     let name = |at: &At| report.objects[*at].name.clone();

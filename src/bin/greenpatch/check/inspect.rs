@@ -15,7 +15,7 @@ use crate::elf::{self, Elf};
 use crate::library::LIBRARY;
 use crate::words::short;
 
-/// What is said of Python's programs.
+/// What is said of Python's programs: their tasks and greenlets are no threads.
 const NO_PTHREADS: &str =
     "asyncio's tasks and the greenlets of gevent and eventlet are no pthreads: a call that blocks one of them blocks \
     its whole loop, as without greenpatch. Make such calls in threads (asyncio.to_thread, gevent's threadpool).";
@@ -35,12 +35,14 @@ pub fn inspect(mut report: Report) -> Report {
         let Ok(data) = fs::read(path) else { continue };
         let Ok(elf) = Elf::parse(&*data) else { continue };
         let name = short(&object.name).to_owned();
+        // Symbols and text are found by section; packed programs have none.
         if elf.elf_section_table().is_empty() {
             report.hints.push(format!("{name} has no section headers: nothing of it can be seen"));
         }
         if let Some((_, Err(why))) = calls::NEIGHBOURS.iter().find(|(start, _)| name.starts_with(start)) {
             report.hints.push(format!("{name} conflicts: {why}"));
         }
+        // The order of symbols does not matter: the report sorts them.
         let imports = imports(&elf);
         if ["dlopen", "dlmopen"].iter().any(|loader| imports.contains(loader)) {
             loaders.push(name.clone());
@@ -106,24 +108,25 @@ fn note_the_whole(report: &mut Report, loaders: &[String]) {
     }
 }
 
-/// Tells whether an object of the report imports a symbol that is known.
+/// Tells whether an object of the report imports a symbol. The symbol has to be one that `calls` knows, or nothing would be noted of it.
 fn imported(report: &Report, symbol: &str) -> bool {
     report.imports.values().any(|symbols| symbols.contains_key(symbol))
 }
 
-/// Lists the symbols that a file imports.
+/// Lists the symbols that a file imports: those of its dynamic table that it does not define.
 fn imports<'data>(elf: &Elf<'data>) -> Vec<&'data str> {
     let undefined = elf.dynamic_symbols().filter(|symbol| symbol.is_undefined());
     undefined.filter_map(|symbol| symbol.name().ok()).collect()
 }
 
-/// Lists the functions that a file defines for others.
+/// Lists the functions that a file defines for others: those of its dynamic table, data left out.
 fn definitions<'data>(elf: &Elf<'data>) -> Vec<&'data str> {
     let functions = elf.dynamic_symbols().filter(|symbol| symbol.is_definition() && symbol.kind() == SymbolKind::Text);
     functions.filter_map(|symbol| symbol.name().ok()).collect()
 }
 
-/// Tells whether a file is this library, or a part of glibc, whose system calls are those behind its functions.
+/// Tells whether a file is this library, or a part of glibc: its system calls are those behind its functions, and what it imports is its
+/// own affair. Name service modules of others are no part of it, for they wait in their own ways.
 fn is_libcs_own(name: &str) -> bool {
     /// File names, without folders.
     const WHOLE: [&str; 13] = [

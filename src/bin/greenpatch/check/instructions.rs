@@ -141,7 +141,7 @@ struct Text<'data> {
 }
 
 impl<'data> Text<'data> {
-    /// Reads a file's sections and functions.
+    /// Reads a file's sections and functions. A file without symbols has the unwinder's functions, which have no names.
     fn of(elf: &Elf<'data>) -> Self {
         let executable =
             |flags| matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.contains(SHF_EXECINSTR));
@@ -215,7 +215,8 @@ impl<'data> Text<'data> {
         self.relative(5, |bytes| bytes[0] == 0xe8)
     }
 
-    /// Lists places that may be an instruction of `length` bytes, the last four of which are a distance from its end.
+    /// Lists places that may be an instruction of `length` bytes, the last four of which are a distance from its end: the address, and
+    /// where the distance leads. Bytes that only look like one are told from it later, by the walk to them.
     fn relative(
         &self,
         length: usize,
@@ -277,6 +278,7 @@ impl<'data> Walk<'data> {
         for register in written.map(|used| used.register()).filter(|register| register.is_gpr()) {
             self.constants[register.full_register().number()] = None;
         }
+        // A called function keeps what the calling convention says; a system call changes three registers.
         let lost: &[usize] = match instruction.flow_control() {
             _ if instruction.code() == Code::Syscall => &ANSWERED,
             FlowControl::Call | FlowControl::IndirectCall => &SCRATCH,

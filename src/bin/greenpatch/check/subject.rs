@@ -81,7 +81,8 @@ fn find(file: &Path) -> PathBuf {
     start::find(file.as_os_str()).unwrap_or_else(|_| file.to_owned())
 }
 
-/// Follows a chain of `#!` lines to its ELF file, through `env` too. Fails with the rest of a sentence.
+/// Follows a chain of `#!` lines to its ELF file, through `env` too: `#!/usr/bin/env python3` means the python3 of PATH. Fails with the
+/// rest of a sentence, where an interpreter is not there.
 fn follow(mut path: PathBuf) -> Result<PathBuf, String> {
     loop {
         let words = elf::first_line(&path).unwrap_or_default();
@@ -111,8 +112,9 @@ fn follow(mut path: PathBuf) -> Result<PathBuf, String> {
     }
 }
 
-/// Tells why the library cannot be preloaded into a program: the rest of a sentence. None: it can be. Where the library is not found, the
-/// command stands for it, which is built for the same machine.
+/// Tells why the library cannot be preloaded into a program: the rest of a sentence. None: it can be, or the file is itself a library,
+/// which has no start of its own to be preloaded at. Where the library is not found the command stands for it, which is built for the
+/// same machine.
 fn objection(program: &Path) -> Option<String> {
     let own = library::find(None).or_else(|_| env::current_exe().map_err(|_| ())).ok()?;
     // Without an ELF header there is nothing more to ask.

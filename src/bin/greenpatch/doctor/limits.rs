@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::probe::{Probe, State};
 
-/// So many mappings a process may have nearly everywhere; fewer are told as a limit.
+/// So many mappings a process may have nearly everywhere, the kernel's default; fewer are told as a limit.
 const FEW_MAPPINGS: u64 = 65530;
 /// So many kernel threads a process may have nearly everywhere; fewer are told as a limit.
 const FEW_THREADS: u64 = 256;
@@ -61,7 +61,7 @@ pub fn all() -> Vec<Probe> {
     rows
 }
 
-/// Asks for a soft limit. None: there is none.
+/// Asks for this process's soft limit of a kind, which programs started here inherit. None: there is none.
 fn resource(kind: libc::__rlimit_resource_t) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: getrlimit fills the structure.

@@ -74,7 +74,12 @@ fn as_text(probes: &[Probe], bad: bool) -> String {
     format!("{}\n{verdict}\n", lines.collect::<String>())
 }
 
-/// Sets a JSON object of the verdict and all results. Its names are those that scripts know: `findings`.
+/// Sets a JSON object of the verdict and all results. Scripts know its names, so they stay:
+///
+/// ```text
+/// green      true, if no result is bad
+/// findings   [{ state: "on", "off", "fact", "limit" or "bad", subject, says }]
+/// ```
 fn as_json(probes: &[Probe], bad: bool) -> String {
     let state = |probe: &Probe| {
         if probe.state == State::Fact {

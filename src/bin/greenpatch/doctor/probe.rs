@@ -1,6 +1,6 @@
 //! A probe's result: one line of `greenpatch doctor`.
 
-/// What a result means for programs.
+/// What a result means for programs. Only `Bad` changes the command's exit status.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The library uses it here.

@@ -87,13 +87,14 @@ fn glibc() -> String {
     text(unsafe { libc::gnu_get_libc_version() })
 }
 
-/// Copies a C string.
+/// Copies a C string. The caller answers for its NUL.
 fn text(string: *const libc::c_char) -> String {
     // SAFETY: the callers' strings end in a NUL, and live on.
     unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
 
-/// Asks whether programs may use the instructions for the FS and GS bases.
+/// Asks whether programs may use the instructions for the FS and GS bases: the kernel says so in AT_HWCAP2, for on a kernel that does not
+/// restore both bases they would do harm.
 fn fsgsbase() -> bool {
     // SAFETY: it reads the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0 }
@@ -135,7 +136,8 @@ fn precise_sleeps() -> bool {
     }
 }
 
-/// Asks whether a mode of Syscall User Dispatch can be turned on. With the selector on “allow” nothing is caught meanwhile.
+/// Asks whether a mode of Syscall User Dispatch can be turned on, for this thread, and turns it off again. With the selector on “allow”
+/// nothing is caught meanwhile, not even the call that turns it off.
 fn dispatch(mode: usize) -> bool {
     /// A selector that lets every call through.
     static ALLOW: u8 = 0;
@@ -151,7 +153,8 @@ fn dispatch(mode: usize) -> bool {
 }
 
 /// Asks whether code can be changed: a page of a file, as libc's text is, is made writable while it is executable, written, and made as
-/// before.
+/// before. The page is private, so the file stays as it is. SELinux judges files' pages otherwise than anonymous ones, so an anonymous
+/// one would prove nothing.
 fn entries() -> Probe {
     let (read, write, execute) = (libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
     let change = |page: *mut libc::c_void| {
@@ -187,7 +190,8 @@ fn forbidden() -> &'static str {
     }
 }
 
-/// Asks whether io_uring is allowed. The library does not use it; a user may wonder.
+/// Asks whether io_uring is allowed: a ring of one entry is made and closed. The library does not use it, but programs do, and a user may
+/// wonder whether greenpatch does.
 fn io_uring() -> Probe {
     const SYS_IO_URING_SETUP: libc::c_long = libc::SYS_io_uring_setup;
     // struct io_uring_params: zero asks for the defaults.
