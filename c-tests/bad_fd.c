@@ -2,6 +2,9 @@
  * covers: close __close close_range closefrom dup2 __dup2 dup3 setsockopt fcntl fcntl64 __fcntl ioctl open open64 __open __open64
  * covers: __open_2 __open64_2 openat openat64 __openat_2 __openat64_2 creat creat64 tcdrain freopen freopen64 fclose
  * proof: green_threads>=4
+ * no_park: only main waits, for threads that may have ended before it asks
+ * passes: __dup2: one number twice is for libc to check
+ * passes: freopen freopen64: the library gives up the stream's descriptor, and libc opens the file
  */
 #include "bad.h"
 #include <sys/ioctl.h>

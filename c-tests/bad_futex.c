@@ -1,6 +1,7 @@
 /* syscall given bad futex words, operations, times and counts, and numbers that do not exist, answers as the kernel does.
  * covers: syscall
- * proof: green_threads>=1 hooks.syscall>=30
+ * proof: green_threads>=1 parks>=2 hooks.syscall>=25
+ * came: syscall>=30: the rest are numbers and operations that only the kernel knows
  */
 #include "bad.h"
 #include "futex.h"

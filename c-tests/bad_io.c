@@ -2,7 +2,7 @@
  * covers: read __read readv write __write writev pread pread64 __pread64 pwrite pwrite64 preadv preadv64 preadv2 preadv64v2
  * covers: pwritev pwritev64 pwritev2 pwritev64v2 sendfile sendfile64 splice tee vmsplice copy_file_range eventfd_read eventfd_write
  * covers: __read_chk __pread_chk __pread64_chk
- * proof: green_threads>=1
+ * proof: green_threads>=1 parks>=2
  */
 #include "bad.h"
 #include <sys/eventfd.h>

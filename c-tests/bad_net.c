@@ -2,6 +2,7 @@
  * covers: recv recvfrom recvmsg recvmmsg send __send sendto sendmsg sendmmsg connect __connect accept accept4 shutdown
  * covers: __recv_chk __recvfrom_chk setsockopt
  * proof: green_threads>=1
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "bad.h"
 #include "sockets.h"

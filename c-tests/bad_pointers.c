@@ -10,7 +10,7 @@
  *   pthread_rwlock_timedwrlock pthread_timedjoin_np mq_timedreceive mq_timedsend semtimedop semop msgsnd msgrcv recvmmsg recvmsg sendmsg
  *   accept recvfrom wait4 waitid readv writev sendfile splice copy_file_range open connect fcntl sigaction sigprocmask sigaltstack
  *   sigpending sigsuspend timer_settime timer_gettime setitimer prctl sched_getaffinity sched_setaffinity pthread_join syscall
- * proof: green_threads>=1 hooks.waitpid>=100
+ * proof: green_threads>=1 parks>=70 hooks.waitpid>=100
  * cflags: -lrt
  */
 #include "bad.h"

@@ -1,6 +1,6 @@
 /* poll, select and epoll calls given bad sets, counts, times and memory answer as libc does.
  * covers: poll __poll ppoll __poll_chk __ppoll_chk select __select pselect epoll_wait epoll_pwait epoll_pwait2
- * proof: green_threads>=3
+ * proof: green_threads>=3 parks>=2
  */
 #include "bad.h"
 #include <sys/epoll.h>

@@ -1,7 +1,8 @@
 /* Process calls given bad ids, options, paths and memory answer as libc does.
  * covers: wait wait3 wait4 waitpid __waitpid waitid execve execv execvp execvpe execl execlp execle fexecve posix_spawn posix_spawnp
  * covers: popen system kill unshare setns prctl
- * proof: green_threads>=3
+ * proof: green_threads>=3 parks>=2
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "bad.h"
 #include <sched.h>

@@ -1,6 +1,8 @@
 /* Signal calls given bad numbers, actions, ways and memory answer as libc does.
  * covers: sigaction __sigaction signal sigprocmask pthread_sigmask pthread_kill raise kill
  * proof: green_threads>=1
+ * no_park: only main waits, for threads that may have ended before it asks
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "bad.h"
 

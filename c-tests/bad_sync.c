@@ -3,7 +3,7 @@
  * covers: pthread_mutex_clocklock pthread_mutex_destroy pthread_cond_clockwait pthread_cond_timedwait pthread_rwlock_rdlock
  * covers: pthread_rwlock_clockrdlock pthread_rwlock_clockwrlock pthread_rwlock_timedrdlock pthread_rwlock_timedwrlock
  * covers: pthread_rwlock_wrlock pthread_barrier_init sem_post sem_timedwait sem_clockwait sem_trywait mtx_timedlock cnd_timedwait
- * proof: green_threads>=4
+ * proof: green_threads>=4 parks>=13
  */
 #include "bad.h"
 #include <semaphore.h>

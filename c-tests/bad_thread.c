@@ -3,6 +3,8 @@
  * covers: pthread_setaffinity_np pthread_getaffinity_np sched_setaffinity sched_getaffinity pthread_setschedparam pthread_setschedprio
  * covers: pthread_key_delete sched_setscheduler sched_getscheduler sched_setparam sched_getparam setpriority getpriority thrd_join
  * proof: green_threads>=4
+ * no_park: only main waits, for threads that may have ended before it asks
+ * passes: sched_getscheduler setpriority getpriority: only tids and kinds that name no thread of the program's are given
  */
 #include "bad.h"
 #include <sched.h>

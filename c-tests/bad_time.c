@@ -1,6 +1,7 @@
 /* Sleeps, clocks and timers given bad times, clocks, flags and memory answer as libc does.
  * covers: nanosleep __nanosleep clock_nanosleep usleep thrd_sleep setitimer timer_create clock_gettime
- * proof: green_threads>=2
+ * proof: green_threads>=2 parks>=4
+ * passes: timer_create clock_gettime: only clocks that are no thread's are given
  */
 #include "bad.h"
 #include <sys/time.h>

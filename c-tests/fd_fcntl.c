@@ -1,6 +1,8 @@
 /* fcntl's other commands, by each of its names: duplicates, flags, owner, pipe size; integer and pointer arguments arrive.
  * covers: fcntl fcntl64 __fcntl dup ioctl
- * proof: green_threads>=1 hooks.fcntl>=5 hooks.fcntl64>=2 hooks.__fcntl>=2 hooks.ioctl>=4
+ * proof: green_threads>=1 hooks.fcntl>=5 hooks.fcntl64>=2 hooks.__fcntl>=2 hooks.ioctl>=3
+ * no_park: only main waits, for threads that may have ended before it asks
+ * came: ioctl>=4: the rest are requests that change nothing the library knows
  */
 #include "sockets.h"
 

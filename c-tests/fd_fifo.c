@@ -1,6 +1,7 @@
 /* Opening a FIFO waits for the other end, whichever open it is; many wait at once; O_NONBLOCK and O_RDWR do not wait; a signal interrupts.
  * covers: open open64 __open __open64 openat openat64 creat creat64 __open_2 __open64_2 __openat_2 __openat64_2 read write
- * proof: green_threads>=20 hooks.open>=3 hooks.openat>=1 hooks.creat>=1
+ * proof: green_threads>=20 parks>=6 hooks.open>=3 hooks.openat>=1 hooks.creat>=1 kernel_threads_peak<=32
+ * processors: 4
  */
 #include "signals.h"
 #include <sys/stat.h>

@@ -1,6 +1,8 @@
 /* fcntl's locks: waiting for one that another open file (or process) holds keeps nobody else from running, and a signal interrupts it.
  * covers: fcntl fcntl64 __fcntl
- * proof: green_threads>=4 hooks.fcntl>=3 hooks.fcntl64>=2 hooks.__fcntl>=1
+ * proof: green_threads>=4 parks>=5 hooks.fcntl>=3 hooks.fcntl64>=1 hooks.__fcntl>=1 kernel_threads_peak<=12
+ * processors: 4
+ * came: fcntl64>=2: a lock that is tried is the kernel's: only waiting for one is served
  */
 #include "signals.h"
 
@@ -45,7 +47,7 @@ static void between_threads(void)
     nap(2);
     CHECK_IS(atomic_fetch_add(&order, 1), 0);
     lock = whole(F_UNLCK);
-    CHECK_IS(fcntl64(fd, F_OFD_SETLK, &lock), 0);
+    CHECK_IS(fcntl64(fd, F_OFD_SETLKW, &lock), 0);
     join(thread);
     close(fd);
     say("between threads: waited until it was free");

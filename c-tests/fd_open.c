@@ -1,6 +1,7 @@
 /* Opening files by every name that open has: modes and flags arrive, errors are libc's.
  * covers: open open64 __open __open64 openat openat64 creat creat64 __open_2 __open64_2 __openat_2 __openat64_2
  * proof: green_threads>=1 hooks.open>=2 hooks.open64>=1 hooks.openat>=1 hooks.creat>=1
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <sys/stat.h>

@@ -1,6 +1,9 @@
 /* flock and lockf: shared and exclusive, tried and waited for, converted, interrupted, and refused as natively.
  * covers: flock lockf lockf64
- * proof: green_threads>=4 hooks.flock>=12 hooks.lockf>=4 hooks.lockf64>=2
+ * proof: green_threads>=4 parks>=6 hooks.flock>=12 hooks.lockf>=3 hooks.lockf64>=1 kernel_threads_peak<=12
+ * processors: 4
+ * came: lockf>=4: a section that is tested is the kernel's
+ * came: lockf64>=2: a section that is given back is the kernel's
  */
 #include "signals.h"
 #include <sys/file.h>

@@ -1,6 +1,7 @@
 /* What sends a file to its disk answers as natively, and finds wrong what is wrong.
  * covers: fsync fdatasync msync sync_file_range syncfs
  * proof: green_threads>=1 hooks.fsync>=3 hooks.fdatasync>=2 hooks.msync>=3 hooks.sync_file_range>=2 hooks.syncfs>=2
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <sys/mman.h>

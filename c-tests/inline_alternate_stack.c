@@ -2,7 +2,7 @@
  * masks are the thread's own, and its tid is the one that others know. Nobody asks for `inline`: it is on where such instructions are.
  * covers: sigaltstack sigprocmask gettid
  * needs: inline
- * proof: inline==1 inline_calls>=180 green_threads>=8
+ * proof: inline==1 inline_calls>=180 green_threads>=8 parks>=40
  */
 #include "inline.h"
 #include <pthread.h>

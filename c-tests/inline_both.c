@@ -4,6 +4,7 @@
  * cflags: -fopenmp
  * options: inline=1
  * proof: inline==1 inline_calls>=100 green_threads>=7 parks>=10
+ * passes: sigaction: called before the first thread is made
  * needs: openmp
  */
 #include "inline.h"

@@ -1,6 +1,7 @@
 /* copy_file_range between two files: offsets given and own, the end, several threads each copying their part.
  * covers: copy_file_range pread
  * proof: green_threads>=8 hooks.copy_file_range>=8
+ * no_park: files are always ready, and main may find the threads at their ends
  */
 #include "ctest.h"
 

@@ -2,7 +2,7 @@
  * covers: pread pread64 __pread64 pwrite pwrite64 __pwrite64 preadv preadv64 preadv2 preadv64v2 pwritev pwritev64 pwritev2 pwritev64v2
  *   __pread_chk __pread64_chk
  * cflags: -O2 -D_FORTIFY_SOURCE=2
- * proof: green_threads>=1 hooks.pread>=1 hooks.pwrite>=1 hooks.preadv2>=1 hooks.pwritev64v2>=1
+ * proof: green_threads>=1 parks>=2 hooks.pread>=1 hooks.pwrite>=1 hooks.preadv2>=1 hooks.pwritev64v2>=1
  * needs: fortify
  */
 #include "ctest.h"

@@ -1,6 +1,7 @@
 /* Many writers on one small pipe: a record of at most PIPE_BUF bytes is written whole or not at all, even when the pipe is nearly full.
  * covers: write read fcntl
  * proof: green_threads>=20 parks>=1 hooks.write>=200
+ * passes: fcntl: the size of a pipe is the kernel's
  */
 #include "ctest.h"
 

@@ -1,6 +1,7 @@
 /* A terminal: reading waits for a line, or for VMIN and VTIME, from both ends; tcdrain returns; the master's end is a hang-up.
  * covers: read write tcdrain ioctl poll
  * proof: green_threads>=4 parks>=1 hooks.read>=3 hooks.tcdrain>=1
+ * passes: ioctl: what a terminal has to read is the kernel's to tell
  */
 #include "ctest.h"
 #include <sys/ioctl.h>

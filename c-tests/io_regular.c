@@ -1,7 +1,7 @@
 /* Files that never wait: a read or write of megabytes is whole, the end is 0, appended records stay whole, devices and /proc answer, and
  * O_NONBLOCK changes nothing.
  * covers: read write readv writev
- * proof: green_threads>=9 hooks.read>=5 hooks.write>=5
+ * proof: green_threads>=9 parks>=1 hooks.read>=5 hooks.write>=5
  */
 #include "ctest.h"
 #include <sys/uio.h>

@@ -1,6 +1,8 @@
 /* aio: a thread waits for one of several transfers, or for all of a list, which another thread's write completes; and too late.
  * covers: aio_suspend aio_suspend64 lio_listio lio_listio64
- * proof: green_threads>=3 hooks.aio_suspend>=2 hooks.aio_suspend64>=1 hooks.lio_listio>=1 hooks.lio_listio64>=1
+ * proof: green_threads>=3 parks>=2 hooks.aio_suspend>=2 hooks.aio_suspend64>=1 hooks.lio_listio>=1 hooks.lio_listio64>=1
+ *   kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 #include <aio.h>

@@ -2,7 +2,10 @@
  * message, and the registration stays.
  * covers: mq_notify mq_receive mq_timedreceive mq_send
  * cflags: -lrt
- * proof: green_threads>=2 hooks.mq_receive>=1 hooks.mq_timedreceive>=1 hooks.mq_notify>=4
+ * proof: green_threads>=2 parks>=5 hooks.mq_receive>=1 hooks.mq_timedreceive>=1 kernel_threads_peak<=12
+ * processors: 4
+ * passes: mq_notify: whoever waits is moved to where the kernel sees it, and the kernel notifies
+ * came: mq_notify>=4: they pass, as said
  */
 #include "signals.h"
 #include <mqueue.h>

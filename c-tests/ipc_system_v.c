@@ -1,6 +1,7 @@
 /* System V's queues and semaphores: waited for, in time and too late, without waiting, interrupted, removed meanwhile, refused.
  * covers: msgsnd msgrcv semop semtimedop
- * proof: green_threads>=7 hooks.msgsnd>=6 hooks.msgrcv>=6 hooks.semop>=5 hooks.semtimedop>=2
+ * proof: green_threads>=7 parks>=8 hooks.msgsnd>=6 hooks.msgrcv>=6 hooks.semop>=5 hooks.semtimedop>=2 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "signals.h"
 #include <sys/ipc.h>

@@ -1,7 +1,7 @@
 /* The program's own allocator has one mutex, and writes to a pipe while it holds it; more threads than processors spin until the allocating
  * one has got on, and a reader empties the pipe. A kernel thread that is made meanwhile must not need the allocator.
  * covers: pthread_mutex_lock write read
- * proof: green_threads>=6 hand_overs>=1
+ * proof: green_threads>=6 parks>=90 hand_overs>=1
  * processors: 4
  * cflags: -fno-builtin
  */

@@ -2,7 +2,7 @@
  * the program's ends, kernel threads that stood in calls of their own come free, a pool of ended threads is let go: whoever gives
  * their memory back waits for the allocator. Nobody else does: more threads than processors spin, and main sleeps and reads the pipe.
  * covers: pthread_mutex_lock write read pthread_detach
- * proof: green_threads>=139 hand_overs>=10
+ * proof: green_threads>=139 parks>=60 hand_overs>=10
  * processors: 4
  * cflags: -fno-builtin
  * stress: no

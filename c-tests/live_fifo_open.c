@@ -1,6 +1,7 @@
 /* open of a FIFO waits for the other end, which another thread opens later, in both directions and by fopen.
  * covers: open
- * proof: green_threads>=6 parks>=1
+ * proof: green_threads>=6 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 #include <sys/stat.h>

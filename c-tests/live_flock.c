@@ -1,6 +1,7 @@
 /* A thread that waits in flock, lockf or fcntl for a lock that another thread holds gets it when that one lets go.
  * covers: flock lockf fcntl
- * proof: green_threads>=7 parks>=1
+ * proof: green_threads>=7 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 #include <sys/file.h>

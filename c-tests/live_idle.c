@@ -3,7 +3,8 @@
  * covers: clock_nanosleep
  * needs: proc
  * options: inline=0
- * proof: green_threads>=5 parks>=10
+ * proof: green_threads>=5 parks>=10 kernel_threads_peak<=14
+ * processors: 4
  */
 #include "ctest.h"
 #include "inline.h"

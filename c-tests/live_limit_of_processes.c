@@ -2,7 +2,8 @@
  * succeeds, a fork says EAGAIN, and threads that wait by instructions of their own, in futexes and in a read, share what kernel threads
  * there are. When the limit is lifted all goes on.
  * covers: usleep pthread_join fork setrlimit
- * proof: green_threads>=8
+ * proof: green_threads>=8 parks>=16 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "standing.h"
 #include <sys/resource.h>

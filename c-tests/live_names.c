@@ -1,6 +1,6 @@
 /* Threads that ask a name server which does not answer keep nobody else from running.
  * covers: getaddrinfo
- * proof: green_threads>=22 hooks.getaddrinfo>=20
+ * proof: green_threads>=22 parks>=22 hooks.getaddrinfo>=20
  */
 #include "ticker.h"
 #include "name_server.h"

@@ -1,7 +1,8 @@
 /* Once its threads exist, the kernel makes no more: clone answers EAGAIN, as under a limit of processes. Threads wait by instructions of
  * their own, in futexes and in a read, and another wakes them after a sleep: they share what kernel threads there are.
  * covers: usleep pthread_join
- * proof: green_threads>=7
+ * proof: green_threads>=7 parks>=4 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "standing.h"
 #include <linux/filter.h>

@@ -1,6 +1,6 @@
 /* OpenMP's teams, whose barriers wait by instructions of libgomp's own: while they are stuck there, others run.
  * covers: pthread_create pthread_mutex_lock
- * proof: green_threads>=9 hand_overs>=1
+ * proof: green_threads>=9 parks>=10 hand_overs>=1 kernel_threads_peak<=18
  * needs: openmp
  * processors: 4
  * cflags: -fopenmp

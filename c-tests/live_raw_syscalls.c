@@ -1,6 +1,7 @@
 /* System calls made by the instruction itself, which no hook sees, block their thread and no other: a futex wait and a read.
  * covers: syscall write
- * proof: green_threads>=4 parks>=1
+ * proof: green_threads>=4 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "futex.h"
 

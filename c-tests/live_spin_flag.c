@@ -1,6 +1,7 @@
 /* Threads that spin on a flag without any call end when another thread sets it, also when all workers spin; main spins, too.
  * covers: pthread_create pthread_join
- * proof: green_threads>=10
+ * proof: green_threads>=10 parks>=1 kernel_threads_peak<=18
+ * processors: 4
  */
 #include "ctest.h"
 

@@ -1,6 +1,6 @@
 /* Threads whose system log does not read keep nobody else from running: one waits in syslog for the log, the others for that one.
  * covers: send recv
- * proof: green_threads>=22 hooks.send>=20
+ * proof: green_threads>=22 parks>=45 hooks.send>=20
  */
 #include "ticker.h"
 #include "supervisor.h"

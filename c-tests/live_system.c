@@ -1,6 +1,7 @@
 /* A thread in system waits for a shell that waits for another thread of this program: both end.
  * covers: system popen pclose
- * proof: green_threads>=2 parks>=1
+ * proof: green_threads>=2 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 

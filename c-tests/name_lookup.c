@@ -1,7 +1,7 @@
 /* Names and addresses, by the files, by a name server of the test's own, and by questions put to that directly.
  * covers: getaddrinfo getnameinfo gethostbyname gethostbyname2 gethostbyaddr gethostbyname_r gethostbyname2_r gethostbyaddr_r
  * covers: res_query res_search res_send res_nquery res_nsearch res_nsend
- * proof: green_threads>=3 hooks.getaddrinfo>=3 hooks.getnameinfo>=2 hooks.gethostbyname>=1 hooks.res_query>=1 hooks.res_nsend>=1
+ * proof: green_threads>=3 parks>=31 hooks.getaddrinfo>=3 hooks.getnameinfo>=2 hooks.gethostbyname>=1 hooks.res_query>=1 hooks.res_nsend>=1
  */
 #include "name_server.h"
 

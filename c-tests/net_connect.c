@@ -1,6 +1,6 @@
 /* connect: done, refused, repeated, dissolved, on TCP, UDP and unix sockets; the flags are left as they were and no error stays behind.
  * covers: connect __connect accept socket
- * proof: green_threads>=20 hooks.connect>=20 hooks.__connect>=1
+ * proof: green_threads>=20 parks>=14 hooks.connect>=20 hooks.__connect>=1
  */
 #include "sockets.h"
 

@@ -1,6 +1,9 @@
 /* connect to a unix socket whose backlog is full waits until somebody accepts, although no readiness tells of it.
  * covers: connect accept fcntl
- * proof: green_threads>=10 hooks.connect>=10
+ * proof: green_threads>=10 hooks.connect>=10 kernel_threads_peak<=16
+ * no_park: no readiness tells that a backlog has room: connect waits in the kernel
+ * processors: 4
+ * passes: fcntl: the flags are the kernel's to tell: that shows that the library did not set any
  */
 #include "sockets.h"
 

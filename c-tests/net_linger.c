@@ -1,6 +1,6 @@
 /* SO_LINGER: close waits until the peer has taken what was sent, while the thread that reads it goes on.
  * covers: close setsockopt send recv
- * proof: green_threads>=3 hooks.close>=1 hooks.setsockopt>=1
+ * proof: green_threads>=3 parks>=1 hooks.close>=1 hooks.setsockopt>=1
  */
 #include "sockets.h"
 

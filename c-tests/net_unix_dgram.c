@@ -1,6 +1,7 @@
 /* Unix datagrams and packets: a full queue blocks the senders, who get through one by one; a receiver that goes away refuses them.
  * covers: sendto send recv recvfrom connect
- * proof: green_threads>=10 parks>=2 hooks.sendto>=20 hooks.recv>=20
+ * proof: green_threads>=10 parks>=2 hooks.sendto>=20 hooks.recv>=20 kernel_threads_peak<=22
+ * processors: 4
  */
 #include "sockets.h"
 

@@ -1,6 +1,7 @@
 /* Urgent data: POLLPRI and select's exceptions wake the waiting, MSG_OOB takes the byte, recv stops at the mark, SIGURG goes to its owner.
  * covers: recv send poll select fcntl setsockopt ioctl
  * proof: green_threads>=3 parks>=2 hooks.recv>=3 hooks.poll>=2 hooks.select>=1
+ * passes: ioctl: where the urgent byte is, is the kernel's to tell
  */
 #include "signals.h"
 #include "sockets.h"

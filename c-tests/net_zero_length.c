@@ -1,6 +1,6 @@
 /* Calls for no bytes: which of them wait, and what they leave.
  * covers: recv recvfrom recvmsg read readv send sendto sendmsg write writev
- * proof: green_threads>=2 hooks.recv>=2 hooks.send>=1 hooks.sendto>=1 hooks.readv>=1 hooks.writev>=1
+ * proof: green_threads>=2 parks>=5 hooks.recv>=2 hooks.send>=1 hooks.sendto>=1 hooks.readv>=1 hooks.writev>=1
  */
 #include "sockets.h"
 

@@ -1,7 +1,8 @@
 /* An epoll set within others: waited for through poll, select and epoll_wait, chained as deep as the kernel allows, before or after
  * somebody waits.
  * covers: epoll_wait poll select
- * proof: green_threads>=5 parks>=2 hooks.epoll_wait>=4 hooks.poll>=1 hooks.select>=1
+ * proof: green_threads>=5 parks>=2 hooks.epoll_wait>=4 hooks.poll>=1 hooks.select>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "sockets.h"
 #include <sys/epoll.h>

@@ -2,6 +2,7 @@
  * behind: poll, ppoll, select, pselect, epoll_wait.
  * covers: poll ppoll select pselect epoll_wait pthread_cancel siglongjmp
  * proof: green_threads>=2000 parks>=4000
+ * passes: siglongjmp: the library leaves its handlers and brings the mask back, and the jump itself is libc's
  */
 #include "signals.h"
 #include <setjmp.h>

@@ -1,7 +1,8 @@
 /* ppoll, pselect, epoll_pwait and epoll_pwait2 swap the signal mask and wait as one step: a signal that was held back interrupts at once,
  * one that comes during the wait too, and afterwards the old mask is back; a descriptor that is ready goes first.
  * covers: ppoll pselect epoll_pwait epoll_pwait2 pthread_sigmask
- * proof: green_threads>=9 parks>=1 hooks.ppoll>=3 hooks.pselect>=3 hooks.epoll_pwait>=3 hooks.epoll_pwait2>=3
+ * proof: green_threads>=9 parks>=1 hooks.ppoll>=3 hooks.pselect>=3 hooks.epoll_pwait>=3 hooks.epoll_pwait2>=3 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "signals.h"
 #include <sys/epoll.h>

@@ -1,6 +1,6 @@
 /* What poll has just seen, a recv or accept that does not wait finds: data, and a connection, of another process.
  * covers: poll recv accept send fork
- * proof: green_threads>=1 hooks.recv>=2000
+ * proof: green_threads>=1 parks>=200 hooks.recv>=2000
  */
 #include "ctest.h"
 #include <netinet/in.h>

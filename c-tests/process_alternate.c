@@ -1,7 +1,7 @@
 /* A child's alternate signal stack: a forked one has its thread's, with its flags, an executed one has none, however it was made; its
  * handlers run there.
  * covers: fork vfork posix_spawn system popen sigaltstack
- * proof: green_threads>=2 hooks.fork>=1 hooks.sigaltstack>=2
+ * proof: green_threads>=2 parks>=7 hooks.fork>=1 hooks.sigaltstack>=2
  */
 #include "ctest.h"
 #include <spawn.h>

@@ -1,6 +1,6 @@
 /* Handlers around fork run in the forking thread: prepare last first, the others in order; _Fork and vfork run none.
  * covers: fork __fork _Fork vfork __vfork waitpid
- * proof: green_threads>=1
+ * proof: green_threads>=1 parks>=1
  */
 #include "ctest.h"
 

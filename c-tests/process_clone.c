@@ -2,7 +2,7 @@
  * with a yield after each, takes a lock, and ends with its number, while other threads keep the processors busy. One that shares its
  * parent's memory and lets it wait leaves a word there.
  * covers: clone __clone syscall waitpid
- * proof: green_threads>=5 hooks.clone>=16 hooks.__clone>=8 hooks.syscall>=32
+ * proof: green_threads>=5 parks>=500 hooks.clone>=16 hooks.__clone>=8 hooks.syscall>=32
  */
 #include "ctest.h"
 #include <linux/sched.h>

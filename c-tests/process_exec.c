@@ -1,7 +1,7 @@
 /* Every member of the exec family, called in a child of a thread: arguments, environment, search path, and the errors of each.
  * covers: execve execv execvp execvpe execl execlp execle fexecve fork waitpid
  * uncounted: execve execv execvp execvpe execl execlp execle fexecve
- * proof: green_threads>=1
+ * proof: green_threads>=1 parks>=9
  */
 #include "ctest.h"
 

@@ -1,7 +1,7 @@
 /* A thread replaces the program while others are blocked: they vanish, the process id stays, the new program's status counts.
  * covers: execl waitpid
  * uncounted: execl
- * proof: green_threads>=1
+ * proof: green_threads>=1 parks>=2
  */
 #include "ctest.h"
 

@@ -1,7 +1,7 @@
 /* The program's own allocator has one mutex and fork handlers, registered in its first call, which may be before anybody's: threads
  * allocate while others fork by fork and _Fork. Its handlers wait parked, and nothing that others need is held meanwhile.
  * covers: fork _Fork waitpid
- * proof: green_threads>=14 hooks.fork>=60 hooks._Fork>=60
+ * proof: green_threads>=14 parks>=50 hooks.fork>=60 hooks._Fork>=60
  * cflags: -fno-builtin -Wl,--no-as-needed -ldl
  */
 #include "ctest.h"

@@ -1,6 +1,8 @@
 /* A signal handler forks, again and again, while the only thread forks; and a program with threads forks after that.
  * covers: fork waitpid sigaction kill
- * proof: green_threads>=1 hooks.fork>=15
+ * proof: green_threads>=1 parks>=5 hooks.fork>=15
+ * passes: sigaction: called before the first thread is made
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "ctest.h"
 

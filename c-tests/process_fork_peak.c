@@ -1,7 +1,8 @@
 /* Busy threads come and go, and the process idles until kernel threads have gone; then it forks. A new thread of the child's has used
  * no processor time, though others of it have.
  * covers: fork clock_gettime usleep
- * proof: green_threads>=4
+ * proof: green_threads>=4 parks>=50
+ * passes: clock_gettime: the clocks of real time are the kernel's (the children count by them)
  */
 #include "ctest.h"
 

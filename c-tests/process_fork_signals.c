@@ -1,7 +1,8 @@
 /* Threads fork while signals pour in: what comes in the middle of a fork is the parent's, and the child goes on.
  * covers: fork waitpid kill sigaction _exit
  * uncounted: _exit
- * proof: green_threads>=8 hooks.fork>=300
+ * proof: green_threads>=8 parks>=300 hooks.fork>=300
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 

@@ -3,7 +3,9 @@
  *
  * From 2.41 on libc holds a lock for SIGABRT meanwhile, and a forked child finds it taken until libc's own fork has freed it.
  * covers: fork _Fork posix_spawn sigaction pthread_create
- * proof: green_threads>=6 hooks.fork>=2 hooks._Fork>=1 hooks.posix_spawn>=3
+ * proof: green_threads>=6 parks>=5 hooks.fork>=2 hooks._Fork>=1 hooks.posix_spawn>=3 kernel_threads_peak<=12
+ * processors: 4
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 #include <spawn.h>

@@ -1,6 +1,6 @@
 /* User and group ids belong to the process: what one thread sets all threads have, whether they wait, compute or begin later.
  * covers: setuid setgid setreuid setregid setresuid setresgid seteuid setegid setgroups initgroups
- * proof: green_threads>=6 hooks.seteuid>=4
+ * proof: green_threads>=6 parks>=11 hooks.seteuid>=4
  */
 #include "ctest.h"
 #include <grp.h>

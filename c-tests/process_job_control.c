@@ -3,6 +3,7 @@
  * covers: read write tcsetpgrp fork waitpid killpg
  * uncounted: tcsetpgrp killpg
  * proof: green_threads>=1 parks>=1
+ * passes: fork: the first process has no threads: its children have
  */
 #include "ctest.h"
 #include <pty.h>

@@ -2,7 +2,7 @@
  * are instructions of its own: it holds for its thread, in main and others, and however liburing came to be loaded.
  * covers: usleep
  * needs: io_uring
- * proof: green_threads>=6 hooks.usleep>=100
+ * proof: green_threads>=6 parks>=100 hooks.usleep>=100
  */
 #include "ctest.h"
 #include <dlfcn.h>

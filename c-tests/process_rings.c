@@ -2,7 +2,7 @@
  * ring's registered number, hold for the thread that has them.
  * covers: syscall
  * needs: io_uring
- * proof: green_threads>=12 hooks.syscall>=50
+ * proof: green_threads>=12 parks>=30 hooks.syscall>=50
  */
 #include "ctest.h"
 #include <linux/io_uring.h>

@@ -2,6 +2,7 @@
  * and others wait in calls that restart. Each child is told once; stops are told unless SA_NOCLDSTOP.
  * covers: fork waitpid wait kill sigaction sigtimedwait read
  * proof: green_threads>=15 parks>=10 hooks.fork>=160 hooks.sigtimedwait>=1
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "ctest.h"
 #include <sys/signalfd.h>

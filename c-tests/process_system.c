@@ -1,6 +1,7 @@
 /* system, popen and pclose from threads side by side: output, input, exit statuses, and what no shell runs.
  * covers: system popen pclose
- * proof: green_threads>=4 parks>=1
+ * proof: green_threads>=4 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 

@@ -1,7 +1,8 @@
 /* Threads that trace children, like a debugger's, see and serve all their stops, wherever they run: a child that asks to be traced by the
  * one that forked it, one that is attached to, one that is seized; by ptrace and by its number.
  * covers: ptrace fork waitpid
- * proof: green_threads>=9 hooks.ptrace>=200 parks>=1
+ * proof: green_threads>=9 hooks.ptrace>=200 parks>=1 kernel_threads_peak<=20
+ * processors: 4
  */
 #include "ctest.h"
 #include <sys/ptrace.h>

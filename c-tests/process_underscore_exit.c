@@ -1,7 +1,7 @@
 /* _exit, _Exit and quick_exit from main and from threads: each runs the handlers that it must, and ends all threads at once.
  * covers: _exit _Exit quick_exit exit waitpid
  * uncounted: _exit _Exit quick_exit
- * proof: green_threads>=1
+ * proof: green_threads>=1 parks>=8
  */
 #include "ctest.h"
 

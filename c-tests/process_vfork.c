@@ -1,7 +1,8 @@
 /* vfork: the child borrows memory and stack until it execs or exits, from main and from threads, beside threads that go on.
  * covers: vfork __vfork execve execv _exit waitpid
  * uncounted: execve execv _exit
- * proof: green_threads>=5 parks>=1
+ * proof: green_threads>=5 parks>=1 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 

@@ -1,7 +1,9 @@
 /* Each way to wait for a child blocks only the thread that waits, and tells how the child ended.
  * covers: wait __wait wait3 wait4 waitpid __waitpid waitid fork __fork _exit kill
  * uncounted: _exit
- * proof: green_threads>=7 parks>=1
+ * proof: green_threads>=7 parks>=1 kernel_threads_peak<=14
+ * processors: 4
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "ctest.h"
 #include <sys/resource.h>

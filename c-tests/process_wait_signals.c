@@ -2,6 +2,7 @@
  * on, that are traced, that nobody is to wait for (SIGCHLD ignored), and orphans of a child's.
  * covers: waitpid waitid wait fork kill pthread_kill sigaction
  * proof: green_threads>=9 parks>=9
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "ctest.h"
 #include <setjmp.h>

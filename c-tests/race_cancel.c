@@ -1,6 +1,6 @@
 /* Cancellation races with the wake-up and with the end of what it cancels: either outcome, but whole: no lock held, no token lost.
  * covers: pthread_cancel pthread_join pthread_cond_wait pthread_cond_signal pthread_mutex_lock sem_wait sem_post
- * proof: green_threads>=200 hooks.pthread_cancel>=200
+ * proof: green_threads>=200 parks>=200 hooks.pthread_cancel>=200
  */
 #include "ctest.h"
 #include <semaphore.h>

@@ -1,6 +1,6 @@
 /* close races with a recv of the same descriptor: the recv gets the data of its own file or EBADF, never another file's data.
  * covers: recv close send socketpair
- * proof: green_threads>=60
+ * proof: green_threads>=60 parks>=60
  */
 #include "ctest.h"
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 /* A storm of creations and joins from several threads at once, joinable and detached mixed, with what each thread holds checked.
  * covers: pthread_create pthread_join pthread_detach pthread_key_create
- * proof: green_threads>=900
+ * proof: green_threads>=900 parks>=200
  */
 #include "ctest.h"
 

@@ -1,6 +1,6 @@
 /* A storm of detached threads, made faster than they end, detached by attribute, by their creator, by themselves.
  * covers: pthread_create pthread_detach sem_post sem_wait
- * proof: green_threads>=604
+ * proof: green_threads>=604 parks>=1
  */
 #include "ctest.h"
 #include <semaphore.h>

@@ -1,6 +1,6 @@
 /* exit while other threads create, join and end threads without pause: the program ends, with its status, and its handlers ran.
  * covers: exit pthread_create
- * proof: green_threads>=50
+ * proof: green_threads>=50 parks>=70
  * exit: 7
  */
 #include "ctest.h"

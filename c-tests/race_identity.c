@@ -2,7 +2,8 @@
  * others serve meanwhile, and rest afterwards; threads are born and end on a stack of the program's. Who sets ids signals each kernel
  * thread and waits for all: none may take the signal with it.
  * covers: setuid setreuid seteuid setgid setresgid setegid
- * proof: green_threads>=21 hooks.setuid>=10 hooks.setreuid>=10 hooks.setgid>=10 hooks.setresgid>=10 hand_overs>=20
+ * proof: green_threads>=21 parks>=300 hooks.setuid>=10 hooks.setreuid>=10 hooks.setgid>=10 hooks.setresgid>=10 hand_overs>=20
+ *   kernel_threads_peak<=40
  * processors: 4
  */
 #include "inline.h"

@@ -16,6 +16,8 @@
  * covers: pthread_create pthread_join pthread_timedjoin_np pthread_tryjoin_np pthread_detach pthread_exit pthread_cancel pthread_kill
  *   pthread_sigqueue tgkill kill sigqueue raise pthread_sigmask sigsuspend sigwaitinfo fork vfork waitpid posix_spawn timer_create
  * proof: green_threads>=100 parks>=100 hooks.pthread_create>=100
+ * passes: sigqueue: a signal to another process, or one that no handler waits for, is the kernel's to send
+ * stderr: the seed, and what the process had
  * processors: 4
  * stress: no
  * native: again

@@ -1,7 +1,7 @@
 /* Readers and writers storm one rwlock of each kind by every way to take it: readers see no half-made change.
  * covers: pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_tryrdlock pthread_rwlock_trywrlock pthread_rwlock_unlock
  * covers: pthread_rwlock_timedwrlock pthread_rwlock_clockrdlock pthread_once
- * proof: green_threads>=24
+ * proof: green_threads>=24 parks>=70
  */
 #include "deadlines.h"
 

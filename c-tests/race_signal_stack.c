@@ -3,6 +3,7 @@
  * kind is a stack that belongs to nobody: a handler that runs there finds frames overwritten.)
  * covers: sigaction sigsuspend ppoll pselect pthread_sigmask timer_create sigqueue pthread_sigqueue fork waitpid pthread_getattr_np
  * proof: green_threads>=4 parks>=100 hooks.pthread_sigqueue>=100
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 

@@ -1,6 +1,7 @@
 /* A signal that is sent once ends sigsuspend whenever it comes: before the call, on the way into its wait, in it; in a handler and outside.
  * covers: sigsuspend pthread_kill pthread_sigmask sem_post sem_wait
- * proof: green_threads>=4
+ * proof: green_threads>=4 parks>=800 kernel_threads_peak<=18
+ * processors: 4
  */
 #include "ctest.h"
 #include <semaphore.h>

@@ -1,6 +1,7 @@
 /* sigaction, its alias and signal set, tell and reset actions for the whole process, and keep the promises of their flags.
  * covers: sigaction __sigaction signal raise kill pthread_kill
  * proof: green_threads>=1
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 

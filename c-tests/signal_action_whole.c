@@ -1,7 +1,7 @@
 /* A handler runs under the action that it was set with, while another thread changes that all the time: its mask, its flags, its
  * stack; and one that is to run once runs once, however many threads are signalled.
  * covers: sigaction pthread_sigmask pthread_kill sigaltstack
- * proof: green_threads>=7 hooks.sigaction>=1000
+ * proof: green_threads>=7 parks>=1200 hooks.sigaction>=1000
  */
 #include "ctest.h"
 

@@ -1,6 +1,8 @@
 /* What was sent to main before there was a second thread, and waits, waits for main alone; what was sent to the process, for all.
  * covers: pthread_create pthread_sigmask sigpending raise kill sigwaitinfo
  * proof: green_threads>=1 hooks.sigpending>=1
+ * no_park: only main waits, for threads that may have ended before it asks
+ * passes: pthread_sigmask raise kill: called before the first thread is made
  */
 #include "signals.h"
 

@@ -2,7 +2,9 @@
  * (Natively the kernel runs it on the way out of the wait. Green, the kernel may have given it to another kernel thread an instant
  * before: less than one in a thousand comes late then. Where nobody sees to the order it is one in ten.)
  * covers: read waitpid sem_wait pthread_barrier_wait sigaction
- * proof: green_threads>=1
+ * proof: green_threads>=1 parks>=430 kernel_threads_peak<=12
+ * processors: 4
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 #include <semaphore.h>

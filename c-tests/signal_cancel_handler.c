@@ -1,6 +1,7 @@
 /* A cancellation ends a thread in a signal handler that waits: what is to be cleaned up is, in the handler and in what it interrupted.
  * covers: pthread_cancel pthread_kill read pthread_join
- * proof: green_threads>=3 hooks.pthread_cancel>=3
+ * proof: green_threads>=3 parks>=4 hooks.pthread_cancel>=3 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 #include <semaphore.h>

@@ -3,6 +3,9 @@
  * covers: raise kill pthread_kill tgkill sigqueue waitpid fork
  * uncounted: raise pthread_kill tgkill sigqueue
  * proof: green_threads>=1
+ * no_park: the statistics are those of a child, which a signal ends wherever it is
+ * passes: waitpid fork: the first process has no threads: its children have
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "signals.h"
 #include <sys/resource.h>

@@ -2,6 +2,8 @@
  * handler with SA_ONSTACK, too: all that was interrupted goes on as it was.
  * covers: sigaction raise pthread_create
  * proof: green_threads>=2 hooks.raise>=20
+ * no_park: only main waits, for threads that may have ended before it asks
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 #include <sys/mman.h>

@@ -1,6 +1,7 @@
 /* signalfd: what all threads block is read from the descriptor, by whatever thread, as it was sent; to a thread: by that thread.
  * covers: signalfd read poll kill sigqueue raise pthread_kill
  * proof: green_threads>=3 parks>=2
+ * passes: kill sigqueue: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "ctest.h"
 #include <sys/signalfd.h>

@@ -1,7 +1,8 @@
 /* A handler's whole frame (its own, siginfo, context, state of the floating-point unit) lies on the stack where the handler runs, the
  * context names the thread's alternate stack, and what the handler changes in it is taken back: nested, after faults, beside jumps.
  * covers: sigaltstack sigaction pthread_kill siglongjmp
- * proof: green_threads>=6 hooks.sigaltstack>=10
+ * proof: green_threads>=6 parks>=44 hooks.sigaltstack>=10
+ * passes: siglongjmp: the library leaves its handlers and brings the mask back, and the jump itself is libc's
  */
 #include "ctest.h"
 #include <execinfo.h>

@@ -1,6 +1,8 @@
 /* Jumps out of handlers and between contexts take the signal mask with them, and leave the waits that they cut short.
  * covers: siglongjmp longjmp _longjmp __longjmp_chk setcontext sigprocmask
  * proof: green_threads>=3 parks>=1
+ * passes: siglongjmp longjmp _longjmp __longjmp_chk setcontext: the library leaves its handlers and brings the mask back, and the jump
+ *   itself is libc's
  */
 #include "signals.h"
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* kill and sigqueue with a thread's tid send to its process; a signal that an exit handler raises after the last thread ends the process.
  * covers: kill sigqueue gettid pause
- * proof: green_threads>=2 hooks.kill>=1
+ * proof: green_threads>=2 parks>=1 hooks.kill>=1
  */
 #include "ctest.h"
 

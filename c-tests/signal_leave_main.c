@@ -2,6 +2,8 @@
  * covers: pthread_exit pthread_sigmask kill fork waitpid
  * uncounted: pthread_exit pthread_sigmask
  * proof: green_threads>=1 hooks.fork>=100
+ * no_park: only main waits, for threads that may have ended before it asks
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "ctest.h"
 

@@ -1,6 +1,7 @@
 /* The signal mask is each thread's own: inherited at creation, kept over waits, told by both calls; what is blocked stays pending.
  * covers: pthread_sigmask sigprocmask sigpending pthread_kill raise kill
  * proof: green_threads>=3 parks>=3
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "signals.h"
 #include <semaphore.h>

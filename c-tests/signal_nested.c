@@ -1,7 +1,8 @@
 /* Handlers interrupt handlers as they begin, wait and end, on alternate stacks and off them: each ends where it came, with its
  * stack whole, and those of one kind come in order.
  * covers: sigaction sigaltstack pthread_kill pthread_sigqueue kill nanosleep sched_yield
- * proof: green_threads>=6 hooks.pthread_kill>=40000
+ * proof: green_threads>=6 parks>=50 hooks.pthread_kill>=40000
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 

@@ -2,6 +2,7 @@
  * one unblocks them, or one is born that does not block them.
  * covers: pthread_sigmask sigaction fork waitpid pthread_create
  * proof: green_threads>=2 parks>=20
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 

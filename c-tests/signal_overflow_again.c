@@ -2,6 +2,9 @@
  * longjmp, setcontext, or by the thread's end; and main does. Later handlers run on the alternate stack all the same.
  * covers: siglongjmp longjmp setcontext pthread_exit sigaltstack sigaction
  * proof: green_threads>=12
+ * no_park: only main waits, for threads that may have ended before it asks
+ * passes: siglongjmp longjmp setcontext: the library leaves its handlers and brings the mask back, and the jump itself is libc's
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 #include <setjmp.h>

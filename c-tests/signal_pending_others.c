@@ -1,6 +1,7 @@
 /* sigpending tells of what waits for the caller or for the process, never of what was sent to another thread that takes it.
  * covers: sigpending pthread_kill sched_yield
  * proof: green_threads>=2 hooks.sigpending>=10 hooks.pthread_kill>=100
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "signals.h"
 

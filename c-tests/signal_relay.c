@@ -2,6 +2,7 @@
  * only one thread takes them, in two handlers that interrupt each other, while it calls hooks or none.
  * covers: kill pthread_sigmask sigaction sem_post sem_wait pthread_kill
  * proof: green_threads>=3 parks>=3
+ * passes: sigaction: called before the first thread is made
  */
 #include "signals.h"
 #include <semaphore.h>

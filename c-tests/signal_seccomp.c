@@ -1,7 +1,8 @@
 /* A program that filters its own system calls by seccomp gets its SIGSYS on the thread whose call it was, with that call, and its
  * handler's answer is the call's; a SIGSYS that is sent arrives as well.
  * covers: sigaction prctl pthread_kill
- * proof: green_threads>=2 hooks.prctl>=2
+ * proof: green_threads>=2 parks>=1 hooks.prctl>=2
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 #include <linux/filter.h>

@@ -1,6 +1,7 @@
 /* A handler runs on the thread that the signal was sent to, with its storage, whether it computes, waits or yields.
  * covers: pthread_kill raise sigaction pthread_sigmask
  * proof: green_threads>=5 parks>=1
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 #include <semaphore.h>

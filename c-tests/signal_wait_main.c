@@ -1,6 +1,7 @@
 /* main waits for signals that other threads do not block: they come to main, and their default does not happen.
  * covers: sigwait sigtimedwait kill pthread_sigmask
  * proof: green_threads>=4 parks>=4
+ * passes: kill: a signal to another process, or one that no handler waits for, is the kernel's to send
  */
 #include "ctest.h"
 

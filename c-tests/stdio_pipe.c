@@ -1,7 +1,7 @@
 /* stdio on pipes: a stream shared by threads keeps its lines whole though its writes block; getline waits; a stream's lock is held across
  * a wait and only its waiters wait.
  * covers: fclose
- * proof: green_threads>=11 hooks.fclose>=3
+ * proof: green_threads>=11 parks>=5 hooks.fclose>=3
  */
 #include "ctest.h"
 

@@ -1,7 +1,10 @@
 /* fclose and freopen of a stream on whose socket a thread is blocked: the blocked call keeps the socket, the stream has the new file on the
  * same number; freopen also opens a FIFO, waiting for its writer.
  * covers: fclose freopen freopen64
- * proof: green_threads>=4 hooks.fclose>=1 hooks.freopen>=2 hooks.freopen64>=1
+ * proof: green_threads>=4 parks>=5 hooks.fclose>=1
+ * passes: freopen freopen64: the library gives up the stream's descriptor, and libc opens the file
+ * came: freopen>=2: they pass, as said
+ * came: freopen64>=1: they pass, as said
  */
 #include "sockets.h"
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /* stdio on sockets: fgets and fread wait for a slow peer while other threads go on; fclose ends the connection.
  * covers: fclose recv send shutdown
- * proof: green_threads>=22 hooks.fclose>=20
+ * proof: green_threads>=22 parks>=440 hooks.fclose>=20
  */
 #include "sockets.h"
 

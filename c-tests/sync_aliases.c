@@ -2,6 +2,8 @@
  * covers: __pthread_mutex_init __pthread_mutex_destroy __pthread_mutex_lock __pthread_mutex_trylock __pthread_mutex_unlock
  * covers: __pthread_rwlock_rdlock __pthread_rwlock_wrlock __pthread_rwlock_unlock __pthread_once
  * proof: green_threads>=5 parks>=1
+ * passes: __pthread_mutex_trylock: a try waits for nothing: the lock's words are glibc's, and so is the try, but for robust locks and those
+ *   with priorities
  */
 #include "ctest.h"
 

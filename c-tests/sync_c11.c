@@ -1,6 +1,8 @@
 /* C11 mutexes and condition variables: plain, recursive and timed, waits with and without a deadline.
  * covers: mtx_lock mtx_timedlock mtx_trylock mtx_unlock cnd_wait cnd_timedwait cnd_signal cnd_broadcast thrd_create thrd_join
  * proof: green_threads>=14 parks>=3
+ * passes: mtx_trylock: a try waits for nothing: the lock's words are glibc's, and so is the try, but for robust locks and those with
+ *   priorities
  */
 #include "deadlines.h"
 #include <threads.h>

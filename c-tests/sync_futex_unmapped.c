@@ -1,7 +1,7 @@
 /* A futex on memory that has gone (unmapped, forbidden, cut off with its file) since it was waited on answers as the kernel does, with
  * the faults' signals open, blocked, ignored and handled; the program's own faults are still the program's.
  * covers: syscall
- * proof: green_threads>=4 hooks.syscall>=100
+ * proof: green_threads>=4 parks>=12 hooks.syscall>=100
  */
 #include "bad.h"
 #include "futex.h"

@@ -1,6 +1,6 @@
 /* A priority-inheriting mutex that main holds since before there was a second thread is main's: nobody else unlocks it or takes it.
  * covers: pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock pthread_create
- * proof: green_threads>=4
+ * proof: green_threads>=4 parks>=1
  */
 #include "ctest.h"
 

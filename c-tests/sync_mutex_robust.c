@@ -1,7 +1,8 @@
 /* A robust mutex whose owner ends tells the next one, who makes it consistent or loses it for all; private, shared, with
  * priority inheritance, while several wait, and over fork.
  * covers: pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock pthread_mutex_timedlock
- * proof: green_threads>=8 parks>=1
+ * proof: green_threads>=8 parks>=1 kernel_threads_peak<=14
+ * processors: 4
  */
 #include "deadlines.h"
 #include <sys/mman.h>

@@ -1,6 +1,8 @@
 /* Each type of mutex keeps others out and says what its type promises: normal, recursive, error-checking, adaptive, static initialisers.
  * covers: pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock pthread_mutex_timedlock
  * proof: green_threads>=20 parks>=1
+ * passes: pthread_mutex_trylock: a try waits for nothing: the lock's words are glibc's, and so is the try, but for robust locks and those
+ *   with priorities
  */
 #include "deadlines.h"
 

@@ -1,6 +1,8 @@
 /* Five philosophers eat a hundred times each with two forks between neighbours: no deadlock, no fork in two hands.
  * covers: pthread_mutex_lock pthread_mutex_trylock pthread_mutex_unlock
  * proof: green_threads>=10 parks>=1
+ * passes: pthread_mutex_trylock: a try waits for nothing: the lock's words are glibc's, and so is the try, but for robust locks and those
+ *   with priorities
  */
 #include "ctest.h"
 

@@ -2,7 +2,8 @@
  * is who comes last. A try in between is answered as long as one of them holds it. With priority inheritance the kernel keeps an owner of
  * its own, the kernel thread.
  * covers: pthread_cond_wait pthread_mutex_trylock pthread_mutex_lock pthread_mutex_unlock pthread_cond_broadcast
- * proof: green_threads>=192 parks>=24 hooks.pthread_mutex_trylock>=48 hooks.pthread_cond_wait>=192
+ * proof: green_threads>=192 parks>=24 hooks.pthread_mutex_trylock>=48 hooks.pthread_cond_wait>=192 kernel_threads_peak<=20
+ * processors: 4
  */
 #include "ctest.h"
 

@@ -1,6 +1,7 @@
 /* Named semaphores join threads of one process and of its child; the last close and the unlink remove them.
  * covers: sem_wait sem_post sem_timedwait sem_trywait fork waitpid
- * proof: green_threads>=1 parks>=1
+ * proof: green_threads>=1 parks>=1 kernel_threads_peak<=10
+ * processors: 4
  */
 #include "deadlines.h"
 #include <semaphore.h>

@@ -1,6 +1,8 @@
 /* Process-shared mutex, condition variable, barrier, rwlock and semaphore work between threads of a parent and of its child.
  * covers: pthread_mutex_lock pthread_cond_signal pthread_barrier_wait pthread_rwlock_wrlock pthread_rwlock_rdlock sem_wait sem_post fork
- * proof: green_threads>=4
+ * proof: green_threads>=4 parks>=1 kernel_threads_peak<=14
+ * processors: 4
+ * passes: pthread_cond_signal: a condition that processes share is the kernel's
  */
 #include "deadlines.h"
 #include <semaphore.h>

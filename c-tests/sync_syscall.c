@@ -2,6 +2,7 @@
  * covers: syscall read write readv poll ppoll select pselect nanosleep clock_nanosleep sched_yield gettid wait4 waitid
  * covers: recvfrom close dup2 fcntl sigprocmask
  * proof: green_threads>=12 parks>=8 hooks.syscall>=40 hooks.read>=1 hooks.poll>=1
+ * passes: dup2 fcntl: only a descriptor that is none is given
  */
 #include "ctest.h"
 #include <sys/epoll.h>

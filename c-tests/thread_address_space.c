@@ -3,7 +3,7 @@
  * program's threads' makes a thread.) What many threads had is given back some time after they have ended.
  * covers: pthread_create setrlimit
  * needs: proc
- * proof: green_threads>=107 hand_overs>=1
+ * proof: green_threads>=107 parks>=90 hand_overs>=1
  * processors: 4
  */
 #include "inline.h"

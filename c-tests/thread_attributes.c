@@ -1,6 +1,7 @@
 /* Attributes of creation: detached from the start, scheduling inherited or given, the process's defaults changed.
  * covers: pthread_create pthread_getattr_np pthread_getaffinity_np pthread_setattr_default_np
  * proof: green_threads>=4
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <sched.h>

@@ -1,6 +1,6 @@
 /* Asynchronous cancellation ends a thread that computes and calls nothing, one that does nothing but yield, and one that is blocked.
  * covers: pthread_setcanceltype pthread_cancel
- * proof: green_threads>=3 hooks.pthread_cancel>=3
+ * proof: green_threads>=3 parks>=2 hooks.pthread_cancel>=3
  */
 #include "ctest.h"
 

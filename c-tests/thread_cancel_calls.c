@@ -1,6 +1,6 @@
 /* Cancellation ends a thread in calls that wait in the kernel: for children, for FIFOs and file locks, for signals.
  * covers: pthread_cancel waitpid wait waitid system open fcntl sigwait sigwaitinfo sigtimedwait sigsuspend
- * proof: green_threads>=10 hooks.pthread_cancel>=10
+ * proof: green_threads>=10 parks>=14 hooks.pthread_cancel>=10
  */
 #include "ctest.h"
 #include <semaphore.h>

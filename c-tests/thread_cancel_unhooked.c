@@ -3,7 +3,8 @@
  * libc disables it (pclose, system) goes on to its end first.
  * covers: pthread_cancel pthread_create pthread_join
  * options: entries=0
- * proof: green_threads>=14 hooks.pthread_cancel>=14 entries==0
+ * proof: green_threads>=14 parks>=10 hooks.pthread_cancel>=14 entries==0 kernel_threads_peak<=12
+ * processors: 4
  */
 #include "ctest.h"
 #include <semaphore.h>

@@ -1,6 +1,7 @@
 /* pthread_exit deep inside calls ends the thread there: its value reaches join, its cleanup handlers run innermost first.
  * covers: pthread_exit
  * proof: green_threads>=2 hooks.pthread_exit>=2
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 

@@ -1,7 +1,7 @@
 /* Threads made by threads of libc's own, some older than the first green one: by the function of a timer, a message queue, a read in
  * the background, and a name's look-up.
  * covers: pthread_create pthread_join
- * proof: green_threads>=65
+ * proof: green_threads>=65 parks>=42
  * cflags: -lrt -lanl
  */
 #include "ctest.h"

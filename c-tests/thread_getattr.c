@@ -1,6 +1,7 @@
 /* pthread_getattr_np tells the truth about running threads: stack bounds around a local variable, guard size, detach state, for main too.
  * covers: pthread_getattr_np pthread_detach
  * proof: green_threads>=4 hooks.pthread_getattr_np>=5
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <semaphore.h>

@@ -1,7 +1,7 @@
 /* pthread_tryjoin_np is no cancellation point: a thread that is to be cancelled joins one that is over, on a stack of the program's,
  * and nothing of that is left undone.
  * covers: pthread_tryjoin_np pthread_cancel pthread_create pthread_testcancel
- * proof: green_threads>=12 hooks.pthread_tryjoin_np>=4
+ * proof: green_threads>=12 parks>=2 hooks.pthread_tryjoin_np>=4
  */
 #include "ctest.h"
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 /* Thread-specific data: each thread starts with NULL, destructors run at its end for what is not NULL, in up to four rounds.
  * covers: pthread_key_create __pthread_key_create pthread_key_delete
- * proof: green_threads>=6
+ * proof: green_threads>=6 parks>=2
  */
 #include "ctest.h"
 

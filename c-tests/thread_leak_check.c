@@ -1,6 +1,7 @@
 /* A leak check sees what only threads hold: on stacks, in thread-locals, in keys, in registers, whatever they wait in.
  * covers: dl_iterate_phdr
  * proof: green_threads>=12 parks>=8
+ * stderr: the sanitizer names process and threads
  * needs: asan
  * cflags: -fsanitize=address -static-libasan
  */

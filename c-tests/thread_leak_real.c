@@ -1,6 +1,7 @@
 /* A leak check finds what threads have lost, also one that is parked when the program ends: its status says so.
  * covers: dl_iterate_phdr
  * proof: green_threads>=3 parks>=2
+ * stderr: the sanitizer names process and addresses
  * needs: asan
  * cflags: -fsanitize=address -static-libasan
  * exit: 1

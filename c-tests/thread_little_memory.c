@@ -1,6 +1,7 @@
 /* Little address space: threads with large stacks come one after another, as many as fit; without memory a thread is refused, politely.
  * covers: pthread_create
  * proof: green_threads>=1
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <sys/mman.h>

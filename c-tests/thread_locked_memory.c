@@ -1,7 +1,9 @@
 /* A program that locks all its memory, what there is and what comes: its threads have their stacks locked, and not dozens more; those that
  * ended before are not locked with what there is.
  * covers: mlockall
- * proof: green_threads>=44 hooks.mlockall>=2
+ * proof: green_threads>=44 parks>=50
+ * passes: mlockall: the library makes its stacks ready for it, and the kernel locks
+ * came: mlockall>=2: they pass, as said
  * needs: root proc
  */
 #include "ctest.h"

@@ -1,6 +1,8 @@
 /* A thread that overflows its stack ends the program by SIGSEGV, as natively; what was said before is not lost.
  * covers: pthread_create
- * proof: green_threads>=1
+ * proof: green_threads>=1 parks>=1 kernel_threads_peak<=10
+ * processors: 4
+ * stderr: the library says which stack is used up
  * exit: signal 11
  */
 #include "ctest.h"

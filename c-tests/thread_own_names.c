@@ -2,6 +2,7 @@
  * covers: gettid syscall
  * uncounted: gettid
  * proof: green_threads>=1 hooks.syscall>=4
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <sys/syscall.h>

@@ -1,6 +1,6 @@
 /* Without /proc a thread sets and reads its own name, main too, and gets ENOENT for another's.
  * covers: pthread_setname_np pthread_getname_np prctl
- * proof: green_threads>=2
+ * proof: green_threads>=2 parks>=1
  * needs: root
  */
 #include "ctest.h"

@@ -1,6 +1,6 @@
 /* What a thread may do to pages with a protection key is its own: kept while others run, inherited by the threads that it makes.
  * covers: pkey_alloc sched_yield
- * proof: green_threads>=7
+ * proof: green_threads>=7 parks>=4
  * needs: pku
  */
 #include "ctest.h"

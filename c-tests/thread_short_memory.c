@@ -1,7 +1,7 @@
 /* The process may have no more address space than it has: threads that live go on waiting and computing in system calls that nobody sees,
  * threads are made until there is no memory for one (EAGAIN), and what is there serves again.
  * covers: pthread_create setrlimit socketpair
- * proof: green_threads>=10
+ * proof: green_threads>=10 parks>=120
  */
 #include "ctest.h"
 #include "inline.h"

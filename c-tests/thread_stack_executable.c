@@ -1,6 +1,7 @@
 /* A nested function whose address is taken puts instructions onto its thread's stack: they run there, on every thread.
  * covers: pthread_create pthread_join
  * proof: green_threads>=4
+ * no_park: only main waits, for threads that may have ended before it asks
  * needs: nested
  */
 #include "ctest.h"

@@ -1,6 +1,6 @@
 /* Ten thousand threads, one after another on one stack of the program's: nothing of them is kept.
  * covers: pthread_create pthread_join
- * proof: green_threads>=11000
+ * proof: green_threads>=11000 parks>=1000
  */
 #include "ctest.h"
 #include <sys/mman.h>

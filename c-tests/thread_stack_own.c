@@ -1,6 +1,7 @@
 /* A thread runs on the stack its program brought; after the join the program may unmap that stack or use it again.
  * covers: pthread_create pthread_join pthread_getattr_np
  * proof: green_threads>=17
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <sys/mman.h>

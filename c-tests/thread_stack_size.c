@@ -1,6 +1,7 @@
 /* Stacks are as deep as asked for: recursion uses most of a small, a default and a large one, twice each.
  * covers: pthread_create
  * proof: green_threads>=6
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 

@@ -1,6 +1,7 @@
 /* What C++ registers for its thread_local objects runs at a thread's end, last first, before the key destructors, each time anew.
  * covers: pthread_create pthread_exit pthread_key_create
  * proof: green_threads>=4
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 

@@ -3,6 +3,7 @@
  * covers: pthread_create pthread_join
  * library: yes
  * proof: green_threads>=12
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 /* Threads make threads, which make threads: a tree of depth seven, each joining its two children.
  * covers: pthread_create pthread_join
- * proof: green_threads>=255
+ * proof: green_threads>=255 parks>=60
  */
 #include "ctest.h"
 

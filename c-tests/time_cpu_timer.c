@@ -2,6 +2,7 @@
  * a sleep by another thread's CPU clock; by libc's functions and by number. Who sleeps meanwhile uses nothing: its timer stays.
  * covers: timer_create timer_delete timer_settime timer_gettime pthread_getcpuclockid clock_nanosleep clock_gettime syscall
  * proof: green_threads>=4 parks>=5 hooks.timer_create>=4 hooks.timer_settime>=5 hooks.timer_gettime>=3 kernel_threads_peak<=8
+ * passes: timer_delete: the library forgets the timer, and the kernel deletes it
  * processors: 4
  */
 #include "ctest.h"

@@ -1,6 +1,7 @@
 /* A handler ends a sleep early: EINTR and the time that was left, seconds from sleep; an absolute sleep leaves its `left` alone.
  * covers: nanosleep clock_nanosleep sleep usleep pause pthread_kill sigaction
  * proof: green_threads>=6 parks>=6
+ * passes: sigaction: called before the first thread is made
  */
 #include "deadlines.h"
 #include "signals.h"

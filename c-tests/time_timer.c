@@ -1,6 +1,7 @@
 /* Timers: one whose function runs on a thread that libc makes wakes threads by semaphore and condition variable; one signals a thread.
  * covers: timer_create timer_delete sem_wait sem_post pthread_cond_wait pthread_cond_signal gettid sigaction
  * proof: green_threads>=3 parks>=2
+ * passes: timer_delete: the library forgets the timer, and the kernel deletes it
  */
 #include "ctest.h"
 #include <semaphore.h>

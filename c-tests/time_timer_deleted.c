@@ -1,6 +1,9 @@
 /* What a thread's own timers signal runs on that thread, to the last one that was under way when the timer was deleted.
  * covers: timer_create timer_settime timer_delete sigaction
- * proof: green_threads>=4 hooks.timer_create>=800
+ * proof: green_threads>=4 parks>=1 hooks.timer_create>=800
+ * passes: timer_settime: a timer of real time is the kernel's to set
+ * passes: timer_delete: the library forgets the timer, and the kernel deletes it
+ * passes: sigaction: called before the first thread is made
  */
 #include "ctest.h"
 

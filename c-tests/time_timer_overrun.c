@@ -1,6 +1,10 @@
 /* Of a timer one signal waits, however often it has expired, and counts the others: for a thread, and for the process.
  * covers: timer_create timer_settime timer_delete sigwaitinfo pthread_sigmask
- * proof: green_threads>=2 hooks.timer_create>=2
+ * proof: green_threads>=2 parks>=2 hooks.timer_create>=1
+ * came: timer_create>=2: a timer that signals the process is the kernel's
+ * passes: timer_settime: a timer of real time is the kernel's to set
+ * passes: timer_delete: the library forgets the timer, and the kernel deletes it
+ * passes: pthread_sigmask: called before the first thread is made
  */
 #include "ctest.h"
 

@@ -1,6 +1,8 @@
 /* Two timers with one signal below the real-time ones: each has a signal of its own, also while the other's waits.
  * covers: timer_create timer_settime timer_delete pthread_sigmask
  * proof: green_threads>=1 parks>=1
+ * passes: timer_settime: a timer of real time is the kernel's to set
+ * passes: timer_delete: the library forgets the timer, and the kernel deletes it
  */
 #include "ctest.h"
 

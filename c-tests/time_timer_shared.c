@@ -2,6 +2,8 @@
  * signal is taken once, also where both come while nobody takes them.
  * covers: timer_create timer_settime timer_delete pthread_sigmask sigtimedwait
  * proof: green_threads>=3 parks>=100
+ * passes: timer_create timer_settime: a timer that signals the process is the kernel's
+ * passes: timer_delete: the library forgets the timer, and the kernel deletes it
  */
 #include "ctest.h"
 

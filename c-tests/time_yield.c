@@ -1,6 +1,6 @@
 /* Every way to yield lets another thread run that makes no call itself: each waits, yielding, for what the other does.
  * covers: sched_yield __sched_yield pthread_yield thrd_yield
- * proof: green_threads>=8
+ * proof: green_threads>=8 parks>=2
  */
 #include "ctest.h"
 #include <threads.h>

@@ -2,6 +2,7 @@
  * each turn takes a few yields, not a slice of time full of them.
  * covers: sched_yield
  * proof: green_threads>=1 hooks.sched_yield>=100
+ * no_park: only main waits, for threads that may have ended before it asks
  */
 #include "ctest.h"
 #include <sched.h>

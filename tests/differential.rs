@@ -5,13 +5,14 @@
 //! perfectly. What a program must show and prove stands in its header (tests/support/header.rs); tests/support/verdict.rs
 //! judges. What this machine lacks for a test (tests/support/needs.rs) makes it skipped, with the reason; skipped tests are counted.
 //!
-//! `cargo test --release --test differential -- SUBSTRING…` runs the programs whose names contain one of the substrings, and fails
-//! where there is none. `GREENPATCH_STRESS=N` runs each N times in each of the stress modes. `GREENPATCH_LIB=FILE` tests that
-//! library instead of the one just built, `GREENPATCH_C_TESTS=FOLDER` the programs of that folder.
+//! `cargo test --release --test differential -- SUBSTRING…` runs the programs whose names contain one of the substrings. A substring that
+//! is in no name makes it fail, and it says what names are like it. `GREENPATCH_STRESS=N` runs each N times in each of the stress modes.
+//! `GREENPATCH_LIB=FILE` tests that library instead of the one just built, `GREENPATCH_C_TESTS=FOLDER` the programs of that folder.
 
 mod support;
 
-use std::collections::hash_map::DefaultHasher;
+use std::cmp::Reverse;
+use std::collections::{hash_map::DefaultHasher, BTreeMap};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -82,7 +83,16 @@ struct Tally {
 
 fn main() -> ExitCode {
     let (flags, filters): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
-    let mut tests = tests(&filters);
+    let mut tests = all_tests();
+    let strays: Vec<_> =
+        filters.iter().filter(|part| !tests.iter().any(|test| test.name.contains(part.as_str()))).collect();
+    for stray in &strays {
+        println!("no c-test has {stray:?} in its name; like it are: {}", nearest(stray, &tests).join(", "));
+    }
+    if !strays.is_empty() {
+        return ExitCode::FAILURE;
+    }
+    tests.retain(|test| filters.is_empty() || filters.iter().any(|part| test.name.contains(part.as_str())));
     if flags.iter().any(|flag| flag == "--list") {
         tests.iter().for_each(|test| println!("{}: test", test.name));
         return ExitCode::SUCCESS;
@@ -96,7 +106,10 @@ fn main() -> ExitCode {
         }
     };
     if tests.is_empty() {
-        println!("no c-test that is run so has one of these words in its name: {}", filters.join(" "));
+        println!(
+            "no c-test to be run: {} (those that say `stress: no` are left out of the stress mode)",
+            filters.join(" ")
+        );
         return ExitCode::FAILURE;
     }
     run::without_core_files();
@@ -108,16 +121,34 @@ fn main() -> ExitCode {
         test.count(verdict, runs_each);
     });
     let failed = tests.iter().filter(|test| test.failed()).count();
-    let skipped = tests.iter().filter(|test| test.skipped()).count();
+    let skipped = tests.iter().filter(|test| test.skipped().is_some()).count();
+    for (why, count) in reasons(&tests) {
+        println!("not run here, {count}: {why}");
+    }
     println!("{} passed, {failed} failed, {skipped} skipped", tests.len() - failed - skipped);
     ExitCode::from(u8::from(failed > 0))
 }
 
-/// The c-tests whose names contain one of the substrings; all where there are none.
-fn tests(substrings: &[String]) -> Vec<Test> {
-    let mut tests: Vec<_> = c_files("c").into_iter().map(Test::new).collect();
-    tests.retain(|test| substrings.is_empty() || substrings.iter().any(|part| test.name.contains(part.as_str())));
-    tests
+fn all_tests() -> Vec<Test> {
+    c_files("c").into_iter().map(Test::new).collect()
+}
+
+/// The few names that have most pairs of letters in common with this word.
+fn nearest<'a>(word: &str, tests: &'a [Test]) -> Vec<&'a str> {
+    const SHOWN: usize = 3;
+    let in_common =
+        |name: &str| word.as_bytes().windows(2).filter(|pair| name.as_bytes().windows(2).any(|it| it == *pair)).count();
+    let mut names: Vec<_> = tests.iter().map(|test| (in_common(&test.name), test.name.as_str())).collect();
+    names.sort_by_key(|&(common, name)| (Reverse(common), name.len()));
+    names.into_iter().take(SHOWN).map(|(_, name)| name).collect()
+}
+
+/// Why this machine cannot run some tests, each reason once, and how many that are.
+fn reasons(tests: &[Test]) -> BTreeMap<String, usize> {
+    tests.iter().filter_map(Test::skipped).fold(BTreeMap::new(), |mut reasons, why| {
+        *reasons.entry(why).or_default() += 1;
+        reasons
+    })
 }
 
 /// The files of `c-tests/` with this extension, in order.
@@ -198,8 +229,9 @@ impl Test {
         self.tally.lock().expect("no thread panicked").failures > 0
     }
 
-    fn skipped(&self) -> bool {
-        self.tally.lock().expect("no thread panicked").skipped.is_some()
+    /// Why it was not run, if it was not.
+    fn skipped(&self) -> Option<String> {
+        self.tally.lock().expect("no thread panicked").skipped.clone()
     }
 }
 

@@ -12,14 +12,19 @@ use support::needs;
 use support::run::{self, Ending, Outcome, Scratch};
 use support::verdict;
 
-const STATISTICS: &str = r#"{"started":true,"workers":2,"green_threads":3,"parks":7,"hooks":{"recv":2,"poll":1}}"#;
+const STATISTICS: &str = r#"{"started":true,"workers":2,"green_threads":3,"parks":7,"hand_overs":2,"hooks":{"recv":9,"poll":1,"kill":3},
+    "served":{"recv":2,"poll":1}}"#;
+
+const MANY_HAND_OVERS: &str =
+    r#"{"started":true,"green_threads":3,"parks":7,"hand_overs":3,"hooks":{"recv":13},"served":{"recv":13}}"#;
 
 fn header(lines: &str) -> Result<Header, String> {
     Header::parse(&format!("/* What is shown.\n{lines} */\nint main(void) {{ return 0; }}\n"))
 }
 
 fn outcome(ending: Ending, stdout: &str) -> Outcome {
-    Outcome { ending, stdout: stdout.into(), stderr: Vec::new(), stuck: None }
+    let (stdout, stderr) = stdout.split_once("STDERR ").unwrap_or((stdout, ""));
+    Outcome { ending, stdout: stdout.into(), stderr: stderr.into(), stuck: None }
 }
 
 fn faults(lines: &str, native: (Ending, &str), green: (Ending, &str), statistics: Option<&str>) -> Vec<String> {
@@ -32,6 +37,7 @@ const ENDED: (Ending, &str) = (Ending::Exited(0), "a\nb\n");
 #[test]
 fn a_header_is_read() {
     let lines = " * in two lines.\n * covers: recv\n *   setsockopt\n * proof: parks>=1 hooks.recv==2\n * uncounted: setsockopt\n \
+                 * came: recv>=5: why\n * passes: kill raise: is\n *   no business: of it\n * stderr: has addresses\n \
                  * cflags: -O2 -DX\n * processors: 4\n * needs: pku root\n \
                  * library: yes\n * stress: no\n * native: again\n * exit: signal 6\n";
     let header = header(lines).expect("a header");
@@ -39,6 +45,10 @@ fn a_header_is_read() {
     assert_eq!(header.covers, ["recv", "setsockopt"]);
     assert_eq!(header.uncounted, ["setsockopt"]);
     assert_eq!(format!("{:?}", header.proof), "[parks>=1, hooks.recv==2]");
+    assert_eq!(format!("{:?}", header.came), "[came.recv>=5]");
+    assert_eq!(header.passes, ["kill", "raise"]);
+    assert_eq!(header.stderr_differs.as_deref(), Some("has addresses"));
+    assert_eq!(header.no_park, None);
     assert_eq!(header.cflags, ["-O2", "-DX"]);
     assert_eq!(header.processors, Some(4));
     assert_eq!(header.needs, ["pku", "root"]);
@@ -61,6 +71,14 @@ fn bad_headers_are_refused() {
         (" * covers: recv\n * proof: parks>=1\n * exit: badly\n", "neither N nor signal N"),
         (" * covers: recv\n * proof: parks>=1\n * processors: few\n", "no number"),
         (" * covers: recv\n * proof: parks>=1\n * needs: luck\n", "nothing that can be needed"),
+        (" * covers: recv\n * proof: parks>=0\n", "neither `parks>=N` in the proof nor"),
+        (" * covers: recv\n * proof: parks<=9\n", "neither `parks>=N` in the proof nor"),
+        (" * covers: recv\n * proof: parks>=1\n * no_park: nobody waits\n", "and a `no_park:` line"),
+        (" * covers: recv\n * proof: started==1\n * no_park:\n", "does not say why"),
+        (" * covers: recv\n * proof: parks>=1\n * stderr:\n", "does not say why"),
+        (" * covers: recv\n * proof: parks>=1\n * passes: recv\n", "does not say why"),
+        (" * covers: recv\n * proof: parks>=1\n * came: recv>=1:\n", "does not say why"),
+        (" * covers: recv\n * proof: parks>=1\n * came: recv: often\n", "no comparison"),
     ];
     for (lines, expected) in BAD {
         let why = header(lines).expect_err(lines);
@@ -74,8 +92,10 @@ fn a_proven_run_passes() {
     const PROVEN: &[&str] = &[
         " * covers: recv\n * proof: parks>=1\n",
         " * covers: recv poll\n * proof: parks>6 parks<8 parks<=7 parks==7 started==1 hooks.recv>=2 hooks.read==0\n",
-        " * covers: strlen\n * proof: green_threads==3\n",
-        " * covers: recv send\n * proof: green_threads==3\n * uncounted: send\n",
+        " * covers: strlen\n * proof: green_threads==3\n * no_park: nobody waits\n",
+        " * covers: recv send\n * proof: parks>1\n * uncounted: send\n",
+        " * covers: recv kill\n * proof: parks>=1\n * passes: kill: to another process\n * came: recv>=9 kill==3: why\n",
+        " * covers: recv\n * proof: parks>=1 hand_overs<=2\n",
     ];
     for lines in PROVEN {
         assert_eq!(faults(lines, ENDED, ENDED, Some(STATISTICS)), [""; 0], "{lines:?}");
@@ -86,11 +106,21 @@ fn a_proven_run_passes() {
 fn a_run_that_proves_nothing_fails() {
     const UNPROVEN: &[(&str, Option<&str>, &str)] = &[
         (" * covers: recv\n * proof: parks>=8\n", Some(STATISTICS), "parks>=8 does not hold: it is 7"),
-        (" * covers: recv\n * proof: parks<7\n", Some(STATISTICS), "parks<7 does not hold"),
-        (" * covers: recv\n * proof: started==0\n", Some(STATISTICS), "started==0 does not hold: it is 1"),
-        (" * covers: recv\n * proof: hooks.recv>2\n", Some(STATISTICS), "hooks.recv>2 does not hold: it is 2"),
-        (" * covers: recv\n * proof: entries>=0\n", Some(STATISTICS), "no counter entries"),
+        (" * covers: recv\n * proof: parks>=1 parks<7\n", Some(STATISTICS), "parks<7 does not hold"),
+        (
+            " * covers: recv\n * no_park: why\n * proof: started==0\n",
+            Some(STATISTICS),
+            "started==0 does not hold: it is 1",
+        ),
+        (" * covers: recv\n * proof: parks>=1 hooks.recv>2\n", Some(STATISTICS), "hooks.recv>2 does not hold: it is 2"),
+        (" * covers: recv\n * no_park: why\n * proof: entries>=0\n", Some(STATISTICS), "no counter entries"),
         (" * covers: send\n * proof: parks>=1\n", Some(STATISTICS), "hooks.send>=1 does not hold: it is 0"),
+        (" * covers: kill\n * proof: parks>=1\n", Some(STATISTICS), "hooks.kill>=1 does not hold: it is 0"),
+        (" * covers: recv\n * passes: send: why\n * proof: parks>=1 hooks.recv>=3\n", Some(STATISTICS), "it is 2"),
+        (" * covers: send\n * passes: send: why\n * proof: parks>=1\n", Some(STATISTICS), "came.send>=1 does not hold"),
+        (" * covers: recv\n * came: recv>=10: why\n * proof: parks>=1\n", Some(STATISTICS), "it is 9"),
+        (" * covers: recv\n * proof: parks>=1\n", Some(MANY_HAND_OVERS), "3 hand-overs in 13 calls"),
+        (" * covers: recv\n * proof: parks>=1 hand_overs>=1\n", Some(MANY_HAND_OVERS), "3 hand-overs in 13 calls"),
         (" * covers: recv\n * proof: parks>=1\n", Some("{"), "not JSON"),
         (" * covers: recv\n * proof: parks>=1\n", None, "no statistics"),
         (" * covers: recv\n * proof: parks>=1\n * exit: 3\n", None, "no statistics"),
@@ -100,8 +130,8 @@ fn a_run_that_proves_nothing_fails() {
         let faults = faults(lines, ENDED, ENDED, *statistics);
         assert!(faults.len() == 1 && faults[0].contains(expected), "{lines:?}: {faults:?}");
     }
-    let lines = " * covers: recv\n * proof: parks>=8\n * exit: signal 6\n";
-    assert_eq!(faults(lines, ENDED, ENDED, None), [""; 0], "what a signal ends may leave no statistics");
+    let lines = " * covers: recv\n * proof: parks>=1\n * exit: signal 6\n";
+    assert_eq!(faults(lines, ENDED, ENDED, None).len(), 1, "what a signal ends has left statistics");
 }
 
 #[test]
@@ -113,11 +143,21 @@ fn a_run_that_differs_fails() {
         ((Ending::Exited(0), "a\nc\n"), "after 1 equal lines:\n- b\n+ c"),
         ((Ending::Exited(0), "a\n"), "after 1 equal lines:\n- b\n"),
         ((Ending::Exited(0), "a\nb"), "standard output differs"),
+        (
+            (Ending::Exited(0), "a\nb\nSTDERR a warning\n"),
+            "standard error differs (- native, + green)\nafter 0 equal lines:\n+ a warning",
+        ),
     ];
     for (green, expected) in DIFFERENT {
         let faults = faults(" * covers: recv\n * proof: parks>=1\n", ENDED, *green, Some(STATISTICS));
         assert!(faults.len() == 1 && faults[0].contains(expected), "{green:?}: {faults:?}");
     }
+}
+
+#[test]
+fn what_may_differ_is_not_compared() {
+    let lines = " * covers: recv\n * proof: parks>=1\n * stderr: a seed\n";
+    assert_eq!(faults(lines, ENDED, (Ending::Exited(0), "a\nb\nSTDERR seed 1\n"), Some(STATISTICS)), [""; 0]);
 }
 
 #[test]
@@ -164,18 +204,25 @@ const C_TESTS: &[(&str, &str, &str)] = &[
     ("differs", " * proof: started==0\n", "return getenv(\"LD_PRELOAD\") ? 77 : 0;"),
 ];
 
-#[test]
-fn what_a_machine_cannot_run_is_counted_by_itself() {
+fn folder_of_c_tests() -> Scratch {
     let folder = Scratch::new();
     for (name, header, body) in C_TESTS {
         let include = "#include <stdio.h>\n#include <stdlib.h>\n";
-        let text = format!("/* Shown.\n * covers: strlen\n{header} */\n{include}int main(void) {{ {body} }}\n");
+        let text = format!(
+            "/* Shown.\n * covers: strlen\n * no_park: no threads\n{header} */\n{include}int main(void) {{ {body} }}\n"
+        );
         fs::write(folder.path(&format!("{name}.c")), text).expect("a c-test");
     }
+    folder
+}
+
+#[test]
+fn what_a_machine_cannot_run_is_counted_by_itself() {
+    let folder = folder_of_c_tests();
     let Some(output) = differential(&folder, &[]) else { return };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success(), "{text}");
-    assert!(text.ends_with("\n1 passed, 2 failed, 1 skipped\n"), "{text}");
+    assert!(text.ends_with("\nnot run here, 1: no such device\n1 passed, 2 failed, 1 skipped\n"), "{text}");
     for line in ["ok    passes:", "FAIL  fails:", "skip  says_why: no such device\n", "FAIL  differs:"] {
         assert!(text.contains(line), "no “{line}” in {text}");
     }
@@ -188,6 +235,11 @@ fn a_filter_that_matches_nothing_fails() {
     let Some(output) = differential(&Scratch::new(), &["no_such_test"]) else { return };
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success() && text.contains("no c-test") && text.contains("no_such_test"), "{text}");
+    let folder = folder_of_c_tests();
+    let output = differential(&folder, &["passes", "fials"]).expect("as before");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "one word of two that matches nothing: {text}");
+    assert!(text.contains("no c-test has \"fials\" in its name; like it are: fails"), "{text}");
 }
 
 #[test]

@@ -140,7 +140,8 @@ fn sqlite_writers() {
     case.prepare(&format!("{} tests/programs/sqlite_writers.c -o {writers} -lsqlite3", cc()));
     let judgement = "
         covers: pthread_create pthread_join pthread_mutex_lock fcntl64 fdatasync pread64 pwrite64
-        proof: green_threads>=21 parks>=40 kernel_threads_peak<=30";
+        proof: green_threads>=21 parks>=40 kernel_threads_peak<=30
+        passes: fcntl64: SQLite only tries its locks: that waits for nothing, and is the kernel's";
     case.compare(&writers, judgement);
 }
 
@@ -180,7 +181,8 @@ fn stunnel() {
     };
     let judgement = "
         covers: pthread_create pthread_rwlock_rdlock poll accept4 connect read write
-        proof: green_threads>=320 parks>=320";
+        proof: green_threads>=320 parks>=320
+        stderr: its log has times, ports and addresses, in any order";
     let load = |port| format!("/usr/bin/python3 tests/programs/tunnel_load.py {port}");
     case.compare_server(configure, load, judgement);
 }
@@ -215,6 +217,8 @@ fn curl_parallel() {
     let judgement = "
         covers: pthread_create poll getaddrinfo connect recv send
         proof: green_threads>=15 switches>=15
+        no_park: over loopback its poll finds something ready at each turn
+        stderr: its meter shows speeds
         exit: 6";
     let output = case.compare_tidied(&curl, tidy, judgement);
     assert_eq!(output.matches(":0:200:").count(), TRANSFERS / 10 * 9, "{output:.2000}");

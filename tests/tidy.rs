@@ -456,8 +456,14 @@ fn c_tests_are_in_order() {
         if header.counts_kernel_threads() && header.processors.is_none() {
             faults.push(format!("{}: it counts kernel threads without `processors:`", file.path));
         }
-        for symbol in header.uncounted.iter().filter(|symbol| !header.covers.contains(symbol)) {
-            faults.push(format!("{}: uncounted: {symbol} is not covered", file.path));
+        let came = header.came.iter().filter_map(|condition| condition.counter.strip_prefix("came."));
+        let exceptions = [header.uncounted.iter().map(String::as_str).collect::<Vec<_>>(), came.collect()].concat();
+        let passes: Vec<_> = header.passes.iter().map(String::as_str).collect();
+        for symbol in exceptions.iter().chain(&passes).filter(|symbol| !header.covers.iter().any(|it| it == *symbol)) {
+            faults.push(format!("{}: {symbol} is an exception, and not covered", file.path));
+        }
+        for symbol in passes.iter().filter(|symbol| !is_hook(symbol)) {
+            faults.push(format!("{}: passes: {symbol} is no hook", file.path));
         }
     }
     none("c-tests out of order", faults);

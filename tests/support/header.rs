@@ -3,8 +3,11 @@
 //! ```text
 //! /* One sentence: what is shown.
 //!  * covers: recv setsockopt              symbols that this test calls
-//!  * proof: green_threads>=2 hooks.recv>=3  conditions on the green run's statistics (see proof.rs), all must hold
+//!  * proof: parks>=2 hooks.recv>=3        conditions on the green run's statistics (see proof.rs), all must hold
+//!  * came: recv>=100: why                 such a bound on calls that came, served or not, and why it is not on those served
+//!  * passes: kill sigqueue: why           covered symbols whose calls here all go on to libc
 //!  * uncounted: _exit                     covered symbols that the statistics cannot show, being called in a child only
+//!  * no_park: why                         the proof does not bound parks from below, and why it cannot
 //!  * cflags: -D_FORTIFY_SOURCE=2 -O2      added to the compiler's default flags
 //!  * options: inline=1                   added to the green run's GREENPATCH_OPTIONS
 //!  * processors: 4                        both runs have so many at the most: a number of kernel threads depends on them
@@ -13,8 +16,13 @@
 //!  * stress: no                           left out of the stress mode
 //!  * native: again                        libc itself fails in it now and then: the native run has more than one try
 //!  * exit: signal 6                       how the program ends, natively and green (default: exit: 0)
+//!  * stderr: why                          standard error is not compared, and why it may differ
 //!  */
 //! ```
+//!
+//! What a proof must contain: each covered hook has served a call (`passes` and `uncounted` name the exceptions); threads have parked
+//! (`parks>=N`, else `no_park`); and hand-overs or kernel threads are few: without a condition of its own on `hand_overs` or
+//! `kernel_threads_peak` from above, a test has at most one hand-over and one more for each ten calls of hooks.
 //!
 //! Lines before the first key are prose. A line without a key continues the value above it.
 
@@ -28,6 +36,10 @@ pub struct Header {
     pub covers: Vec<String>,
     pub uncounted: Vec<String>,
     pub proof: Vec<Condition>,
+    /// Bounds on calls that came, served or not.
+    pub came: Vec<Condition>,
+    pub passes: Vec<String>,
+    pub no_park: Option<String>,
     pub cflags: Vec<String>,
     pub options: Vec<String>,
     pub processors: Option<usize>,
@@ -36,6 +48,8 @@ pub struct Header {
     pub stress: bool,
     pub native_again: bool,
     pub ending: Ending,
+    /// Why standard error may differ from the native run's.
+    pub stderr_differs: Option<String>,
 }
 
 impl Header {
@@ -50,6 +64,9 @@ impl Header {
             covers: Vec::new(),
             uncounted: Vec::new(),
             proof: Vec::new(),
+            came: Vec::new(),
+            passes: Vec::new(),
+            no_park: None,
             cflags: Vec::new(),
             options: Vec::new(),
             processors: None,
@@ -58,6 +75,7 @@ impl Header {
             stress: true,
             native_again: false,
             ending: Ending::Exited(0),
+            stderr_differs: None,
         };
         for (key, value) in fields(comment) {
             header.set(&key, value.trim()).map_err(|why| format!("{key}: {why}"))?;
@@ -66,11 +84,27 @@ impl Header {
             (header.sentence.is_empty(), "no sentence says what the test shows"),
             (header.covers.is_empty(), "no `covers:` line"),
             (header.proof.is_empty(), "no `proof:` line"),
+            (
+                header.parks_unbounded() && header.no_park.is_none(),
+                "neither `parks>=N` in the proof nor a `no_park:` line",
+            ),
+            (!header.parks_unbounded() && header.no_park.is_some(), "`parks` in the proof, and a `no_park:` line"),
         ];
         match lacking.iter().find(|(lacks, _)| *lacks) {
             Some((_, what)) => Err(what.to_string()),
             None => Ok(header),
         }
+    }
+
+    /// Does the proof hold where nobody parked?
+    fn parks_unbounded(&self) -> bool {
+        !self.proof.iter().any(|it| it.counter == "parks" && it.excludes(0))
+    }
+
+    /// Does the proof bound hand-overs, or kernel threads, from above?
+    pub fn bounds_kernel_threads(&self) -> bool {
+        let counts = |it: &&Condition| ["kernel_threads_peak", "hand_overs"].contains(&it.counter.as_str());
+        self.proof.iter().filter(counts).any(|it| it.excludes(u64::MAX))
     }
 
     /// Does the proof count kernel threads, of which there are more on more processors?
@@ -98,6 +132,15 @@ impl Header {
                     self.proof.push(word.parse()?);
                 }
             }
+            ("came", _) => {
+                for word in reasoned(value)?.0.split_whitespace() {
+                    self.came.push(Condition::came(word)?);
+                }
+            }
+            ("passes", _) => self.passes.extend(reasoned(value)?.0.split_whitespace().map(str::to_owned)),
+            ("no_park" | "stderr", "") => return Err("does not say why".into()),
+            ("no_park", _) => self.no_park = Some(value.to_owned()),
+            ("stderr", _) => self.stderr_differs = Some(value.to_owned()),
             ("library", "yes" | "no") => self.library = value == "yes",
             ("stress", "yes" | "no") => self.stress = value == "yes",
             ("native", "again") => self.native_again = true,
@@ -113,8 +156,23 @@ impl Header {
 /// The name under which `fields` yields the lines before the first key.
 const PROSE: &str = "sentence";
 /// The keys one of which ends the prose; after that any word with a colon is a key, so that a misspelt one is seen.
-const KEYS: [&str; 11] =
-    ["covers", "uncounted", "proof", "cflags", "options", "processors", "needs", "library", "stress", "native", "exit"];
+const KEYS: [&str; 15] = [
+    "covers",
+    "uncounted",
+    "proof",
+    "came",
+    "passes",
+    "no_park",
+    "cflags",
+    "options",
+    "processors",
+    "needs",
+    "library",
+    "stress",
+    "native",
+    "exit",
+    "stderr",
+];
 
 /// The comment's lines as keys and values, in order.
 fn fields(comment: &str) -> Vec<(String, String)> {
@@ -134,6 +192,14 @@ fn fields(comment: &str) -> Vec<(String, String)> {
         }
     }
     fields
+}
+
+/// `WORDS: why`, both not empty.
+fn reasoned(value: &str) -> Result<(&str, &str), String> {
+    let parts = value.split_once(':').map(|(words, why)| (words.trim(), why.trim()));
+    parts
+        .filter(|(words, why)| !words.is_empty() && !why.is_empty())
+        .ok_or_else(|| format!("{value:?} does not say why"))
 }
 
 /// `3` is an exit status, `signal 6` a signal.

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::fmt;
 use std::str::FromStr;
 
-/// The counters that a condition may name; any other name must be `hooks.SYMBOL`. `started` counts as 0 or 1.
+/// The counters that a condition may name; any other name must be `hooks.SYMBOL`, the calls that the library served (the statistics'
+/// `served`). A header's `came:` line bounds those that came, served or not (`hooks` in the statistics). `started` counts as 0 or 1.
 const COUNTERS: [&str; 12] = [
     "started",
     "workers",
@@ -21,6 +22,10 @@ const COUNTERS: [&str; 12] = [
     "inline",
     "inline_calls",
 ];
+
+/// What a condition's counter begins with that is on a hook's calls.
+const SERVED: &str = "hooks.";
+const CAME: &str = "came.";
 
 type Holds = fn(&u64, &u64) -> bool;
 
@@ -38,21 +43,35 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// That the program called this hook.
-    pub fn counted(symbol: &str) -> Condition {
-        Condition { counter: format!("hooks.{symbol}"), operator: ">=", holds: u64::ge, bound: 1 }
+    /// That the library served a call of this hook.
+    pub fn served(symbol: &str) -> Condition {
+        Condition { counter: format!("{SERVED}{symbol}"), operator: ">=", holds: u64::ge, bound: 1 }
     }
 
-    /// The symbol, where the condition is on a hook's count.
+    /// That a call of the hook came, such as `recv>=3`.
+    pub fn came(text: &str) -> Result<Condition, String> {
+        format!("{SERVED}{text}")
+            .parse()
+            .map(|it: Condition| Condition { counter: it.counter.replacen(SERVED, CAME, 1), ..it })
+    }
+
+    /// The symbol, where the condition is on a hook's served calls.
     pub fn hook(&self) -> Option<&str> {
-        self.counter.strip_prefix("hooks.")
+        self.counter.strip_prefix(SERVED)
+    }
+
+    /// Does the condition not hold for this value?
+    pub fn excludes(&self, value: u64) -> bool {
+        !(self.holds)(&value, &self.bound)
     }
 
     /// Whether the statistics satisfy this; where not, what they say instead.
     fn check(&self, statistics: &Value) -> Result<(), String> {
-        let value = match self.hook() {
-            Some(symbol) => statistics["hooks"].get(symbol).map_or(Some(0), Value::as_u64),
-            None => count(&statistics[&self.counter]),
+        let of_hook = |key: &str, symbol: &str| statistics[key].get(symbol).map_or(Some(0), Value::as_u64);
+        let value = match (self.hook(), self.counter.strip_prefix(CAME)) {
+            (Some(symbol), _) => of_hook("served", symbol),
+            (None, Some(symbol)) => of_hook("hooks", symbol),
+            (None, None) => count(&statistics[&self.counter]),
         };
         match value {
             None => Err(format!("the statistics have no counter {}", self.counter)),
@@ -75,7 +94,7 @@ impl FromStr for Condition {
             .find_map(|&(operator, holds)| Some((operator, holds, text.find(operator)?)))
             .ok_or_else(|| format!("{text:?} has no comparison"))?;
         let counter = &text[..at];
-        let known = counter.strip_prefix("hooks.").map_or(COUNTERS.contains(&counter), |symbol| !symbol.is_empty());
+        let known = counter.strip_prefix(SERVED).map_or(COUNTERS.contains(&counter), |symbol| !symbol.is_empty());
         if !known {
             return Err(format!("{counter:?} is no counter"));
         }
@@ -94,6 +113,15 @@ impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// What the statistics say where slots changed hands too often: more than once, and once more for each ten calls of hooks.
+pub fn too_many_hand_overs(statistics: &str) -> Option<String> {
+    let statistics: Value = serde_json::from_str(statistics).ok()?;
+    let calls: u64 = statistics["hooks"].as_object()?.values().filter_map(Value::as_u64).sum();
+    let (hand_overs, most) = (statistics["hand_overs"].as_u64()?, 1 + calls / 10);
+    (hand_overs > most)
+        .then(|| format!("{hand_overs} hand-overs in {calls} calls: the header allows no more than {most}"))
 }
 
 /// What the statistics fail to prove: one sentence for each condition that does not hold, none when all is proven.

@@ -3,16 +3,16 @@
 use super::header::Header;
 use super::hooks;
 use super::proof::{self, Condition};
-use super::run::{Ending, Outcome};
+use super::run::Outcome;
 
 /// Everything that is wrong with a green run; nothing when it passes.
 pub fn faults(header: &Header, native: &Outcome, green: &Outcome, statistics: Option<&str>) -> Vec<String> {
-    let mut faults = differences(native, green);
+    let mut faults = differences(header, native, green);
     faults.extend(unproven(header, statistics));
     faults
 }
 
-fn differences(native: &Outcome, green: &Outcome) -> Vec<String> {
+fn differences(header: &Header, native: &Outcome, green: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
     if native.ending != green.ending {
         faults.push(format!("ended with {}, natively with {}", green.ending, native.ending));
@@ -21,26 +21,37 @@ fn differences(native: &Outcome, green: &Outcome) -> Vec<String> {
         let lines = differing_lines(&native.stdout, &green.stdout);
         faults.push(format!("standard output differs (- native, + green)\n{lines}"));
     }
+    if header.stderr_differs.is_none() && native.stderr != green.stderr {
+        let lines = differing_lines(&native.stderr, &green.stderr);
+        faults.push(format!("standard error differs (- native, + green)\n{lines}"));
+    }
     faults
 }
 
-/// A program that a signal ends may not have written statistics.
+/// Whatever ends a program, the statistics are there: a signal that ends it by default has them written first.
 fn unproven(header: &Header, statistics: Option<&str>) -> Vec<String> {
-    match (statistics, header.ending) {
-        (Some(statistics), _) => proof::missing(&conditions(header), statistics),
-        (None, Ending::Signalled(_)) => Vec::new(),
-        (None, _) => vec!["no statistics were written: nothing proves that the run was green".into()],
+    let Some(statistics) = statistics else {
+        return vec!["no statistics were written: nothing proves that the run was green".into()];
+    };
+    let mut faults = proof::missing(&conditions(header), statistics);
+    if !header.bounds_kernel_threads() {
+        faults.extend(proof::too_many_hand_overs(statistics));
     }
+    faults
 }
 
-/// The header's conditions; and each covered hook was counted, unless the header says something else of it.
+/// The header's conditions; and each covered hook has served a call, unless the header says something else of it.
 fn conditions(header: &Header) -> Vec<Condition> {
+    let among = |symbols: &[String], symbol: &str| symbols.iter().any(|it| it == symbol);
     let named = |symbol: &str| {
-        header.uncounted.iter().any(|uncounted| uncounted == symbol)
-            || header.proof.iter().any(|condition| condition.hook() == Some(symbol))
+        among(&header.uncounted, symbol) || header.proof.iter().any(|condition| condition.hook() == Some(symbol))
     };
     let covered = header.covers.iter().filter(|symbol| hooks::is_hook(symbol) && !named(symbol));
-    header.proof.iter().cloned().chain(covered.map(|symbol| Condition::counted(symbol))).collect()
+    let covered = covered.map(|symbol| match among(&header.passes, symbol) {
+        true => Condition::came(&format!("{symbol}>=1")).expect("a condition"),
+        false => Condition::served(symbol),
+    });
+    header.proof.iter().chain(&header.came).cloned().chain(covered).collect()
 }
 
 /// Both texts from the first line in which they differ.
