@@ -23,7 +23,11 @@ pub mod scan;
 pub mod segment;
 pub mod vfork;
 
+use crate::dump::table::Saved;
 use std::arch::{asm, global_asm};
+
+/// Where the registers of a suspended thread lie, as the picture above has it.
+pub const SAVED: Saved = Saved { r15: 8, r14: 16, r13: 24, r12: 32, rbx: 40, rbp: 48, rip: 56, bytes: 64 };
 
 global_asm!(
     r#"

@@ -48,6 +48,66 @@ fn parse_path(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
+/// A signal on which the green threads are listed, and where to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dump<'a> {
+    pub signal: i32,
+    /// As a value of `stats`; `None`: stderr.
+    pub path: Option<&'a str>,
+}
+
+/// The signals that a user can send without a meaning of the kernel's or of libc's being lost, by name.
+const SIGNALS: [(&str, i32); 22] = [
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("USR1", libc::SIGUSR1),
+    ("USR2", libc::SIGUSR2),
+    ("PIPE", libc::SIGPIPE),
+    ("ALRM", libc::SIGALRM),
+    ("TERM", libc::SIGTERM),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("CHLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("URG", libc::SIGURG),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("WINCH", libc::SIGWINCH),
+    ("IO", libc::SIGIO),
+    ("PWR", libc::SIGPWR),
+];
+/// The real-time signals that glibc leaves to programs.
+const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
+
+/// A signal's name, with or without SIG, or its number; RTMIN+n and RTMAX-n.
+fn parse_signal(text: &str) -> Option<i32> {
+    if let Ok(number) = text.parse() {
+        let is_known = SIGNALS.iter().any(|(_, known)| *known == number) || REAL_TIME.contains(&number);
+        return Some(number).filter(|_| is_known);
+    }
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let distance = |rest: &str| if rest.is_empty() { Some(0) } else { rest.parse::<u8>().ok().map(i32::from) };
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(rest), _) => REAL_TIME.start() + distance(rest.strip_prefix('+').unwrap_or(rest))?,
+        (_, Some(rest)) => REAL_TIME.end() - distance(rest.strip_prefix('-').unwrap_or(rest))?,
+        _ => return SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number),
+    };
+    REAL_TIME.contains(&number).then_some(number)
+}
+
+fn parse_dump(text: &str) -> Option<Dump<'_>> {
+    let (signal, path) = match text.split_once(':').or_else(|| text.split_once("%3A")) {
+        Some((signal, path)) => (signal, Some(parse_path(path)?)),
+        None => (text, None),
+    };
+    Some(Dump { signal: parse_signal(signal)?, path })
+}
+
 /// The key that the library adds behind `stats`, for the programs that this one executes: no option of the user's.
 pub const FAMILY: &str = "stats_family";
 
@@ -150,6 +210,10 @@ options! {
     inline: Option<bool> = None, parse_choice, "auto|0|1", "auto, 0 or 1",
         "whether system call instructions of the program's own and its libraries' are caught, too; needs Linux 6.17 \
          (default: auto, where they set a thread's state, as Go's do)";
+    dump: Option<Dump<'a>> = None, parse_dump, "SIGNAL[:PATH]",
+        "a signal that may be handled, such as USR2 or RTMIN+3, and perhaps a colon and a path",
+        "list the green threads whenever SIGNAL comes, on stderr or at the end of the file PATH (%p becomes the process id); the \
+         program's own handler for it runs as well";
     help: bool = false, parse_switch, "0|1", "0 or 1",
         "print these lines to stderr at start";
     follow: bool = true, parse_switch, "0|1", "0 or 1",
@@ -165,10 +229,30 @@ pub enum Wrong<'a> {
     Value { key: &'static str, value: &'a str, expects: &'static str },
 }
 
+/// How long the first option of `text` is: to the next colon, but that a path belongs to the signal before it.
+fn length(text: &str) -> usize {
+    let end = |from: usize| text[from..].find(':').map_or(text.len(), |at| from + at);
+    let first = end(0);
+    let next = text.get(first + 1..end((first + 1).min(text.len()))).unwrap_or("");
+    let is_path = next.starts_with(['/', '.']) || !next.contains('=');
+    if text.starts_with("dump=") && is_path && !next.is_empty() && !text[..first].contains("%3A") {
+        first + 1 + next.len()
+    } else {
+        first
+    }
+}
+
 /// Parses `key=value:key=value`; empty parts are passed over, the last of equal keys wins.
 pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
     let mut options = Options::DEFAULT;
-    for part in text.split(':').filter(|part| !part.is_empty()) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let part;
+        (part, rest) = rest.split_at(length(rest));
+        rest = rest.strip_prefix(':').unwrap_or(rest);
+        if part.is_empty() {
+            continue;
+        }
         let Some((key, value)) = part.split_once('=') else { return Err(Wrong::NoValue(part)) };
         match key {
             FAMILY => options.family = Some(value),

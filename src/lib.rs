@@ -7,7 +7,12 @@
 use crate::glibc::{objects, symbols};
 
 mod arch;
+mod base;
 mod config;
+// A part of it is for the command.
+#[allow(dead_code)]
+mod dump;
+mod dumper;
 mod environment;
 mod figures;
 mod glibc;
@@ -17,9 +22,6 @@ mod rows;
 mod runtime;
 mod statistics;
 mod sys;
-// The words of the reasons are for those who read a process from outside.
-mod base;
-#[allow(dead_code)]
 mod why;
 
 /// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
@@ -60,6 +62,7 @@ fn load() {
     hooks::thread::attributes::set_default_stack(options.stack_size);
     misfit.into_iter().for_each(runtime::start::refuse);
     statistics::prepare(&mut environment, &options);
+    options.dump.inspect(dumper::prepare);
     if !options.follow {
         environment.unpreload();
     }

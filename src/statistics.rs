@@ -10,7 +10,7 @@
 //! Everything from `write` on allocates nothing and takes no lock of others: it runs inside signal handlers, and in processes that crash.
 
 mod member;
-mod place;
+pub mod place;
 mod text;
 
 use crate::config::{Options, FAMILY};

@@ -8,14 +8,16 @@
 //!
 //! A word stays after its wait: it counts for a thread that is parked, and, with IN_KERNEL, for one that stands in a call.
 
-use crate::figures::Name;
+use super::figures::Name;
 
 /// The word was written for a call in the kernel that has not yet begun.
 pub const ANNOUNCED: u64 = 1 << 6;
 /// The wait is a call in the kernel, on a kernel thread of the waiter's own.
 pub const IN_KERNEL: u64 = 1 << 7;
-const KIND: u64 = ANNOUNCED - 1;
-const OPERAND: u32 = 8;
+/// The bits that are the kind.
+pub const KIND: u64 = ANNOUNCED - 1;
+/// The lowest bit of the operand.
+pub const OPERAND: u32 = 8;
 
 /// A row of the table: a reason's name, and its words, in which the operand stands in braces: `{fd}`, `{address}`, `{tid}`, `{pid}`,
 /// `{count}` or `{id}`.
@@ -24,9 +26,6 @@ pub struct Reason {
     pub name: Name,
     pub words: Name,
 }
-
-// SAFETY: texts of the library's own, which are only read.
-unsafe impl Sync for Reason {}
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $kind:ident$(($operand:ident: $t:ty))? = $name:literal, $words:literal;)*) => {
@@ -83,7 +82,7 @@ reasons! {
     /// A duty of another kernel thread's that is not done yet.
     Errand = "errand", "waits for another kernel thread";
     /// A call of which nothing else is known.
-    InKernel = "in_kernel", "is in a call";
+    InKernel = "in_kernel", "waits in the kernel";
 }
 
 /// What a word says: its row of the table, and the operand.

@@ -497,6 +497,7 @@ fn the_library_exports_its_hooks_and_nothing_else() {
 /// What the library exports beside the rows of its table, and why.
 const BESIDE_THE_TABLE: &[(&str, &str)] = &[
     ("greenpatch_figures", "the statistics of a running process, and the mark of this library: src/figures.rs"),
+    ("greenpatch_threads", "the green threads of a running process: src/dump/table.rs"),
     ("io_uring_setup", "liburing's, which makes its system calls by itself: src/hooks/process/ring.rs"),
     ("io_uring_queue_init", "the same"),
     ("io_uring_queue_init_params", "the same"),

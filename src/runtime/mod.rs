@@ -6,9 +6,10 @@
 //! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
 //! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `settings`, `kernel_state`, `alone`,
 //! `errand`, `thread_timer`, `cpu_timer`, `owner` (what else a thread calls its own), `identity` (what the whole process calls its own);
-//! `start`, `filters`; `stats`.
+//! `start`, `filters`; `stats`; `table`, `dump` (how others see all of it).
 
 pub mod births;
+pub mod dump;
 pub mod kernel;
 pub mod machine;
 pub mod monitor;
@@ -16,6 +17,7 @@ pub mod news;
 pub mod sched;
 pub mod signal;
 pub mod start;
+pub mod table;
 pub mod trap;
 pub mod waiting;
 

@@ -9,8 +9,9 @@
 use crate::base::own_fds;
 use crate::runtime::births::thread;
 use crate::runtime::births::vessel::{self, Stack};
+use crate::runtime::dump;
 use crate::runtime::kernel::{alone, caretaker, errand, filters, identity, shortage, worker};
-use crate::runtime::machine::green::{current, Green};
+use crate::runtime::machine::green::{self, current, Green};
 use crate::runtime::machine::{alternate, counts, kernel_state, roll, settings};
 use crate::runtime::monitor;
 use crate::runtime::news::lot;
@@ -79,6 +80,7 @@ pub fn start(prepare: fn()) -> bool {
     STARTED.store(done, Release);
     if done {
         counts::after_start();
+        dump::after_start();
         // The leader's own stack begins, so that nobody has to wait until it does (`identity`).
         current().inspect(|main| slots::begin_leader(main));
         alone::begin();
@@ -229,4 +231,6 @@ pub fn after_fork() {
     delivery::after_fork(me);
     inline::after_fork();
     counts::after_fork();
+    dump::after_fork();
+    green::after_fork();
 }

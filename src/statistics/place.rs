@@ -456,6 +456,11 @@ const REASONS: [(i32, &str); 17] = [
     (libc::EIO, "input/output error"),
 ];
 
+/// An error number in words, if it is one of these.
+pub fn reason(number: i32) -> &'static str {
+    REASONS.iter().find(|(known, _)| *known == number).map_or("it cannot be written", |(_, reason)| reason)
+}
+
 /// Once for a process and those that come from it.
 fn say(value: &str, pid: i32, why: i32) {
     if STATE.said.swap(true, Relaxed) {

@@ -80,6 +80,20 @@ pub fn read_first(fd: i32, room: &mut [u8]) -> usize {
     checked(read).unwrap_or(0)
 }
 
+/// From the byte `from` on: how much there was; 0 at the end.
+pub fn read_at(fd: i32, room: &mut [u8], from: u64) -> Result<usize, i32> {
+    let (address, length) = (room.as_mut_ptr() as usize, room.len());
+    // SAFETY: the kernel writes into `room`.
+    checked(unsafe { call(libc::SYS_pread64, fd as usize, address, length, from as usize, 0, 0) })
+}
+
+/// Where a symbolic link leads: how many bytes of it there was room for.
+pub fn read_link(path: &CStr, room: &mut [u8]) -> Result<usize, i32> {
+    let (path, address, length) = (path.as_ptr() as usize, room.as_mut_ptr() as usize, room.len());
+    // SAFETY: the kernel reads the string and writes into `room`.
+    checked(unsafe { call(libc::SYS_readlinkat, libc::AT_FDCWD as usize, path, address, length, 0, 0) })
+}
+
 /// As much as goes at once.
 pub fn write(fd: i32, bytes: &[u8]) -> Result<usize, i32> {
     // SAFETY: the kernel reads `bytes`.

@@ -31,10 +31,12 @@ mod mount;
 mod options;
 mod preloadable;
 mod privilege;
+mod process;
 mod run;
 mod shared;
 mod start;
 mod statistics;
+mod threads;
 mod words;
 
 use std::env;
@@ -71,6 +73,7 @@ enum Job {
     Check(check::Arguments),
     Doctor(doctor::Arguments),
     Stats(statistics::Arguments),
+    Dump(threads::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -96,6 +99,7 @@ extern "C" fn main() -> c_int {
         Job::Check(arguments) => check::check(arguments),
         Job::Doctor(arguments) => doctor::doctor(arguments),
         Job::Stats(arguments) => statistics::statistics(arguments).map(|()| 0),
+        Job::Dump(arguments) => threads::dump(arguments).map(|()| 0),
         Job::Demo(arguments) => demo::demo(arguments).map(|()| 0),
     };
     match result {

@@ -13,6 +13,16 @@ pub mod config;
 #[path = "../../figures.rs"]
 pub mod figures;
 
+/// The list of the green threads, read from a process's memory. The library fills its table, and the command reads it.
+#[allow(dead_code)]
+#[path = "../../dump/mod.rs"]
+pub mod dump;
+
+/// The reasons for which green threads wait.
+#[allow(dead_code)]
+#[path = "../../why.rs"]
+pub mod why;
+
 /// System call instructions that set a thread's state. The command asks of files by the same rule what the library asks of what is loaded.
 #[path = "../../arch/scan.rs"]
 pub mod scan;

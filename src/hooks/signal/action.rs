@@ -7,6 +7,7 @@ use crate::hooks::memory::{self, MASK_BYTES};
 use crate::hooks::named::me;
 use crate::hooks::real;
 use crate::hooks::signal::mask::{sighold, sigrelse};
+use crate::runtime::dump;
 use crate::runtime::machine::disposition::{self, bit, Action};
 use crate::runtime::machine::{counts, roll};
 use crate::runtime::signal::{delivery, sweep};
@@ -76,6 +77,11 @@ fn entered(number: c_int, action: Action) -> Action {
         // Statistics are written before it ends the process.
         actual.handler = counts::end as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
         actual.flags = SIGINFO | RESTART | ONSTACK;
+    }
+    if dump::is_signal(number) {
+        // The list is written, and then comes what the program has set, but for a default action.
+        actual.handler = dump::handler();
+        actual.flags |= SIGINFO | if action.is_handler() { 0 } else { RESTART | ONSTACK };
     }
     if actual.flags & ONSTACK != 0 {
         // Nothing comes while we are on the worker's alternate stack: see runtime/handler.rs.
@@ -192,8 +198,12 @@ pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
 pub fn take_over() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let Some(action) = disposition::in_kernel(number) else { continue };
+        // (Its handler was told before: what it stands for is the default.)
+        let stands_before = dump::is_signal(number);
+        let is_dumps = stands_before && action.handler == dump::handler();
+        let action = if is_dumps { Action::DEFAULT } else { action };
         disposition::set(number, action);
-        if action.is_handler() || meets_entry(number) || counts::precedes(number) {
+        if action.is_handler() || meets_entry(number) || counts::precedes(number) || stands_before {
             // SAFETY: our entry before the program's own disposition.
             unsafe { disposition::tell_kernel(number, entered(number, action)) };
         }
@@ -209,6 +219,9 @@ pub fn give_back() {
         if action.is_handler() || meets_entry(number) || borrowed || counts::precedes(number) {
             // SAFETY: the program's own disposition.
             unsafe { disposition::tell_kernel(number, action) };
+        }
+        if dump::is_signal(number) {
+            dump::stand_before_default(number);
         }
     }
     BORROWED.store(0, Relaxed);

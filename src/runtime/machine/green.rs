@@ -96,6 +96,14 @@ pub enum Start {
     C11(extern "C" fn(*mut c_void) -> i32),
 }
 
+/// The green thread made last. The list is for those who read memory (`table`): it has those of the pool, too.
+pub static NEWEST: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
+
+/// In a fork child: nobody of these is here.
+pub fn after_fork() {
+    NEWEST.store(std::ptr::null_mut(), Relaxed);
+}
+
 #[repr(C, align(64))]
 pub struct Green {
     // What every switch touches comes first.
@@ -184,6 +192,8 @@ pub struct Green {
     pub schedule: Schedule,
     pub settings: Settings,
     pub robust_head: Cell<usize>,
+    /// The green thread made before this one: the whole list begins at `NEWEST`.
+    pub older: Cell<*const Green>,
 }
 
 // SAFETY: the cells are touched by the kernel thread that runs the green thread, or by the one that prepares it before it is
@@ -251,9 +261,20 @@ impl Green {
             settings: Settings::new(),
             robust_head: Cell::new(0),
             why: Reason(AtomicU64::new(0)),
+            older: Cell::new(std::ptr::null()),
         }));
         green.waiter.belongs_to(green);
+        green.enlist();
         green
+    }
+
+    /// Into the list that others read: a green thread is never freed, nor taken out.
+    fn enlist(&'static self) {
+        let link = |newest: *mut Green| {
+            self.older.set(newest);
+            Some(self as *const Green as *mut Green)
+        };
+        let _ = NEWEST.fetch_update(Release, Relaxed, link);
     }
 
     /// Its vessel is dead: it serves for another one. (What each thread begins with `thread::create` sees to.)

@@ -108,6 +108,11 @@ pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
     (info.si_code != SI_BELL && !is_plain_bell(&info)).then_some(info)
 }
 
+/// Is it one of the library's own: a bell, or one that has come before and was put back?
+pub fn is_own(info: &siginfo_t) -> bool {
+    info.si_code == SI_BELL || info.si_code == SI_PUT_BACK || is_plain_bell(info)
+}
+
 /// The address of the handler that stands before the program's.
 pub fn entry_address() -> usize {
     entry as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize

@@ -48,13 +48,16 @@ pub enum Woken {
 /// The value of a wake that nobody sent.
 pub const FALSE_ALARM: usize = 1 << 20;
 
-const IDLE: u32 = 0;
-const ARMED: u32 = 1;
-const PARKED: u32 = 2;
+pub const IDLE: u32 = 0;
+pub const ARMED: u32 = 1;
+pub const PARKED: u32 = 2;
 const READY: u32 = 3;
 const TIMED_OUT: u32 = 4;
 const ALERTED: u32 = 5;
-const KIND: u32 = 7;
+/// The bits of a waiter's word that are its state.
+pub const KIND: u32 = 7;
+/// Where a waiter's word lies in the waiter.
+pub const WORD: usize = std::mem::offset_of!(Waiter, word);
 
 fn join(sequence: u32, state: u32) -> u64 {
     (sequence as u64) << 32 | state as u64
@@ -376,7 +379,8 @@ fn wait_bound(
 
 /// Parks until the deadline; only an alert ends it earlier.
 pub fn sleep_until(deadline: Deadline) -> Woken {
-    wait(Why::Sleep, Cancel::Act, deadline, |_| true, || {})
+    let why = if deadline.is_some() { Why::Sleep } else { Why::Signal };
+    wait(why, Cancel::Act, deadline, |_| true, || {})
 }
 
 /// A batch of threads to make ready once the queue's lock is released.

@@ -1,0 +1,91 @@
+//! From one frame of a stack to the next, by the call frame information that every module carries for exceptions (.eh_frame).
+
+use super::process::{bytes, word, Process};
+use super::table::Saved;
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, LittleEndian, Register, RegisterRule, UnwindContext, UnwindSection,
+};
+
+/// A module's call frame information, as it lies in memory.
+pub struct Unwinding {
+    header: (u64, Vec<u8>),
+    frames: (u64, Vec<u8>),
+}
+
+impl Unwinding {
+    /// Reads what the header at `header` leads to, in a segment that ends at `end`.
+    pub fn read(process: &impl Process, header: u64, header_bytes: usize, end: u64) -> Option<Unwinding> {
+        let head = bytes(process, header, header_bytes)?;
+        let bases = BaseAddresses::default().set_eh_frame_hdr(header);
+        let parsed = EhFrameHdr::new(&head, LittleEndian).parse(&bases, 8).ok()?;
+        let gimli::Pointer::Direct(frames) = parsed.eh_frame_ptr() else { return None };
+        let data = bytes(process, frames, end.checked_sub(frames)? as usize)?;
+        Some(Unwinding { header: (header, head), frames: (frames, data) })
+    }
+
+    /// The caller's registers; `None`: these are the outermost, or there is nothing to go by.
+    pub fn step(&self, process: &impl Process, registers: &Registers, pc: u64) -> Option<Registers> {
+        let bases = BaseAddresses::default().set_eh_frame_hdr(self.header.0).set_eh_frame(self.frames.0);
+        let header = EhFrameHdr::new(&self.header.1, LittleEndian).parse(&bases, 8).ok()?;
+        let frames = EhFrame::new(&self.frames.1, LittleEndian);
+        let table = header.table()?;
+        let found = table.fde_for_address(&frames, &bases, pc, |frames, bases, at| frames.cie_from_offset(bases, at));
+        let (description, mut context) = (found.ok()?, Box::new(UnwindContext::new()));
+        let row = description.unwind_info_for_address(&frames, &bases, &mut context, pc).ok()?;
+        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { return None };
+        let cfa = registers.get(*register)?.wrapping_add_signed(*offset);
+        let mut caller = Registers([None; COUNT]);
+        for number in 0..COUNT as u16 {
+            caller.0[number as usize] = match row.register(Register(number)) {
+                None | Some(RegisterRule::SameValue) if number != RETURN_ADDRESS => registers.get(Register(number)),
+                Some(RegisterRule::Offset(offset)) => word(process, cfa.wrapping_add_signed(offset)),
+                Some(RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
+                Some(RegisterRule::Register(other)) => registers.get(other),
+                _ => None,
+            };
+        }
+        caller.0[STACK_POINTER as usize] = Some(cfa);
+        // A stack grows downward: what does not come closer to its beginning is no stack.
+        let rises = registers.get(Register(STACK_POINTER)).is_some_and(|before| cfa > before);
+        (rises && caller.get(Register(RETURN_ADDRESS))? != 0).then_some(caller)
+    }
+}
+
+/// By DWARF's numbers (source: the System V ABI's AMD64 supplement): rbx 3, rbp 6, rsp 7, r12 to r15, and the return address.
+const COUNT: usize = 17;
+const STACK_POINTER: u16 = 7;
+const RETURN_ADDRESS: u16 = 16;
+
+/// The registers that a function leaves as they were, as far as they are known, and where it goes on.
+#[derive(Clone, Copy)]
+pub struct Registers([Option<u64>; COUNT]);
+
+impl Registers {
+    /// Those of a thread that is suspended with this stack pointer.
+    pub fn saved(process: &impl Process, sp: u64, saved: &Saved) -> Option<Registers> {
+        let mut registers = Registers([None; COUNT]);
+        let places = [
+            (3, saved.rbx),
+            (6, saved.rbp),
+            (12, saved.r12),
+            (13, saved.r13),
+            (14, saved.r14),
+            (15, saved.r15),
+            (RETURN_ADDRESS, saved.rip),
+        ];
+        for (number, place) in places {
+            registers.0[number as usize] = Some(word(process, sp + u64::from(place))?);
+        }
+        registers.0[STACK_POINTER as usize] = Some(sp + u64::from(saved.bytes));
+        Some(registers)
+    }
+
+    /// Where it goes on.
+    pub fn pc(&self) -> Option<u64> {
+        self.get(Register(RETURN_ADDRESS))
+    }
+
+    fn get(&self, register: Register) -> Option<u64> {
+        self.0.get(usize::from(register.0)).copied().flatten()
+    }
+}

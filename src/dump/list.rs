@@ -1,0 +1,306 @@
+//! The green threads of a process: their states, reasons and frames, and the text that tells of them.
+
+use super::super::figures::Name;
+use super::super::why::{self, Reason};
+use super::modules::{Modules, Place};
+use super::process::{bytes, word, Process};
+use super::table::{Table, MARK};
+use super::unwind;
+use std::fmt::Write;
+use std::mem::{size_of, MaybeUninit};
+
+/// What a green thread does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It runs on a kernel thread.
+    Running,
+    /// It could run, and waits for its turn.
+    Ready,
+    Parked,
+    /// It stands in a call that may wait in the kernel, on a kernel thread of its own.
+    InCall,
+    /// It has ended, and nobody has joined it.
+    Ended,
+}
+
+/// The states' names, in their order.
+pub static STATES: [Name; 5] =
+    [Name::new("running"), Name::new("ready"), Name::new("parked"), Name::new("in a call"), Name::new("ended")];
+
+/// How many frames the text shows, from the call that waits on.
+const SHOWN: usize = 8;
+
+/// A green thread as the list tells of it.
+pub struct Thread {
+    pub tid: i32,
+    pub name: String,
+    pub state: String,
+    /// The kernel thread of one that runs or stands in a call.
+    pub kernel_tid: Option<i32>,
+    /// What one that is parked or stands in a call waits for.
+    pub reason: Option<Waiting>,
+    /// Of one that is suspended: from the call that waits on.
+    pub frames: Vec<Frame>,
+}
+
+/// A reason for a wait.
+pub struct Waiting {
+    pub kind: String,
+    pub operand: u64,
+    pub words: String,
+}
+
+/// A frame of a suspended stack: where it goes on.
+pub struct Frame {
+    pub address: u64,
+    pub place: Option<Place>,
+}
+
+/// Why there is no list.
+pub enum Failure {
+    Unreadable,
+    OtherVersion,
+}
+
+/// A process whose table has been found.
+pub struct Lister<'a, P> {
+    process: &'a P,
+    table: Table,
+    version: String,
+    states: Vec<String>,
+    reasons: Vec<(String, String)>,
+    modules: Modules,
+    /// Where this library lies.
+    library: String,
+}
+
+/// A structure of table.rs, figures.rs or why.rs: words and arrays of words, for which all bytes are values.
+fn structure<T>(process: &impl Process, address: u64) -> Option<T> {
+    let data = bytes(process, address, size_of::<T>())?;
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: as many bytes as the structure has, of a type that takes any.
+    unsafe {
+        std::ptr::copy_nonoverlapping(data.as_ptr(), value.as_mut_ptr().cast(), data.len());
+        Some(value.assume_init())
+    }
+}
+
+fn text(process: &impl Process, name: &Name) -> Option<String> {
+    const LONGEST: usize = 256;
+    let text = bytes(process, name.text as u64, name.bytes.min(LONGEST))?;
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+impl<'a, P: Process> Lister<'a, P> {
+    /// The table lies at `address`.
+    pub fn new(process: &'a P, address: u64) -> Result<Lister<'a, P>, Failure> {
+        let mark = bytes(process, address, MARK.len()).ok_or(Failure::Unreadable)?;
+        if mark != MARK {
+            return Err(Failure::OtherVersion);
+        }
+        Self::read(process, address).ok_or(Failure::Unreadable)
+    }
+
+    fn read(process: &'a P, address: u64) -> Option<Lister<'a, P>> {
+        let table: Table = structure(process, address)?;
+        let states = (0..table.state_count).map(|at| {
+            let name: Name = structure(process, (table.states as usize + at * size_of::<Name>()) as u64)?;
+            text(process, &name)
+        });
+        let reasons = (0..table.reason_count).map(|at| {
+            let reason: Reason = structure(process, (table.reasons as usize + at * size_of::<Reason>()) as u64)?;
+            Some((text(process, &reason.name)?, text(process, &reason.words)?))
+        });
+        let (states, reasons): (Option<Vec<_>>, Option<Vec<_>>) = (states.collect(), reasons.collect());
+        let mut modules = Modules::read(process);
+        let library = modules.place(process, address).map(|place| place.path).unwrap_or_default();
+        let version = text(process, &table.version)?;
+        Some(Lister { process, version, states: states?, reasons: reasons?, modules, library, table })
+    }
+
+    /// The version of the library that the process has loaded.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// A word of 32 bits.
+    fn half(&self, address: u64) -> Option<u32> {
+        let mut room = [0; 4];
+        self.process.read(address, &mut room).then(|| u32::from_le_bytes(room))
+    }
+
+    /// Shows every green thread that lives or waits to be joined, main first.
+    pub fn threads(&mut self) -> Vec<Thread> {
+        let (mut threads, mut green) = (Vec::new(), word(self.process, self.table.newest as u64).unwrap_or(0));
+        while green != 0 {
+            threads.extend(self.thread(green));
+            green = word(self.process, green + u64::from(self.table.green.older)).unwrap_or(0);
+        }
+        threads.sort_by_key(|thread| thread.tid);
+        threads
+    }
+
+    /// The list as text.
+    pub fn text(&mut self, pid: u32) -> String {
+        let threads = self.threads();
+        let mut text = format!("greenpatch {}: process {pid}, {} green threads\n", self.version, threads.len());
+        threads.iter().for_each(|thread| thread.tell(&mut text));
+        text
+    }
+
+    fn thread(&mut self, green: u64) -> Option<Thread> {
+        let (offsets, bits) = (&self.table.green, &self.table.bits);
+        let at = |offset: u32| green + u64::from(offset);
+        let life = self.half(at(offsets.life))?;
+        if life & bits.gone != 0 {
+            return None;
+        }
+        let waiter = word(self.process, at(offsets.waiter))?;
+        let why = word(self.process, at(offsets.why))?;
+        let worker = word(self.process, at(offsets.worker))?;
+        let charged = || word(self.process, worker + u64::from(self.table.worker.charged));
+        let on_worker = worker != 0 && charged() == Some(green);
+        let state = self.state(life, waiter as u32 & bits.state, on_worker, why);
+        let name = bytes(self.process, at(offsets.name), 16)?;
+        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        let (tid, name) = (self.half(at(offsets.tid))? as i32, String::from_utf8_lossy(name).into_owned());
+        let on_kernel_thread = matches!(state, State::Running | State::InCall);
+        let kernel_tid = || self.half(worker + u64::from(self.table.worker.kernel_tid));
+        let kernel_tid = if on_kernel_thread { kernel_tid().map(|tid| tid as i32) } else { None };
+        let waits = matches!(state, State::Parked | State::InCall);
+        let is_suspended = state == State::Parked || state == State::Ready && !on_worker && worker != 0;
+        let (sp, waiter_at) = (at(offsets.sp), at(offsets.waiter));
+        let state_name = self.states.get(state as usize).cloned().unwrap_or_default();
+        let reason = if waits { self.reason(why) } else { None };
+        let frames = if is_suspended { self.frames(sp, waiter_at, waiter) } else { Vec::new() };
+        Some(Thread { tid, name, state: state_name, kernel_tid, reason, frames })
+    }
+
+    /// What a thread does, by the words that others may read. `on_worker`: it is the last that its worker has resumed. A waiter that
+    /// has its news belongs to a thread that is ready, or runs a few instructions before it sees them.
+    fn state(&self, life: u32, waiter: u32, on_worker: bool, why: u64) -> State {
+        let bits = &self.table.bits;
+        if life & bits.finished != 0 {
+            State::Ended
+        } else if waiter == bits.parked {
+            State::Parked
+        } else if !on_worker || waiter != bits.idle && waiter != bits.armed {
+            State::Ready
+        } else if why & u64::from(bits.in_kernel) != 0 {
+            State::InCall
+        } else {
+            State::Running
+        }
+    }
+
+    fn reason(&self, word: u64) -> Option<Waiting> {
+        let (row, operand) = why::parts(word);
+        let (kind, template) = self.reasons.get(row)?;
+        Some(Waiting { kind: kind.clone(), operand, words: self.words(template, operand) })
+    }
+
+    /// A reason's words, with the operand in the place of the braces.
+    fn words(&self, template: &str, operand: u64) -> String {
+        let Some((before, rest)) = template.split_once('{') else { return template.into() };
+        let (what, after) = rest.split_once('}').unwrap_or((rest, ""));
+        let shown = match what {
+            "address" => format!("{operand:#x}"),
+            "fd" => match self.process.descriptor(operand) {
+                Some(file) => format!("fd {operand} ({file})"),
+                None => format!("fd {operand}"),
+            },
+            _ => operand.to_string(),
+        };
+        format!("{before}{shown}{after}")
+    }
+
+    /// The frames of a thread that is suspended, and has been all the while.
+    fn frames(&mut self, sp: u64, waiter_at: u64, waiter: u64) -> Vec<Frame> {
+        let Some(sp) = word(self.process, sp) else { return Vec::new() };
+        let addresses = unwind::walk(self.process, &mut self.modules, sp, &self.table.saved);
+        if word(self.process, waiter_at) != Some(waiter) {
+            return Vec::new();
+        }
+        let mut frames: Vec<Frame> = Vec::new();
+        for address in addresses {
+            frames.push(Frame { address, place: self.modules.place(self.process, address - 1) });
+        }
+        frames.drain(..self.own(&frames));
+        frames.truncate(self.programs(&frames));
+        frames
+    }
+
+    fn is_own(&self, frame: &Frame) -> bool {
+        frame.place.as_ref().is_some_and(|place| place.path == self.library)
+    }
+
+    /// How many frames there are before those that called the thread's function.
+    fn programs(&self, frames: &[Frame]) -> usize {
+        const CALLER: &str = "gp_guarded";
+        let is_caller = |frame: &Frame| self.is_own(frame) && frame.function() == Some(CALLER);
+        let Some(caller) = frames.iter().position(is_caller) else { return frames.len() };
+        let inner = frames[..caller].iter().rev();
+        caller - inner.take_while(|frame| self.is_own(frame) && !frame.is_of_hook()).count()
+    }
+
+    /// How many frames at the top are this library's own: all but that of the function which the program has called.
+    fn own(&self, frames: &[Frame]) -> usize {
+        let own = frames.iter().take_while(|frame| self.is_own(frame)).count();
+        if own == frames.len() {
+            0
+        } else if own > 0 && frames[own - 1].is_of_hook() {
+            own - 1
+        } else {
+            own
+        }
+    }
+}
+
+/// A name for a line of text: control characters are no part of it.
+fn plain(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+}
+
+impl Thread {
+    /// Adds the lines that tell of this thread.
+    fn tell(&self, text: &mut String) {
+        let Thread { tid, name, state, .. } = self;
+        let _ = write!(text, "thread {tid} \"{}\": {state}", plain(name));
+        if let Some(kernel_tid) = self.kernel_tid {
+            let _ = write!(text, " on kernel thread {kernel_tid}");
+        }
+        if let Some(reason) = &self.reason {
+            let _ = write!(text, ": {}", plain(&reason.words));
+        }
+        text.push('\n');
+        for frame in self.frames.iter().take(SHOWN) {
+            let _ = writeln!(text, "    {}", frame.words());
+        }
+        if self.frames.len() > SHOWN {
+            let _ = writeln!(text, "    … and {} more", self.frames.len() - SHOWN);
+        }
+    }
+}
+
+impl Frame {
+    fn function(&self) -> Option<&str> {
+        self.place.as_ref()?.function.as_deref()
+    }
+
+    /// Of a frame of this library's: has its function C's name of a hook, not one of the library's inside?
+    fn is_of_hook(&self) -> bool {
+        let inside = ["_ZN", "_R", "gp_"];
+        self.function().is_some_and(|name| !inside.iter().any(|prefix| name.starts_with(prefix)))
+    }
+
+    /// The frame's line in the text.
+    pub fn words(&self) -> String {
+        match &self.place {
+            Some(Place { function: Some(function), offset, module, .. }) => {
+                format!("{function}+{offset:#x} ({module})")
+            }
+            Some(Place { module, offset, .. }) => format!("{module}+{offset:#x}"),
+            None => format!("{:#x}", self.address),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The list of the green threads, written by the process itself when the signal of the option `dump` has come: to stderr, or to the end of
+//! a file. It is read as `greenpatch dump PID` reads it from outside, from memory and /proc (src/dump), so that nobody's lock is taken;
+//! what it allocates is the library's own.
+
+use crate::config::Dump;
+use crate::dump::list::Lister;
+use crate::dump::process::{File, Process};
+use crate::runtime::{self, table};
+use crate::statistics::place;
+use crate::sys::{self, file};
+use once_cell::race::OnceBox;
+use std::ffi::CString;
+
+/// The file's path, as an option writes it; `None`: stderr.
+static PATH: OnceBox<Option<String>> = OnceBox::new();
+
+/// Takes down what the user wants: the process has one thread.
+pub fn prepare(option: &Dump) {
+    let path = option.path.map(|path| place::absolute(path, sys::process_id()));
+    PATH.set(Box::new(path)).ok();
+    runtime::dump::prepare(runtime::dump::Duty { signal: option.signal, write, say_native });
+}
+
+/// This process, seen by its own kernel thread.
+struct Own;
+
+impl Process for Own {
+    type File = OwnFile;
+
+    fn read(&self, address: u64, room: &mut [u8]) -> bool {
+        sys::read_own_memory(address as usize, room)
+    }
+
+    fn maps(&self) -> Option<Vec<u8>> {
+        const AT_ONCE: usize = 64 << 10;
+        let file = OwnFile::open("/proc/self/maps")?;
+        let (mut text, mut room) = (Vec::new(), vec![0; AT_ONCE]);
+        loop {
+            match file::read_at(file.0, &mut room, text.len() as u64) {
+                Ok(0) => return Some(text),
+                Ok(bytes) => text.extend_from_slice(&room[..bytes]),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn open(&self, _: &str, path: &str) -> Option<OwnFile> {
+        OwnFile::open(path)
+    }
+
+    fn descriptor(&self, fd: u64) -> Option<String> {
+        const LONGEST: usize = 256;
+        let (path, mut room) = (CString::new(format!("/proc/self/fd/{fd}")).ok()?, [0; LONGEST]);
+        let bytes = file::read_link(&path, &mut room).ok()?;
+        Some(String::from_utf8_lossy(&room[..bytes]).into_owned())
+    }
+}
+
+struct OwnFile(i32);
+
+impl OwnFile {
+    fn open(path: &str) -> Option<OwnFile> {
+        file::open(&CString::new(path).ok()?, libc::O_RDONLY).ok().map(OwnFile)
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        sys::close(self.0);
+    }
+}
+
+impl File for OwnFile {
+    fn read(&self, from: u64, room: &mut [u8]) -> bool {
+        let mut done = 0;
+        while done < room.len() {
+            match file::read_at(self.0, &mut room[done..], from + done as u64) {
+                Ok(bytes) if bytes > 0 => done += bytes,
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+/// Writes the list. Runs on the kernel thread that is there for it.
+fn write() {
+    let pid = sys::process_id();
+    match Lister::new(&Own, table::address() as u64) {
+        Ok(mut lister) => deliver((lister.text(pid as u32) + "\n").as_bytes()),
+        Err(_) => deliver(b"greenpatch: dump: a filter of system calls forbids the process to read its own memory\n"),
+    }
+}
+
+/// The runtime does not run. Called inside a signal handler: it allocates nothing.
+fn say_native() {
+    deliver(b"greenpatch: there are no green threads: the program has made no thread, or runs natively\n");
+}
+
+/// As long as the kernel takes a path, the final NUL included.
+const LONGEST: usize = 4096;
+
+/// Writes to where the user wants it; what is no file may have a reader that does not read, and is not waited for then. Allocates nothing.
+fn deliver(text: &[u8]) {
+    let Some(Some(value)) = PATH.get().map(Option::as_deref) else {
+        sys::write_all(2, text);
+        return;
+    };
+    let (mut path, mut length) = ([0; LONGEST], 0);
+    crate::config::unescape(value, sys::process_id() as u32, |byte| {
+        if length < LONGEST {
+            path[length] = byte;
+            length += 1;
+        }
+    });
+    let name = std::ffi::CStr::from_bytes_until_nul(&path).map_err(|_| libc::ENAMETOOLONG);
+    let opened = name.and_then(|name| file::open(name, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND));
+    let written = opened.and_then(|fd| {
+        let written = write_all(fd, text);
+        sys::close(fd);
+        written
+    });
+    if let Err(why) = written {
+        for part in [b"greenpatch: dump: ", value.as_bytes(), b": ", place::reason(why).as_bytes(), b"\n"] {
+            sys::write_all(2, part);
+        }
+    }
+}
+
+/// Writes all of it, to a descriptor that does not wait.
+fn write_all(fd: i32, mut text: &[u8]) -> Result<(), i32> {
+    const PATIENCE_NS: u64 = 1_000_000_000;
+    while !text.is_empty() {
+        match file::write(fd, text) {
+            Ok(bytes) => text = &text[bytes..],
+            Err(libc::EAGAIN) => {
+                let mut poll = [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }];
+                if sys::poll(&mut poll, Some(sys::now_ns() + PATIENCE_NS)) == Ok(0) {
+                    return Err(libc::ETIMEDOUT);
+                }
+            }
+            Err(libc::EINTR) => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Ok(())
+}

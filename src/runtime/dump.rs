@@ -1,0 +1,122 @@
+//! A signal of the user's choice has the green threads listed (the option `dump`). What the list says and where it goes the front knows
+//! (src/dumper.rs); here is how the signal comes to it.
+//!
+//! The signal's handler only rings a bell: a kernel thread of its own, made when the runtime starts and only if the option is set, writes
+//! the list. It holds nothing while it does, and may wait for a slow reader without anybody else. It is also the thread that
+//! takes the signal where all others block it. The program's own handler of that signal runs as well; its default action does not.
+
+use super::kernel::worker::GATE;
+use super::machine::{counts, disposition};
+use super::signal::{delivery, sweep};
+use crate::{arch, glibc, sys};
+use libc::{c_int, c_void, siginfo_t};
+use once_cell::race::OnceBox;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
+
+/// What is done when the signal comes.
+pub struct Duty {
+    pub signal: c_int,
+    /// Writes the list. Called on the kernel thread that is made for it.
+    pub write: fn(),
+    /// Says that there is none: the runtime does not run. Called inside the signal's handler.
+    pub say_native: fn(),
+}
+
+static DUTY: OnceBox<Duty> = OnceBox::new();
+/// 1: the signal has come.
+static BELL: AtomicU32 = AtomicU32::new(0);
+/// The kernel thread that waits for the bell, or 0.
+static KERNEL_TID: AtomicI32 = AtomicI32::new(0);
+
+/// Takes the duty on; the process has one thread. The kernel is told of the handler at once: before the runtime starts the signal is not to
+/// end the program either.
+pub fn prepare(duty: Duty) {
+    let signal = duty.signal;
+    DUTY.set(Box::new(duty)).ok();
+    stand_before_default(signal);
+}
+
+/// Is this the signal?
+pub fn is_signal(number: c_int) -> bool {
+    DUTY.get().is_some_and(|duty| duty.signal == number)
+}
+
+/// The handler that the kernel is told for it.
+pub fn handler() -> usize {
+    rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize
+}
+
+/// While the runtime does not run: the handler stands where the program has its default action.
+pub fn stand_before_default(signal: c_int) {
+    if disposition::in_kernel(signal).is_some_and(|now| now.handler == libc::SIG_DFL) {
+        let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | libc::SA_ONSTACK as usize;
+        let action = disposition::Action { handler: handler(), flags, mask: delivery::CLOSED };
+        // SAFETY: `rang` may run on any thread, anywhere.
+        unsafe { disposition::tell_kernel(signal, action) };
+    }
+}
+
+/// The kernel's handler for the signal. It interrupts anything, on any thread: it makes system calls, and goes on to the program's handler.
+extern "C" fn rang(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(duty) = DUTY.get() else { return };
+    // SAFETY: the kernel passes a valid siginfo_t.
+    let is_own = delivery::is_own(unsafe { &*info });
+    let kernel_tid = KERNEL_TID.load(Acquire);
+    if !is_own && kernel_tid != 0 {
+        BELL.store(1, SeqCst);
+        sys::futex_wake(BELL.as_ptr(), 1);
+    } else if !is_own {
+        (duty.say_native)();
+    }
+    if !super::started() || !disposition::of(number).is_handler() {
+        return;
+    }
+    if sys::kernel_thread_id() == kernel_tid {
+        // SAFETY: as above. (No lock is held here: the mask is open while nothing is done.)
+        return sweep::shelve(unsafe { &*info });
+    }
+    // SAFETY: the entry is such a function (`delivery::entry_address`), and this is the kernel's call of it.
+    let entry: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+        unsafe { std::mem::transmute(delivery::entry_address()) };
+    entry(number, info, context);
+    if !disposition::of(number).is_handler() {
+        stand_before_default(number); // (It was to run once.)
+    }
+}
+
+/// The runtime has started: its kernel thread is made. Where none is to be had, signals say so as before the start.
+pub fn after_start() {
+    if DUTY.get().is_none() {
+        return;
+    }
+    GATE.enter();
+    counts::kernel_thread_born();
+    let old_mask = sys::set_signal_mask(delivery::CLOSED);
+    let born = glibc::create_thread(thread_main, std::ptr::null_mut(), None);
+    sys::set_signal_mask(old_mask);
+    if born.is_err() {
+        counts::kernel_thread_gone();
+    }
+    GATE.leave();
+}
+
+extern "C" fn thread_main(_: *mut c_void) -> *mut c_void {
+    arch::guard_up();
+    KERNEL_TID.store(sys::kernel_thread_id(), Release);
+    let Some(duty) = DUTY.get() else { return std::ptr::null_mut() };
+    loop {
+        sys::set_signal_mask(delivery::CLOSED & !disposition::bit(duty.signal));
+        while BELL.load(SeqCst) == 0 {
+            sys::futex_wait(&BELL, 0, None).ok();
+        }
+        sys::set_signal_mask(delivery::CLOSED);
+        BELL.store(0, SeqCst);
+        (duty.write)();
+    }
+}
+
+/// In a fork child: the kernel thread is not here.
+pub fn after_fork() {
+    KERNEL_TID.store(0, Relaxed);
+    BELL.store(0, Relaxed);
+}

@@ -1,0 +1,54 @@
+//! The table by which others find the green threads (src/dump/table.rs), filled in.
+
+use super::machine::green::{life, Green, NEWEST};
+use super::sched::slots::Worker;
+use super::waiting::wait;
+use crate::arch::SAVED;
+use crate::dump::list::STATES;
+use crate::dump::table::{Bits, GreenOffsets, Table, WorkerOffsets, MARK};
+use crate::figures::Name;
+use crate::why;
+use std::mem::offset_of;
+
+#[allow(non_upper_case_globals)]
+#[no_mangle]
+static greenpatch_threads: Table = Table {
+    mark: MARK,
+    version: Name::new(env!("CARGO_PKG_VERSION")),
+    newest: &raw const NEWEST as *const u8,
+    reasons: why::REASONS.as_ptr(),
+    reason_count: why::REASONS.len(),
+    states: STATES.as_ptr(),
+    state_count: STATES.len(),
+    green: GreenOffsets {
+        older: offset_of!(Green, older) as u32,
+        sp: offset_of!(Green, sp) as u32,
+        worker: offset_of!(Green, worker) as u32,
+        waiter: (offset_of!(Green, waiter) + wait::WORD) as u32,
+        why: offset_of!(Green, why) as u32,
+        life: offset_of!(Green, life) as u32,
+        tid: offset_of!(Green, tid) as u32,
+        name: offset_of!(Green, name) as u32,
+    },
+    worker: WorkerOffsets {
+        kernel_tid: offset_of!(Worker, kernel_tid) as u32,
+        charged: offset_of!(Worker, charged) as u32,
+    },
+    bits: Bits {
+        finished: life::FINISHED,
+        gone: life::GONE,
+        state: wait::KIND,
+        idle: wait::IDLE,
+        armed: wait::ARMED,
+        parked: wait::PARKED,
+        kind: why::KIND as u32,
+        in_kernel: why::IN_KERNEL as u32,
+        operand: why::OPERAND,
+    },
+    saved: SAVED,
+};
+
+/// The table's address.
+pub fn address() -> usize {
+    &raw const greenpatch_threads as usize
+}
