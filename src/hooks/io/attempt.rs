@@ -9,10 +9,10 @@
 //!                                 └── anything else is the answer
 //! ```
 //!
-//! The try is the program's own call, made so that the kernel does not wait (`Manner::AtOnce`). Where the kernel's two
+//! The try is the program's own call, made so that the kernel does not wait (`Blocking::No`). Where the kernel's two
 //! opinions disagree, the try saying "would block" and poll saying "ready" (a datagram socket shut down for reading, a peer's
 //! full queue, short memory), there is nothing to wait for: then the kernel gets the call as the program made it
-//! (`Manner::Blocking`), and the slot is handed over if that takes long.
+//! (`Blocking::Yes`), and the slot is handed over if that takes long.
 //!
 //! The first try is left out only by calls of which it could find nothing wrong but that they would block (`may_skip`).
 //!
@@ -28,19 +28,21 @@ use crate::sys;
 use crate::why::Why;
 use libc::{c_int, EAGAIN, EINTR};
 
-/// How a try is to be made.
+/// May the kernel block in a try?
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
-    AtOnce,
-    Blocking,
+pub enum Blocking {
+    /// The call is to fail with EAGAIN instead.
+    No,
+    /// The call as the program made it.
+    Yes,
 }
 
-impl Manner {
+impl Blocking {
     /// For the flags of a socket call.
     pub fn flag(self) -> c_int {
         match self {
-            Manner::AtOnce => libc::MSG_DONTWAIT,
-            Manner::Blocking => 0,
+            Blocking::No => libc::MSG_DONTWAIT,
+            Blocking::Yes => 0,
         }
     }
 }
@@ -59,7 +61,7 @@ enum Ask {
     /// O_NONBLOCK, and which way it was opened.
     Flags,
     /// A socket: O_NONBLOCK and its timeout.
-    Manner,
+    FlagsAndTimeout,
 }
 
 /// One call's dealings with one descriptor.
@@ -138,7 +140,7 @@ impl Attempt {
             }
             None => {
                 self.restarts = true;
-                self.ask = if descriptor.kind().socket() { Ask::Manner } else { Ask::Flags };
+                self.ask = if descriptor.kind().socket() { Ask::FlagsAndTimeout } else { Ask::Flags };
             }
         }
     }
@@ -179,14 +181,14 @@ impl Attempt {
 
     /// Tries until the answer is another one than "would block": the kernel's result.
     #[inline]
-    pub fn complete(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+    pub fn complete(&mut self, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         let mut disagreed = false;
         loop {
             self.hints = self.record.look();
             let skips = self.may_skip && self.hints.say_empty(self.interest);
             if !skips {
                 self.may_skip = true;
-                let result = call(self.fd, Manner::AtOnce);
+                let result = call(self.fd, Blocking::No);
                 if result != WOULD_BLOCK {
                     if self.interest & IN != 0 {
                         runtime::sweep_unwaited();
@@ -211,18 +213,18 @@ impl Attempt {
     /// The wait is over without an event: what is there by now goes first, all the more as tries were left out on a guess. (A file that
     /// is not waited for says itself that nothing is there: the program may know better, from poll, than what we know of events.)
     #[cold]
-    fn last_try(&mut self, number: c_int, skipped: bool, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+    fn last_try(&mut self, number: c_int, skipped: bool, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         if self.refuses_to_wait && !skipped {
             return -(number as isize);
         }
-        match call(self.fd, Manner::AtOnce) {
+        match call(self.fd, Blocking::No) {
             WOULD_BLOCK => -(number as isize),
             result => result,
         }
     }
 
     /// For calls that cannot be tried without waiting: poll until ready, then the call as the program made it.
-    pub fn complete_asking(&mut self, call: impl FnMut(c_int, Manner) -> isize) -> isize {
+    pub fn complete_asking(&mut self, call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         self.complete_asking_unless(|_| false, call)
     }
 
@@ -230,7 +232,7 @@ impl Attempt {
     pub fn complete_asking_unless(
         &mut self,
         refuses: impl Fn(c_int) -> bool,
-        call: impl FnMut(c_int, Manner) -> isize,
+        call: impl FnMut(c_int, Blocking) -> isize,
     ) -> isize {
         match self.poll_unless(refuses) {
             Err(number) if !self.refuses_to_wait => -(number as isize),
@@ -240,13 +242,13 @@ impl Attempt {
 
     /// Makes the call as the program made it.
     #[cold]
-    pub fn leave_to_kernel(&mut self, mut call: impl FnMut(c_int, Manner) -> isize) -> isize {
+    pub fn leave_to_kernel(&mut self, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         self.by_kernel = true;
         // From here on the kernel does.
         self.let_go();
         let fd = self.fd;
         runtime::announce(self.why());
-        runtime::waiting::cancel::block(|| call(fd, Manner::Blocking))
+        runtime::waiting::cancel::block(|| call(fd, Blocking::Yes))
     }
 
     /// May a byte stream have more room, or more bytes, after a partial transfer?
@@ -344,7 +346,9 @@ impl Attempt {
     #[cold]
     fn ask(&mut self) -> Result<(), c_int> {
         let answer = match std::mem::replace(&mut self.ask, Ask::Nothing) {
-            Ask::Manner => descriptor::ask_socket(self.fd, self.interest).map(|timeout_ns| self.limit(timeout_ns)),
+            Ask::FlagsAndTimeout => {
+                descriptor::ask_socket(self.fd, self.interest).map(|timeout_ns| self.limit(timeout_ns))
+            }
             _ => descriptor::ask_file(self.fd, self.interest),
         };
         self.trusting = false;

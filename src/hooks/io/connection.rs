@@ -9,7 +9,7 @@
 //!   shut down for writing has none.
 
 use crate::hooks::answer::{answer, Answer};
-use crate::hooks::io::attempt::{Attempt, Manner};
+use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::descriptor::{self, has_nonblock, poll_now, Descriptor, Kind};
 use crate::hooks::io::kernel::{plain, WOULD_BLOCK};
 use crate::hooks::real;
@@ -85,9 +85,9 @@ unsafe fn accept_waiting(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, fl
         runtime::block(|| call(fd))
     } else {
         let mut attempt = Attempt::new(&listener, IN).may_skip();
-        let got = attempt.complete(|fd, manner| match manner {
-            Manner::AtOnce => accept_at_once(&listener, fd, call),
-            Manner::Blocking => call(fd),
+        let got = attempt.complete(|fd, blocking| match blocking {
+            Blocking::No => accept_at_once(&listener, fd, call),
+            Blocking::Yes => call(fd),
         });
         attempt.end();
         got

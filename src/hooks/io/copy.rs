@@ -58,7 +58,7 @@ pub unsafe fn splice(
     } else if pipe(to) && from_at.is_null() && socket(from) {
         await_ready(from, IN)?;
     }
-    moving(
+    through_pipe(
         n,
         flags,
         |flags| copy(libc::SYS_splice, from, from_at, to, to_at, n, flags),
@@ -72,7 +72,7 @@ pub unsafe fn splice(
 pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let call = |flags: c_uint| plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0));
-    moving(n, flags, call, || {
+    through_pipe(n, flags, call, || {
         await_ready(from, IN)?;
         await_ready(to, OUT)
     })
@@ -83,12 +83,12 @@ pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -
     runtime::cancellation_point();
     let call =
         |flags: c_uint| plain(|| sys::call(libc::SYS_vmsplice, fd as usize, iov as usize, n, flags as usize, 0, 0));
-    moving(n, flags, call, || await_ready(fd, IN | OUT))
+    through_pipe(n, flags, call, || await_ready(fd, IN | OUT))
 }
 
 /// Moves pages through a pipe: tried without waiting, which finds all that is wrong with the call; then wait for what the pipe's
 /// ends need, then the call as it is.
-unsafe fn moving(
+unsafe fn through_pipe(
     n: size_t,
     flags: c_uint,
     call: impl Fn(c_uint) -> Answer<ssize_t>,

@@ -100,6 +100,7 @@ const ONE_CHANGE: u64 = 1 << 24;
 const CHANGES: u64 = 0xff << 24;
 const EPOCH_SHIFT: u32 = 32;
 
+/// Which answers of the kernel's count: those of this epoch. A fork child goes on with its parent's.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 
 /// A descriptor, and what was known of it when the call began.
@@ -214,7 +215,8 @@ fn ask_bit(interest: u32) -> u64 {
     }
 }
 
-/// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again.
+/// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again. A fork
+/// child is under the same filter.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// A transfer that does not wait was refused: is it the call, and not this use of it?

@@ -9,7 +9,7 @@
 
 use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
-use crate::hooks::io::attempt::{Attempt, Manner};
+use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::descriptor;
 use crate::hooks::io::kernel::{long, long_call, long_uncancelled, WOULD_BLOCK};
 use crate::hooks::moment::{self, Until};
@@ -48,21 +48,21 @@ unsafe fn transfer<T: TryFrom<isize>>(
         descriptor::note_queue(record);
     }
     let mut attempt = Attempt::queue(queue, record, interest, deadline);
-    let result = attempt.complete(|queue, manner| match manner {
-        Manner::AtOnce => match call(queue, &PAST) {
+    let result = attempt.complete(|queue, blocking| match blocking {
+        Blocking::No => match call(queue, &PAST) {
             TOO_LATE if interest == IN && notifies(queue) => long_call(|| call(queue, until)),
             TOO_LATE => WOULD_BLOCK,
             // The kernel looks at the moment first.
             NO_QUEUE if !until.is_null() => call(queue, until),
             done => done,
         },
-        Manner::Blocking => call(queue, until),
+        Blocking::Yes => call(queue, until),
     });
     attempt.end();
     answer(result)
 }
 
-/// Has this process ever registered for a notification?
+/// This process, or one that it was forked from, has registered for a notification: from then on receivers wait in the kernel.
 static NOTIFIED: AtomicBool = AtomicBool::new(false);
 
 /// May somebody be registered for a notification by this queue?

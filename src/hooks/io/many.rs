@@ -37,8 +37,8 @@ pub unsafe fn recvmmsg(
     let result = loop {
         let (first, room) = (msgs.add(done), if timeout.is_null() { n as usize - done } else { 1 });
         attempt.begin_anew(&socket);
-        let got = attempt.complete(|fd, manner| {
-            sys::call(libc::SYS_recvmmsg, fd as usize, first as usize, room, (flags | manner.flag()) as usize, 0, 0)
+        let got = attempt.complete(|fd, blocking| {
+            sys::call(libc::SYS_recvmmsg, fd as usize, first as usize, room, (flags | blocking.flag()) as usize, 0, 0)
         });
         if got <= 0 {
             break if done > 0 { done as isize } else { got };
@@ -107,8 +107,16 @@ unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_i
     let result = loop {
         let first = msgs.add(done);
         attempt.begin_anew(&socket);
-        let sent = attempt.complete(|fd, manner| {
-            sys::call(libc::SYS_sendmmsg, fd as usize, first as usize, n - done, (flags | manner.flag()) as usize, 0, 0)
+        let sent = attempt.complete(|fd, blocking| {
+            sys::call(
+                libc::SYS_sendmmsg,
+                fd as usize,
+                first as usize,
+                n - done,
+                (flags | blocking.flag()) as usize,
+                0,
+                0,
+            )
         });
         if sent <= 0 {
             break if done > 0 { done as isize } else { sent };

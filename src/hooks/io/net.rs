@@ -10,7 +10,7 @@
 //! - *SO_RCVTIMEO, SO_SNDTIMEO*: EAGAIN when the time is up, EINPROGRESS from connect; never restarted after a signal.
 
 use crate::hooks::answer::{answer, Answer, Miss};
-use crate::hooks::io::attempt::{Attempt, Manner};
+use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::descriptor::{self, Descriptor};
 use crate::hooks::io::kernel::{plain, WOULD_BLOCK};
 use crate::hooks::io::vector::{IovecTail, MOST_AT_ONCE};
@@ -78,13 +78,13 @@ pub unsafe fn receive(
     addr: *mut sockaddr,
     addr_len: *mut socklen_t,
 ) -> Answer<ssize_t> {
-    let call = |fd: c_int, manner: Manner| {
-        let flags = (flags | manner.flag()) as usize;
+    let call = |fd: c_int, blocking: Blocking| {
+        let flags = (flags | blocking.flag()) as usize;
         sys::call(libc::SYS_recvfrom, fd as usize, buf as usize, len, flags, addr as usize, addr_len as usize)
     };
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
         let known = (socket.record, socket.record.look());
-        let got = runtime::waiting::cancel::block(|| call(socket.fd, Manner::Blocking));
+        let got = runtime::waiting::cancel::block(|| call(socket.fd, Blocking::Yes));
         note_rest(socket, known, len, flags, got);
         runtime::breathe();
         return answer(got);
@@ -123,8 +123,8 @@ fn note_rest(socket: &Descriptor, (record, before): (&Record, Hints), len: usize
 #[cold]
 unsafe fn receive_rest(attempt: &mut Attempt, buf: *mut c_void, len: usize, got: usize, flags: c_int) -> usize {
     let whole = iovec { iov_base: buf, iov_len: len.min(MOST_AT_ONCE) };
-    IovecTail::new(&whole, 1, got).push(attempt, libc::POLLERR as u32, |fd, vectors, manner| {
-        message_call(libc::SYS_recvmsg, fd, vectors, flags | manner.flag())
+    IovecTail::new(&whole, 1, got).push(attempt, libc::POLLERR as u32, |fd, vectors, blocking| {
+        message_call(libc::SYS_recvmsg, fd, vectors, flags | blocking.flag())
     })
 }
 
@@ -142,8 +142,8 @@ pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> Answer<ssize
     if socket.nonblocking() || flags & NEVER_WAITS != 0 {
         return plain(|| sys::call(libc::SYS_recvmsg, fd as usize, msg as usize, flags as usize, 0, 0, 0));
     }
-    let call = |fd: c_int, manner: Manner| {
-        let flags = (flags | manner.flag()) as usize;
+    let call = |fd: c_int, blocking: Blocking| {
+        let flags = (flags | blocking.flag()) as usize;
         sys::call(libc::SYS_recvmsg, fd as usize, msg as usize, flags, 0, 0, 0)
     };
     let mut attempt = Attempt::new(&socket, IN);
@@ -190,12 +190,12 @@ pub unsafe fn transmit(
     addr: *const sockaddr,
     addr_len: socklen_t,
 ) -> Answer<ssize_t> {
-    let call = |fd: c_int, manner: Manner| {
-        let flags = (flags | manner.flag()) as usize;
+    let call = |fd: c_int, blocking: Blocking| {
+        let flags = (flags | blocking.flag()) as usize;
         sys::call(libc::SYS_sendto, fd as usize, buf as usize, len, flags, addr as usize, addr_len as usize)
     };
     if as_it_is(socket, flags) {
-        return plain(|| call(socket.fd, Manner::Blocking));
+        return plain(|| call(socket.fd, Blocking::Yes));
     }
     let mut attempt = Attempt::new(socket, OUT);
     if len > MOSTLY_WHOLE {
@@ -219,8 +219,8 @@ pub unsafe fn transmit(
 /// The vectors can be read.
 #[cold]
 pub unsafe fn transmit_rest(attempt: &mut Attempt, rest: &mut IovecTail, flags: c_int) -> usize {
-    rest.push(attempt, BROKEN, |fd, vectors, manner| {
-        message_call(libc::SYS_sendmsg, fd, vectors, flags | libc::MSG_NOSIGNAL | manner.flag())
+    rest.push(attempt, BROKEN, |fd, vectors, blocking| {
+        message_call(libc::SYS_sendmsg, fd, vectors, flags | libc::MSG_NOSIGNAL | blocking.flag())
     })
 }
 
@@ -255,8 +255,8 @@ pub unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c
         return plain(|| sys::call(libc::SYS_sendmsg, socket.fd as usize, msg as usize, flags as usize, 0, 0, 0));
     }
     let mut attempt = Attempt::new(socket, OUT);
-    let mut sent = attempt.complete(|fd, manner| {
-        sys::call(libc::SYS_sendmsg, fd as usize, msg as usize, (flags | manner.flag()) as usize, 0, 0, 0)
+    let mut sent = attempt.complete(|fd, blocking| {
+        sys::call(libc::SYS_sendmsg, fd as usize, msg as usize, (flags | blocking.flag()) as usize, 0, 0, 0)
     });
     if sent > 0 && socket.kind().stream() {
         // The kernel has read the message, so we can; control data has gone with the first part.

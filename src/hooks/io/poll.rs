@@ -21,7 +21,7 @@ use libc::{c_int, c_short, epoll_event, nfds_t, pollfd, sigset_t, size_t, timesp
 
 /// Parks until `look` sees something, the deadline, or a signal. `waits` are for these `count` descriptors; `wait` is the kernel's own
 /// waiting call.
-pub fn settle<I: Iterator<Item = FdWait>>(
+pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     count: usize,
     waits: impl Fn() -> I,
     deadline: Deadline,
@@ -79,7 +79,7 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     // The kernel has read and written all of them.
     let asked =
         std::slice::from_raw_parts(if n == 0 { std::ptr::NonNull::dangling().as_ptr() } else { fds }, n as usize);
-    settle(
+    wait_for_any(
         asked.len(),
         || asked.iter().map(|poll| FdWait::new(poll.fd, interest(poll.events))),
         deadline,

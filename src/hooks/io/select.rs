@@ -4,7 +4,7 @@
 
 use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::io::limit::{at_once, keeps, left, masked, pointer, Time, NO_TIME};
-use crate::hooks::io::poll::settle;
+use crate::hooks::io::poll::wait_for_any;
 use crate::hooks::memory::{can_read, MASK_BYTES};
 use crate::hooks::moment;
 use crate::runtime::news::record::{FdWait, IN, OUT, PRI};
@@ -102,7 +102,7 @@ unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c
     if seen != 0 {
         return at_once(seen);
     }
-    let result = settle(
+    let result = wait_for_any(
         sets.members().count(),
         || sets.members().map(|fd| FdWait::new(fd as c_int, sets.interest(fd))),
         deadline,

@@ -15,7 +15,7 @@
 //! what it means differs by kind.
 
 use crate::hooks::answer::{answer, Answer, Miss};
-use crate::hooks::io::attempt::{Attempt, Manner};
+use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::descriptor::{self, Descriptor, Kind};
 use crate::hooks::io::file::disk;
 use crate::hooks::io::net;
@@ -37,6 +37,7 @@ struct SocketCall {
     refused: AtomicBool,
 }
 
+// Both are found out once; a fork child is under the same filter.
 static RECEIVE: SocketCall = SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) };
 
 static SEND: SocketCall = SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) };
@@ -99,9 +100,9 @@ unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> 
     let mut attempt = Attempt::new(descriptor, IN);
     let vectored =
         |number, fd: c_int| sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT);
-    let result = transfer(descriptor, &mut attempt, IN, |fd, manner| match manner {
-        Manner::AtOnce => vectored(libc::SYS_preadv2, fd),
-        Manner::Blocking => vectored(libc::SYS_readv, fd),
+    let result = transfer(descriptor, &mut attempt, IN, |fd, blocking| match blocking {
+        Blocking::No => vectored(libc::SYS_preadv2, fd),
+        Blocking::Yes => vectored(libc::SYS_readv, fd),
     });
     attempt.end();
     result
@@ -145,7 +146,7 @@ unsafe fn transfer(
     descriptor: &Descriptor,
     attempt: &mut Attempt,
     interest: u32,
-    mut call: impl FnMut(c_int, Manner) -> isize,
+    mut call: impl FnMut(c_int, Blocking) -> isize,
 ) -> isize {
     if !descriptor.must_ask(interest) {
         let result = attempt.complete(&mut call);
@@ -198,7 +199,7 @@ pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> 
 /// Writes everything, waiting for room.
 unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
     let mut attempt = Attempt::new(descriptor, OUT);
-    let mut done = transfer(descriptor, &mut attempt, OUT, |fd, manner| write_vectors(fd, iov, n, manner));
+    let mut done = transfer(descriptor, &mut attempt, OUT, |fd, blocking| write_vectors(fd, iov, n, blocking));
     if done > 0 && descriptor.kind().stream() && attempt.may_go_on() {
         let mut rest = IovecTail::new(iov, n as usize, done as usize);
         if rest.any() {
@@ -209,10 +210,10 @@ unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) ->
     done
 }
 
-unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, manner: Manner) -> isize {
-    let number = match manner {
-        Manner::AtOnce => libc::SYS_pwritev2,
-        Manner::Blocking => libc::SYS_writev,
+unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, blocking: Blocking) -> isize {
+    let number = match blocking {
+        Blocking::No => libc::SYS_pwritev2,
+        Blocking::Yes => libc::SYS_writev,
     };
     sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT)
 }
@@ -224,7 +225,7 @@ unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut 
         return net::transmit_rest(attempt, rest, 0);
     }
     // A pipe without readers is written to all the same: natively SIGPIPE comes even then.
-    rest.push(attempt, 0, |fd, vectors, manner| write_vectors(fd, vectors.as_ptr(), vectors.len() as c_int, manner))
+    rest.push(attempt, 0, |fd, vectors, blocking| write_vectors(fd, vectors.as_ptr(), vectors.len() as c_int, blocking))
 }
 
 /// Positioned transfers never wait for readiness: what cannot be positioned is refused.

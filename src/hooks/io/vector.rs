@@ -1,6 +1,6 @@
 //! Scattered transfers that go on after a part: what is left of an iovec.
 
-use crate::hooks::io::attempt::{Attempt, Manner};
+use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::kernel::WOULD_BLOCK;
 use libc::{c_int, iovec};
 
@@ -64,7 +64,7 @@ impl IovecTail {
         &mut self,
         attempt: &mut Attempt,
         stop: u32,
-        mut call: impl FnMut(c_int, &[iovec], Manner) -> isize,
+        mut call: impl FnMut(c_int, &[iovec], Blocking) -> isize,
     ) -> usize {
         let mut total = 0;
         // After a transfer that was cut short there is nothing to be had; after a whole one there may be.
@@ -75,14 +75,14 @@ impl IovecTail {
                 break;
             }
             let offered: usize = self.vectors().iter().map(|vector| vector.iov_len).sum();
-            let mut moved = call(attempt.fd(), self.vectors(), Manner::AtOnce);
+            let mut moved = call(attempt.fd(), self.vectors(), Blocking::No);
             if moved == WOULD_BLOCK {
                 if seen == 0 {
                     short = true;
                     continue;
                 }
                 let vectors = self.vectors();
-                moved = attempt.leave_to_kernel(|fd, manner| call(fd, vectors, manner));
+                moved = attempt.leave_to_kernel(|fd, blocking| call(fd, vectors, blocking));
             }
             if moved <= 0 {
                 break;

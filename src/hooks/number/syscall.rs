@@ -22,27 +22,23 @@ use crate::{glibc, runtime, statistics, sys};
 use libc::{c_int, c_long, sigset_t, timespec, timeval};
 use std::sync::atomic::Ordering::Relaxed;
 
+/// `syscall(number, …)`, and a caught instruction. Called by any thread, before the start, too.
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Answer<c_long> {
-    if number == libc::SYS_futex {
-        let call = Futex { word: a, operation: b, value: c, time: d, second: e, third: f };
-        return futex::futex(call);
-    }
-    match number {
-        // A registration would tell of the worker's processor, not of the green thread's.
-        libc::SYS_rseq => return errno(libc::ENOSYS),
-        libc::SYS_exit_group => return fork::exit_now(a as c_int).map(|()| 0),
-        libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 if runtime::started() => {
-            return fork::fork_by_number(number, [a, b, c, d, e, f]);
-        }
-        _ => {}
-    }
     let arguments = [a, b, c, d, e, f];
+    if let Some(answer) = at_once(number, arguments) {
+        return answer;
+    }
+    if runtime::started() && makes_process(number) {
+        return fork::fork_by_number(number, arguments);
+    }
     // libc's functions are cancellation points, the system call is none.
     runtime::waiting::cancel::without_points(|| match as_function(number, arguments) {
         Some(result) => Ok(result),
         None => match by_tid::by_number(number, arguments) {
             Some(answer) => answer,
-            None if !runtime::started() && task::binds_early(number) => task::by_number(number, arguments),
+            None if !runtime::started() && task::binds_early(number) => {
+                task::by_number(number, arguments).unwrap_or(Err(Miss::Libc))
+            }
             None if runtime::current().is_none() => {
                 if number == libc::SYS_landlock_restrict_self {
                     statistics::open(); // Afterwards the file may be out of reach.
@@ -52,6 +48,42 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
             None => green(number, arguments),
         },
     })
+}
+
+fn makes_process(number: c_long) -> bool {
+    matches!(number, libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3)
+}
+
+/// `LIST function: number => |arguments| answer;`: a function that answers the calls of these numbers, or with `None` that it has no row
+/// for one; and the list of its numbers.
+macro_rules! numbers {
+    ($(#[$doc:meta])* $list:ident $function:ident: $($number:ident => $answer:expr;)*) => {
+        const $list: &[c_long] = &[$(libc::$number),*];
+
+        $(#[$doc])*
+        #[inline]
+        unsafe fn $function(number: c_long, arguments: Arguments) -> Option<Answer<c_long>> {
+            /// Gives the row's closure its types.
+            #[inline(always)]
+            fn called(row: impl FnOnce(Arguments) -> Answer<c_long>, arguments: Arguments) -> Answer<c_long> {
+                row(arguments)
+            }
+            match number {
+                $(libc::$number => Some(called($answer, arguments)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+numbers! {
+    /// What is answered whoever calls, before anything else is looked at.
+    AT_ONCE at_once:
+    SYS_futex => |[word, operation, value, time, second, third]|
+        futex::futex(Futex { word, operation, value, time, second, third });
+    // A registration would tell of the worker's processor, not of the green thread's.
+    SYS_rseq => |_| errno(libc::ENOSYS);
+    SYS_exit_group => |[status, ..]| fork::exit_now(status as c_int).map(|()| 0);
 }
 
 /// seccomp's other operations only ask.
@@ -82,28 +114,28 @@ macro_rules! same {
 
 /// A register's content as an argument.
 trait Register: Sized {
-    fn from(register: usize) -> Self;
+    fn of_register(register: usize) -> Self;
 }
 
 macro_rules! registers {
-    ($($t:ty)*) => {$(impl Register for $t { fn from(register: usize) -> Self { register as $t } })*};
+    ($($t:ty)*) => {$(impl Register for $t { fn of_register(register: usize) -> Self { register as $t } })*};
 }
 registers! { i32 u32 i64 u64 usize isize }
 
 impl<T> Register for *mut T {
-    fn from(register: usize) -> Self {
+    fn of_register(register: usize) -> Self {
         register as *mut T
     }
 }
 
 impl<T> Register for *const T {
-    fn from(register: usize) -> Self {
+    fn of_register(register: usize) -> Self {
         register as *const T
     }
 }
 
 fn take<T: Register>(arguments: &mut impl Iterator<Item = usize>) -> T {
-    T::from(arguments.next().unwrap_or(0))
+    T::of_register(arguments.next().unwrap_or(0))
 }
 
 same! {
@@ -188,34 +220,52 @@ same! {
 /// The rest of what a green thread may ask.
 unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
     let [a, b, c, d, e, f] = arguments;
-    let result = match number {
-        libc::SYS_preadv2 => libc::preadv2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
-        libc::SYS_pwritev2 => libc::pwritev2(a as c_int, b as _, c as c_int, d as i64, f as c_int) as c_long,
-        libc::SYS_pselect6 => pselect(arguments)?,
-        libc::SYS_clock_nanosleep => code(libc::clock_nanosleep(a as c_int, b as c_int, c as _, d as _))? as c_long,
-        libc::SYS_rt_sigprocmask if d != MASK_BYTES => return errno(libc::EINVAL),
-        libc::SYS_rt_sigprocmask if b != 0 && !memory::can_read(b, MASK_BYTES) => return errno(libc::EFAULT),
-        libc::SYS_rt_sigprocmask => libc::sigprocmask(a as c_int, b as _, c as _) as c_long,
-        libc::SYS_rt_sigsuspend if b != MASK_BYTES => return errno(libc::EINVAL),
-        libc::SYS_rt_sigsuspend => libc::sigsuspend(a as _) as c_long,
-        libc::SYS_rt_sigaction => action::rt_sigaction(a as c_int, b as _, c as _, d)? as c_long,
-        libc::SYS_epoll_pwait2 => poll::epoll_pwait2(a as c_int, b as _, c as c_int, d as _, e as _)? as c_long,
-        libc::SYS_rt_sigtimedwait if d != MASK_BYTES => return errno(libc::EINVAL),
-        libc::SYS_rt_sigtimedwait => libc::sigtimedwait(a as _, b as _, c as _) as c_long,
-        libc::SYS_select => select(arguments)?,
-        libc::SYS_waitid if e == 0 => libc::waitid(a as _, b as _, c as _, d as c_int) as c_long,
-        libc::SYS_pkey_alloc => fork::pkey_alloc(a as u32, b as u32)? as c_long,
-        libc::SYS_exit => libc::pthread_exit(std::ptr::null_mut()),
-        _ if task::BY_NUMBER.contains(&number) => task::by_number(number, arguments)?,
-        _ if BLOCKING.contains(&number) => runtime::block(|| real::syscall(number, a, b, c, d, e, f)),
-        _ => return Err(Miss::Libc),
+    let answer = otherwise(number, arguments).or_else(|| task::by_number(number, arguments));
+    match answer {
+        Some(answer) => answer,
+        None if BLOCKING.contains(&number) => Ok(runtime::block(|| real::syscall(number, a, b, c, d, e, f))),
+        None => Err(Miss::Libc),
+    }
+}
+
+numbers! {
+    /// Calls that are libc's functions with other arguments, or with another answer.
+    OTHERWISE otherwise:
+    SYS_preadv2 => |[fd, iov, n, low, _, flags]|
+        Ok(libc::preadv2(fd as c_int, iov as _, n as c_int, low as i64, flags as c_int) as c_long);
+    SYS_pwritev2 => |[fd, iov, n, low, _, flags]|
+        Ok(libc::pwritev2(fd as c_int, iov as _, n as c_int, low as i64, flags as c_int) as c_long);
+    SYS_pselect6 => |arguments| pselect(arguments);
+    SYS_select => |arguments| select(arguments);
+    SYS_clock_nanosleep => |[clock, flags, time, left, ..]|
+        code(libc::clock_nanosleep(clock as c_int, flags as c_int, time as _, left as _)).map(c_long::from);
+    SYS_epoll_pwait2 => |[fd, events, n, time, mask, _]|
+        poll::epoll_pwait2(fd as c_int, events as _, n as c_int, time as _, mask as _).map(c_long::from);
+    SYS_rt_sigaction => |[number, new, old, bytes, ..]|
+        action::rt_sigaction(number as c_int, new as _, old as _, bytes).map(c_long::from);
+    SYS_rt_sigprocmask => |[how, set, old, bytes, ..]| match bytes {
+        MASK_BYTES if set != 0 && !memory::can_read(set, MASK_BYTES) => errno(libc::EFAULT),
+        MASK_BYTES => Ok(libc::sigprocmask(how as c_int, set as _, old as _).into()),
+        _ => errno(libc::EINVAL),
     };
-    Ok(result)
+    SYS_rt_sigsuspend => |[mask, bytes, ..]| match bytes {
+        MASK_BYTES => Ok(libc::sigsuspend(mask as _).into()),
+        _ => errno(libc::EINVAL),
+    };
+    SYS_rt_sigtimedwait => |[set, info, time, bytes, ..]| match bytes {
+        MASK_BYTES => Ok(libc::sigtimedwait(set as _, info as _, time as _).into()),
+        _ => errno(libc::EINVAL),
+    };
+    SYS_waitid => |[kind, id, info, options, usage, _]| match usage {
+        0 => Ok(libc::waitid(kind as _, id as _, info as _, options as c_int).into()),
+        _ => Ok(runtime::block(|| real::syscall(libc::SYS_waitid, kind, id, info, options, usage, 0))),
+    };
+    SYS_pkey_alloc => |[flags, rights, ..]| fork::pkey_alloc(flags as u32, rights as u32).map(c_long::from);
+    SYS_exit => |_| libc::pthread_exit(std::ptr::null_mut());
 }
 
 /// Calls that may sleep and wait for no descriptor: another takes the slot meanwhile.
-const BLOCKING: [c_long; 5] =
-    [libc::SYS_sync, libc::SYS_semtimedop, libc::SYS_io_getevents, libc::SYS_futex_waitv, libc::SYS_waitid];
+const BLOCKING: &[c_long] = &[libc::SYS_sync, libc::SYS_semtimedop, libc::SYS_io_getevents, libc::SYS_futex_waitv];
 
 /// pselect6's sixth argument is a structure: the mask and its size.
 unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
@@ -248,28 +298,10 @@ unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
     Ok(result)
 }
 
-/// The calls that `green` answers.
-const GREEN: [c_long; 14] = [
-    libc::SYS_preadv2,
-    libc::SYS_pwritev2,
-    libc::SYS_pselect6,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_epoll_pwait2,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigsuspend,
-    libc::SYS_rt_sigtimedwait,
-    libc::SYS_select,
-    libc::SYS_exit,
-    libc::SYS_futex,
-    libc::SYS_rseq,
-    libc::SYS_exit_group,
-];
-
 /// A bit for each number that is not simply the kernel's.
 const TAKEN: [u64; 8] = {
     let mut taken = [0; 8];
-    let lists: [&[c_long]; 5] = [SAME, by_tid::NUMBERS, &GREEN, &task::BY_NUMBER, &BLOCKING];
+    let lists: [&[c_long]; 6] = [AT_ONCE, SAME, by_tid::NUMBERS, OTHERWISE, task::NUMBERS, BLOCKING];
     let mut list = 0;
     while list < lists.len() {
         let mut at = 0;

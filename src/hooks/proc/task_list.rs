@@ -25,7 +25,7 @@ const LENGTH: usize = 16;
 const TYPE: usize = 18;
 const NAME: usize = 19;
 
-/// Has anybody read such a folder?
+/// Such a folder has been read, in this process or in one that it was forked from: from then on an end of the kernel's list is looked at.
 static IS_READ: AtomicBool = AtomicBool::new(false);
 
 pub unsafe fn getdents64(fd: c_int, to: *mut c_void, bytes: size_t) -> Answer<ssize_t> {

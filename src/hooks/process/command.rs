@@ -30,9 +30,10 @@ const IGNORE: Action = Action { handler: SIG_IGN, flags: 0, mask: 0 };
 
 /// In a fork child: no command of its runs.
 pub fn after_fork() {
-    COMMANDS.lock.reset();
+    let Commands { lock, running } = &COMMANDS;
+    lock.reset();
     // SAFETY: the child has one thread.
-    unsafe { (*COMMANDS.running.get()).0 = 0 };
+    unsafe { (*running.get()).0 = 0 };
 }
 
 /// One more command runs; what SIGINT and SIGQUIT were.

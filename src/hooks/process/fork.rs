@@ -49,7 +49,8 @@ extern "C" fn done_in_child() {
     }
 }
 
-/// The one that forks holds the loader back: not before the start, when nothing keeps out a signal handler, which may fork as well.
+/// `before` has closed the loader's gate and the rest, for `in_parent` to open on both sides of the fork. It does so after the start only:
+/// before, nothing keeps out a signal handler, which may fork as well.
 static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
 
 /// The mask of the one that forks. No signal comes from before the fork until all is put right after it: what comes is for the parent or

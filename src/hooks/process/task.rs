@@ -16,7 +16,7 @@
 //! that are the whole process's by the kernel's rules (dumpable, subreaper, MDWE, no huge pages, memory merging, …) are not here.
 
 use crate::glibc;
-use crate::hooks::answer::{answer, errno, Answer, Miss};
+use crate::hooks::answer::{answer, errno, Answer, Arguments, Miss};
 use crate::hooks::inside::entries;
 use crate::hooks::io::kernel;
 use crate::hooks::named::{by_tid, is_me};
@@ -289,6 +289,15 @@ unsafe fn io_uring_register(arguments: [usize; 6]) -> Answer<c_long> {
     Ok(result)
 }
 
+unsafe fn io_uring_enter([ring, submitted, least, flags, mask, bytes]: Arguments) -> Answer<c_long> {
+    runtime::kernel::worker::note_rings();
+    if submitted > 0 && !alone::is_bound() {
+        current().inspect(|me| me.worker().bond.note_submission());
+    }
+    // The kernel never restarts this call by itself.
+    kernel::uncancelled(|| sys::call(SYS_io_uring_enter, ring, submitted, least, flags, mask, bytes))
+}
+
 // arch_prctl's codes (source: the kernel's asm/prctl.h).
 const ARCH_SET_GS: c_int = 0x1001;
 const ARCH_GET_CPUID: c_int = 0x1011;
@@ -393,63 +402,53 @@ unsafe fn traced(arguments: [usize; 4]) -> Answer<c_long> {
     answer(tracer.and_then(|tid| errand::run(tid, libc::SYS_ptrace, arguments)).unwrap_or(result))
 }
 
-/// By the function `syscall`, or by an instruction: what has no function of libc's, or is not that function one for one.
-pub unsafe fn by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
-    let [a, b, c, d, e, f] = arguments;
-    match number {
-        libc::SYS_seccomp => seccomp(a, b, c),
-        libc::SYS_ptrace => traced([a, b, c, d]),
-        libc::SYS_landlock_restrict_self => {
-            let me = current().ok_or(Miss::Libc)?;
-            privileged(me, || differs(real::syscall(number, a, b, c, d, e, f) as c_int).map(c_long::from))
+/// `number => |arguments| answer;`, and before them in `changing` the numbers of calls that change this kernel thread if they change anything.
+macro_rules! numbers {
+    (changing { $($changing:ident)* } $($number:ident => $answer:expr;)*) => {
+        /// The numbers that `by_number` has a row for.
+        pub const NUMBERS: &[c_long] = &[$($number,)* $($changing,)*];
+
+        /// What becomes of a call by the function `syscall`, or by an instruction, that has no function of libc's, or is not that
+        /// function one for one. `None`: it is in no row. Called by green threads, and before the start for `binds_early`.
+        #[allow(non_upper_case_globals)]
+        pub unsafe fn by_number(number: c_long, arguments: Arguments) -> Option<Answer<c_long>> {
+            let way: unsafe fn(Arguments) -> Answer<c_long> = match number {
+                $($number => $answer,)*
+                $($changing => |[a, b, c, d, e, f]| {
+                    alone_if_changed(|| Some(task::marks()), || real::syscall($changing, a, b, c, d, e, f))
+                },)*
+                _ => return None,
+            };
+            Some(way(arguments))
         }
-        libc::SYS_arch_prctl => arch_prctl(a as c_int, b).map(c_long::from),
-        libc::SYS_iopl => iopl(a as c_int).map(c_long::from),
-        libc::SYS_ioperm => ioperm(a as c_ulong, b as c_ulong, c as c_int).map(c_long::from),
-        libc::SYS_keyctl | libc::SYS_add_key | libc::SYS_request_key => keys(number, arguments),
-        libc::SYS_io_uring_setup => io_uring_setup(a, b),
-        libc::SYS_io_uring_register => io_uring_register(arguments),
-        libc::SYS_io_uring_enter => {
-            runtime::kernel::worker::note_rings();
-            if b > 0 && !alone::is_bound() {
-                current().inspect(|me| me.worker().bond.note_submission());
-            }
-            // The kernel never restarts this call by itself.
-            kernel::uncancelled(|| sys::call(number, a, b, c, d, e, f))
-        }
-        libc::SYS_capset => capset(a as *mut c_void, b as *const c_void).map(c_long::from),
-        _ => alone_if_changed(|| Some(task::marks()), || real::syscall(number, a, b, c, d, e, f)),
-    }
+    };
 }
 
-/// The calls that `by_number` answers for green threads.
-pub const BY_NUMBER: [c_long; 22] = [
-    libc::SYS_seccomp,
-    libc::SYS_ptrace,
-    libc::SYS_landlock_restrict_self,
-    libc::SYS_arch_prctl,
-    libc::SYS_iopl,
-    libc::SYS_ioperm,
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_register,
-    libc::SYS_io_uring_enter,
-    // Ids and capabilities of one thread, and where its memory is to lie.
-    libc::SYS_capset,
-    libc::SYS_setuid,
-    libc::SYS_setgid,
-    libc::SYS_setreuid,
-    libc::SYS_setregid,
-    libc::SYS_setresuid,
-    libc::SYS_setresgid,
-    libc::SYS_setgroups,
-    libc::SYS_set_mempolicy,
-    SET_SELF_ATTRIBUTE,
-];
-
 const SET_SELF_ATTRIBUTE: c_long = 460;
+
+numbers! {
+    // Ids and capabilities of one thread, and where its memory is to lie.
+    changing {
+        SYS_setuid SYS_setgid SYS_setreuid SYS_setregid SYS_setresuid SYS_setresgid SYS_setgroups SYS_set_mempolicy SET_SELF_ATTRIBUTE
+    }
+    SYS_seccomp => |[operation, flags, filter, ..]| seccomp(operation, flags, filter);
+    SYS_ptrace => |[request, pid, address, data, ..]| traced([request, pid, address, data]);
+    SYS_landlock_restrict_self => |[a, b, c, d, e, f]| {
+        let me = current().ok_or(Miss::Libc)?;
+        let restrict = || real::syscall(SYS_landlock_restrict_self, a, b, c, d, e, f) as c_int;
+        privileged(me, || differs(restrict()).map(c_long::from))
+    };
+    SYS_arch_prctl => |[code, address, ..]| arch_prctl(code as c_int, address).map(c_long::from);
+    SYS_iopl => |[level, ..]| iopl(level as c_int).map(c_long::from);
+    SYS_ioperm => |[from, count, allow, ..]| ioperm(from as c_ulong, count as c_ulong, allow as c_int).map(c_long::from);
+    SYS_keyctl => |arguments| keys(SYS_keyctl, arguments);
+    SYS_add_key => |arguments| keys(SYS_add_key, arguments);
+    SYS_request_key => |arguments| keys(SYS_request_key, arguments);
+    SYS_io_uring_setup => |[entries, parameters, ..]| io_uring_setup(entries, parameters);
+    SYS_io_uring_register => |arguments| io_uring_register(arguments);
+    SYS_io_uring_enter => |arguments| io_uring_enter(arguments);
+    SYS_capset => |[header, sets, ..]| capset(header as *mut c_void, sets as *const c_void).map(c_long::from);
+}
 
 /// Of these, what binds the only thread of a program that still runs natively: it is asked for before the start, too.
 pub fn binds_early(number: c_long) -> bool {

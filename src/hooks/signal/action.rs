@@ -16,7 +16,7 @@ use crate::{runtime, sys};
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Signals without a handler that meet our entry all the same, for main waits for them.
+/// Signals without a handler that meet the runtime's entry all the same, for main waits for them. Empty in a fork child (`give_back`).
 static BORROWED: AtomicU64 = AtomicU64::new(0);
 
 /// glibc's struct sigaction (bits/sigaction.h): handler, mask of 1024 bits, flags.

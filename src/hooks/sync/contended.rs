@@ -34,7 +34,8 @@ const LAST_RETRY_NS: u64 = 50_000_000;
 /// So many waiters share a retry interval's load before it grows.
 const RETRIERS: usize = 256;
 
-/// How many threads wait here at this moment.
+/// How many threads wait here at this moment. A fork child keeps it: the wait that the handler interrupted which forked is still counted
+/// when it ends, and a number that is too high makes retries rarer and nothing else.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// One wait's retries.
@@ -59,7 +60,7 @@ impl Retries {
 
 /// How a wait takes signals and cancellation.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum LockKind {
     /// A lock: no cancellation point, never EINTR.
     Lock,
     /// A semaphore: a cancellation point, and a handler ends the wait unless it `restarts` and was installed with SA_RESTART. So many
@@ -76,7 +77,7 @@ pub fn handlers() -> u32 {
 #[cold]
 pub fn wait(
     why: Why,
-    manner: Manner,
+    kind: LockKind,
     address: usize,
     role: usize,
     deadline: Deadline,
@@ -91,9 +92,11 @@ pub fn wait(
             result = attempt();
             result == libc::EBUSY
         };
-        let woken = match manner {
-            Manner::Lock => lot::park_uncancelled(why, address, role | lost << ROLE_BITS, until, must_wait),
-            Manner::Semaphore { .. } => lot::park_cancellable(why, address, role | lost << ROLE_BITS, until, must_wait),
+        let woken = match kind {
+            LockKind::Lock => lot::park_uncancelled(why, address, role | lost << ROLE_BITS, until, must_wait),
+            LockKind::Semaphore { .. } => {
+                lot::park_cancellable(why, address, role | lost << ROLE_BITS, until, must_wait)
+            }
         };
         WAITING.fetch_sub(1, Relaxed);
         if result == libc::EBUSY {
@@ -102,11 +105,11 @@ pub fn wait(
         if result != libc::EBUSY {
             return code(result);
         }
-        match (woken, manner) {
+        match (woken, kind) {
             (Woken::TimedOut, _) if retries.are_over() => return errno(libc::ETIMEDOUT),
             (Woken::Cancelled, _) => runtime::cancellation_point(),
             // A handler may also run between two tries, or at the end of one that was over by its time.
-            (_, Manner::Semaphore { restarts, handled })
+            (_, LockKind::Semaphore { restarts, handled })
                 if handlers() != handled && !(restarts && runtime::restart()) =>
             {
                 return errno(libc::EINTR)

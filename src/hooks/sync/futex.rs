@@ -11,7 +11,7 @@
 
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::sync::inheriting;
-use crate::hooks::sync::word::{constant, deadline, odd, value, Futex, ANY};
+use crate::hooks::sync::word::{deadline, is_misplaced, is_read_only, load, Futex, ANY};
 use crate::runtime::news::lot::{self, Choice};
 use crate::runtime::{self, Woken, FALSE_ALARM};
 use crate::sys;
@@ -50,7 +50,7 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
 unsafe fn wait(call: Futex) -> Answer<c_long> {
     let realtime = call.has(libc::FUTEX_CLOCK_REALTIME);
     let absolute = call.command() == libc::FUTEX_WAIT_BITSET;
-    if odd(call.word) || call.bits() == 0 {
+    if is_misplaced(call.word) || call.bits() == 0 {
         return Err(Miss::Libc);
     }
     let deadline = match deadline(call.time as *const timespec, absolute, realtime) {
@@ -58,11 +58,11 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
         Err(_) => return Err(Miss::Libc),
     };
     loop {
-        let must_wait = || value(call.word) == Some(call.value as u32);
+        let must_wait = || load(call.word) == Some(call.value as u32);
         match lot::park_uncancelled(Why::Futex(call.word), call.word, call.bits(), deadline, must_wait) {
             Woken::Ready(FALSE_ALARM) => {}
             Woken::Ready(_) => return Ok(0),
-            Woken::NotNeeded if value(call.word).is_none() => return Err(Miss::Libc),
+            Woken::NotNeeded if load(call.word).is_none() => return Err(Miss::Libc),
             Woken::NotNeeded => return errno(libc::EAGAIN),
             Woken::TimedOut => return errno(libc::ETIMEDOUT),
             // The kernel begins an untimed wait again, and only that.
@@ -73,7 +73,7 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
 }
 
 unsafe fn wake(call: Futex) -> Answer<c_long> {
-    if odd(call.word) || call.bits() == 0 {
+    if is_misplaced(call.word) || call.bits() == 0 {
         return Err(Miss::Libc);
     }
     let woken = wake_parked(call.word, call.count(), call.bits());
@@ -108,11 +108,11 @@ fn wake_parked(word: usize, count: usize, bits: usize) -> usize {
 
 unsafe fn requeue(call: Futex) -> Answer<c_long> {
     let (wake, most) = (call.value as c_int, call.time as c_int);
-    if odd(call.word) || odd(call.second) || wake < 0 || most < 0 {
+    if is_misplaced(call.word) || is_misplaced(call.second) || wake < 0 || most < 0 {
         return Err(Miss::Libc);
     }
     if call.command() == libc::FUTEX_CMP_REQUEUE {
-        match value(call.word) {
+        match load(call.word) {
             None => return Err(Miss::Libc),
             Some(value) if value != call.third as u32 => return errno(libc::EAGAIN),
             Some(_) => {}
@@ -127,7 +127,7 @@ unsafe fn requeue(call: Futex) -> Answer<c_long> {
 
 /// WAKE_OP: changes the second word, wakes at the first, and at the second if its old value compares.
 unsafe fn wake_operation(call: Futex) -> Answer<c_long> {
-    if odd(call.word) || odd(call.second) || constant(call.second) {
+    if is_misplaced(call.word) || is_misplaced(call.second) || is_read_only(call.second) {
         return Err(Miss::Libc);
     }
     let Some(operation) = Operation::decode(call.third as u32) else { return Err(Miss::Libc) };

@@ -9,7 +9,7 @@
 //! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)
 
 use crate::hooks::answer::{errno, Answer, Miss};
-use crate::hooks::sync::word::{constant, deadline, odd, value, Futex};
+use crate::hooks::sync::word::{deadline, is_misplaced, is_read_only, load, Futex};
 use crate::runtime::machine::roll;
 use crate::runtime::news::lot::{self, Choice};
 use crate::runtime::{current, Deadline, Woken, FALSE_ALARM};
@@ -32,7 +32,10 @@ pub unsafe fn operation(call: Futex) -> Answer<c_long> {
     let command = call.command();
     let clocked = call.has(libc::FUTEX_CLOCK_REALTIME);
     let takes_clock = command == FUTEX_LOCK_PI2 || command == libc::FUTEX_WAIT_REQUEUE_PI;
-    if odd(call.word) || clocked && !takes_clock || command != libc::FUTEX_CMP_REQUEUE_PI && constant(call.word) {
+    if is_misplaced(call.word)
+        || clocked && !takes_clock
+        || command != libc::FUTEX_CMP_REQUEUE_PI && is_read_only(call.word)
+    {
         return Err(Miss::Libc);
     }
     match command {
@@ -130,11 +133,11 @@ unsafe fn unlock(address: usize) -> Answer<c_long> {
 
 /// WAIT_REQUEUE_PI: waits at one word, and answers with the lock at the second.
 unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
-    if call.word == call.second || odd(call.second) || value(call.second).is_none() {
+    if call.word == call.second || is_misplaced(call.second) || load(call.second).is_none() {
         return errno(libc::EINVAL);
     }
     loop {
-        let must_wait = || value(call.word) == Some(call.value as u32);
+        let must_wait = || load(call.word) == Some(call.value as u32);
         match lot::park_uncancelled(Why::Futex(call.word), call.word, u32::MAX as usize, deadline, must_wait) {
             Woken::Ready(FALSE_ALARM) | Woken::Interrupted => {}
             Woken::Ready(_) => return lock(call.second, deadline, true),
@@ -147,10 +150,10 @@ unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
 /// CMP_REQUEUE_PI: those that would be moved to the second word are woken, and go there themselves.
 unsafe fn requeue(call: Futex) -> Answer<c_long> {
     let (wake, most) = (call.value as c_int, call.time as c_int);
-    if wake != 1 || most < 0 || odd(call.second) || value(call.second).is_none() || call.word == call.second {
+    if wake != 1 || most < 0 || is_misplaced(call.second) || load(call.second).is_none() || call.word == call.second {
         return errno(libc::EINVAL);
     }
-    match value(call.word) {
+    match load(call.word) {
         None => return errno(libc::EFAULT),
         Some(value) if value != call.third as u32 => return errno(libc::EAGAIN),
         Some(_) => {}

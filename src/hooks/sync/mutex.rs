@@ -7,7 +7,7 @@
 use crate::hooks::answer::{code, errno, Answer, Miss};
 use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
-use crate::hooks::sync::contended::{self, Manner, Outcome, EXCLUSIVE};
+use crate::hooks::sync::contended::{self, LockKind, Outcome, EXCLUSIVE};
 use crate::hooks::sync::object;
 use crate::runtime::news::lot;
 use crate::why::Why;
@@ -98,7 +98,7 @@ unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int
     if object::would_deadlock(lock) {
         return errno(libc::EDEADLK);
     }
-    contended::wait(Why::Mutex(lock as usize), Manner::Lock, lock as usize, EXCLUSIVE, until.deadline()?, || {
+    contended::wait(Why::Mutex(lock as usize), LockKind::Lock, lock as usize, EXCLUSIVE, until.deadline()?, || {
         real::pthread_mutex_trylock(lock)
     })
 }

@@ -8,7 +8,7 @@
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
-use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
+use crate::hooks::sync::contended::{self, LockKind, EXCLUSIVE};
 use crate::runtime;
 use crate::runtime::news::lot;
 use crate::why::Why;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicI32, Ordering::*};
 const IN_PROGRESS: i32 = 1;
 const DONE: i32 = 2;
 
-/// What glibc writes into a word while its initialiser runs in this process.
+/// What glibc writes into a word while its initialiser runs in this process. A fork child learns it anew (`learn_generation`).
 static RUNNING: AtomicI32 = AtomicI32::new(IN_PROGRESS);
 static PROBE: AtomicI32 = AtomicI32::new(0);
 
@@ -56,7 +56,7 @@ unsafe fn run(word: &AtomicI32, initialise: extern "C" fn()) {
     let address = word.as_ptr() as usize;
     let busy = || if word.load(Acquire) == RUNNING.load(Relaxed) { libc::EBUSY } else { 0 };
     if busy() != 0 {
-        contended::wait(Why::Once(address), Manner::Lock, address, EXCLUSIVE, None, busy).ok();
+        contended::wait(Why::Once(address), LockKind::Lock, address, EXCLUSIVE, None, busy).ok();
     }
     // Done by now, or ours to begin; nothing here has a destructor, for the initialiser may throw.
     real::pthread_once(word.as_ptr(), initialise);

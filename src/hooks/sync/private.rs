@@ -4,7 +4,7 @@
 //! The word is 0 free, 1 held, 2 held and perhaps waited for (source: glibc's lowlevellock.h). Both functions are libc's own entries, which
 //! replaces them together (`inside/entries.rs`): a wake that only knew the kernel would miss the parked.
 
-use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
+use crate::hooks::sync::contended::{self, LockKind, EXCLUSIVE};
 use crate::runtime::news::lot;
 use crate::runtime::{current, start};
 use crate::why::Why;
@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 const FREE: u32 = 0;
 const WAITED_FOR: u32 = 2;
 
-/// How many wait in the kernel. They are woken beside one who is parked, and never after him: it may be the monitor that sleeps here, and
-/// he may need it to run at all. (Who comes second finds the lock busy, and waits on.)
+/// How many kernel threads sleep on private locks. A wake wakes one parked thread *and* one sleeper: if the sleeper is the monitor, the
+/// parked thread may never run without it. The second to come finds the lock busy and waits on.
+///
+/// A fork child keeps the number: too high it costs a needless system call.
 static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes a lock that was found busy.
@@ -27,7 +29,7 @@ pub unsafe extern "C" fn lock_wait(word: *mut u32) {
     let lock = AtomicU32::from_ptr(word);
     let attempt = || if lock.swap(WAITED_FOR, Acquire) == FREE { 0 } else { EBUSY };
     if current().is_some() && arch::guard_word() == 0 && arch::capture_word() == 0 {
-        contended::wait(Why::Lock(word as usize), Manner::Lock, word as usize, EXCLUSIVE, None, attempt).ok();
+        contended::wait(Why::Lock(word as usize), LockKind::Lock, word as usize, EXCLUSIVE, None, attempt).ok();
         return;
     }
     SLEEPERS.fetch_add(1, SeqCst);

@@ -18,7 +18,7 @@
 use crate::hooks::answer::{code, errno, Answer, Miss};
 use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
-use crate::hooks::sync::contended::{self, Manner, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
+use crate::hooks::sync::contended::{self, LockKind, Outcome, ANNOUNCED, EXCLUSIVE, SHARED};
 use crate::hooks::sync::object::{self, Held, Prefers};
 use crate::runtime;
 use crate::runtime::news::lot;
@@ -124,7 +124,8 @@ unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -
         return errno(libc::EDEADLK);
     }
     let deadline = until.deadline()?;
-    let wait = || contended::wait(why(lock, role), Manner::Lock, lock as usize, role, deadline, || attempt(lock, role));
+    let wait =
+        || contended::wait(why(lock, role), LockKind::Lock, lock as usize, role, deadline, || attempt(lock, role));
     if role == READER || object::prefers(lock) != Prefers::WritersAlways {
         return wait();
     }

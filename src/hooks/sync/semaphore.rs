@@ -6,7 +6,7 @@
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
-use crate::hooks::sync::contended::{self, Manner, EXCLUSIVE};
+use crate::hooks::sync::contended::{self, LockKind, EXCLUSIVE};
 use crate::hooks::sync::{in_kernel, object};
 use crate::runtime::news::lot;
 use crate::why::Why;
@@ -79,8 +79,8 @@ unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
         });
     }
     // The kernel restarts an untimed futex wait after a handler with SA_RESTART, never a timed one.
-    let manner = Manner::Semaphore { restarts: until.is_never(), handled };
-    contended::wait(Why::Semaphore(sem as usize), manner, sem as usize, EXCLUSIVE, deadline, || attempt(sem))
+    let kind = LockKind::Semaphore { restarts: until.is_never(), handled };
+    contended::wait(Why::Semaphore(sem as usize), kind, sem as usize, EXCLUSIVE, deadline, || attempt(sem))
 }
 
 unsafe fn wait_in_kernel(sem: *mut sem_t, slice: *const timespec, restarts: bool) -> c_int {

@@ -66,14 +66,14 @@ impl Futex {
 }
 
 /// Is this no address of a futex word, as the kernel says before it looks there?
-pub fn odd(address: usize) -> bool {
+pub fn is_misplaced(address: usize) -> bool {
     const USERS_BITS: u32 = 47;
     !address.is_multiple_of(4) || address >> USERS_BITS != 0
 }
 
 /// The word, or `None` where none can be read. That is found by reading, where the fault would come to our handler; else the
 /// kernel is asked first.
-pub fn value(word: usize) -> Option<u32> {
+pub fn load(word: usize) -> Option<u32> {
     const FAULTS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
     let unheard = |me: &Green| (me.mask.get() | disposition::ignored()) & FAULTS;
     if runtime::current().map_or(FAULTS, unheard) == 0 || memory::can_read(word & !7, 8) {
@@ -84,7 +84,7 @@ pub fn value(word: usize) -> Option<u32> {
 }
 
 /// Can a futex word be changed? The kernel is asked to change nothing in it, and to wake nobody at a word of ours.
-pub unsafe fn constant(word: usize) -> bool {
+pub unsafe fn is_read_only(word: usize) -> bool {
     const OR_NOTHING: usize = 2 << 28;
     static NOBODYS: AtomicU32 = AtomicU32::new(0);
     let operation = libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG;

@@ -12,7 +12,7 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-/// GREENPATCH_OPTIONS stack_size, or 0.
+/// The option `stack_size` in bytes, or 0. As the two below it is a wish of the program's, and a fork child's too.
 static DEFAULT_STACK: AtomicUsize = AtomicUsize::new(0);
 
 pub fn set_default_stack(bytes: Option<usize>) {

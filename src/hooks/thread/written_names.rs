@@ -99,8 +99,9 @@ pub fn take() {
 
 /// In a fork child: the pipes were closed with all that is the library's.
 pub fn after_fork() {
-    AWAITED.lock.reset();
-    // SAFETY: the only thread.
-    unsafe { (*AWAITED.all.get()).clear() };
-    AWAITED.count.store(0, Relaxed);
+    let Awaited { lock, all, count } = &AWAITED;
+    lock.reset();
+    // SAFETY: the child has one thread.
+    unsafe { (*all.get()).clear() };
+    count.store(0, Relaxed);
 }

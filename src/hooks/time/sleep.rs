@@ -23,7 +23,7 @@ fn is_interrupted(deadline: Deadline) -> bool {
 }
 
 /// Sleeps; what was left, in nanoseconds, when a signal handler ended it.
-fn rest(ns: u64) -> Result<(), u64> {
+fn sleep_for(ns: u64) -> Result<(), u64> {
     if ns == 0 {
         runtime::cancellation_point();
         runtime::yield_now();
@@ -40,14 +40,14 @@ fn rest(ns: u64) -> Result<(), u64> {
 }
 
 pub unsafe fn sleep(seconds: c_uint) -> Answer<c_uint> {
-    match rest(seconds as u64 * SECOND_NS) {
+    match sleep_for(seconds as u64 * SECOND_NS) {
         Ok(()) => Ok(0),
         Err(left) => Ok((left / SECOND_NS) as c_uint),
     }
 }
 
 pub unsafe fn usleep(microseconds: c_uint) -> Answer<c_int> {
-    match rest(microseconds as u64 * 1000) {
+    match sleep_for(microseconds as u64 * 1000) {
         Ok(()) => Ok(0),
         Err(_) => errno(libc::EINTR),
     }
@@ -77,7 +77,7 @@ pub unsafe fn clock_nanosleep(
     if flags & libc::TIMER_ABSTIME != 0 {
         return if is_interrupted(moment(clock, &time)?) { errno(libc::EINTR) } else { Ok(0) };
     }
-    match rest(nanoseconds(&time)?) {
+    match sleep_for(nanoseconds(&time)?) {
         Ok(()) => Ok(0),
         Err(_) if left.is_null() => errno(libc::EINTR),
         Err(ns) => memory::write(left, sys::timespec(ns)).and(errno(libc::EINTR)),

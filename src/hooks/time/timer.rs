@@ -82,7 +82,7 @@ pub unsafe fn timer_settime(
     let itimerspec { it_interval, it_value } = memory::read(new)?;
     let (value, interval) = (moment::nanoseconds(&it_value)?, moment::nanoseconds(&it_interval)?);
     let before = cpu_timer::set(handle, flags & TIMER_ABSTIME != 0, value, interval);
-    tell(old, before.ok_or(Miss::Errno(ESRCH))?)
+    write_setting(old, before.ok_or(Miss::Errno(ESRCH))?)
 }
 
 pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<c_int> {
@@ -90,10 +90,10 @@ pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<
     if now.is_null() {
         return errno(EFAULT);
     }
-    tell(now, setting)
+    write_setting(now, setting)
 }
 
-unsafe fn tell(to: *mut itimerspec, (left, interval): cpu_timer::Setting) -> Answer<c_int> {
+unsafe fn write_setting(to: *mut itimerspec, (left, interval): cpu_timer::Setting) -> Answer<c_int> {
     let told = itimerspec { it_interval: sys::timespec(interval), it_value: sys::timespec(left) };
     memory::write_if_wanted(to, told).map(|()| 0)
 }
