@@ -4,8 +4,13 @@
 use crate::arch::{self_word, set_self_word, set_vfork_word, vfork_word};
 use std::arch::global_asm;
 
-global_asm!(
-    r#"
+/// Exports `vfork` and `__vfork`, which return twice, as only assembly may. `$child` is called in a green thread's child with the address
+/// of the `Green` that it was made by: `extern "C" fn(&Green)`. `$fail` is called with the error number, and answers for the call:
+/// `extern "C" fn(c_int) -> c_int`. Also makes a function `hook`, the exported one's address.
+macro_rules! exported_vfork {
+    ($child:path, $fail:path) => {
+        std::arch::global_asm!(
+            r#"
     .text
     .p2align 5
     .hidden gp_vfork_call
@@ -41,19 +46,46 @@ gp_vfork_call:                          # the return address waits in a register
     jz 6f
     sub rsp, 8
     .cfi_adjust_cfa_offset 8
-    .hidden gp_vfork_child
-    call gp_vfork_child                 # it has its parent's settings
+    call {child}                        # it has its parent's settings
     add rsp, 8
     .cfi_adjust_cfa_offset -8
 6:  xor eax, eax
     ret
 5:  neg eax
     mov edi, eax
-    .hidden gp_fail_errno
-    jmp gp_fail_errno
+    jmp {fail}
     .cfi_endproc
     .size gp_vfork_call, . - gp_vfork_call
+"#,
+            child = sym $child,
+            fail = sym $fail,
+        );
 
+        /// The exported `vfork`, beside the table: it returns twice, which only assembly may.
+        #[unsafe(naked)]
+        #[no_mangle]
+        pub extern "C" fn vfork() -> i32 {
+            std::arch::naked_asm!("jmp gp_vfork_call")
+        }
+
+        /// `vfork` by its other name.
+        #[unsafe(naked)]
+        #[no_mangle]
+        pub extern "C" fn __vfork() -> i32 {
+            std::arch::naked_asm!("jmp gp_vfork_call")
+        }
+
+        /// Returns the address of the exported `vfork`.
+        pub fn hook() -> usize {
+            vfork as *const () as usize
+        }
+    };
+}
+pub(crate) use exported_vfork;
+
+global_asm!(
+    r#"
+    .text
     .p2align 5
     .hidden gp_fork_onto
     .globl gp_fork_onto
@@ -101,25 +133,6 @@ extern "C" {
 /// The system call is a clone with a stack and memory of its own.
 pub unsafe fn fork_onto(number: i64, arguments: &[usize; 6], begin: extern "C" fn()) -> isize {
     gp_fork_onto(number, arguments, begin)
-}
-
-/// The exported `vfork`, beside the table: it returns twice, which only assembly may.
-#[unsafe(naked)]
-#[no_mangle]
-pub extern "C" fn vfork() -> i32 {
-    std::arch::naked_asm!("jmp gp_vfork_call")
-}
-
-/// Its other name.
-#[unsafe(naked)]
-#[no_mangle]
-pub extern "C" fn __vfork() -> i32 {
-    std::arch::naked_asm!("jmp gp_vfork_call")
-}
-
-/// Its address.
-pub fn hook() -> usize {
-    vfork as *const () as usize
 }
 
 /// Does `work` as if this thread were nobody's: hooks pass through meanwhile.

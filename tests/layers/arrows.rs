@@ -146,6 +146,7 @@ impl Modules {
             MentionKind::Given => {
                 return Some((self.all[self.all[id].children[&path[0]]].file.clone(), path[0].clone()))
             }
+            MentionKind::Linked => return self.linked.get(&path[0]).map(|file| (file.clone(), path[0].clone())),
             MentionKind::Macro if path.len() == 1 => return self.macro_above(id, &path[0]),
             // What begins with an imported item is that import's arrow.
             MentionKind::Path if self.begins_with_import(id, path) => return None,

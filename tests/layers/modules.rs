@@ -2,12 +2,13 @@
 //!
 //! Files are read as tokens, so that strings and comments hold no paths, and the bodies of macros do. Each `mod` line leads to the next
 //! file, `#[path = …]` included; a file that two crates share is read once for each of them. What an `include!` names is read as a part of
-//! the file that includes it. Unit tests (`#[cfg(test)]`) are left out.
+//! the file that includes it. Names that only the linker resolves, in assembler and `extern` blocks, are paths too. Unit tests
+//! (`#[cfg(test)]`) are left out.
 //!
 //! Types are not known here: a method's call says nothing of the file that the method stands in. So a type's own methods have to stand in
 //! its file, where whoever has the value got its type from.
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The texts of a source tree, each by its path from the project's top, with slashes.
@@ -68,6 +69,8 @@ pub enum MentionKind {
     Given,
     /// A file that `include!` or `include_str!` names: the path's only part.
     Include,
+    /// A name that the linker may resolve: a word of assembler, or a declaration in an `extern` block.
+    Linked,
 }
 
 /// Every module of every crate of a source tree.
@@ -75,13 +78,16 @@ pub struct Modules {
     pub all: Vec<Module>,
     /// Files that a module or an `include!` names, and the crates' first files.
     pub reached: BTreeSet<String>,
+    /// The items that the linker knows by their names (`#[no_mangle]`), and the files that define them.
+    pub linked: BTreeMap<String, String>,
 }
 
 impl Modules {
     /// Reads the crates of a source tree: the library's `src/lib.rs`, and each command's `src/bin/NAME/main.rs`. Panics where a file is
     /// no Rust, or a `mod` line leads nowhere.
     pub fn read(texts: &Texts) -> Modules {
-        let mut reader = Reader { texts, modules: Modules { all: Vec::new(), reached: BTreeSet::new() } };
+        let mut reader =
+            Reader { texts, modules: Modules { all: Vec::new(), reached: BTreeSet::new(), linked: BTreeMap::new() } };
         let is_root = |path: &&String| {
             *path == "src/lib.rs" || path.starts_with("src/bin/") && path.ends_with("/main.rs") && parts(path) == 4
         };
@@ -126,6 +132,10 @@ struct Place<'a> {
     folder: &'a str,
     /// Whether the tokens are a module's own items, not the inside of one.
     items: bool,
+    /// Whether they are the declarations of an `extern` block.
+    external: bool,
+    /// Whether they are assembler, whose strings name what the linker knows.
+    assembler: bool,
     /// Whether they are the body of the macro of this name.
     body_of: Option<&'a str>,
     /// Whether they are given to a macro that takes modules' names.
@@ -143,7 +153,17 @@ impl Reader<'_> {
     /// Reads a module's file.
     fn file(&mut self, module: Id, path: &str, folder: &str) {
         self.modules.reached.insert(path.to_owned());
-        let place = Place { module, file: path, folder, items: true, body_of: None, given: false, locals: Vec::new() };
+        let place = Place {
+            module,
+            file: path,
+            folder,
+            items: true,
+            external: false,
+            assembler: false,
+            body_of: None,
+            given: false,
+            locals: Vec::new(),
+        };
         self.tokens(&self.parse(path), &place);
     }
 
@@ -160,7 +180,7 @@ impl Reader<'_> {
     /// Reads tokens of one level, and what stands in their brackets.
     fn tokens(&mut self, tokens: &[TokenTree], place: &Place) {
         let mut at = 0;
-        let mut path_attribute = None;
+        let (mut path_attribute, mut is_linked) = (None, false);
         while at < tokens.len() {
             let rest = &tokens[at..];
             if let Some((attribute, length)) = attribute(rest) {
@@ -169,9 +189,13 @@ impl Reader<'_> {
                     continue;
                 }
                 path_attribute = path_of(&attribute).or(path_attribute);
+                is_linked |= attribute.stream().to_string().contains("no_mangle");
                 self.group(&attribute, place);
                 at += length;
                 continue;
+            }
+            if let Some(name) = defined(rest).filter(|_| std::mem::take(&mut is_linked)) {
+                self.modules.linked.insert(name, place.file.to_owned());
             }
             at += match word(&rest[0]).as_deref() {
                 Some("use") if !is(rest.get(1), "<") => self.use_tree(rest, place),
@@ -185,8 +209,10 @@ impl Reader<'_> {
                 Some("extern") if place.items => self.extern_block(rest, place),
                 Some(_) => self.word(tokens, at, place),
                 None => {
-                    if let TokenTree::Group(group) = &rest[0] {
-                        self.group(group, place);
+                    match &rest[0] {
+                        TokenTree::Group(group) => self.group(group, place),
+                        TokenTree::Literal(text) if place.assembler => self.assembler(text, place),
+                        _ => {}
                     }
                     1
                 }
@@ -272,8 +298,18 @@ impl Reader<'_> {
         let at = if matches!(rest.get(1), Some(TokenTree::Literal(_))) { 2 } else { 1 };
         let Some(TokenTree::Group(block)) = rest.get(at) else { return at };
         let tokens: Vec<_> = block.stream().into_iter().collect();
-        self.tokens(&tokens, place);
+        self.tokens(&tokens, &Place { external: true, ..place.clone() });
         at + 1
+    }
+
+    /// A line or more of assembler: every word may be a name, up to a comment.
+    fn assembler(&mut self, text: &Literal, place: &Place) {
+        let begin = text.span().start().line;
+        for (at, line) in text.to_string().lines().enumerate() {
+            let code = line.split(" #").next().unwrap_or(line);
+            let words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.len() > 1);
+            words.for_each(|word| self.mention(begin + at, vec![word.to_owned()], MentionKind::Linked, place));
+        }
     }
 
     /// A word: an item's keyword, a path's beginning, a macro's name, or nothing of interest. Answers how many tokens it took.
@@ -282,6 +318,9 @@ impl Reader<'_> {
         let is_before = |symbol| at > 0 && is(tokens.get(at - 1), symbol);
         if place.items && !is_before("*") && !is_before("'") {
             if let Some(name) = defined(rest) {
+                if place.external {
+                    self.mention(rest[0].span().start().line, vec![name.clone()], MentionKind::Linked, place);
+                }
                 self.module(place.module).items.insert(name);
                 return 1;
             }
@@ -315,7 +354,8 @@ impl Reader<'_> {
         if called {
             let TokenTree::Group(group) = &rest[length + 1] else { return length };
             let takes = path.len() == 1 && self.module(place.module).module_takers.contains(&path[0]);
-            self.group(group, &Place { given: place.given || takes, ..place.clone() });
+            let assembler = place.assembler || path.last().is_some_and(|name| name.ends_with("asm"));
+            self.group(group, &Place { given: place.given || takes, assembler, ..place.clone() });
             return length + 2;
         }
         length

@@ -161,6 +161,19 @@ const SAMPLES: &[Sample] = &[
         faults: &["a circle of 2 files: src/low/table.rs:2: room of src/low/room.rs; src/low/room.rs:1: g of src/low.rs"],
     },
     Sample {
+        subject: "names that the linker resolves",
+        files: &[
+            ("src/low.rs", "global_asm!(r#\"\n    call up      # other\n    ret\"#);\nmod inner;\n"),
+            ("src/low/inner.rs", "extern \"C\" {\n    fn other();\n    fn elsewhere();\n}\n"),
+            ("src/high.rs", "#[no_mangle]\nextern \"C\" fn up() {}\n#[unsafe(no_mangle)]\n\
+                pub extern \"C\" fn other() {}\npub fn ret() {}\n"),
+        ],
+        faults: &[
+            "src/low.rs:2: up of src/high.rs, which is above",
+            "src/low/inner.rs:2: other of src/high.rs, which is above",
+        ],
+    },
+    Sample {
         subject: "a command that shares a file with the library by #[path]",
         files: &[
             ("src/low.rs", "pub fn f() { super::high::g() }\n"),

@@ -10,8 +10,9 @@
 //!
 //! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (hooks/sync/private.rs).
 
-use crate::arch::{self, entry};
+use crate::arch::entry;
 use crate::glibc::{self, symbols};
+use crate::hooks::inside::vfork;
 use crate::hooks::sync::private;
 use crate::runtime::machine::counts::ENTRIES;
 use crate::sys;
@@ -128,8 +129,7 @@ fn take_all(each_row: EachRow, libc: &Range<usize>, room: &Range<usize>) {
 /// calls comes by entries too.
 fn take_whole(libc: &Range<usize>) {
     let names = [c"__lll_lock_wait_private", c"__lll_lock_wake_private", c"vfork"];
-    let hooks =
-        [private::lock_wait as *const () as usize, private::lock_wake as *const () as usize, arch::vfork::hook()];
+    let hooks = [private::lock_wait as *const () as usize, private::lock_wake as *const () as usize, vfork::hook()];
     let theirs = names.map(symbols::own);
     if !theirs.iter().all(|function| function.is_some_and(|function| libc.contains(&function))) {
         return;

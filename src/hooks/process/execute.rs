@@ -68,9 +68,3 @@ pub unsafe fn execveat(
 ) -> Answer<c_int> {
     executing(|| real::execveat(dir, path, arguments, environment, flags))
 }
-
-/// In the child of vfork, from its assembly: it is nobody's green thread, but has what its parent's thread has set.
-#[no_mangle]
-extern "C" fn gp_vfork_child(parent: &Green) {
-    parent.settings.apply();
-}

@@ -356,13 +356,6 @@ pub unsafe fn pkey_alloc(flags: c_uint, rights: c_uint) -> Answer<c_int> {
     Ok(key)
 }
 
-/// vfork's failure, from its assembly.
-#[no_mangle]
-extern "C" fn gp_fail_errno(number: c_int) -> c_int {
-    glibc::set_errno(number);
-    -1
-}
-
 /// Stacks that no thread has are given back before: they would be locked, too.
 pub unsafe fn mlockall(flags: c_int) -> Answer<c_int> {
     runtime::births::vessel::before_lock(flags & MCL_FUTURE != 0);
