@@ -8,6 +8,7 @@
 use crate::glibc::{self, objects};
 use std::ffi::CStr;
 
+/// Where the environment and the auxiliary vector lie on the initial stack.
 pub struct Environment {
     entries: *mut *mut libc::c_char,
     auxiliary: *const [usize; 2],
@@ -26,8 +27,10 @@ pub fn libc_runs() -> bool {
 const HWCAP2_FSGSBASE: usize = 1 << 1;
 
 impl Environment {
+    /// Finds them by glibc's `__libc_stack_end`; `None`: this glibc has none.
+    ///
     /// # Safety
-    /// Before anybody else changes the environment.
+    /// Called at load, before any other code changes the environment.
     pub unsafe fn of_process() -> Option<Environment> {
         let start = glibc::main_stack()? as *const usize;
         let count = *start;
@@ -39,6 +42,7 @@ impl Environment {
         Some(Environment { entries, auxiliary: at.add(1) as *const [usize; 2] })
     }
 
+    /// Returns the auxiliary vector's value for a key (AT_…); 0 if it has none.
     fn auxiliary_value(&self, key: u64) -> usize {
         let mut at = self.auxiliary;
         // SAFETY: the vector ends with a pair whose key is 0.
@@ -58,6 +62,7 @@ impl Environment {
         self.auxiliary_value(libc::AT_SECURE) != 0
     }
 
+    /// May user code write the bases of FS and GS? Then a switch of thread pointers costs no system call.
     pub fn can_switch_fast(&self) -> bool {
         self.auxiliary_value(libc::AT_HWCAP2) & HWCAP2_FSGSBASE != 0
     }
@@ -78,6 +83,7 @@ impl Environment {
         None
     }
 
+    /// Returns a variable's value; `None`: it is not set.
     pub fn get(&self, name: &str) -> Option<&'static CStr> {
         // SAFETY: the entry is a C string that lives as long as the process; `name` and `=` are its beginning.
         self.place(name).map(|place| unsafe { CStr::from_ptr((*place).add(name.len() + 1)) })

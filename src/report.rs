@@ -4,6 +4,7 @@ use crate::config::{self, Options, Wrong};
 use crate::environment::Environment;
 use crate::sys;
 
+/// The environment variable that holds the options.
 pub const VARIABLE: &str = "GREENPATCH_OPTIONS";
 
 /// Parses the options; `None` (said in one line on stderr): run natively.
@@ -27,6 +28,7 @@ pub fn options(environment: &mut Environment) -> Option<Options<'static>> {
     }
 }
 
+/// What is wrong with an option, in words.
 fn describe(wrong: &Wrong) -> String {
     match wrong {
         Wrong::NoValue(part) => format!("'{part}' is not of the form key=value"),
@@ -39,27 +41,31 @@ fn describe(wrong: &Wrong) -> String {
     }
 }
 
+/// Writes a line on stderr about the options; the program runs natively then.
 fn complain(what: &str) {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}; running natively\n").as_bytes());
 }
 
+/// Why a program stays native that valgrind runs.
 pub const VALGRIND: &str = "valgrind runs every thread itself, one at a time, and knows no green ones";
 
+/// Why a program stays native beside a library of `config::PASSED_BY`.
 pub const PASSED_BY: &str =
     "a library behind it in LD_PRELOAD puts itself in front of connect or open, and green threads would pass it by: \
     put that library first";
 
-/// Says why the program runs natively.
+/// Writes a line on stderr that says why the program runs natively.
 pub fn warn(why: &str) {
     sys::write_all(2, format!("greenpatch: {why}; running natively\n").as_bytes());
 }
 
-/// The option is set, and the kernel cannot.
+/// Writes a line on stderr: `inline=1` is set, and the kernel cannot do it. The program runs green all the same.
 pub fn refuse_inline() {
     let what = "inline=1 needs Syscall User Dispatch from a range of addresses (Linux 6.17); running without it";
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}\n").as_bytes());
 }
 
+/// Writes every option and its meaning on stderr: `help`.
 fn help() {
     let mut text = format!("greenpatch {}: {VARIABLE}=key=value:key=value\n", env!("CARGO_PKG_VERSION"));
     for (name, placeholder, meaning) in config::HELP {

@@ -72,7 +72,8 @@ mod rooms {
     }
 }
 
-/// Sets errno. A broken pipe has sent its signal to the kernel thread; if that holds it back, it is the thread's to keep.
+/// Sets errno. With EPIPE the kernel has sent SIGPIPE to the kernel thread at hand; if its mask holds that back, it goes to the green
+/// thread's queue, or the next green thread here would get it.
 #[inline]
 fn fail(number: i32) {
     if number == libc::EPIPE {
@@ -143,7 +144,7 @@ macro_rules! fail {
     }};
 }
 
-/// Who gets past the door to the handler; the others get the real call.
+/// Decides by the row's column SCOPE whether a caller's call goes to the handler; else the real function gets it.
 macro_rules! admitted {
     (green) => {
         runtime::current().is_some()
@@ -152,7 +153,7 @@ macro_rules! admitted {
         runtime::current().is_some() || !runtime::started()
     };
     (always) => {
-        // Not in a vfork child: its memory is its parent's, but not its descriptors.
+        // A vfork child gets the real calls: its memory is its parent's, but its descriptors are its own.
         glibc::ready() && crate::arch::vfork_word() == 0
     };
     (child) => {

@@ -5,7 +5,7 @@
 pub struct Member {
     /// How many processes there are between the family's first one and this.
     pub distance: u32,
-    /// It has made green threads.
+    /// The process has made green threads.
     pub started: bool,
 }
 

@@ -52,7 +52,7 @@ impl Path {
     }
 
     fn push(&mut self, byte: u8) {
-        // One that is too long stays so: the kernel says it.
+        // A path that is too long stays too long: the kernel says so.
         if self.length < LONGEST {
             self.bytes[self.length] = byte;
             self.length += 1;
@@ -130,6 +130,7 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Takes down the descriptors as they are now. Called at load, before the program can change them.
     pub fn of(value: &str, pid: i32) -> Kept {
         let fd = descriptor(value, pid).and_then(|fd| sys::duplicate_high(fd, own_fds::own_lowest()).ok());
         let fd = fd.inspect(|&fd| own_fds::insert(fd)).unwrap_or(-1);
@@ -163,7 +164,7 @@ struct State {
     identity: [AtomicU64; 2],
     /// What can be added to has been written, which each process does once.
     added: AtomicBool,
-    /// It was said that the statistics cannot be written: once for a process and those that come from it.
+    /// The line that the statistics cannot be written has been written: once for a process and those that come from it.
     said: AtomicBool,
 }
 

@@ -83,24 +83,29 @@ pub struct Text {
 }
 
 impl Text {
+    /// An empty text.
     pub const fn new() -> Text {
         Text { bytes: [0; MOST], length: 0 }
     }
 
+    /// Returns the text as it is by now.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
+    /// Begins anew.
     pub fn clear(&mut self) {
         self.length = 0;
     }
 
+    /// Adds bytes; what does not fit is cut.
     pub fn add(&mut self, part: &[u8]) {
         let fits = part.len().min(MOST - self.length);
         self.bytes[self.length..self.length + fits].copy_from_slice(&part[..fits]);
         self.length += fits;
     }
 
+    /// Adds a number in decimal.
     pub fn number(&mut self, number: u64) {
         let mut digits = [0; 20];
         let (mut first, mut rest) = (digits.len(), number);
@@ -176,7 +181,7 @@ impl Text {
         self.add(b"}\n");
     }
 
-    /// One figure of each hook that was called, of how many calls came and how many of them were served.
+    /// Adds a figure of each hook that was called, of how many calls came and how many of them were served.
     fn calls(&mut self, key: &str, part: fn((u64, u64)) -> u64) {
         self.key(key);
         let mut before: &[u8] = b"{";

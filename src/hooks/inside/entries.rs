@@ -85,7 +85,7 @@ fn allow_writing(code: &Range<usize>, allowed: bool) -> bool {
 
 fn take_all(each_row: EachRow, libc: &Range<usize>, room: &Range<usize>) {
     let mut taken: Vec<[usize; 2]> = Vec::with_capacity(room.len() / entry::ROOM);
-    // Another library stands between us and libc (a sanitizer's): what it calls of libc must not lead back to us, by no alias either.
+    // A library between this one and libc (a sanitizer's) wraps these: what it calls of libc must not lead back here, by no alias either.
     let mut wrapped = Vec::new();
     each_row(&mut |name, _, found| {
         if !libc.contains(&found.load(Relaxed)) {

@@ -6,6 +6,7 @@ use crate::runtime;
 use crate::runtime::births::leaks;
 use libc::*;
 
+/// `dl_iterate_phdr`: libc's own, and for a leak check the memory of the threads as further modules.
 pub unsafe fn dl_iterate_phdr(visit: Option<leaks::Visit>, data: *mut c_void) -> Answer<c_int> {
     let Some(function) = visit.filter(|_| runtime::started()) else {
         return Err(Miss::Libc);

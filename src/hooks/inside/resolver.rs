@@ -21,6 +21,7 @@ fn waiting_inside<R>(function: impl FnOnce() -> R) -> R {
 /// `name(arguments) -> result;`: libc's function of that name, which may take its time.
 macro_rules! libcs_own {
     ($($name:ident($($a:ident: $t:ty),*) -> $r:ty;)*) => {$(
+        /// libc's own function, which may wait inside libc for seconds.
         #[allow(clippy::too_many_arguments)]
         pub unsafe fn $name($($a: $t),*) -> Answer<$r> {
             Ok(waiting_inside(|| real::$name($($a),*)))

@@ -47,7 +47,7 @@ impl Blocking {
     }
 }
 
-/// Who leaves the call by a jump out of a signal handler lets go of this.
+/// Notes the record that the call holds on to, or that it holds none: a jump out of a signal handler, past the call's end, lets go of it.
 fn note_held(record: Option<&'static Record>) {
     if let Some(me) = runtime::current() {
         me.held.set(record);
@@ -64,7 +64,7 @@ enum Ask {
     FlagsAndTimeout,
 }
 
-/// One call's dealings with one descriptor.
+/// A call's dealings with one descriptor, from the first try to the answer. `end` is called on each path that returns.
 pub struct Attempt {
     /// The number to use: the program's, or the private duplicate on which a wait goes on after a close.
     fd: c_int,
@@ -75,21 +75,21 @@ pub struct Attempt {
     deadline: Deadline,
     /// What the call answers when its time is up.
     late: c_int,
-    /// "Would block" and poll never disagree.
+    /// For this kind of file "would block" and poll never disagree.
     agrees: bool,
     may_skip: bool,
     restarts: bool,
     /// What is to be asked before it waits.
     ask: Ask,
-    /// That was asked, and there is no waiting.
+    /// The file was asked, and the call must not wait: O_NONBLOCK, or the wrong direction.
     refuses_to_wait: bool,
-    /// The file is believed to be one that blocks, and was not asked.
+    /// The file was not asked: the hints say that it blocks, and for how long.
     trusting: bool,
     waited: bool,
     moved: bool,
-    /// It holds on to the file between its tries.
+    /// The call holds on to the file between its tries, so that a close of the number leaves it that.
     holds: bool,
-    /// The kernel did the waiting: what it answered is final, however little.
+    /// The kernel did the waiting: its answer is final, however few bytes it moved.
     by_kernel: bool,
 }
 
@@ -210,8 +210,9 @@ impl Attempt {
         }
     }
 
-    /// The wait is over without an event: what is there by now goes first, all the more as tries were left out on a guess. (A file that
-    /// is not waited for says itself that nothing is there: the program may know better, from poll, than what we know of events.)
+    /// Ends a wait that no event ended (`number`: why it did): tries once more. Data that has arrived meanwhile goes first, and a guess may
+    /// have left out the first try. With O_NONBLOCK the wait was refused; then the try is made only if a guess had left it out, for the
+    /// program may know from poll what the hints do not.
     #[cold]
     fn last_try(&mut self, number: c_int, skipped: bool, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         if self.refuses_to_wait && !skipped {
@@ -244,7 +245,7 @@ impl Attempt {
     #[cold]
     pub fn leave_to_kernel(&mut self, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         self.by_kernel = true;
-        // From here on the kernel does.
+        // From here on the kernel holds on to the file.
         self.let_go();
         let fd = self.fd;
         runtime::announce(self.why());

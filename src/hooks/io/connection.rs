@@ -19,6 +19,8 @@ use crate::runtime::{self, Length};
 use crate::sys::{self, older};
 use libc::{c_int, sockaddr, socklen_t};
 
+/// `connect`: parks until a TCP connection is made or refused; other sockets connect at once, or wait in the kernel. A cancellation point;
+/// EINPROGRESS when SO_SNDTIMEO is over.
 pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answer<c_int> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -40,7 +42,7 @@ pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answe
     // Many programs set O_NONBLOCK now, not all of them by a call that we see.
     descriptor::changed(fd);
     match result {
-        // Somebody else's connect found the outcome first.
+        // Another thread's connect found the outcome first.
         done if done == -(libc::EISCONN as isize) => Ok(0),
         other => answer(other),
     }
@@ -55,6 +57,7 @@ unsafe fn without_waiting(fd: c_int, flags: usize, call: impl FnOnce() -> isize)
     result
 }
 
+/// `accept`: parks until there is a connection. A cancellation point; the new number's past is forgotten, whoever calls.
 pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> Answer<c_int> {
     match runtime::current() {
         Some(_) => accept_waiting(fd, addr, len, 0),
@@ -62,6 +65,7 @@ pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> Ans
     }
 }
 
+/// `accept4`: as `accept`, with flags for the new descriptor.
 pub unsafe fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Answer<c_int> {
     match runtime::current() {
         Some(_) => accept_waiting(fd, addr, len, flags),
@@ -98,11 +102,11 @@ unsafe fn accept_waiting(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, fl
     answer(got)
 }
 
-/// Accepts if poll says that there is somebody. Only one green thread at a time: the others would wait in the kernel for the
-/// connection that it takes. Whoever does not get its turn for long goes on all the same: that is slow at worst.
+/// Accepts if poll says that there is a connection. Only one green thread does so at a time: the others would wait in the kernel for the
+/// connection that it takes. After `TURNS` yields a thread goes on without its turn, which is slow at worst.
 unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_int) -> isize) -> isize {
-    const PATIENCE: usize = 100;
-    for _ in 0..PATIENCE {
+    const TURNS: usize = 100;
+    for _ in 0..TURNS {
         if listener.begin_accept() {
             break;
         }
@@ -115,6 +119,7 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
     got
 }
 
+/// `shutdown`: the kernel's own, and waits on the number try again.
 pub unsafe fn shutdown(fd: c_int, how: c_int) -> Answer<c_int> {
     let done = answer(sys::call(libc::SYS_shutdown, fd as usize, how as usize, 0, 0, 0, 0));
     readiness::stir(fd);

@@ -44,6 +44,7 @@ pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t
     plain(|| sys::call(libc::SYS_sendfile, to as usize, from as usize, offset as usize, count, 0, 0))
 }
 
+/// `splice`: waits for what its ends need. A cancellation point.
 pub unsafe fn splice(
     from: c_int,
     from_at: *mut off_t,
@@ -69,6 +70,7 @@ pub unsafe fn splice(
     )
 }
 
+/// `tee`: as `splice`, between pipes, and nothing is taken out of the first.
 pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let call = |flags: c_uint| plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0));

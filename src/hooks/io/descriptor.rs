@@ -57,6 +57,7 @@ const KINDS: [Kind; 8] =
     [Kind::File, Kind::Pipe, Kind::Device, Kind::Tcp, Kind::Local, Kind::Stream, Kind::Packet, Kind::Sequence];
 
 impl Kind {
+    /// Is it a socket of whatever protocol?
     pub fn socket(self) -> bool {
         self as u8 >= Kind::Tcp as u8
     }
@@ -87,10 +88,10 @@ const ASK_TO_WRITE: u64 = 1 << 11;
 const TWIN: u64 = 1 << 12;
 /// SO_RCVLOWAT was set: only the kernel's own blocking receive knows when to return.
 const LOW_WATER: u64 = 1 << 13;
-/// Somebody is between poll and accept.
+/// A thread is between poll and accept: it has the turn.
 const ACCEPTING: u64 = 1 << 14;
 const LISTENS: u64 = 1 << 15;
-/// This process has made the file, as we saw, and nobody else has it: what is asked can be kept.
+/// This process has made the file, as a hook saw, and no other process has it: what is asked can be kept.
 const OWN: u64 = 1 << 16;
 /// Messages are received from it: a queue.
 const QUEUE: u64 = 1 << 17;
@@ -112,6 +113,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
+    /// Returns its kind, as it was known when the call began.
     pub fn kind(&self) -> Kind {
         KINDS[(self.info & KIND) as usize]
     }
@@ -147,11 +149,12 @@ impl Descriptor {
         self.info & ask_bit(interest) != 0
     }
 
+    /// Notes that RWF_NOWAIT is refused in this direction: from then on poll is asked first.
     pub fn note_must_ask(&self, interest: u32) {
         self.record.info.fetch_or(ask_bit(interest), Relaxed);
     }
 
-    /// Does it wait for connections? (One that does not refuses to accept at once.)
+    /// Does it wait for connections? Only such a socket is worth a wait in accept: all others refuse at once.
     pub fn listens(&self) -> bool {
         if self.info & LISTENS == 0 {
             if option(self.fd, libc::SO_ACCEPTCONN) == 0 {
@@ -162,11 +165,12 @@ impl Descriptor {
         true
     }
 
-    /// Takes the turn to accept; false: somebody else has it.
+    /// Takes the turn to accept; false: another thread has it. Given back by `end_accept`.
     pub fn begin_accept(&self) -> bool {
         self.record.info.fetch_or(ACCEPTING, Relaxed) & ACCEPTING == 0
     }
 
+    /// Gives back the turn that `begin_accept` has taken.
     pub fn end_accept(&self) {
         self.record.info.fetch_and(!ACCEPTING, Relaxed);
     }
@@ -182,7 +186,7 @@ impl Descriptor {
         if self.info & KIND_KNOWN == 0 {
             self.info |= kind_of(self.fd)? | REFUSED.load(Relaxed) | KIND_KNOWN;
         }
-        // Where this fails somebody else noted something meanwhile, and this call goes by what it saw itself.
+        // Where this fails another thread has noted something meanwhile; this call goes by what it saw itself.
         self.record.info.compare_exchange(before, self.info, Relaxed, Relaxed).ok();
         Some(self)
     }
@@ -215,8 +219,8 @@ fn ask_bit(interest: u32) -> u64 {
     }
 }
 
-/// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again. A fork
-/// child is under the same filter.
+/// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again.
+/// A fork child is under the same filter.
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// A transfer that does not wait was refused: is it the call, and not this use of it?
@@ -381,7 +385,7 @@ pub fn changed(fd: c_int) {
     update(&record.info, |info| info & !ASKED & !CHANGES | (info.wrapping_add(ONE_CHANGE) & CHANGES));
 }
 
-/// A process is about to be made, or was just made, or is this one: every file that is open now is shared.
+/// Called right before and after each fork, on both sides: every file that is open now is shared, and nothing that was asked may be kept.
 pub fn forked() {
     record::revise_all(|info| info & !(ASKED | OWN));
 }
@@ -394,7 +398,7 @@ pub fn made(fd: c_int) {
     }
 }
 
-/// The open file was given to somebody else, or to another number, by a message.
+/// The open file of this number went with a message: to another process, or to another number of this one's.
 pub fn handed_on(fd: c_int) {
     if let Some(record) = record::record(fd) {
         update(&record.info, |info| info & !(ASKED | OWN));
@@ -415,11 +419,12 @@ pub fn layered(fd: c_int) {
     }
 }
 
-/// A message queue, whose receivers are to look again when somebody wants to be notified.
+/// Notes that the number is a message queue's: its parked receivers look again when a notification is asked for (`stir_queues`).
 pub fn note_queue(record: &Record) {
     record.info.fetch_or(QUEUE, Relaxed);
 }
 
+/// Wakes the receivers of all message queues: they are to look again, in the kernel.
 pub fn stir_queues() {
     readiness::stir_those(|info| info & QUEUE != 0);
 }

@@ -27,6 +27,8 @@ use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
 
+/// `close`: parked waits move to a duplicate first, then the kernel closes; what was known is forgotten. EBADF for the library's own
+/// descriptors. A cancellation point.
 pub unsafe fn close(fd: c_int) -> Answer<c_int> {
     if own_fds::is_own(fd) {
         return errno(libc::EBADF);
@@ -44,6 +46,7 @@ pub unsafe fn close(fd: c_int) -> Answer<c_int> {
     Ok(closed)
 }
 
+/// `close_range`: as `close`, around the library's own descriptors. EINVAL for flags that the kernel does not know.
 pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_int> {
     if first > last || flags & !((libc::CLOSE_RANGE_CLOEXEC | libc::CLOSE_RANGE_UNSHARE) as c_int) != 0 {
         return errno(libc::EINVAL);
@@ -68,6 +71,7 @@ unsafe fn close_stretch(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_i
     plain(|| sys::call(libc::SYS_close_range, first as usize, last as usize, flags as usize, 0, 0, 0))
 }
 
+/// `closefrom`: `close_range` to the end; on a kernel without that libc has another way.
 pub unsafe fn closefrom(first: c_int) -> Answer<()> {
     match close_range(first.max(0) as c_uint, c_uint::MAX, 0) {
         Ok(_) => Ok(()),
@@ -76,10 +80,12 @@ pub unsafe fn closefrom(first: c_int) -> Answer<()> {
     }
 }
 
+/// `dup`: the new number is a twin of the old one.
 pub unsafe fn dup(from: c_int) -> Answer<c_int> {
     duplicate(from, || sys::call(libc::SYS_dup, from as usize, 0, 0, 0, 0, 0))
 }
 
+/// `dup2`: the number `to` loses its file as by `close`, but only if the call will succeed.
 pub unsafe fn dup2(from: c_int, to: c_int) -> Answer<c_int> {
     if from == to {
         return Err(Miss::Libc);
@@ -87,6 +93,7 @@ pub unsafe fn dup2(from: c_int, to: c_int) -> Answer<c_int> {
     replace(from, to, || sys::call(libc::SYS_dup3, from as usize, to as usize, 0, 0, 0, 0))
 }
 
+/// `dup3`: as `dup2`, with flags.
 pub unsafe fn dup3(from: c_int, to: c_int, flags: c_int) -> Answer<c_int> {
     if from == to {
         return Err(Miss::Libc);
@@ -120,11 +127,13 @@ pub unsafe fn fclose(file: *mut FILE) -> Answer<c_int> {
     Ok(closed)
 }
 
+/// `freopen`: the stream's number loses its file; the rest is libc's.
 pub unsafe fn freopen(_path: *const c_char, _mode: *const c_char, file: *mut FILE) -> Answer<*mut FILE> {
     vacate_stream(file);
     Err(Miss::Libc)
 }
 
+/// `freopen64`: `freopen`.
 pub unsafe fn freopen64(path: *const c_char, mode: *const c_char, file: *mut FILE) -> Answer<*mut FILE> {
     freopen(path, mode, file)
 }
@@ -150,6 +159,7 @@ pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_in
     Ok(fd)
 }
 
+/// `socketpair`: both ends are known to be nobody else's, and each other's peers.
 pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int) -> Answer<c_int> {
     let arguments = (domain as usize, kind as usize, protocol as usize, fds as usize);
     let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
@@ -159,6 +169,7 @@ pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut 
     Ok(done)
 }
 
+/// `setsockopt`: the kernel's own; what the option changes of what is known is asked for anew.
 pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Answer<c_int> {
     let done = answer(sys::call(
         libc::SYS_setsockopt,
@@ -180,6 +191,8 @@ pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_v
     Ok(done)
 }
 
+/// `fcntl`: a lock is tried before it is waited for; duplicates and O_NONBLOCK are noted; owners are room `owner`'s. F_SETLKW is a
+/// cancellation point.
 pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
     let call = |command: c_int| sys::call(libc::SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0);
     match command {
@@ -208,6 +221,7 @@ fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_
     }
 }
 
+/// `ioctl`: FIONBIO is noted, owners are room `owner`'s, all else is the kernel's.
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_int> {
     if request as u32 != libc::FIONBIO as u32 {
         return owner::ioctl(fd, request as u32, argument);
@@ -217,10 +231,13 @@ pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_in
     Ok(done)
 }
 
+/// `open`: `openat` in the working directory.
 pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
     openat(libc::AT_FDCWD, path, flags, mode)
 }
 
+/// `openat`: may wait (a FIFO, a disk), so the slot is offered. A cancellation point. Of a green thread's folder in /proc a file is made
+/// (`proc/task_file`).
 pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
     static OPENS: Habit = Habit::new();
     let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
@@ -252,6 +269,7 @@ pub unsafe fn open_2(path: *const c_char, flags: c_int) -> Answer<c_int> {
     openat_2(libc::AT_FDCWD, path, flags)
 }
 
+/// `__openat_2`, the fortified form of `openat`.
 pub unsafe fn openat_2(dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_int> {
     if flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE {
         return Err(Miss::Libc);
@@ -259,6 +277,7 @@ pub unsafe fn openat_2(dir: c_int, path: *const c_char, flags: c_int) -> Answer<
     openat(dir, path, flags, 0)
 }
 
+/// `creat`: `open` with its flags.
 pub unsafe fn creat(path: *const c_char, mode: mode_t) -> Answer<c_int> {
     open(path, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode)
 }

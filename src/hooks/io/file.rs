@@ -34,30 +34,38 @@ unsafe fn flush_steadily(number: c_long, fd: usize) -> Answer<c_int> {
     answer(result)
 }
 
+/// `fsync`: offers the slot, as long as such calls lately took. A cancellation point.
 pub unsafe fn fsync(fd: c_int) -> Answer<c_int> {
     flush(SYS_fsync, [fd as usize, 0, 0, 0])
 }
 
+/// `fdatasync`: as `fsync`.
 pub unsafe fn fdatasync(fd: c_int) -> Answer<c_int> {
     flush(SYS_fdatasync, [fd as usize, 0, 0, 0])
 }
 
+/// `msync`: as `fsync`, for mapped memory.
 pub unsafe fn msync(address: *mut c_void, bytes: size_t, flags: c_int) -> Answer<c_int> {
     flush(SYS_msync, [address as usize, bytes, flags as usize, 0])
 }
 
+/// `sync_file_range`: as `fsync`, for a part of a file.
 pub unsafe fn sync_file_range(fd: c_int, offset: off64_t, bytes: off64_t, flags: c_uint) -> Answer<c_int> {
     flush(SYS_sync_file_range, [fd as usize, offset as usize, bytes as usize, flags as usize])
 }
 
+/// `sync`: as `fsync`, for everything, but no cancellation point.
 pub unsafe fn sync() -> Answer<()> {
     flush_steadily(SYS_sync, 0).map(|_| ())
 }
 
+/// `syncfs`: as `sync`, for one file system.
 pub unsafe fn syncfs(fd: c_int) -> Answer<c_int> {
     flush_steadily(SYS_syncfs, fd as usize)
 }
 
+/// `flock`: tried without waiting, then in the kernel, with the slot offered. No cancellation point; EINTR after a handler without
+/// SA_RESTART.
 pub unsafe fn flock(fd: c_int, operation: c_int) -> Answer<c_int> {
     let call = |operation: c_int| sys::call(SYS_flock, fd as usize, operation as usize, 0, 0, 0, 0);
     match call(operation | LOCK_NB) {

@@ -1,9 +1,9 @@
 //! Queues and semaphores between processes, and asynchronous transfers.
 //!
 //! - *POSIX message queues* are descriptors that epoll knows: their waiters park. The try without waiting is the call with a moment
-//!   that has passed. Who parks is not in the kernel's queue of receivers, and mq_notify would tell of a message that he gets: from this
-//!   process's first mq_notify on, and where a queue says, read like a file, that somebody has registered, receivers wait in the kernel.
-//!   (What another process registers while somebody is parked here is not seen.)
+//!   that has passed. A parked receiver is not in the kernel's queue of receivers, and mq_notify would tell of a message that it gets:
+//!   so receivers wait in the kernel from this process's first mq_notify on, and where a queue, read like a file, says that there is a
+//!   registration. A registration of another process's that comes while a receiver is parked here is not seen.
 //! - *System V's* have no descriptor: tried without waiting, then in the kernel, the slot offered.
 //! - *aio* is glibc's own, on kernel threads of its own: its waits are libc's, in slices, so that a cancellation comes through.
 
@@ -34,7 +34,7 @@ unsafe fn deadline(until: *const timespec) -> Answer<Deadline> {
     Until { clock: CLOCK_REALTIME, time: &time }.deadline()
 }
 
-/// One transfer through a message queue; `call` takes the number and the moment.
+/// Makes a transfer through a message queue by `call`, which takes the number and the moment. A cancellation point.
 unsafe fn transfer<T: TryFrom<isize>>(
     queue: mqd_t,
     interest: u32,
@@ -77,8 +77,9 @@ fn notifies(queue: c_int) -> bool {
     bytes > 0 && !text[..bytes as usize].windows(NOBODY.len()).any(|window| window == NOBODY)
 }
 
+/// `mq_notify`: libc's own, after the parked receivers have gone to the kernel, which counts them then.
 pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
-    // Who waits goes where the kernel sees him, and is given the time before this goes on.
+    // Parked receivers go where the kernel counts them, and are given the time for that before this goes on.
     if !NOTIFIED.swap(true, SeqCst) {
         descriptor::stir_queues();
         runtime::yield_now();
@@ -89,6 +90,7 @@ pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
 const TOO_LATE: isize = -(ETIMEDOUT as isize);
 const NO_QUEUE: isize = -(EBADF as isize);
 
+/// `mq_timedsend`: parks while the queue is full, until a moment of CLOCK_REALTIME. A cancellation point.
 pub unsafe fn mq_timedsend(
     queue: mqd_t,
     message: *const c_char,
@@ -102,10 +104,12 @@ pub unsafe fn mq_timedsend(
     })
 }
 
+/// `mq_send`: as `mq_timedsend`, without an end.
 pub unsafe fn mq_send(queue: mqd_t, message: *const c_char, bytes: size_t, priority: c_uint) -> Answer<c_int> {
     mq_timedsend(queue, message, bytes, priority, std::ptr::null())
 }
 
+/// `mq_timedreceive`: parks while the queue is empty, until a moment of CLOCK_REALTIME. A cancellation point.
 pub unsafe fn mq_timedreceive(
     queue: mqd_t,
     message: *mut c_char,
@@ -119,6 +123,7 @@ pub unsafe fn mq_timedreceive(
     })
 }
 
+/// `mq_receive`: as `mq_timedreceive`, without an end.
 pub unsafe fn mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, priority: *mut c_uint) -> Answer<ssize_t> {
     mq_timedreceive(queue, message, bytes, priority, std::ptr::null())
 }
@@ -134,6 +139,7 @@ pub unsafe fn mq_close(queue: mqd_t) -> Answer<c_int> {
     closed
 }
 
+/// `msgsnd`: tried without waiting, then in the kernel. A cancellation point.
 pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let call = |flags: c_int| sys::call(SYS_msgsnd, queue as usize, message as usize, bytes, flags as usize, 0, 0);
@@ -146,6 +152,7 @@ pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags:
     }
 }
 
+/// `msgrcv`: tried without waiting, then in the kernel. A cancellation point.
 pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long, flags: c_int) -> Answer<ssize_t> {
     const NOTHING: isize = -(ENOMSG as isize);
     runtime::cancellation_point();
@@ -166,6 +173,7 @@ fn at_once<T: TryFrom<isize>>(done: isize) -> Answer<T> {
     answer(done)
 }
 
+/// `semop`: as `semtimedop`, without an end.
 pub unsafe fn semop(set: c_int, operations: *mut sembuf, count: size_t) -> Answer<c_int> {
     semtimedop(set, operations, count, std::ptr::null())
 }
@@ -185,6 +193,7 @@ pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, tim
     }
 }
 
+/// `aio_suspend`: libc's own, in slices, between which a cancellation comes through. EAGAIN when its time is up, EINTR after a handler.
 pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const timespec) -> Answer<c_int> {
     const SLICE_NS: u64 = 50_000_000;
     let until = match time.as_ref().map(moment::nanoseconds) {

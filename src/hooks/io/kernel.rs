@@ -13,13 +13,13 @@ use libc::{EAGAIN, EINTR};
 /// The kernel's "would block".
 pub const WOULD_BLOCK: isize = -(EAGAIN as isize);
 
-/// The program's call as it is: the kernel answers, and may take its time.
+/// Makes the program's call as it is: the kernel answers, and may take its time. A cancellation point.
 #[inline]
 pub fn plain<T: TryFrom<isize>>(call: impl FnOnce() -> isize) -> Answer<T> {
     plain_for(Length::Unknown, call)
 }
 
-/// The same, with what is known of its time.
+/// As `plain`, with what is known of the time that the call takes.
 #[inline]
 pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize) -> Answer<T> {
     let result = runtime::waiting::cancel::block_for(length, call);
@@ -27,23 +27,23 @@ pub fn plain_for<T: TryFrom<isize>>(length: Length, call: impl FnOnce() -> isize
     answer(result)
 }
 
-/// A call that is known to block. One that a signal has interrupted without a handler of the program's (it was another
-/// thread's) goes on.
+/// Makes a call that is known to block. If a signal has interrupted it and no handler of the caller's has run (the signal was another
+/// thread's), it is made again. A cancellation point.
 pub fn long<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
     answer(long_call(call))
 }
 
-/// The same: the kernel's result.
+/// As `long`; returns the kernel's result.
 pub fn long_call(call: impl Fn() -> isize) -> isize {
     again_if_rung(|| runtime::waiting::cancel::block_for(Length::Long, &call))
 }
 
-/// The same for a call that is no cancellation point.
+/// As `long`, for a call that is no cancellation point.
 pub fn long_uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
     answer(again_if_rung(|| runtime::waiting::cancel::block_at_no_point(Length::Long, &call)))
 }
 
-/// The same for a call that may block or not.
+/// As `long_uncancelled`, for a call that may block or not.
 pub fn uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
     answer(again_if_rung(|| runtime::waiting::cancel::block_at_no_point(Length::Unknown, &call)))
 }

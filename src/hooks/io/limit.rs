@@ -12,6 +12,7 @@ use crate::runtime::{self, Deadline};
 use crate::sys;
 use libc::{c_int, sigset_t, timespec};
 
+/// No time at all: the kernel is to look, and not to wait.
 pub const NO_TIME: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// The time that a call has, counted from now.
@@ -22,6 +23,7 @@ pub enum Time {
 }
 
 impl Time {
+    /// Of a call that has its time in milliseconds; negative is for ever.
     pub fn of_ms(ms: c_int) -> Time {
         match ms {
             0 => Time::None,
@@ -30,6 +32,7 @@ impl Time {
         }
     }
 
+    /// Of a length of time, counted from now.
     pub fn of_ns(ns: u64) -> Time {
         if ns == 0 {
             return Time::None;
@@ -49,6 +52,7 @@ pub fn left(deadline: Deadline) -> Option<timespec> {
     deadline.map(|deadline| sys::timespec(deadline.saturating_sub(sys::now_ns())))
 }
 
+/// Returns the time's address for a system call; null without one.
 pub fn pointer(time: &Option<timespec>) -> usize {
     time.as_ref().map_or(0, |time| time as *const timespec as usize)
 }

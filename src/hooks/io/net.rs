@@ -26,10 +26,13 @@ pub const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ER
 /// The two ways in which a connection is known to be broken.
 const BROKEN: u32 = (libc::POLLERR | libc::POLLHUP) as u32;
 
+/// `recv`: `recvfrom` without an address.
 pub unsafe fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> Answer<ssize_t> {
     recvfrom(fd, buf, len, flags, std::ptr::null_mut(), std::ptr::null_mut())
 }
 
+/// `recvfrom`: parks until something is there, as long as SO_RCVTIMEO says (then EAGAIN). A cancellation point; restarts after a handler
+/// with SA_RESTART, but never with a timeout.
 pub unsafe fn recvfrom(
     fd: c_int,
     buf: *mut c_void,
@@ -50,6 +53,7 @@ pub unsafe fn recv_chk(fd: c_int, buf: *mut c_void, len: size_t, room: size_t, f
     recv(fd, buf, len, flags)
 }
 
+/// `__recvfrom_chk`, the fortified form of `recvfrom`.
 pub unsafe fn recvfrom_chk(
     fd: c_int,
     buf: *mut c_void,
@@ -136,6 +140,7 @@ unsafe fn message_call(number: libc::c_long, fd: c_int, vectors: &[iovec], flags
     sys::call(number, fd as usize, &mut message as *mut _ as usize, flags as usize, 0, 0, 0)
 }
 
+/// `recvmsg`: as `recvfrom`, into several pieces of memory, and with control data.
 pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -153,10 +158,12 @@ pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> Answer<ssize
     answer(got)
 }
 
+/// `send`: `sendto` without an address.
 pub unsafe fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> Answer<ssize_t> {
     sendto(fd, buf, len, flags, std::ptr::null(), 0)
 }
 
+/// `sendto`: parks until everything is sent, as long as SO_SNDTIMEO says. A cancellation point.
 pub unsafe fn sendto(
     fd: c_int,
     buf: *const c_void,
@@ -224,6 +231,7 @@ pub unsafe fn transmit_rest(attempt: &mut Attempt, rest: &mut IovecTail, flags: 
     })
 }
 
+/// `sendmsg`: as `sendto`. Files that go with it are not only this process's from then on, whichever thread calls.
 pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> Answer<ssize_t> {
     let sent = if runtime::current().is_some() {
         runtime::cancellation_point();
@@ -250,6 +258,7 @@ pub unsafe fn hand_files_on(message: &msghdr) {
     }
 }
 
+/// Sends one message as a blocking call does: everything, or an error of its first part.
 pub unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c_int) -> Answer<ssize_t> {
     if as_it_is(socket, flags) {
         return plain(|| sys::call(libc::SYS_sendmsg, socket.fd as usize, msg as usize, flags as usize, 0, 0, 0));

@@ -60,6 +60,7 @@ fn interest(events: c_short) -> u32 {
     IN | any(libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND, OUT) | any(libc::POLLPRI | libc::POLLRDBAND, PRI)
 }
 
+/// `poll`: asks the kernel, and parks on all descriptors if nothing is ready. A cancellation point; EINTR after any handler.
 pub unsafe fn poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     poll_until(fds, n, Time::of_ms(timeout_ms))
@@ -114,6 +115,7 @@ fn look_until(mut attempt: Attempt, mut look: impl FnMut(c_int) -> isize) -> Ans
     answer(seen)
 }
 
+/// `__poll_chk`, the fortified form of `poll`.
 pub unsafe fn poll_chk(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int, room: size_t) -> Answer<c_int> {
     if room / std::mem::size_of::<pollfd>() < n as usize {
         return Err(Miss::Libc);
@@ -121,6 +123,7 @@ pub unsafe fn poll_chk(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int, room: siz
     poll(fds, n, timeout_ms)
 }
 
+/// `ppoll`: as `poll`; with another mask than the one in force the kernel waits.
 pub unsafe fn ppoll(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> Answer<c_int> {
     runtime::cancellation_point();
     if keeps(mask) {
@@ -131,6 +134,7 @@ pub unsafe fn ppoll(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask:
     masked(mask, |mask| sys::call(libc::SYS_ppoll, fds as usize, n as usize, pointer(&time), mask, MASK_BYTES, 0))
 }
 
+/// `__ppoll_chk`, the fortified form of `ppoll`.
 pub unsafe fn ppoll_chk(
     fds: *mut pollfd,
     n: nfds_t,
@@ -144,6 +148,7 @@ pub unsafe fn ppoll_chk(
     ppoll(fds, n, timeout, mask)
 }
 
+/// `epoll_wait`: parks until the epoll descriptor is readable. A cancellation point; EINTR after any handler.
 pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     epoll_until(fd, events, n, Time::of_ms(timeout_ms))
@@ -159,6 +164,7 @@ unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time)
     look_until(Attempt::looking(fd, record, IN, deadline), look)
 }
 
+/// `epoll_pwait`: as `epoll_wait`; with another mask than the one in force the kernel waits.
 pub unsafe fn epoll_pwait(
     fd: c_int,
     events: *mut epoll_event,

@@ -134,6 +134,7 @@ pub unsafe fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, t
     result
 }
 
+/// `pselect`: as `select`, but its time is not written back; with another mask than the one in force the kernel waits.
 pub unsafe fn pselect(
     n: c_int,
     r: *mut fd_set,

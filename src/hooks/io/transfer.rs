@@ -59,6 +59,7 @@ impl SocketCall {
     }
 }
 
+/// `read`: by the table at the top. A cancellation point; 0 at the end of the file.
 pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -76,6 +77,7 @@ pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t
     answer(read_waiting(&descriptor, &vector, 1))
 }
 
+/// `readv`: as `read`, into several pieces of memory.
 pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -141,7 +143,7 @@ fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
         && ask(libc::TIOCGPTN, &mut number) != 0
 }
 
-/// One transfer: with RWF_NOWAIT where that is taken, else after poll.
+/// Makes a transfer: with RWF_NOWAIT where that is taken, else after poll.
 unsafe fn transfer(
     descriptor: &Descriptor,
     attempt: &mut Attempt,
@@ -168,6 +170,7 @@ unsafe fn transfer(
     }
 }
 
+/// `write`: by the table at the top; everything is written, unless an error or a signal comes after a part. A cancellation point.
 pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -187,6 +190,7 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssiz
     answer(write_waiting(&descriptor, &vector, 1))
 }
 
+/// `writev`: as `write`, from several pieces of memory.
 pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -234,16 +238,19 @@ pub unsafe fn pread(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -
     disk(|| sys::call(libc::SYS_pread64, fd as usize, buf as usize, count, offset as usize, 0, 0))
 }
 
+/// `pwrite`: the kernel's own, with the slot offered. A cancellation point.
 pub unsafe fn pwrite(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     disk(|| sys::call(libc::SYS_pwrite64, fd as usize, buf as usize, count, offset as usize, 0, 0))
 }
 
+/// `preadv`: as `pread`, into several pieces of memory.
 pub unsafe fn preadv(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     disk(|| sys::call(libc::SYS_preadv, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
 }
 
+/// `pwritev`: as `pwrite`, from several pieces of memory.
 pub unsafe fn pwritev(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     disk(|| sys::call(libc::SYS_pwritev, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
@@ -275,6 +282,7 @@ pub unsafe fn read_chk(fd: c_int, buf: *mut c_void, count: size_t, room: size_t)
     read(fd, buf, count)
 }
 
+/// `__pread_chk`, the fortified form of `pread`.
 pub unsafe fn pread_chk(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t, room: size_t) -> Answer<ssize_t> {
     if count > room {
         return Err(Miss::Libc);
@@ -282,10 +290,12 @@ pub unsafe fn pread_chk(fd: c_int, buf: *mut c_void, count: size_t, offset: off_
     pread(fd, buf, count, offset)
 }
 
+/// `eventfd_read`: a `read` of 8 bytes; -1 where it brings less.
 pub unsafe fn eventfd_read(fd: c_int, value: *mut u64) -> Answer<c_int> {
     read(fd, value as *mut c_void, 8).map(|got| if got == 8 { 0 } else { -1 })
 }
 
+/// `eventfd_write`: a `write` of 8 bytes.
 pub unsafe fn eventfd_write(fd: c_int, value: u64) -> Answer<c_int> {
     write(fd, &value as *const u64 as *const c_void, 8).map(|put| if put == 8 { 0 } else { -1 })
 }

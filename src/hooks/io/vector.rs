@@ -26,6 +26,7 @@ impl IovecTail {
         rest
     }
 
+    /// Is anything left?
     pub fn any(&self) -> bool {
         self.count > 0
     }

@@ -27,6 +27,7 @@ use libc::*;
 /// process_vm_readv, process_vm_writev: a stand-in; setpgid: for the caller itself, or refused, as natively. capset is room `task`'s.)
 macro_rules! numbers {
     ($($number:ident => $answer:expr;)*) => {
+        /// The numbers that `by_number` has a row for.
         pub const NUMBERS: &[c_long] = &[$(libc::$number),*];
 
         /// What becomes of a call by number, whoever makes it; `None`: it is in no row.

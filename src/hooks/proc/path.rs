@@ -74,26 +74,32 @@ unsafe fn linked(dir: c_int, path: *const c_char, into: *mut c_char, size: size_
     Ok(told)
 }
 
+/// `stat`: the top of this file says when it is asked twice. So are all of these.
 pub unsafe fn stat(path: *const c_char, into: *mut libc::stat) -> Answer<c_int> {
     asked(path, -1, |path| real::stat(path, into))
 }
 
+/// `stat64`, which is another name of `stat` here.
 pub unsafe fn stat64(path: *const c_char, into: *mut libc::stat64) -> Answer<c_int> {
     asked(path, -1, |path| real::stat64(path, into))
 }
 
+/// `lstat`: a link itself.
 pub unsafe fn lstat(path: *const c_char, into: *mut libc::stat) -> Answer<c_int> {
     asked(path, -1, |path| real::lstat(path, into))
 }
 
+/// `lstat64`, which is another name of `lstat` here.
 pub unsafe fn lstat64(path: *const c_char, into: *mut libc::stat64) -> Answer<c_int> {
     asked(path, -1, |path| real::lstat64(path, into))
 }
 
+/// `fstatat`: relative to a folder.
 pub unsafe fn fstatat(dir: c_int, path: *const c_char, into: *mut libc::stat, flags: c_int) -> Answer<c_int> {
     asked_at(dir, path, -1, |path| real::fstatat(dir, path, into, flags))
 }
 
+/// `fstatat64`, which is another name of `fstatat` here.
 pub unsafe fn fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64, flags: c_int) -> Answer<c_int> {
     asked_at(dir, path, -1, |path| real::fstatat64(dir, path, into, flags))
 }
@@ -103,10 +109,12 @@ pub unsafe fn xstat(version: c_int, path: *const c_char, into: *mut c_void) -> A
     asked(path, -1, |path| real::__xstat(version, path, into))
 }
 
+/// As `xstat`, a link itself.
 pub unsafe fn lxstat(version: c_int, path: *const c_char, into: *mut c_void) -> Answer<c_int> {
     asked(path, -1, |path| real::__lxstat(version, path, into))
 }
 
+/// As `xstat`, relative to a folder.
 pub unsafe fn fxstatat(
     version: c_int,
     dir: c_int,
@@ -117,6 +125,7 @@ pub unsafe fn fxstatat(
     asked_at(dir, path, -1, |path| real::__fxstatat(version, dir, path, into, flags))
 }
 
+/// `statx`: relative to a folder, with more to ask for.
 pub unsafe fn statx(
     dir: c_int,
     path: *const c_char,
@@ -127,28 +136,34 @@ pub unsafe fn statx(
     asked_at(dir, path, -1, |path| real::statx(dir, path, flags, options, into))
 }
 
+/// `access`: with the real ids.
 pub unsafe fn access(path: *const c_char, mode: c_int) -> Answer<c_int> {
     asked(path, -1, |path| real::access(path, mode))
 }
 
+/// `faccessat`: relative to a folder.
 pub unsafe fn faccessat(dir: c_int, path: *const c_char, mode: c_int, flags: c_int) -> Answer<c_int> {
     asked_at(dir, path, -1, |path| real::faccessat(dir, path, mode, flags))
 }
 
+/// `readlink`: `/proc/thread-self` leads to the green thread's folder.
 pub unsafe fn readlink(path: *const c_char, into: *mut c_char, size: size_t) -> Answer<ssize_t> {
     let told = asked(path, -1, |path| real::readlink(path, into, size))?;
     linked(AT_FDCWD, path, into, size, told)
 }
 
+/// `readlinkat`: as `readlink`, relative to a folder.
 pub unsafe fn readlinkat(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t) -> Answer<ssize_t> {
     let told = asked_at(dir, path, -1, |path| real::readlinkat(dir, path, into, size))?;
     linked(dir, path, into, size, told)
 }
 
+/// `opendir`: the stand-in's folder for a green thread's.
 pub unsafe fn opendir(path: *const c_char) -> Answer<*mut DIR> {
     asked(path, std::ptr::null_mut(), |path| real::opendir(path))
 }
 
+/// `chdir`: into the stand-in's folder for a green thread's.
 pub unsafe fn chdir(path: *const c_char) -> Answer<c_int> {
     asked(path, -1, |path| real::chdir(path))
 }

@@ -28,10 +28,12 @@ const NAME: usize = 19;
 /// Such a folder has been read, in this process or in one that it was forked from: from then on an end of the kernel's list is looked at.
 static IS_READ: AtomicBool = AtomicBool::new(false);
 
+/// `getdents64`: as the kernel tells it, but for the process's task folder.
 pub unsafe fn getdents64(fd: c_int, to: *mut c_void, bytes: size_t) -> Answer<ssize_t> {
     shown(fd, to as *mut u8, bytes, real::getdents64(fd, to, bytes))
 }
 
+/// The system call `getdents64`, whose result is not libc's.
 pub unsafe fn by_number([fd, to, bytes, ..]: Arguments) -> Answer<c_long> {
     let told = answer(sys::call(SYS_getdents64, fd, to, bytes, 0, 0, 0))?;
     shown(fd as c_int, to as *mut u8, bytes as c_uint as usize, told).map(|told| told as c_long)

@@ -54,6 +54,7 @@ pub fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
 /// A path in /proc of a green thread fits into so much, or is none.
 pub const PATH_BYTES: usize = 256;
 
+/// Room for a path.
 pub type Room = [u8; PATH_BYTES];
 
 /// Where a descriptor, or the working directory, leads to.
@@ -85,6 +86,7 @@ pub fn absolute<'a>(dir: c_int, path: &'a [u8], room: &'a mut Room) -> Option<&'
     Some(&room[..length + 1 + path.len()])
 }
 
+/// Writes the path of the same file of the thread's stand-in into `room`; `None`: it does not fit.
 pub fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut Room) -> Option<&'a CStr> {
     let folder = if file.in_process { "self/task/" } else { "" };
     // main's kernel thread, the process's first, is always there.

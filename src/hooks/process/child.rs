@@ -1,10 +1,10 @@
-//! Children: who waits for one of them parks until it has ended, and then asks once more.
+//! Children: a thread that waits for one parks until it has ended, and then asks once more.
 //!
 //! A process has a descriptor that is readable when it has ended, and that is all it tells. So
-//! - *A wait for one child that only its end can end* parks on that; whoever was faster has the child (the answer is ECHILD, as natively).
+//! - *A wait for one child that only its end can end* parks on that. If another thread's wait was faster the answer is ECHILD, as natively.
 //! - *A wait for any of several, or for a child that stops or goes on*, stays in the kernel, and offers its slot.
-//! - *A child that is traced* stops, and tells who waits, though nobody asked for it. So who parks asks again now and then: what
-//!   came meanwhile is learnt after twice the time at the most.
+//! - *A child that is traced* stops, and its stops are told to a waiter that did not ask for them. So a parked waiter asks again now and
+//!   then, after growing intervals: what came meanwhile is learnt after twice the time at the most.
 //!
 //! Signals: EINTR unless every handler that ran restarts.
 
@@ -21,13 +21,13 @@ use crate::sys::{self, older};
 use crate::why::Why;
 use libc::*;
 
-/// Who is waited for, as far as a descriptor can stand for him.
+/// The child that is waited for, as far as a descriptor can stand for it.
 #[derive(Clone, Copy)]
 pub enum Child {
     Pid(pid_t),
     /// A descriptor of the program's that does.
     Fd(c_int),
-    /// None can.
+    /// No descriptor can: several children, or their stops.
     Other,
 }
 
@@ -50,7 +50,7 @@ impl Child {
         }
     }
 
-    /// A descriptor of ours that tells his end.
+    /// Returns a descriptor of the library's own that becomes readable when the child ends; `None`: there is none, or no room for one.
     fn descriptor(self) -> Option<c_int> {
         let fd = match self {
             Child::Pid(pid) => sys::process_fd(pid).ok()?,
@@ -75,7 +75,7 @@ pub enum End {
     Answer(isize),
     Interrupted,
     Cancelled,
-    /// It cannot park: the kernel is to wait.
+    /// The wait cannot park: the kernel is to wait.
     Kernel,
 }
 
@@ -95,7 +95,7 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
 
 fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     const SECOND_NS: u64 = 1_000_000_000;
-    let mut patience_ns = 1_000_000;
+    let mut interval_ns = 1_000_000;
     while let Some(record) = record::record(fd).filter(|_| me.private_fd.get() == fd) {
         let known = record.look();
         let has_ended = poll_now(fd, IN) != 0;
@@ -103,20 +103,21 @@ fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> 
             return End::Answer(result);
         }
         if has_ended {
-            break; // It has not for us: its tracer comes first.
+            // The child has ended, but wait4 gives nothing: a tracer must reap it first. The kernel waits.
+            break;
         }
-        let woken = readiness::wait(why, FdWait::new(fd, IN), known, Some(sys::now_ns() + patience_ns)).0;
+        let woken = readiness::wait(why, FdWait::new(fd, IN), known, Some(sys::now_ns() + interval_ns)).0;
         match woken {
             Woken::Interrupted => return ask().map_or(End::Interrupted, End::Answer),
             Woken::Cancelled => return End::Cancelled,
             Woken::NotNeeded => break,
-            _ => patience_ns = (patience_ns * 2).min(SECOND_NS),
+            _ => interval_ns = (interval_ns * 2).min(SECOND_NS),
         }
     }
     End::Kernel
 }
 
-/// The same, and whatever cannot park waits in the kernel; a cancellation point.
+/// As `park`, and what cannot park waits in the kernel by `block`; a cancellation point.
 fn wait_for<T: TryFrom<isize>>(
     child: Child,
     why: Why,
@@ -138,7 +139,7 @@ fn wait_for<T: TryFrom<isize>>(
     }
 }
 
-/// The kernel's answer, at once; who has ended has sent SIGCHLD before.
+/// Returns the kernel's answer as it is. A child that has ended has sent SIGCHLD before, whose handler runs first.
 fn told<T: TryFrom<isize>>(result: isize) -> Answer<T> {
     runtime::sweep();
     answer(result)
@@ -149,10 +150,12 @@ pub unsafe fn ask(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut ru
     Some(call(pid, status, options | WNOHANG, usage)).filter(|&result| result != 0)
 }
 
+/// wait4, as the kernel answers it.
 pub unsafe fn call(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> isize {
     sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)
 }
 
+/// `wait4`: by the rules at the top. A cancellation point; EINTR after a handler without SA_RESTART.
 pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
     if options & WNOHANG != 0 {
         runtime::cancellation_point();
@@ -163,18 +166,22 @@ pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut 
     wait_for(Child::by_pid(pid, options), why, || ask(pid, status, options, usage), block)
 }
 
+/// `wait`: `wait4` for any child.
 pub unsafe fn wait(status: *mut c_int) -> Answer<pid_t> {
     wait4(-1, status, 0, std::ptr::null_mut())
 }
 
+/// `wait3`: `wait4` for any child, with its usage.
 pub unsafe fn wait3(status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
     wait4(-1, status, options, usage)
 }
 
+/// `waitpid`: `wait4` without a usage.
 pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<pid_t> {
     wait4(pid, status, options, std::ptr::null_mut())
 }
 
+/// `waitid`: as `wait4`, also by a process's descriptor, and for states other than ends.
 pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
     let call = |info: *mut siginfo_t, options: c_int| {
         sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)

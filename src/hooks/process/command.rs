@@ -36,7 +36,7 @@ pub fn after_fork() {
     unsafe { (*running.get()).0 = 0 };
 }
 
-/// One more command runs; what SIGINT and SIGQUIT were.
+/// Counts one more command; the first has SIGINT and SIGQUIT ignored. Returns what they were before the first.
 unsafe fn begin() -> [Action; 2] {
     COMMANDS.lock.with(|| {
         let (count, before) = &mut *COMMANDS.running.get();
@@ -48,6 +48,7 @@ unsafe fn begin() -> [Action; 2] {
     })
 }
 
+/// Counts one command less; after the last SIGINT and SIGQUIT are as before. The caller's mask is `mask` again.
 unsafe fn end(me: &'static Green, mask: u64) {
     COMMANDS.lock.with(|| {
         let (count, before) = &mut *COMMANDS.running.get();
@@ -96,6 +97,8 @@ fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
     }
 }
 
+/// `system`: runs `/bin/sh -c`; the shell's status, or 127 << 8 where it cannot be made. A cancellation point, at which the shell is
+/// killed and waited for.
 pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
     let me = current().filter(|_| !command.is_null()).ok_or(Miss::Libc)?;
     let (before, mask) = (begin(), me.mask.get());

@@ -39,26 +39,32 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
 
 type Pointers = *const *const c_char;
 
+/// `execve`: libc's own, after what is kept for the thread has been given to its kernel thread. Returns only if it fails.
 pub unsafe fn execve(path: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
     executing(|| real::execve(path, arguments, environment))
 }
 
+/// `execv`: as `execve`, with the program's environment.
 pub unsafe fn execv(path: *const c_char, arguments: Pointers) -> Answer<c_int> {
     executing(|| real::execv(path, arguments))
 }
 
+/// `execvp`: as `execv`, searched for in PATH.
 pub unsafe fn execvp(file: *const c_char, arguments: Pointers) -> Answer<c_int> {
     executing(|| real::execvp(file, arguments))
 }
 
+/// `execvpe`: as `execve`, searched for in PATH.
 pub unsafe fn execvpe(file: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
     executing(|| real::execvpe(file, arguments, environment))
 }
 
+/// `fexecve`: as `execve`, of an open file.
 pub unsafe fn fexecve(fd: c_int, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
     executing(|| real::fexecve(fd, arguments, environment))
 }
 
+/// `execveat`: as `execve`, relative to a folder.
 pub unsafe fn execveat(
     dir: c_int,
     path: *const c_char,

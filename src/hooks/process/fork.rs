@@ -96,6 +96,7 @@ fn in_child() {
     in_parent();
 }
 
+/// `fork`: libc's own. Where its entry to `_Fork` is taken all is done there, else by the handlers of `prepare`.
 pub unsafe fn fork() -> Answer<pid_t> {
     descriptor::forked();
     if !runtime::started() || !entries::takes_fork() {
@@ -272,6 +273,7 @@ pub unsafe fn posix_spawn(
     spawned(|| real::posix_spawn(pid, path, actions, attributes, arguments, environment))
 }
 
+/// `posix_spawnp`: as `posix_spawn`, searched for in PATH.
 pub unsafe fn posix_spawnp(
     pid: *mut pid_t,
     file: *const c_char,
@@ -291,6 +293,7 @@ fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
     Ok(done)
 }
 
+/// `pclose`: libc's own, with the thread bound meanwhile: the wait is inside libc.
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
     let fd = fd::vacate_stream(file);
     let status = runtime::in_libc(|| real::pclose(file));
@@ -298,25 +301,31 @@ pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
     Ok(status)
 }
 
+/// `daemon`: libc's own, which forks by `_Fork`; every open file is shared from then on.
 pub unsafe fn daemon(_nochdir: c_int, _noclose: c_int) -> Answer<c_int> {
     descriptor::forked();
     Err(Miss::Libc)
 }
 
+/// `_exit` and its aliases: the statistics are written, for no destructor will run.
 pub unsafe fn exit_now(_: c_int) -> Answer<()> {
     statistics::write();
     Err(Miss::Libc)
 }
 
+/// `quick_exit`: the statistics are written before libc's own.
 pub unsafe fn quick_exit(_: c_int) -> Answer<()> {
     statistics::write();
     Err(Miss::Libc)
 }
 
+/// `gettid`: the green thread's own tid, which the kernel does not know.
 pub unsafe fn gettid() -> Answer<pid_t> {
     current().map(|me| me.tid()).ok_or(Miss::Libc)
 }
 
+/// `prctl`: names are room `name`'s, what is kept for a thread is room `task`'s; a filter that is set before the start is tried first
+/// (`outside`).
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     match option {
         _ if current().is_none() => outside(option == PR_SET_SECCOMP, || real::prctl(option, a, b, c, d)),

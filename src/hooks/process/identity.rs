@@ -14,7 +14,7 @@ fn whole(mut call: impl FnMut() -> c_int) -> Answer<c_int> {
         return Err(Miss::Libc);
     }
     if current().is_some_and(|me| me.settings.own_keeps_capabilities() == Some(true)) {
-        // It keeps its capabilities, others do not.
+        // The caller keeps its capabilities, the other threads do not.
         alone::stay();
     }
     let (mut result, mut number) = (0, 0);

@@ -12,7 +12,7 @@
 //!                                                     it is alone with its kernel thread         alone::stay
 //! ```
 //!
-//! A call that changes nothing (it sets what is there, or only asks) binds nobody: what it changes is looked at before and after. Calls
+//! A call that changes nothing (it sets what is there, or only asks) binds nothing: what it changes is looked at before and after. Calls
 //! that are the whole process's by the kernel's rules (dumpable, subreaper, MDWE, no huge pages, memory merging, …) are not here.
 
 use crate::glibc;
@@ -45,6 +45,7 @@ const PR_SCHED_CORE_CREATE: usize = 1;
 const PR_SCHED_CORE_SHARE_FROM: usize = 3;
 const PR_CAP_AMBIENT_IS_SET: usize = 1;
 
+/// `prctl`, by the table at the top; all other options are the kernel's. Called by green threads.
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     let me = current().ok_or(Miss::Libc)?;
     let own = &me.settings;
@@ -114,7 +115,7 @@ fn of_option(option: c_int, a: usize, b: usize) -> Option<[isize; 2]> {
     }
 }
 
-/// A setting has been kept; who has its kernel thread to itself has it there, too.
+/// Sets what has been kept on the kernel thread as well, if the caller has that for itself; else the switch applies it where it matters.
 fn kept(me: &Green, set: impl FnOnce() -> c_int) -> Answer<c_int> {
     if me.bound.get() {
         return Ok(set());
@@ -122,7 +123,7 @@ fn kept(me: &Green, set: impl FnOnce() -> c_int) -> Answer<c_int> {
     Ok(0)
 }
 
-/// A call has changed this kernel thread, if it did not fail.
+/// Makes the caller alone with this kernel thread, which a call has changed unless it failed (-1).
 fn differs(result: c_int) -> Answer<c_int> {
     if result != -1 {
         alone::stay();
@@ -144,7 +145,7 @@ fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOn
         return Ok(call());
     }
     if me.settings.differ() {
-        // They would be given to the kernel thread afterwards, over what the call has changed.
+        // The thread's settings would be given to the kernel thread afterwards, over what the call has changed.
         alone::stay();
         return Ok(call());
     }
@@ -156,7 +157,8 @@ fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOn
     Ok(result)
 }
 
-/// What the unprivileged may do only if they will have no new privileges: the kernel thread must have that before.
+/// Makes a call that the unprivileged may make only under "no new privileges". That is kept for the thread, and the kernel looks at its own
+/// thread: so a caller that has it is alone first.
 fn privileged<T>(me: &Green, call: impl FnOnce() -> Answer<T>) -> Answer<T> {
     if me.settings.has_no_new_privileges() {
         alone::stay();
@@ -202,6 +204,7 @@ fn with_priority(which: usize, who: usize) -> Answer<&'static Green> {
     by_tid(who as pid_t)
 }
 
+/// The system call: kept for the thread, applied where it has its kernel thread for itself. EINVAL and EPERM as by the kernel.
 pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
     task::check_io_priority(priority).map_err(Miss::Errno)?;
@@ -212,6 +215,7 @@ pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_
     Ok(0)
 }
 
+/// The system call: what is kept, or what the process has.
 pub fn ioprio_get(which: usize, who: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
     match green.settings.own_io_priority() {
@@ -305,6 +309,7 @@ const ARCH_SET_CPUID: c_int = 0x1012;
 const ARCH_SHSTK_ENABLE: c_int = 0x5001;
 const ARCH_SHSTK_LOCK: c_int = 0x5003;
 
+/// `arch_prctl`: the kernel's own; the base of GS is taken along from then on, and what traps instructions binds.
 pub unsafe fn arch_prctl(code: c_int, address: usize) -> Answer<c_int> {
     let call = || sys::call(libc::SYS_arch_prctl, code as usize, address, 0, 0, 0, 0);
     let traps = || sys::call(libc::SYS_arch_prctl, ARCH_GET_CPUID as usize, 0, 0, 0, 0, 0);
@@ -328,6 +333,7 @@ pub unsafe fn iopl(level: c_int) -> Answer<c_int> {
     Ok(result)
 }
 
+/// `ioperm`: libc's own; a thread that is given ports is alone from then on.
 pub unsafe fn ioperm(from: c_ulong, count: c_ulong, allow: c_int) -> Answer<c_int> {
     let result = real::ioperm(from, count, allow);
     if allow != 0 {
@@ -336,6 +342,7 @@ pub unsafe fn ioperm(from: c_ulong, count: c_ulong, allow: c_int) -> Answer<c_in
     Ok(result)
 }
 
+/// `unshare`: libc's own; a thread that leaves anything is alone from then on.
 pub unsafe fn unshare(flags: c_int) -> Answer<c_int> {
     let result = real::unshare(flags);
     if flags != 0 {
@@ -344,18 +351,22 @@ pub unsafe fn unshare(flags: c_int) -> Answer<c_int> {
     Ok(result)
 }
 
+/// `setns`: libc's own; the thread is alone from then on.
 pub unsafe fn setns(fd: c_int, kind: c_int) -> Answer<c_int> {
     differs(real::setns(fd, kind))
 }
 
+/// `setfsuid`: libc's own; the thread is alone from then on if that has changed its id. Returns the id before.
 pub unsafe fn setfsuid(id: uid_t) -> Answer<c_int> {
     alone_if_changed(|| Some(task::marks()), || real::setfsuid(id) as c_long).map(|before| before as c_int)
 }
 
+/// `setfsgid`: as `setfsuid`.
 pub unsafe fn setfsgid(id: gid_t) -> Answer<c_int> {
     alone_if_changed(|| Some(task::marks()), || real::setfsgid(id) as c_long).map(|before| before as c_int)
 }
 
+/// `capset`: libc's own, for the caller only; it is alone from then on if that has changed anything.
 pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> {
     let own = tid::own_header(header);
     let set = || match own {
@@ -402,7 +413,8 @@ unsafe fn traced(arguments: [usize; 4]) -> Answer<c_long> {
     answer(tracer.and_then(|tid| errand::run(tid, libc::SYS_ptrace, arguments)).unwrap_or(result))
 }
 
-/// `number => |arguments| answer;`, and before them in `changing` the numbers of calls that change this kernel thread if they change anything.
+/// `number => |arguments| answer;`, and before them in `changing` the numbers of calls that change this kernel thread if they change
+/// anything.
 macro_rules! numbers {
     (changing { $($changing:ident)* } $($number:ident => $answer:expr;)*) => {
         /// The numbers that `by_number` has a row for.

@@ -116,6 +116,8 @@ pub fn is_fixed(number: c_int) -> bool {
     !(1..=64).contains(&number) || delivery::NEVER_BLOCKED & bit(number) != 0
 }
 
+/// `sigaction`: keeps what the program sets, and tells the kernel the runtime's entry instead of a handler. Any thread may call it; before
+/// the start, and for signals that nobody may change, libc answers.
 pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigaction) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
@@ -161,6 +163,7 @@ pub unsafe fn sysv_signal(number: c_int, handler: usize) -> Answer<usize> {
     set_handler(number, handler, SA_RESETHAND | SA_NODEFER, 0)
 }
 
+/// System V's `sigignore`: the signal is ignored from now on, in the whole process.
 pub unsafe fn sigignore(number: c_int) -> Answer<c_int> {
     set_handler(number, SIG_IGN, 0, 0).map(|_| 0)
 }
@@ -184,6 +187,7 @@ pub unsafe fn sigset(number: c_int, handler: usize) -> Answer<usize> {
     Ok(if held { SIG_HOLD } else { before })
 }
 
+/// `siginterrupt`: sets or takes away SA_RESTART, of a disposition that stays as it is otherwise.
 pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
@@ -237,6 +241,7 @@ pub fn borrow(set: u64) -> u64 {
     borrowed
 }
 
+/// Gives back what `borrow` has returned: these signals meet their default again. Called by main, when its wait is over.
 pub fn return_borrowed(borrowed: u64) {
     BORROWED.fetch_and(!borrowed, Relaxed);
     install_all(borrowed);

@@ -29,6 +29,7 @@ pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) 
     memory::write_if_wanted(old as *mut u64, before).map(|()| 0)
 }
 
+/// `sigpending`: what waits in the thread's own queue, and for the process. EFAULT for a bad pointer.
 pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
     let pending = delivery::waiting(me()?);
     write_mask(set, pending).map(|()| 0)
@@ -48,6 +49,7 @@ pub unsafe fn sighold(number: c_int) -> Answer<c_int> {
     change_mask(number, |mask| mask | bit(number))
 }
 
+/// System V's `sigrelse`: one signal less in the mask; what waits for that runs its handler before this returns.
 pub unsafe fn sigrelse(number: c_int) -> Answer<c_int> {
     change_mask(number, |mask| mask & !bit(number))
 }
@@ -66,6 +68,7 @@ pub unsafe fn sigblock(mask: c_int) -> Answer<c_int> {
     sigsetmask(me()?.mask.get() as c_int | mask)
 }
 
+/// BSD's `sigsetmask`: the mask's first 32 signals are set, all others opened; returns the first 32 as they were.
 pub unsafe fn sigsetmask(mask: c_int) -> Answer<c_int> {
     let me = me()?;
     let before = me.mask.get();

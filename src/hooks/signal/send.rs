@@ -13,7 +13,8 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Sends to a green thread what the kernel would send it.
+/// Sends a signal to a green thread. ESRCH when it has gone; SIGKILL and SIGSTOP are the process's, and what has no handler acts before
+/// this returns. Signal 0 only asks.
 fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     if green.life.load(Relaxed) & life::GONE != 0 {
         return errno(ESRCH);
@@ -31,7 +32,7 @@ fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     Ok(0)
 }
 
-/// glibc keeps 32 and 33 to itself.
+/// EINVAL for a number that is no signal's, or one of the two (32, 33) that glibc keeps to itself.
 pub fn sendable(number: c_int) -> Answer<()> {
     if (0..=64).contains(&number) && number != 32 && number != 33 {
         Ok(())
@@ -40,15 +41,18 @@ pub fn sendable(number: c_int) -> Answer<()> {
     }
 }
 
+/// `pthread_kill`: to a green thread by its queue, by any caller; to a foreign thread libc's own. An ended thread that is not joined gets
+/// 0, as natively.
 pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
     let green = named::by_pthread(thread)?;
-    // The kernel is not asked about one that has ended.
+    // For a thread that has ended glibc does not ask the kernel, whose answer EINVAL would be.
     if !green.has_ended() || matches!(number, 32 | 33) {
         sendable(number)?;
     }
     send(green, delivery::by_thread(number))
 }
 
+/// `pthread_sigqueue`: as `pthread_kill`, with a value; ESRCH for a thread that has ended.
 pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -> Answer<c_int> {
     let green = named::by_pthread(thread)?;
     if green.has_ended() {
@@ -58,6 +62,7 @@ pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -
     send(green, delivery::information(number, SI_QUEUE, value))
 }
 
+/// `tgkill`: by tid, in this process; EINVAL for a number that is no signal's. What names no green thread is the kernel's to answer.
 pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
     if !runtime::started() || pid != sys::process_id() {
         return Err(Miss::Libc);
@@ -76,7 +81,7 @@ unsafe fn read_information(info: usize, number: c_int) -> Answer<siginfo_t> {
     Ok(info)
 }
 
-/// Nobody pretends to others to be the kernel, or another call.
+/// EPERM where a caller's siginfo_t claims to be the kernel's, or another call's: only to itself a thread may send that.
 fn may_pretend(info: &siginfo_t, to_itself: bool) -> Answer<()> {
     const SI_TKILL: c_int = -6;
     if (info.si_code >= 0 || info.si_code == SI_TKILL) && !to_itself {
@@ -85,6 +90,7 @@ fn may_pretend(info: &siginfo_t, to_itself: bool) -> Answer<()> {
     Ok(())
 }
 
+/// The system call of that name: as `tgkill`, with a siginfo_t of the caller's, which is read before anything else (EFAULT).
 pub unsafe fn rt_tgsigqueueinfo(pid: pid_t, tid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
     if pid != sys::process_id() {
         return Err(Miss::Libc);
@@ -98,7 +104,8 @@ pub unsafe fn rt_tgsigqueueinfo(pid: pid_t, tid: pid_t, number: c_int, info: usi
     send(green, info).map(c_long::from)
 }
 
-/// To the process, whichever of its threads is named. Only main pretends: its tid is the process's.
+/// The system call of that name: to the process, whichever of its threads is named. A siginfo_t that claims to be the kernel's is taken
+/// from main alone, whose tid is the process's.
 pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
     let process = process_of(pid);
     if process != sys::process_id() {
@@ -112,13 +119,14 @@ pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<
     }
 }
 
+/// `raise`: to the caller itself; a handler runs before this returns, unless the signal is blocked.
 pub unsafe fn raise(number: c_int) -> Answer<c_int> {
     sendable(number)?;
     send(me()?, delivery::by_thread(number))
 }
 
-/// To the own process, for a handler: whoever takes it does so before this returns if it is the caller. From a kernel thread that is no
-/// green one it goes by the kernel.
+/// `kill`: a signal to the own process that has a handler goes to a green thread's queue; if that is the caller's, the handler runs before
+/// this returns. All others, and those of foreign threads, go by the kernel.
 pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
     let process = process_of(pid);
     match to_process(process, number, || delivery::information(number, SI_USER, 0)) {
@@ -127,6 +135,7 @@ pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
     }
 }
 
+/// `sigqueue`: as `kill`, with a value.
 pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int> {
     let process = process_of(pid);
     match to_process(process, number, || delivery::information(number, SI_QUEUE, value)) {

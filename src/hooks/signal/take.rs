@@ -17,6 +17,8 @@ use crate::sys::{self, older};
 use crate::why::Why;
 use libc::*;
 
+/// `sigsuspend`: waits with another mask until a handler has run: always EINTR, or EFAULT for a mask that cannot be read. A cancellation
+/// point.
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
     delivery::suspend(me()?, read_mask(mask)?);
     errno(EINTR)
@@ -112,10 +114,12 @@ pub unsafe fn sigwait(set: *const sigset_t, number: *mut c_int) -> Answer<c_int>
     }
 }
 
+/// `sigwaitinfo`: waits without an end for a signal of the set; EINTR if the handler of another one has run. A cancellation point.
 pub unsafe fn sigwaitinfo(set: *const sigset_t, info: *mut siginfo_t) -> Answer<c_int> {
     fill_info(info, wait_for(set, None)?)
 }
 
+/// `sigtimedwait`: as `sigwaitinfo`, for a length of time, after which it is EAGAIN.
 pub unsafe fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: *const timespec) -> Answer<c_int> {
     if timeout.is_null() {
         return sigwaitinfo(set, info);

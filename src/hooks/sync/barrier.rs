@@ -115,6 +115,8 @@ unsafe fn ours<'a>(barrier: *mut pthread_barrier_t) -> Answer<&'a Barrier> {
     Ok(ours)
 }
 
+/// `pthread_barrier_wait`: parks until as many threads have come as the barrier counts. One of them gets PTHREAD_BARRIER_SERIAL_THREAD,
+/// the others 0. No cancellation point.
 pub unsafe fn barrier_wait(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
     let ours = ours(barrier)?;
     if object::BARRIER_SHARED.of(barrier) != 0 {
@@ -128,6 +130,7 @@ pub unsafe fn barrier_wait(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
     Ok(if position % count == 0 { SERIAL } else { 0 })
 }
 
+/// `pthread_barrier_destroy`: waits until every thread that has come into a round has left it; then the object is the caller's to free.
 pub unsafe fn barrier_destroy(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
     let ours = ours(barrier)?;
     if object::BARRIER_SHARED.of(barrier) != 0 {

@@ -21,10 +21,14 @@ use crate::runtime::{self, Deadline, Woken};
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
 
+/// `pthread_cond_wait`: parks in the lot under the condition variable's address. The caller holds `lock`, and holds it again at the end,
+/// whatever the end; a cancellation point.
 pub unsafe fn cond_wait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t) -> Answer<c_int> {
     wait(cond, lock, || Ok(None))
 }
 
+/// `pthread_cond_timedwait`: as `cond_wait`, until a moment of the clock that the object was initialised with. Fails with EINVAL for a
+/// moment that is none, before the mutex is released, and with ETIMEDOUT.
 pub unsafe fn cond_timedwait(
     cond: *mut pthread_cond_t,
     lock: *mut pthread_mutex_t,
@@ -37,6 +41,7 @@ pub unsafe fn cond_timedwait(
     })
 }
 
+/// `pthread_cond_clockwait`: as `cond_timedwait`, with a clock of the caller's choice.
 pub unsafe fn cond_clockwait(
     cond: *mut pthread_cond_t,
     lock: *mut pthread_mutex_t,
@@ -50,6 +55,8 @@ pub unsafe fn cond_clockwait(
     })
 }
 
+/// `pthread_cond_signal`: wakes the first waiter in the lot, and goes on to libc where glibc counts waiters of its own. Any thread may
+/// call it, with the mutex or without.
 pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
     if lot::queued(cond as usize) {
         lot::wake_one(cond as usize);
@@ -57,6 +64,7 @@ pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
     also_natively(cond)
 }
 
+/// `pthread_cond_broadcast`: as `cond_signal`, for all waiters.
 pub unsafe fn cond_broadcast(cond: *mut pthread_cond_t) -> Answer<c_int> {
     if lot::queued(cond as usize) {
         lot::wake_all(cond as usize);

@@ -1,14 +1,23 @@
 //! The wait for a lock of glibc's that is busy: enqueue, try again, park, try again.
 //!
-//! The race with the one who gives it back is the lot's (runtime/lot.rs): we enqueue and then try; he unlocks, fences, and then
-//! looks. Three more dangers are met here:
+//! The race with an unlock is the lot's (`runtime/news/lot.rs`):
+//!
+//! ```text
+//!     waiter                              unlocker
+//!     1. enqueues in the lot              1. unlocks (libc's own)
+//!     2. tries the lock                   2. fences
+//!     3. parks if the try failed          3. looks into the lot, wakes
+//! ```
+//!
+//! If the try (2) came before the unlock, the unlocker's look (3) comes after the enqueue (1): it finds the waiter. Three more dangers are
+//! met here:
 //!
 //! - *An unlock that we never see* (from libc's inside, from a library loaded with RTLD_DEEPBIND) wakes nobody in the lot. So
 //!   every wait is also tried again after 1, 2, 4 … 50 ms; when very many wait, less often, so that all of them
 //!   together cost some thousand tries a second at the most.
-//! - *Starvation*: a lock is not handed over but fought for, and one who unlocks and locks again in a loop wins nearly always. So
-//!   a waiter that has lost some rounds says so in its token, and whoever wakes it lets it run before going on (`Outcome`).
-//! - *Convoys* come from handing over; for the first rounds nothing is, and a lock that is free may be had by whoever runs.
+//! - *Starvation*: a lock is not handed over but fought for, and a thread that unlocks and locks again in a loop wins nearly always. So
+//!   a waiter that has lost some rounds says so in its token, and the thread that wakes it lets it run before going on (`Outcome`).
+//! - *Convoys* come from handing over; for the first rounds nothing is handed over, and a free lock goes to the thread that runs.
 
 use crate::hooks::answer::{code, errno, Answer};
 use crate::runtime::news::lot::{self, Choice};
@@ -20,14 +29,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// What a waiter waits for; the low bits of its token.
 pub const EXCLUSIVE: usize = 0;
+/// The waiter shares the object with others of its kind: a rwlock for reading.
 pub const SHARED: usize = 1;
-/// The token of one who is about to be, or already, parked as EXCLUSIVE (`lot::present`).
+/// The token of a waiter that is about to be, or already, parked as EXCLUSIVE (`lot::present`).
 pub const ANNOUNCED: usize = 2;
 const ROLE: usize = 3;
 const ROLE_BITS: u32 = 2;
 
-/// How many lost rounds make a waiter ask for more than a wake.
-const PATIENCE: usize = 4;
+/// After so many lost rounds a waiter is starving: it asks for more than a wake.
+const ROUNDS_TO_STARVE: usize = 4;
 
 const FIRST_RETRY_NS: u64 = 1_000_000;
 const LAST_RETRY_NS: u64 = 50_000_000;
@@ -38,7 +48,7 @@ const RETRIERS: usize = 256;
 /// when it ends, and a number that is too high makes retries rarer and nothing else.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// One wait's retries.
+/// The retries of a wait: when the next one is due, and when they are over.
 struct Retries {
     deadline: Deadline,
     interval_ns: u64,
@@ -63,8 +73,8 @@ impl Retries {
 pub enum LockKind {
     /// A lock: no cancellation point, never EINTR.
     Lock,
-    /// A semaphore: a cancellation point, and a handler ends the wait unless it `restarts` and was installed with SA_RESTART. So many
-    /// had run when the call began.
+    /// A semaphore: a cancellation point, and a handler ends the wait unless it `restarts` and was installed with SA_RESTART.
+    /// `handled`: how many handlers had run on the thread when the call began.
     Semaphore { restarts: bool, handled: u32 },
 }
 
@@ -124,7 +134,7 @@ pub fn wait(
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// The one that was woken had lost too often: let it run first.
+    /// The waiter that was woken had lost too often: it is to run first.
     Starving,
 }
 
@@ -150,12 +160,12 @@ pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMu
                 return Choice::Skip;
             }
             taken = true;
-            if token >> ROLE_BITS >= PATIENCE {
+            if token >> ROLE_BITS >= ROUNDS_TO_STARVE {
                 outcome = Outcome::Starving;
             }
             Choice::Wake
         });
-        // One whose wait was ending anyway does not use up the wake: on to the next.
+        // A waiter whose wait was ending anyway does not use up the wake: the next one gets it.
         if woken > 0 || !taken {
             return (woken, outcome);
         }

@@ -125,7 +125,7 @@ unsafe fn unlock(address: usize) -> Answer<c_long> {
     });
     if !handed {
         word.store(0, SeqCst);
-        // One that came meanwhile has seen an owner.
+        // A waiter that came meanwhile has seen an owner in the word, and is in the queue.
         lot::wake(address, 0, |token| if waits(token).is_some() { Choice::Wake } else { Choice::Skip });
     }
     Ok(0)

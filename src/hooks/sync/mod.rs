@@ -2,7 +2,7 @@
 //!
 //! glibc's objects stay glibc's: a lock is taken by the real trylock and given back by the real unlock, so that its owner,
 //! its count and its errors are glibc's own, and code that never meets our hooks agrees on them. What is ours is the
-//! waiting: whoever finds an object busy parks in the lot under its address, and whoever gives it back looks into the lot.
+//! waiting: a thread that finds an object busy parks in the lot under its address, and a thread that gives it back looks into the lot.
 //! Condition variables and barriers, which are nothing but waiting, are ours wholly.
 //!
 //! Who waits where:

@@ -15,6 +15,8 @@ use crate::{runtime, sys};
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
 use std::sync::atomic::AtomicU32;
 
+/// `pthread_mutex_lock`: libc's trylock, then the lot. Never interrupted, and no cancellation point. Fails as libc's try does: EDEADLK,
+/// EOWNERDEAD, ENOTRECOVERABLE, …
 pub unsafe fn mutex_lock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_lock(lock));
@@ -22,6 +24,8 @@ pub unsafe fn mutex_lock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     acquire(lock, Until::NEVER)
 }
 
+/// `pthread_mutex_timedlock`: as `mutex_lock`, until a moment of CLOCK_REALTIME. The moment is looked at only if the mutex is busy, as
+/// natively.
 pub unsafe fn mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_timedlock(lock, until));
@@ -29,6 +33,7 @@ pub unsafe fn mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec
     acquire(lock, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
+/// `pthread_mutex_clocklock`: as `mutex_timedlock`, with a clock of the caller's choice; EINVAL for one that libc does not wait by.
 pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_clocklock(lock, clock, until));
@@ -50,6 +55,7 @@ unsafe fn natively(lock: *mut pthread_mutex_t, take: impl FnOnce() -> c_int) -> 
     code(result)
 }
 
+/// `pthread_mutex_trylock`: libc's own, but for mutexes whose owner the kernel reads: those pin the thread that takes them.
 pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_trylock(lock));
@@ -60,6 +66,7 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     pinned(lock, || try_in_kernel(lock))
 }
 
+/// `pthread_mutex_unlock`: libc's own, then the lot: whoever waits there is woken, and runs first if it has lost too often.
 pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return unlock_natively(lock);

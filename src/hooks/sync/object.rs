@@ -61,10 +61,15 @@ unsafe fn word<T>(object: *const T, offset: usize) -> u32 {
     AtomicU32::from_ptr(object.cast::<u8>().add(offset) as *mut u32).load(Relaxed)
 }
 
+/// A condition variable is shared between processes.
 pub static COND_SHARED: Flag = Flag::at(36, 1);
+/// A condition variable waits by CLOCK_MONOTONIC. The other bits of its word count glibc's own waiters.
 pub static COND_MONOTONIC: Flag = Flag::at(36, 2);
+/// A rwlock is shared between processes.
 pub static RWLOCK_SHARED: Flag = Flag::at(28, 1);
+/// A barrier is shared between processes.
 pub static BARRIER_SHARED: Flag = Flag::at(BARRIER_SHARED_AT, 0x80);
+/// A semaphore is shared between processes.
 pub static SEMAPHORE_SHARED: Flag = Flag::at(8, 0x80);
 static MUTEX_SHARED: Flag = Flag::at(MUTEX_KIND, 0x80);
 static MUTEX_ROBUST: Flag = Flag::at(MUTEX_KIND, 0x10);
@@ -253,7 +258,7 @@ fn own_tid() -> u32 {
     unsafe { AtomicI32::from_ptr(crate::glibc::tid_field(crate::arch::tcb())).load(Relaxed) as u32 }
 }
 
-/// Whom a rwlock prefers (source: pthread.h).
+/// The kind of waiter that a rwlock prefers (source: pthread.h).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Prefers {
     Readers,
@@ -281,7 +286,7 @@ pub unsafe fn is_writer(lock: *const pthread_rwlock_t) -> bool {
     word(lock, RWLOCK_WRITER) == own_tid()
 }
 
-/// Who holds a rwlock.
+/// The holders of a rwlock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Held {
     Nobody,
@@ -289,8 +294,8 @@ pub enum Held {
     Writer,
 }
 
-/// Who holds the rwlock now, by the word that glibc decides by (source: nptl/pthread_rwlock_common.c: bit 0 a write phase,
-/// bit 1 a writer, then the number of readers).
+/// Returns the rwlock's holders at this moment, by the word that glibc decides by (source: nptl/pthread_rwlock_common.c: bit 0 a write
+/// phase, bit 1 a writer, then the number of readers).
 ///
 /// # Safety
 /// As `prefers`.

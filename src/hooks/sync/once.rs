@@ -1,4 +1,4 @@
-//! Once: the real one runs the initialiser; those who come while it runs park in the lot.
+//! Once: libc's own runs the initialiser; threads that come while it runs park in the lot.
 //!
 //! The word is glibc's (source: nptl/pthread_once.c): bit 1 done, bit 0 in progress, the rest the number of forks when that
 //! began, for in a fork child an initialiser that its parent was running has to be begun again. The real function catches
@@ -35,6 +35,8 @@ pub fn learn_generation() -> bool {
     RUNNING.load(Relaxed) & (IN_PROGRESS | DONE) == IN_PROGRESS && PROBE.load(Relaxed) == DONE
 }
 
+/// `pthread_once`: a green thread that comes while another runs the initialiser parks; libc's own does the rest, and may unwind through
+/// this frame.
 pub unsafe fn once(once: *mut c_int, initialise: extern "C" fn()) -> Answer<c_int> {
     let word = AtomicI32::from_ptr(once);
     if word.load(Acquire) & DONE != 0 {
@@ -47,6 +49,7 @@ pub unsafe fn once(once: *mut c_int, initialise: extern "C" fn()) -> Answer<c_in
     Ok(0)
 }
 
+/// C11's `call_once`, which is `once` without a result.
 pub unsafe fn call_once(once: *mut c_int, initialise: extern "C" fn()) -> Answer<()> {
     self::once(once, initialise).map(|_| ())
 }

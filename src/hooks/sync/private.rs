@@ -1,5 +1,6 @@
 //! libc's private locks (around a FILE, the resolver's sockets, syslog's, malloc's arenas): their wait and their wake, which libc calls
-//! when one is found busy. Who holds one may be parked, since libc's own reads and writes park; so whoever wants it parks too.
+//! when one is found busy. The holder may be parked, since libc's own reads and writes park; so a green thread that wants the lock parks,
+//! too.
 //!
 //! The word is 0 free, 1 held, 2 held and perhaps waited for (source: glibc's lowlevellock.h). Both functions are libc's own entries, which
 //! replaces them together (`inside/entries.rs`): a wake that only knew the kernel would miss the parked.
@@ -39,7 +40,7 @@ pub unsafe extern "C" fn lock_wait(word: *mut u32) {
     SLEEPERS.fetch_sub(1, SeqCst);
 }
 
-/// Wakes one of those who wait for a lock that was given back: its address is a mere name by now. In a fork child libc gives back what it
+/// Wakes a thread that waits for a lock that was given back: its address is a mere name by now. In a fork child libc gives back what it
 /// took for the fork before our handler has run: nobody waits there, and the lot's own locks may be held by threads that are gone.
 ///
 /// # Safety

@@ -28,22 +28,27 @@ use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 const READER: usize = SHARED;
 const WRITER: usize = EXCLUSIVE;
 
+/// `pthread_rwlock_rdlock`: libc's try, then the lot. Never interrupted, and no cancellation point.
 pub unsafe fn rwlock_rdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     acquire(lock, READER, Until::NEVER)
 }
 
+/// `pthread_rwlock_wrlock`: as `rwlock_rdlock`, for writing.
 pub unsafe fn rwlock_wrlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     acquire(lock, WRITER, Until::NEVER)
 }
 
+/// `pthread_rwlock_timedrdlock`: until a moment of CLOCK_REALTIME. A moment that is none is EINVAL even if the lock is free.
 pub unsafe fn rwlock_timedrdlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> Answer<c_int> {
     acquire_until(lock, READER, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
+/// `pthread_rwlock_timedwrlock`: as `rwlock_timedrdlock`, for writing.
 pub unsafe fn rwlock_timedwrlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> Answer<c_int> {
     acquire_until(lock, WRITER, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
+/// `pthread_rwlock_clockrdlock`: as `rwlock_timedrdlock`, with a clock of the caller's choice.
 pub unsafe fn rwlock_clockrdlock(
     lock: *mut pthread_rwlock_t,
     clock: clockid_t,
@@ -52,6 +57,7 @@ pub unsafe fn rwlock_clockrdlock(
     acquire_until(lock, READER, Until { clock, time: until })
 }
 
+/// `pthread_rwlock_clockwrlock`: as `rwlock_clockrdlock`, for writing.
 pub unsafe fn rwlock_clockwrlock(
     lock: *mut pthread_rwlock_t,
     clock: clockid_t,
@@ -60,6 +66,7 @@ pub unsafe fn rwlock_clockwrlock(
     acquire_until(lock, WRITER, Until { clock, time: until })
 }
 
+/// `pthread_rwlock_tryrdlock`: libc's own, but EBUSY where a reader queues behind a writer that waits in the lot, which libc does not see.
 pub unsafe fn rwlock_tryrdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     if must_queue(lock) {
         return errno(libc::EBUSY);
@@ -67,6 +74,7 @@ pub unsafe fn rwlock_tryrdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     Err(Miss::Libc)
 }
 
+/// `pthread_rwlock_unlock`: libc's own, then the lot, whose first waiters are chosen by what the lock prefers.
 pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     if !runtime::started() || object::RWLOCK_SHARED.of(lock) != 0 {
         return Err(Miss::Libc);

@@ -13,21 +13,25 @@ use crate::why::Why;
 use crate::{glibc, runtime};
 use libc::{c_int, clockid_t, sem_t, timespec};
 
+/// `sem_wait`: libc's try, then the lot. A cancellation point; EINTR if a handler without SA_RESTART has run.
 pub unsafe fn sem_wait(sem: *mut sem_t) -> Answer<c_int> {
     acquire(sem, Until::NEVER)
 }
 
+/// `sem_timedwait`: until a moment of CLOCK_REALTIME; EINTR after any handler.
 pub unsafe fn sem_timedwait(sem: *mut sem_t, until: *const timespec) -> Answer<c_int> {
     moment::valid(until)?;
     acquire(sem, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
+/// `sem_clockwait`: as `sem_timedwait`, with a clock of the caller's choice.
 pub unsafe fn sem_clockwait(sem: *mut sem_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
     moment::waitable(clock)?;
     moment::valid(until)?;
     acquire(sem, Until { clock, time: until })
 }
 
+/// `sem_post`: libc's own, then the lot. May be called from a signal handler, and by any thread.
 pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
     if !runtime::started() {
         return Err(Miss::Libc);

@@ -7,6 +7,7 @@ use libc::{c_int, pthread_spinlock_t};
 
 const SPINS: usize = 100;
 
+/// `pthread_spin_lock`: tries `SPINS` times, then lets other green threads run, and so on. Fails as libc's try does.
 pub unsafe fn spin_lock(lock: *mut pthread_spinlock_t) -> Answer<c_int> {
     loop {
         for _ in 0..SPINS {

@@ -11,6 +11,7 @@ use crate::why::Why;
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::AtomicU32;
 
+/// The bitset of an operation that has none: it meets every other.
 pub const ANY: usize = u32::MAX as usize;
 
 /// The call as it came: (word, operation, value, timeout or second count, second word, third value).
@@ -43,10 +44,12 @@ impl Futex {
         sys::call(libc::SYS_futex, word, private as usize, count, 0, 0, bits).max(0) as usize
     }
 
+    /// Returns the operation without its flags.
     pub fn command(self) -> c_int {
         self.operation as c_int & !(libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME)
     }
 
+    /// Is this flag (FUTEX_PRIVATE_FLAG, FUTEX_CLOCK_REALTIME) set in the operation?
     pub fn has(self, flag: c_int) -> bool {
         self.operation as c_int & flag != 0
     }
@@ -59,6 +62,7 @@ impl Futex {
         }
     }
 
+    /// Returns how many waiters a wake is to reach: the kernel wakes one for a count of none, too.
     pub fn count(self) -> usize {
         // The kernel wakes one for a count of none, too.
         (self.value as c_int).max(1) as usize
@@ -91,6 +95,8 @@ pub unsafe fn is_read_only(word: usize) -> bool {
     sys::call(libc::SYS_futex, NOBODYS.as_ptr() as usize, operation as usize, 0, 0, word, OR_NOTHING) < 0
 }
 
+/// Returns until when the call waits: `time` is a length, or with `absolute` a moment of CLOCK_MONOTONIC or CLOCK_REALTIME; null is for
+/// ever. Fails with EFAULT and EINVAL.
 pub unsafe fn deadline(time: *const timespec, absolute: bool, realtime: bool) -> Answer<Deadline> {
     if time.is_null() {
         return Ok(None);

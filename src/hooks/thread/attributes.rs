@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 /// The option `stack_size` in bytes, or 0. As the two below it is a wish of the program's, and a fork child's too.
 static DEFAULT_STACK: AtomicUsize = AtomicUsize::new(0);
 
+/// Takes down the option `stack_size`, in bytes. Called once, at load.
 pub fn set_default_stack(bytes: Option<usize>) {
     DEFAULT_STACK.store(bytes.unwrap_or(0), Relaxed);
 }
@@ -25,6 +26,7 @@ static USUAL: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// The program has set an attribute for threads that are made without one: it is read each time.
 static DEFAULTS_CHANGED: AtomicBool = AtomicBool::new(false);
 
+/// Returns the wish of a thread that is made without an attribute. Fails as `wish_of`.
 pub fn wish_by_default(start: Start, argument: *mut c_void) -> Answer<Wish> {
     if USUAL[0].load(Relaxed) == 0 || DEFAULTS_CHANGED.load(Relaxed) {
         // SAFETY: an attribute of our own.
@@ -67,6 +69,8 @@ unsafe fn stack_bytes(attr: &pthread_attr_t) -> usize {
     }
 }
 
+/// Returns what an attribute object wishes of a thread. Fails with an error number where the kernel would refuse the policy or the
+/// processors.
 pub unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void) -> Answer<Wish> {
     let (mut detached, mut guard) = (0, 0);
     pthread_attr_getdetachstate(attr, &mut detached);
@@ -132,6 +136,8 @@ unsafe fn mask_of(attr: &pthread_attr_t) -> Option<u64> {
     (pthread_attr_getsigmask_np(attr, &mut mask) != NO_SIGMASK).then(|| *(&mask as *const sigset_t as *const u64))
 }
 
+/// `pthread_getattr_np`: fills an attribute with a green thread's stack, guard, state and processors, as far as it is known; main's is
+/// libc's to answer.
 pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     if green.is_main {

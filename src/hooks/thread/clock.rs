@@ -13,11 +13,13 @@ fn is_own_process(clock: clockid_t) -> bool {
     clock < 0 && clock & 7 == OF_PROCESS && by_tid(!(clock >> 3)).is_ok_and(is_me)
 }
 
+/// `pthread_getcpuclockid`: the number of the clock that tells the thread's CPU time; ESRCH when it has ended.
 pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> Answer<c_int> {
     *clock = clock_of(living(thread)?);
     Ok(0)
 }
 
+/// `clock_gettime`: serves the clocks of green threads' CPU time; all others cost one comparison, and are libc's.
 #[inline]
 pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
     if clock >= 0 && clock != CLOCK_THREAD_CPUTIME_ID {
@@ -47,6 +49,7 @@ pub unsafe fn getrusage(who: c_int, usage: *mut rusage) -> Answer<c_int> {
     Ok(told)
 }
 
+/// `clock_getres`: the resolution of such a clock, that of every thread's CPU clock.
 pub unsafe fn clock_getres(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
     if clock >= 0 {
         return Err(Miss::Libc);

@@ -21,6 +21,8 @@ fn start_or_refuse() -> bool {
     done
 }
 
+/// `pthread_create`: makes a green thread; the first call starts the runtime. libc answers where the program stays native. Fails with
+/// EAGAIN, EINVAL or EPERM, and `thread` is written before the new thread runs.
 pub unsafe fn pthread_create(
     thread: *mut pthread_t,
     attr: *const pthread_attr_t,
@@ -36,6 +38,7 @@ pub unsafe fn pthread_create(
     Ok(0)
 }
 
+/// C11's `thrd_create`: as `pthread_create` without an attribute; EAGAIN becomes thrd_nomem.
 pub unsafe fn thrd_create(
     thread: *mut pthread_t,
     start: extern "C" fn(*mut c_void) -> c_int,

@@ -21,6 +21,8 @@ unsafe fn write_result(result: *mut *mut c_void, value: *mut c_void) -> Answer<c
     Ok(0)
 }
 
+/// `pthread_join`: parks until the thread has ended. A cancellation point. Fails with EDEADLK, EINVAL (detached, or joined by another) and
+/// ESRCH.
 pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     runtime::cancellation_point();
@@ -28,6 +30,7 @@ pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answe
     write_result(result, value)
 }
 
+/// `pthread_tryjoin_np`: EBUSY instead of a wait.
 pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     if green.life.load(Acquire) & (life::FINISHED | life::GONE) == 0 {
@@ -37,6 +40,7 @@ pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) ->
     write_result(result, value)
 }
 
+/// `pthread_timedjoin_np`: as `pthread_join`, until a moment of CLOCK_REALTIME.
 pub unsafe fn pthread_timedjoin_np(
     thread: pthread_t,
     result: *mut *mut c_void,
@@ -45,6 +49,8 @@ pub unsafe fn pthread_timedjoin_np(
     pthread_clockjoin_np(thread, result, CLOCK_REALTIME, until)
 }
 
+/// `pthread_clockjoin_np`: as `pthread_timedjoin_np`, with a clock of the caller's choice. The order in which a bad moment is found
+/// differs by the version of glibc.
 pub unsafe fn pthread_clockjoin_np(
     thread: pthread_t,
     result: *mut *mut c_void,
@@ -65,11 +71,13 @@ pub unsafe fn pthread_clockjoin_np(
     write_result(result, value)
 }
 
+/// `pthread_detach`: the thread's vessel is recycled when it ends; EINVAL if it is detached already.
 pub unsafe fn pthread_detach(thread: pthread_t) -> Answer<c_int> {
     thread::detach(by_pthread(thread)?).map_err(Miss::Errno)?;
     Ok(0)
 }
 
+/// C11's `thrd_join`: no cancellation point. `result` is written even if it fails, as by glibc.
 pub unsafe fn thrd_join(thread: pthread_t, result: *mut c_int) -> Answer<c_int> {
     let joined = thread::join(by_pthread(thread)?, || Ok(None));
     // glibc writes whatever came of it.
@@ -79,10 +87,12 @@ pub unsafe fn thrd_join(thread: pthread_t, result: *mut c_int) -> Answer<c_int> 
     joined.map(|_| 0).map_err(Miss::Errno)
 }
 
+/// C11's `thrd_detach`: `pthread_detach`.
 pub unsafe fn thrd_detach(thread: pthread_t) -> Answer<c_int> {
     pthread_detach(thread)
 }
 
+/// `pthread_exit`: unwinds the caller's stack and does not return; on a foreign thread libc's own.
 pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
     match current() {
         Some(me) => thread::exit(me, result),
@@ -90,10 +100,13 @@ pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
     }
 }
 
+/// C11's `thrd_exit`: `pthread_exit` with a number.
 pub unsafe fn thrd_exit(result: c_int) -> Answer<()> {
     pthread_exit(result as isize as *mut c_void)
 }
 
+/// `pthread_cancel`: asks the thread to end at its next cancellation point, or anywhere if its type is asynchronous; a wait is ended.
+/// ESRCH when it has ended.
 pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
     let target = by_pthread(thread)?;
     cancel::cancel(target).map_err(Miss::Errno)?;
@@ -104,6 +117,7 @@ pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
     Ok(0)
 }
 
+/// `pthread_testcancel`: a cancellation point, and nothing else.
 pub unsafe fn pthread_testcancel() -> Answer<()> {
     runtime::cancellation_point();
     Ok(())
@@ -115,6 +129,7 @@ const PTHREAD_CANCEL_DISABLE: c_int = 1;
 const PTHREAD_CANCEL_DEFERRED: c_int = 0;
 const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
 
+/// `pthread_setcancelstate`: kept in the green thread, and told to glibc, whose cleanup asks there. EINVAL for a state that is none.
 pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_int> {
     let me = me()?;
     if state != PTHREAD_CANCEL_ENABLE && state != PTHREAD_CANCEL_DISABLE {
@@ -129,6 +144,7 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
     Ok(0)
 }
 
+/// `pthread_setcanceltype`: kept in the green thread. A cancellation that waits acts here, once the type is asynchronous.
 pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_int> {
     let me = me()?;
     if kind != PTHREAD_CANCEL_DEFERRED && kind != PTHREAD_CANCEL_ASYNCHRONOUS {
@@ -142,6 +158,7 @@ pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_in
     Ok(0)
 }
 
+/// `pthread_key_create`: libc's own; the key's number is noted, for its destructor runs at a green thread's end.
 pub unsafe fn pthread_key_create(
     key: *mut pthread_key_t,
     destructor: Option<unsafe extern "C" fn(*mut c_void)>,

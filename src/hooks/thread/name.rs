@@ -11,6 +11,7 @@ use libc::*;
 /// A thread's name, with its end.
 const NAME_BYTES: usize = 16;
 
+/// A thread's name as the kernel keeps it: it ends with a NUL.
 pub type Name = [u8; NAME_BYTES];
 
 /// What ps and /proc show of the process is its first kernel thread's name.
@@ -84,6 +85,7 @@ pub unsafe fn name_of(green: &Green) -> Answer<Name> {
     Ok(name)
 }
 
+/// `pthread_setname_np`: ERANGE for 16 bytes and more; for another thread whatever opening its file in /proc would fail with.
 pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     let length = strnlen(name, NAME_BYTES);
@@ -95,6 +97,7 @@ pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answ
     set_name(green, bytes)
 }
 
+/// `pthread_getname_np`: ERANGE for less than 16 bytes of room, EFAULT for a bad pointer.
 pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     if room < NAME_BYTES {

@@ -19,7 +19,7 @@ fn set_processors(green: &'static Green, size: size_t, set: *const cpu_set_t) ->
     Ok(0)
 }
 
-/// As the system call: how many bytes the kernel tells.
+/// Writes the thread's processors over what the kernel tells; returns how many bytes that is.
 unsafe fn tell_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<size_t> {
     let told: size_t = answer(sys::call(SYS_sched_getaffinity, 0, size, set as usize, 0, 0, 0))?;
     let processors = kernel_state::processors(green);
@@ -32,22 +32,28 @@ unsafe fn get_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> An
     tell_processors(green, size, set).map(|_| 0)
 }
 
+/// The system call `sched_getaffinity`: returns how many bytes the kernel has told.
 pub unsafe fn raw_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_long> {
     tell_processors(by_tid(tid)?, size, set).map(|told| told as c_long)
 }
 
+/// `pthread_setaffinity_np`: kept for the thread, and given to the kernel threads that run it; EINVAL where none of the processors may be
+/// had.
 pub unsafe fn pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
     set_processors(by_pthread(thread)?, size, set)
 }
 
+/// `pthread_getaffinity_np`: the processors that were set, or those of the process. EINVAL for too small a set.
 pub unsafe fn pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
     get_processors(by_pthread(thread)?, size, set)
 }
 
+/// `sched_setaffinity`: as `pthread_setaffinity_np`, by tid.
 pub unsafe fn sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
     set_processors(by_tid(tid)?, size, set)
 }
 
+/// `sched_getaffinity`: as `pthread_getaffinity_np`, by tid.
 pub unsafe fn sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
     get_processors(by_tid(tid)?, size, set)
 }
@@ -70,6 +76,7 @@ unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) ->
     green.schedule.set(policy, read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
 }
 
+/// `pthread_getschedparam`: the policy and priority that are kept.
 pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
     let green = living(thread)?;
     *policy = green.schedule.policy();
@@ -77,26 +84,32 @@ pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param
     Ok(0)
 }
 
+/// `pthread_setschedparam`: kept, not applied; refused where the kernel would refuse it (EINVAL, EPERM).
 pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
     set_policy(living(thread)?, policy, param)
 }
 
+/// `pthread_setschedprio`: as `pthread_setschedparam`, the priority alone.
 pub unsafe fn pthread_setschedprio(thread: pthread_t, priority: c_int) -> Answer<c_int> {
     living(thread)?.schedule.set_priority(priority).map(|()| 0).map_err(Miss::Errno)
 }
 
+/// `sched_setscheduler`: as `pthread_setschedparam`, by tid.
 pub unsafe fn sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
     set_policy(by_tid(tid)?, policy, param)
 }
 
+/// `sched_getscheduler`: the policy that is kept, by tid.
 pub unsafe fn sched_getscheduler(tid: pid_t) -> Answer<c_int> {
     Ok(by_tid(tid)?.schedule.policy())
 }
 
+/// `sched_setparam`: as `pthread_setschedprio`, by tid.
 pub unsafe fn sched_setparam(tid: pid_t, param: *const sched_param) -> Answer<c_int> {
     by_tid(tid)?.schedule.set_priority(read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
 }
 
+/// `sched_getparam`: the priority that is kept, by tid; the kernel writes first, so a bad pointer is EFAULT.
 pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_int> {
     let green = by_tid(tid)?;
     answer::<c_int>(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))?;
@@ -122,8 +135,8 @@ const KEEP_POLICY: u64 = 8;
 const KEEP_PARAMETERS: u64 = 0x10;
 const FLAG_RESET_ON_FORK: u64 = 1;
 
-/// Kept as sched_setscheduler's are. What only a kernel thread can have (a deadline, a clamped utilisation) its own thread may set, and
-/// stays alone with it.
+/// The system call of that name: keeps policy, priority and nice value, as `sched_setscheduler`. What only a kernel thread can have (a
+/// deadline, a clamped utilisation) a thread may set for itself, and is alone from then on; for another it is EPERM.
 pub unsafe fn sched_setattr(tid: pid_t, attributes: usize, flags: usize) -> Answer<c_long> {
     // The kernel reads the structure, whose size may be any version's, before it looks for the thread.
     match sys::call(SYS_sched_setattr, NOBODY, attributes, flags, 0, 0, 0) as c_int {
@@ -142,7 +155,7 @@ pub unsafe fn sched_setattr(tid: pid_t, attributes: usize, flags: usize) -> Answ
     }
     let schedule = &green.schedule;
     let reset = if wanted.flags & FLAG_RESET_ON_FORK != 0 { RESET_ON_FORK } else { 0 };
-    // Who keeps the policy keeps its flag.
+    // A policy that is kept keeps its flag, too.
     let policy = if wanted.flags & KEEP_POLICY != 0 { schedule.policy() } else { wanted.policy as c_int | reset };
     let (priority, nice) = if wanted.flags & KEEP_PARAMETERS != 0 {
         (schedule.priority(), None)
@@ -171,6 +184,7 @@ pub unsafe fn sched_getattr(tid: pid_t, attributes: usize, bytes: usize, flags: 
     Ok(told)
 }
 
+/// `setpriority`: the nice value of one thread is kept; those of groups and users are the kernel's.
 pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_int> {
     if which != PRIO_PROCESS as c_uint {
         return Err(Miss::Libc);
@@ -178,6 +192,7 @@ pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_in
     by_tid(who as pid_t)?.schedule.set_nice(value).map(|()| 0).map_err(Miss::Errno)
 }
 
+/// `getpriority`: the nice value that is kept.
 pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
     if which != PRIO_PROCESS as c_uint {
         return Err(Miss::Libc);
@@ -190,12 +205,13 @@ pub unsafe fn raw_getpriority(which: c_uint, who: id_t) -> Answer<c_long> {
     getpriority(which, who).map(|nice| 20 - nice as c_long)
 }
 
-/// The policies are not applied: that of the kernel thread at hand.
+/// `sched_rr_get_interval`: the interval of the kernel thread at hand, for policies are kept and not applied.
 pub unsafe fn sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> Answer<c_int> {
     by_tid(tid)?;
     answer(sys::call(SYS_sched_rr_get_interval, 0, time as usize, 0, 0, 0, 0))
 }
 
+/// `nice`: changes the caller's own nice value, and returns it.
 pub unsafe fn nice(step: c_int) -> Answer<c_int> {
     let schedule = &me()?.schedule;
     // The sum wraps as in glibc.

@@ -9,6 +9,7 @@ use crate::runtime::{self, current};
 use crate::sys;
 use libc::*;
 
+/// Makes the system call with the stand-ins' tids at the places `tids` among its arguments.
 pub unsafe fn for_stand_in(number: c_long, mut arguments: Arguments, tids: &[usize]) -> Answer<c_long> {
     for &at in tids {
         arguments[at] = stand_in(arguments[at] as pid_t) as usize;
@@ -46,6 +47,7 @@ pub unsafe fn get_robust_list(tid: pid_t, head: usize, bytes: usize) -> Answer<c
     Ok(0)
 }
 
+/// The system call: the caller's list is kept for it, and walked when it ends. EINVAL for another size than the kernel's.
 pub unsafe fn set_robust_list(head: usize, bytes: usize) -> Answer<c_long> {
     let me = current().ok_or(Miss::Libc)?;
     if bytes != ROBUST_HEAD_BYTES {
@@ -60,10 +62,12 @@ pub unsafe fn set_tid_address() -> Answer<c_long> {
     current().map(|me| me.tid() as c_long).ok_or(Miss::Libc)
 }
 
+/// `getpgid`: of the thread's stand-in.
 pub unsafe fn getpgid(pid: pid_t) -> Answer<pid_t> {
     answer(sys::call(SYS_getpgid, stand_in(pid) as usize, 0, 0, 0, 0, 0))
 }
 
+/// `getsid`: of the thread's stand-in.
 pub unsafe fn getsid(pid: pid_t) -> Answer<pid_t> {
     answer(sys::call(SYS_getsid, stand_in(pid) as usize, 0, 0, 0, 0, 0))
 }
@@ -76,11 +80,13 @@ pub unsafe fn setpgid(pid: pid_t, _: pid_t) -> Answer<c_int> {
     }
 }
 
+/// `prlimit`: of the thread's stand-in, which is to say the process's.
 pub unsafe fn prlimit(pid: pid_t, resource: c_uint, new: *const rlimit, old: *mut rlimit) -> Answer<c_int> {
     let (new, old) = (new as usize, old as usize);
     answer(sys::call(SYS_prlimit64, stand_in(pid) as usize, resource as usize, new, old, 0, 0))
 }
 
+/// `prlimit64`: `prlimit`, whose structure is the same here.
 pub unsafe fn prlimit64(pid: pid_t, resource: c_uint, new: *const rlimit64, old: *mut rlimit64) -> Answer<c_int> {
     prlimit(pid, resource, new as *const rlimit, old as *mut rlimit)
 }
@@ -94,6 +100,7 @@ unsafe fn process_vm(
     answer(sys::call(number, stand_in(pid) as usize, own, own_count, its, its_count, flags))
 }
 
+/// `process_vm_readv`: from the memory that the thread's stand-in shares with it.
 pub unsafe fn process_vm_readv(
     pid: pid_t,
     own: *const iovec,
@@ -106,6 +113,7 @@ pub unsafe fn process_vm_readv(
     process_vm(SYS_process_vm_readv, pid, vectors)
 }
 
+/// `process_vm_writev`: as `process_vm_readv`, the other way.
 pub unsafe fn process_vm_writev(
     pid: pid_t,
     own: *const iovec,

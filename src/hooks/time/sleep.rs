@@ -39,6 +39,7 @@ fn sleep_for(ns: u64) -> Result<(), u64> {
     }
 }
 
+/// `sleep`: parks; returns 0, or how many whole seconds were left when a handler ended it. A cancellation point.
 pub unsafe fn sleep(seconds: c_uint) -> Answer<c_uint> {
     match sleep_for(seconds as u64 * SECOND_NS) {
         Ok(()) => Ok(0),
@@ -46,6 +47,7 @@ pub unsafe fn sleep(seconds: c_uint) -> Answer<c_uint> {
     }
 }
 
+/// `usleep`: parks; EINTR when a handler has run. A cancellation point.
 pub unsafe fn usleep(microseconds: c_uint) -> Answer<c_int> {
     match sleep_for(microseconds as u64 * 1000) {
         Ok(()) => Ok(0),
@@ -53,10 +55,13 @@ pub unsafe fn usleep(microseconds: c_uint) -> Answer<c_int> {
     }
 }
 
+/// `nanosleep`: a `clock_nanosleep` by CLOCK_REALTIME for a length of time.
 pub unsafe fn nanosleep(time: *const timespec, left: *mut timespec) -> Answer<c_int> {
     clock_nanosleep(libc::CLOCK_REALTIME, 0, time, left)
 }
 
+/// `clock_nanosleep`: parks for a length of time or until a moment; never restarted. Fails with EFAULT and EINVAL as the kernel does;
+/// after a handler with EINTR, and what is left of a length is written to `left`.
 pub unsafe fn clock_nanosleep(
     clock: clockid_t,
     flags: c_int,
@@ -117,6 +122,7 @@ unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, 
     }
 }
 
+/// C11's `thrd_sleep`: 0, -1 if a handler ended it, or another negative number for what is wrong.
 pub unsafe fn thrd_sleep(time: *const timespec, left: *mut timespec) -> Answer<c_int> {
     const INTERRUPTED: c_int = -1;
     const FAILED: c_int = -2;
@@ -127,17 +133,20 @@ pub unsafe fn thrd_sleep(time: *const timespec, left: *mut timespec) -> Answer<c
     }
 }
 
+/// `pause`: parks until a handler has run: always EINTR. A cancellation point.
 pub unsafe fn pause() -> Answer<c_int> {
     is_interrupted(None);
     errno(libc::EINTR)
 }
 
+/// `sched_yield`: lets the other ready green threads of this slot run first. Always 0.
 pub unsafe fn sched_yield() -> Answer<c_int> {
     runtime::yield_now();
     runtime::waiting::cancel::asynchronous_point();
     Ok(0)
 }
 
+/// C11's `thrd_yield`: `sched_yield` without a result.
 pub unsafe fn thrd_yield() -> Answer<()> {
     sched_yield().map(|_| ())
 }

@@ -40,6 +40,7 @@ unsafe fn create(
     Ok(handle)
 }
 
+/// `timer_create`: the timers named at the top are made by `create`; all others are libc's.
 pub unsafe fn timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> Answer<c_int> {
     create(clock, event, |clock, event| match real::timer_create(clock, event, timer) {
         0 => Ok(*timer as usize),
@@ -60,6 +61,7 @@ pub unsafe fn create_by_number(clock: clockid_t, event: *mut sigevent, timer: us
     .map(|_| 0)
 }
 
+/// `timer_delete`: forgets what is kept of a timer; libc deletes it.
 pub unsafe fn timer_delete(timer: *mut c_void) -> Answer<c_int> {
     cpu_timer::forget(timer as usize);
     // A handle beyond that is a pointer to what glibc keeps of a timer with a function.
@@ -69,6 +71,7 @@ pub unsafe fn timer_delete(timer: *mut c_void) -> Answer<c_int> {
     Err(Miss::Libc)
 }
 
+/// `timer_settime`: serves timers by a green thread's CPU clock; the others are the kernel's. ESRCH when the thread has ended.
 pub unsafe fn timer_settime(
     timer: *mut c_void,
     flags: c_int,
@@ -85,6 +88,7 @@ pub unsafe fn timer_settime(
     write_setting(old, before.ok_or(Miss::Errno(ESRCH))?)
 }
 
+/// `timer_gettime`: what is left of such a timer, by the thread's CPU time as it is now.
 pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<c_int> {
     let setting = cpu_timer::setting(timer as usize).ok_or(Miss::Libc)?;
     if now.is_null() {
