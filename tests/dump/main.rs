@@ -2,6 +2,7 @@
 //! thread in each kind of wait (waits.c) is listed in every way, and each list must tell the same: tid, name, state, reason, and the
 //! function that waits.
 
+mod gdb;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -9,14 +10,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use support::library::library;
-use support::needs::skips_without_programs;
 use support::place::{stdout, GREENPATCH};
 use support::run::Scratch;
 
@@ -80,6 +80,18 @@ fn compile(scratch: &Scratch, name: &str, flags: &[&str]) -> PathBuf {
     program
 }
 
+/// The kernel may write a core file, as large as the hard limit says.
+fn allow_core() -> io::Result<()> {
+    // SAFETY: the structure is read and filled.
+    unsafe {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::getrlimit(libc::RLIMIT_CORE, &mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_CORE, &limit);
+    }
+    Ok(())
+}
+
 impl Running {
     fn start(name: &str, options: &str) -> Running {
         let scratch = Scratch::new();
@@ -92,6 +104,8 @@ impl Running {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(scratch.path("stderr")).expect("a file"));
+        // SAFETY: between fork and exec only one system call is made.
+        unsafe { command.pre_exec(allow_core) };
         let mut child = command.spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut said = BTreeMap::new();
