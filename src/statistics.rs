@@ -99,12 +99,12 @@ pub fn after_fork() {
     }
 }
 
-/// How long another waits for it: whoever crashes while it writes holds it for ever.
-const PATIENCE_NS: u64 = 2_000_000_000;
+/// How long a thread waits for its turn: one that crashes while it writes keeps the turn for ever.
+const LONGEST_TURN_NS: u64 = 2_000_000_000;
 
 /// Waits until nobody else writes.
 fn take_turn() -> bool {
-    let deadline_ns = sys::now_ns() + PATIENCE_NS;
+    let deadline_ns = sys::now_ns() + LONGEST_TURN_NS;
     while STATE.turn.swap(1, Acquire) != 0 {
         if sys::now_ns() > deadline_ns {
             return false;

@@ -298,13 +298,13 @@ fn add(fd: i32, text: &mut Text, family: Option<&str>, member: Member, pid: i32)
 }
 
 /// How long a reader may take that does not read.
-const PATIENCE_NS: u64 = 2_000_000_000;
+const LONGEST_READER_NS: u64 = 2_000_000_000;
 /// As much as goes into a pipe that is said to have room.
 const PIECE: usize = 4096;
 
 /// Writes all of it, but does not wait for ever.
 fn put(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
-    let deadline_ns = sys::now_ns() + PATIENCE_NS;
+    let deadline_ns = sys::now_ns() + LONGEST_READER_NS;
     while !bytes.is_empty() {
         let mut writable = [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }];
         match sys::poll(&mut writable, Some(deadline_ns)) {
@@ -409,7 +409,7 @@ fn member_in(fd: i32, family: Option<&str>) -> Option<Member> {
     member_of(family?, &begin[..read])
 }
 
-/// Says at the start what cannot be written at the end: then somebody still looks.
+/// Says at the start that the statistics cannot be written, for at the end the terminal may be gone. Called at load, by the family's first.
 pub fn complain_beforehand(value: &str, pid: i32) {
     let mut path = Path::new();
     let known = path.set(value, pid).and_then(|()| match file::facts(path.as_c(), 0) {

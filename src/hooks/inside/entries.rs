@@ -77,12 +77,15 @@ pub fn take() {
     allow_writing(&libc, false);
 }
 
+/// A page of memory.
 const PAGE: usize = 4096;
 
+/// Makes code writable, or only executable again. False where the system does not allow that.
 fn allow_writing(code: &Range<usize>, allowed: bool) -> bool {
     sys::protect_code(code.start, code.len(), allowed)
 }
 
+/// Takes the entry of each row whose function lies in libc, is not listed in NO_ENTRY, and begins in a way that is understood.
 fn take_all(each_row: EachRow, libc: &Range<usize>, room: &Range<usize>) {
     let mut taken: Vec<[usize; 2]> = Vec::with_capacity(room.len() / entry::ROOM);
     // A library between this one and libc (a sanitizer's) wraps these: what it calls of libc must not lead back here, by no alias either.

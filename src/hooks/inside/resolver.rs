@@ -10,6 +10,8 @@ use crate::hooks::real;
 use crate::runtime;
 use libc::*;
 
+/// Calls a function that waits inside libc: it parks there if libc's entries lead to the hooks; else the thread stays on its kernel thread,
+/// and the slot is offered.
 fn waiting_inside<R>(function: impl FnOnce() -> R) -> R {
     if entries::count() > 0 {
         function()

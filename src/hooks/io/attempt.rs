@@ -167,13 +167,14 @@ impl Attempt {
         Attempt { may_skip: true, ..self }
     }
 
-    /// The same, for a call that may need several tries for its answer: whoever closes the number meanwhile leaves it the file.
+    /// The same, for a call that may need several tries for its answer: a close of the number meanwhile leaves it the file.
     pub fn hold(self) -> Attempt {
         self.record.hold();
         note_held(Some(self.record));
         Attempt { holds: true, ..self }
     }
 
+    /// Sets how long the call may wait from now on. A call with a timeout is never restarted.
     fn limit(&mut self, timeout_ns: Option<u64>) {
         self.deadline = timeout_ns.and_then(moment::after);
         self.restarts = timeout_ns.is_none();
@@ -285,7 +286,7 @@ impl Attempt {
     }
 
     /// After a partial transfer, which is as good as "would block": waits, and begins the next try. What poll says then; it may be
-    /// nothing, when somebody has just shut the descriptor down.
+    /// nothing, when another thread has just shut the descriptor down.
     pub fn again(&mut self) -> Result<u32, c_int> {
         if self.hints.say_ended() {
             // The end that was reported with these bytes is not reported again.
@@ -369,6 +370,7 @@ impl Attempt {
         }
     }
 
+    /// Goes on with a private duplicate: the program's number was closed, or got another file, during the wait.
     #[cold]
     fn move_to(&mut self, duplicate: c_int) {
         self.release_duplicate();
@@ -388,6 +390,7 @@ impl Attempt {
         self.release_duplicate();
     }
 
+    /// Lets go of the file, if the call holds on to it.
     fn let_go(&mut self) {
         if std::mem::take(&mut self.holds) {
             note_held(None);
@@ -395,6 +398,7 @@ impl Attempt {
         }
     }
 
+    /// Closes the private duplicate, if the call has one.
     fn release_duplicate(&mut self) {
         if std::mem::take(&mut self.moved) {
             readiness::release_duplicate(self.fd);

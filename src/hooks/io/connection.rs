@@ -57,7 +57,7 @@ unsafe fn without_waiting(fd: c_int, flags: usize, call: impl FnOnce() -> isize)
     result
 }
 
-/// `accept`: parks until there is a connection. A cancellation point; the new number's past is forgotten, whoever calls.
+/// `accept`: parks until there is a connection. A cancellation point; the new number's past is forgotten, from any caller.
 pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> Answer<c_int> {
     match runtime::current() {
         Some(_) => accept_waiting(fd, addr, len, 0),
@@ -73,6 +73,7 @@ pub unsafe fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags
     }
 }
 
+/// Notes a connection that a foreign thread has accepted by libc's own call.
 fn accepted_natively(fd: c_int) -> Answer<c_int> {
     if fd >= 0 {
         descriptor::made(fd);
@@ -80,6 +81,7 @@ fn accepted_natively(fd: c_int) -> Answer<c_int> {
     Ok(fd)
 }
 
+/// accept4 on a green thread: parks on a listener that blocks.
 unsafe fn accept_waiting(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let listener = descriptor::socket(fd)?;
@@ -112,9 +114,9 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
         }
         runtime::yield_now();
     }
-    let somebody = poll_now(fd, IN) != 0;
+    let has_connection = poll_now(fd, IN) != 0;
     let accept = || runtime::waiting::cancel::block_or(Length::Unknown, || call(fd), || listener.end_accept());
-    let got = if somebody { accept() } else { WOULD_BLOCK };
+    let got = if has_connection { accept() } else { WOULD_BLOCK };
     listener.end_accept();
     got
 }

@@ -32,6 +32,7 @@ fn socket(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind().socket())
 }
 
+/// Is it a pipe?
 fn pipe(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
 }
@@ -118,6 +119,7 @@ pub unsafe fn copy_file_range(
     copy(libc::SYS_copy_file_range, from, from_at, to, to_at, n, flags)
 }
 
+/// Makes splice or copy_file_range as it is, with the slot offered.
 unsafe fn copy(
     number: libc::c_long,
     from: c_int,

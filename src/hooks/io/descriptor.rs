@@ -17,11 +17,11 @@
 //!   other processes, which may change it at any time).
 //! - *O_NONBLOCK and the timeouts of a socket* are kept only where this process has made the socket and nobody else has got it: not
 //!   by a fork or a spawn, nor in a message. Others are asked before each call's first wait, as a pipe is.
-//! - They belong to the open file, which several numbers may share (dup). Whoever changes one of them through a number that
-//!   may have such a twin begins a new epoch, and what was asked in an older one does not count. `changes` makes an
-//!   answer that was asked before such a change and arrives after it fail to be noted.
-//! - An O_NONBLOCK that was set by no call that we see (a system call instruction, a vfork child's program) is found when a wait
-//!   that trusts in its absence is verified (runtime/record.rs); that wait ends as if it had been there when it began.
+//! - *O_NONBLOCK and the timeouts* belong to the open file, which several numbers may share (dup). A change through a number that may have
+//!   such a twin begins a new epoch (`EPOCH`, for all numbers), and what was asked in an older epoch is void. `changes` is read before the
+//!   kernel is asked and compared before the answer is noted, so that an answer from before a change is not noted after it.
+//! - *An O_NONBLOCK that no hook has seen* (set by a system call instruction, or by a vfork child's program) is found when a wait
+//!   that trusts in its absence is verified (`runtime/news/record.rs`); that wait ends as if the flag had been there when it began.
 //! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
 
 use crate::hooks::answer::{Answer, Miss};
@@ -53,6 +53,7 @@ pub enum Kind {
     Sequence,
 }
 
+/// The kinds by their bits.
 const KINDS: [Kind; 8] =
     [Kind::File, Kind::Pipe, Kind::Device, Kind::Tcp, Kind::Local, Kind::Stream, Kind::Packet, Kind::Sequence];
 
@@ -73,16 +74,25 @@ impl Kind {
     }
 }
 
+/// The bits of the kind.
 const KIND: u64 = 7;
+/// The kind was asked.
 const KIND_KNOWN: u64 = 1 << 3;
+/// O_NONBLOCK was asked: see the next bit.
 const FLAGS_KNOWN: u64 = 1 << 4;
+/// The file is O_NONBLOCK.
 const NONBLOCKING: u64 = 1 << 5;
+/// SO_RCVTIMEO was asked: see the next bit, and the record.
 const RECEIVE_KNOWN: u64 = 1 << 6;
+/// Receives have a timeout.
 const RECEIVE_TIMED: u64 = 1 << 7;
+/// SO_SNDTIMEO was asked: see the next bit, and the record.
 const SEND_KNOWN: u64 = 1 << 8;
+/// Sends have a timeout.
 const SEND_TIMED: u64 = 1 << 9;
 /// RWF_NOWAIT is refused: poll first.
 const ASK_TO_READ: u64 = 1 << 10;
+/// The same for writing.
 const ASK_TO_WRITE: u64 = 1 << 11;
 /// Another number may mean the same open file.
 const TWIN: u64 = 1 << 12;
@@ -90,15 +100,20 @@ const TWIN: u64 = 1 << 12;
 const LOW_WATER: u64 = 1 << 13;
 /// A thread is between poll and accept: it has the turn.
 const ACCEPTING: u64 = 1 << 14;
+/// The socket was seen to listen.
 const LISTENS: u64 = 1 << 15;
 /// This process has made the file, as a hook saw, and no other process has it: what is asked can be kept.
 const OWN: u64 = 1 << 16;
 /// Messages are received from it: a queue.
 const QUEUE: u64 = 1 << 17;
 
+/// What was asked of the open file, and is void after a change.
 const ASKED: u64 = FLAGS_KNOWN | NONBLOCKING | RECEIVE_KNOWN | RECEIVE_TIMED | SEND_KNOWN | SEND_TIMED;
+/// Counts a change, in the bits of CHANGES.
 const ONE_CHANGE: u64 = 1 << 24;
+/// How many changes there were, modulo 256.
 const CHANGES: u64 = 0xff << 24;
+/// Where the epoch stands.
 const EPOCH_SHIFT: u32 = 32;
 
 /// Which answers of the kernel's count: those of this epoch. A fork child goes on with its parent's.
@@ -131,6 +146,7 @@ impl Descriptor {
         (self.info & (needed | NONBLOCKING) == needed).then(|| self.timeout_ns(interest))
     }
 
+    /// Returns a socket's timeout in nanoseconds; 0: none.
     fn timeout_ns(&self, interest: u32) -> Option<u64> {
         if interest & record::OUT != 0 {
             (self.info & SEND_TIMED != 0).then(|| self.record.send_timeout_ns.load(Relaxed))
@@ -211,6 +227,7 @@ impl Descriptor {
     }
 }
 
+/// The bit that says for a direction that RWF_NOWAIT is refused.
 fn ask_bit(interest: u32) -> u64 {
     if interest & record::OUT != 0 {
         ASK_TO_WRITE
@@ -235,6 +252,7 @@ pub fn is_refused(interest: u32) -> bool {
     refused
 }
 
+/// The bit that says for a direction that the timeout was asked.
 fn timeout_known(interest: u32) -> u64 {
     if interest & record::OUT != 0 {
         SEND_KNOWN
@@ -243,6 +261,7 @@ fn timeout_known(interest: u32) -> u64 {
     }
 }
 
+/// The epoch in which the rest was asked.
 fn epoch_of(info: u64) -> u32 {
     (info >> EPOCH_SHIFT) as u32
 }
@@ -308,6 +327,7 @@ fn kind_of(fd: c_int) -> Option<u64> {
     })
 }
 
+/// Returns a socket's kind by its type, protocol and domain.
 fn socket_kind(fd: c_int) -> Kind {
     match option(fd, libc::SO_TYPE) {
         libc::SOCK_STREAM => match option(fd, libc::SO_PROTOCOL) {
@@ -320,6 +340,7 @@ fn socket_kind(fd: c_int) -> Kind {
     }
 }
 
+/// Returns a socket option that is an int; 0 where the kernel has no answer.
 fn option(fd: c_int, name: c_int) -> c_int {
     let mut value = 0;
     get_option(fd, name, &mut value);
@@ -429,6 +450,7 @@ pub fn stir_queues() {
     readiness::stir_those(|info| info & QUEUE != 0);
 }
 
+/// Changes what is known by one atomic step.
 fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {
     info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
 }

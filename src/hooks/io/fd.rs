@@ -8,7 +8,7 @@
 //!
 //! Our own descriptors do not exist for the program: closing one answers EBADF, and a range of numbers is closed around them.
 //! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
-//! All but the last group are seen whoever calls, a green thread or not.
+//! All but the last group are seen from any caller, a green thread or not.
 
 use crate::base::own_fds;
 use crate::glibc;
@@ -67,6 +67,7 @@ pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> Answer<c
     close_stretch(from, last, flags)
 }
 
+/// Closes a range of numbers in which none is the library's own.
 unsafe fn close_stretch(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_int> {
     plain(|| sys::call(libc::SYS_close_range, first as usize, last as usize, flags as usize, 0, 0, 0))
 }
@@ -101,13 +102,14 @@ pub unsafe fn dup3(from: c_int, to: c_int, flags: c_int) -> Answer<c_int> {
     replace(from, to, || sys::call(libc::SYS_dup3, from as usize, to as usize, flags as usize, 0, 0, 0))
 }
 
+/// Makes a duplicate of `from` by `call`, and notes that both are twins.
 fn duplicate(from: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
     let to = answer(call())?;
     descriptor::duplicated(from, to);
     Ok(to)
 }
 
-/// `to` loses its file, but only if the call will succeed: a bad `from` changes nothing.
+/// Makes `to` another number of `from` by `call`. `to` loses its file, but only if the call will succeed: a bad `from` changes nothing.
 fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
     if own_fds::is_own(to) || own_fds::is_own(from) {
         return errno(libc::EBADF);
@@ -256,7 +258,7 @@ pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t
     Ok(fd)
 }
 
-/// libc's own call, which a foreign thread is cancelled in as natively.
+/// Opens by libc's own call, in which a foreign thread is cancelled as natively.
 fn by_foreign(open: impl FnOnce() -> c_int) -> Answer<c_int> {
     match open() {
         -1 => errno(glibc::errno()),

@@ -28,6 +28,7 @@ unsafe fn flush(number: c_long, [a, b, c, d]: [usize; 4]) -> Answer<c_int> {
     plain_for(Length::Usual(&FLUSHES), || sys::call(number, a, b, c, d, 0, 0))
 }
 
+/// As `flush`, for a call that is no cancellation point.
 unsafe fn flush_steadily(number: c_long, fd: usize) -> Answer<c_int> {
     let result = runtime::block_for(Length::Usual(&FLUSHES), || sys::call(number, fd, 0, 0, 0, 0, 0));
     runtime::breathe();

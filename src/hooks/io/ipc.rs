@@ -65,7 +65,7 @@ unsafe fn transfer<T: TryFrom<isize>>(
 /// This process, or one that it was forked from, has registered for a notification: from then on receivers wait in the kernel.
 static NOTIFIED: AtomicBool = AtomicBool::new(false);
 
-/// May somebody be registered for a notification by this queue?
+/// May there be a registration for a notification by this queue?
 fn notifies(queue: c_int) -> bool {
     if NOTIFIED.load(SeqCst) {
         return true;
@@ -87,6 +87,7 @@ pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
     Err(Miss::Libc)
 }
 
+/// The kernel's answers when the moment has passed, and for what is no queue.
 const TOO_LATE: isize = -(ETIMEDOUT as isize);
 const NO_QUEUE: isize = -(EBADF as isize);
 

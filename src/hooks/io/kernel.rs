@@ -48,6 +48,7 @@ pub fn uncancelled<T: TryFrom<isize>>(call: impl Fn() -> isize) -> Answer<T> {
     answer(again_if_rung(|| runtime::waiting::cancel::block_at_no_point(Length::Unknown, &call)))
 }
 
+/// Makes a call again while a signal interrupts it for which no handler of the caller's has run.
 fn again_if_rung(block: impl Fn() -> isize) -> isize {
     loop {
         let handled = runtime::current().map(|me| me.handlers());

@@ -71,6 +71,7 @@ impl TimeLeft {
         Some(TimeLeft { timeout, end_ns: sys::now_ns().saturating_add(ns) })
     }
 
+    /// Writes back what is left; true: nothing. Called after each message.
     unsafe fn is_up(&mut self) -> bool {
         if self.timeout.is_null() {
             return false;
@@ -91,6 +92,7 @@ pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -
     Ok(sent)
 }
 
+/// sendmmsg on a green thread: each message is sent whole, and each has the socket's timeout anew.
 unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -130,6 +132,7 @@ unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_i
     answer(result)
 }
 
+/// Sends message after message on a stream, which may take a part of one; ends after the first that was cut short.
 unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, flags: c_int) -> Answer<c_int> {
     for i in 0..n {
         let entry = msgs.add(i);

@@ -26,6 +26,7 @@ const SIOCGPGRP: u32 = 0x8904;
 /// f_owner_ex: a kind, and whom it names.
 type Owner = [c_int; 2];
 
+/// Makes an fcntl as it is, for the program or for the library.
 fn plainly(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
     // SAFETY: the program's own call, or one that reads our structure.
     answer(unsafe { sys::call(SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0) })
@@ -74,6 +75,7 @@ pub unsafe fn ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     by_ioctl(fd, request, argument)
 }
 
+/// As `fcntl`'s F_SETOWN and F_GETOWN, with the number in memory.
 #[cold]
 unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     let call = |argument: usize| answer(sys::call(SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0));
@@ -119,6 +121,7 @@ fn give_up(fd: c_int) {
     }
 }
 
+/// F_SETOWN_EX: a green thread's signals go to the process, and the runtime passes them on; a process's tid is translated.
 fn set_owner(fd: c_int, [kind, named]: Owner) -> Answer<c_int> {
     let directed = kind == F_OWNER_TID && roll::find(named).is_some();
     let told: Owner = match kind {

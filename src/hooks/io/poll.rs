@@ -50,6 +50,7 @@ pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     }
 }
 
+/// Asks the kernel about all of them, without waiting; it writes into the program's array.
 unsafe fn poll_all(fds: *mut pollfd, n: nfds_t) -> isize {
     older::poll_exactly(fds as usize, n as usize, Some(&NO_TIME))
 }
@@ -66,6 +67,7 @@ pub unsafe fn poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> Answer<c_i
     poll_until(fds, n, Time::of_ms(timeout_ms))
 }
 
+/// poll and ppoll with the mask in force: one descriptor by `poll_one`, several by `wait_for_any`.
 unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     if let (1, Time::Until(deadline), true) = (n, time, is_on_stack(fds)) {
         if let (Some(interest), Some(record)) = (one_direction((*fds).events), record::record((*fds).fd)) {
@@ -154,6 +156,7 @@ pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_
     epoll_until(fd, events, n, Time::of_ms(timeout_ms))
 }
 
+/// epoll_wait and its relatives with the mask in force; a call with no room for events is the kernel's to refuse.
 unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time) -> Answer<c_int> {
     let look = |fd: c_int| sys::call(libc::SYS_epoll_pwait, fd as usize, events as usize, n as usize, 0, 0, MASK_BYTES);
     let deadline = match time {

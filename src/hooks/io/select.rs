@@ -22,6 +22,7 @@ impl Sets {
     const WORDS: usize = libc::FD_SETSIZE / 64;
     const INTEREST: [u32; 3] = [IN, OUT, PRI];
 
+    /// How many words of a set the numbers below `n` fill.
     fn words(n: c_int) -> usize {
         (n as usize).div_ceil(64)
     }
@@ -57,6 +58,7 @@ impl Sets {
         self.call(time)
     }
 
+    /// Puts the program's sets back to what was asked.
     unsafe fn restore(&self) {
         for (set, words) in self.sets.iter().zip(&self.asked) {
             if !set.is_null() {
@@ -65,6 +67,7 @@ impl Sets {
         }
     }
 
+    /// The directions in which a number is asked about.
     fn interest(&self, fd: usize) -> u32 {
         let bit = |i: usize| self.asked[i][fd / 64] >> (fd % 64) & 1 != 0;
         (0..3).filter(|&i| bit(i)).map(|i| Sets::INTEREST[i]).fold(0, |all, one| all | one)

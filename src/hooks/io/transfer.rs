@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// preadv2's offset that means the file's own position, or none at all.
 const NO_OFFSET: usize = usize::MAX;
+/// The kernel's answer of a file that knows no RWF_NOWAIT.
 const NOT_SUPPORTED: isize = -(libc::EOPNOTSUPP as isize);
 
 /// A call that only the library makes of a program's read or write on a socket: a filter that allows those may refuse it.
@@ -43,6 +44,7 @@ static RECEIVE: SocketCall = SocketCall { number: libc::SYS_recvfrom, refused: A
 static SEND: SocketCall = SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) };
 
 impl SocketCall {
+    /// Was the call found to be refused?
     #[inline]
     fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
@@ -110,6 +112,7 @@ unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> 
     result
 }
 
+/// The flag with which a transfer does not wait.
 const NOWAIT: usize = libc::RWF_NOWAIT as usize;
 
 /// A terminal's mode; `None`: it is none.
@@ -214,6 +217,7 @@ unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) ->
     done
 }
 
+/// Makes a scattered write, without waiting or as the program made it.
 unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, blocking: Blocking) -> isize {
     let number = match blocking {
         Blocking::No => libc::SYS_pwritev2,

@@ -30,7 +30,7 @@ macro_rules! numbers {
         /// The numbers that `by_number` has a row for.
         pub const NUMBERS: &[c_long] = &[$(libc::$number),*];
 
-        /// What becomes of a call by number, whoever makes it; `None`: it is in no row.
+        /// What becomes of a call by number, made by any thread; `None`: it is in no row.
         pub unsafe fn by_number(number: c_long, arguments: Arguments) -> Option<Answer<c_long>> {
             let way: unsafe fn(Arguments) -> Answer<c_long> = match number {
                 $(libc::$number => $answer,)*

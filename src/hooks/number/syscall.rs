@@ -50,6 +50,7 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     })
 }
 
+/// Is it one of the system calls that make a process?
 fn makes_process(number: c_long) -> bool {
     matches!(number, libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3)
 }
@@ -77,7 +78,7 @@ macro_rules! numbers {
 }
 
 numbers! {
-    /// What is answered whoever calls, before anything else is looked at.
+    /// What is answered to any thread, before anything else is looked at.
     AT_ONCE at_once:
     SYS_futex => |[word, operation, value, time, second, third]|
         futex::futex(Futex { word, operation, value, time, second, third });
@@ -134,6 +135,7 @@ impl<T> Register for *const T {
     }
 }
 
+/// Returns the next argument as a `T`; a missing one is 0.
 fn take<T: Register>(arguments: &mut impl Iterator<Item = usize>) -> T {
     T::of_register(arguments.next().unwrap_or(0))
 }
@@ -315,6 +317,7 @@ const TAKEN: [u64; 8] = {
     taken
 };
 
+/// Has this number any row? Asked by the runtime of each caught instruction.
 fn takes(number: c_long) -> bool {
     usize::try_from(number)
         .is_ok_and(|number| TAKEN.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 != 0))
@@ -339,10 +342,12 @@ extern "C" fn inline(call: &Call) -> isize {
     result
 }
 
+/// Makes the call as it is.
 unsafe fn plainly(number: c_long, [a, b, c, d, e, f]: Arguments) -> isize {
     sys::call(number, a, b, c, d, e, f)
 }
 
+/// Makes the call as the function `syscall` would; a failure comes back as the kernel says it, negative.
 unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
     let [a, b, c, d, e, f] = arguments;
     match syscall(number, a, b, c, d, e, f) {

@@ -1,5 +1,6 @@
 //! Calls that ask about a path: where the kernel has just said ENOENT of a green thread's folder or file in /proc, they are asked again of
-//! the thread's stand-in (`task_file`). All others are libc's, and cost a comparison. Whoever asks: threads that libc makes itself, too.
+//! the thread's stand-in (`thread_path`). All others are libc's, and cost a comparison. The caller may be any thread, also one that libc
+//! makes itself.
 
 use crate::hooks::answer::{answer, Answer, Arguments, Miss};
 use crate::hooks::proc::thread_path;
@@ -31,6 +32,7 @@ unsafe fn asked_at<T: Copy + PartialEq>(
     Ok(told)
 }
 
+/// Asks of the stand-in's path, or answers as before if the path names no green thread.
 #[cold]
 unsafe fn again<T: Copy>(dir: c_int, path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
     let mut room = [0; thread_path::PATH_BYTES];

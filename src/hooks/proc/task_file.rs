@@ -18,6 +18,7 @@ use libc::*;
 use std::ffi::CStr;
 use std::io::Write;
 
+/// Opens a path as the kernel does, for the library or for the program.
 fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     // SAFETY: the kernel reads the string.
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
@@ -46,6 +47,7 @@ pub unsafe fn open(dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_in
     }
 }
 
+/// Opens a file of a thread's folder: `comm`, `stat` and `status` by what the library knows, any other as the stand-in's.
 fn open_file(file: &TaskFile, green: &'static Green, flags: c_int) -> Answer<c_int> {
     match (file.name, flags & O_ACCMODE) {
         (b"/comm", _) if green.is_main => open_of_stand_in(file, flags),
@@ -121,6 +123,7 @@ fn made(
     text_file(&made, flags)
 }
 
+/// Returns the thread's name as text, for a line of `stat` or `status`.
 fn name(green: &Green) -> String {
     // SAFETY: a living thread, as far as is known: a name is always whole.
     let name = unsafe { name::name_of(green) }.unwrap_or_default();
@@ -157,6 +160,7 @@ fn stat(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// Writes the lines of `status` anew, with those that differ for a green thread in the stand-in's place.
 fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     for line in text.lines() {
         match line.split(':').next()? {

@@ -52,10 +52,12 @@ unsafe fn shown(fd: c_int, to: *mut u8, bytes: usize, told: isize) -> Answer<ssi
     }
 }
 
+/// Returns the position behind an entry, as the kernel has written it.
 unsafe fn next_position(entry: *const u8) -> i64 {
     (entry.add(POSITION) as *const i64).read_unaligned()
 }
 
+/// Returns an entry's length in bytes.
 unsafe fn length(entry: *const u8) -> usize {
     (entry.add(LENGTH) as *const u16).read_unaligned() as usize
 }
@@ -74,17 +76,20 @@ unsafe fn begins_with_number(entries: *const u8, bytes: usize) -> Option<i64> {
     None
 }
 
+/// Is the descriptor that of this process's task folder?
 fn is_task_folder(fd: c_int) -> bool {
     let (mut room, mut own) = ([0; thread_path::PATH_BYTES], Vec::with_capacity(32));
     write!(own, "/proc/{}/task", sys::process_id()).ok();
     thread_path::place_of(fd, &mut room) == Some(&own)
 }
 
+/// Moves a folder's position, or with SEEK_CUR and 0 returns it.
 fn seek(fd: c_int, position: i64, whence: c_int) -> i64 {
     // SAFETY: the call touches no memory.
     unsafe { sys::call(SYS_lseek, fd as usize, position as usize, whence as usize, 0, 0, 0) as i64 }
 }
 
+/// Writes the entries of the threads from a position on into the program's memory, as many as fit. EFAULT moves nothing.
 #[cold]
 unsafe fn threads(fd: c_int, position: Option<i64>, to: *mut u8, bytes: usize, told: isize) -> Answer<ssize_t> {
     if !is_task_folder(fd) {
@@ -149,6 +154,7 @@ fn tids(fd: c_int) -> Vec<pid_t> {
     all
 }
 
+/// Shows the tid of each kernel thread that the folder lists, from its beginning.
 fn each_in_kernel(fd: c_int, mut visit: impl FnMut(pid_t)) {
     let mut entries = [0u64; 512];
     seek(fd, 0, SEEK_SET);
@@ -170,20 +176,21 @@ fn each_in_kernel(fd: c_int, mut visit: impl FnMut(pid_t)) {
     }
 }
 
-/// Is it one of the library's that has yet to say so, which is the first that they do, or one that has just ended? The library's are born
-/// with a mask that few others have. (libc's threads for timers do.) Who has it, and sleeps or says nothing for long, is another's.
+/// Is it a kernel thread of the library's that has not enlisted yet, which is the first that they do, or one that has just ended? The
+/// library's are born with a mask that few others have (libc's threads for timers do). A thread with that mask that sleeps, or does not
+/// enlist during `LOOKS` looks, is another's.
 fn is_being_made(tid: pid_t) -> bool {
     const KILL_AND_STOP: u64 = 1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1);
-    const PATIENCE: u32 = 1000;
+    const LOOKS: u32 = 1000;
     if tid == sys::kernel_thread_id() {
         return false;
     }
     match sys::task::blocked_signals(tid) {
         None => true,
-        // A vessel's, whose kernel thread only comes and goes, or that of a worker which comes to rest.
+        // The kernel thread of a vessel's birth or death, which only comes and goes, or of a worker that comes to rest.
         Some(mask) if mask | KILL_AND_STOP == u64::MAX => true,
         Some(delivery::CLOSED) => {
-            for _ in 0..PATIENCE {
+            for _ in 0..LOOKS {
                 sys::yield_processor();
                 if is_worker(tid) || sys::task::sleeps(tid) {
                     break;
@@ -195,6 +202,7 @@ fn is_being_made(tid: pid_t) -> bool {
     }
 }
 
+/// Is it the kernel thread of a worker of this library's?
 fn is_worker(tid: pid_t) -> bool {
     let mut is_it = false;
     counts::for_each_worker(|worker| is_it |= worker.kernel_tid.load(Relaxed) == tid);

@@ -26,6 +26,7 @@ fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
     (digits > 0 && (rest.is_empty() || rest[0] == b'/')).then_some((value, rest))
 }
 
+/// The link in /proc that leads to the caller's own folder.
 const THREAD_SELF: &[u8] = b"thread-self";
 
 /// `/proc/thread-self/…`, `/proc/TID/…`, `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`.

@@ -32,6 +32,7 @@ pub enum Child {
 }
 
 impl Child {
+    /// The child of a wait4; a group, any child, or a child's stops have no descriptor.
     fn by_pid(pid: pid_t, options: c_int) -> Child {
         if pid > 0 && options & (WUNTRACED | WCONTINUED) == 0 {
             Child::Pid(pid)
@@ -40,6 +41,7 @@ impl Child {
         }
     }
 
+    /// The child of a waitid, as `by_pid`.
     fn by_id(kind: idtype_t, id: id_t, options: c_int) -> Child {
         match kind {
             _ if options & (WEXITED | WSTOPPED | WCONTINUED) != WEXITED => Child::Other,
@@ -93,6 +95,7 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     end
 }
 
+/// Parks on the descriptor of a child's end, which is the caller's own while it does: a handler that jumps away gives it back.
 fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     const SECOND_NS: u64 = 1_000_000_000;
     let mut interval_ns = 1_000_000;

@@ -24,7 +24,9 @@ struct Commands {
 // SAFETY: only touched under the lock.
 unsafe impl Sync for Commands {}
 
+/// The commands that run now.
 static COMMANDS: Commands = Commands { lock: RawLock::new(), running: UnsafeCell::new((0, [Action::DEFAULT; 2])) };
+/// The signals that a terminal's keys send, which are the command's while it runs.
 const QUIET: [c_int; 2] = [SIGINT, SIGQUIT];
 const IGNORE: Action = Action { handler: SIG_IGN, flags: 0, mask: 0 };
 

@@ -1,4 +1,13 @@
-//! Processes: fork, commands, and the ends that bypass `exit`.
+//! Processes: fork, the calls about the whole process, and the ends that bypass `exit`.
+//!
+//! ```text
+//!     libc's fork                       this file                         the child's copy
+//!     atfork prepare handlers
+//!     _Fork ──────────────────────────► before: signals blocked, loader, runtime, dispositions closed
+//!                                       the fork
+//!                                       in_parent: all opened again       in_child: the runtime forgotten, then the same
+//!     atfork parent or child handlers ◄─
+//! ```
 //!
 //! A fork runs the real one on the kernel thread at hand; the child has this one thread, so the runtime there is forgotten before
 //! anything else runs, and is made anew when the child makes a thread. Anything else: the program's atfork handlers unlock locks
@@ -26,7 +35,7 @@ pub fn prepare() {
     unsafe { pthread_atfork(Some(prepared), Some(done_in_parent), Some(done_in_child)) };
 }
 
-/// Is it for the handlers to do?
+/// Is the fork one that only the handlers of `prepare` see? (`arch::forking_word` is set where `fork` below goes around them.)
 fn is_by_handlers() -> bool {
     arch::forking_word() == 0
 }
@@ -57,6 +66,8 @@ static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
 /// for the child, and is neither lost with what the child forgets, nor seen to by a runtime that is not its own.
 static MASK: AtomicU64 = AtomicU64::new(0);
 
+/// Right before a fork, on the forking thread: blocks its signals, and closes the loader, the runtime and the dispositions, in this order,
+/// so that the child's copies are whole. Nothing before the start.
 fn before() {
     if runtime::started() {
         let mask = sys::set_signal_mask(delivery::CLOSED);
@@ -68,6 +79,7 @@ fn before() {
     }
 }
 
+/// Right after a fork, in the parent, and as the last step in the child: opens what `before` has closed, in the opposite order.
 fn in_parent() {
     if HOLDS_LOADER.swap(false, Relaxed) {
         let mask = MASK.load(Relaxed);
@@ -80,8 +92,8 @@ fn in_parent() {
     descriptor::forked();
 }
 
-/// The child runs natively from here on. What the loader's lock has kept out (a signal of the parent's) is forgotten before it is given
-/// back.
+/// Right after a fork, in the child, which runs natively from here on: calls the `after_fork` of each part that has state of its own, in
+/// this order. What the loader's lock has kept out (a signal of the parent's) is forgotten before it is given back.
 fn in_child() {
     statistics::after_fork();
     runtime::kernel::alone::after_fork();
@@ -110,13 +122,13 @@ pub unsafe fn fork() -> Answer<pid_t> {
     Ok(pid)
 }
 
-/// The one that runs no handlers. Called by libc's fork it finds libc's locks taken, and leaves the gate alone.
+/// `_Fork`, which runs no handlers. Called by libc's fork it finds libc's locks taken, and leaves the gate of births alone.
 pub unsafe fn raw_fork() -> Answer<pid_t> {
     let fork = || real::_Fork() as isize;
     Ok(if arch::forking_word() != 0 { around(fork) } else { fork_by(fork) } as pid_t)
 }
 
-/// A fork that libc knows nothing of.
+/// Makes a fork that libc knows nothing of: the child's tid is written where libc keeps it.
 pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
     fork_by(|| {
         let pid = fork();
@@ -127,6 +139,7 @@ pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
     })
 }
 
+/// Makes a process by `fork`, with the gate of births closed: no kernel thread is made or ends meanwhile.
 fn fork_by(fork: impl FnOnce() -> isize) -> isize {
     descriptor::forked();
     if runtime::started() {
@@ -136,7 +149,7 @@ fn fork_by(fork: impl FnOnce() -> isize) -> isize {
     }
 }
 
-/// What is done right before a fork, and right after it on both sides.
+/// Makes a process by `fork`, with all that is done right before it, and right after it on both sides.
 fn around(fork: impl FnOnce() -> isize) -> isize {
     before();
     let pid = fork();
@@ -159,6 +172,7 @@ struct Beginning {
     gate_is_ours: bool,
 }
 
+/// The first function of a child on a stack of its own: puts everything right, and goes on with the program's.
 extern "C" fn begin_in_child(beginning: *mut c_void) -> c_int {
     // SAFETY: `clone`'s, in this process's copy of the memory.
     unsafe {
@@ -285,6 +299,7 @@ pub unsafe fn posix_spawnp(
     spawned(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment))
 }
 
+/// Makes a child that runs on this thread's memory: what it calls is nobody's call.
 fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
     descriptor::forked();
     let done = arch::vfork::as_nobody(spawn);

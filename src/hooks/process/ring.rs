@@ -8,11 +8,12 @@ use libc::{c_char, c_int, c_uint, c_void};
 /// In `struct io_uring_params` (source: linux/io_uring.h).
 const FLAGS: usize = 2;
 
+/// Returns a set-up's flags out of liburing's structure.
 unsafe fn flags(parameters: *const c_uint) -> c_uint {
     *parameters.add(FLAGS)
 }
 
-/// liburing's function of this name, in the libraries behind this one or in those that were loaded for somebody else alone.
+/// Returns liburing's function of this name, in the libraries behind this one or in those that were loaded privately (RTLD_LOCAL).
 unsafe fn theirs(name: &'static std::ffi::CStr) -> usize {
     const NAMES: [*const c_char; 2] = [c"liburing.so.2".as_ptr(), c"liburing.so.1".as_ptr()];
     let next = libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) as usize;

@@ -131,6 +131,7 @@ fn differs(result: c_int) -> Answer<c_int> {
     Ok(result)
 }
 
+/// Makes a call that changes this kernel thread, and the caller alone with it.
 fn alone_after(me: &Green, call: impl FnOnce() -> c_int) -> Answer<c_int> {
     if me.alone.get() {
         return Ok(call());
@@ -276,6 +277,7 @@ pub fn ring_registered() {
     alone::bind();
 }
 
+/// The system call: binds the caller to its kernel thread if the ring takes submissions of one task only.
 unsafe fn io_uring_setup(entries: usize, parameters: usize) -> Answer<c_long> {
     let made = real::syscall(libc::SYS_io_uring_setup, entries, parameters, 0, 0, 0, 0);
     if made >= 0 {
@@ -284,6 +286,7 @@ unsafe fn io_uring_setup(entries: usize, parameters: usize) -> Answer<c_long> {
     Ok(made)
 }
 
+/// The system call: binds the caller if the ring is known to this kernel thread from now on by a number, or begins to take its submissions.
 unsafe fn io_uring_register(arguments: [usize; 6]) -> Answer<c_long> {
     let [ring, operation, argument, count, ..] = arguments;
     let result = real::syscall(libc::SYS_io_uring_register, ring, operation, argument, count, 0, 0);
@@ -293,6 +296,7 @@ unsafe fn io_uring_register(arguments: [usize; 6]) -> Answer<c_long> {
     Ok(result)
 }
 
+/// The system call, which waits in the kernel. A submission binds the kernel thread to the ring's work until that is done.
 unsafe fn io_uring_enter([ring, submitted, least, flags, mask, bytes]: Arguments) -> Answer<c_long> {
     runtime::kernel::worker::note_rings();
     if submitted > 0 && !alone::is_bound() {

@@ -29,6 +29,7 @@ unsafe fn action_of(new: *const sigaction) -> Action {
     }
 }
 
+/// Writes a disposition as glibc's struct sigaction, of whose mask the kernel knows the first word.
 unsafe fn write_action(old: *mut sigaction, action: Action) {
     let old = &mut *old;
     old.sa_sigaction = action.handler;
@@ -36,18 +37,18 @@ unsafe fn write_action(old: *mut sigaction, action: Action) {
     *(&mut old.sa_mask as *mut sigset_t as *mut u64) = action.mask;
 }
 
-/// SIGSYS is ours while births are caught: what is the program's is passed on to what it has set.
+/// SIGSYS is the library's while births are caught: a SIGSYS of the program's goes on to what the program has set.
 fn is_ours(number: c_int) -> bool {
     number == SIGSYS && capture::possible()
 }
 
-/// Does the signal meet our entry where the program has left it its default?
+/// Does the signal meet the runtime's entry where the program has left it its default?
 fn meets_entry(number: c_int) -> bool {
     matches!(number, SIGSEGV | SIGBUS)
 }
 
-/// Puts our entry before the program's handler, or the program's SIG_DFL or SIG_IGN in its place. A handler that is to run once
-/// stays in the kernel: not every delivery is one.
+/// Tells the kernel what stands for a disposition: the runtime's entry for a handler, or the program's SIG_DFL or SIG_IGN. A handler that
+/// is to run once (SA_RESETHAND) stays in the kernel after a delivery, for not every delivery runs it. Returns 0, or -1 and errno.
 unsafe fn install(number: c_int, action: Action) -> c_int {
     if is_ours(number) {
         return 0;
@@ -95,6 +96,8 @@ pub unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
     change_by(number, |_| action)
 }
 
+/// As `change`, by a function of the disposition as it is. The order of two threads' changes is the same for the runtime and for the kernel
+/// (`disposition::settle`).
 unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result<Action, c_int> {
     let changed = disposition::change(number, new);
     let [before, action] = changed;
@@ -198,7 +201,7 @@ pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
     Ok(0)
 }
 
-/// The runtime has started: every handler that the program has is put behind the entry.
+/// Puts every handler that the program has behind the runtime's entry. Called once, by the first thread, right after the start.
 pub fn take_over() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let Some(action) = disposition::in_kernel(number) else { continue };
@@ -215,7 +218,7 @@ pub fn take_over() {
     sweep::watch_anew();
 }
 
-/// In a fork child: it runs natively, so its handlers stand for themselves again.
+/// Has the kernel call the program's handlers themselves again. Called in a fork child, which runs natively, before its signals are opened.
 pub fn give_back() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let action = disposition::of(number);
@@ -231,8 +234,9 @@ pub fn give_back() {
     BORROWED.store(0, Relaxed);
 }
 
-/// The kernel prefers main as a process's waiter, whoever else does not block the signal. Ours may be parked then, so the default must
-/// not happen on another's kernel thread: every signal of the set meets our entry meanwhile, which hands it to main.
+/// Has main meet every signal of the set that has no handler, while main waits for the set; returns those. Natively the kernel prefers main
+/// as a process's waiter to every other thread that does not block the signal. Here main may be parked, and the default must not happen on
+/// another thread's kernel thread: so these signals meet the runtime's entry meanwhile, which hands them to main.
 pub fn borrow(set: u64) -> u64 {
     let unhandled = |number: &c_int| set & bit(*number) != 0 && disposition::of(*number).handler == SIG_DFL;
     let borrowed = (1..=64).filter(|&number| !is_fixed(number)).filter(unhandled).map(bit).sum();
@@ -247,6 +251,7 @@ pub fn return_borrowed(borrowed: u64) {
     install_all(borrowed);
 }
 
+/// Tells the kernel anew what stands for these signals' dispositions.
 fn install_all(signals: u64) {
     for number in (1..=64).filter(|&number| signals & bit(number) != 0) {
         let now = disposition::of(number);

@@ -54,6 +54,7 @@ pub unsafe fn sigrelse(number: c_int) -> Answer<c_int> {
     change_mask(number, |mask| mask & !bit(number))
 }
 
+/// Changes the caller's mask; EINVAL for a number that is no signal's, or glibc's own. A signal that this opens runs its handler at once.
 fn change_mask(number: c_int, change: impl FnOnce(u64) -> u64) -> Answer<c_int> {
     let me = me()?;
     if !(1..=64).contains(&number) || number == 32 || number == 33 {

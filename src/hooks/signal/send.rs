@@ -144,6 +144,8 @@ pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int>
     }
 }
 
+/// Queues a signal with a handler to this process, for a thread of its own choice. libc answers where another process is meant, the signal
+/// has no handler, or the caller is no green thread.
 fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> Answer<c_int> {
     if pid != sys::process_id()
         || current().is_none()

@@ -40,8 +40,8 @@ pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
     errno(EINTR)
 }
 
-/// Waits for a signal of the set, which is blocked meanwhile: thread-directed ones come into the queue, those to the process make
-/// a private descriptor readable.
+/// Waits for a signal of the set, which is blocked meanwhile. A signal to the thread comes into its queue, one to the process makes
+/// a private descriptor readable; both are looked at after each wake. A cancellation point.
 unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t> {
     let me = me()?;
     let set = read_mask(set)? & delivery::CLOSED;
@@ -64,6 +64,8 @@ unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t
     taken
 }
 
+/// Waits for a signal of the set, which none of the caller's queues has yet. Main has the kernel's own preference taken from it meanwhile
+/// (`borrow`).
 fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let borrowed = if me.is_main { borrow(set) } else { 0 };
     let taken = take_one(me, set, deadline);
@@ -74,6 +76,8 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     taken
 }
 
+/// Takes a signal of the set as soon as there is one: EAGAIN when the time is up, EINTR after a handler, or the error with which no
+/// descriptor could be made.
 fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let answer = loop {
         let known = record::record(me.private_fd.get()).map(|record| record.look());
@@ -130,6 +134,7 @@ pub unsafe fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: 
     fill_info(info, wait_for(set, if ns == 0 { Some(0) } else { moment::after(ns) })?)
 }
 
+/// Writes what was taken where the program wants it, and returns its number. EFAULT loses the signal, as natively.
 unsafe fn fill_info(info: *mut siginfo_t, taken: siginfo_t) -> Answer<c_int> {
     let mut told = taken;
     if taken.si_code == SI_TKILL {

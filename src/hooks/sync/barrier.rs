@@ -1,10 +1,15 @@
 //! Barriers: glibc's own algorithm in glibc's own fields, with the lot in the place of the kernel.
 //!
-//! Every thread that comes adds one to `entered`: its position. `round` is the position up to which threads may go on: whoever
-//! finds that enough have come moves it on and wakes the others. Everybody who goes adds one to `left`. A barrier may be destroyed as
-//! soon as one thread has come out of the last round, so destroying waits until all who entered have left, by pretending that
-//! `left` has reached the limit at which the barrier starts from zero again (positions are 32 bits wide): the last to
-//! leave then resets it, and setting `entered` to zero is its last touch (source: nptl/pthread_barrier_wait.c).
+//! | word | moved by | means |
+//! |---|---|---|
+//! | `entered` | each thread that comes, by one | the thread's position |
+//! | `round` | the thread that finds a round complete | positions up to this one may go on |
+//! | `left` | each thread that goes, by one | how many have gone |
+//! | all three, to 0 | the last thread to leave at the limit | positions begin anew; `entered` is the last word touched |
+//!
+//! A barrier may be destroyed as soon as one thread has come out of the last round. So destroying waits until all threads that entered
+//! have left: it adds to `left` what is missing to the limit (positions are 32 bits wide), and the last thread to leave then resets the
+//! barrier (source: nptl/pthread_barrier_wait.c).
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
@@ -15,6 +20,7 @@ use crate::why::Why;
 use libc::{c_int, pthread_barrier_t};
 use std::sync::atomic::{fence, AtomicU32, Ordering::*};
 
+/// glibc's own barrier, field by field (source: nptl's internaltypes.h).
 #[repr(C)]
 struct Barrier {
     entered: AtomicU32,
@@ -72,11 +78,12 @@ impl Barrier {
         }
     }
 
+    /// Parks under the address of `word`, which is this object's, while `must_wait` says so.
     fn park(&self, word: *const AtomicU32, must_wait: impl FnOnce() -> bool) {
         lot::park_uncancelled(Why::Barrier(self as *const Barrier as usize), word as usize, 0, None, must_wait);
     }
 
-    /// Leaves; whoever is the last before a reset makes it, and does not touch the object again.
+    /// Leaves the round. The last thread before a reset makes it, and does not touch the object again.
     fn leave(&self) {
         let limit = self.limit();
         if self.left.fetch_add(1, Release).wrapping_add(1) != limit {
@@ -90,7 +97,7 @@ impl Barrier {
         wake_all(entered);
     }
 
-    /// Waits until everybody who entered has left.
+    /// Waits until every thread that entered has left. Called once, by the destroyer.
     fn empty(&self) {
         let entered = self.entered.load(Relaxed);
         if self.left.fetch_add(self.limit() - entered, AcqRel) < entered {
@@ -100,6 +107,7 @@ impl Barrier {
     }
 }
 
+/// Wakes all that are parked under the word's address, which is a mere name by now.
 fn wake_all(word: *const AtomicU32) {
     if lot::waiting(word as usize) {
         lot::wake_all(word as usize);

@@ -1,12 +1,18 @@
 //! Condition variables: ours wholly, unless other processes share them.
 //!
-//! A waiter enqueues under the condition variable's address and only then releases the mutex, so whoever locks the mutex after it
-//! and signals finds it in the lot. A signal reaches exactly one waiter that was enqueued before it; a waiter that a
+//! ```text
+//!     waiter                                   signaller
+//!     1. enqueues under the object's address   1. locks the mutex: only after the waiter's step 2
+//!     2. releases the mutex                    2. signals: looks into the lot, finds the waiter (step 1)
+//!     3. parks                                 3. releases the mutex
+//! ```
+//!
+//! A signal reaches exactly one waiter that was enqueued before it; a waiter that a
 //! deadline, a handler or a cancellation ended before is passed over (the lot fires the next). The object itself is
 //! never written, so `pthread_cond_destroy` is glibc's own and finds nobody to wait for.
 //!
-//! A wait goes on after a signal handler, as glibc's does; who is woken while a handler runs on it does not go back into the queue (the
-//! lot sees to that, for no signal may be lost). Cancellation locks the mutex again before it unwinds. Threads that sleep in
+//! A wait goes on after a signal handler, as glibc's does; a waiter that is woken while a handler runs on it does not go back into the
+//! queue (the lot sees to that, for no signal may be lost). Cancellation locks the mutex again before it unwinds. Threads that sleep in
 //! glibc's own wait (it began before the runtime did, or bypassed the hooks) are counted in the object's flags word; a signal then
 //! goes to both worlds.
 
@@ -82,6 +88,7 @@ unsafe fn also_natively(cond: *mut pthread_cond_t) -> Answer<c_int> {
     }
 }
 
+/// Waits on the condition variable: enqueues, releases the mutex, parks, and takes the mutex again.
 #[inline]
 unsafe fn wait(
     cond: *mut pthread_cond_t,

@@ -33,13 +33,16 @@ pub const EXCLUSIVE: usize = 0;
 pub const SHARED: usize = 1;
 /// The token of a waiter that is about to be, or already, parked as EXCLUSIVE (`lot::present`).
 pub const ANNOUNCED: usize = 2;
+/// The token's bits that hold a role.
 const ROLE: usize = 3;
 const ROLE_BITS: u32 = 2;
 
 /// After so many lost rounds a waiter is starving: it asks for more than a wake.
 const ROUNDS_TO_STARVE: usize = 4;
 
+/// The first retry of a wait comes after so long; each further one after twice the time.
 const FIRST_RETRY_NS: u64 = 1_000_000;
+/// No longer than so is waited between retries, while few wait.
 const LAST_RETRY_NS: u64 = 50_000_000;
 /// So many waiters share a retry interval's load before it grows.
 const RETRIERS: usize = 256;
@@ -63,6 +66,7 @@ impl Retries {
         Some(self.deadline.map_or(retry, |deadline| deadline.min(retry)))
     }
 
+    /// Is the wait's deadline over?
     fn are_over(&self) -> bool {
         self.deadline.is_some_and(|deadline| sys::now_ns() >= deadline)
     }

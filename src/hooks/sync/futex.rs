@@ -1,8 +1,15 @@
 //! The futex, as far as it is private: its waiters park in the lot under the word's address, their bitset as token.
 //!
-//! Somebody may sleep on the same word in the kernel (a system call instruction that we never see, libc's own inside), so
-//! a wake goes to the lot first and passes what is left of its count to the kernel. The value is compared after the waiter is
-//! enqueued, which is all that a futex promises: no wake that follows a change of the word is lost. Comparing and moving
+//! ```text
+//!     waiter                               waker
+//!     1. enqueues in the lot               1. changes the word
+//!     2. compares the word: parks if same  2. looks into the lot, wakes
+//!                                          3. has the kernel wake what is left of the count
+//! ```
+//!
+//! If the comparison (2) came before the change, the waker's look (2) comes after the enqueue (1): no wake that follows a change of the
+//! word is lost, which is all that a futex promises. Other threads may sleep on the same word in the kernel (by a system call instruction
+//! that no hook sees, or inside libc), and are woken last (3). Comparing and moving
 //! (CMP_REQUEUE) are not one step here; a waiter that comes between them is moved or not, as if it had come before or after.
 //!
 //! What is odd (an unknown operation, an unaligned or impossible address, an invalid timeout) is the kernel's to answer: it says
@@ -47,6 +54,7 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
     }
 }
 
+/// WAIT and WAIT_BITSET: parks while the word holds the value. EAGAIN where it does not, ETIMEDOUT, EINTR.
 unsafe fn wait(call: Futex) -> Answer<c_long> {
     let realtime = call.has(libc::FUTEX_CLOCK_REALTIME);
     let absolute = call.command() == libc::FUTEX_WAIT_BITSET;
@@ -72,6 +80,7 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
     }
 }
 
+/// WAKE and WAKE_BITSET: wakes parked waiters first, then the kernel's sleepers with what is left of the count.
 unsafe fn wake(call: Futex) -> Answer<c_long> {
     if is_misplaced(call.word) || call.bits() == 0 {
         return Err(Miss::Libc);
@@ -106,6 +115,7 @@ fn wake_parked(word: usize, count: usize, bits: usize) -> usize {
     }
 }
 
+/// REQUEUE and CMP_REQUEUE: wakes some, moves others to the second word; the kernel does the same with what is left of the counts.
 unsafe fn requeue(call: Futex) -> Answer<c_long> {
     let (wake, most) = (call.value as c_int, call.time as c_int);
     if is_misplaced(call.word) || is_misplaced(call.second) || wake < 0 || most < 0 {
@@ -184,6 +194,7 @@ impl Operation {
         old as i32
     }
 
+    /// Does the old value compare as the operation asks?
     fn compares(&self, old: i32) -> bool {
         match self.comparison {
             0 => old == self.comparand,

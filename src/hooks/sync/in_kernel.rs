@@ -10,6 +10,7 @@ use crate::sys;
 use crate::why::Why;
 use libc::{c_int, timespec};
 
+/// So long a wait stays in the kernel before it looks up for a cancellation.
 const SLICE_NS: u64 = 50_000_000;
 
 /// Calls `attempt` with moments of CLOCK_MONOTONIC until it answers something other than ETIMEDOUT, or until the deadline.

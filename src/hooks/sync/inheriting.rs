@@ -1,8 +1,8 @@
 //! The futex operations that inherit priority: the word holds its owner's tid, as gettid told it, so the kernel cannot follow them.
 //!
 //! There are no priorities to inherit here (runtime/schedule.rs), and what is left is a lock that goes from owner to waiter in the order
-//! of coming. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it. Who unlocks writes that
-//! tid into the word under the bucket's lock, before the waiter can leave the queue: so whoever stops waiting, for whatever
+//! of coming. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it. The unlocker writes that
+//! tid into the word under the bucket's lock, before the waiter can leave the queue: so a waiter that stops waiting, for any
 //! reason, reads the word once more, and is the owner or is not.
 //!
 //! The owner may end without unlocking, or be of another process, which wakes nobody here: waits are looked at again in growing slices.
@@ -21,7 +21,9 @@ use std::sync::atomic::{AtomicU32, Ordering::*};
 /// linux/futex.h: FUTEX_LOCK_PI with a clock of one's choice.
 pub const FUTEX_LOCK_PI2: c_int = 13;
 
+/// The first look at a lock's owner comes after so long, each further one after twice the time.
 const FIRST_SLICE_NS: u64 = 20_000_000;
+/// No longer than so is waited between looks at the owner.
 const LONGEST_SLICE_NS: u64 = 1_000_000_000;
 
 /// An operation of this family.
@@ -48,10 +50,12 @@ pub unsafe fn operation(call: Futex) -> Answer<c_long> {
     }
 }
 
+/// Returns the tid that the caller writes into a word: a green thread's own, or the kernel's.
 fn own_tid() -> u32 {
     current().map_or_else(sys::kernel_thread_id, |me| me.tid()) as u32
 }
 
+/// Is there a thread with this tid, green or the kernel's?
 fn is_alive(tid: u32) -> bool {
     roll::find(tid as i32).is_some() || sys::policy_of(tid as i32) >= 0
 }
@@ -61,10 +65,13 @@ fn token(tid: u32) -> usize {
     (tid as usize) << 32
 }
 
+/// Returns the tid of a waiter of this file's in its token; `None`: another futex's waiter.
 fn waits(token: usize) -> Option<u32> {
     (token as u32 == 0 && token != 0).then_some((token >> 32) as u32)
 }
 
+/// LOCK_PI and TRYLOCK_PI: takes the word if it is free or its owner has ended, else parks until an unlock hands it over. EDEADLK, ESRCH,
+/// EAGAIN, ETIMEDOUT.
 unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_long> {
     let (me, word) = (own_tid(), AtomicU32::from_ptr(address as *mut u32));
     let (mut has_waited, mut slice_ns) = (false, FIRST_SLICE_NS);
@@ -107,6 +114,7 @@ unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_l
     }
 }
 
+/// UNLOCK_PI: hands the word to the first waiter, or frees it. EPERM where the caller is not the owner.
 unsafe fn unlock(address: usize) -> Answer<c_long> {
     let word = AtomicU32::from_ptr(address as *mut u32);
     if word.load(SeqCst) & FUTEX_TID_MASK != own_tid() {

@@ -42,7 +42,8 @@ pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, unti
     acquire(lock, Until { clock, time: until })
 }
 
-/// Before the start: the real call. Who holds a mutex of the kernel's when the runtime starts is pinned from then on, so it is counted.
+/// Before the start: makes the real call. A thread that holds a mutex of the kernel's when the runtime starts is pinned from then on, so
+/// such locks are counted.
 #[cold]
 unsafe fn natively(lock: *mut pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
     if !object::is_kernels(lock) {
@@ -66,7 +67,7 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     pinned(lock, || try_in_kernel(lock))
 }
 
-/// `pthread_mutex_unlock`: libc's own, then the lot: whoever waits there is woken, and runs first if it has lost too often.
+/// `pthread_mutex_unlock`: libc's own, then the lot: the first waiter there is woken, and runs first if it has lost too often.
 pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return unlock_natively(lock);
@@ -75,6 +76,7 @@ pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     Ok(0)
 }
 
+/// Before the start: libc's own unlock; a mutex of the kernel's is counted back.
 #[cold]
 unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !object::is_kernels(lock) {
@@ -87,7 +89,7 @@ unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     code(result)
 }
 
-/// Locks, on whatever thread.
+/// Locks the mutex, on any thread, green or not. Fails as `mutex_lock` and `mutex_timedlock`.
 #[inline]
 pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     if object::is_kernels(lock) {
@@ -100,6 +102,7 @@ pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int>
     }
 }
 
+/// Waits in the lot for a mutex that the first try found busy. EDEADLK where the caller holds an error-checking one.
 #[cold]
 unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     if object::would_deadlock(lock) {
@@ -110,6 +113,7 @@ unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int
     })
 }
 
+/// Locks a mutex whose owner the kernel or another process reads, pinned to this kernel thread, whose tid it gets.
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     // No try first: glibc's trylock leaves a robust mutex locked when it answers ENOTRECOVERABLE.
@@ -129,8 +133,9 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<
 }
 
 /// Locks a mutex whose waiters the kernel hands it to when the owner's kernel thread ends. A green thread may end without it: then the
-/// mutex is marked (`pin::abandon`), but for the kernel it is still the kernel thread's, as long as somebody waits there. So whoever
-/// waits looks up now and then; once it is marked nobody enters the kernel any more, and who comes after the last has left gets it.
+/// mutex is marked (`pin::abandon`), but for the kernel it is still the kernel thread's, as long as it has a waiter there. So each waiter
+/// looks up after every slice. Once the mutex is marked no waiter enters the kernel any more, and the first to try after the last one has
+/// left gets it.
 unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     const SLICE_NS: u64 = 20_000_000;
     const LOOKS_EVERY_NS: u64 = 1_000_000;
@@ -156,6 +161,7 @@ unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     }
 }
 
+/// Tries such a mutex once; the owner's end is undone where the kernel has taken the try for the owner's (`remain_orphaned`).
 unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
     let result = real::pthread_mutex_trylock(lock);
     if result == libc::EBUSY && object::is_robust_and_inheriting(lock) {
@@ -164,7 +170,7 @@ unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
     result
 }
 
-/// Runs a real lock function pinned, and stays pinned if it took the lock.
+/// Runs a real lock function pinned to this kernel thread, and stays pinned if it took the lock: its owner's tid is this kernel thread's.
 unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
     runtime::waiting::pin::pin(object::is_robust(lock));
     if object::is_protecting(lock) {
@@ -192,7 +198,7 @@ pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, b
     code(result)
 }
 
-/// Unlocks, on whatever thread; the caller must `settle` the outcome as soon as it may yield.
+/// Unlocks the mutex, on any thread; the caller must `settle` the outcome as soon as it may yield. Fails as libc's own.
 #[inline]
 pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     if object::is_kernels(lock) {
@@ -208,6 +214,7 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     Ok(contended::wake(lock as usize, EXCLUSIVE, true, || true).1)
 }
 
+/// Unlocks such a mutex by the tid of its kernel thread, and unpins its owner.
 #[cold]
 unsafe fn release_in_kernel(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     let result = runtime::with_kernel_tid(|| real::pthread_mutex_unlock(lock));

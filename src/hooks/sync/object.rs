@@ -51,11 +51,13 @@ impl Flag {
         true
     }
 
+    /// Has `learn` found the flag at this offset?
     fn is_at(&self, offset: usize) -> bool {
         self.offset.load(Relaxed) == offset
     }
 }
 
+/// Reads a word of an object that other threads may change.
 #[inline(always)]
 unsafe fn word<T>(object: *const T, offset: usize) -> u32 {
     AtomicU32::from_ptr(object.cast::<u8>().add(offset) as *mut u32).load(Relaxed)
@@ -71,8 +73,11 @@ pub static RWLOCK_SHARED: Flag = Flag::at(28, 1);
 pub static BARRIER_SHARED: Flag = Flag::at(BARRIER_SHARED_AT, 0x80);
 /// A semaphore is shared between processes.
 pub static SEMAPHORE_SHARED: Flag = Flag::at(8, 0x80);
+/// A mutex is shared between processes.
 static MUTEX_SHARED: Flag = Flag::at(MUTEX_KIND, 0x80);
+/// A mutex is robust: its owner may end without unlocking it.
 static MUTEX_ROBUST: Flag = Flag::at(MUTEX_KIND, 0x10);
+/// A mutex inherits priority.
 static MUTEX_INHERIT: Flag = Flag::at(MUTEX_KIND, 0x20);
 /// The kinds of mutex whose owner the kernel or another process reads: shared, robust, inheriting, protecting.
 static MUTEX_KERNELS: AtomicU32 = AtomicU32::new(0xF0);
@@ -80,12 +85,14 @@ static MUTEX_KERNELS: AtomicU32 = AtomicU32::new(0xF0);
 /// `barrier.rs` has the whole of a barrier, in which the flag stands here.
 pub const BARRIER_SHARED_AT: usize = 12;
 
+/// Where a mutex has its lock word, its owner, its users and its kind.
 const MUTEX_LOCK: usize = 0;
 const MUTEX_OWNER: usize = 8;
 const MUTEX_USERS: usize = 12;
 const MUTEX_KIND: usize = 16;
 const MUTEX_TYPE: u32 = 3;
 const MUTEX_PROTECT: u32 = 0x40;
+/// Where a rwlock has its readers' word, its writer's tid and its kind.
 const RWLOCK_READERS: usize = 0;
 const RWLOCK_WRITER: usize = 24;
 const RWLOCK_KIND: usize = 48;
@@ -132,6 +139,7 @@ macro_rules! probe {
     }};
 }
 
+/// Finds the flags of condition variables.
 unsafe fn learn_cond() -> bool {
     use libc::*;
     probe!(COND_SHARED, pthread_cond_t, pthread_condattr_t, own::pthread_condattr_init, own::pthread_cond_init,
@@ -140,6 +148,7 @@ unsafe fn learn_cond() -> bool {
                   own::pthread_condattr_setclock => CLOCK_MONOTONIC)
 }
 
+/// Finds the flags of mutexes, all of which stand in the word of the kind.
 unsafe fn learn_mutex() -> bool {
     use libc::*;
     macro_rules! kind {
@@ -162,6 +171,7 @@ unsafe fn learn_mutex() -> bool {
     true
 }
 
+/// Finds the flags of rwlocks, barriers and semaphores.
 unsafe fn learn_rest() -> bool {
     use libc::*;
     unsafe fn barrier_init(barrier: *mut pthread_barrier_t, attribute: *const pthread_barrierattr_t) -> c_int {

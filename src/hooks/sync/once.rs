@@ -15,13 +15,16 @@ use crate::why::Why;
 use libc::c_int;
 use std::sync::atomic::{AtomicI32, Ordering::*};
 
+/// The word's bits: an initialiser runs; it has run.
 const IN_PROGRESS: i32 = 1;
 const DONE: i32 = 2;
 
 /// What glibc writes into a word while its initialiser runs in this process. A fork child learns it anew (`learn_generation`).
 static RUNNING: AtomicI32 = AtomicI32::new(IN_PROGRESS);
+/// A word for a once of the library's own, by which the form of `RUNNING` is found.
 static PROBE: AtomicI32 = AtomicI32::new(0);
 
+/// The initialiser of that once: notes what the word looks like meanwhile.
 extern "C" fn note_running() {
     RUNNING.store(PROBE.load(Relaxed), Relaxed);
 }
@@ -54,6 +57,7 @@ pub unsafe fn call_once(once: *mut c_int, initialise: extern "C" fn()) -> Answer
     self::once(once, initialise).map(|_| ())
 }
 
+/// Waits while another thread runs the initialiser in this process, then has libc decide: done by now, or the caller's to run.
 #[cold]
 unsafe fn run(word: &AtomicI32, initialise: extern "C" fn()) {
     let address = word.as_ptr() as usize;

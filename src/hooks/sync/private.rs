@@ -13,7 +13,9 @@ use crate::{arch, sys};
 use libc::EBUSY;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
+/// The word of a free lock.
 const FREE: u32 = 0;
+/// The word of a lock that is held and perhaps waited for.
 const WAITED_FOR: u32 = 2;
 
 /// How many kernel threads sleep on private locks. A wake wakes one parked thread *and* one sleeper: if the sleeper is the monitor, the

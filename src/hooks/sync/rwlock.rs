@@ -1,12 +1,12 @@
 //! Read-write locks: the real try functions, the lot, the real unlock.
 //!
-//! What glibc decides with counters of waiting readers and writers inside the object, we decide with the tokens in the lot, for
+//! What glibc decides with counters of waiting readers and writers inside the object is decided here with the tokens in the lot, for
 //! a parked thread is not counted in the object. An unlock looks at the lock's own word, under the bucket's lock: while
-//! anybody is parked here the object is alive.
+//! a thread is parked here the object is alive.
 //!
 //! | held now by | the unlock wakes |
 //! |---|---|
-//! | a writer | nobody: that writer's unlock will |
+//! | a writer | none: that writer's unlock will |
 //! | readers | the parked readers, but for a lock that always prefers writers and has one waiting |
 //! | nobody | all readers, or else one writer; the other way round where writers are preferred |
 //!
@@ -25,6 +25,7 @@ use crate::runtime::news::lot;
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 
+/// The roles of this file's waiters in the lot.
 const READER: usize = SHARED;
 const WRITER: usize = EXCLUSIVE;
 
@@ -99,6 +100,7 @@ unsafe fn acquire_until(lock: *mut pthread_rwlock_t, role: usize, until: Until) 
     acquire(lock, role, until)
 }
 
+/// Takes the lock in a role: libc's try first, then `acquire_busy`.
 #[inline]
 unsafe fn acquire(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     if object::RWLOCK_SHARED.of(lock) != 0 {
@@ -111,6 +113,7 @@ unsafe fn acquire(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Ans
     }
 }
 
+/// libc's try in this role, as an error number.
 unsafe fn attempt(lock: *mut pthread_rwlock_t, role: usize) -> c_int {
     if role == WRITER {
         libc::pthread_rwlock_trywrlock(lock)
@@ -126,6 +129,7 @@ unsafe fn must_queue(lock: *mut pthread_rwlock_t) -> bool {
     object::prefers(lock) == Prefers::WritersAlways && contended::announced(lock as usize)
 }
 
+/// Waits in the lot for a lock that was found busy. EDEADLK where the caller holds it for writing.
 #[cold]
 unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     if object::is_writer(lock) {
@@ -154,6 +158,7 @@ fn why(lock: *mut pthread_rwlock_t, role: usize) -> Why {
     }
 }
 
+/// Takes a lock that other processes share: the kernel waits, and the slot is offered.
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     runtime::announce(why(lock, role));
@@ -165,7 +170,7 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Unt
     }))
 }
 
-/// Wakes whoever may go on now; see the table above.
+/// Wakes the waiters that may go on now, by the table at the top.
 #[cold]
 unsafe fn wake(lock: *mut pthread_rwlock_t, prefers: Prefers) -> Outcome {
     let pass = |role: usize| {

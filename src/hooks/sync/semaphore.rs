@@ -58,6 +58,7 @@ unsafe fn attempt(sem: *mut sem_t) -> c_int {
     }
 }
 
+/// Takes a unit: libc's try, then `acquire_busy`. A cancellation point before the try.
 unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     runtime::cancellation_point();
     match attempt(sem) {
@@ -72,6 +73,7 @@ unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     }
 }
 
+/// Waits in the lot for a unit; of a semaphore that is shared, in the kernel.
 #[cold]
 unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     let handled = contended::handlers();
@@ -87,6 +89,7 @@ unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     contended::wait(Why::Semaphore(sem as usize), kind, sem as usize, EXCLUSIVE, deadline, || attempt(sem))
 }
 
+/// Waits for a slice in the kernel: 0, or an error number. Goes on after a handler that restarts.
 unsafe fn wait_in_kernel(sem: *mut sem_t, slice: *const timespec, restarts: bool) -> c_int {
     loop {
         if glibc::uncancelled(|| real::sem_clockwait(sem, libc::CLOCK_MONOTONIC, slice)) == 0 {

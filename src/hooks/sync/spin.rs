@@ -5,6 +5,7 @@ use crate::hooks::answer::Answer;
 use crate::runtime;
 use libc::{c_int, pthread_spinlock_t};
 
+/// So often the lock is tried before other threads are let run.
 const SPINS: usize = 100;
 
 /// `pthread_spin_lock`: tries `SPINS` times, then lets other green threads run, and so on. Fails as libc's try does.

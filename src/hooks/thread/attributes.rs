@@ -55,6 +55,8 @@ pub unsafe fn pthread_setattr_default_np(attr: *const pthread_attr_t) -> Answer<
     Ok(failed)
 }
 
+/// Returns the bytes of stack that an attribute wishes; where that is glibc's default, and the option `stack_size` is set, those of the
+/// option.
 unsafe fn stack_bytes(attr: &pthread_attr_t) -> usize {
     let (mut bytes, mut usual) = (0, 0);
     pthread_attr_getstacksize(attr, &mut bytes);
@@ -130,6 +132,7 @@ unsafe fn processors_of(attr: &pthread_attr_t) -> Answer<Option<sys::Processors>
     kernel_state::possible(size_of_val(&set), set.as_ptr() as usize).map(Some).map_err(Miss::Errno)
 }
 
+/// Returns the signal mask that the program has set in an attribute; `None`: the thread inherits its maker's.
 unsafe fn mask_of(attr: &pthread_attr_t) -> Option<u64> {
     const NO_SIGMASK: c_int = -1;
     let mut mask: sigset_t = std::mem::zeroed();

@@ -14,6 +14,7 @@ use crate::runtime::{self, current};
 use libc::*;
 use std::sync::atomic::Ordering::*;
 
+/// Writes what a joined thread has returned, if the caller wants it.
 unsafe fn write_result(result: *mut *mut c_void, value: *mut c_void) -> Answer<c_int> {
     if !result.is_null() {
         *result = value;

@@ -17,6 +17,7 @@ pub type Name = [u8; NAME_BYTES];
 /// What ps and /proc show of the process is its first kernel thread's name.
 const NAME_OF_PROCESS: &std::ffi::CStr = c"/proc/self/comm";
 
+/// Opens the process's `comm` for reading and writing. Fails where /proc is not mounted.
 fn open_name_of_process() -> Answer<usize> {
     let flags = (O_RDWR | O_CLOEXEC) as usize;
     // SAFETY: the kernel reads the string.
@@ -24,6 +25,7 @@ fn open_name_of_process() -> Answer<usize> {
     answer(fd)
 }
 
+/// Sets the thread's name: main's in the kernel as well, which shows it as the process's. ENOENT when the thread has ended.
 unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
     if green.has_ended() {
         return errno(ENOENT);

@@ -13,6 +13,7 @@ use crate::runtime::machine::schedule::{is_real_time, RESET_ON_FORK};
 use crate::sys;
 use libc::*;
 
+/// Keeps the processors that the thread may run on. EINVAL where none of them may be had, EFAULT for a bad pointer.
 fn set_processors(green: &'static Green, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
     let possible = kernel_state::possible(size, set as usize).map_err(Miss::Errno)?;
     kernel_state::set_processors(green, possible, is_me(green));
@@ -28,6 +29,7 @@ unsafe fn tell_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> A
     Ok(told)
 }
 
+/// As `tell_processors`, for functions that answer 0.
 unsafe fn get_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
     tell_processors(green, size, set).map(|_| 0)
 }
@@ -69,6 +71,7 @@ unsafe fn read_priority(param: *const sched_param) -> Answer<c_int> {
     }
 }
 
+/// Keeps policy and priority, as the kernel would check them: EINVAL, EFAULT, EPERM.
 unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) -> Answer<c_int> {
     if policy < 0 {
         return errno(EINVAL);

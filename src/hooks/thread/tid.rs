@@ -18,7 +18,8 @@ pub unsafe fn for_stand_in(number: c_long, mut arguments: Arguments, tids: &[usi
     answer(sys::call(number, a, b, c, d, e, f))
 }
 
-/// A counter belongs to one kernel thread: whoever counts itself stays with its own. What another does is counted nowhere by itself.
+/// The system call perf_event_open: a counter belongs to a kernel thread. A thread that counts itself stays with its own from then on; for
+/// another green thread, whose work no kernel thread does alone, it is ESRCH.
 pub unsafe fn perf_event_open([attributes, tid, processor, group, flags, last]: Arguments) -> Answer<c_long> {
     const PERF_FLAG_PID_CGROUP: usize = 4;
     if flags & PERF_FLAG_PID_CGROUP != 0 || (tid as pid_t) < 0 {

@@ -11,7 +11,7 @@ use crate::runtime::{self, Deadline, Woken};
 use crate::{glibc, sys};
 use libc::{c_int, c_uint, clockid_t, timespec};
 
-/// Sleeps until the deadline, or until a signal handler has run: true. (A false alarm sleeps on.)
+/// Sleeps until the deadline (false), or until a signal handler has run (true). After a false alarm it sleeps on. A cancellation point.
 fn is_interrupted(deadline: Deadline) -> bool {
     loop {
         match runtime::sleep_until(deadline) {
@@ -22,7 +22,7 @@ fn is_interrupted(deadline: Deadline) -> bool {
     }
 }
 
-/// Sleeps; what was left, in nanoseconds, when a signal handler ended it.
+/// Sleeps for `ns` nanoseconds; `Err`: a signal handler ended it, and so many were left. A cancellation point, also for no time at all.
 fn sleep_for(ns: u64) -> Result<(), u64> {
     if ns == 0 {
         runtime::cancellation_point();
@@ -89,7 +89,8 @@ pub unsafe fn clock_nanosleep(
     }
 }
 
-/// Sleeps until another thread has used so much CPU time. It uses no more than time passes: what it has left is slept, and so on.
+/// Sleeps until another green thread has used so much CPU time. A thread uses no more CPU time than time passes: so what it has left to use
+/// is slept, and then what is left again. EINVAL for the caller's own clock, as natively.
 unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, left: *mut timespec) -> Answer<c_int> {
     /// The kernel wakes such a sleeper at its ticks.
     const TICK_NS: u64 = 1_000_000;
@@ -112,7 +113,7 @@ unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, 
         if lives && rest == 0 {
             return Ok(0);
         }
-        // The clock of one that has ended stands still.
+        // The clock of a thread that has ended stands still: the sleep has no end but a handler.
         if is_interrupted(if lives { after(rest.max(TICK_NS)) } else { None }) {
             if !absolute && !left.is_null() {
                 memory::write(left, sys::timespec(rest))?;

@@ -1,7 +1,8 @@
 //! Timers that know a green thread: which they are to signal (SIGEV_THREAD_ID), or whose CPU clock they run by.
 //!
-//! The first signal the process instead, and the runtime passes the signal on (runtime/thread_timer.rs). The second are timers of
-//! another clock that the runtime arms when the thread has used so much (runtime/cpu_timer.rs). All others are the kernel's.
+//! A timer that is to signal a thread signals the process instead, and the runtime passes the signal on
+//! (`runtime/signal/thread_timer.rs`). A timer by a thread's CPU clock is one of another clock that the runtime arms when the thread has
+//! used so much (`runtime/signal/cpu_timer.rs`). All others are the kernel's.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::{memory, moment, named, real};
@@ -97,6 +98,7 @@ pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<
     write_setting(now, setting)
 }
 
+/// Writes a timer's setting (what is left, and its interval, in nanoseconds) where the program wants it, or EFAULT.
 unsafe fn write_setting(to: *mut itimerspec, (left, interval): cpu_timer::Setting) -> Answer<c_int> {
     let told = itimerspec { it_interval: sys::timespec(interval), it_value: sys::timespec(left) };
     memory::write_if_wanted(to, told).map(|()| 0)
