@@ -99,7 +99,7 @@ const UNHOOKED: &[(&str, &[&str], &str)] = &[
     ("loader", &[], "dlopen dlmopen dlclose"),
 ];
 
-/// Functions that make kernel threads, of which greenpatch knows nothing.
+/// Functions that make kernel threads, of which greenpatch knows nothing: what these threads call is passed through.
 const BEYOND: &[(&str, &str)] = &[("kernel threads", "clone __clone")];
 
 /// All tables by symbol; the first that names a symbol counts.
@@ -157,7 +157,7 @@ const WAITING: &[(i64, &str)] = numbers! {
     SYS_io_getevents SYS_io_uring_enter SYS_clone SYS_clone3 SYS_fork SYS_vfork
 };
 
-/// Names a system call that waits, or makes threads or processes. None: this number does neither.
+/// Names a system call that waits, or makes threads or processes, as the kernel calls it: `futex`. None: this number does neither.
 pub fn waiting(number: u64) -> Option<&'static str> {
     let (_, name) = WAITING.iter().find(|(waiting, _)| *waiting as u64 == number)?;
     Some(&name["SYS_".len()..])
@@ -175,7 +175,7 @@ pub fn of_a_thread(number: u64) -> Option<&'static str> {
 }
 
 /// Libraries that put themselves in front of the same functions, by how their file names begin. Ok where both go together, else what the
-/// conflict is, as a clause for the user.
+/// conflict is, as a clause for the user. Others are judged by their exports (`doctor/preloads`).
 pub const NEIGHBOURS: &[(&str, Result<(), &str>)] = &[
     ("libjemalloc", Ok(())),
     ("libtcmalloc", Ok(())),

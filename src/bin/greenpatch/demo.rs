@@ -69,6 +69,7 @@ type Figures = HashMap<String, u64>;
 pub fn demo(arguments: Arguments) -> Result<(), Failure> {
     let library = library::find(arguments.lib)?;
     let directory = Directory::new()?;
+    // One server serves all runs, natively.
     let server = Server::start(&directory.compile("server", SERVER)?)?;
     let port = server.port.to_string();
     println!("A slow server listens on 127.0.0.1:{port}: it sends every line back after two seconds.");
@@ -132,6 +133,7 @@ fn judge(native: &Figures, green: &Figures, threads: u64) -> Result<(), Failure>
         return Err(Failure(FAILED, "demo: the second run was not green.".into()));
     }
     let (native, green) = (of(native, "kernel_threads"), of(green, "kernel_threads"));
+    // A handful: one worker, the monitor, and what they need.
     if green > native / 10 {
         return Err(Failure(
             FAILED,

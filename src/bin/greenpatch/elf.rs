@@ -83,6 +83,7 @@ fn machine_of<Header: FileHeader<Endian = Endianness>>(head: &[u8], class: &str)
     let header = Header::parse(head).ok()?;
     let endian = header.endian().ok()?;
     let machine = header.e_machine(endian);
+    // Machines of the other byte order have the same name.
     let order = if endian == Endianness::Big { ", big-endian" } else { "" };
     let name = machine.name().map_or(machine.to_string(), |name| name.replace("EM_", ""));
     Some(format!("{name} ({class}{order})"))

@@ -94,6 +94,7 @@ pub fn libc_of(program: &Path) -> Option<PathBuf> {
         return None;
     }
     let machine = elf::machine(program);
+    // The program alone asks: its own folders count, nobody's around it.
     let list = [Loaded { name: program.display().to_string(), path: Some(program.to_owned()), needed_by: None }];
     let places = places(LIBC, &list, &wishes, 0, &cache(&fs::read(CACHE).unwrap_or_default()));
     places.into_iter().find(|path| elf::machine(path).is_some_and(|found| Some(found) == machine))
@@ -205,6 +206,7 @@ fn cache(bytes: &[u8]) -> Vec<(String, PathBuf)> {
     };
     let entries = bytes.get(HEADER..).unwrap_or_default().len() / ENTRY;
     let places = (0..entries.min(word(MAGIC.len()) as usize)).map(|entry| HEADER + entry * ENTRY);
+    // Entries for certain systems or processors (glibc-hwcaps) have a version or features.
     let (plain, special): (Vec<usize>, Vec<usize>) = places.partition(|at| word(at + 16) == 0 && word(at + 20) == 0);
     plain.into_iter().chain(special).map(|at| (string(word(at + 4)), PathBuf::from(string(word(at + 8))))).collect()
 }

@@ -6,11 +6,11 @@
 //! This file knows the subcommands, each a file or a folder, and no subcommand knows another. What several of them ask lies below:
 //!
 //! ```text
-//!    main ──► run   check/   doctor/   statistics   demo
-//!               │      │        │          │          │
-//!               ▼      ▼        ▼          ▼          ▼
-//!    judge files:   start  preloadable  privilege  glibc      run: options
-//!    read files:    library  loaded  calls  elf  mount
+//!    main ──► run  check/  doctor/  statistics  threads  demo
+//!              │     │       │          │          │      │
+//!              ▼     ▼       ▼          ▼          ▼      ▼
+//!    judge files:   start  preloadable  privilege  glibc     run: options
+//!    read files:    library  loaded  calls  elf  mount       read processes: process
 //!    at the bottom: shared (what the library knows too)  failure (exit statuses)  words
 //! ```
 //!

@@ -33,6 +33,7 @@ impl Options {
             // A colon would end the value.
             words.push(format!("{name}={}", value.replace(':', "%3A")));
         }
+        // An empty value stays empty: the variable is set only if there is something to say.
         let words = words.join(":");
         match config::parse(&words) {
             Ok(_) => Ok(words),

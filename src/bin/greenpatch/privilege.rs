@@ -47,6 +47,7 @@ pub fn of(program: &Path) -> Option<&'static str> {
 /// to pass on.
 fn gains_capabilities(program: &Path) -> bool {
     let Some(words) = attribute(program) else { return false };
+    // Each set has its lower 32 capabilities in one word, the upper ones two words on.
     let set = |low: usize| {
         words.get(low).map_or(0, |&low| u64::from(low)) | words.get(low + 2).map_or(0, |&high| u64::from(high) << 32)
     };

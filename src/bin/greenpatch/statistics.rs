@@ -1,5 +1,15 @@
-//! `greenpatch stats PID`: what a running process has counted by now. It is read out of the process's memory, as src/figures.rs says where
-//! it lies, while the process goes on: nothing is stopped, sent or changed.
+//! `greenpatch stats PID`: what a running process has counted by now. It is read out of the process's memory, as src/figures.rs says
+//! where it lies, while the process goes on: nothing is stopped, sent or changed.
+//!
+//! ```text
+//!   greenpatch_figures ─► Layout ─► Plain, Plain, …              one word each, copied as they are
+//!                               ─► Counters ─► Counters ─► null  a worker each: added up, with what no worker counted
+//!                               ─► names of the hooks            row by row beside the sums
+//! ```
+//!
+//! The process counts on while it is read, so two figures of one answer may be of different moments. Of a pair that belongs together the
+//! one that grows later is read first: then no more seems served than came. What is read is never moved or freed, so no pointer leads
+//! astray.
 
 use std::mem::{offset_of, size_of};
 
@@ -26,6 +36,9 @@ pub fn statistics(arguments: Arguments) -> Result<(), Failure> {
     print(&format!("{figures}\n")).map_err(|why| fail(why.to_string()))
 }
 
+/// Reads all figures into a JSON object: `version`, `pid`, each plain figure by its name, the sums, `hooks` (calls that came, by symbol)
+/// and `served` (those that did not go on to libc). A hook that nobody called is left out. The names are those of the statistics at exit.
+/// Fails with the rest of a sentence where the memory cannot be read, or has no figures of this version.
 fn figures(process: &Process, pid: u32) -> Result<Value, String> {
     let layout: Layout = process.read(place(pid, SYMBOL)?)?;
     if layout.mark != MARK {
@@ -36,6 +49,7 @@ fn figures(process: &Process, pid: u32) -> Result<Value, String> {
     all.insert("pid".into(), pid.into());
     for at in 0..layout.plain_count {
         let figure: Plain = process.read(layout.plain as usize + at * size_of::<Plain>())?;
+        // One byte is a yes or no, anything else a number of eight.
         let value = match figure.bytes {
             1 => (process.bytes(figure.place as usize, 1)?[0] != 0).into(),
             _ => process.word(figure.place as usize)?.into(),
@@ -46,6 +60,7 @@ fn figures(process: &Process, pid: u32) -> Result<Value, String> {
     let mut passed: Vec<u64> = process.read::<[u64; ROWS]>(layout.others_passed as usize)?.into();
     let mut calls: Vec<u64> = process.read::<[u64; ROWS]>(layout.others as usize)?.into();
     let (mut created, mut parks, mut switches) = (process.word(layout.created_by_others as usize)?, 0, 0);
+    // Workers are only ever added, at the beginning of the list.
     let mut worker = process.word(layout.workers as usize)? as usize;
     while worker != 0 {
         let words = process.bytes(worker, size_of::<Counters>())?;

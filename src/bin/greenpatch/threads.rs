@@ -1,5 +1,9 @@
 //! `greenpatch dump PID`: the green threads of a running process, what each waits for and where. It is read out of the process's memory
 //! (src/dump), while the process goes on.
+//!
+//! The library's own reader (src/dump, built into the command by `shared`) makes the list; here it is given another process to read,
+//! instead of the one that it stands in: `Live` for its memory, maps and descriptors, `Mapped` for the files in which functions' names
+//! stand. A thread that runs on meanwhile may be told as it was, or with a frame too many; one that is parked is told as it is.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -32,6 +36,7 @@ pub fn dump(arguments: Arguments) -> Result<(), Failure> {
     print(&text).map_err(|why| fail(why.to_string()))
 }
 
+/// Makes the list, as text or as JSON: `version`, `pid`, and `threads` as `thread` says. Fails with the rest of a sentence.
 fn list(pid: u32, json: bool) -> Result<String, String> {
     let process = Live { pid, memory: Process::open(pid)? };
     let address = place(pid, table::SYMBOL)? as u64;
@@ -49,6 +54,14 @@ fn list(pid: u32, json: bool) -> Result<String, String> {
     process.memory.word(address as usize).map(|_| text).map_err(|_| "it has ended.".into())
 }
 
+/// Sets a thread as a JSON object:
+///
+/// ```text
+/// tid, name, state         as in the text
+/// kernel_thread            the tid of the kernel thread that it runs on, or null
+/// reason                   { kind, operand, words } or null: what it waits for
+/// frames                   as `frame` says, the innermost first
+/// ```
 fn thread(thread: &Thread) -> Value {
     let reason = thread.reason.as_ref();
     json!({
@@ -63,6 +76,7 @@ fn thread(thread: &Thread) -> Value {
     })
 }
 
+/// Sets a frame as a JSON object: `address`, and `function`, `offset` and `module`, which are null where they are not known.
 fn frame(frame: &Frame) -> Value {
     let place = frame.place.as_ref();
     json!({
@@ -73,7 +87,7 @@ fn frame(frame: &Frame) -> Value {
     })
 }
 
-/// The process while it lives.
+/// The process while it lives, as the reader asks of it.
 struct Live {
     pid: u32,
     memory: Process,
@@ -103,6 +117,7 @@ impl Memory for Live {
     }
 }
 
+/// A file that the process has mapped, opened for reading.
 struct Mapped(File);
 
 impl Readable for Mapped {

@@ -27,7 +27,8 @@ use crate::words::{columns, short, wrap};
 /// How many places are shown of each inline system call of an object. The rest is counted.
 const PLACES: usize = 4;
 
-/// The kinds of calls with their headings, in the order in which they are shown. Calls that need nothing are not shown.
+/// The kinds of calls with their headings, in the order in which they are shown: from what is best served to what is not. Calls that need
+/// nothing are not shown, and stand in JSON only.
 const HEADS: [(Reach, &str); 4] = [
     (Reach::Hooked, "hooked"),
     (Reach::Entries, "inside libc, reached by its entries"),
@@ -170,7 +171,8 @@ fn called(number: u64) -> Option<&'static str> {
     calls::waiting(number).or_else(|| calls::of_a_thread(number))
 }
 
-/// Says where a place stands: the nearest symbol and the distance from it, without symbols the address.
+/// Says where a place stands: the nearest symbol and the distance from it, without symbols the address. Both can be looked up in a
+/// disassembly.
 fn stands(place: &Place) -> String {
     match &place.symbol {
         Some((symbol, offset)) => format!("{symbol}+{offset:#x}"),

@@ -20,7 +20,8 @@ const NO_PTHREADS: &str =
     "asyncio's tasks and the greenlets of gevent and eventlet are no pthreads: a call that blocks one of them blocks \
     its whole loop, as without greenpatch. Make such calls in threads (asyncio.to_thread, gevent's threadpool).";
 
-/// What is said where a thread's state is set past the hooks: how the library answers that.
+/// What is said where a thread's state is set past the hooks. The library then takes `inline` on by itself, where the kernel can, for a
+/// signal mask or a tid of the kernel thread's would be wrong for a green one; where it cannot, the program stays native.
 const CAUGHT_BY_ITSELF: &str =
     "if loaded before the first thread, `inline` is taken on by itself (Linux 6.17), or the program stays native";
 
@@ -66,6 +67,7 @@ fn note_import(report: &mut Report, symbol: &str, at: At) {
 /// Adds the hooked functions that an object defines itself. The program's come before the library's, which is preloaded behind it: calls of
 /// them are lost. Those of a library come after the hooks, which may pass a call on to them.
 fn note_definitions(report: &mut Report, elf: &Elf, at: At, name: &str) {
+    // A definition of a function without a hook changes nothing.
     let defined: Vec<_> =
         definitions(elf).into_iter().filter(|symbol| calls::is_hooked(symbol)).map(str::to_owned).collect();
     match at {

@@ -31,6 +31,7 @@ pub fn all() -> Vec<Probe> {
     };
     let kernel_threads = most
         .map_or("kernel threads".into(), |(_, name)| format!("kernel threads, by {name}; green ones are not counted"));
+    // What a thread gets whose program asks for no size (pthread_attr_setstacksize).
     let stack = resource(libc::RLIMIT_STACK).map_or("unlimited: 2 MiB".into(), |bytes| format!("{} KiB", bytes >> 10));
     let mut rows = vec![
         row("kernel threads", most.map(|(limit, _)| limit), FEW_THREADS, &kernel_threads),
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Probe> {
             format!("{} MiB (ulimit -v): every stack counts in full", bytes >> 20),
         ));
     }
+    // Strict accounting: what is reserved counts, whether it is used or not.
     if number("/proc/sys/vm/overcommit_memory") == Some(2) {
         rows.push(Probe::new(State::Limit, "overcommit", "vm.overcommit_memory is 2: every stack counts in full"));
     }
@@ -82,6 +84,7 @@ fn pids_max() -> Option<u64> {
             _ => None,
         }
     });
+    // A group's own limit, and those of all groups around it.
     let limit = |folder: String| {
         Path::new(&folder).ancestors().filter_map(|folder| number(folder.join("pids.max").to_str()?)).min()
     };

@@ -63,6 +63,7 @@ fn one(place: &str, path: &str, behind: bool) -> Probe {
         Some((_, Err(why))) => return probe(State::Bad, format!("conflicts: {why}")),
         None => {}
     }
+    // A file that cannot be read exports nothing here; the loader will say what is wrong with it.
     let shared = exported(path).unwrap_or_default();
     let passed_by = |name: &String| config::PASSED_BY.iter().any(|own| own.to_bytes() == name.as_bytes());
     if let Some(name) = shared.iter().find(|name| behind && passed_by(name)) {

@@ -146,6 +146,7 @@ fn dispatch(mode: usize) -> bool {
     let start = if bytes > 0 { PAGE } else { 0 };
     // SAFETY: the selector is static; the second call takes the first back.
     unsafe {
+        // The kernel checks mode, range and selector; nothing is executed in between.
         let on = libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, mode, start, bytes, &ALLOW as *const u8) == 0;
         libc::prctl(PR_SET_SYSCALL_USER_DISPATCH, DISPATCH_OFF, 0usize, 0usize, 0usize);
         on
@@ -169,6 +170,7 @@ fn entries() -> Probe {
     };
     // This command's own file: any that may be mapped executable does.
     let own = File::open("/proc/self/exe").ok();
+    // mprotect must allow both ways, to writable and back: what is left writable would be a hole.
     let possible = own.and_then(|file| with_page(read | execute, 0, file.as_raw_fd(), change)).unwrap_or(false);
     Probe::switch(
         possible,
