@@ -146,7 +146,8 @@ macro_rules! numbers {
     ($($number:ident)*) => { &[$((libc::$number, stringify!($number)),)*] };
 }
 
-/// System calls that wait, or make threads or processes: made by an instruction of the program's own they pass the hooks by.
+/// System calls that wait, or make threads or processes: made by an instruction of the program's own they pass the hooks by. Calls that
+/// only ever take a moment are not among them, however often they are made; a file's disk counts as a wait.
 const WAITING: &[(i64, &str)] = numbers! {
     SYS_read SYS_write SYS_readv SYS_writev SYS_pread64 SYS_pwrite64 SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2 SYS_open
     SYS_openat SYS_poll SYS_ppoll SYS_select SYS_pselect6 SYS_epoll_wait SYS_epoll_pwait SYS_epoll_pwait2 SYS_connect SYS_accept

@@ -12,6 +12,14 @@
 //! is this command's own `run` with one worker, so that all threads share one kernel thread; its statistics add what the program cannot
 //! know. The comparison fails where the answers are not all there, and where the green run was none: a demo that shows nothing should say
 //! so.
+//!
+//! ```text
+//! answers                    lines that came back
+//! ticks, largest_gap_ms      of the ticker: whether anything else ran while the threads waited
+//! elapsed_ms, cpu_ms         until the last answer; of user and system together
+//! kernel_threads             the most that /proc told
+//! private_kib                memory that is nobody else's, the most of it
+//! ```
 
 use std::collections::HashMap;
 use std::env;

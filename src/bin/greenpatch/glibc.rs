@@ -19,8 +19,8 @@ use crate::words::shown;
 /// A version of glibc: `2.34` as a pair.
 type Version = (u32, u32);
 
-/// Tells why a program cannot be started with the library: the rest of a sentence that begins with the program's name. None: its glibc
-/// is new enough, or one of the versions is not to be found.
+/// Tells why a program cannot be started with the library: the rest of a sentence that begins with the program's name. None: its glibc is
+/// new enough, or one of the versions is not to be found. The glibc is the one that the loader would find for the program here and now.
 pub fn objection(program: &Path, library: &Path) -> Option<String> {
     let libc = loaded::libc_of(program)?;
     let (has, needs) = (provided(&libc)?, needed(library)?);

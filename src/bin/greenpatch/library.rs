@@ -46,8 +46,13 @@ pub fn find(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 /// Makes the value of LD_PRELOAD: `library` behind what was preloaded anyway (`others`, the value so far). A library that stands before
-/// ours sees the program's calls first, as it does natively, and what it passes on comes to ours; one behind ours would not see a connect.
-/// Fails with `FAILED` where the path has a space or a colon, which the loader takes for an end.
+/// ours sees the program's calls first, as it does natively, and what it passes on comes to ours; one behind ours would not see a
+/// connect. Fails with `FAILED` where the path has a space or a colon, which the loader takes for an end.
+///
+/// ```text
+/// others none or empty      /usr/lib/libgreenpatch.so
+/// others proxy.so           proxy.so:/usr/lib/libgreenpatch.so
+/// ```
 pub fn preload(library: &Path, others: Option<OsString>) -> Result<OsString, Failure> {
     if library.as_os_str().as_bytes().iter().any(|byte| b" :".contains(byte)) {
         let problem =

@@ -100,7 +100,9 @@ pub fn libc_of(program: &Path) -> Option<PathBuf> {
     places.into_iter().find(|path| elf::machine(path).is_some_and(|found| Some(found) == machine))
 }
 
-/// Lists the files whose text a process has mapped, the program first. Fails as the reading of the process's maps fails.
+/// Lists the files whose text a process has mapped, the program first. A file is opened by its own name, or through the process's root,
+/// which may be a container's. One that has been deleted stays in the list without a path. Fails as the reading of the process's maps
+/// fails.
 pub fn of_process(pid: u32) -> io::Result<Vec<Loaded>> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let program = fs::read_link(format!("/proc/{pid}/exe"))?;

@@ -1,6 +1,13 @@
 //! Does a program get rights that its caller has not? Then the kernel says so to the loader (AT_SECURE), and the loader takes no library
 //! from the caller. The rules are the kernel's (security/commoncap.c): what counts is not the file's mode but whether
 //! anything changes by it.
+//!
+//! ```text
+//! setuid, and the owner is not this user          not on a mount with nosuid, nor under "no new privileges"
+//! setgid with the group's x, and another group    the same
+//! file capabilities that this user would gain     the same, and not for root, whose they are anyway
+//! this process's own real and effective ids differ, and the program does not put that right
+//! ```
 
 use std::ffi::CString;
 use std::fs;

@@ -65,7 +65,11 @@ pub fn for_errors(sentence: &str) -> String {
 }
 
 /// Breaks a text at spaces into lines of at most `columns`; those after the first begin with `indent`. Spaces at its beginning stay. A
-/// longer word stays whole, and so does what stands between backticks, which a user may copy.
+/// longer word stays whole, and so does what stands between backticks, which a user may copy:
+///
+/// ```text
+/// wrap("a note: run `cargo build --release`.", "  ", 16)  =  "a note: run\n  `cargo build --release`."
+/// ```
 pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let mut lines = String::new();
     let (mut used, mut quoted) = (0, false);

@@ -48,7 +48,8 @@ fn indent(line: &str) -> String {
     " ".repeat(line.len() - line.trim_start().len() + 4)
 }
 
-/// Sets one report: a refused one in a sentence, any other from the heading to the verdict. Lines may be too wide yet.
+/// Sets one report: a refused one in a sentence, any other from the heading to the verdict. Between them stand the kinds of calls, what
+/// the program defines itself, system calls made inline, thread states, missing libraries, and notes. Lines may be too wide yet.
 fn one(report: &Report) -> String {
     let mut text = report.subject.clone();
     // The program is told apart from the subject where a script or PATH led to it.
@@ -183,6 +184,7 @@ fn stands(place: &Place) -> String {
 /// Says in a sentence what the exit status means. The caller has dealt with refusals.
 fn verdict(report: &Report) -> &'static str {
     match report.status() {
+        // Not every wait is hooked, but none is out of reach.
         0 if report.imports.keys().any(|(reach, _)| *reach == Reach::HandedOver) => {
             "Everything that waits is hooked, or handed over by the monitor."
         }

@@ -3,6 +3,18 @@
 //! What a file *imports* comes to the library, whose symbols are found first: `calls` says what becomes of each. What the program itself
 //! *defines* is found before the library's, and what a file does by its own `syscall` instructions is found by nobody: both are out of
 //! reach. Notes go with that, each a clause that begins with the file's name.
+//!
+//! Notes of one object, in this order:
+//!
+//! ```text
+//! has no section headers          packed: neither symbols nor text are found
+//! conflicts                       a neighbour that `calls` knows
+//! defines … too                   hooked functions in a library; the program's own are out of reach instead
+//! opens libraries deeply          those pass the hooks by
+//! sets a thread's state inline    the library acts on that by itself
+//! ```
+//!
+//! Then the notes of all: more may be loaded by dlopen, Python's tasks, no second thread.
 
 use std::fs;
 

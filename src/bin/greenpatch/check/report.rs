@@ -40,7 +40,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Returns the exit status: the refusal's, that of a missing library, or whether something that waits is out of reach.
+    /// Returns the exit status: the refusal's; else 66 where a library is missing, for the program would not start; else 1 where
+    /// something that waits is out of reach, and 0 where nothing is.
     pub fn status(&self) -> c_int {
         match &self.refusal {
             Some((status, _)) => *status,

@@ -8,6 +8,11 @@
 //!
 //! A refusal ends the way: 66 where there is nothing to read, 65 where the library cannot be preloaded. A process that has the library
 //! loaded already is not refused, whatever its file looks like.
+//!
+//! ```text
+//! no such file, no right to read it, a directory, an interpreter or a loader missing          66
+//! another machine, static, privileged, another C library or an older glibc, Go, no program    65
+//! ```
 
 use std::env;
 use std::fs;

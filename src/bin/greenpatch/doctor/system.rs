@@ -2,6 +2,17 @@
 //!
 //! A version tells too little: distributions carry features back, filters and modules of security forbid what the kernel has. So nothing
 //! is concluded from a version. What a missing feature costs is said in the figures of docs/bench.md.
+//!
+//! What of the library each of them is for:
+//!
+//! ```text
+//! FSGSBASE              the switch: whose thread pointer, and whose GS base
+//! guard pages           stacks: many in one mapping
+//! births caught         births: pthread_create's clone does not reach the kernel
+//! calls inside libc     hooks/inside/entries
+//! precise sleeps        the poller's timeout
+//! inline system calls   trap: the option `inline`
+//! ```
 
 use std::ffi::{c_int, CStr};
 use std::fs::{self, File};
