@@ -1,6 +1,6 @@
 /* Threads that wait for a lock on a file, or for the other end of a FIFO, keep nobody else from running.
  * covers: flock fcntl lockf open
- * proof: green_threads>=84 parks>=32 hooks.flock>=20 hooks.fcntl>=20 hooks.lockf>=20 hooks.open>=20 hand_overs>=1 kernel_threads_peak<=36
+ * proof: green_threads>=84 parks>=32 hooks.flock>=20 hooks.fcntl>=20 hooks.lockf>=20 hooks.open>=20 hand_overs>=1 kernel_threads_peak<=48
  * processors: 4
  */
 #include "ticker.h"

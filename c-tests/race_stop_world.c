@@ -1,6 +1,6 @@
 /* The world stops as collectors stop it: a signal to each thread, whose handler waits in sigsuspend for another; nobody moves meanwhile.
  * covers: pthread_kill sigsuspend sigaction sem_post sem_wait
- * proof: green_threads>=12 parks>=10 kernel_threads_peak<=24
+ * proof: green_threads>=12 parks>=10 kernel_threads_peak<=30
  * processors: 4
  * passes: sigaction: called before the first thread is made
  */

@@ -131,9 +131,9 @@ int main(void)
     run(NULL);
 
     /* The same where main blocks the signals, and another thread is meant. */
+    say("another thread");
     pthread_t other = spawn(run, NULL);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
-    say("another thread");
     join(other);
     return 0;
 }

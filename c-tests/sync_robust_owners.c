@@ -3,7 +3,7 @@
  * gets the mutex, one is told, makes it consistent and unlocks it. And the ceiling of a protecting mutex is changed.
  * covers: pthread_mutex_lock pthread_mutex_timedlock pthread_mutex_clocklock pthread_mutex_unlock pthread_mutex_consistent
  * covers: pthread_mutex_setprioceiling fork
- * proof: green_threads>=50 parks>=10 hooks.pthread_mutex_consistent>=8 hooks.pthread_mutex_setprioceiling>=1 kernel_threads_peak<=24
+ * proof: green_threads>=50 parks>=10 hooks.pthread_mutex_consistent>=8 hooks.pthread_mutex_setprioceiling>=1 kernel_threads_peak<=30
  * processors: 4
  */
 #include "ctest.h"

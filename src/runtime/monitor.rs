@@ -7,11 +7,11 @@
 //!
 //! Computing and standing still are told apart by the worker's CPU time: a worker that stands in the kernel loses the slot at the second
 //! look. A worker that waits for a processor uses no CPU time either, and keeps the slot (`runnable`): the next worker would wait for one
-//! as well. So a thread that computes loses its slot only once it has had a tick of CPU time. Where one stands the next in line often does
-//! as well (a barrier, a slow disk): for some looks the monitor is in haste, unless the last one that lost his slot has moved since: then
-//! he was not stuck, the processors are few.
+//! as well. So a thread that computes loses its slot only once it has had a tick of CPU time, or after 20 ms. Where one thread stands the
+//! next in line often does as well (a barrier, a slow disk): for some looks the monitor is in haste, unless the worker that lost the slot
+//! last has moved since: then it was not stuck, and the processors are few.
 //!
-//! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, the slot goes. And it
+//! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, and sleeps, the slot goes. It
 //! goes after a tick though nobody waits yet, so that who comes meanwhile finds somebody awake.
 //!
 //! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
@@ -46,8 +46,9 @@ const LOOKS_UNTIL_TURN: u32 = 8;
 const TICKS_UNTIL_SLEEP: u32 = 5;
 /// How long a thread may stand still in a call that nobody has caught while nobody else waits.
 const STANDS_LONG_NS: u64 = 20_000_000;
-/// How long a worker may wait for a processor until its slot is taken all the same: the rest must go on whatever /proc tells.
-const NO_PROCESSOR_NS: u64 = 1_000_000_000;
+/// How long a worker may wait for a processor until its slot is taken all the same. It may be a thread that yields again and again, and
+/// comes to a tick of CPU time late on a busy machine, while what it waits for waits for this slot.
+const NO_PROCESSOR_NS: u64 = 20_000_000;
 
 static NOW_MS: AtomicU64 = AtomicU64::new(0);
 
@@ -328,11 +329,11 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64,
     let stands_still = watch.stands_still(kernel_tid);
     let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, PATIENCE_NS) };
     if stands_still && !in_call || watch.looks >= looks && held_ns >= time_ns {
-        let waits_for_processor = !watch.has_computed() && runnable.ask(kernel_tid) == Some(true);
-        if waits_for_processor && (stands_still || !in_call) && held_ns < NO_PROCESSOR_NS {
-            return Pace::Tick;
+        let needs_processor = !watch.has_computed() && runnable.ask(kernel_tid) == Some(true);
+        if needs_processor && held_ns < NO_PROCESSOR_NS {
+            return if in_call && !stands_still { Pace::Step } else { Pace::Tick };
         }
-        if hand_over(slot, owner) && waits_for_processor {
+        if hand_over(slot, owner) && needs_processor {
             counts::false_alarm();
         }
         watch.looks = 0;

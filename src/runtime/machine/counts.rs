@@ -21,7 +21,8 @@ pub static OTHERS_PASSED: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS
 pub static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
 pub static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
 pub static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
-/// Hand-overs for nothing: the worker stood in no call, nor had it computed for long. It waited for a processor.
+/// Hand-overs for nothing: the kernel thread was runnable and had not computed for a tick. The monitor had waited for 20 ms, and could not
+/// wait for longer.
 pub static FALSE_ALARMS: AtomicU64 = AtomicU64::new(0);
 static KERNEL_THREADS: AtomicU64 = AtomicU64::new(1);
 pub static KERNEL_THREADS_PEAK: AtomicU64 = AtomicU64::new(1);
