@@ -127,6 +127,7 @@ mod fails {
     }
 }
 
+/// Tells C an error number in the manner of the row's column FAILS.
 macro_rules! fail {
     (errno $number:expr) => {{
         crate::hooks::door::fail($number);
@@ -161,6 +162,7 @@ macro_rules! admitted {
     };
 }
 
+/// Compares a row's types with the libc crate's declaration, by its column CHECK.
 macro_rules! check {
     (typed $name:ident ($($t:ty),*) $r:ty) => {
         const _: unsafe extern "C" fn($($t),*) -> $r = libc::$name;
@@ -186,6 +188,8 @@ macro_rules! hooks {
 
                     check!($check $name($($t),*) $r);
 
+                    // 1. The call is counted. 2. Admission. 3. The handler answers. 4. The answer becomes C's, or the real function is
+                    // called and counted as passed on.
                     redhook::hook! {
                         unsafe fn $name($($a: $t),*) -> $r => door {
                             runtime::machine::counts::count(Row::$name as usize);

@@ -12,6 +12,9 @@ use libc::{clockid_t, timespec, timeval};
 /// A second in nanoseconds.
 pub const SECOND_NS: u64 = 1_000_000_000;
 
+/// So long a wait inside libc, or in the kernel by a function of libc's, goes on before it looks up for a cancellation.
+pub const SLICE_NS: u64 = 50_000_000;
+
 /// A deadline that has passed.
 const PAST: Deadline = Some(0);
 

@@ -12,7 +12,7 @@ use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::descriptor;
 use crate::hooks::io::kernel::{long, long_call, long_uncancelled, WOULD_BLOCK};
-use crate::hooks::moment::{self, Until};
+use crate::hooks::moment::{self, Until, SLICE_NS};
 use crate::hooks::{memory, real};
 use crate::runtime::news::record::{self, IN, OUT};
 use crate::runtime::waiting::readiness;
@@ -196,7 +196,6 @@ pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, tim
 
 /// `aio_suspend`: libc's own, in slices, between which a cancellation comes through. EAGAIN when its time is up, EINTR after a handler.
 pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const timespec) -> Answer<c_int> {
-    const SLICE_NS: u64 = 50_000_000;
     let until = match time.as_ref().map(moment::nanoseconds) {
         None => None,
         Some(Ok(ns)) => moment::after(ns),

@@ -57,20 +57,22 @@ pub fn pointer(time: &Option<timespec>) -> usize {
     time.as_ref().map_or(0, |time| time as *const timespec as usize)
 }
 
-/// Does the call wait with the mask that is in force?
+/// Does the call wait with the mask that is in force: none given, or the same? A mask that cannot be read is for the kernel to refuse.
 pub unsafe fn keeps(mask: *const sigset_t) -> bool {
     let in_force = |mask| runtime::current().is_some_and(|me| me.mask.get() == mask);
     mask.is_null() || read_mask(mask).is_ok_and(in_force)
 }
 
-/// A call with another mask, whose address it is given: the kernel waits, and swaps the masks.
+/// Makes a waiting call with another mask: the kernel waits, and swaps the masks. `call` gets the address of the mask that the kernel is to
+/// use, in which the runtime's own signals are open. A cancellation point.
 pub unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -> Answer<c_int> {
     let Ok(mask) = read_mask(mask) else { return plain(|| call(mask as usize)) };
     let open = sys::open(mask);
     answer(delivery::while_masked(mask, || call(&raw const open as usize)))
 }
 
-/// A call that did not wait. One that finds nothing is asked again, perhaps in a loop: others are to bring about what it looks for.
+/// Ends a call that did not wait. If it found nothing the program may ask in a loop: so other green threads run first, which may bring
+/// about what it looks for.
 pub fn at_once(seen: isize) -> Answer<c_int> {
     if seen == 0 {
         runtime::yield_now();

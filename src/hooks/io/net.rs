@@ -108,7 +108,8 @@ pub unsafe fn receive(
     answer(got)
 }
 
-/// What this receive says of what is left for the next one, or for a poll.
+/// Notes what this receive says of what is left: one that got less than it asked for has emptied the socket, and "would block" says that
+/// it is empty. The next receive, or a poll, is left out then until there is an event. Only for sockets whose readiness agrees.
 #[inline]
 fn note_rest(socket: &Descriptor, (record, before): (&Record, Hints), len: usize, flags: c_int, got: isize) {
     const UNUSUAL: c_int = libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE;

@@ -19,8 +19,11 @@ use crate::sys::{self, older};
 use crate::why::Why;
 use libc::{c_int, c_short, epoll_event, nfds_t, pollfd, sigset_t, size_t, timespec};
 
-/// Parks until `look` sees something, the deadline, or a signal. `waits` are for these `count` descriptors; `wait` is the kernel's own
-/// waiting call.
+/// Parks on several descriptors until `look` sees something, the deadline, or a signal.
+///
+/// `waits` are the `count` waits, one a descriptor: asked for more than once. `look` asks the kernel without waiting, and returns its
+/// result. `wait` is the kernel's own waiting call, for descriptors that the reactor's epoll does not take. What is ready goes before
+/// EINTR, as natively. The caller has asked once, and found nothing.
 pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     count: usize,
     waits: impl Fn() -> I,
@@ -107,7 +110,7 @@ unsafe fn poll_one(entry: *mut pollfd, attempt: Attempt) -> Answer<c_int> {
     look_until(attempt, |_| poll_all(entry, 1))
 }
 
-/// Parks until `look` sees something, the deadline (0), or a signal.
+/// Parks on one descriptor until `look` sees something, the deadline (then 0), or a signal (EINTR).
 fn look_until(mut attempt: Attempt, mut look: impl FnMut(c_int) -> isize) -> Answer<c_int> {
     let seen = attempt.complete(|fd, _| match look(fd) {
         0 => WOULD_BLOCK,

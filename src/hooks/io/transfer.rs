@@ -50,7 +50,8 @@ impl SocketCall {
         self.refused.load(Relaxed)
     }
 
-    /// Is this error a refusal? Remembered from then on.
+    /// Is this error a refusal of the call by a filter, and not of its arguments? Remembered from then on: the calls on pipes serve
+    /// sockets, too.
     #[inline]
     fn refuses(&self, error: c_int) -> bool {
         let refused = older::is_refusal(-(error as isize)) && older::refuses(self.number);
@@ -89,7 +90,8 @@ pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     answer(read_waiting(&descriptor, iov, n))
 }
 
-/// What was believed a socket is none: forget that, and begin again.
+/// Begins again where what was believed a socket is none (ENOTSOCK): the number has got another file past the hooks. A number that still
+/// looks like a socket is libc's to answer.
 #[cold]
 unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> Answer<ssize_t> {
     readiness::forget(fd);

@@ -28,7 +28,7 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     if let Some(answer) = at_once(number, arguments) {
         return answer;
     }
-    if runtime::started() && makes_process(number) {
+    if makes_process(number) && runtime::started() {
         return fork::fork_by_number(number, arguments);
     }
     // libc's functions are cancellation points, the system call is none.

@@ -10,8 +10,9 @@ use crate::runtime::{self, current};
 use crate::{arch, statistics};
 use libc::*;
 
-/// A program is executed: here, or in the child that posix_spawn has made on its parent's memory. It has the thread's settings. (A child
-/// of fork or vfork has had them from its beginning.)
+/// Executes a program by `execute`, here or in the child that posix_spawn has made on its parent's memory: the program gets the calling
+/// thread's settings. (A child of fork or vfork has had them from its beginning.) The statistics are written before. Returns only if it
+/// fails: then the thread is shared as before.
 unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
     // SAFETY: null, or a green thread; those are never freed.
     if let Some(parent) = (arch::vfork::spawned_by() as *const Green).as_ref() {

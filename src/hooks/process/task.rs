@@ -100,7 +100,7 @@ pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> An
     }
 }
 
-/// What the option changes, as far as it can be asked; `None`: not at all.
+/// Returns what the option is about to change, as far as it can be asked: compared before and after. `None`: it cannot be asked.
 fn of_option(option: c_int, a: usize, b: usize) -> Option<[isize; 2]> {
     let ask = |option, value| Some([task::option(option, value), 0]);
     match option {
@@ -139,7 +139,8 @@ fn alone_after(me: &Green, call: impl FnOnce() -> c_int) -> Answer<c_int> {
     differs(call())
 }
 
-/// A call that changes this kernel thread only, if it changes anything: `state` tells what it changes.
+/// Makes a call that changes this kernel thread only, if it changes anything: `state`, asked before and after, tells that. If it has, or
+/// nothing can be asked, the caller is alone with this kernel thread from then on. libc's result, -1 and errno included.
 fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOnce() -> c_long) -> Answer<c_long> {
     let me = current().ok_or(Miss::Libc)?;
     if me.alone.get() {
@@ -167,7 +168,8 @@ fn privileged<T>(me: &Green, call: impl FnOnce() -> Answer<T>) -> Answer<T> {
     call()
 }
 
-/// A filter of system calls: for this thread, or for all.
+/// The system call seccomp. A filter for this thread makes it alone with its kernel thread; one for all threads (TSYNC) is every kernel
+/// thread's, and "no new privileges" with it. Operations that only ask are libc's.
 unsafe fn seccomp(operation: usize, flags: usize, filter: usize) -> Answer<c_long> {
     let me = current().ok_or(Miss::Libc)?;
     let call = || real::syscall(libc::SYS_seccomp, operation, flags, filter, 0, 0, 0);

@@ -5,13 +5,11 @@
 //! is nothing: it ends in ETIMEDOUT and so has consumed nothing.
 
 use crate::hooks::answer::{code, errno, Answer};
+use crate::hooks::moment::SLICE_NS;
 use crate::runtime::{self, Deadline, Length};
 use crate::sys;
 use crate::why::Why;
 use libc::{c_int, timespec};
-
-/// So long a wait stays in the kernel before it looks up for a cancellation.
-const SLICE_NS: u64 = 50_000_000;
 
 /// Calls `attempt` with moments of CLOCK_MONOTONIC until it answers something other than ETIMEDOUT, or until the deadline.
 #[cold]

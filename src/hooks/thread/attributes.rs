@@ -87,7 +87,8 @@ pub unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void
 
 const PTHREAD_EXPLICIT_SCHED: c_int = 1;
 
-/// A policy and priority that the program set, if they may be had.
+/// Returns the policy and priority that the program has set; `None`: they are inherited. EINVAL and EPERM where the kernel would refuse
+/// them.
 unsafe fn schedule_of(attr: &pthread_attr_t) -> Answer<Option<(c_int, c_int)>> {
     let (mut inherit, mut policy, mut param) = (0, 0, sched_param { sched_priority: 0 });
     pthread_attr_getinheritsched(attr, &mut inherit);
@@ -102,7 +103,7 @@ unsafe fn schedule_of(attr: &pthread_attr_t) -> Answer<Option<(c_int, c_int)>> {
     Ok(Some((policy, param.sched_priority)))
 }
 
-/// A stack that the program set. glibc reports (0 - size) as the address of none.
+/// Returns the lowest address and the bytes of a stack that the program has set. For none glibc reports (0 - size) as its address.
 unsafe fn given_stack(attr: &pthread_attr_t) -> Option<(usize, usize)> {
     let (mut lowest, mut bytes) = (std::ptr::null_mut(), 0);
     pthread_attr_getstack(attr, &mut lowest, &mut bytes);
@@ -122,7 +123,7 @@ extern "C" {
     fn pthread_attr_getsigmask_np(attr: *const pthread_attr_t, mask: *mut sigset_t) -> c_int;
 }
 
-/// Processors that the program set, as far as they may be had; glibc reports all ones for none.
+/// Returns the processors that the program has set, as far as they may be had (EINVAL: none of them); for none glibc reports all ones.
 unsafe fn processors_of(attr: &pthread_attr_t) -> Answer<Option<sys::Processors>> {
     let mut set: sys::Processors = [0; 16];
     let failed = pthread_attr_getaffinity_np(attr, size_of_val(&set), set.as_mut_ptr() as *mut cpu_set_t);

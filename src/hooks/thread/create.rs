@@ -9,7 +9,8 @@ use crate::runtime::births::thread;
 use crate::runtime::machine::green::Start;
 use libc::*;
 
-/// Starts the runtime at the first thread; false: this program (or this call) stays native.
+/// Starts the runtime at the first thread: libc's entries are taken, and the handlers that the program has are put behind the runtime's.
+/// False: the program stays native, or the caller is alone with its kernel thread for ever and makes threads of libc's own.
 fn start_or_refuse() -> bool {
     if runtime::started() {
         return !runtime::kernel::alone::stays();

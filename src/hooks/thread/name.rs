@@ -60,7 +60,11 @@ fn has_files_of_threads() -> Answer<()> {
     Ok(())
 }
 
-/// main's may be changed from outside.
+/// Returns a thread's name. Main's is read from the kernel, for it may be changed from outside; another's is kept here, and takes what was
+/// written into its `comm` since. ENOENT when the thread has ended, or where there is no /proc to ask natively.
+///
+/// # Safety
+/// The name is copied while its thread may write it: the copy may be of either side of that.
 pub unsafe fn name_of(green: &Green) -> Answer<Name> {
     written_names::take();
     if green.has_ended() {
@@ -113,7 +117,8 @@ pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: siz
     Ok(0)
 }
 
-/// prctl(PR_SET_NAME): the kernel takes the name down and cuts it; its thread then has its own again.
+/// prctl(PR_SET_NAME): the kernel takes the name down and cuts it (EFAULT for a bad pointer); then the kernel thread gets its own name
+/// back.
 pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
     let before = sys::thread_name();
     answer::<c_int>(sys::call(SYS_prctl, PR_SET_NAME as usize, name, 0, 0, 0, 0))?;
@@ -122,7 +127,7 @@ pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
     set_name(me()?, given)
 }
 
-/// prctl(PR_GET_NAME).
+/// prctl(PR_GET_NAME): the kernel writes first, so that a bad pointer is EFAULT; then the caller's name goes over it.
 pub unsafe fn own_name(name: usize) -> Answer<c_int> {
     answer::<c_int>(sys::call(SYS_prctl, PR_GET_NAME as usize, name, 0, 0, 0, 0))?;
     *(name as *mut Name) = name_of(me()?)?;

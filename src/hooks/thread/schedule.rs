@@ -60,10 +60,11 @@ pub unsafe fn sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -
     get_processors(by_tid(tid)?, size, set)
 }
 
-/// The tid of no thread.
+/// A tid that no thread can have: larger than the kernel's largest.
 const NOBODY: usize = 1 << 30;
 
-/// The priority that the program points to; the kernel reads it first, for a thread that there is not.
+/// Returns the priority that the program points to. The kernel reads it first, for a thread that does not exist, so that EFAULT and EINVAL
+/// are its own; its ESRCH says that all is well.
 unsafe fn read_priority(param: *const sched_param) -> Answer<c_int> {
     match sys::call(SYS_sched_setscheduler, NOBODY, SCHED_OTHER as usize, param as usize, 0, 0, 0) as c_int {
         error if error == -ESRCH => Ok((*param).sched_priority),
