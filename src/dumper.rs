@@ -32,16 +32,11 @@ impl Process for Own {
     }
 
     fn maps(&self) -> Option<Vec<u8>> {
-        const AT_ONCE: usize = 64 << 10;
-        let file = OwnFile::open("/proc/self/maps")?;
-        let (mut text, mut room) = (Vec::new(), vec![0; AT_ONCE]);
-        loop {
-            match file::read_at(file.0, &mut room, text.len() as u64) {
-                Ok(0) => return Some(text),
-                Ok(bytes) => text.extend_from_slice(&room[..bytes]),
-                Err(_) => return None,
-            }
-        }
+        whole("/proc/self/maps")
+    }
+
+    fn network(&self, table: &str) -> Option<Vec<u8>> {
+        whole(&format!("/proc/self/net/{table}"))
     }
 
     fn open(&self, _: &str, path: &str) -> Option<OwnFile> {
@@ -53,6 +48,20 @@ impl Process for Own {
         let (path, mut room) = (CString::new(format!("/proc/self/fd/{fd}")).ok()?, [0; LONGEST]);
         let bytes = file::read_link(&path, &mut room).ok()?;
         Some(String::from_utf8_lossy(&room[..bytes]).into_owned())
+    }
+}
+
+/// The text of a file of /proc.
+fn whole(path: &str) -> Option<Vec<u8>> {
+    const AT_ONCE: usize = 64 << 10;
+    let file = OwnFile::open(path)?;
+    let (mut text, mut room) = (Vec::new(), vec![0; AT_ONCE]);
+    loop {
+        match file::read_at(file.0, &mut room, text.len() as u64) {
+            Ok(0) => return Some(text),
+            Ok(bytes) => text.extend_from_slice(&room[..bytes]),
+            Err(_) => return None,
+        }
     }
 }
 

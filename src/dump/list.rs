@@ -4,6 +4,7 @@ use super::super::figures::Name;
 use super::super::why::{self, Reason};
 use super::modules::{Modules, Place};
 use super::process::{bytes, word, Process};
+use super::sockets::Sockets;
 use super::table::{Table, MARK};
 use super::unwind;
 use std::fmt::Write;
@@ -70,6 +71,7 @@ pub struct Lister<'a, P> {
     states: Vec<String>,
     reasons: Vec<(String, String)>,
     modules: Modules,
+    sockets: Sockets,
     /// Where this library lies.
     library: String,
 }
@@ -115,7 +117,16 @@ impl<'a, P: Process> Lister<'a, P> {
         let mut modules = Modules::read(process);
         let library = modules.place(process, address).map(|place| place.path).unwrap_or_default();
         let version = text(process, &table.version)?;
-        Some(Lister { process, version, states: states?, reasons: reasons?, modules, library, table })
+        Some(Lister {
+            process,
+            version,
+            states: states?,
+            reasons: reasons?,
+            modules,
+            sockets: Sockets::default(),
+            library,
+            table,
+        })
     }
 
     /// The version of the library that the process has loaded.
@@ -193,20 +204,20 @@ impl<'a, P: Process> Lister<'a, P> {
         }
     }
 
-    fn reason(&self, word: u64) -> Option<Waiting> {
+    fn reason(&mut self, word: u64) -> Option<Waiting> {
         let (row, operand) = why::parts(word);
-        let (kind, template) = self.reasons.get(row)?;
-        Some(Waiting { kind: kind.clone(), operand, words: self.words(template, operand) })
+        let (kind, template) = self.reasons.get(row)?.clone();
+        Some(Waiting { kind, operand, words: self.words(&template, operand) })
     }
 
     /// A reason's words, with the operand in the place of the braces.
-    fn words(&self, template: &str, operand: u64) -> String {
+    fn words(&mut self, template: &str, operand: u64) -> String {
         let Some((before, rest)) = template.split_once('{') else { return template.into() };
         let (what, after) = rest.split_once('}').unwrap_or((rest, ""));
         let shown = match what {
             "address" => format!("{operand:#x}"),
             "fd" => match self.process.descriptor(operand) {
-                Some(file) => format!("fd {operand} ({file})"),
+                Some(file) => format!("fd {operand} ({})", self.sockets.words(self.process, file)),
                 None => format!("fd {operand}"),
             },
             _ => operand.to_string(),

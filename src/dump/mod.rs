@@ -14,5 +14,6 @@ pub mod frames;
 pub mod list;
 pub mod modules;
 pub mod process;
+pub mod sockets;
 pub mod table;
 pub mod unwind;

@@ -13,6 +13,9 @@ pub trait Process {
     /// Opens the file that is mapped at the address range `range` (as maps writes it) and had this path.
     fn open(&self, range: &str, path: &str) -> Option<Self::File>;
 
+    /// The text of /proc/PID/net/TABLE.
+    fn network(&self, table: &str) -> Option<Vec<u8>>;
+
     /// What the process's descriptor stands for, as /proc/PID/fd says it.
     fn descriptor(&self, fd: u64) -> Option<String>;
 }

@@ -36,6 +36,11 @@ pub fn prepare(duty: Duty) {
     stand_before_default(signal);
 }
 
+/// Its kernel thread's tid; 0: there is none.
+pub fn kernel_tid() -> i32 {
+    KERNEL_TID.load(Relaxed)
+}
+
 /// Is this the signal?
 pub fn is_signal(number: c_int) -> bool {
     DUTY.get().is_some_and(|duty| duty.signal == number)

@@ -23,6 +23,7 @@ use support::run::Scratch;
 /// Every thread of waits.c that waits: its name, which is its reason's but for three, the state, and the reason's kind.
 const WAITS: &[(&str, &str, &str)] = &[
     ("readable", "parked", "readable"),
+    ("socket", "parked", "readable"),
     ("writable", "parked", "writable"),
     ("poll", "parked", "poll"),
     ("mutex", "parked", "mutex"),
@@ -48,6 +49,7 @@ const WAITS: &[(&str, &str, &str)] = &[
 /// Reasons whose operand the program tells.
 const TELLS: &[&str] = &[
     "readable",
+    "socket",
     "writable",
     "poll",
     "mutex",
@@ -198,7 +200,9 @@ fn is_complete(program: &Running, text: &str, frames_of_calls: bool) -> Result<(
         let shows = listed.frames.contains(&format!("waits_{name}")) || *state == "in a call" && !frames_of_calls;
         let operand = [format!("{about:#x}"), format!("fd {about} (pipe:["), format!(" {about}"), format!(" {about} ")];
         let tells = !TELLS.contains(name) || operand.iter().any(|operand| listed.words.contains(operand.as_str()));
-        if !(fits && shows && tells) {
+        // (gdb does not ask what a descriptor stands for.)
+        let leads = *name != "socket" || frames_of_calls || listed.words.contains(" (socket to 127.0.0.1:");
+        if !(fits && shows && tells && leads) {
             return Err(format!("{name} {:?} is {listed:?}", program.said[*name]));
         }
     }
@@ -361,6 +365,35 @@ fn the_programs_handler_is_not_lost() {
     assert_eq!(stdout(&output), "1 1\n");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!((1..=3).contains(&error.matches("green threads\n").count()), "{error}");
+}
+
+/// The kernel thread that writes the list is none of the program's.
+#[test]
+fn the_program_sees_its_own_threads_only() {
+    const PROGRAM: &str = r#"
+        #include <dirent.h>
+        #include <pthread.h>
+        #include <stdio.h>
+        #include <unistd.h>
+        static void *waits(void *argument) { pause(); return argument; }
+        int main(void)
+        {
+            pthread_t thread;
+            int count = 0;
+            pthread_create(&thread, NULL, waits, NULL);
+            usleep(100000);
+            DIR *folder = opendir("/proc/self/task");
+            for (struct dirent *entry; (entry = readdir(folder)) != NULL;) count += entry->d_name[0] != '.';
+            printf("%d\n", count);
+            return 0;
+        }"#;
+    let scratch = Scratch::new();
+    let (source, path) = (scratch.path("program.c"), scratch.path("program"));
+    fs::write(&source, PROGRAM).expect("a file");
+    let made = Command::new("cc").args(["-pthread", "-o"]).arg(&path).arg(&source).status();
+    assert!(made.expect("cc").success());
+    let output = Command::new(path).env("LD_PRELOAD", library()).env("GREENPATCH_OPTIONS", "dump=USR2").output();
+    assert_eq!(stdout(&output.expect("it starts")), "2\n");
 }
 
 #[test]

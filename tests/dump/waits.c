@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
 #include <sys/file.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,7 +27,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_t sleeper;
 static sem_t semaphore;
 static FILE *stream;
-static int empty[2], full[2], word, queue, locked;
+static int connected, empty[2], full[2], word, queue, locked;
 static pid_t child;
 static volatile int initialising;
 static int told;
@@ -76,6 +78,7 @@ static void receive(void)
 }
 
 WAITS(readable, empty[0], (void)!read(empty[0], &byte, 1))
+WAITS(socket, connected, (void)!recv(connected, &byte, 1, 0))
 WAITS(writable, full[1], (void)!write(full[1], &byte, 1))
 WAITS(poll, 2, poll_two())
 WAITS(mutex, &mutex, pthread_mutex_lock(&mutex))
@@ -105,6 +108,17 @@ static void *run_running(void *argument)
 	return argument;
 }
 static void *run_ended(void *argument) { tell("ended", 0); return argument; }
+
+static int connect_to_self(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t bytes = sizeof address;
+	int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(listener, (struct sockaddr *)&address, bytes) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&address, &bytes) || connect(client, (struct sockaddr *)&address, bytes))
+		abort();
+	return client;
+}
 
 static pthread_t start(void *(*function)(void *))
 {
@@ -139,6 +153,7 @@ int main(void)
 	int holder = mkstemp(name);
 	locked = open(name, O_RDWR);
 	unlink(name);
+	connected = connect_to_self();
 	stream = fdopen(empty[0], "r");
 	if (flock(holder, LOCK_EX) || (queue = msgget(IPC_PRIVATE, 0600)) < 0)
 		return 1;
@@ -146,7 +161,7 @@ int main(void)
 	pthread_mutex_lock(&common);
 	pthread_rwlock_wrlock(&written);
 	pthread_rwlock_rdlock(&read_by_main);
-	void *(*const functions[])(void *) = { run_readable, run_writable, run_poll, run_mutex, run_cond, run_semaphore, run_read_lock,
+	void *(*const functions[])(void *) = { run_readable, run_socket, run_writable, run_poll, run_mutex, run_cond, run_semaphore, run_read_lock,
 		run_write_lock, run_barrier, run_initialiser, run_futex, run_signal, run_child, run_children, run_queue, run_reader, run_common,
 		run_in_kernel, run_running, run_ended };
 	int count = sizeof functions / sizeof *functions;

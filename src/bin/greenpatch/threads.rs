@@ -104,6 +104,10 @@ impl Memory for Live {
         fs::read(format!("/proc/{}/maps", self.pid)).ok()
     }
 
+    fn network(&self, table: &str) -> Option<Vec<u8>> {
+        fs::read(format!("/proc/{}/net/{table}", self.pid)).ok()
+    }
+
     /// The file itself, even where another has its name by now; else by name, seen from the process's own root.
     fn open(&self, range: &str, path: &str) -> Option<Mapped> {
         let pid = self.pid;

@@ -11,7 +11,7 @@ use crate::hooks::proc::thread_path;
 use crate::hooks::real;
 use crate::runtime::machine::{counts, roll};
 use crate::runtime::signal::delivery;
-use crate::runtime::{self, monitor};
+use crate::runtime::{self, dump, monitor};
 use crate::sys;
 use libc::*;
 use std::cell::RefCell;
@@ -145,7 +145,7 @@ fn tids(fd: c_int) -> Vec<pid_t> {
     });
     let mut all = all.into_inner();
     each_in_kernel(fd, |tid| {
-        if tid != monitor::kernel_tid() && !is_worker(tid) && !is_being_made(tid) {
+        if tid != monitor::kernel_tid() && tid != dump::kernel_tid() && !is_worker(tid) && !is_being_made(tid) {
             all.push(tid);
         }
     });
