@@ -23,11 +23,11 @@ pub struct Arrows {
     pub all: BTreeMap<(String, String), BTreeSet<Reason>>,
     /// Files that no module and no `include!` names.
     pub unreached: Vec<String>,
-    /// Own methods of types that are not of the same file, in words: calls of them would be arrows that nobody sees.
+    /// Own methods of types that are not of the same file, in words: calls of them would be arrows that are not seen.
     pub strange_impls: Vec<String>,
 }
 
-/// What a path names: something of this module, or (without a name) the module.
+/// The target of a path: something of this module; without a name, the module itself.
 struct Found {
     module: Id,
     item: Vec<String>,
@@ -138,7 +138,7 @@ impl Modules {
             .collect()
     }
 
-    /// The file, and what of it a mention names. None: nothing of this tree, or a module as such.
+    /// Finds the file and the name that a mention leads to. None: nothing of this tree, or a module as such.
     fn target(&self, id: Id, mention: &Mention) -> Option<(String, String)> {
         let path = &mention.path;
         match mention.kind {
@@ -148,7 +148,7 @@ impl Modules {
             }
             MentionKind::Linked => return self.linked.get(&path[0]).map(|file| (file.clone(), path[0].clone())),
             MentionKind::Macro if path.len() == 1 => return self.macro_above(id, &path[0]),
-            // What begins with an imported item is that import's arrow.
+            // A path that begins with an imported item belongs to that import's arrow.
             MentionKind::Path if self.begins_with_import(id, path) => return None,
             _ => {}
         }
@@ -157,7 +157,7 @@ impl Modules {
         (!found.item.is_empty()).then(|| (file, found.item.join("::")))
     }
 
-    /// Whether a path begins with an imported name that is no module's.
+    /// Tells whether a path begins with an imported name that is no module's.
     fn begins_with_import(&self, id: Id, path: &[String]) -> bool {
         let import = self.import(id, &path[0]);
         import.is_some_and(|import| self.find(id, &import.path, 1).is_some_and(|found| !found.item.is_empty()))
@@ -182,7 +182,7 @@ impl Modules {
         self.all[id].imports.iter().find(|import| import.name == name)
     }
 
-    /// What a path names, seen from a module. None: nothing of this tree.
+    /// Finds what a path names, seen from a module. None: nothing of this tree.
     fn find(&self, from: Id, path: &[String], depth: usize) -> Option<Found> {
         let first = path.first()?;
         match &**first {
@@ -193,7 +193,7 @@ impl Modules {
         }
     }
 
-    /// What follows `super`.
+    /// Finds what a path names behind `super`.
     fn find_above(&self, above: Id, path: &[String], depth: usize) -> Option<Found> {
         match path.first() {
             Some(first) if first == "super" => self.find_above(self.all[above].parent?, &path[1..], depth),
@@ -201,7 +201,8 @@ impl Modules {
         }
     }
 
-    /// What a path names that begins in this module. A name that is not seen there comes from a macro's expansion, so it is the module's.
+    /// Finds what a path names that begins in this module. A name that is not seen there comes from a macro's expansion, so it is the
+    /// module's.
     fn below(&self, id: Id, path: &[String], depth: usize) -> Option<Found> {
         let in_module = || Some(Found { module: id, item: path.to_vec() });
         match path.first() {
@@ -211,7 +212,7 @@ impl Modules {
         }
     }
 
-    /// What a path names that begins with a name known in this module: a child, an item, an import, or one of a glob import. Before
+    /// Finds what a path names that begins with a name known in this module: a child, an item, an import, or one of a glob import. Before
     /// more names a child or an import comes first, for a function may have the same name.
     fn known(&self, id: Id, path: &[String], depth: usize) -> Option<Found> {
         if depth > DEEPEST {

@@ -125,7 +125,8 @@ fn wing(file: &str, order: &[&str]) -> Option<usize> {
     (0..order.len()).filter(|&at| holds(order[at])).max_by_key(|&at| order[at].len())
 }
 
-/// What is wrong with a source tree, a sentence each. Circles inside the wings of `still`, and arrows upward in them, are passed over.
+/// Tells what is wrong with a source tree, a sentence each. Circles inside the wings of `still`, and arrows upward in them, are passed
+/// over.
 fn faults(texts: &Texts, order: &[&str], still: &[&str]) -> Vec<String> {
     let arrows = Arrows::of(texts);
     let mut faults = Vec::new();

@@ -6,7 +6,7 @@
 //! (`#[cfg(test)]`) are left out.
 //!
 //! Types are not known here: a method's call says nothing of the file that the method stands in. So a type's own methods have to stand in
-//! its file, where whoever has the value got its type from.
+//! its file, where the value's type came from.
 
 use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,17 +130,17 @@ struct Place<'a> {
     file: &'a str,
     /// The folder in which the module's children have their files.
     folder: &'a str,
-    /// Whether the tokens are a module's own items, not the inside of one.
+    /// True if the tokens are a module's own items, not the inside of one.
     items: bool,
-    /// Whether they are the declarations of an `extern` block.
+    /// True if they are the declarations of an `extern` block.
     external: bool,
-    /// Whether they are assembler, whose strings name what the linker knows.
+    /// True if they are assembler, whose strings name what the linker knows.
     assembler: bool,
-    /// Whether they are the body of the macro of this name.
+    /// The macro whose body they are.
     body_of: Option<&'a str>,
-    /// Whether they are given to a macro that takes modules' names.
+    /// True if they are given to a macro that takes modules' names.
     given: bool,
-    /// What the blocks around import for themselves.
+    /// The imports of the blocks around.
     locals: Vec<Import>,
 }
 
@@ -437,7 +437,7 @@ fn defined(tokens: &[TokenTree]) -> Option<String> {
     (!["fn", "unsafe", "extern", "async"].contains(&&*name)).then_some(name)
 }
 
-/// Whether an item may begin at this place: behind another's end, an attribute or `unsafe`.
+/// Tells whether an item may begin at this place: behind another's end, an attribute or `unsafe`.
 fn begins_item(tokens: &[TokenTree], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).map(|before| &tokens[before]) else { return true };
     let ends = matches!(before, TokenTree::Group(group) if group.delimiter() != Delimiter::Parenthesis);
@@ -471,7 +471,7 @@ fn path(tokens: &[TokenTree]) -> (Vec<String>, usize) {
 /// A name at the end of a `use` tree.
 struct Leaf {
     path: Vec<String>,
-    /// What the name is here; `*` for all names of the path.
+    /// The name by which it is known here; `*` for all names of the path.
     name: String,
     line: usize,
 }

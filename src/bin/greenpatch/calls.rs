@@ -1,4 +1,4 @@
-//! What is known of libc's functions: which of them wait, make threads or lock, and how greenpatch reaches each.
+//! Knowledge of libc's functions: which of them wait, make threads or lock, and how greenpatch reaches each.
 //!
 //! Tables say it, and each is asked only where the one before is silent. So a function that gets a hook is told rightly from that day on.
 //!
@@ -46,7 +46,7 @@ impl Reach {
     }
 }
 
-/// What is known of a function of libc.
+/// An entry of the tables: how a function of libc is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// The heading that it stands under: the room of its hook, or a word of `UNHOOKED`.

@@ -18,7 +18,7 @@
 //! ticks, largest_gap_ms      of the ticker: whether anything else ran while the threads waited
 //! elapsed_ms, cpu_ms         until the last answer; of user and system together
 //! kernel_threads             the most that /proc told
-//! private_kib                memory that is nobody else's, the most of it
+//! private_kib                memory that no other process has a part in, the most of it
 //! ```
 
 use std::collections::HashMap;
@@ -77,7 +77,7 @@ type Figures = HashMap<String, u64>;
 pub fn demo(arguments: Arguments) -> Result<(), Failure> {
     let library = library::find(arguments.lib)?;
     let directory = Directory::new()?;
-    // One server serves all runs, natively.
+    // The same server serves all runs, natively.
     let server = Server::start(&directory.compile("server", SERVER)?)?;
     let port = server.port.to_string();
     println!("A slow server listens on 127.0.0.1:{port}: it sends every line back after two seconds.");
@@ -190,7 +190,7 @@ fn figure((name, value): (&str, &str)) -> Option<(String, u64)> {
 fn show_first_line(output: &mut BufReader<impl Read>) -> io::Result<()> {
     loop {
         let bytes = output.fill_buf()?;
-        // What has come so far is shown at once; the line's end is passed on, and ends it.
+        // Bytes are shown as soon as they come; the line's end is passed on, and ends it.
         let end = bytes.iter().position(|&byte| byte == b'\n').map(|newline| newline + 1);
         let count = end.unwrap_or(bytes.len());
         io::stdout().write_all(&bytes[..count])?;

@@ -1,4 +1,4 @@
-//! What a file is, read from its first bytes and its ELF headers. Nothing is started, and nothing judged.
+//! The kind of a file, read from its first bytes and its ELF headers. Nothing is started, and nothing judged.
 //!
 //! Two depths: the functions that take a path read a file's beginning or map it piece by piece; those that take an `Elf` read a file that
 //! the caller holds in memory. A file that cannot be read or understood is None, or `Kind::Other`: the kernel decides about it when it is
@@ -17,16 +17,16 @@ use object::{Endianness, FileKind, Object, ObjectSymbol, ReadCache, ReadRef};
 /// An ELF file of 64 bits, held in memory.
 pub type Elf<'data> = ElfFile64<'data, Endianness, &'data [u8]>;
 
-/// As much of a script's first line as the kernel reads.
+/// The bytes of a script's first line that the kernel reads.
 const FIRST_LINE: usize = 256;
 
-/// What a file seems to be, by its first bytes.
+/// The kind of a file, as its first bytes tell.
 pub enum Kind {
     /// An ELF file of any class and machine.
     Elf,
     /// A file that begins with `#!`, and the interpreter that its first line names. None: the line has a form that the kernel refuses.
     Script(Option<PathBuf>),
-    /// Any other file, which `execvp` gives to the shell.
+    /// A file of any other kind, which `execvp` gives to the shell.
     Other,
 }
 

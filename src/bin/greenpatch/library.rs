@@ -33,7 +33,7 @@ pub fn find(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let command = env::current_exe().unwrap_or_default();
     let beside = |place| command.with_file_name(place).join(LIBRARY);
     let places = named.map_or_else(|| FOLDERS.map(beside).to_vec(), |path| vec![path]);
-    // Whatever is no ELF file is passed over; the first that is one has to be the library.
+    // Files that are no ELF files are passed over. The first ELF file has to be the library.
     let found = places.iter().find_map(|path| fs::canonicalize(path).ok().filter(|path| elf::machine(path).is_some()));
     if let Some(other) = found.as_deref().filter(|path| !elf::exports(path, figures::SYMBOL)) {
         return Err(Failure(FAILED, format!("{} is not greenpatch's library, but another.", shown(other))));

@@ -43,7 +43,7 @@ const DEFAULT_FOLDERS: [&str; 6] =
 /// The meanings of `$LIB`, by distribution.
 const LIB: [&str; 2] = ["lib/x86_64-linux-gnu", "lib64"];
 
-/// What an object says about the libraries that it needs: names, and folders to look in.
+/// The needs of an object: names of libraries, and folders to look in.
 #[derive(Default)]
 struct Wishes {
     /// The name that the object gives itself. It meets every need of that name.
@@ -94,7 +94,7 @@ pub fn libc_of(program: &Path) -> Option<PathBuf> {
         return None;
     }
     let machine = elf::machine(program);
-    // The program alone asks: its own folders count, nobody's around it.
+    // The program alone asks, so its own folders count and no other object's.
     let list = [Loaded { name: program.display().to_string(), path: Some(program.to_owned()), needed_by: None }];
     let places = places(LIBC, &list, &wishes, 0, &cache(&fs::read(CACHE).unwrap_or_default()));
     places.into_iter().find(|path| elf::machine(path).is_some_and(|found| Some(found) == machine))
@@ -191,7 +191,7 @@ fn places(name: &str, list: &[Loaded], wishes: &[Wishes], at: usize, cache: &[(S
 /// Reads the names in the loader's cache and their files (source: glibc's dl-cache.h). Variants for certain processors come last, for they
 /// export and import the same.
 fn cache(bytes: &[u8]) -> Vec<(String, PathBuf)> {
-    /// What the cache of today begins with.
+    /// The first bytes of the cache in today's form.
     const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
     /// The size in bytes of what stands before the first entry.
     const HEADER: usize = 48;

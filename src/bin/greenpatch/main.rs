@@ -48,7 +48,7 @@ use clap::error::ErrorKind;
 use clap::Parser;
 use failure::{Failure, FAILED};
 
-/// What `--help` says last.
+/// The end of `--help`.
 const EXIT_STATUS: &str = "\
 Exit status of `greenpatch run`: the program's own, or
    65  the program cannot be preloaded: static, setuid, for another machine or

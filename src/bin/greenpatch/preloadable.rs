@@ -1,4 +1,4 @@
-//! Can a program be preloaded? The answer is read from its file, before it is started.
+//! Objections to preloading a program, read from its file, before it is started.
 //!
 //! LD_PRELOAD is a message to glibc's dynamic loader. It is lost where the kernel starts a program without a loader (static),
 //! where the loader is another C library's, where the loader must not trust it (setuid), and where the library does not fit the

@@ -1,5 +1,5 @@
-//! Does a program get rights that its caller has not? Then the kernel says so to the loader (AT_SECURE), and the loader takes no library
-//! from the caller. The rules are the kernel's (security/commoncap.c): what counts is not the file's mode but whether
+//! Rights that a program gets and its caller has not. Where there are any, the kernel says so to the loader (AT_SECURE), and the loader
+//! takes no library from the caller. The rules are the kernel's (security/commoncap.c): what counts is not the file's mode but whether
 //! anything changes by it.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! What the command shares with the library: files of the library that are built into both, and its table of hooks.
+//! The command's share of the library: files of the library that are built into both, and its table of hooks.
 //!
 //! The command never links the library, whose hooks would be its own. It includes the few files that hold knowledge and no runtime, here
 //! and nowhere else. All of them lie at the bottom of the library too, and name nothing but the standard library and each other.

@@ -1,5 +1,6 @@
-//! What would be started: the file that `execvp` finds for a name, and the program that the kernel loads to run it. `run` and `check` ask
-//! the same functions, whose statuses are those of env(1): 127 where execvp answers ENOENT, 126 for every other reason.
+//! The way from a command's name to what is started: the file that `execvp` finds for a name, and the program that the kernel loads to
+//! run it. `run` and `check` ask the same functions, whose statuses are those of env(1): 127 where execvp answers ENOENT, 126 for every
+//! other reason.
 //!
 //! ```text
 //!    a name ── find ──► a file ── program ──► `#!` … `#!` ──► an ELF file ── loader ──► its dynamic loader
@@ -25,7 +26,7 @@ use crate::failure::{Failure, NOT_EXECUTABLE, NOT_FOUND};
 use crate::mount;
 use crate::words::shown;
 
-/// As deep as the kernel follows scripts whose interpreter is a script.
+/// The depth to which the kernel follows scripts whose interpreter is a script.
 const SCRIPT_DEPTH: usize = 5;
 /// The longest name of a file (linux/limits.h).
 const NAME_MAX: usize = 255;

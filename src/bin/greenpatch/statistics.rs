@@ -37,7 +37,7 @@ pub fn statistics(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Reads all figures into a JSON object: `version`, `pid`, each plain figure by its name, the sums, `hooks` (calls that came, by symbol)
-/// and `served` (those that did not go on to libc). A hook that nobody called is left out. The names are those of the statistics at exit.
+/// and `served` (those that did not go on to libc). A hook without a call is left out. The names are those of the statistics at exit.
 /// Fails with the rest of a sentence where the memory cannot be read, or has no figures of this version.
 fn figures(process: &Process, pid: u32) -> Result<Value, String> {
     let layout: Layout = process.read(place(pid, SYMBOL)?)?;
@@ -49,7 +49,7 @@ fn figures(process: &Process, pid: u32) -> Result<Value, String> {
     all.insert("pid".into(), pid.into());
     for at in 0..layout.plain_count {
         let figure: Plain = process.read(layout.plain as usize + at * size_of::<Plain>())?;
-        // One byte is a yes or no, anything else a number of eight.
+        // A figure of one byte is a yes or no, any other a number of eight.
         let value = match figure.bytes {
             1 => (process.bytes(figure.place as usize, 1)?[0] != 0).into(),
             _ => process.word(figure.place as usize)?.into(),

@@ -50,7 +50,7 @@ fn list(pid: u32, json: bool) -> Result<String, String> {
     } else {
         lister.text(pid)
     };
-    // What was read of a process that has ended meanwhile is no list.
+    // The list of a process that has ended meanwhile is none.
     process.memory.word(address as usize).map(|_| text).map_err(|_| "it has ended.".into())
 }
 

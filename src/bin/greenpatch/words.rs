@@ -76,7 +76,7 @@ pub fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let lead = text.len() - text.trim_start().len();
     lines += &text[..lead];
     used += lead;
-    // Only a space between two words may become a line's end, and none within backticks.
+    // A space between two words may become a line's end, but for those within backticks.
     for (at, word) in text[lead..].split(' ').enumerate() {
         let length = word.chars().count();
         if at > 0 {

@@ -1,4 +1,4 @@
-//! What `greenpatch check` found, in words and in JSON.
+//! Findings of `greenpatch check`, in words and in JSON.
 //!
 //! The words are for a person: a line for each family of calls, as many names as fit, what is out of reach with its places, and the
 //! verdict last. JSON leaves nothing out, and its names never change.
@@ -184,7 +184,7 @@ fn stands(place: &Place) -> String {
 /// Says in a sentence what the exit status means. The caller has dealt with refusals.
 fn verdict(report: &Report) -> &'static str {
     match report.status() {
-        // Not every wait is hooked, but none is out of reach.
+        // Calls that are handed over wait without a hook, and are within reach all the same.
         0 if report.imports.keys().any(|(reach, _)| *reach == Reach::HandedOver) => {
             "Everything that waits is hooked, or handed over by the monitor."
         }

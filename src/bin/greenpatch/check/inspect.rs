@@ -1,7 +1,7 @@
 //! Reads the files of a program one after the other: what each imports, defines, and calls by instructions of its own.
 //!
 //! What a file *imports* comes to the library, whose symbols are found first: `calls` says what becomes of each. What the program itself
-//! *defines* is found before the library's, and what a file does by its own `syscall` instructions is found by nobody: both are out of
+//! *defines* is found before the library's, and what a file does by its own `syscall` instructions passes every hook by: both are out of
 //! reach. Notes go with that, each a clause that begins with the file's name.
 //!
 //! Notes of one object, in this order:
@@ -27,12 +27,12 @@ use crate::elf::{self, Elf};
 use crate::library::LIBRARY;
 use crate::words::short;
 
-/// What is said of Python's programs: their tasks and greenlets are no threads.
+/// The note about Python's programs: their tasks and greenlets are no threads.
 const NO_PTHREADS: &str =
     "asyncio's tasks and the greenlets of gevent and eventlet are no pthreads: a call that blocks one of them blocks \
     its whole loop, as without greenpatch. Make such calls in threads (asyncio.to_thread, gevent's threadpool).";
 
-/// What is said where a thread's state is set past the hooks. The library then takes `inline` on by itself, where the kernel can, for a
+/// The note where a thread's state is set past the hooks. The library then takes `inline` on by itself, where the kernel can, for a
 /// signal mask or a tid of the kernel thread's would be wrong for a green one; where it cannot, the program stays native.
 const CAUGHT_BY_ITSELF: &str =
     "if loaded before the first thread, `inline` is taken on by itself (Linux 6.17), or the program stays native";

@@ -69,7 +69,7 @@ const MOST_TEXT: u64 = 4 << 20;
 
 /// Why the library will take a file for one that sets its threads' state by instructions of its own.
 pub struct ThreadState {
-    /// Whether it has Go's note. The text does not matter then.
+    /// True if the file has Go's note. The text does not matter then.
     pub is_go: bool,
     /// The instructions whose number is known to be of that kind. Where there are none, those of unknown number.
     pub places: Vec<Place>,
@@ -136,7 +136,7 @@ struct Text<'data> {
     functions: Vec<(u64, u64)>,
     /// Names of functions, sorted by address. Not every function has one.
     names: Vec<(u64, String)>,
-    /// Whether there may be code that neither symbols nor the unwinder know: Go's, which has tables of its own.
+    /// True if there may be code that neither symbols nor the unwinder know: Go's, which has tables of its own.
     more: bool,
 }
 
@@ -232,7 +232,7 @@ impl<'data> Text<'data> {
     }
 }
 
-/// What each general register holds by number, if it is a constant.
+/// The constants in the general registers, by number. None: no constant is known.
 type Constants = [Option<u64>; 16];
 
 /// A walk from instruction to instruction as they stand, with the constants that the registers hold. An instruction is reached from the
@@ -243,7 +243,7 @@ struct Walk<'data> {
     constants: Constants,
     /// The targets of jumps forwards, and the registers at the first jump to each.
     brought: HashMap<u64, Constants>,
-    /// Whether the instruction is reached from the one above.
+    /// True if the instruction is reached from the one above.
     reached: bool,
 }
 

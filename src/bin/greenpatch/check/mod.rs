@@ -3,6 +3,12 @@
 //! `subject` finds the program that is meant and what it loads, `inspect` reads each file of it, `findings` sets what was found in words
 //! and in JSON; in between it is a `report`. A program and its libraries name in their symbol tables what they call in libc: what is known
 //! of each name stands in `calls`. What they call without a name stands in their text, where `instructions` finds it.
+//!
+//! ```text
+//!    file or pid ──► subject ──► inspect ──► report ──► findings ──► text or JSON, and the exit status
+//!                                 │    └──► calls, by symbol
+//!                                 └──► instructions, by text
+//! ```
 
 mod findings;
 mod inspect;
@@ -17,7 +23,7 @@ use self::report::Report;
 use crate::failure::{Failure, FAILED};
 use crate::words::print;
 
-/// What `--help` says last.
+/// The end of `--help`.
 const EXIT_STATUS: &str = "\
 Exit status, the greatest of all files':
     0  nothing that waits is out of reach

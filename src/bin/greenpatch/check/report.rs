@@ -1,4 +1,4 @@
-//! What `greenpatch check` has found about one program: the facts, without words, and the exit status that follows from them.
+//! A report of `greenpatch check` about one program: the facts, without words, and the exit status that follows from them.
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
@@ -16,7 +16,7 @@ pub const NO_FILE: c_int = 66;
 /// The place of an object in the report's list.
 pub type At = usize;
 
-/// What is found about one program. A refused one has nothing but its names and the refusal.
+/// The facts found about one program. A refused program has nothing but its names and the refusal.
 #[derive(Default)]
 pub struct Report {
     /// The program or process as the user named it.

@@ -31,7 +31,7 @@ pub fn all() -> Vec<Probe> {
     };
     let kernel_threads = most
         .map_or("kernel threads".into(), |(_, name)| format!("kernel threads, by {name}; green ones are not counted"));
-    // What a thread gets whose program asks for no size (pthread_attr_setstacksize).
+    // The size for threads whose program asks for none (pthread_attr_setstacksize).
     let stack = resource(libc::RLIMIT_STACK).map_or("unlimited: 2 MiB".into(), |bytes| format!("{} KiB", bytes >> 10));
     let mut rows = vec![
         row("kernel threads", most.map(|(limit, _)| limit), FEW_THREADS, &kernel_threads),

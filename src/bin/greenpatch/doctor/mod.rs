@@ -19,7 +19,7 @@ use crate::failure::{Failure, FAILED};
 use crate::library;
 use crate::words::{columns, print, wrap};
 
-/// What `--help` says last.
+/// The end of `--help`.
 const EXIT_STATUS: &str = "\
 Exit status:
     0  programs run green here; what is off is said, with what that costs

@@ -1,6 +1,6 @@
 //! A probe's result: one line of `greenpatch doctor`.
 
-/// What a result means for programs. Only `Bad` changes the command's exit status.
+/// The meaning of a result for programs. Only `Bad` changes the command's exit status.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// The library uses it here.
@@ -28,11 +28,11 @@ impl State {
     }
 }
 
-/// What a probe found.
+/// The result of a probe.
 pub struct Probe {
-    /// What it means.
+    /// The meaning for programs.
     pub state: State,
-    /// What was asked about, in a word or two.
+    /// The subject, in a word or two.
     pub subject: &'static str,
     /// The answer, for a person.
     pub says: String,

@@ -1,4 +1,4 @@
-//! What the machine, the kernel and libc give. Each probe asks for something in the form in which the library would, and undoes it.
+//! Probes of what the machine, the kernel and libc give. Each asks for something in the form in which the library would, and undoes it.
 //!
 //! A version tells too little: distributions carry features back, filters and modules of security forbid what the kernel has. So nothing
 //! is concluded from a version. What a missing feature costs is said in the figures of docs/bench.md.
