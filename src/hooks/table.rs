@@ -136,7 +136,7 @@ hooks! {
         green code bare pthread_yield() -> c_int => sched_yield;
         green never bare thrd_yield() -> () => thrd_yield;
         green never bare thrd_sleep(time: *const timespec, left: *mut timespec) -> c_int => thrd_sleep;
-        // left out: alarm setitimer: the timer is the process's, and its signal meets the door of all handlers (runtime/handler.rs)
+        // left out: alarm setitimer: the timer is the process's, and its signal meets the door of all handlers (runtime/signal/handler.rs)
     }
     timer {
         always errno bare timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> c_int => timer_create;

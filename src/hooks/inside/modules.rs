@@ -1,4 +1,4 @@
-//! The list of loaded modules: a leak check, which asks for it, is shown the threads' memory as well (see runtime/leaks.rs).
+//! The list of loaded modules: a leak check, which asks for it, is shown the threads' memory as well (see runtime/births/leaks.rs).
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;

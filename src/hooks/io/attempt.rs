@@ -65,6 +65,7 @@ enum Ask {
 }
 
 /// A call's dealings with one descriptor, from the first try to the answer. `end` is called on each path that returns.
+#[must_use]
 pub struct Attempt {
     /// The number to use: the program's, or the private duplicate on which a wait goes on after a close.
     fd: c_int,
@@ -117,7 +118,8 @@ impl Attempt {
         }
     }
 
-    /// A call that waits for `interest`, as long as the file says.
+    /// Begins a call that waits for `interest`, as long as the file says: for ever, for its timeout, or not at all with O_NONBLOCK. Of a
+    /// file of which that is not known it is asked before the first wait.
     #[inline]
     pub fn new(descriptor: &Descriptor, interest: u32) -> Attempt {
         let mut attempt = Attempt {
@@ -130,7 +132,7 @@ impl Attempt {
         attempt
     }
 
-    /// Its time begins anew. A socket of which all is known is not asked.
+    /// Begins the call's time anew, for the next of several messages. A socket of which all is known is not asked.
     #[inline]
     pub fn begin_anew(&mut self, descriptor: &Descriptor) {
         match descriptor.blocks_for(self.interest) {
@@ -145,7 +147,7 @@ impl Attempt {
         }
     }
 
-    /// A call on a message queue: it has a moment, not a timeout, and starts again all the same.
+    /// Begins a call on a message queue: it has a deadline of its own (then ETIMEDOUT), and starts again after a handler all the same.
     pub fn queue(fd: c_int, record: &'static Record, interest: u32, deadline: Deadline) -> Attempt {
         Attempt {
             late: libc::ETIMEDOUT,
@@ -156,18 +158,19 @@ impl Attempt {
         }
     }
 
-    /// The same, answering `late` when its time is up.
+    /// Returns the call with another error number for the end of its time.
     pub fn late(self, late: c_int) -> Attempt {
         Attempt { late, ..self }
     }
 
-    /// The same, for a call that is right in everything if only there is something: a try that is known to fail may be left out.
+    /// Returns the call as one whose first try may be left out where the hints say that it would block: nothing else may be wrong with it
+    /// (a bad pointer, a bad flag), for that would be found too late.
     #[inline]
     pub fn may_skip(self) -> Attempt {
         Attempt { may_skip: true, ..self }
     }
 
-    /// The same, for a call that may need several tries for its answer: a close of the number meanwhile leaves it the file.
+    /// Returns the call as one that may need several tries for its answer: a close of the number meanwhile leaves it the file.
     pub fn hold(self) -> Attempt {
         self.record.hold();
         note_held(Some(self.record));
@@ -180,7 +183,13 @@ impl Attempt {
         self.restarts = timeout_ns.is_none();
     }
 
-    /// Tries until the answer is another one than "would block": the kernel's result.
+    /// Tries by `call`, and parks between the tries, until the answer is another one than "would block": the kernel's result. `call` gets
+    /// the number to use, which may be the private duplicate, and makes the try without blocking, or as the program made it.
+    ///
+    /// ```text
+    ///     hints before the try: looked at first (1), so that an event between (1) and the park (4) is seen there
+    ///     1. look at the hints    2. try    3. would block: note "empty", unless an event came since 1    4. park, unless one came since 1
+    /// ```
     #[inline]
     pub fn complete(&mut self, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         let mut disagreed = false;
@@ -230,7 +239,7 @@ impl Attempt {
         self.complete_asking_unless(|_| false, call)
     }
 
-    /// The same; the call is made at once where `refuses` says that the kernel does not let it wait.
+    /// As `complete_asking`; the call is made at once where `refuses` says that the kernel does not let it wait.
     pub fn complete_asking_unless(
         &mut self,
         refuses: impl Fn(c_int) -> bool,
@@ -264,7 +273,7 @@ impl Attempt {
         self.poll_unless(|_| false)
     }
 
-    /// The same; 0 where it would wait and `refuses`.
+    /// As `poll`; 0 where it would wait and `refuses` says that the kernel does not let it.
     fn poll_unless(&mut self, refuses: impl Fn(c_int) -> bool) -> Result<u32, c_int> {
         loop {
             self.hints = self.record.look();
@@ -305,7 +314,8 @@ impl Attempt {
         poll_now(self.fd, self.interest)
     }
 
-    /// Parks until the descriptor may be ready.
+    /// Parks until the descriptor may be ready. `Err`: why the call ends (its time, EINTR, O_NONBLOCK). A cancellation acts here, after the
+    /// file has been let go.
     fn wait(&mut self) -> Result<(), c_int> {
         if self.ask != Ask::Nothing {
             self.ask()?;

@@ -92,7 +92,7 @@ const SEND_KNOWN: u64 = 1 << 8;
 const SEND_TIMED: u64 = 1 << 9;
 /// RWF_NOWAIT is refused: poll first.
 const ASK_TO_READ: u64 = 1 << 10;
-/// The same for writing.
+/// RWF_NOWAIT is refused for writing.
 const ASK_TO_WRITE: u64 = 1 << 11;
 /// Another number may mean the same open file.
 const TWIN: u64 = 1 << 12;

@@ -1,5 +1,5 @@
-//! Who owns a descriptor's signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/owner.rs). A thread's
-//! tid where a process is meant stands for its process, as natively.
+//! Who owns a descriptor's signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/signal/owner.rs). A
+//! thread's tid where a process is meant stands for its process, as natively.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::memory;

@@ -11,7 +11,7 @@ use crate::runtime::news::record::{FdWait, IN, OUT, PRI};
 use crate::{runtime, sys};
 use libc::{c_int, fd_set, sigset_t, timespec, timeval};
 
-/// The program's three sets, and what they were before the kernel answered in their place.
+/// The program's three sets, and what was asked in them before the kernel answered in their place.
 struct Sets {
     n: c_int,
     sets: [*mut fd_set; 3],
@@ -52,7 +52,7 @@ impl Sets {
         sys::call(libc::SYS_pselect6, self.n as usize, r, w, x, pointer(&time), 0)
     }
 
-    /// The same again, after an answer of nothing: the kernel wrote into the sets, so they can be written.
+    /// Asks the kernel once more, after an answer of nothing: it wrote into the sets, so they can be written back.
     unsafe fn call_again(&self, time: Option<timespec>) -> isize {
         self.restore();
         self.call(time)
@@ -88,7 +88,8 @@ impl Sets {
     }
 }
 
-/// select, after its time was found valid. Leaves the sets as they were when it is interrupted.
+/// Makes a select whose time was found valid. The sets are left as they were when it is interrupted. A set of more than FD_SETSIZE numbers,
+/// or one that cannot be read, leaves the whole call to the kernel.
 unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c_int> {
     let Some(sets) = Sets::new(n, sets) else {
         let [r, w, x] = sets.map(|set| set as usize);

@@ -5,7 +5,7 @@
 //! a negated error, a structure around the mask) the row says how. Numbers that block and have no function of ours are made
 //! under a hand-over; all the others are the kernel's, as natively.
 //!
-//! The system call instructions that are trapped (runtime/inline.rs) go the same way, from `called_inline` on. They are not libc's
+//! The system call instructions that are trapped (runtime/trap/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
 
 use crate::arch::inline::{called_inline, Call};

@@ -11,13 +11,13 @@ use libc::{
 };
 use std::io::Write;
 
-/// Asks, and asks again of the stand-in if there is one; `failed`: libc's function has set errno.
+/// Asks libc by `ask`, and again of the stand-in's path where the answer is `failed` with ENOENT and the path names a green thread.
 #[inline]
 unsafe fn asked<T: Copy + PartialEq>(path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
     asked_at(AT_FDCWD, path, failed, ask)
 }
 
-/// The same, with the folder below which a relative path lies.
+/// As `asked`, with the folder below which a relative path lies.
 #[inline]
 unsafe fn asked_at<T: Copy + PartialEq>(
     dir: c_int,

@@ -24,7 +24,7 @@ fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
 }
 
-/// The same file of the thread's stand-in.
+/// Opens the same file of the thread's stand-in; ENOENT where its path does not fit.
 fn open_of_stand_in(file: &TaskFile, flags: c_int) -> Answer<c_int> {
     let mut room = [0; PATH_BYTES];
     match path_of_stand_in(file, &mut room) {
@@ -89,7 +89,7 @@ pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -
     })
 }
 
-/// A file in memory, to be read from its beginning.
+/// Makes a file in memory of the text, to be read from its beginning. ENOMEM where the kernel has no room for it.
 fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
     let close = if flags & O_CLOEXEC != 0 { MFD_CLOEXEC } else { 0 };
     // SAFETY: the kernel reads the string, then the text.
@@ -104,7 +104,7 @@ fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
     }
 }
 
-/// The stand-in's text, with what is the green thread's own.
+/// Makes a file of the stand-in's text, with what is the green thread's own in it (`make`). EIO for a text that is not as expected.
 fn made(
     file: &TaskFile,
     green: &Green,
@@ -131,7 +131,7 @@ fn name(green: &Green) -> String {
     String::from_utf8_lossy(&name[..length]).into_owned()
 }
 
-/// Runs, or sleeps.
+/// The thread's state as a letter: R for the caller, S for all others, whether they run or not.
 fn state(green: &Green) -> char {
     let is_me = current().is_some_and(|me| std::ptr::eq(me, green));
     if is_me {
@@ -187,7 +187,7 @@ fn line_of(green: &Green) -> Answer<([u8; 16], usize)> {
     Ok((line, length + 1))
 }
 
-/// Two ends: what is written into the second is read from the first.
+/// Makes a pipe for a `comm` that is opened to write: what is written into its second end is read from the first.
 fn name_pipe() -> Answer<[c_int; 2]> {
     let mut ends = [0 as c_int; 2];
     let kind = O_NONBLOCK | O_CLOEXEC | O_DIRECT;
@@ -196,7 +196,7 @@ fn name_pipe() -> Answer<[c_int; 2]> {
     Ok(ends)
 }
 
-/// The same, where the second end also tells the name, once, and then its end.
+/// As `name_pipe`, where the second end also tells the name, once, and then its end: for a `comm` that is opened to read and write.
 fn name_socket(green: &Green) -> Answer<[c_int; 2]> {
     let (line, length) = line_of(green)?;
     let mut ends = [0 as c_int; 2];
@@ -211,7 +211,7 @@ fn name_socket(green: &Green) -> Answer<[c_int; 2]> {
     Ok(ends)
 }
 
-/// The end to which a name is written; the other is looked into when a name is asked for.
+/// Returns the end into which a name is written; the other is looked into when a name is asked for. EMFILE: there are too many already.
 fn written_name(green: &'static Green, flags: c_int, [reader, writer]: [c_int; 2]) -> Answer<c_int> {
     if !written_names::await_writer(green, own_fds::keep(reader)) {
         sys::close(writer);

@@ -39,7 +39,8 @@ pub unsafe fn by_number([fd, to, bytes, ..]: Arguments) -> Answer<c_long> {
     shown(fd as c_int, to as *mut u8, bytes as c_uint as usize, told).map(|told| told as c_long)
 }
 
-/// What the kernel has told of a folder, or what is shown of threads instead. All other folders cost a look at the first name.
+/// Returns what the kernel has told of a folder, or shows the threads instead, if it is the process's task folder. All other folders cost a
+/// look at the first name.
 #[inline]
 unsafe fn shown(fd: c_int, to: *mut u8, bytes: usize, told: isize) -> Answer<ssize_t> {
     match told {
@@ -121,13 +122,13 @@ unsafe fn threads(fd: c_int, position: Option<i64>, to: *mut u8, bytes: usize, t
     Ok(entries.len() as ssize_t)
 }
 
-/// Positions and names.
+/// The folder's entries: their positions and names.
 fn names(tids: &[pid_t]) -> impl Iterator<Item = (i64, String)> + '_ {
     let first = [(0, ".".to_owned()), (1, "..".to_owned())];
     first.into_iter().chain(tids.iter().map(|&tid| (tid as i64 + 2, tid.to_string())))
 }
 
-/// How many threads the process has.
+/// Counts the process's threads, as the list would show them; `None`: there is no /proc.
 pub fn count() -> Option<usize> {
     let fd = sys::file::open(c"/proc/self/task", O_RDONLY | O_DIRECTORY).ok()?;
     let count = tids(fd).len();
@@ -135,7 +136,8 @@ pub fn count() -> Option<usize> {
     Some(count)
 }
 
-/// Everybody's tid, in order. The folder is read from its beginning.
+/// Returns the tids of all threads in order: the green ones', and of the kernel's those that are not the library's. The folder is read from
+/// its beginning.
 fn tids(fd: c_int) -> Vec<pid_t> {
     // The first thread's stays until the process ends.
     let all = RefCell::new(vec![sys::process_id()]);

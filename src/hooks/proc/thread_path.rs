@@ -17,7 +17,7 @@ pub struct TaskFile<'a> {
     pub name: &'a [u8],
 }
 
-/// Digits at the beginning, and what follows.
+/// Splits a text into the number that it begins with, up to its end or a slash, and what follows.
 fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = text.split_at(digits);
@@ -29,6 +29,7 @@ fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
 /// The link in /proc that leads to the caller's own folder.
 const THREAD_SELF: &[u8] = b"thread-self";
 
+/// Returns the file that a path of one of these forms names, if its thread lives:
 /// `/proc/thread-self/…`, `/proc/TID/…`, `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`.
 pub fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
     let below = path.strip_prefix(b"/proc/")?;
@@ -52,13 +53,13 @@ pub fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
     }
 }
 
-/// A path in /proc of a green thread fits into so much, or is none.
+/// The bytes of a path in /proc that names a thread; a longer path names none.
 pub const PATH_BYTES: usize = 256;
 
 /// Room for a path.
 pub type Room = [u8; PATH_BYTES];
 
-/// Where a descriptor, or the working directory, leads to.
+/// Returns the path of a descriptor's folder, or of the working directory (AT_FDCWD), as the kernel tells it; `None`: it does not fit.
 pub fn place_of(dir: c_int, room: &mut Room) -> Option<&[u8]> {
     let mut link = [0u8; 32];
     match dir {
@@ -71,7 +72,8 @@ pub fn place_of(dir: c_int, room: &mut Room) -> Option<&[u8]> {
     room.get(..usize::try_from(told).ok()?)
 }
 
-/// A path from the root; a relative one only if it may be about a green thread, below a folder of /proc.
+/// Returns a path from the root. Of a relative path only if it may be about a green thread, and lies below a folder of /proc: `None` costs
+/// no system call then.
 pub fn absolute<'a>(dir: c_int, path: &'a [u8], room: &'a mut Room) -> Option<&'a [u8]> {
     if path.first() == Some(&b'/') {
         return Some(path);

@@ -1,4 +1,4 @@
-//! User and group ids: of the whole process, so a thread made for that asks for them (see runtime/identity.rs).
+//! User and group ids: of the whole process, so a thread made for that asks for them (see runtime/kernel/identity.rs).
 
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};

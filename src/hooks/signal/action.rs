@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Signals without a handler that meet the runtime's entry all the same, for main waits for them. Empty in a fork child (`give_back`).
 static BORROWED: AtomicU64 = AtomicU64::new(0);
 
-/// glibc's struct sigaction (bits/sigaction.h): handler, mask of 1024 bits, flags.
+/// Reads glibc's struct sigaction (bits/sigaction.h): a handler, a mask of 1024 bits of which 64 are used, flags.
 unsafe fn action_of(new: *const sigaction) -> Action {
     let new = &*new;
     Action {
@@ -58,7 +58,8 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
     real::sigaction(number, &actual, std::ptr::null_mut())
 }
 
-/// What the kernel is told instead of what the program has set.
+/// Returns what the kernel is told instead of what the program has set: the runtime's entry with SA_SIGINFO for a handler, for faults, and
+/// for what `borrow` has taken; `counts::end` for what ends the process, if statistics are written; else the same.
 fn entered(number: c_int, action: Action) -> Action {
     const SIGINFO: usize = SA_SIGINFO as usize;
     const RESTART: usize = SA_RESTART as usize;
@@ -85,13 +86,14 @@ fn entered(number: c_int, action: Action) -> Action {
         actual.flags |= SIGINFO | if action.is_handler() { 0 } else { RESTART | ONSTACK };
     }
     if actual.flags & ONSTACK != 0 {
-        // Nothing comes while we are on the worker's alternate stack: see runtime/handler.rs.
+        // Nothing comes while we are on the worker's alternate stack: see runtime/signal/handler.rs.
         actual.mask = delivery::CLOSED;
     }
     actual
 }
 
-/// Sets a disposition: the one before, or the error number.
+/// Sets a signal's disposition, for the runtime and for the kernel; returns the one before, or EINVAL where the kernel refuses it. Called
+/// by any thread, after the start.
 pub unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
     change_by(number, |_| action)
 }
@@ -114,7 +116,7 @@ unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result
     Ok(before)
 }
 
-/// Signals of which the kernel lets nobody change anything, and glibc's own.
+/// Is it a signal whose disposition nothing may change: SIGKILL, SIGSTOP, glibc's own two, or no signal at all?
 pub fn is_fixed(number: c_int) -> bool {
     !(1..=64).contains(&number) || delivery::NEVER_BLOCKED & bit(number) != 0
 }
@@ -133,7 +135,7 @@ pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigactio
     Ok(0)
 }
 
-/// The kernel's own: handler, flags, the way back from it (libc's serves as well), mask.
+/// The system call rt_sigaction, whose structure is the kernel's own: handler, flags, the way back from it (libc's serves as well), mask.
 pub unsafe fn rt_sigaction(number: c_int, new: *const [usize; 4], old: *mut [usize; 4], bytes: usize) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) || bytes != MASK_BYTES {
         return Err(Miss::Libc);
@@ -147,7 +149,7 @@ pub unsafe fn rt_sigaction(number: c_int, new: *const [usize; 4], old: *mut [usi
     memory::write_if_wanted(old, [before.handler, before.flags, 0, before.mask as usize]).map(|()| 0)
 }
 
-/// The handler before, of one that is set with these flags and blocks this mask.
+/// Sets a handler with these flags, and this mask to block; returns the handler before.
 unsafe fn set_handler(number: c_int, handler: usize, flags: c_int, mask: u64) -> Answer<usize> {
     if !runtime::started() || is_fixed(number) || handler == SIG_ERR {
         return Err(Miss::Libc);
@@ -156,12 +158,12 @@ unsafe fn set_handler(number: c_int, handler: usize, flags: c_int, mask: u64) ->
     change(number, action).map(|before| before.handler).map_err(Miss::Errno)
 }
 
-/// BSD's signal: restarts, and blocks its own signal while its handler runs.
+/// `signal`, which is BSD's in glibc: restarts, and blocks its own signal while its handler runs.
 pub unsafe fn signal(number: c_int, handler: usize) -> Answer<usize> {
     set_handler(number, handler, SA_RESTART, if is_fixed(number) { 0 } else { bit(number) })
 }
 
-/// System V's: once, interrupting, and open to itself.
+/// `sysv_signal`: the handler runs once, interrupts, and is open to its own signal.
 pub unsafe fn sysv_signal(number: c_int, handler: usize) -> Answer<usize> {
     set_handler(number, handler, SA_RESETHAND | SA_NODEFER, 0)
 }
@@ -171,7 +173,7 @@ pub unsafe fn sigignore(number: c_int) -> Answer<c_int> {
     set_handler(number, SIG_IGN, 0, 0).map(|_| 0)
 }
 
-/// Sets a handler and opens the mask for it, or closes the mask only (SIG_HOLD).
+/// System V's `sigset`: sets a handler and opens the mask for its signal, or closes the mask only (SIG_HOLD).
 pub unsafe fn sigset(number: c_int, handler: usize) -> Answer<usize> {
     const SIG_HOLD: usize = 2;
     let me = me()?;

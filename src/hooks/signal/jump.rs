@@ -7,7 +7,8 @@ use crate::hooks::named::me;
 use crate::runtime::signal::delivery;
 use libc::*;
 
-/// longjmp in all its names: a buffer made by sigsetjmp with a mask brings it back.
+/// `longjmp` in all its names: ends the handlers whose frames lie below the jump's target, sets the mask that sigsetjmp has saved, if any,
+/// and leaves the jump to libc.
 pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
     delivery::leave_handlers(me()?, arch::stack_in_jump_buffer(to));
     if let Some(mask) = arch::mask_in_jump_buffer(to) {
@@ -16,7 +17,7 @@ pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
     Err(Miss::Libc)
 }
 
-/// A context that cannot be read is for libc to refuse, or to fall over.
+/// `setcontext`: as `jump`, with the mask of the context. A context that cannot be read is for libc to refuse, or to fall over.
 pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
     if let Ok(mask) = read_mask(&raw const (*to).uc_sigmask) {
         delivery::leave_handlers(me()?, (*to).uc_mcontext.gregs[REG_RSP as usize] as usize);
@@ -27,7 +28,7 @@ pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
 
 /// swapcontext saves its caller's frame, to which more than one may come back: it is exported beside the table.
 mod swap {
-    /// What is to be done before the real one, and its address.
+    /// Does what `setcontext` does, and returns the real function's address, to which the assembly jumps.
     extern "C" fn before(_: *mut libc::ucontext_t, to: *const libc::ucontext_t) -> usize {
         if crate::runtime::current().is_some() {
             // SAFETY: the program's context, which the real one reads as well.

@@ -10,7 +10,8 @@ use crate::runtime::machine::disposition::bit;
 use crate::runtime::signal::{delivery, sweep};
 use libc::*;
 
-/// glibc reads the new mask itself, the kernel writes the old one.
+/// `sigprocmask` and `pthread_sigmask`: the mask is the green thread's own. glibc reads the new mask itself, so a bad `set` crashes, and
+/// the kernel writes the old one, so a bad `old` is EFAULT, after the change. What is opened runs its handler before this returns.
 pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> Answer<c_int> {
     let me = me()?;
     let before = me.mask.get();
@@ -35,7 +36,7 @@ pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
     write_mask(set, pending).map(|()| 0)
 }
 
-/// The program reads signals from a descriptor.
+/// `signalfd`: libc's own; signals of the set that are for the process are left to the descriptor's readers from then on.
 pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<c_int> {
     let made = real::signalfd(fd, set, flags);
     if made >= 0 {
@@ -44,7 +45,7 @@ pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<
     Ok(made)
 }
 
-/// System V's: one signal more in the mask, or one less.
+/// System V's `sighold`: one signal more in the mask.
 pub unsafe fn sighold(number: c_int) -> Answer<c_int> {
     change_mask(number, |mask| mask | bit(number))
 }
@@ -64,7 +65,7 @@ fn change_mask(number: c_int, change: impl FnOnce(u64) -> u64) -> Answer<c_int> 
     Ok(0)
 }
 
-/// BSD's: the first word of the mask, and what it was.
+/// BSD's `sigblock`: adds to the mask's first 32 signals; returns those as they were.
 pub unsafe fn sigblock(mask: c_int) -> Answer<c_int> {
     sigsetmask(me()?.mask.get() as c_int | mask)
 }
@@ -77,7 +78,8 @@ pub unsafe fn sigsetmask(mask: c_int) -> Answer<c_int> {
     Ok(before as c_int)
 }
 
-/// A thread's alternate stack is noted; the kernel thread keeps the worker's, from which a handler goes on to the thread's own.
+/// `sigaltstack`: notes the thread's alternate stack. The kernel thread keeps the worker's, from which a handler goes on to the thread's
+/// own. EFAULT, EPERM on that very stack, EINVAL, ENOMEM.
 pub unsafe fn sigaltstack(new: *const stack_t, old: *mut stack_t) -> Answer<c_int> {
     let me = me()?;
     let now = me.alternate.get();

@@ -119,7 +119,7 @@ unsafe fn wait(
     }
 }
 
-/// The same for one that is shared; its mutex nearly always is as well.
+/// Waits for a condition variable that is shared, in the kernel; its mutex nearly always is shared as well.
 #[cold]
 unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, deadline: Deadline) -> Answer<c_int> {
     in_kernel::wait(Why::Cond(cond as usize), deadline, |until| {
@@ -132,7 +132,7 @@ unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, 
     })
 }
 
-/// After the wait: the mutex again, then what the wait came to.
+/// Ends the wait: takes the mutex again, and then acts on what the wait came to.
 #[inline]
 unsafe fn resume(lock: *mut pthread_mutex_t, woken: Woken) -> Answer<c_int> {
     let locked = mutex::acquire(lock, Until::NEVER);

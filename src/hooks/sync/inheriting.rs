@@ -1,9 +1,9 @@
 //! The futex operations that inherit priority: the word holds its owner's tid, as gettid told it, so the kernel cannot follow them.
 //!
-//! There are no priorities to inherit here (runtime/schedule.rs), and what is left is a lock that goes from owner to waiter in the order
-//! of coming. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it. The unlocker writes that
-//! tid into the word under the bucket's lock, before the waiter can leave the queue: so a waiter that stops waiting, for any
-//! reason, reads the word once more, and is the owner or is not.
+//! There are no priorities to inherit here (runtime/machine/schedule.rs), and what is left is a lock that goes from owner to waiter in the
+//! order of coming. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it. The unlocker writes
+//! that tid into the word under the bucket's lock, before the waiter can leave the queue: so a waiter that stops waiting, for any reason,
+//! reads the word once more, and is the owner or is not.
 //!
 //! The owner may end without unlocking, or be of another process, which wakes nobody here: waits are looked at again in growing slices.
 //! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)

@@ -1,7 +1,7 @@
 //! Mutexes: the real trylock, the lot, the real unlock (see the room's page, and `contended` for the races).
 //!
 //! Robust, process-shared and priority mutexes are locked and held on one kernel thread: the kernel, or another process, reads the
-//! owner's tid in them, so it must be a real one (runtime/pin.rs). Each successful lock of such a mutex pins the green thread once
+//! owner's tid in them, so it must be a real one (runtime/waiting/pin.rs). Each successful lock of such a mutex pins the green thread once
 //! more, each unlock once less.
 
 use crate::hooks::answer::{code, errno, Answer, Miss};

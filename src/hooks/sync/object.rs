@@ -33,7 +33,7 @@ impl Flag {
         word(object, self.offset.load(Relaxed)) & self.mask.load(Relaxed)
     }
 
-    /// The other bits of the flag's word.
+    /// Returns the other bits of the flag's word, for a condition variable glibc's count of waiters.
     ///
     /// # Safety
     /// As `of`.
