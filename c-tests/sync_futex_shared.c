@@ -1,6 +1,7 @@
 /* syscall(SYS_futex) on shared memory: words that parent and child wait for and wake each other by.
  * covers: syscall fork waitpid
- * proof: green_threads>=3 parks>=1 hooks.syscall>=20
+ * proof: green_threads>=3 parks>=1 hooks.syscall>=1
+ * came: syscall>=20: a wake of a shared word is the kernel's alone, and a wait may find the word changed
  */
 #include "futex.h"
 #include <sys/mman.h>
