@@ -59,6 +59,21 @@ pub struct Counters {
     pub passed: [AtomicU64; ROWS],
 }
 
+impl Counters {
+    /// Counters of a new worker.
+    #[allow(dead_code)] // The command only reads them.
+    pub const fn new() -> Counters {
+        Counters {
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            created: AtomicU64::new(0),
+            parks: AtomicU64::new(0),
+            switches: AtomicU64::new(0),
+            calls: [const { AtomicU64::new(0) }; ROWS],
+            passed: [const { AtomicU64::new(0) }; ROWS],
+        }
+    }
+}
+
 /// What `greenpatch_figures` is: the places of all figures. It never changes once the library is loaded.
 #[repr(C)]
 pub struct Layout {

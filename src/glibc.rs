@@ -7,7 +7,7 @@ pub mod objects;
 pub mod symbols;
 pub mod version;
 
-use crate::base::lock::RawLock;
+use crate::base::lock::{Rank, RawLock};
 use crate::{arch, sys};
 use libc::{c_int, c_void, pthread_attr_t, pthread_t};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicIsize, AtomicPtr, AtomicU32, AtomicUsize, Ordering::*};
@@ -363,7 +363,7 @@ const GLOBAL_LOCALE: libc::locale_t = usize::MAX as libc::locale_t;
 
 /// Held while we make the loader walk its list, and across a fork: glibc leaves the loader's lock in a fork child as it was, and
 /// walks of ours are frequent.
-static LOADER: RawLock = RawLock::new();
+static LOADER: RawLock = RawLock::new(Rank::Process);
 
 type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
 

@@ -48,7 +48,7 @@ fn load() {
         symbols::are_wrapped(&config::PASSED_BY).then_some(report::PASSED_BY)
     };
     if let Some(why) = stays_native {
-        runtime::start::refuse(why);
+        runtime::machine::started::refuse(why);
         report::warn(why);
     }
     if options.entries && stays_native.is_none() {
@@ -60,7 +60,7 @@ fn load() {
         _ => {}
     }
     hooks::thread::attributes::set_default_stack(options.stack_size);
-    misfit.into_iter().for_each(runtime::start::refuse);
+    misfit.into_iter().for_each(runtime::machine::started::refuse);
     statistics::prepare(&mut environment, &options);
     options.dump.inspect(dumper::prepare);
     if !options.follow {

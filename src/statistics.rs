@@ -13,15 +13,15 @@ mod member;
 pub mod place;
 mod text;
 
+use crate::base::signal_set::CLOSED;
 use crate::config::{Options, FAMILY};
 use crate::environment::Environment;
 use crate::report::VARIABLE;
 use crate::runtime::machine::counts::Tellers;
-use crate::runtime::signal::delivery::CLOSED;
+use crate::statistics::member::Member;
+use crate::statistics::place::{Destination, When};
 use crate::{runtime, sys};
-use member::Member;
 use once_cell::race::OnceBox;
-use place::{Destination, When};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 
 /// Where the statistics go. Set at load, and the same in a fork child.
@@ -152,8 +152,7 @@ fn write_at(when: When) {
         }
         give_turn();
     }
-    const OWN_DOING: u64 =
-        runtime::machine::disposition::bit(libc::SIGPIPE) | runtime::machine::disposition::bit(libc::SIGXFSZ);
+    const OWN_DOING: u64 = crate::base::signal_set::bit(libc::SIGPIPE) | crate::base::signal_set::bit(libc::SIGXFSZ);
     let caused = sys::pending_signals() & !before & OWN_DOING;
     if caused != 0 {
         sys::take_signal(caused).ok();

@@ -342,7 +342,6 @@ const LONGER: &[(&str, &str)] = &[
     ("src/arch.rs", "the wing is not rebuilt yet"),
     ("src/sys.rs", "the wing is not rebuilt yet"),
     ("src/glibc.rs", "the wing is not rebuilt yet"),
-    ("src/runtime/", "the wing is not rebuilt yet"),
     ("c-tests/race_random.c", "one program of many random steps, each a few lines"),
     ("tests/bad_input/calls.c", "a row of bad input for each hook"),
 ];

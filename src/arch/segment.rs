@@ -3,6 +3,8 @@
 
 use crate::sys::task;
 use std::arch::asm;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::*;
 
 /// This kernel thread's base. `fast`: the kernel allows the instructions.
 pub fn read(fast: bool) -> usize {
@@ -23,4 +25,16 @@ pub fn write(base: usize, fast: bool) {
     } else {
         task::set_gs_base(base);
     }
+}
+
+pub static FAST_SWITCH: AtomicBool = AtomicBool::new(false);
+
+/// May the switch load the fs base itself (FSGSBASE), or must it ask the kernel?
+#[inline(always)]
+pub fn fast_switch() -> bool {
+    FAST_SWITCH.load(Relaxed)
+}
+
+pub fn set_fast_switch(fast: bool) {
+    FAST_SWITCH.store(fast, Relaxed);
 }

@@ -1,40 +1,97 @@
-//! The runtime's only lock: a word and the futex. It may be taken on green threads, workers and foreign threads alike, is held for
-//! some dozen instructions, and never across a switch. The lock of `identity` is held for longer, by a kernel thread that runs nothing
-//! else.
+//! The library's only lock: a word and the futex, with the data that it protects (`Locked`), or without (`RawLock`).
 //!
-//! While it is held the guard is up: no handler of the program's runs then, which might wait for a lock that its own thread
-//! holds. States: 0 free, 1 held, 2 held and somebody sleeps.
+//! It may be taken on green threads, workers and foreign threads alike, is held for some dozen instructions, and never across a switch.
+//! While it is held the guard is up: no handler of the program's runs then, which might wait for a lock that its own thread holds.
+//!
+//! ```text
+//!   from      to        by
+//!   FREE      HELD      lock, uncontended
+//!   any       ASLEEP    lock, contended: its caller sleeps until the word was FREE
+//!   HELD      FREE      unlock
+//!   ASLEEP    FREE      unlock, which wakes one sleeper
+//! ```
+//!
+//! Each lock has a *rank*. While one is held only locks of a higher rank are taken, but for two of the same rank that are ordered by their
+//! addresses (`Rank::Bucket`, `Rank::Record`). Debug builds check this at each `lock`.
 
-use crate::runtime::signal::delivery;
-use crate::{arch, sys};
+use crate::base::guard;
+use crate::sys;
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub struct RawLock(AtomicU32);
+/// The order in which locks are taken, the outermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A descriptor's record. Records lie in zeroed memory, which nobody initialises: this rank is 0. A second one is a private
+    /// duplicate's, which nobody else knows yet.
+    #[allow(dead_code)]
+    Record = 0,
+    /// A change of something that the whole process has, with system calls inside: identity, dispositions, birth lists.
+    Process,
+    /// A pool of vessels, stacks or workers.
+    Pool,
+    /// A wait queue of the lot. Two are ordered by their addresses.
+    Bucket,
+    /// A slot's deadlines.
+    Timers,
+    /// A green thread's pending signals, or the process's.
+    Signals,
+    /// Ready threads that no slot has.
+    Injector,
+    /// The library's own descriptors.
+    Descriptors,
+    /// The library's own memory: any of the above may allocate.
+    Memory,
+}
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const ASLEEP: u32 = 2;
+
+/// A lock without data.
+pub struct RawLock {
+    word: AtomicU32,
+    #[cfg(debug_assertions)]
+    rank: Rank,
+}
 
 /// How often a taken lock is looked at before its waiter sleeps.
 const SPINS: u32 = 100;
 
 impl RawLock {
-    pub const fn new() -> RawLock {
-        RawLock(AtomicU32::new(0))
+    /// A free lock.
+    #[cfg_attr(not(debug_assertions), allow(unused_variables))]
+    pub const fn new(rank: Rank) -> RawLock {
+        RawLock {
+            word: AtomicU32::new(FREE),
+            #[cfg(debug_assertions)]
+            rank,
+        }
     }
 
+    /// Raises the guard and takes the lock. Not recursive.
     #[inline]
     pub fn lock(&self) {
-        arch::guard_up();
-        if self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        guard::enter_runtime();
+        #[cfg(debug_assertions)]
+        order::enter(self.rank);
+        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.wait();
         }
     }
 
+    /// Releases the lock and lowers the guard: signals that came meanwhile are seen to before this returns.
     #[inline]
     pub fn unlock(&self) {
-        if self.0.swap(0, Ordering::Release) == 2 {
-            sys::futex_wake(self.0.as_ptr(), 1);
+        if self.word.swap(FREE, Ordering::Release) == ASLEEP {
+            sys::futex_wake(self.word.as_ptr(), 1);
         }
-        delivery::leave_runtime();
+        #[cfg(debug_assertions)]
+        order::leave(self.rank);
+        guard::leave_runtime();
     }
 
+    /// Does `work` under the lock. `work` does not panic, switch, or run the program's code.
     #[inline]
     pub fn with<R>(&self, work: impl FnOnce() -> R) -> R {
         self.lock();
@@ -47,19 +104,78 @@ impl RawLock {
     fn wait(&self) {
         for _ in 0..SPINS {
             std::hint::spin_loop();
-            if self.0.load(Ordering::Relaxed) == 0
-                && self.0.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            if self.word.load(Ordering::Relaxed) == FREE
+                && self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
             {
                 return;
             }
         }
-        while self.0.swap(2, Ordering::Acquire) != 0 {
-            sys::futex_wait(&self.0, 2, None).ok();
+        while self.word.swap(ASLEEP, Ordering::Acquire) != FREE {
+            sys::futex_wait(&self.word, ASLEEP, None).ok();
         }
     }
 
-    /// In a fork child: whoever held it is not here.
-    pub fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
+    /// In a fork child: the thread that held it is not here.
+    pub fn after_fork(&self) {
+        self.word.store(FREE, Ordering::Relaxed);
+    }
+}
+
+/// A lock with the data that only its holder may touch.
+pub struct Locked<T> {
+    raw: RawLock,
+    data: UnsafeCell<T>,
+}
+
+// SAFETY: the data is touched only under the lock, or by the one thread of a fork child. What is kept in it are addresses of objects that
+// any thread may use under this lock.
+unsafe impl<T> Sync for Locked<T> {}
+
+impl<T> Locked<T> {
+    /// `data` under a free lock.
+    pub const fn new(rank: Rank, data: T) -> Locked<T> {
+        Locked { raw: RawLock::new(rank), data: UnsafeCell::new(data) }
+    }
+
+    /// Does `work` with the data, under the lock: as `RawLock::with`. Not recursive.
+    #[inline]
+    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        // SAFETY: under the lock, which is not recursive: nobody else has the data.
+        self.raw.with(|| work(unsafe { &mut *self.data.get() }))
+    }
+
+    /// In a fork child, which has one thread: frees the lock, and hands out the data to be put right.
+    pub fn after_fork(&self, work: impl FnOnce(&mut T)) {
+        self.raw.after_fork();
+        self.with(work);
+    }
+}
+
+#[cfg(debug_assertions)]
+mod order {
+    //! The ranks that this kernel thread holds, a bit each. A lock is never held across a switch, so a thread-local has them.
+
+    use super::Rank;
+    use std::cell::Cell;
+
+    thread_local! {
+        static HELD: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// A lock of this rank is about to be taken: aborts where one of a higher rank is held, or one of the same that has no order.
+    pub fn enter(rank: Rank) {
+        HELD.with(|held| {
+            let above = held.get() >> rank as u32;
+            let twice = matches!(rank, Rank::Bucket | Rank::Record);
+            if above > 1 || above == 1 && !twice {
+                crate::sys::abort("locks are taken against their ranks (base/lock.rs)");
+            }
+            held.set(held.get() | 1 << rank as u32);
+        });
+    }
+
+    /// A lock of this rank was released.
+    pub fn leave(rank: Rank) {
+        HELD.with(|held| held.set(held.get() & !(1 << rank as u32)));
     }
 }

@@ -1,7 +1,7 @@
 //! The library's own descriptors: the slots' epolls and wake-ups, private duplicates, and what stands for signals and for children. They
 //! are high numbers, closed on exec, and the program's close, dup2 and close_range pass over them.
 
-use crate::base::lock::RawLock;
+use crate::base::lock::{Rank, RawLock};
 use crate::sys;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicI32, Ordering::*};
@@ -17,7 +17,8 @@ struct Own {
 // SAFETY: the list is only touched under the lock.
 unsafe impl Sync for Own {}
 
-static OWN: Own = Own { lock: RawLock::new(), fds: UnsafeCell::new(Vec::new()), lowest: AtomicI32::new(i32::MAX) };
+static OWN: Own =
+    Own { lock: RawLock::new(Rank::Descriptors), fds: UnsafeCell::new(Vec::new()), lowest: AtomicI32::new(i32::MAX) };
 
 impl Own {
     fn insert(&self, fd: i32) {
@@ -84,7 +85,7 @@ pub fn remove(fd: i32) {
 
 /// In a fork child: the parent's are not ours.
 pub fn after_fork() {
-    OWN.lock.reset();
+    OWN.lock.after_fork();
     close_all();
 }
 

@@ -7,7 +7,7 @@
 //! A chunk is kept in reserve from the start on. When the kernel has no more memory, what must be noted (a signal that waits, a
 //! descriptor of our own) is noted there, and whoever may be refused (a thread that is made, a worker) is.
 
-use crate::base::lock::RawLock;
+use crate::base::lock::{Rank, RawLock};
 use crate::sys;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -36,7 +36,7 @@ unsafe impl Sync for Pages {}
 
 #[global_allocator]
 static PAGES: Pages = Pages {
-    lock: RawLock::new(),
+    lock: RawLock::new(Rank::Memory),
     state: UnsafeCell::new(State { free: [std::ptr::null_mut(); SIZES], fresh: 0, end: 0, reserve: 0 }),
 };
 
@@ -70,7 +70,7 @@ pub fn reserve<T>(list: &mut Vec<T>, count: usize) -> bool {
 
 /// In a fork child: whoever held the lock is not here.
 pub fn after_fork() {
-    PAGES.lock.reset();
+    PAGES.lock.after_fork();
 }
 
 fn size_class(layout: Layout) -> usize {

@@ -78,7 +78,7 @@ mod rooms {
 fn fail(number: i32) {
     if number == libc::EPIPE {
         if let Some(me) = runtime::current() {
-            runtime::signal::delivery::keep_own_doing(me);
+            runtime::machine::put_back::keep_own_doing(me);
         }
     }
     glibc::set_errno(number);

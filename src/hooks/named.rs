@@ -1,7 +1,7 @@
 //! The green thread that a call names: the caller, or by pthread_t, tid, or CPU clock; and the kernel thread that stands for one.
 
 use crate::hooks::answer::{errno, Answer, Miss};
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::roll;
 use crate::runtime::{self, current};
 use crate::sys;

@@ -5,10 +5,12 @@
 //! the list. It holds nothing while it does, and may wait for a slow reader without anybody else. It is also the thread that
 //! takes the signal where all others block it. The program's own handler of that signal runs as well; its default action does not.
 
-use super::kernel::worker::GATE;
-use super::machine::{counts, disposition};
-use super::signal::{delivery, sweep};
-use crate::{arch, glibc, sys};
+use crate::base::guard;
+use crate::base::signal_set;
+use crate::runtime::kernel::gate::GATE;
+use crate::runtime::machine::{counts, disposition, siginfo};
+use crate::runtime::signal::{entry, shelf};
+use crate::{glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
@@ -55,7 +57,7 @@ pub fn handler() -> usize {
 pub fn stand_before_default(signal: c_int) {
     if disposition::in_kernel(signal).is_some_and(|now| now.handler == libc::SIG_DFL) {
         let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | libc::SA_ONSTACK as usize;
-        let action = disposition::Action { handler: handler(), flags, mask: delivery::CLOSED };
+        let action = disposition::Action { handler: handler(), flags, mask: signal_set::CLOSED };
         // SAFETY: `rang` may run on any thread, anywhere.
         unsafe { disposition::tell_kernel(signal, action) };
     }
@@ -65,7 +67,7 @@ pub fn stand_before_default(signal: c_int) {
 extern "C" fn rang(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(duty) = DUTY.get() else { return };
     // SAFETY: the kernel passes a valid siginfo_t.
-    let is_own = delivery::is_own(unsafe { &*info });
+    let is_own = siginfo::is_own(unsafe { &*info });
     let kernel_tid = KERNEL_TID.load(Acquire);
     if !is_own && kernel_tid != 0 {
         BELL.store(1, SeqCst);
@@ -78,11 +80,11 @@ extern "C" fn rang(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
     if sys::kernel_thread_id() == kernel_tid {
         // SAFETY: as above. (No lock is held here: the mask is open while nothing is done.)
-        return sweep::shelve(unsafe { &*info });
+        return shelf::shelve(unsafe { &*info });
     }
     // SAFETY: the entry is such a function (`delivery::entry_address`), and this is the kernel's call of it.
     let entry: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-        unsafe { std::mem::transmute(delivery::entry_address()) };
+        unsafe { std::mem::transmute(entry::entry_address()) };
     entry(number, info, context);
     if !disposition::of(number).is_handler() {
         stand_before_default(number); // (It was to run once.)
@@ -96,7 +98,7 @@ pub fn after_start() {
     }
     GATE.enter();
     counts::kernel_thread_born();
-    let old_mask = sys::set_signal_mask(delivery::CLOSED);
+    let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     let born = glibc::create_thread(thread_main, std::ptr::null_mut(), None);
     sys::set_signal_mask(old_mask);
     if born.is_err() {
@@ -106,15 +108,15 @@ pub fn after_start() {
 }
 
 extern "C" fn thread_main(_: *mut c_void) -> *mut c_void {
-    arch::guard_up();
+    guard::enter_runtime();
     KERNEL_TID.store(sys::kernel_thread_id(), Release);
     let Some(duty) = DUTY.get() else { return std::ptr::null_mut() };
     loop {
-        sys::set_signal_mask(delivery::CLOSED & !disposition::bit(duty.signal));
+        sys::set_signal_mask(signal_set::CLOSED & !signal_set::bit(duty.signal));
         while BELL.load(SeqCst) == 0 {
             sys::futex_wait(&BELL, 0, None).ok();
         }
-        sys::set_signal_mask(delivery::CLOSED);
+        sys::set_signal_mask(signal_set::CLOSED);
         BELL.store(0, SeqCst);
         (duty.write)();
     }

@@ -21,12 +21,12 @@ pub mod table;
 pub mod trap;
 pub mod waiting;
 
-pub use crate::runtime::machine::green::current;
-pub use crate::runtime::sched::slots::{breathe, yield_now};
+pub use crate::runtime::machine::parts::current;
+pub use crate::runtime::machine::started::started;
 pub use crate::runtime::signal::delivery::{begin_call, restart};
 pub use crate::runtime::signal::sweep::{sweep, sweep_unwaited};
-pub use crate::runtime::start::started;
 pub use crate::runtime::waiting::call::{announce, block, block_for, Habit, Length};
 pub use crate::runtime::waiting::cancel::cancellation_point;
 pub use crate::runtime::waiting::pin::{in_libc, spoil, unpin, with_kernel_tid};
-pub use crate::runtime::waiting::wait::{sleep_until, Deadline, Woken, FALSE_ALARM};
+pub use crate::runtime::waiting::wait::{sleep_until, Deadline, Woken};
+pub use crate::runtime::waiting::yielding::{breathe, yield_now};

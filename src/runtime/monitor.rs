@@ -16,20 +16,26 @@
 //!
 //! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
 
-use crate::base::lock::RawLock;
-use crate::base::pages;
-use crate::runtime::births::{thread, vessel};
+use crate::base::clock::{now_ms, set_now};
+use crate::base::signal_set;
+use crate::base::summon::{ASLEEP, BELL, TICKING};
+use crate::runtime::births::{duties, end, yard};
 use crate::runtime::kernel::runnable::{self, Runnable};
-use crate::runtime::kernel::{caretaker, reserve, shortage, worker};
-use crate::runtime::machine::{alternate, counts};
-use crate::runtime::sched::slots::{self, Slot, Worker, CALL, GREEN, MODE, OFFERED, RUNTIME, VACANT};
+use crate::runtime::kernel::small_stacks::SMALL_STACKS;
+use crate::runtime::kernel::{reserve, shortage, worker};
+use crate::runtime::machine::counts;
+use crate::runtime::machine::owner::{Mode, Seen};
+use crate::runtime::machine::parts::{Slot, Worker};
+use crate::runtime::news::reactor;
+use crate::runtime::news::waiter::Batch;
+use crate::runtime::sched::slots::{self, VACANT};
+use crate::runtime::sched::spares;
 use crate::runtime::signal::{cpu_timer, delivery, sweep};
-use crate::runtime::waiting::readiness;
-use crate::runtime::waiting::wait::Batch;
+use crate::runtime::waiting::cancel;
 use crate::{glibc, sys};
-use std::cell::UnsafeCell;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize};
 
 /// How often it looks while anybody runs.
 const TICK_NS: u64 = 1_000_000;
@@ -49,42 +55,6 @@ const STANDS_LONG_NS: u64 = 20_000_000;
 /// How long a worker may wait for a processor until its slot is taken all the same. It may be a thread that yields again and again, and
 /// comes to a tick of CPU time late on a busy machine, while what it waits for waits for this slot.
 const NO_PROCESSOR_NS: u64 = 20_000_000;
-
-static NOW_MS: AtomicU64 = AtomicU64::new(0);
-
-/// What the monitor sleeps on: 0 ticking, 1 sleeping without an end, 2 called.
-static BELL: AtomicU32 = AtomicU32::new(0);
-const TICKING: u32 = 0;
-const ASLEEP: u32 = 1;
-const CALLED: u32 = 2;
-
-/// CLOCK_MONOTONIC in milliseconds, as of the last tick or the last slot that went to sleep: costs nothing to read.
-#[inline]
-pub fn now_ms() -> u64 {
-    NOW_MS.load(Relaxed)
-}
-
-/// Brings `now_ms` up to date.
-pub fn set_now() -> u64 {
-    let now = sys::now_ns() / 1_000_000;
-    NOW_MS.store(now, Relaxed);
-    now
-}
-
-/// There is something for the monitor to do now.
-pub fn call() {
-    if BELL.swap(CALLED, SeqCst) != CALLED {
-        sys::futex_wake(BELL.as_ptr(), 1);
-    }
-}
-
-/// A slot has woken up: the monitor is not to sleep through it.
-#[inline]
-pub fn awake() {
-    if BELL.load(SeqCst) == ASLEEP {
-        call();
-    }
-}
 
 /// What the monitor remembers of a slot: since when, and in how many looks, it has seen one green thread run there.
 #[derive(Clone, Copy, Default)]
@@ -159,7 +129,7 @@ pub fn start() -> bool {
     runnable::reserve();
     LEAVE.store(WAIT, Relaxed);
     counts::kernel_thread_born();
-    let old_mask = sys::set_signal_mask(delivery::CLOSED);
+    let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     let born = glibc::create_thread(monitor_main, std::ptr::null_mut(), None);
     sys::set_signal_mask(old_mask);
     THREAD.store(born.unwrap_or(0) as usize, Relaxed);
@@ -198,10 +168,10 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         let (ticks, slept_ns) = (quiet < TICKS_UNTIL_SLEEP, sys::now_ns());
         sleep(&mut quiet, pace);
         let now_ms = set_now();
-        if ticks && sys::now_ns() - slept_ns > readiness::LATE_NS {
+        if ticks && sys::now_ns() - slept_ns > reactor::LATE_NS {
             let batch = Batch::new();
-            readiness::continued(&batch);
-            batch.release(slots::ready);
+            reactor::continued(&batch);
+            batch.release(slots::wake);
         }
         let count = watches.len();
         let in_turn = (0..count).map(|number| (number + first) % count);
@@ -218,15 +188,15 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
         }
         first = NEXT.load(Relaxed) % count;
         let some_are_left = shortage::share_workers();
-        delivery::ring_those_again();
+        delivery::ring_those_again(cancel::remind_again);
         cpu_timer::look();
         if now_ms >= shrink_at_ms {
-            caretaker::shrink_pool();
+            duties::shrink_pool();
             reserve::ask_again();
             shrink_at_ms = now_ms + 1000;
         }
-        caretaker::send();
-        let main_leaves = thread::see_main_off();
+        duties::send();
+        let main_leaves = end::see_main_off();
         quiet = if pace != Pace::Rest || main_leaves || some_are_left { 0 } else { quiet + 1 };
     }
 }
@@ -238,7 +208,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens, but not by who is called before that time.
         let let_go_ns = sys::now_ns() + 500_000_000;
-        let deadline = vessel::pool_is_large().then_some(let_go_ns);
+        let deadline = yard::pool_is_large().then_some(let_go_ns);
         // So are the figures told: here, for a disk may be slow, and while anybody runs the monitor must not wait for one.
         let deadline = deadline.or(counts::keep_up(now_ms()).map(|ms| ms * 1_000_000));
         let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
@@ -246,7 +216,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
             sweep::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
         }
         if sys::now_ns() >= let_go_ns {
-            caretaker::shrink_pool();
+            duties::shrink_pool();
         }
         *quiet = 0;
     }
@@ -254,8 +224,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
 }
 
 fn in_use(slot: &Slot) -> bool {
-    let owner = slot.owner.load(SeqCst);
-    owner != 0 && !slot.is_idle()
+    !slot.owner.see().is_vacant() && !slot.is_idle()
 }
 
 /// Some slot could not be given to anybody.
@@ -282,49 +251,47 @@ fn share() {
 
 /// A slot in which a green thread runs, perhaps for ever, is vacant as well: its worker is to serve another.
 fn take_for_others(slot: &'static Slot) {
-    let owner = slot.owner.load(Relaxed);
-    if owner & MODE == GREEN && owner != 0 && slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok() {
+    let seen = slot.owner.glance();
+    if seen.mode() == Some(Mode::Green) && slot.owner.take_from(seen) {
         VACANT.fetch_add(1, SeqCst);
     }
 }
 
 /// Looks at one slot.
 fn look(slot: &'static Slot, watch: &mut Watch, runnable: &mut Runnable) -> Pace {
-    let owner = slot.owner.load(SeqCst);
-    if owner == 0 {
-        return send_worker(slot);
-    }
-    let (mode, now_ns) = (owner & MODE, sys::now_ns());
+    let seen = slot.owner.see();
+    let Some(mode) = seen.mode() else { return send_worker(slot) };
+    let now_ns = sys::now_ns();
     let switches = slot.switches.load(Relaxed);
-    if mode == RUNTIME || switches != watch.switches {
+    if mode == Mode::Runtime || switches != watch.switches {
         *watch = Watch { switches, since_ns: now_ns, looks: 0, cpu_ns: 0, first_cpu_ns: 0, ..*watch };
     }
     match mode {
-        RUNTIME if slot.is_idle() => Pace::Rest,
-        RUNTIME if watch.hurry() => Pace::Step,
-        RUNTIME => Pace::Tick,
-        OFFERED => {
-            if !worker::is_coming() {
-                hand_over(slot, owner);
+        Mode::Runtime if slot.is_idle() => Pace::Rest,
+        Mode::Runtime if watch.hurry() => Pace::Step,
+        Mode::Runtime => Pace::Tick,
+        Mode::Offered => {
+            if !spares::is_coming() {
+                hand_over(slot, seen);
             }
             Pace::Step
         }
-        _ => make_room(slot, owner, watch, now_ns - watch.since_ns, runnable),
+        _ => make_room(slot, seen, watch, now_ns - watch.since_ns, runnable),
     }
 }
 
 /// One green thread has run here for so long.
-fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
-    let in_call = owner & MODE == CALL;
+fn make_room(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
+    let in_call = seen.mode() == Some(Mode::Call);
     let in_haste = watch.hurry();
     slot.poll_due.store(true, Relaxed);
     let wanted = || in_call && held_ns >= TICK_NS || others_wait(slot);
     if held_ns == 0 && !in_call && !in_haste || !wanted() {
-        return let_stand(slot, owner, watch, held_ns, runnable);
+        return let_stand(slot, seen, watch, held_ns, runnable);
     }
     slot.attention.store(true, Relaxed);
     slots::spread(slot);
-    let Some(worker) = Worker::of_word(owner) else { return Pace::Rest };
+    let Some(worker) = Worker::of_seen(seen) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
     let stands_still = watch.stands_still(kernel_tid);
     let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, PATIENCE_NS) };
@@ -333,7 +300,7 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64,
         if needs_processor && held_ns < NO_PROCESSOR_NS {
             return if in_call && !stands_still { Pace::Step } else { Pace::Tick };
         }
-        if hand_over(slot, owner) && needs_processor {
+        if hand_over(slot, seen) && needs_processor {
             counts::false_alarm();
         }
         watch.looks = 0;
@@ -353,11 +320,11 @@ fn make_room(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64,
 
 /// Nobody waits for this slot. A thread that computes may go on, and is looked at every tick; one that sleeps in a call which nobody
 /// has caught gives the slot to a worker that can sleep without being looked at, so that an idle process is idle.
-fn let_stand(slot: &'static Slot, owner: usize, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
-    let Some(worker) = Worker::of_word(owner) else { return Pace::Rest };
+fn let_stand(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
+    let Some(worker) = Worker::of_seen(seen) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
     if held_ns >= STANDS_LONG_NS && watch.stands_still(kernel_tid) && runnable.ask(kernel_tid) == Some(false) {
-        hand_over(slot, owner);
+        hand_over(slot, seen);
     }
     Pace::Tick
 }
@@ -368,9 +335,8 @@ fn others_wait(slot: &Slot) -> bool {
 }
 
 /// Takes the slot from its worker, unless that comes back just now, and gives it to another. True: it was taken.
-fn hand_over(slot: &'static Slot, owner: usize) -> bool {
-    debug_assert!(owner & MODE != RUNTIME);
-    let taken = slot.owner.compare_exchange(owner, 0, AcqRel, Relaxed).is_ok();
+fn hand_over(slot: &'static Slot, seen: Seen) -> bool {
+    let taken = slot.owner.take_from(seen);
     if taken {
         counts::hand_over();
         if !give(slot) {
@@ -391,79 +357,13 @@ fn send_worker(slot: &'static Slot) -> Pace {
     if give(slot) {
         return Pace::Rest;
     }
-    slot.mind();
+    slots::mind(slot);
     share();
     Pace::Tick
-}
-
-/// Stacks of the workers: they run the scheduler and, at worst, a signal handler. Below each lies its worker's alternate stack.
-const SMALL_STACK: usize = 256 << 10;
-const BOTH_STACKS: usize = alternate::STACK_BYTES + SMALL_STACK;
-
-struct SmallStacks {
-    lock: RawLock,
-    free: UnsafeCell<Vec<usize>>,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for SmallStacks {}
-
-static SMALL_STACKS: SmallStacks = SmallStacks { lock: RawLock::new(), free: UnsafeCell::new(Vec::new()) };
-
-/// A worker's stack: (lowest address, bytes); `None`: there is no memory.
-pub fn small_stack() -> Option<(usize, usize)> {
-    // SAFETY: under the lock.
-    let free = SMALL_STACKS.lock.with(|| unsafe { (*SMALL_STACKS.free.get()).pop() });
-    let lowest = free.or_else(|| sys::map(BOTH_STACKS, libc::MAP_STACK).map(|stacks| stacks as usize));
-    lowest.map(|lowest| (lowest + alternate::STACK_BYTES, SMALL_STACK))
-}
-
-/// Keeps stacks for the workers that there are slots for, and one more: they may be wanted when there is no memory any more.
-pub fn reserve_small_stacks(workers: usize) -> bool {
-    let count = (workers + 1).min(SMALL_STACKS_KEPT);
-    SMALL_STACKS.lock.with(|| {
-        // SAFETY: under the lock.
-        let free = unsafe { &mut *SMALL_STACKS.free.get() };
-        if free.len() >= count {
-            return true;
-        }
-        if !pages::reserve(free, SMALL_STACKS_KEPT) {
-            return false;
-        }
-        let Some(stacks) = sys::map(BOTH_STACKS * count, libc::MAP_STACK) else { return false };
-        free.extend((0..count).map(|number| stacks as usize + number * BOTH_STACKS));
-        true
-    })
-}
-
-/// How many of them are kept for the next workers.
-const SMALL_STACKS_KEPT: usize = 8;
-
-/// The stack on which the TCB `tcb` lies serves the next worker, or is given back.
-pub fn return_small_stack(tcb: usize) {
-    // The TCB lies in the stack's uppermost pages (glibc puts it there).
-    keep_small_stack(tcb / 4096 * 4096 + 4096 - SMALL_STACK);
-}
-
-/// The same for a stack by its lowest address.
-pub fn keep_small_stack(stack: usize) {
-    let stack = stack - alternate::STACK_BYTES;
-    let kept = SMALL_STACKS.lock.with(|| {
-        // SAFETY: under the lock.
-        let free = unsafe { &mut *SMALL_STACKS.free.get() };
-        let keep = free.len() < SMALL_STACKS_KEPT;
-        if keep {
-            free.push(stack);
-        }
-        keep
-    });
-    if !kept {
-        sys::unmap(stack, BOTH_STACKS);
-    }
 }
 
 /// In a fork child: there is no monitor until the runtime starts again.
 pub fn after_fork() {
     BELL.store(TICKING, Relaxed);
-    SMALL_STACKS.lock.reset();
+    SMALL_STACKS.lock.after_fork();
 }

@@ -6,36 +6,30 @@
 //! So the steps that may fail come first, each with what undoes it; the last of them is the birth of the leader's vessel, which
 //! could not be undone.
 
-use crate::base::own_fds;
-use crate::runtime::births::thread;
-use crate::runtime::births::vessel::{self, Stack};
-use crate::runtime::dump;
-use crate::runtime::kernel::{alone, caretaker, errand, filters, identity, shortage, worker};
-use crate::runtime::machine::green::{self, current, Green};
-use crate::runtime::machine::{alternate, counts, kernel_state, roll, settings};
-use crate::runtime::monitor;
+use crate::arch::{self, segment};
+use crate::base::{guard, own_fds};
+use crate::runtime::births::{duties, end, vessel};
+use crate::runtime::kernel::caretaker::{self, Duties};
+use crate::runtime::kernel::{alone, asking, bell, errand, filters, identity, shortage, small_stacks, worker};
+use crate::runtime::machine::parts;
+use crate::runtime::machine::parts::{current, Green, Worker};
+use crate::runtime::machine::stack::Stack;
+use crate::runtime::machine::started::{is_refused, refuse, started, REFUSED, STARTED, WHY};
+use crate::runtime::machine::{
+    alternate, counts, death_signal, kernel_state, pending, put_back, roll, started as machine_started,
+};
 use crate::runtime::news::lot;
-use crate::runtime::sched::slots::{self, Worker, VACANT};
-use crate::runtime::signal::{delivery, handler};
+use crate::runtime::sched::mask;
+use crate::runtime::sched::slots::{self, VACANT};
+use crate::runtime::signal::{cpu_timer, delivery, frames, owner, shelf, sweep, thread_timer, worker_stack};
 use crate::runtime::trap::{capture, inline};
-use crate::runtime::waiting::{pin, readiness};
-use crate::{arch, glibc, sys};
-use once_cell::race::OnceBox;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
-
-pub static STARTED: AtomicBool = AtomicBool::new(false);
-/// Cannot start, once and for all.
-static REFUSED: AtomicBool = AtomicBool::new(false);
-/// Why, for the statistics.
-static WHY: OnceBox<&str> = OnceBox::new();
+use crate::runtime::waiting::{cancel, pin, readiness};
+use crate::runtime::{dump, monitor};
+use crate::{glibc, sys};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 static STARTING: AtomicU32 = AtomicU32::new(0);
 /// Workers asked for.
 pub static WORKERS: AtomicUsize = AtomicUsize::new(1);
-
-#[inline(always)]
-pub fn started() -> bool {
-    STARTED.load(Relaxed)
-}
 
 pub fn workers() -> usize {
     WORKERS.load(Relaxed)
@@ -44,22 +38,12 @@ pub fn workers() -> usize {
 /// What the front door knows.
 pub fn configure(workers: usize, fast_switch: bool) {
     WORKERS.store(workers, Relaxed);
-    worker::set_fast_switch(fast_switch);
-}
-
-/// The program stays native, whatever it does.
-pub fn refuse(why: &'static str) {
-    WHY.set(Box::new(why)).ok();
-    REFUSED.store(true, Relaxed);
-}
-
-pub fn is_refused() -> bool {
-    REFUSED.load(Relaxed) || filters::OWN.load(Relaxed)
+    segment::set_fast_switch(fast_switch);
 }
 
 /// Why this program stays native, if that is known.
 pub fn why_native() -> Option<&'static str> {
-    let own = filters::OWN.load(Relaxed) && !started();
+    let own = machine_started::OWN.load(Relaxed) && !started();
     own.then_some(filters::OWN_SET).or_else(|| WHY.get().copied().filter(|_| REFUSED.load(Relaxed)))
 }
 
@@ -106,13 +90,14 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
     if !sys::has_descriptors(slots::descriptors(workers()) + DESCRIPTORS_LEFT) {
         return Err(NO_DESCRIPTORS);
     }
-    let made = slots::make_slots(workers());
+    let made = shelf::watch().and_then(|signals| slots::make_slots(workers(), signals));
     let built = match made {
         Ok(()) => build_on_slots(prepare),
         Err(libc::ENOMEM) => Err(NO_MEMORY),
         Err(_) => Err(NO_DESCRIPTORS),
     };
     if built.is_err() {
+        shelf::unwatch();
         slots::unmake_slots();
         own_fds::close_all();
     }
@@ -121,11 +106,14 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
 
 fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     let leader = counts::enlist(Worker::new(true));
-    if !monitor::reserve_small_stacks(workers()) {
+    if !small_stacks::reserve_small_stacks(workers()) {
         return Err(NO_MEMORY);
     }
     prepare();
     glibc::note_all_keys();
+    cancel::act_by(bell::handler(), end::exit);
+    caretaker::set_duties(Duties { work: duties::work, has_worked: duties::has_worked });
+    guard::answer_by(sweep::answer_knock);
     let main = Green::new(Stack::MAIN, true);
     main.fs.set(arch::tcb());
     main.tid.set(sys::process_id());
@@ -157,21 +145,21 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     leader.mask.store(main.mask.get(), Relaxed);
     // SAFETY: nobody else knows main yet.
     unsafe { *main.name.get() = sys::thread_name() };
-    main.alternate.set(alternate::take());
+    main.alternate.set(worker_stack::take());
     leader.signal_stack.set(own.stack.get().lowest - alternate::STACK_BYTES);
-    alternate::give(leader);
+    worker_stack::give(leader);
     kernel_state::begin(main);
-    settings::begin(main);
+    death_signal::begin(main);
     kernel_state::arrive(leader);
     leader.take_up(slots::slot(0));
-    inline::prepare();
+    inline::prepare(capture::possible());
     VACANT.store(workers() - 1, Relaxed);
     identity::begin();
     main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     main.life.store(0, Relaxed);
     roll::set_main(main);
     delivery::adopt(main);
-    delivery::accept(main, main.mask.get());
+    shelf::accept(main, main.mask.get());
     arch::set_self_word(main as *const Green as usize);
     arch::set_identity_word(main as *const Green as usize);
     slots::begin(main);
@@ -212,25 +200,35 @@ pub fn after_fork() {
     slots::after_fork();
     worker::after_fork();
     caretaker::after_fork();
+    duties::after_fork();
     monitor::after_fork();
     vessel::after_fork();
-    thread::after_fork();
+    end::after_fork();
     roll::after_fork();
     if let Some(me) = me {
-        pin::after_fork(me, handler::running(me));
+        pin::after_fork(me, frames::running(me));
         me.private_fd.set(-1);
         me.schedule.apply();
         me.settings.apply();
         // SAFETY: a copy that may be of either side of a change by another thread, as natively.
         sys::set_thread_name(&unsafe { *me.name.get() });
     }
-    settings::after_fork();
+    death_signal::after_fork();
     shortage::after_fork();
     errand::after_fork();
-    identity::after_fork();
-    delivery::after_fork(me);
+    asking::after_fork();
+    pending::after_fork();
+    thread_timer::after_fork();
+    cpu_timer::after_fork();
+    owner::after_fork();
+    put_back::after_fork();
+    mask::after_fork();
+    shelf::after_fork();
+    sweep::after_fork();
+    delivery::after_fork();
+    me.inspect(|me| worker_stack::give_back(me));
     inline::after_fork();
     counts::after_fork();
     dump::after_fork();
-    green::after_fork();
+    parts::after_fork();
 }

@@ -1,12 +1,12 @@
 //! The table by which others find the green threads (src/dump/table.rs), filled in.
 
-use super::machine::green::{life, Green, NEWEST};
-use super::sched::slots::Worker;
-use super::waiting::wait;
 use crate::arch::SAVED;
 use crate::dump::list::STATES;
 use crate::dump::table::{Bits, GreenOffsets, Table, WorkerOffsets, MARK};
 use crate::figures::Name;
+use crate::runtime::machine::parts::{Green, Worker, NEWEST};
+use crate::runtime::machine::words::life;
+use crate::runtime::news::waiter;
 use crate::why;
 use std::mem::offset_of;
 
@@ -24,7 +24,7 @@ static greenpatch_threads: Table = Table {
         older: offset_of!(Green, older) as u32,
         sp: offset_of!(Green, sp) as u32,
         worker: offset_of!(Green, worker) as u32,
-        waiter: (offset_of!(Green, waiter) + wait::WORD) as u32,
+        waiter: (offset_of!(Green, waiter) + waiter::WORD) as u32,
         why: offset_of!(Green, why) as u32,
         life: offset_of!(Green, life) as u32,
         tid: offset_of!(Green, tid) as u32,
@@ -37,10 +37,10 @@ static greenpatch_threads: Table = Table {
     bits: Bits {
         finished: life::FINISHED,
         gone: life::GONE,
-        state: wait::KIND,
-        idle: wait::IDLE,
-        armed: wait::ARMED,
-        parked: wait::PARKED,
+        state: waiter::KIND,
+        idle: waiter::IDLE,
+        armed: waiter::ARMED,
+        parked: waiter::PARKED,
         kind: why::KIND as u32,
         in_kernel: why::IN_KERNEL as u32,
         operand: why::OPERAND,

@@ -27,7 +27,7 @@ struct Table<const N: usize>([Plain; N]);
 unsafe impl<const N: usize> Sync for Table<N> {}
 
 plain! {
-    "started": 1 at runtime::start::STARTED;
+    "started": 1 at runtime::machine::started::STARTED;
     "workers": 8 at runtime::start::WORKERS;
     "entries": 8 at runtime::machine::counts::ENTRIES;
     "inline": 1 at runtime::trap::inline::ON;

@@ -8,7 +8,19 @@ use std::collections::BTreeMap;
 const LEAST: usize = 90;
 
 /// Wings that are not rebuilt yet, with fewer. None is added; one that has enough is taken out.
-const FEWER: &[&str] = &["base", "arch", "sys", "runtime"];
+const FEWER: &[&str] = &[
+    "arch",
+    "sys",
+    "arch/segment",
+    "base",
+    "runtime/news",
+    "runtime/machine",
+    "runtime/sched",
+    "runtime/signal",
+    "runtime/kernel",
+    "runtime/births",
+    "runtime/start",
+];
 
 #[test]
 fn public_items_have_contracts() {

@@ -1,7 +1,7 @@
 //! vfork, beside the table: it returns twice, so its assembly is arch's (`arch/vfork.rs`), and here is what that calls.
 
 use crate::glibc;
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use libc::c_int;
 
 crate::arch::vfork::exported_vfork!(begin_child, fail);

@@ -21,7 +21,8 @@
 use crate::hooks::io::descriptor::{self, poll_now, Descriptor};
 use crate::hooks::io::kernel::WOULD_BLOCK;
 use crate::hooks::moment;
-use crate::runtime::news::record::{self, FdWait, Hints, Record, DISTRUST, IN};
+use crate::runtime::news::record::{self, FdWait, Hints, Record, IN};
+use crate::runtime::news::waiter::Token;
 use crate::runtime::waiting::readiness;
 use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;
@@ -335,7 +336,7 @@ impl Attempt {
             Woken::TimedOut => Err(self.late),
             Woken::Interrupted if !self.restarts || !runtime::restart() => Err(EINTR),
             Woken::NotNeeded => self.wait_in_kernel(),
-            Woken::Ready(DISTRUST) => {
+            Woken::Ready(Token::DISTRUST) => {
                 descriptor::changed(self.fd);
                 self.ask = Ask::Flags;
                 Ok(())

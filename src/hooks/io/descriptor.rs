@@ -26,6 +26,7 @@
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::moment;
+use crate::runtime::news::reactor;
 use crate::runtime::news::record::{self, Record};
 use crate::runtime::waiting::readiness;
 use crate::sys::{self, older};
@@ -482,5 +483,5 @@ pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
 
 /// A call waits for a terminal: after a stop the process may be in the background.
 pub fn try_terminals_when_continued() {
-    readiness::try_when_continued(KIND | KIND_KNOWN, Kind::Device as u64 | KIND_KNOWN);
+    reactor::try_when_continued(KIND | KIND_KNOWN, Kind::Device as u64 | KIND_KNOWN);
 }

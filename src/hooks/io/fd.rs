@@ -17,7 +17,7 @@ use crate::hooks::io::kernel::{long, plain, plain_for};
 use crate::hooks::io::{descriptor, owner};
 use crate::hooks::proc::{task_file, thread_path};
 use crate::hooks::real;
-use crate::runtime::news::peer;
+use crate::runtime::news::record;
 use crate::runtime::waiting::readiness;
 use crate::runtime::{self, Habit, Length};
 use crate::sys::{self, older};
@@ -167,7 +167,7 @@ pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut 
     let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
     descriptor::made(*fds);
     descriptor::made(*fds.add(1));
-    peer::link(*fds, *fds.add(1));
+    record::link_peers(*fds, *fds.add(1));
     Ok(done)
 }
 

@@ -7,7 +7,7 @@ use crate::hooks::answer::{answer, Answer};
 use crate::hooks::io::kernel::plain;
 use crate::hooks::memory::read_mask;
 use crate::hooks::moment;
-use crate::runtime::signal::delivery;
+use crate::runtime::waiting::masked;
 use crate::runtime::{self, Deadline};
 use crate::sys;
 use libc::{c_int, sigset_t, timespec};
@@ -68,7 +68,7 @@ pub unsafe fn keeps(mask: *const sigset_t) -> bool {
 pub unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -> Answer<c_int> {
     let Ok(mask) = read_mask(mask) else { return plain(|| call(mask as usize)) };
     let open = sys::open(mask);
-    answer(delivery::while_masked(mask, || call(&raw const open as usize)))
+    answer(masked::while_masked(mask, || call(&raw const open as usize)))
 }
 
 /// Ends a call that did not wait. If it found nothing the program may ask in a loop: so other green threads run first, which may bring

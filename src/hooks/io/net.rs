@@ -15,8 +15,8 @@ use crate::hooks::io::descriptor::{self, Descriptor};
 use crate::hooks::io::kernel::{plain, WOULD_BLOCK};
 use crate::hooks::io::vector::{IovecTail, MOST_AT_ONCE};
 use crate::hooks::real;
-use crate::runtime::news::peer;
 use crate::runtime::news::record::{Hints, Record, IN, OUT};
+use crate::runtime::waiting::readiness;
 use crate::{runtime, sys};
 use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
@@ -215,7 +215,7 @@ pub unsafe fn transmit(
         sent += transmit_rest(&mut attempt, &mut IovecTail::new(&whole, 1, sent as usize), flags) as isize;
     }
     if sent > 0 {
-        peer::reach(socket.fd);
+        readiness::reach_peer(socket.fd);
     }
     attempt.end();
     answer(sent)
@@ -276,7 +276,7 @@ pub unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c
         }
     }
     if sent > 0 {
-        peer::reach(socket.fd);
+        readiness::reach_peer(socket.fd);
     }
     attempt.end();
     answer(sent)

@@ -5,12 +5,11 @@
 //! and end meanwhile, and telldir, seekdir and rewinddir work as they do. (The kernel counts threads there: beyond the last it has no
 //! more to say, but the position remains.)
 
+use crate::base::signal_set;
 use crate::hooks::answer::{answer, errno, Answer, Arguments};
-use crate::hooks::memory;
 use crate::hooks::proc::thread_path;
-use crate::hooks::real;
+use crate::hooks::{memory, real};
 use crate::runtime::machine::{counts, roll};
-use crate::runtime::signal::delivery;
 use crate::runtime::{self, dump, monitor};
 use crate::sys;
 use libc::*;
@@ -191,7 +190,7 @@ fn is_being_made(tid: pid_t) -> bool {
         None => true,
         // The kernel thread of a vessel's birth or death, which only comes and goes, or of a worker that comes to rest.
         Some(mask) if mask | KILL_AND_STOP == u64::MAX => true,
-        Some(delivery::CLOSED) => {
+        Some(signal_set::CLOSED) => {
             for _ in 0..LOOKS {
                 sys::yield_processor();
                 if is_worker(tid) || sys::task::sleeps(tid) {

@@ -1,7 +1,7 @@
 //! Paths in /proc that name a thread: which green thread's file a path means, and the path of the same file of its stand-in.
 
 use crate::hooks::named::stand_in;
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::roll;
 use crate::runtime::{self, current};
 use crate::sys;

@@ -12,9 +12,9 @@ use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::io::descriptor::poll_now;
 use crate::hooks::io::kernel::long;
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::news::record::{self, FdWait, IN};
-use crate::runtime::signal::handler;
+use crate::runtime::signal::frames;
 use crate::runtime::waiting::readiness;
 use crate::runtime::{self, current, Woken};
 use crate::sys::{self, older};
@@ -86,7 +86,7 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     if let Some(result) = ask() {
         return End::Answer(result);
     }
-    let Some(me) = current().filter(|me| !handler::is_bound(me)) else { return End::Kernel };
+    let Some(me) = current().filter(|me| !frames::is_bound(me)) else { return End::Kernel };
     readiness::release_private(me);
     let Some(fd) = child.descriptor() else { return End::Kernel };
     me.private_fd.set(fd);

@@ -1,12 +1,14 @@
 //! system: glibc's own waits inside libc, where no cancellation of ours can pass. This one does the same in the open: SIGINT and
 //! SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and a cancellation ends the shell.
 
+use crate::base::lock::Rank;
 use crate::base::lock::RawLock;
+use crate::base::signal_set::bit;
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::process::child::{self, Child, End};
 use crate::hooks::signal::action as dispositions;
-use crate::runtime::machine::disposition::{bit, Action};
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::disposition::Action;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::signal::delivery;
 use crate::runtime::waiting::cancel;
 use crate::runtime::{self, announce, block, current, Length};
@@ -25,7 +27,8 @@ struct Commands {
 unsafe impl Sync for Commands {}
 
 /// The commands that run now.
-static COMMANDS: Commands = Commands { lock: RawLock::new(), running: UnsafeCell::new((0, [Action::DEFAULT; 2])) };
+static COMMANDS: Commands =
+    Commands { lock: RawLock::new(Rank::Process), running: UnsafeCell::new((0, [Action::DEFAULT; 2])) };
 /// The signals that a terminal's keys send, which are the command's while it runs.
 const QUIET: [c_int; 2] = [SIGINT, SIGQUIT];
 const IGNORE: Action = Action { handler: SIG_IGN, flags: 0, mask: 0 };
@@ -33,7 +36,7 @@ const IGNORE: Action = Action { handler: SIG_IGN, flags: 0, mask: 0 };
 /// In a fork child: no command of its runs.
 pub fn after_fork() {
     let Commands { lock, running } = &COMMANDS;
-    lock.reset();
+    lock.after_fork();
     // SAFETY: the child has one thread.
     unsafe { (*running.get()).0 = 0 };
 }

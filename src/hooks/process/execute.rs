@@ -4,8 +4,8 @@ use crate::hooks::answer::Answer;
 use crate::hooks::process::task::shared;
 use crate::hooks::real;
 use crate::runtime::kernel::{alone, shortage};
-use crate::runtime::machine::green::Green;
-use crate::runtime::machine::settings;
+use crate::runtime::machine::death_signal;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::{self, current};
 use crate::{arch, statistics};
 use libc::*;
@@ -32,9 +32,9 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
         alone::stay();
         return Ok(execute());
     }
-    settings::leave_shared(me);
+    death_signal::leave_shared(me);
     let failed = execute();
-    settings::share_death_signal_again(me);
+    death_signal::share_death_signal_again(me);
     Ok(failed)
 }
 

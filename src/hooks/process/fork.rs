@@ -15,6 +15,7 @@
 //! all is done right around `_Fork`, which libc's fork calls between the handlers, also inside libc (daemon, forkpty). Where its entry
 //! is not taken, handlers of our own do it, registered before all others: they are the last to run before the fork.
 
+use crate::base::signal_set;
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::inside::entries;
 use crate::hooks::io::{descriptor, fd};
@@ -23,7 +24,6 @@ use crate::hooks::signal::action;
 use crate::hooks::sync::once;
 use crate::hooks::thread::{name, written_names};
 use crate::hooks::{memory, real};
-use crate::runtime::signal::delivery;
 use crate::runtime::{self, current};
 use crate::{arch, glibc, statistics, sys};
 use libc::*;
@@ -70,7 +70,7 @@ static MASK: AtomicU64 = AtomicU64::new(0);
 /// so that the child's copies are whole. Nothing before the start.
 fn before() {
     if runtime::started() {
-        let mask = sys::set_signal_mask(delivery::CLOSED);
+        let mask = sys::set_signal_mask(signal_set::CLOSED);
         glibc::before_fork();
         MASK.store(mask, Relaxed);
         runtime::start::before_fork();
@@ -143,7 +143,7 @@ pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
 fn fork_by(fork: impl FnOnce() -> isize) -> isize {
     descriptor::forked();
     if runtime::started() {
-        runtime::kernel::worker::GATE.while_closed(|| around(fork))
+        runtime::kernel::gate::GATE.while_closed(|| around(fork))
     } else {
         around(fork)
     }
@@ -180,7 +180,7 @@ extern "C" fn begin_in_child(beginning: *mut c_void) -> c_int {
         *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id();
         in_child();
         if gate_is_ours {
-            runtime::kernel::worker::GATE.leave();
+            runtime::kernel::gate::GATE.leave();
         }
         function(argument)
     }
@@ -200,7 +200,7 @@ pub unsafe fn clone(
     let Some(begun) = function.filter(|_| runtime::started() && !stack.is_null()) else { return Err(Miss::Libc) };
     match flags & IN_PLACE {
         0 | CLONE_VFORK => {
-            let gate_is_ours = !runtime::kernel::worker::GATE.is_mine();
+            let gate_is_ours = !runtime::kernel::gate::GATE.is_mine();
             let mut beginning = Beginning { function: begun, argument, gate_is_ours };
             let beginning = &raw mut beginning as *mut c_void;
             let clone =
@@ -271,7 +271,7 @@ extern "C" fn fork_begins() {
     // SAFETY: this thread's own descriptor.
     unsafe { *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id() };
     in_child();
-    runtime::kernel::worker::GATE.leave();
+    runtime::kernel::gate::GATE.leave();
 }
 
 /// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all
@@ -355,7 +355,7 @@ pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T)
     if !sets_filter || runtime::started() {
         return Err(Miss::Libc);
     }
-    let before = runtime::kernel::filters::OWN.load(Relaxed);
+    let before = runtime::machine::started::OWN.load(Relaxed);
     let may_start = runtime::kernel::filters::try_own(|| {
         call();
     });
@@ -366,7 +366,7 @@ pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T)
     statistics::write();
     let result = call();
     if result == T::from(-1) {
-        runtime::kernel::filters::OWN.store(before, Relaxed);
+        runtime::machine::started::OWN.store(before, Relaxed);
     } else {
         statistics::end();
     }
@@ -382,6 +382,6 @@ pub unsafe fn pkey_alloc(flags: c_uint, rights: c_uint) -> Answer<c_int> {
 
 /// Stacks that no thread has are given back before: they would be locked, too.
 pub unsafe fn mlockall(flags: c_int) -> Answer<c_int> {
-    runtime::births::vessel::before_lock(flags & MCL_FUTURE != 0);
+    runtime::births::yard::before_lock(flags & MCL_FUTURE != 0);
     Err(Miss::Libc)
 }

@@ -45,7 +45,7 @@ macro_rules! liburing {
             if $made >= 0 && crate::arch::vfork_word() == 0 {
                 $note;
                 if !crate::runtime::kernel::alone::is_bound() {
-                    crate::runtime::kernel::worker::note_unseen_submissions();
+                    crate::runtime::machine::parts::note_unseen_submissions();
                 }
             }
             $made

@@ -23,8 +23,8 @@ use crate::hooks::named::{by_tid, is_me};
 use crate::hooks::real;
 use crate::hooks::thread::tid;
 use crate::runtime::kernel::{alone, errand};
-use crate::runtime::machine::green::Green;
-use crate::runtime::machine::{kernel_state, roll, settings};
+use crate::runtime::machine::parts::Green;
+use crate::runtime::machine::{death_signal, kernel_state, roll};
 use crate::runtime::{self, current};
 use crate::sys::{self, task};
 use libc::*;
@@ -74,7 +74,7 @@ pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> An
         PR_GET_KEEPCAPS if !me.bound.get() => own.own_keeps_capabilities().map(c_int::from).ok_or(Miss::Libc),
         PR_SET_PDEATHSIG => {
             let result = answer(task::option(option, a))?;
-            settings::set_death_signal(me, a as c_int);
+            death_signal::set_death_signal(me, a as c_int);
             Ok(result)
         }
         PR_GET_PDEATHSIG => {

@@ -2,17 +2,18 @@
 //!
 //! A handler of the program's stands behind the runtime's entry (`delivery::entry_address`), which finds the thread that a signal is for.
 
+use crate::base::signal_set::{self, bit};
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::memory::{self, MASK_BYTES};
 use crate::hooks::named::me;
 use crate::hooks::real;
 use crate::hooks::signal::mask::{sighold, sigrelse};
-use crate::runtime::dump;
-use crate::runtime::machine::disposition::{self, bit, Action};
+use crate::runtime::machine::disposition::{self, Action};
 use crate::runtime::machine::{counts, roll};
-use crate::runtime::signal::{delivery, sweep};
+use crate::runtime::signal::{entry, shelf};
 use crate::runtime::trap::capture;
-use crate::{runtime, sys};
+use crate::runtime::{self, dump};
+use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -66,14 +67,14 @@ fn entered(number: c_int, action: Action) -> Action {
     const ONSTACK: usize = SA_ONSTACK as usize;
     let mut actual = Action { mask: sys::open(action.mask), ..action };
     if action.is_handler() {
-        actual.handler = delivery::entry_address();
+        actual.handler = entry::entry_address();
         actual.flags = (actual.flags | SIGINFO) & !(SA_RESETHAND as u32 as usize);
     } else if meets_entry(number) && action.handler == SIG_DFL {
         // A stack overflow is told before it ends the process, and what a futex cannot read is no fault (arch::load_word).
-        actual.handler = delivery::entry_address();
+        actual.handler = entry::entry_address();
         actual.flags = SIGINFO | ONSTACK;
     } else if BORROWED.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
-        actual.handler = delivery::entry_address();
+        actual.handler = entry::entry_address();
         actual.flags |= SIGINFO | RESTART;
     } else if action.handler == SIG_DFL && counts::precedes(number) {
         // Statistics are written before it ends the process.
@@ -87,7 +88,7 @@ fn entered(number: c_int, action: Action) -> Action {
     }
     if actual.flags & ONSTACK != 0 {
         // Nothing comes while we are on the worker's alternate stack: see runtime/signal/handler.rs.
-        actual.mask = delivery::CLOSED;
+        actual.mask = signal_set::CLOSED;
     }
     actual
 }
@@ -105,20 +106,20 @@ unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result
     let [before, action] = changed;
     // The monitor, too, takes what main does not block: it is to stop before the kernel knows the default.
     if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
-        sweep::spare_main(bit(number));
+        shelf::spare_main(bit(number));
     }
     if !disposition::settle(number, changed, |now| install(number, now) == 0) {
         return Err(EINVAL);
     }
     if before.is_handler() != action.is_handler() {
-        sweep::watch_anew();
+        shelf::watch_anew();
     }
     Ok(before)
 }
 
 /// Is it a signal whose disposition nothing may change: SIGKILL, SIGSTOP, glibc's own two, or no signal at all?
 pub fn is_fixed(number: c_int) -> bool {
-    !(1..=64).contains(&number) || delivery::NEVER_BLOCKED & bit(number) != 0
+    !(1..=64).contains(&number) || signal_set::NEVER_BLOCKED & bit(number) != 0
 }
 
 /// `sigaction`: keeps what the program sets, and tells the kernel the runtime's entry instead of a handler. Any thread may call it; before
@@ -144,7 +145,7 @@ pub unsafe fn rt_sigaction(number: c_int, new: *const [usize; 4], old: *mut [usi
         disposition::of(number)
     } else {
         let [handler, flags, _, mask] = memory::read(new)?;
-        change(number, Action { handler, flags, mask: mask as u64 & delivery::CLOSED }).map_err(Miss::Errno)?
+        change(number, Action { handler, flags, mask: mask as u64 & signal_set::CLOSED }).map_err(Miss::Errno)?
     };
     memory::write_if_wanted(old, [before.handler, before.flags, 0, before.mask as usize]).map(|()| 0)
 }
@@ -217,7 +218,7 @@ pub fn take_over() {
             unsafe { disposition::tell_kernel(number, entered(number, action)) };
         }
     }
-    sweep::watch_anew();
+    shelf::watch_anew();
 }
 
 /// Has the kernel call the program's handlers themselves again. Called in a fork child, which runs natively, before its signals are opened.

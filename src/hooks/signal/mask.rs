@@ -1,13 +1,13 @@
 //! A thread's own of signals: its mask, what waits for it, its alternate stack.
 
 use crate::arch;
+use crate::base::signal_set::{self, bit};
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::memory::{self, write_mask};
 use crate::hooks::named::me;
 use crate::hooks::real;
 use crate::runtime::machine::alternate::Alternate;
-use crate::runtime::machine::disposition::bit;
-use crate::runtime::signal::{delivery, sweep};
+use crate::runtime::signal::{delivery, shelf};
 use libc::*;
 
 /// `sigprocmask` and `pthread_sigmask`: the mask is the green thread's own. glibc reads the new mask itself, so a bad `set` crashes, and
@@ -40,7 +40,7 @@ pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
 pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<c_int> {
     let made = real::signalfd(fd, set, flags);
     if made >= 0 {
-        sweep::leave_to_descriptor(*(set as *const u64) & delivery::CLOSED);
+        shelf::leave_to_descriptor(*(set as *const u64) & signal_set::CLOSED);
     }
     Ok(made)
 }

@@ -1,13 +1,13 @@
 //! Signals sent to threads and to the process: what the kernel would do with them, done by the runtime for green threads.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
-use crate::hooks::memory;
 use crate::hooks::named::{self, is_me, me, process_of};
-use crate::hooks::real;
 use crate::hooks::signal::action::is_fixed;
-use crate::runtime::machine::green::{life, Green};
-use crate::runtime::machine::{disposition, roll};
-use crate::runtime::signal::{delivery, sweep};
+use crate::hooks::{memory, real};
+use crate::runtime::machine::parts::Green;
+use crate::runtime::machine::words::life;
+use crate::runtime::machine::{disposition, roll, siginfo};
+use crate::runtime::signal::{delivery, sweep, takers};
 use crate::runtime::{self, current};
 use crate::sys;
 use libc::*;
@@ -22,7 +22,7 @@ fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     if info.si_signo == SIGKILL || info.si_signo == SIGSTOP {
         sys::signal_thread(sys::kernel_thread_id(), info.si_signo).map_err(Miss::Errno)?;
     } else if info.si_signo != 0 && green.life.load(Relaxed) & life::FINISHED == 0 {
-        if delivery::takes_default(green, info.si_signo) {
+        if takers::takes_default(green, info.si_signo) {
             // What ends or stops the process does so before this returns, whichever thread it was sent to.
             delivery::act_at_once(info.si_signo);
         } else {
@@ -49,7 +49,7 @@ pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
     if !green.has_ended() || matches!(number, 32 | 33) {
         sendable(number)?;
     }
-    send(green, delivery::by_thread(number))
+    send(green, siginfo::by_thread(number))
 }
 
 /// `pthread_sigqueue`: as `pthread_kill`, with a value; ESRCH for a thread that has ended.
@@ -59,7 +59,7 @@ pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -
         return errno(ESRCH);
     }
     sendable(number)?;
-    send(green, delivery::information(number, SI_QUEUE, value))
+    send(green, siginfo::information(number, SI_QUEUE, value))
 }
 
 /// `tgkill`: by tid, in this process; EINVAL for a number that is no signal's. What names no green thread is the kernel's to answer.
@@ -71,7 +71,7 @@ pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
     if !(0..=64).contains(&number) {
         return errno(libc::EINVAL);
     }
-    send(green, delivery::by_thread(number))
+    send(green, siginfo::by_thread(number))
 }
 
 /// The signal's description that the program points to. The kernel reads it before it looks at anything else.
@@ -122,14 +122,14 @@ pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<
 /// `raise`: to the caller itself; a handler runs before this returns, unless the signal is blocked.
 pub unsafe fn raise(number: c_int) -> Answer<c_int> {
     sendable(number)?;
-    send(me()?, delivery::by_thread(number))
+    send(me()?, siginfo::by_thread(number))
 }
 
 /// `kill`: a signal to the own process that has a handler goes to a green thread's queue; if that is the caller's, the handler runs before
 /// this returns. All others, and those of foreign threads, go by the kernel.
 pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
     let process = process_of(pid);
-    match to_process(process, number, || delivery::information(number, SI_USER, 0)) {
+    match to_process(process, number, || siginfo::information(number, SI_USER, 0)) {
         Err(Miss::Libc) if process != pid => Ok(real::kill(process, number)),
         answer => answer,
     }
@@ -138,7 +138,7 @@ pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
 /// `sigqueue`: as `kill`, with a value.
 pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int> {
     let process = process_of(pid);
-    match to_process(process, number, || delivery::information(number, SI_QUEUE, value)) {
+    match to_process(process, number, || siginfo::information(number, SI_QUEUE, value)) {
         Err(Miss::Libc) if process != pid => Ok(real::sigqueue(process, number, value)),
         answer => answer,
     }

@@ -1,17 +1,17 @@
 //! Waits for signals: until a handler has run (sigsuspend, sigpause), or until one of a set can be taken (sigwait and its relatives).
 
 use crate::base::own_fds;
+use crate::base::signal_set::{self, bit};
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::memory::{self, read_mask};
 use crate::hooks::moment;
 use crate::hooks::named::me;
 use crate::hooks::signal::action::{borrow, return_borrowed};
 use crate::hooks::signal::send::sendable;
-use crate::runtime::machine::disposition::bit;
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::news::record::{self, FdWait, IN};
-use crate::runtime::signal::delivery;
-use crate::runtime::waiting::readiness;
+use crate::runtime::signal::{delivery, shelf, sweep};
+use crate::runtime::waiting::{masked, readiness};
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys::{self, older};
 use crate::why::Why;
@@ -20,13 +20,13 @@ use libc::*;
 /// `sigsuspend`: waits with another mask until a handler has run: always EINTR, or EFAULT for a mask that cannot be read. A cancellation
 /// point.
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
-    delivery::suspend(me()?, read_mask(mask)?);
+    masked::suspend(me()?, read_mask(mask)?);
     errno(EINTR)
 }
 
 /// BSD's sigpause: the mask's first word.
 pub unsafe fn sigpause(mask: c_int) -> Answer<c_int> {
-    delivery::suspend(me()?, mask as u32 as u64);
+    masked::suspend(me()?, mask as u32 as u64);
     errno(EINTR)
 }
 
@@ -36,7 +36,7 @@ pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
         return errno(EINVAL);
     }
     sendable(number)?;
-    delivery::suspend(me()?, me()?.mask.get() & !bit(number));
+    masked::suspend(me()?, me()?.mask.get() & !bit(number));
     errno(EINTR)
 }
 
@@ -44,20 +44,20 @@ pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
 /// a private descriptor readable; both are looked at after each wake. A cancellation point.
 unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t> {
     let me = me()?;
-    let set = read_mask(set)? & delivery::CLOSED;
+    let set = read_mask(set)? & signal_set::CLOSED;
     runtime::cancellation_point();
     let before = me.mask.get();
     if set & !before != 0 {
         delivery::set_mask(me, before | set);
     }
     me.waits_for.set(set);
-    let taken = match delivery::take(me, set) {
+    let taken = match sweep::take(me, set) {
         Some(info) => Ok(info),
         None if deadline == Some(0) => errno(EAGAIN),
         None => wait_to_take(me, set, deadline),
     };
     me.waits_for.replace(0);
-    delivery::hand_on(me);
+    shelf::hand_on(me);
     if set & !before != 0 {
         delivery::set_mask(me, before);
     }
@@ -81,7 +81,7 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
 fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let answer = loop {
         let known = record::record(me.private_fd.get()).map(|record| record.look());
-        if let Some(info) = delivery::take(me, set) {
+        if let Some(info) = sweep::take(me, set) {
             break Ok(info);
         }
         if deadline.is_some_and(|deadline| deadline <= sys::now_ns()) {
@@ -95,7 +95,7 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
             continue;
         };
         match readiness::wait(Why::Signal, FdWait::new(me.private_fd.get(), IN), known, deadline).0 {
-            Woken::Interrupted => break delivery::take(me, set).ok_or(Miss::Errno(EINTR)),
+            Woken::Interrupted => break sweep::take(me, set).ok_or(Miss::Errno(EINTR)),
             Woken::Cancelled => break errno(EINTR),
             _ => {}
         }

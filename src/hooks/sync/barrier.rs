@@ -16,6 +16,7 @@ use crate::hooks::real;
 use crate::hooks::sync::object;
 use crate::runtime;
 use crate::runtime::news::lot;
+use crate::runtime::waiting::park;
 use crate::why::Why;
 use libc::{c_int, pthread_barrier_t};
 use std::sync::atomic::{fence, AtomicU32, Ordering::*};
@@ -80,7 +81,7 @@ impl Barrier {
 
     /// Parks under the address of `word`, which is this object's, while `must_wait` says so.
     fn park(&self, word: *const AtomicU32, must_wait: impl FnOnce() -> bool) {
-        lot::park_uncancelled(Why::Barrier(self as *const Barrier as usize), word as usize, 0, None, must_wait);
+        park::park_uncancelled(Why::Barrier(self as *const Barrier as usize), word as usize, 0, None, must_wait);
     }
 
     /// Leaves the round. The last thread before a reset makes it, and does not touch the object again.
@@ -110,7 +111,7 @@ impl Barrier {
 /// Wakes all that are parked under the word's address, which is a mere name by now.
 fn wake_all(word: *const AtomicU32) {
     if lot::waiting(word as usize) {
-        lot::wake_all(word as usize);
+        park::wake_all(word as usize);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::hooks::real;
 use crate::hooks::sync::contended::Outcome;
 use crate::hooks::sync::{in_kernel, mutex, object};
 use crate::runtime::news::lot;
+use crate::runtime::waiting::park;
 use crate::runtime::{self, Deadline, Woken};
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
@@ -65,7 +66,7 @@ pub unsafe fn cond_clockwait(
 /// call it, with the mutex or without.
 pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
     if lot::queued(cond as usize) {
-        lot::wake_one(cond as usize);
+        park::wake_one(cond as usize);
     }
     also_natively(cond)
 }
@@ -73,7 +74,7 @@ pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
 /// `pthread_cond_broadcast`: as `cond_signal`, for all waiters.
 pub unsafe fn cond_broadcast(cond: *mut pthread_cond_t) -> Answer<c_int> {
     if lot::queued(cond as usize) {
-        lot::wake_all(cond as usize);
+        park::wake_all(cond as usize);
     }
     also_natively(cond)
 }
@@ -103,7 +104,7 @@ unsafe fn wait(
         return wait_in_kernel(cond, lock, deadline);
     }
     let mut released = None;
-    let woken = lot::park_through_handlers(Why::Cond(cond as usize), cond as usize, deadline, || {
+    let woken = park::park_through_handlers(Why::Cond(cond as usize), cond as usize, deadline, || {
         // The outcome cannot be settled here, enqueued; parking lets the starving run as well.
         object::count_user(lock, 1);
         let result = mutex::release(lock).map(|_: Outcome| ());
@@ -148,8 +149,8 @@ unsafe fn resume(lock: *mut pthread_mutex_t, woken: Woken) -> Answer<c_int> {
 /// The mutex was not this thread's to release (EPERM), or a cancellation came first.
 #[cold]
 unsafe fn not_released(cond: *mut pthread_cond_t, released: Option<Answer<()>>, woken: Woken) -> Answer<c_int> {
-    if let Woken::Ready(_) = woken {
-        lot::wake_one(cond as usize);
+    if matches!(woken, Woken::Ready(_) | Woken::FalseAlarm) {
+        park::wake_one(cond as usize);
     }
     runtime::cancellation_point();
     released.unwrap_or(Ok(())).map(|()| 0)

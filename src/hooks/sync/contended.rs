@@ -21,6 +21,7 @@
 
 use crate::hooks::answer::{code, errno, Answer};
 use crate::runtime::news::lot::{self, Choice};
+use crate::runtime::waiting::park;
 use crate::runtime::{self, Deadline, Woken};
 use crate::sys;
 use crate::why::Why;
@@ -107,9 +108,9 @@ pub fn wait(
             result == libc::EBUSY
         };
         let woken = match kind {
-            LockKind::Lock => lot::park_uncancelled(why, address, role | lost << ROLE_BITS, until, must_wait),
+            LockKind::Lock => park::park_uncancelled(why, address, role | lost << ROLE_BITS, until, must_wait),
             LockKind::Semaphore { .. } => {
-                lot::park_cancellable(why, address, role | lost << ROLE_BITS, until, must_wait)
+                park::park_cancellable(why, address, role | lost << ROLE_BITS, until, must_wait)
             }
         };
         WAITING.fetch_sub(1, Relaxed);
@@ -128,7 +129,7 @@ pub fn wait(
             {
                 return errno(libc::EINTR)
             }
-            (Woken::Ready(_), _) => lost += 1,
+            (Woken::Ready(_) | Woken::FalseAlarm, _) => lost += 1,
             _ => {}
         }
     }
@@ -156,7 +157,7 @@ impl Outcome {
 pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMut() -> bool) -> (usize, Outcome) {
     loop {
         let (mut outcome, mut taken) = (Outcome::Done, false);
-        let woken = lot::wake(address, 0, |token| {
+        let woken = park::wake(address, |token| {
             if first_only && taken || !wanted() {
                 return Choice::Stop;
             }
@@ -182,7 +183,7 @@ pub fn announced(address: usize) -> bool {
     if !lot::queued(address) {
         return found;
     }
-    lot::wake(address, 0, |token| {
+    park::wake(address, |token| {
         found |= token & ROLE == ANNOUNCED;
         if found {
             Choice::Stop

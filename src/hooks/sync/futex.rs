@@ -20,7 +20,8 @@ use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::sync::inheriting;
 use crate::hooks::sync::word::{deadline, is_misplaced, is_read_only, load, Futex, ANY};
 use crate::runtime::news::lot::{self, Choice};
-use crate::runtime::{self, Woken, FALSE_ALARM};
+use crate::runtime::waiting::park;
+use crate::runtime::{self, Woken};
 use crate::sys;
 use crate::why::Why;
 use libc::{c_int, c_long, timespec};
@@ -67,8 +68,8 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
     };
     loop {
         let must_wait = || load(call.word) == Some(call.value as u32);
-        match lot::park_uncancelled(Why::Futex(call.word), call.word, call.bits(), deadline, must_wait) {
-            Woken::Ready(FALSE_ALARM) => {}
+        match park::park_uncancelled(Why::Futex(call.word), call.word, call.bits(), deadline, must_wait) {
+            Woken::FalseAlarm => {}
             Woken::Ready(_) => return Ok(0),
             Woken::NotNeeded if load(call.word).is_none() => return Err(Miss::Libc),
             Woken::NotNeeded => return errno(libc::EAGAIN),
@@ -97,7 +98,7 @@ fn wake_parked(word: usize, count: usize, bits: usize) -> usize {
     let mut woken = 0;
     loop {
         let mut chosen = 0;
-        let fired = lot::wake(word, 0, |token| {
+        let fired = park::wake(word, |token| {
             if woken + chosen == count {
                 return Choice::Stop;
             }
@@ -129,7 +130,7 @@ unsafe fn requeue(call: Futex) -> Answer<c_long> {
         }
     }
     let (wake, most) = (wake as usize, most as usize);
-    let (woken, moved) = lot::requeue(call.word, call.second, wake, most);
+    let (woken, moved) = park::requeue(call.word, call.second, wake, most);
     let private = libc::FUTEX_REQUEUE | libc::FUTEX_PRIVATE_FLAG;
     let rest = sys::call(libc::SYS_futex, call.word, private as usize, wake - woken, most - moved, call.second, 0);
     Ok((woken + moved + rest.max(0) as usize) as c_long)

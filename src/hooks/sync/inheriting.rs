@@ -11,8 +11,9 @@
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::sync::word::{deadline, is_misplaced, is_read_only, load, Futex};
 use crate::runtime::machine::roll;
-use crate::runtime::news::lot::{self, Choice};
-use crate::runtime::{current, Deadline, Woken, FALSE_ALARM};
+use crate::runtime::news::lot::Choice;
+use crate::runtime::waiting::park;
+use crate::runtime::{current, Deadline, Woken};
 use crate::sys;
 use crate::why::Why;
 use libc::{c_int, c_long, timespec, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
@@ -102,7 +103,8 @@ unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_l
         }
         let slice = sys::now_ns() + slice_ns;
         let until = Some(deadline.map_or(slice, |deadline| deadline.min(slice)));
-        let woken = lot::park_uncancelled(Why::Futex(address), address, token(me), until, || word.load(SeqCst) == seen);
+        let woken =
+            park::park_uncancelled(Why::Futex(address), address, token(me), until, || word.load(SeqCst) == seen);
         has_waited = true;
         if woken == Woken::TimedOut {
             slice_ns = (slice_ns * 2).min(LONGEST_SLICE_NS);
@@ -121,7 +123,7 @@ unsafe fn unlock(address: usize) -> Answer<c_long> {
         return errno(libc::EPERM);
     }
     let mut handed = false;
-    lot::wake(address, 0, |token| match waits(token) {
+    park::wake(address, |token| match waits(token) {
         _ if handed => Choice::Stop,
         Some(next) => {
             // Under the bucket's lock: the waiter is in the queue, and reads the word when it has left.
@@ -134,7 +136,7 @@ unsafe fn unlock(address: usize) -> Answer<c_long> {
     if !handed {
         word.store(0, SeqCst);
         // A waiter that came meanwhile has seen an owner in the word, and is in the queue.
-        lot::wake(address, 0, |token| if waits(token).is_some() { Choice::Wake } else { Choice::Skip });
+        park::wake(address, |token| if waits(token).is_some() { Choice::Wake } else { Choice::Skip });
     }
     Ok(0)
 }
@@ -146,8 +148,8 @@ unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
     }
     loop {
         let must_wait = || load(call.word) == Some(call.value as u32);
-        match lot::park_uncancelled(Why::Futex(call.word), call.word, u32::MAX as usize, deadline, must_wait) {
-            Woken::Ready(FALSE_ALARM) | Woken::Interrupted => {}
+        match park::park_uncancelled(Why::Futex(call.word), call.word, u32::MAX as usize, deadline, must_wait) {
+            Woken::FalseAlarm | Woken::Interrupted => {}
             Woken::Ready(_) => return lock(call.second, deadline, true),
             Woken::TimedOut => return errno(libc::ETIMEDOUT),
             Woken::NotNeeded | Woken::Cancelled => return errno(libc::EAGAIN),
@@ -167,7 +169,7 @@ unsafe fn requeue(call: Futex) -> Answer<c_long> {
         Some(_) => {}
     }
     let (mut left, most) = (1 + most as usize, 1 + most as usize);
-    lot::wake(call.word, 0, |token| match token as u32 {
+    park::wake(call.word, |token| match token as u32 {
         _ if left == 0 => Choice::Stop,
         0 => Choice::Skip,
         _ => {

@@ -9,7 +9,7 @@ use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, LockKind, Outcome, EXCLUSIVE};
 use crate::hooks::sync::object;
-use crate::runtime::news::lot;
+use crate::runtime::waiting::park;
 use crate::why::Why;
 use crate::{runtime, sys};
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
@@ -208,7 +208,7 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     if result != 0 {
         return errno(result);
     }
-    if !lot::waiting_after_exchange(lock as usize) {
+    if !park::waiting_after_exchange(lock as usize) {
         return Ok(Outcome::Done);
     }
     Ok(contended::wake(lock as usize, EXCLUSIVE, true, || true).1)

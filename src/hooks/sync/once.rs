@@ -11,6 +11,7 @@ use crate::hooks::real;
 use crate::hooks::sync::contended::{self, LockKind, EXCLUSIVE};
 use crate::runtime;
 use crate::runtime::news::lot;
+use crate::runtime::waiting::park;
 use crate::why::Why;
 use libc::c_int;
 use std::sync::atomic::{AtomicI32, Ordering::*};
@@ -68,6 +69,6 @@ unsafe fn run(word: &AtomicI32, initialise: extern "C" fn()) {
     // Done by now, or ours to begin; nothing here has a destructor, for the initialiser may throw.
     real::pthread_once(word.as_ptr(), initialise);
     if lot::waiting(address) {
-        lot::wake_all(address);
+        park::wake_all(address);
     }
 }

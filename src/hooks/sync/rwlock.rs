@@ -22,6 +22,7 @@ use crate::hooks::sync::contended::{self, LockKind, Outcome, ANNOUNCED, EXCLUSIV
 use crate::hooks::sync::object::{self, Held, Prefers};
 use crate::runtime;
 use crate::runtime::news::lot;
+use crate::runtime::waiting::park;
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 
@@ -85,7 +86,7 @@ pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     if result != 0 {
         return errno(result);
     }
-    if lot::waiting_after_exchange(lock as usize) {
+    if park::waiting_after_exchange(lock as usize) {
         wake(lock, prefers).settle();
     }
     Ok(0)

@@ -8,7 +8,7 @@ use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, LockKind, EXCLUSIVE};
 use crate::hooks::sync::{in_kernel, object};
-use crate::runtime::news::lot;
+use crate::runtime::waiting::park;
 use crate::why::Why;
 use crate::{glibc, runtime};
 use libc::{c_int, clockid_t, sem_t, timespec};
@@ -37,7 +37,7 @@ pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
         return Err(Miss::Libc);
     }
     let result = real::sem_post(sem);
-    if result == 0 && lot::waiting_after_exchange(sem as usize) {
+    if result == 0 && park::waiting_after_exchange(sem as usize) {
         contended::wake(sem as usize, EXCLUSIVE, true, || true);
     }
     Ok(result)

@@ -1,13 +1,13 @@
 //! A futex call as it came, and its word: whether there is one, what it holds, and until when the call may wait.
 
-use crate::arch;
+use crate::base::signal_set::bit;
 use crate::hooks::answer::Answer;
 use crate::hooks::{memory, moment, real};
-use crate::runtime::machine::disposition::{self, bit};
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::disposition;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::{self, Deadline};
-use crate::sys;
 use crate::why::Why;
+use crate::{arch, sys};
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::AtomicU32;
 

@@ -6,7 +6,7 @@ use crate::hooks::signal::action;
 use crate::hooks::thread::attributes::{wish_by_default, wish_of};
 use crate::runtime;
 use crate::runtime::births::thread;
-use crate::runtime::machine::green::Start;
+use crate::runtime::machine::words::Start;
 use libc::*;
 
 /// Starts the runtime at the first thread: libc's entries are taken, and the handlers that the program has are put behind the runtime's.

@@ -7,8 +7,8 @@ use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::moment::{self, Until};
 use crate::hooks::named::{by_pthread, is_me, me};
 use crate::hooks::real;
-use crate::runtime::births::thread;
-use crate::runtime::machine::green::life;
+use crate::runtime::births::{end, thread};
+use crate::runtime::machine::words::life;
 use crate::runtime::waiting::cancel;
 use crate::runtime::{self, current};
 use libc::*;
@@ -96,7 +96,7 @@ pub unsafe fn thrd_detach(thread: pthread_t) -> Answer<c_int> {
 /// `pthread_exit`: unwinds the caller's stack and does not return; on a foreign thread libc's own.
 pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
     match current() {
-        Some(me) => thread::exit(me, result),
+        Some(me) => end::exit(me, result),
         None => Err(Miss::Libc),
     }
 }

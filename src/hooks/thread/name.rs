@@ -4,7 +4,7 @@ use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::memory;
 use crate::hooks::named::{by_pthread, is_me, me};
 use crate::hooks::thread::written_names;
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::sys;
 use libc::*;
 

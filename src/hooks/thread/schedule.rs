@@ -7,8 +7,8 @@
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::named::{by_pthread, by_tid, is_me, living, me, stand_in};
 use crate::runtime::kernel::alone;
-use crate::runtime::machine::green::Green;
 use crate::runtime::machine::kernel_state;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::schedule::{is_real_time, RESET_ON_FORK};
 use crate::sys;
 use libc::*;

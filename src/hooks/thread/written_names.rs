@@ -1,9 +1,10 @@
 //! Names that are written into a thread's `comm` in /proc: they arrive in a pipe of the library's, which is looked into whenever a name is
 //! asked for.
 
+use crate::base::lock::Rank;
 use crate::base::lock::RawLock;
 use crate::base::own_fds;
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::roll;
 use crate::sys;
 use libc::*;
@@ -18,7 +19,7 @@ struct Awaited {
 }
 
 static AWAITED: Awaited =
-    Awaited { lock: RawLock::new(), all: UnsafeCell::new(Vec::new()), count: AtomicUsize::new(0) };
+    Awaited { lock: RawLock::new(Rank::Process), all: UnsafeCell::new(Vec::new()), count: AtomicUsize::new(0) };
 
 impl Awaited {
     /// So many writers may be open at once.
@@ -100,7 +101,7 @@ pub fn take() {
 /// In a fork child: the pipes were closed with all that is the library's.
 pub fn after_fork() {
     let Awaited { lock, all, count } = &AWAITED;
-    lock.reset();
+    lock.after_fork();
     // SAFETY: the child has one thread.
     unsafe { (*all.get()).clear() };
     count.store(0, Relaxed);

@@ -3,9 +3,8 @@
 //! The sleeping calls hand their pointers to the kernel natively, so a bad one is EFAULT and not a crash (`memory`).
 
 use crate::hooks::answer::{code, errno, Answer, Miss};
-use crate::hooks::memory;
 use crate::hooks::moment::{after, moment, nanoseconds, SECOND_NS};
-use crate::hooks::{named, real};
+use crate::hooks::{memory, named, real};
 use crate::runtime::machine::kernel_state;
 use crate::runtime::{self, Deadline, Woken};
 use crate::{glibc, sys};

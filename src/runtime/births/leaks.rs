@@ -8,8 +8,9 @@
 //!
 //! All kernel threads stand still meanwhile: the roll and what it leads to is read as it is. Nothing is allocated, no lock is taken.
 
-use crate::runtime::births::vessel::Stack;
-use crate::runtime::machine::green::{life, Green};
+use crate::runtime::machine::parts::Green;
+use crate::runtime::machine::stack::Stack;
+use crate::runtime::machine::words::life;
 use crate::runtime::machine::{counts, roll};
 use crate::sys;
 use libc::{c_int, c_void};

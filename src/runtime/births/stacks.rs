@@ -9,10 +9,9 @@
 //! what glibc would keep in its own cache are unmapped after a while. What is mapped is neither reserved nor touched.
 
 use crate::base::pages;
+use crate::runtime::machine::stack::PAGE;
 use crate::sys;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
-pub const PAGE: usize = 4096;
 const MADV_GUARD_INSTALL: i32 = 102;
 /// A region has as many stacks as there are already, up to so many.
 const STACKS_PER_REGION: usize = 64;

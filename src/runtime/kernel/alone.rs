@@ -7,9 +7,8 @@
 //!   of system calls, …): the threads that it makes are kernel threads.
 
 use crate::runtime::kernel::worker;
-use crate::runtime::machine::green::current;
-use crate::runtime::machine::settings;
-use crate::runtime::start;
+use crate::runtime::machine::parts::current;
+use crate::runtime::machine::{death_signal, started};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The only thread of a program that still runs natively is to be bound.
@@ -18,7 +17,7 @@ static EARLY: AtomicBool = AtomicBool::new(false);
 /// The running thread's kernel thread has something of its own.
 pub fn bind() {
     let Some(me) = current() else {
-        if !start::started() {
+        if !started::started() {
             EARLY.store(true, Relaxed);
         }
         return;
@@ -26,7 +25,7 @@ pub fn bind() {
     if me.bound.replace(true) {
         return;
     }
-    settings::leave_shared(me);
+    death_signal::leave_shared(me);
     me.settings.apply();
     me.pinned.set(me.pinned.get() + 1);
     me.worker().bond.tie();

@@ -2,8 +2,7 @@
 //! ids, which nobody blocks. One at a time; who asks waits for it in the kernel, and no handler of the program's runs on it meanwhile,
 //! which might ask as well. It is sent with a code that glibc's handler takes for none of its own.
 
-use crate::arch;
-use crate::runtime::signal::delivery;
+use crate::base::guard;
 use crate::runtime::waiting::call::{block_for, Length};
 use crate::sys::{self, older};
 use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicU32, Ordering::*};
@@ -44,11 +43,11 @@ static TAKEN: AtomicU32 = AtomicU32::new(0);
 /// That of the system call.
 pub unsafe fn run(tid: i32, number: libc::c_long, arguments: [usize; 4]) -> Option<isize> {
     block_for(Length::Unknown, || {
-        arch::guard_up();
+        guard::enter_runtime();
         take();
         let result = ask(tid, number, arguments);
         give_back();
-        delivery::leave_runtime();
+        guard::leave_runtime();
         result
     })
 }

@@ -6,22 +6,19 @@
 //! sandbox's) is tried in the same way when the first thread is made (`look`). What a filter refuses with an error is no matter here:
 //! each call has something to fall back to, or the start fails.
 
-use crate::runtime::start;
+use crate::runtime::machine::started::{self, OWN};
 use crate::sys::{self, filters};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 pub const OWN_SET: &str =
     "a seccomp filter that the program has set before its first thread kills for calls that the library needs";
 
-/// The program has set a filter, before it was green, under which the runtime cannot be; in a fork child it stays away as well.
-pub static OWN: AtomicBool = AtomicBool::new(false);
-
 static LOOKED: AtomicBool = AtomicBool::new(false);
 
 /// Before the start makes any call of the runtime's own: are there filters that kill for those? Looked for once.
 pub fn look() {
-    if !LOOKED.swap(true, Relaxed) && !start::is_refused() && filters::is_filtered() && !is_survived(|| {}) {
-        start::refuse("a seccomp filter kills for calls that the library needs");
+    if !LOOKED.swap(true, Relaxed) && !started::is_refused() && filters::is_filtered() && !is_survived(|| {}) {
+        started::refuse("a seccomp filter kills for calls that the library needs");
     }
 }
 

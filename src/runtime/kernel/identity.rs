@@ -8,21 +8,18 @@
 //! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So none
 //! ends so while the threads are asked (`begin_unasked`).
 
-use crate::base::lock::RawLock;
-use crate::runtime::births::vessel;
+use crate::base::signal_set;
+use crate::runtime::kernel::asking::{ASKING, IS_ASKING};
 use crate::runtime::kernel::errand::{self, SIGNAL};
-use crate::runtime::kernel::worker::GATE;
-use crate::runtime::machine::green::current;
+use crate::runtime::kernel::gate::GATE;
+use crate::runtime::kernel::{small_stacks, unbegun};
+use crate::runtime::machine::parts::{self, current};
 use crate::runtime::machine::{counts, roll};
-use crate::runtime::monitor;
-use crate::runtime::news::lot;
-use crate::runtime::sched::slots;
-use crate::runtime::signal::delivery;
-use crate::runtime::waiting::call;
+use crate::runtime::waiting::{call, park};
 use crate::why::Why;
 use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
@@ -53,7 +50,7 @@ extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: `begin` stored glibc's handler before ours was there.
     let real: Handler = unsafe { std::mem::transmute(REAL.load(Relaxed)) };
     let dies = current().is_some_and(|me| me.dying.get());
-    let own = slots::here().filter(|_| !dies).map(|worker| match roll::main_or_its_end() {
+    let own = parts::here().filter(|_| !dies).map(|worker| match roll::main_or_its_end() {
         Some(main) if worker.is_leader => main.fs.get(),
         _ => worker.thread.get(),
     });
@@ -65,34 +62,6 @@ extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
-/// Held while glibc asks all threads, and by a kernel thread until glibc no longer finds it. Whoever waits for it answers meanwhile.
-static ASKING: RawLock = RawLock::new();
-
-/// glibc asks all threads just now.
-static IS_ASKING: AtomicBool = AtomicBool::new(false);
-
-/// Is a kernel thread that ends now to wait for long? Whoever can do something else does.
-pub fn is_asking() -> bool {
-    IS_ASKING.load(Relaxed)
-}
-
-/// From here to `end_unasked` no thread is asked: the calling kernel thread is about to end without glibc. The wait may be long: nobody
-/// is to wait for that end before this has returned.
-pub fn begin_unasked() {
-    ASKING.lock();
-}
-
-/// Glibc no longer finds the calling kernel thread: its descriptor has no tid, and every signal is blocked.
-pub fn end_unasked() {
-    ASKING.unlock();
-}
-
-/// In a fork child nobody is asked.
-pub fn after_fork() {
-    ASKING.reset();
-    IS_ASKING.store(false, Relaxed);
-}
-
 /// What an errand's thread is to do for a green thread.
 struct Errand {
     call: *mut dyn FnMut(),
@@ -101,29 +70,29 @@ struct Errand {
 
 /// Has a thread with a TCB of its own call it, and waits for that. False: there is no kernel thread to be had.
 pub fn by_another(call: &mut dyn FnMut()) -> bool {
-    vessel::without_unbegun(|| run_elsewhere(call))
+    unbegun::without_unbegun(|| run_elsewhere(call))
 }
 
 fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
     // SAFETY: only the lifetime is forgotten; the errand is over when this returns.
     let call = unsafe { std::mem::transmute::<&mut dyn FnMut(), *mut (dyn FnMut() + 'static)>(call) };
     let errand = Errand { call, done: AtomicU32::new(0) };
-    let Some(stack) = monitor::small_stack() else { return false };
+    let Some(stack) = small_stacks::small_stack() else { return false };
     GATE.enter();
     counts::kernel_thread_born();
-    let old_mask = sys::set_signal_mask(delivery::CLOSED);
+    let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     let born = glibc::create_thread(run_errand, &errand as *const Errand as *mut c_void, Some(stack));
     sys::set_signal_mask(old_mask);
     GATE.leave();
     if let Ok(thread) = born {
         let address = errand.done.as_ptr() as usize;
         while errand.done.load(Acquire) == 0 {
-            lot::park_uncancelled(Why::Errand, address, 0, None, || errand.done.load(Acquire) == 0);
+            park::park_uncancelled(Why::Errand, address, 0, None, || errand.done.load(Acquire) == 0);
         }
         call::block(|| glibc::join_thread(thread));
-        monitor::return_small_stack(thread as usize);
+        small_stacks::return_small_stack(thread as usize);
     } else {
-        monitor::keep_small_stack(stack.0);
+        small_stacks::keep_small_stack(stack.0);
     }
     counts::kernel_thread_gone();
     born.is_ok()
@@ -139,6 +108,6 @@ extern "C" fn run_errand(errand: *mut c_void) -> *mut c_void {
         IS_ASKING.store(false, Relaxed);
     });
     errand.done.store(1, Release);
-    lot::wake_all(errand.done.as_ptr() as usize);
+    park::wake_all(errand.done.as_ptr() as usize);
     std::ptr::null_mut()
 }

@@ -10,45 +10,39 @@
 //!   make: real pthread_create ─► worker_main ─► rest ──► (no kernel thread) ──► wake: raw clone ─► run ─► rest …
 //! ```
 
-use crate::base::lock::RawLock;
-use crate::base::pages;
-use crate::runtime::births::vessel;
-use crate::runtime::kernel::{caretaker, identity, worker};
-use crate::runtime::machine::green::current;
+use crate::base::lock::{Rank, RawLock};
+use crate::base::{pages, signal_set};
+use crate::runtime::kernel::{asking, caretaker, reserve};
+use crate::runtime::machine::parts::{Slot, Worker};
 use crate::runtime::machine::{counts, roll};
-use crate::runtime::sched::slots::{self, Slot, Worker};
-use crate::runtime::signal::delivery;
 use crate::{arch, glibc, sys};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
-
-/// How many are made in advance.
-const MADE: usize = 8;
 /// How many are kept.
-const KEPT: usize = 16;
+pub const KEPT: usize = 16;
 
-struct Reserve {
+pub struct Reserve {
     lock: RawLock,
     resting: UnsafeCell<Vec<&'static Worker>>,
     /// How many; written under the lock.
-    count: AtomicUsize,
+    pub count: AtomicUsize,
     /// Those that are being made, and have not come to rest.
-    making: AtomicU32,
+    pub making: AtomicU32,
     /// The most that were wanted by those who make threads.
-    wanted: AtomicUsize,
+    pub wanted: AtomicUsize,
     /// A slot has asked for one in vain since it was last full.
-    is_used: AtomicBool,
+    pub is_used: AtomicBool,
     /// The kernel makes no kernel thread, or there is no memory: it is asked again after a while.
-    is_refused: AtomicBool,
+    pub is_refused: AtomicBool,
     /// The program's address space was limited when it was asked for last.
-    is_limited: AtomicBool,
+    pub is_limited: AtomicBool,
 }
 
 // SAFETY: the list is only touched under the lock.
 unsafe impl Sync for Reserve {}
 
-static RESERVE: Reserve = Reserve {
-    lock: RawLock::new(),
+pub static RESERVE: Reserve = Reserve {
+    lock: RawLock::new(Rank::Pool),
     resting: UnsafeCell::new(Vec::new()),
     count: AtomicUsize::new(0),
     making: AtomicU32::new(0),
@@ -59,10 +53,10 @@ static RESERVE: Reserve = Reserve {
 };
 
 /// The caretaker, and one for the next slot.
-const LEAST: usize = 2;
+pub const LEAST: usize = 2;
 
 impl Reserve {
-    fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
+    pub fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
         self.lock.with(|| {
             // SAFETY: under the lock.
             let resting = unsafe { &mut *self.resting.get() };
@@ -70,62 +64,6 @@ impl Reserve {
             self.count.store(resting.len(), Relaxed);
             result
         })
-    }
-}
-
-/// So many green threads live now: is there a worker at rest for each, as far as they are made in advance?
-#[inline]
-pub fn provide(threads: usize) {
-    let wanted = threads.clamp(LEAST, MADE);
-    if RESERVE.count.load(Relaxed) < wanted {
-        make(wanted, threads);
-    }
-}
-
-/// Is the program's address space limited? Then the heap that glibc would make for the caretaker (`put`) would be missing elsewhere:
-/// threads of the program's make more in advance, and the caretaker makes some only when the last one is hired.
-fn look_at_limit() -> bool {
-    let is_limited = sys::limit(libc::RLIMIT_AS) != libc::RLIM_INFINITY;
-    RESERVE.is_limited.store(is_limited, Relaxed);
-    is_limited
-}
-
-/// Some more, by the running thread, whose pthread_create would have called the program's malloc natively, too.
-#[cold]
-fn make(wanted: usize, threads: usize) {
-    let (asked, is_limited) = (wanted, look_at_limit());
-    // For all slots, and for all threads that may stand in calls of their own.
-    let wanted = if is_limited { (threads + slots::slots().len() + 1).min(KEPT) } else { wanted };
-    let missing = wanted.saturating_sub(RESERVE.making.load(Relaxed) as usize + RESERVE.count.load(Relaxed));
-    let at_once = if is_limited { missing } else { missing.min(LEAST) };
-    // Announced before they are missed: else the caretaker or the monitor would make the first ones.
-    RESERVE.making.fetch_add(at_once as u32, AcqRel);
-    RESERVE.wanted.fetch_max(asked, Release);
-    if at_once == 0 {
-        return;
-    }
-    // A wait in the program's malloc keeps the kernel thread.
-    let creator = current();
-    creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
-    (0..at_once).for_each(|_| make_announced());
-    if RESERVE.count.load(Relaxed) == 0 {
-        // From the first thread on there is one for the caretaker: the monitor must never have to make it.
-        await_made();
-    }
-    creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
-}
-
-/// By whoever may wait for the program's allocator.
-pub fn make_one() {
-    RESERVE.making.fetch_add(1, AcqRel);
-    make_announced();
-}
-
-fn make_announced() {
-    let made = worker::make_at_rest();
-    RESERVE.is_refused.store(!made, Relaxed);
-    if !made {
-        is_made();
     }
 }
 
@@ -155,38 +93,15 @@ pub fn ask_again() {
     RESERVE.is_refused.store(false, Relaxed);
 }
 
-/// Waits until none is being made.
-fn await_made() {
-    loop {
-        let making = RESERVE.making.load(Acquire);
-        if making == 0 {
-            break;
-        }
-        caretaker::while_it_waits(NEWEST.load(Relaxed), &|| _ = sys::futex_wait(&RESERVE.making, making, None));
-    }
-}
-
 /// Has one been made that has not come to rest?
 pub fn is_making() -> bool {
     RESERVE.making.load(Acquire) > 0
 }
 
-/// The caretaker's: one after the other, so that there are few kernel threads at a time.
-pub fn refill() {
-    look_at_limit();
-    while is_low() {
-        make_one();
-        await_made();
-    }
-    if !is_refused() {
-        RESERVE.is_used.store(false, Relaxed);
-    }
-}
-
 /// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them. Who is in the list has nothing
 /// more to wait for: the monitor waits for its kernel thread's end.
 pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
-    identity::begin_unasked();
+    asking::begin_unasked();
     let kept = RESERVE.with(|resting| {
         // (Who is being hired may come back.)
         let keep = resting.len() < KEPT && pages::reserve(resting, 2 * KEPT);
@@ -197,7 +112,7 @@ pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
         keep
     });
     if !kept {
-        identity::end_unasked();
+        asking::end_unasked();
     }
     kept
 }
@@ -209,7 +124,7 @@ fn put(resting: &mut Vec<&'static Worker>, worker: &'static Worker, is_caretaker
 }
 
 /// The kernel thread of the worker that was made last, until that comes to rest.
-static NEWEST: AtomicI32 = AtomicI32::new(0);
+pub static NEWEST: AtomicI32 = AtomicI32::new(0);
 
 pub fn note_newest(tid: i32) {
     NEWEST.store(tid, Relaxed);
@@ -230,7 +145,7 @@ pub fn rest(worker: &'static Worker) {
     // SAFETY: the running thread's own descriptor: no kernel thread has this tid.
     unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
     let robust_list = sys::loosen(&worker.kernel_thread_alive);
-    identity::end_unasked();
+    asking::end_unasked();
     arch::set_guard_word(0);
     // SAFETY: nothing of the kernel's points to this stack any more.
     unsafe { arch::retire(worker.sp.get(), RESTED.as_ptr()) };
@@ -267,13 +182,13 @@ pub fn wake(slot: Option<&'static Slot>) -> Woken {
         Some(slot) => worker.take_up(slot),
         None => worker.slot.set(std::ptr::null()),
     }
-    worker.mask.store(delivery::CLOSED, Relaxed);
+    worker.mask.store(signal_set::CLOSED, Relaxed);
     let fs = worker.fs.get();
     let (tid, end) = (glibc::tid_field(fs), glibc::version::end_word(fs));
     counts::kernel_thread_born();
-    let old_mask = sys::set_signal_mask(delivery::CLOSED);
+    let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     // SAFETY: the worker's context is saved, and it is out of the list: this is its only resume.
-    let born = unsafe { arch::revive(vessel::REVIVED as usize, *worker.sp.get(), tid, end, fs) };
+    let born = unsafe { arch::revive(reserve::REVIVED as usize, *worker.sp.get(), tid, end, fs) };
     sys::set_signal_mask(old_mask);
     if born <= 0 {
         counts::kernel_thread_gone();
@@ -287,7 +202,7 @@ pub fn wake(slot: Option<&'static Slot>) -> Woken {
 
 /// In a fork child: glibc has forgotten their stacks, and they are in no list of the child's statistics.
 pub fn after_fork() {
-    RESERVE.lock.reset();
+    RESERVE.lock.after_fork();
     // SAFETY: the child has one thread.
     unsafe { (*RESERVE.resting.get()).clear() };
     RESERVE.count.store(0, Relaxed);
@@ -296,3 +211,14 @@ pub fn after_fork() {
     RESERVE.is_used.store(false, Relaxed);
     RESERVE.is_refused.store(false, Relaxed);
 }
+
+/// The clone of a kernel thread onto a TCB that is there.
+pub const REVIVED: i32 = libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SYSVSEM
+    | libc::CLONE_SETTLS
+    | libc::CLONE_PARENT_SETTID
+    | libc::CLONE_CHILD_CLEARTID;

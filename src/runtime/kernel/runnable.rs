@@ -11,7 +11,7 @@ use crate::sys;
 use std::sync::atomic::{AtomicI32, Ordering::*};
 
 /// Kernel threads whose state can be read without opening anything. Where more are asked about, they take turns.
-const KEPT: usize = 4;
+pub const KEPT: usize = 4;
 
 /// The descriptors, each of some kernel thread's state; -1: there is no room for it, or no /proc.
 static STATES: [AtomicI32; KEPT] = [const { AtomicI32::new(-1) }; KEPT];

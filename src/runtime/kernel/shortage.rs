@@ -13,14 +13,14 @@
 
 use crate::arch::inline::{called_inline, possible, Call};
 use crate::arch::{self, registers};
-use crate::base::lock::RawLock;
+use crate::base::lock::{Rank, RawLock};
 use crate::runtime::kernel::{caretaker, reserve};
 use crate::runtime::machine::counts;
-use crate::runtime::machine::green::current;
-use crate::runtime::sched::slots::{self, Worker};
-use crate::runtime::signal::{delivery, handler};
+use crate::runtime::machine::parts::current;
+use crate::runtime::sched::slots;
+use crate::runtime::signal::{delivery, frames};
 use crate::runtime::trap::inline;
-use crate::runtime::waiting::cancel;
+use crate::runtime::waiting::{cancel, yielding};
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 pub const WHOEVER: usize = 1;
 
 /// Held while the bells are rung, and while it is noted that a program is going to be executed.
-static RINGING: RawLock = RawLock::new();
+static RINGING: RawLock = RawLock::new(Rank::Process);
 /// How many threads execute another program. The kernel makes no thread meanwhile, as in a shortage.
 static EXECUTING: AtomicUsize = AtomicUsize::new(0);
 
@@ -43,7 +43,7 @@ pub fn unrung<R>(execute: impl FnOnce() -> R) -> R {
 
 /// In a fork child: whoever executes is not here.
 pub fn after_fork() {
-    RINGING.reset();
+    RINGING.after_fork();
     EXECUTING.store(0, Relaxed);
     SHARED.store(false, Relaxed);
 }
@@ -69,7 +69,7 @@ pub fn share_workers() -> bool {
         SHARED.store(shared, Relaxed);
     }
     if shared {
-        slots::slots().iter().for_each(|slot| _ = slot.rouse());
+        slots::slots().iter().for_each(|slot| _ = slots::rouse(slot));
     }
     some_are_left
 }
@@ -87,10 +87,7 @@ pub fn ring_those_without_slot() {
 fn ring_all_without_slot() {
     cancel::install();
     counts::for_each_worker(|worker| {
-        let lost = worker.slot().is_some_and(|slot| {
-            let owner = slot.owner.load(Relaxed);
-            !Worker::of_word(owner).is_some_and(|owner| std::ptr::eq(owner, worker))
-        });
+        let lost = worker.slot().is_some_and(|slot| slot.owner.glance().worker() != worker.id());
         let kernel_tid = worker.kernel_tid.load(Relaxed);
         if lost && sys::task::stands(kernel_tid) {
             delivery::ring_at(kernel_tid, cancel::BELL, WHOEVER);
@@ -103,7 +100,7 @@ called_inline!(way, stepped_aside);
 /// The thread's own stack, outside of any handler.
 extern "C" fn stepped_aside(call: &Call) -> isize {
     let errno = glibc::errno();
-    slots::yield_now();
+    yielding::yield_now();
     glibc::set_errno(errno);
     call.number as isize
 }
@@ -116,7 +113,7 @@ pub unsafe fn step_aside(registers: &registers::Registers) {
     let Some(me) = current().filter(|_| arch::guard_word() == 0 && arch::capture_word() == 0 && possible()) else {
         return;
     };
-    if !handler::is_bound(me) && !me.in_call.load(Relaxed) && registers.is_at_call() {
+    if !frames::is_bound(me) && !me.in_call.load(Relaxed) && registers.is_at_call() {
         registers.go_on_below(way as *const () as usize, inline::top_for(me, registers.stack_pointer()));
     }
 }

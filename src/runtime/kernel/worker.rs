@@ -11,35 +11,25 @@
 //! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, the caretaker, and one that it makes or buries), and
 //! those with children. `GATE` lets one vessel's birth happen at a time, which first waits until the one that died last is really gone.
 
-use crate::base::lock::RawLock;
-use crate::base::pages;
+use crate::arch::segment::fast_switch;
+use crate::base::{guard, pages, signal_set, summon};
+use crate::runtime::kernel::gate::GATE;
 use crate::runtime::kernel::reserve::{self, Woken};
-use crate::runtime::kernel::{caretaker, identity, shortage};
+use crate::runtime::kernel::{asking, caretaker, shortage, small_stacks};
+use crate::runtime::machine::parts::{Slot, Worker};
 use crate::runtime::machine::{alternate, counts, kernel_state};
-use crate::runtime::monitor;
-use crate::runtime::sched::slots::{self, Slot, Worker, MODE, OFFERED, RUNTIME, VACANT};
-use crate::runtime::signal::delivery;
+use crate::runtime::sched::mask;
+use crate::runtime::sched::slots::{self, VACANT};
+use crate::runtime::sched::spares::{remove, ring, COME, COMING, RETIRE, SLEEP, SPARES, TAKE_SLOT};
+use crate::runtime::signal::{sweep, worker_stack};
 use crate::runtime::trap::inline;
 use crate::{arch, glibc, sys};
-use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
-
-static FAST_SWITCH: AtomicBool = AtomicBool::new(false);
-
-/// May the switch load the fs base itself (FSGSBASE), or must it ask the kernel?
-#[inline(always)]
-pub fn fast_switch() -> bool {
-    FAST_SWITCH.load(Relaxed)
-}
-
-pub fn set_fast_switch(fast: bool) {
-    FAST_SWITCH.store(fast, Relaxed);
-}
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// The loop; returns when the worker is to retire.
 pub fn run(worker: &'static Worker) {
-    worker.finish();
+    slots::finish(worker);
     loop {
         let Some(slot) = worker.slot() else {
             if become_spare(worker) {
@@ -48,8 +38,8 @@ pub fn run(worker: &'static Worker) {
             return outlive_children(worker);
         };
         let Some(green) = find(slot) else {
-            delivery::close(worker);
-            slot.sleep();
+            mask::close(worker);
+            slots::sleep(slot, sweep::sweep);
             if shortage::is_shared() && !slot.has_ready() {
                 leave_slot(worker, slot);
             }
@@ -59,7 +49,7 @@ pub fn run(worker: &'static Worker) {
         // SAFETY: `green` is ready, so its context is saved and nobody else's; ours is resumed by the green thread that finds
         // nothing to switch to, on this kernel thread.
         unsafe { arch::switch(worker.sp.get(), *green.sp.get(), green.fs.get(), fast_switch()) };
-        worker.finish();
+        slots::finish(worker);
     }
 }
 
@@ -71,60 +61,28 @@ fn leave_slot(worker: &'static Worker, slot: &'static Slot) {
 }
 
 fn vacate(slot: &Slot) {
-    slot.owner.store(0, Release);
+    slot.owner.vacate();
     VACANT.fetch_add(1, SeqCst);
 }
 
 /// The kernel thread that runs here is no worker any more: the monitor gives its slot to another. (A kernel thread made here
 /// would inherit what this one has.)
 pub fn resign(worker: &'static Worker) {
-    arch::guard_up();
+    guard::enter_runtime();
     if let Some(slot) = worker.enter() {
         leave_slot(worker, slot);
-        monitor::call();
+        summon::call();
     }
-    delivery::leave_runtime();
+    guard::leave_runtime();
 }
 
-fn find(slot: &'static Slot) -> Option<&'static crate::runtime::machine::green::Green> {
-    let found = slot.choose();
+fn find(slot: &'static Slot) -> Option<&'static crate::runtime::machine::parts::Green> {
+    let found = slots::choose(slot, sweep::sweep);
     if found.is_some() || slots::slots().len() == 1 {
         return found;
     }
-    slot.poll(Some(0));
-    slot.choose().or_else(|| slots::steal(slot))
-}
-
-const SLEEP: u32 = 0;
-const TAKE_SLOT: u32 = 1;
-const RETIRE: u32 = 2;
-const COME: u32 = 3;
-
-/// Workers without a slot that wait for one.
-struct Spares {
-    lock: RawLock,
-    waiting: UnsafeCell<Vec<&'static Worker>>,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Spares {}
-
-static SPARES: Spares = Spares { lock: RawLock::new(), waiting: UnsafeCell::new(Vec::new()) };
-
-impl Spares {
-    fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { work(&mut *self.waiting.get()) })
-    }
-
-    fn has_room(&self, workers: usize) -> bool {
-        self.with(|waiting| pages::reserve(waiting, workers))
-    }
-}
-
-fn ring(worker: &Worker, what: u32) {
-    worker.bell.store(what, Release);
-    sys::futex_wake(worker.bell.as_ptr(), 1);
+    slots::poll(slot, Some(0), sweep::sweep);
+    slots::choose(slot, sweep::sweep).or_else(|| slots::steal(slot))
 }
 
 /// The program submits to rings of io_uring's. The kernel cancels what a kernel thread has submitted when that ends, so none does.
@@ -132,44 +90,6 @@ static RINGS: AtomicBool = AtomicBool::new(false);
 
 pub fn note_rings() {
     RINGS.store(true, Relaxed);
-}
-
-/// Threads submit by instructions that nobody sees (liburing's) to rings that are not one thread's own.
-static UNSEEN: AtomicBool = AtomicBool::new(false);
-
-pub fn note_unseen_submissions() {
-    UNSEEN.store(true, Relaxed);
-}
-
-/// Whose a worker's kernel thread is.
-#[derive(Default)]
-pub struct Bond {
-    /// One green thread's alone (`alone`).
-    spoilt: Cell<bool>,
-    /// Requests of threads that are not bound have been submitted from it.
-    has_submitted: Cell<bool>,
-    /// The same, and it is one green thread's alone now.
-    owes_answers: Cell<bool>,
-}
-
-impl Bond {
-    /// A thread that is not bound submits from here.
-    pub fn note_submission(&self) {
-        self.has_submitted.set(true);
-    }
-
-    /// Its kernel thread serves one green thread from now on, and is not to end with that where it has submitted for others.
-    pub fn tie(&self) {
-        self.spoilt.set(true);
-        self.owes_answers.set(self.has_submitted.get() || UNSEEN.load(Relaxed));
-    }
-
-    /// It has a new kernel thread.
-    pub fn begin_anew(&self) {
-        self.spoilt.set(false);
-        self.has_submitted.set(false);
-        self.owes_answers.set(false);
-    }
 }
 
 /// May it have requests of the program's with the kernel? (Who makes a ring by instructions of its own is found by it.)
@@ -185,13 +105,13 @@ fn become_spare(worker: &'static Worker) -> bool {
     if worker.bond.spoilt.get() {
         return give_up(worker);
     }
-    delivery::change_mask(worker, delivery::CLOSED);
+    mask::change_mask(worker, signal_set::CLOSED);
     kernel_state::settle(worker);
     worker.stays.set(worker.is_leader || sys::has_children() || RINGS.load(Relaxed));
     let mut first = true;
     while wait_among_spares(worker) {
         if std::mem::take(&mut first) {
-            monitor::call();
+            summon::call();
         }
         match await_bell(worker) {
             TAKE_SLOT => return true,
@@ -206,7 +126,7 @@ fn become_spare(worker: &'static Worker) -> bool {
 
 /// False: there are enough of them. (While user or group ids are being set none may end: all serve.)
 fn wait_among_spares(worker: &'static Worker) -> bool {
-    let may_end = !identity::is_asking();
+    let may_end = !asking::is_asking();
     SPARES.with(|waiting| {
         if may_end && !worker.stays.get() && !waiting.is_empty() {
             return false;
@@ -237,32 +157,9 @@ fn await_bell(worker: &Worker) -> u32 {
     }
 }
 
-/// Spares that were woken for an offered slot and have not yet looked for it.
-static COMING: AtomicU32 = AtomicU32::new(0);
-
-/// A slot is offered: a spare comes for it; where there is none the monitor sends one.
-pub fn call_spare() {
-    match SPARES.with(|waiting| waiting.pop()) {
-        Some(spare) => {
-            COMING.fetch_add(1, SeqCst);
-            ring(spare, COME);
-        }
-        None => monitor::call(),
-    }
-}
-
-/// Is somebody on his way to an offered slot?
-pub fn is_coming() -> bool {
-    COMING.load(SeqCst) > 0
-}
-
 /// Takes an offered slot, if there is one: their owners may all be back.
 fn take_offered(worker: &'static Worker) -> bool {
-    let taken = slots::slots().iter().find(|slot| {
-        let owner = slot.owner.load(Relaxed);
-        let take = || slot.owner.compare_exchange(owner, worker.word(RUNTIME), AcqRel, Relaxed).is_ok();
-        owner & MODE == OFFERED && take()
-    });
+    let taken = slots::slots().iter().find(|slot| slot.owner.take_offered(worker.id()));
     COMING.fetch_sub(1, SeqCst);
     if let Some(slot) = taken {
         worker.slot.set(slot);
@@ -274,7 +171,7 @@ fn take_offered(worker: &'static Worker) -> bool {
 /// A kernel thread that was one green thread's alone serves no other: it retires. The leader sleeps, for it must not end, and so does, as
 /// long as there are rings, one that has submitted for others before.
 fn give_up(worker: &'static Worker) -> bool {
-    delivery::change_mask(worker, delivery::CLOSED);
+    mask::change_mask(worker, signal_set::CLOSED);
     worker.bell.store(SLEEP, Relaxed);
     if worker.is_leader {
         loop {
@@ -295,12 +192,6 @@ fn outlive_children(worker: &'static Worker) {
     while sys::has_children() {
         sys::futex_wait(&worker.bell, SLEEP, Some(sys::now_ns() + LOOKS_AGAIN_EVERY_NS)).ok();
     }
-}
-
-fn remove(waiting: &mut Vec<&'static Worker>, worker: &Worker) -> bool {
-    let before = waiting.len();
-    waiting.retain(|other| !std::ptr::eq(*other, worker));
-    waiting.len() != before
 }
 
 /// Gives a slot that nobody owns to a spare, or to a worker at rest; false: there is none for now, the slot is vacant.
@@ -324,7 +215,7 @@ pub fn some_are_vacant() -> bool {
 /// A worker that comes to rest at once; false: there is no memory or no kernel thread to be had.
 pub fn make_at_rest() -> bool {
     let Some((worker, stack)) = new_worker() else { return false };
-    let old_mask = sys::set_signal_mask(delivery::CLOSED);
+    let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     // Its kernel thread runs nothing, and is not counted.
     let made = glibc::create_thread(worker_main, worker as *const Worker as *mut c_void, Some(stack));
     sys::set_signal_mask(old_mask);
@@ -341,7 +232,7 @@ static HIRED: AtomicUsize = AtomicUsize::new(0);
 
 /// A worker, its stack, and a place for it in each list that it may come to.
 fn new_worker() -> Option<(&'static Worker, (usize, usize))> {
-    let stack = monitor::small_stack()?;
+    let stack = small_stacks::small_stack()?;
     let worker = GATE.take_free().or_else(|| {
         let workers = HIRED.fetch_add(1, Relaxed) + 2;
         let room = pages::has_reserve() && GATE.has_room(workers) && SPARES.has_room(workers);
@@ -351,7 +242,7 @@ fn new_worker() -> Option<(&'static Worker, (usize, usize))> {
         room.then(|| counts::enlist(Worker::new(false)))
     });
     let Some(worker) = worker else {
-        monitor::keep_small_stack(stack.0);
+        small_stacks::keep_small_stack(stack.0);
         return None;
     };
     worker.signal_stack.set(stack.0 - alternate::STACK_BYTES);
@@ -360,7 +251,7 @@ fn new_worker() -> Option<(&'static Worker, (usize, usize))> {
 
 /// No kernel thread is to be had for it.
 fn not_made(worker: &'static Worker, stack: (usize, usize)) {
-    monitor::keep_small_stack(stack.0);
+    small_stacks::keep_small_stack(stack.0);
     GATE.add_free(worker);
 }
 
@@ -381,15 +272,19 @@ extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
             run(worker);
         } else {
             worker.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
-            arch::guard_up();
-            caretaker::work();
+            guard::enter_runtime();
+            if let Some(duties) = caretaker::duties() {
+                (duties.work)();
+            }
         }
         kept = reserve::keep(worker, !hired);
         if kept {
             counts::kernel_thread_gone();
         }
         if !hired {
-            caretaker::has_worked();
+            if let Some(duties) = caretaker::duties() {
+                (duties.has_worked)();
+            }
         }
     }
     worker.thread.set(arch::tcb());
@@ -403,153 +298,17 @@ pub fn settle(worker: &'static Worker) {
     worker.thread.set(arch::tcb());
     worker.fs.set(arch::tcb());
     arch::set_worker_word(worker as *const Worker as usize);
-    arch::guard_up();
+    guard::enter_runtime();
     if !worker.is_leader {
         kernel_state::arrive(worker);
-        alternate::give(worker);
+        worker_stack::give(worker);
     }
     inline::arm();
 }
 
-/// One birth at a time; and the one that died last is gone before the next is born.
-pub struct Gate {
-    lock: RawLock,
-    dead: UnsafeCell<Vec<&'static Worker>>,
-    /// What is left of the buried, for the next ones born.
-    free: UnsafeCell<Vec<&'static Worker>>,
-    /// A vessel's kernel thread: 1 from its birth until the kernel has let it go.
-    pub vessel_alive: AtomicU32,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Gate {}
-
-pub static GATE: Gate = Gate {
-    lock: RawLock::new(),
-    dead: UnsafeCell::new(Vec::new()),
-    free: UnsafeCell::new(Vec::new()),
-    vessel_alive: AtomicU32::new(0),
-};
-
-/// Serialises births beyond the short `lock`: it is held while a kernel thread is made, and is the tid of who has it.
-static BIRTH: BirthLock = BirthLock(AtomicU32::new(0));
-
-struct BirthLock(AtomicU32);
-
-impl BirthLock {
-    fn lock(&self) {
-        let me = sys::kernel_thread_id() as u32;
-        while let Err(owner) = self.0.compare_exchange(0, me, Acquire, Relaxed) {
-            sys::futex_wait(&self.0, owner, Some(sys::now_ns() + 1_000_000)).ok();
-        }
-    }
-
-    fn is_mine(&self) -> bool {
-        self.0.load(Relaxed) == sys::kernel_thread_id() as u32
-    }
-
-    fn unlock(&self) {
-        self.0.store(0, Release);
-        sys::futex_wake(self.0.as_ptr(), 1);
-    }
-}
-
-impl Gate {
-    /// Waits for its turn, and until nobody is dying. Inside, the guard is up: others wait here in the kernel, so who is inside may wait
-    /// in the kernel only, also for a lock of libc's.
-    pub fn enter(&self) {
-        arch::guard_up();
-        BIRTH.lock();
-        self.bury();
-        self.await_vessel();
-    }
-
-    pub fn leave(&self) {
-        BIRTH.unlock();
-        delivery::leave_runtime();
-    }
-
-    /// Does the caller have it closed already (in a handler that has interrupted it)?
-    pub fn is_mine(&self) -> bool {
-        BIRTH.is_mine()
-    }
-
-    /// A fork that libc knows nothing of: its child finds libc's locks as they are, so nobody of ours makes or buries a kernel thread
-    /// meanwhile. (But for the one who forks: in a handler that has interrupted it.)
-    pub fn while_closed<R>(&self, fork: impl FnOnce() -> R) -> R {
-        if BIRTH.is_mine() {
-            return fork();
-        }
-        self.enter();
-        let result = fork();
-        self.leave();
-        result
-    }
-
-    /// The kernel thread of the last vessel has gone for good.
-    fn await_vessel(&self) {
-        while self.vessel_alive.load(Acquire) != 0 {
-            sys::futex_wait_shared(&self.vessel_alive, 1);
-        }
-    }
-
-    /// Takes leave of the dead, and waits until they are gone.
-    pub fn bury(&self) {
-        // SAFETY: under the lock.
-        let next = || unsafe { (*self.dead.get()).pop() };
-        while let Some(worker) = self.lock.with(next) {
-            glibc::join_thread_by(worker.thread.get() as libc::pthread_t, caretaker::while_it_waits);
-            monitor::return_small_stack(worker.thread.get());
-            counts::kernel_thread_gone();
-            self.add_free(worker);
-        }
-    }
-
-    /// Have the lists room for so many workers?
-    fn has_room(&self, workers: usize) -> bool {
-        // SAFETY: under the lock.
-        self.lock
-            .with(|| unsafe { [&self.dead, &self.free].iter().all(|list| pages::reserve(&mut *list.get(), workers)) })
-    }
-
-    fn take_free(&self) -> Option<&'static Worker> {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.free.get()).pop() })
-    }
-
-    /// A worker without a kernel thread waits for its next one.
-    fn add_free(&self, worker: &'static Worker) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.free.get()).push(worker) });
-    }
-
-    fn bury_later(&self, worker: &'static Worker) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.dead.get()).push(worker) });
-        monitor::call();
-    }
-
-    pub fn has_dead(&self) -> bool {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { !(*self.dead.get()).is_empty() })
-    }
-
-    fn after_fork(&self) {
-        self.lock.reset();
-        BIRTH.0.store(0, Relaxed);
-        self.vessel_alive.store(0, Relaxed);
-        // SAFETY: the child has one thread.
-        unsafe {
-            (*self.dead.get()).clear();
-            // They are in no list of the child's statistics, by which time, rights and signals find their workers.
-            (*self.free.get()).clear();
-        }
-    }
-}
-
 /// In a fork child: no worker but ours is left.
 pub fn after_fork() {
-    SPARES.lock.reset();
+    SPARES.lock.after_fork();
     COMING.store(0, Relaxed);
     HIRED.store(0, Relaxed);
     // SAFETY: the child has one thread.

@@ -5,9 +5,6 @@
 //! handler's end is that frame's (`handler`). So the worker's stack is free again before the program's own code runs, whether
 //! that comes back or not; all signals are blocked until then (hooks/signal/action.rs).
 
-use crate::runtime::machine::green::Green;
-use crate::runtime::sched::slots::Worker;
-use crate::sys;
 use libc::{c_int, c_void, stack_t};
 
 /// A worker's alternate stack.
@@ -19,14 +16,14 @@ const SS_AUTODISARM: c_int = 1 << 31;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Alternate {
     pub lowest: usize,
-    flags: c_int,
+    pub flags: c_int,
     pub bytes: usize,
 }
 
 impl Alternate {
     pub const NONE: Alternate = Alternate { lowest: 0, flags: libc::SS_DISABLE, bytes: 0 };
 
-    fn of(stack: &stack_t) -> Alternate {
+    pub fn of(stack: &stack_t) -> Alternate {
         Alternate { lowest: stack.ss_sp as usize, flags: stack.ss_flags, bytes: stack.ss_size }
     }
 
@@ -77,44 +74,4 @@ impl Alternate {
     pub fn top(self) -> usize {
         self.lowest + self.bytes
     }
-}
-
-/// The alternate stack of a worker.
-pub fn of_worker(worker: &Worker) -> Alternate {
-    Alternate { lowest: worker.signal_stack.get(), flags: 0, bytes: STACK_BYTES }
-}
-
-/// The end of a handler's frame: the thread's stack is the one that the frame names, as in the kernel, and the kernel thread's own again.
-///
-/// # Safety
-/// `named` is the frame's.
-pub unsafe fn return_from(me: &Green, stack_pointer: usize, named: *mut stack_t) {
-    if !me.alternate.get().is_in_use(stack_pointer) {
-        if let Ok(stack) = Alternate::wanted(&*named) {
-            me.alternate.set(stack);
-        }
-    }
-    *named = of_worker(me.worker()).noted();
-}
-
-/// Gives a worker's kernel thread its alternate stack, which lies below the worker's own.
-pub fn give(worker: &Worker) {
-    set(of_worker(worker));
-}
-
-fn set(stack: Alternate) {
-    sys::alternate_stack(&stack.noted(), std::ptr::null_mut());
-}
-
-/// The kernel thread's alternate stack, which is the program's own.
-pub fn take() -> Alternate {
-    // SAFETY: all-zero is a value of stack_t; the kernel writes into it.
-    let mut stack: stack_t = unsafe { std::mem::zeroed() };
-    sys::alternate_stack(std::ptr::null(), &mut stack);
-    Alternate::of(&stack)
-}
-
-/// In a fork child: its kernel thread has the thread's own alternate stack again.
-pub fn give_back(me: &Green) {
-    set(me.alternate.get());
 }

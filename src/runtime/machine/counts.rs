@@ -3,7 +3,7 @@
 
 use crate::figures::{Counters, ROWS};
 use crate::runtime::machine::disposition;
-use crate::runtime::sched::slots::Worker;
+use crate::runtime::machine::parts::Worker;
 use crate::sys::{self, older};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
@@ -30,18 +30,6 @@ pub static KERNEL_THREADS_PEAK: AtomicU64 = AtomicU64::new(1);
 /// The workers' counters, the last one's first. Only added to: whoever walks the list needs no lock, a signal handler neither.
 pub static WORKERS: AtomicPtr<Counters> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Counters of a new worker.
-pub const fn none() -> Counters {
-    Counters {
-        next: AtomicPtr::new(std::ptr::null_mut()),
-        created: AtomicU64::new(0),
-        parks: AtomicU64::new(0),
-        switches: AtomicU64::new(0),
-        calls: [const { AtomicU64::new(0) }; ROWS],
-        passed: [const { AtomicU64::new(0) }; ROWS],
-    }
-}
-
 /// One more, of what only one kernel thread counts at a time.
 #[inline(always)]
 pub fn count_one(counter: &AtomicU64) {
@@ -51,7 +39,7 @@ pub fn count_one(counter: &AtomicU64) {
 /// Counts one call of the hook in row `row`.
 #[inline(always)]
 pub fn count(row: usize) {
-    let counter = match crate::runtime::machine::green::current() {
+    let counter = match crate::runtime::machine::parts::current() {
         Some(green) => &green.worker().counters.calls[row],
         None => &OTHERS[row],
     };
@@ -61,7 +49,7 @@ pub fn count(row: usize) {
 /// Counts one call of the hook in row `row` that goes on to libc.
 #[inline(always)]
 pub fn count_passed(row: usize) {
-    let counter = match crate::runtime::machine::green::current() {
+    let counter = match crate::runtime::machine::parts::current() {
         Some(green) => &green.worker().counters.passed[row],
         None => &OTHERS_PASSED[row],
     };

@@ -4,7 +4,8 @@
 //! A disposition is read and changed as a whole, as in the kernel: the writer holds the lock, and marks the entry with an odd number
 //! meanwhile; a reader whose number is odd, or another one when it has read, takes the lock. The kernel is told under the lock, too.
 
-use crate::base::lock::RawLock;
+use crate::base::lock::{Rank, RawLock};
+use crate::base::signal_set::bit;
 use crate::{arch, sys};
 use libc::c_int;
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
@@ -28,11 +29,6 @@ const STOPPING: u64 = bit(libc::SIGSTOP) | bit(libc::SIGTSTP) | bit(libc::SIGTTI
 /// Does the default action of this signal end the process, and could a handler stand before it?
 pub fn ends(signal: c_int) -> bool {
     (HARMLESS | STOPPING | bit(libc::SIGKILL)) & bit(signal) == 0
-}
-
-/// A signal's place in a mask.
-pub const fn bit(signal: c_int) -> u64 {
-    1 << (signal - 1)
 }
 
 impl Action {
@@ -107,7 +103,7 @@ struct Table {
 }
 
 static TABLE: Table = Table {
-    lock: RawLock::new(),
+    lock: RawLock::new(Rank::Process),
     entries: [const { Entry::new() }; SIGNALS],
     handled: AtomicU64::new(0),
     varying: AtomicU64::new(0),

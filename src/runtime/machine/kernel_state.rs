@@ -7,25 +7,12 @@
 //! main's until its first thread.
 
 use crate::arch;
-use crate::runtime::kernel::worker::fast_switch;
-use crate::runtime::machine::green::Green;
-use crate::runtime::machine::{counts, settings};
-use crate::runtime::sched::slots::{self, Worker};
+use crate::arch::segment::fast_switch;
+use crate::runtime::machine::parts::{self, Green, Worker};
+use crate::runtime::machine::unusual::{COUNTS, DEATH, PROCESSORS, RIGHTS, SEGMENT};
+use crate::runtime::machine::{counts, death_signal};
 use crate::sys::{self, Processors};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
-
-/// Bits of `unusual`. A green thread's: it has processors of its own. A worker's: its kernel thread has a green thread's.
-pub const PROCESSORS: u32 = 1;
-/// A worker's: its CPU time is shared out.
-pub const COUNTS: u32 = 2;
-/// A worker's: the program has protection keys.
-pub const RIGHTS: u32 = 4;
-/// A worker's: the program has set the base of a GS segment.
-pub const SEGMENT: u32 = 8;
-/// A worker's: its kernel thread is to have another signal at the parent's end (`settings`).
-pub const DEATH: u32 = 16;
-/// What a thread has in registers that it changes itself: it is asked for when the thread leaves.
-pub const REGISTERS: u32 = RIGHTS | SEGMENT;
 
 static HAS_KEYS: AtomicBool = AtomicBool::new(false);
 static HAS_SEGMENTS: AtomicBool = AtomicBool::new(false);
@@ -46,7 +33,7 @@ pub fn begin(main: &Green) {
 pub fn arrive(worker: &Worker) {
     worker.charged.store(std::ptr::null_mut(), Relaxed);
     worker.unusual.store(0, SeqCst);
-    settings::arrive();
+    death_signal::arrive();
     if COUNTING.load(SeqCst) {
         begin_counting(worker);
     }
@@ -102,7 +89,7 @@ pub fn change(worker: &Worker, green: &Green) {
         unsafe { arch::keys::write(green.rights.get()) };
     }
     if unusual & DEATH != 0 {
-        settings::bring_death_signal(worker);
+        death_signal::bring_death_signal(worker);
     }
     if unusual & SEGMENT != 0 {
         arch::segment::write(green.segment.get(), fast_switch());
@@ -174,7 +161,7 @@ fn charge(worker: &Worker) {
 #[inline]
 pub fn end(green: &Green) {
     if COUNTING.load(Relaxed) {
-        slots::here()
+        parts::here()
             .filter(|worker| std::ptr::eq(worker.charged.load(Relaxed), green))
             .inspect(|worker| charge(worker));
     }

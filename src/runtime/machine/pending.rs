@@ -3,14 +3,11 @@
 //! The queue keeps the kernel's promises: of the signals below 32 one of each kind waits, of the real-time ones each, in the order
 //! in which they came, but of each timer one, which counts the others, whatever else of that number waits; the lowest goes first.
 
-use crate::base::lock::RawLock;
-use crate::runtime::machine::disposition::bit;
+use crate::base::lock::{Rank, RawLock};
+use crate::base::signal_set::{bit, FIRST_OF_MANY};
 use libc::{c_int, siginfo_t};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
-
-/// The lowest real-time signal: several of a kind may wait.
-pub const FIRST_OF_MANY: c_int = 32;
 
 struct Queued {
     info: siginfo_t,
@@ -41,7 +38,7 @@ pub fn is_of_same_timer(one: &siginfo_t, other: &siginfo_t) -> bool {
 }
 
 /// Guards every thread's queue: signals are rare, and a thread's queue is mostly empty.
-static LOCK: RawLock = RawLock::new();
+static LOCK: RawLock = RawLock::new(Rank::Signals);
 
 /// A thread's queue.
 pub struct Pending {
@@ -274,7 +271,7 @@ impl Shelf {
             numbers: AtomicU64::new(0),
             next: AtomicU64::new(0),
             kept: AtomicU32::new(0),
-            clearing: RawLock::new(),
+            clearing: RawLock::new(Rank::Signals),
         }
     }
 
@@ -328,7 +325,7 @@ impl Shelf {
 
     /// In a fork child: the lock's holder may be gone, and nothing on the shelf is the child's.
     pub fn after_fork(&self) {
-        self.clearing.reset();
+        self.clearing.after_fork();
         self.places.iter().for_each(|place| {
             place.state.store(FREE, Relaxed);
             place.number.store(u64::MAX, Relaxed);
@@ -340,5 +337,5 @@ impl Shelf {
 
 /// In a fork child: the lock's holder may be gone.
 pub fn after_fork() {
-    LOCK.reset();
+    LOCK.after_fork();
 }

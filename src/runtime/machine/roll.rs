@@ -4,7 +4,8 @@
 //! As with the kernel's tids each thread gets the next one, and one that was in use comes again only after all the others: who
 //! notes the tids of threads, or locks by them, takes two threads of one tid for one.
 
-use crate::runtime::machine::green::{life, Green};
+use crate::runtime::machine::parts::Green;
+use crate::runtime::machine::words::life;
 use crate::sys;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering::*};
 

@@ -2,6 +2,9 @@
 
 pub mod lot;
 pub mod peer;
+pub mod poller;
+pub mod reactor;
 pub mod record;
 pub mod timer;
 pub mod verify;
+pub mod waiter;

@@ -7,11 +7,11 @@
 //! Two ends find each other by their addresses when they are registered first, and a socketpair's at its birth. All of it is a
 //! hint: a reader that was made ready for nothing tries, and waits again.
 
-use crate::runtime::news::record::{record, Record, IN};
-use crate::runtime::sched::slots;
-use crate::runtime::waiting::wait::Batch;
 use crate::sys;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
+
+/// How many descriptor numbers there are records for.
+pub const NUMBERS: usize = 1 << 20;
 
 /// For each descriptor number its peer: its record's generation << 32 | its number + 1; 0: not known. Mapped when first needed.
 static PEERS: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
@@ -21,7 +21,7 @@ const PLACES: usize = 1 << 16;
 
 #[cold]
 fn table() -> Option<&'static [AtomicU64]> {
-    let words = Record::NUMBERS + PLACES;
+    let words = NUMBERS + PLACES;
     let mut table = PEERS.load(Acquire);
     if table.is_null() {
         table = sys::map(words * 8, 0)? as *mut AtomicU64;
@@ -36,7 +36,7 @@ fn table() -> Option<&'static [AtomicU64]> {
 
 fn peer_of(fd: i32) -> Option<&'static AtomicU64> {
     let table = PEERS.load(Acquire);
-    let known = !table.is_null() && (fd as usize) < Record::NUMBERS;
+    let known = !table.is_null() && (fd as usize) < NUMBERS;
     // SAFETY: the table has a word for each of these numbers.
     known.then(|| unsafe { &*table.add(fd as usize) })
 }
@@ -44,27 +44,27 @@ fn peer_of(fd: i32) -> Option<&'static AtomicU64> {
 /// This descriptor is registered for the first time: if it is one end of a connection within this machine, and the other end was
 /// here before, they know each other.
 #[cold]
-pub fn meet(fd: i32) {
+pub fn meet(fd: i32, generation: impl Fn(i32) -> Option<u32>) {
     let Some([one, other]) = sys::local_connection(fd) else { return };
     let Some(table) = table() else { return };
     let mix = |end: u64| (end ^ end >> 29).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let hash = mix(mix(one).wrapping_add(mix(other)));
-    let place = &table[Record::NUMBERS + (hash >> 48) as usize % PLACES];
+    let place = &table[NUMBERS + (hash >> 48) as usize % PLACES];
     let mine = (hash & 0xffff_ffff) << 32 | (fd as u64 + 1);
     let first = place.swap(mine, Relaxed);
     if first >> 32 == mine >> 32 && first != mine {
-        link(fd, (first as u32 - 1) as i32);
+        link(fd, (first as u32 - 1) as i32, generation);
     }
 }
 
-/// These two are each other's peers.
-pub fn link(one: i32, other: i32) {
+/// These two are each other's peers; `generation` tells that of a number's record.
+pub fn link(one: i32, other: i32, generation: impl Fn(i32) -> Option<u32>) {
     if table().is_none() {
         return;
     }
     for (end, peer) in [(one, other), (other, one)] {
-        if let (Some(word), Some(record)) = (peer_of(end), record(peer)) {
-            word.store((record.generation.load(Relaxed) as u64) << 32 | (peer as u64 + 1), Relaxed);
+        if let (Some(word), Some(generation)) = (peer_of(end), generation(peer)) {
+            word.store((generation as u64) << 32 | (peer as u64 + 1), Relaxed);
         }
     }
 }
@@ -83,15 +83,9 @@ pub fn forget(fd: i32) {
     }
 }
 
-/// Something was sent: a reader that waits at the other end is ready. (While a slot sleeps, it is the one to run the reader: its
-/// reactor wakes it.)
+/// The other end of `fd`, if it is known: its number, and its record's generation when they met.
 #[inline]
-pub fn reach(fd: i32) {
-    let Some(word) = peer_of(fd).map(|word| word.load(Relaxed)).filter(|&word| word != 0) else { return };
-    let Some(record) = record((word as u32 - 1) as i32) else { return };
-    if record.generation.load(Relaxed) == (word >> 32) as u32 && record.is_waited_for() && !slots::any_asleep() {
-        let batch = Batch::new();
-        record.event(IN, &batch);
-        batch.release(slots::ready);
-    }
+pub fn of(fd: i32) -> Option<(i32, u32)> {
+    let word = peer_of(fd).map(|word| word.load(Relaxed)).filter(|&word| word != 0)?;
+    Some(((word as u32 - 1) as i32, (word >> 32) as u32))
 }

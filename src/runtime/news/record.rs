@@ -17,11 +17,10 @@
 //! that it does not know the descriptor, which is then registered anew), and its O_NONBLOCK is asked for again.
 
 use crate::arch;
+use crate::base::clock;
 use crate::base::lock::RawLock;
-use crate::runtime::monitor;
-use crate::runtime::news::peer;
-use crate::runtime::sched::slots;
-use crate::runtime::waiting::wait::{Batch, News, Ticket};
+use crate::runtime::news::waiter::{Batch, News, Ticket, Token};
+use crate::runtime::news::{peer, poller};
 use crate::sys::{self, older};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -136,6 +135,16 @@ pub fn record(fd: i32) -> Option<&'static Record> {
     Some(unsafe { &*chunk.add(fd as usize % CHUNK) })
 }
 
+/// The generation of a number's record, for `peer`.
+fn generation_of(fd: i32) -> Option<u32> {
+    record(fd).map(|record| record.generation.load(Relaxed))
+}
+
+/// These two descriptors are each other's peers: a socketpair's ends, at its birth.
+pub fn link_peers(one: i32, other: i32) {
+    peer::link(one, other, generation_of);
+}
+
 /// The record, if anything was ever noted about this stretch of numbers.
 pub fn known_record(fd: i32) -> Option<&'static Record> {
     let chunk = TABLE.get(fd as usize / CHUNK)?.load(Acquire);
@@ -171,9 +180,6 @@ pub struct FdWait {
     trusting: bool,
 }
 
-/// With this a wait is told that its file is O_NONBLOCK by now.
-pub const DISTRUST: usize = 1;
-
 impl FdWait {
     pub const fn new(fd: i32, interest: u32) -> FdWait {
         let none = std::ptr::null();
@@ -199,7 +205,7 @@ impl FdWait {
 
 impl Record {
     /// So many descriptor numbers have one.
-    pub const NUMBERS: usize = 1 << 20;
+    pub const NUMBERS: usize = peer::NUMBERS;
 
     /// What is known. Before a try: whether it can be left out, and what events it may not have seen.
     #[inline]
@@ -270,18 +276,18 @@ impl Record {
         (self.generation.load(Relaxed) as u64) << 32 | fd as u32 as u64
     }
 
-    /// Puts the descriptor into a slot's epoll, or widens what is registered. Under the lock. False: epoll refuses it.
-    pub fn register(&self, fd: i32, interest: u32) -> bool {
+    /// Puts the descriptor into the epoll of slot `home()`, or widens what is registered. Under the lock. False: epoll refuses it.
+    pub fn register(&self, fd: i32, interest: u32, home: impl FnOnce() -> usize) -> bool {
         let registered = self.registered.load(Relaxed);
         if registered != 0 && (interest & OUT == 0 || registered & REGISTERED_OUT != 0) {
             return true;
         }
         let events = ALWAYS | interest & OUT;
         if registered == 0 {
-            peer::meet(fd);
+            peer::meet(fd, generation_of);
         }
-        let number = if registered == 0 { slots::slot_number() } else { (registered & !REGISTERED_OUT) as usize - 1 };
-        let epoll = slots::slot(number).epoll();
+        let number = if registered == 0 { home() } else { (registered & !REGISTERED_OUT) as usize - 1 };
+        let epoll = poller::of(number).epoll();
         let first = if registered == 0 { libc::EPOLL_CTL_ADD } else { libc::EPOLL_CTL_MOD };
         let mut result = sys::epoll_control(epoll, first, fd, events, self.data(fd));
         if result == Err(libc::EEXIST) {
@@ -304,7 +310,7 @@ impl Record {
             return;
         }
         let out = registered & REGISTERED_OUT != 0;
-        let epoll = slots::slot((registered & !REGISTERED_OUT) as usize - 1).epoll();
+        let epoll = poller::of((registered & !REGISTERED_OUT) as usize - 1).epoll();
         let events = ALWAYS | if out { OUT } else { 0 };
         let mut result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
         if result == Err(libc::ENOENT) {
@@ -343,7 +349,7 @@ impl Record {
         if trusting().is_some() && older::status_flags(fd) as i32 & libc::O_NONBLOCK != 0 {
             while let Some(wait) = trusting() {
                 // SAFETY: under the lock.
-                unsafe { self.dismiss(wait, News::Ready(DISTRUST), batch) };
+                unsafe { self.dismiss(wait, News::Ready(Token::DISTRUST), batch) };
             }
         }
     }
@@ -394,7 +400,7 @@ impl Record {
     /// Under the lock; the wait stays in place until it is taken out.
     pub unsafe fn link(&self, wait: &FdWait) {
         if self.waiting.load(Relaxed).is_null() || self.unverified_ms.get() == 0 {
-            self.unverified_ms.set(monitor::now_ms());
+            self.unverified_ms.set(clock::now_ms());
         }
         wait.record.set(self);
         wait.before.set(std::ptr::null());
@@ -445,7 +451,7 @@ impl Record {
                 while let Some(wait) = at.as_ref() {
                     at = wait.next.get() as *mut FdWait;
                     if wait.interest & directions != 0 {
-                        self.dismiss(wait, News::Ready(0), batch);
+                        self.dismiss(wait, News::Ready(Token::PLAIN), batch);
                     }
                 }
             }
@@ -459,7 +465,7 @@ impl Record {
         // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
         while let Some(wait) = unsafe { self.waiting.load(Relaxed).as_ref() } {
             // SAFETY: as above.
-            unsafe { self.dismiss(wait, News::Ready(0), batch) };
+            unsafe { self.dismiss(wait, News::Ready(Token::PLAIN), batch) };
         }
     }
 
@@ -514,7 +520,7 @@ pub fn after_fork() {
         for i in 0..CHUNK {
             // SAFETY: as in `record`.
             let record = unsafe { &*chunk.add(i) };
-            record.lock.reset();
+            record.lock.after_fork();
             record.waiting.store(std::ptr::null_mut(), Relaxed);
             record.reset((number * CHUNK + i) as i32);
         }

@@ -1,8 +1,8 @@
 //! Deadlines: one pairing heap per slot, of nodes on the waiting threads' stacks. Nanoseconds of CLOCK_MONOTONIC, never
 //! rounded. Inserting is O(1), removing O(log n) amortised; nothing is allocated.
 
-use crate::base::lock::RawLock;
-use crate::runtime::waiting::wait::{Batch, News, Ticket};
+use crate::base::lock::{Rank, RawLock};
+use crate::runtime::news::waiter::{Batch, News, Ticket};
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
@@ -48,7 +48,11 @@ unsafe impl Send for Timers {}
 
 impl Timers {
     pub const fn new() -> Timers {
-        Timers { lock: RawLock::new(), root: UnsafeCell::new(std::ptr::null()), earliest: AtomicU64::new(NEVER) }
+        Timers {
+            lock: RawLock::new(Rank::Timers),
+            root: UnsafeCell::new(std::ptr::null()),
+            earliest: AtomicU64::new(NEVER),
+        }
     }
 
     #[inline]

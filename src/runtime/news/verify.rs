@@ -14,8 +14,7 @@
 //! either the wait is found or its bit is set anew.
 
 use crate::runtime::news::record::{record, Record};
-use crate::runtime::sched::slots;
-use crate::runtime::waiting::wait::Batch;
+use crate::runtime::news::waiter::Batch;
 use crate::sys;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
@@ -68,23 +67,22 @@ impl Verify {
 
     /// Looks again at the descriptors whose waits have lasted: the kernel reports as an event what is ready.
     #[inline]
-    pub fn look_again(&self, now_ms: u64, patience_ms: u64) {
+    pub fn look_again(&self, now_ms: u64, patience_ms: u64, batch: &Batch) {
         if self.earliest(patience_ms).is_some_and(|due_ms| due_ms <= now_ms) {
-            self.look_through(now_ms, patience_ms);
+            self.look_through(now_ms, patience_ms, batch);
         }
     }
 
     #[cold]
-    fn look_through(&self, now_ms: u64, patience_ms: u64) {
+    fn look_through(&self, now_ms: u64, patience_ms: u64, batch: &Batch) {
         self.oldest_ms.store(NONE, SeqCst);
-        let batch = Batch::new();
         for (i, summary) in self.summary.iter().enumerate() {
             for word in bits(take(summary)) {
                 let word = i * 64 + word;
                 for bit in bits(take(&self.words[word])) {
                     let fd = word * 64 + bit;
                     let Some(record) = record(fd as i32) else { continue };
-                    if let Some(since_ms) = record.verify(fd as i32, now_ms, patience_ms, &batch) {
+                    if let Some(since_ms) = record.verify(fd as i32, now_ms, patience_ms, batch) {
                         self.words[word].fetch_or(1 << bit, SeqCst);
                         self.summary[i].fetch_or(1 << (word % 64), SeqCst);
                         self.oldest_ms.fetch_min(since_ms, SeqCst);
@@ -92,7 +90,6 @@ impl Verify {
                 }
             }
         }
-        batch.release(slots::ready);
     }
 }
 

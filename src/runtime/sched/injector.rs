@@ -1,7 +1,7 @@
 //! The injector: what is ready and belongs to no slot.
 
-use crate::base::lock::RawLock;
-use crate::runtime::machine::green::Green;
+use crate::base::lock::{Rank, RawLock};
+use crate::runtime::machine::parts::Green;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
@@ -15,8 +15,11 @@ pub struct Injector {
 // SAFETY: the list is only touched under the lock.
 unsafe impl Sync for Injector {}
 
-pub static INJECTOR: Injector =
-    Injector { lock: RawLock::new(), ends: UnsafeCell::new([std::ptr::null(); 2]), count: AtomicUsize::new(0) };
+pub static INJECTOR: Injector = Injector {
+    lock: RawLock::new(Rank::Injector),
+    ends: UnsafeCell::new([std::ptr::null(); 2]),
+    count: AtomicUsize::new(0),
+};
 
 impl Injector {
     pub fn push(&self, green: &'static Green) {
@@ -61,7 +64,7 @@ impl Injector {
 
     /// In a fork child: whoever stood here is not there.
     pub fn after_fork(&self) {
-        self.lock.reset();
+        self.lock.after_fork();
         // SAFETY: the child has one thread.
         unsafe { *self.ends.get() = [std::ptr::null(); 2] };
         self.count.store(0, Relaxed);

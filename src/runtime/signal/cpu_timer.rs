@@ -4,10 +4,10 @@
 //! expire: so the signal, its information, its thread are the kernel's doing, as natively. When that moment is, the monitor finds: a
 //! thread uses no more CPU time than time passes, so nothing can be due before the least that any thread has left (`NEXT_LOOK_NS`).
 
-use crate::base::lock::RawLock;
-use crate::runtime::machine::green::Green;
+use crate::base::lock::{Rank, RawLock};
+use crate::base::summon;
 use crate::runtime::machine::kernel_state;
-use crate::runtime::monitor;
+use crate::runtime::machine::parts::Green;
 use crate::sys;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{fence, AtomicU64, AtomicUsize, Ordering::*};
@@ -35,7 +35,7 @@ struct Timers {
 // SAFETY: the list is only touched under the lock.
 unsafe impl Sync for Timers {}
 
-static TIMERS: Timers = Timers { lock: RawLock::new(), all: UnsafeCell::new(Vec::new()) };
+static TIMERS: Timers = Timers { lock: RawLock::new(Rank::Timers), all: UnsafeCell::new(Vec::new()) };
 /// How many there are: most programs have none.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// The moment of CLOCK_MONOTONIC before which none is due.
@@ -128,7 +128,7 @@ pub fn set(handle: usize, absolute: bool, value_ns: u64, interval_ns: u64) -> Op
     // The monitor, which may be about to sleep: either it sees this, or it is seen asleep and called.
     NEXT_LOOK_NS.store(0, SeqCst);
     fence(SeqCst);
-    monitor::awake();
+    summon::awake();
     before
 }
 
@@ -164,7 +164,7 @@ pub fn next_look() -> Option<u64> {
 
 /// In a fork child: timers are not inherited.
 pub fn after_fork() {
-    TIMERS.lock.reset();
+    TIMERS.lock.after_fork();
     // SAFETY: the only thread.
     unsafe { (*TIMERS.all.get()).clear() };
     COUNT.store(0, Relaxed);

@@ -2,7 +2,7 @@
 //! functions of C): then glibc makes the stacks that it mapped executable, and knows nothing of ours. So the first instruction on one
 //! of ours faults, and is looked at: may the stack that the process began with be executed? Then so may this one.
 
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::sys;
 use libc::siginfo_t;
 

@@ -9,13 +9,19 @@
 //! here, with all signals blocked: the thread's own alternate stack may have room for the handler only.
 
 use crate::arch::frame::{Frame, Room};
-use crate::runtime::machine::alternate::{self, of_worker};
+use crate::base::guard;
+use crate::base::signal_set::{bit, CLOSED};
 use crate::runtime::machine::counts;
-use crate::runtime::machine::disposition::{self, bit, Action};
-use crate::runtime::machine::green::{current, Green};
-use crate::runtime::news::record::Record;
-use crate::runtime::signal::delivery::{self, accept, is_fault, note_mask, ring, CLOSED};
-use crate::runtime::signal::{exec_stack, overflow, sweep};
+use crate::runtime::machine::disposition::{self, Action};
+use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::machine::place::Place;
+use crate::runtime::sched::mask::{self, note_mask};
+use crate::runtime::signal::default::{act_by_default, set_default};
+use crate::runtime::signal::delivery::{is_fault, ring};
+use crate::runtime::signal::frames::{enter, forget_left, leave, lowest_of, workers_stack};
+use crate::runtime::signal::shelf::accept;
+use crate::runtime::signal::worker_stack::{self, of_worker};
+use crate::runtime::signal::{exec_stack, overflow};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, stack_t, ucontext_t};
 use std::sync::atomic::Ordering::*;
@@ -33,7 +39,7 @@ impl Call {
     /// Calls the handler, with this mask: the kernel thread has another one where the kernel has blocked all signals, or may have
     /// called the handler as an earlier action asked for.
     fn make(&self, mask: u64) {
-        delivery::leave_runtime();
+        guard::leave_runtime();
         let signal = self.signal;
         if self.action.has(libc::SA_ONSTACK) || signal == libc::SIGSYS || disposition::varies(signal) {
             sys::set_signal_mask(mask);
@@ -193,11 +199,11 @@ extern "C" fn end(running: usize) {
     me.pinned.set(me.pinned.get() + 1);
     leave(me);
     // SAFETY: the kernel's frame, which ends soon.
-    unsafe { alternate::return_from(me, call.context as usize, call.named_stack()) };
+    unsafe { worker_stack::return_from(me, call.context as usize, call.named_stack()) };
     me.waits_for.set(*waits_for);
     let after = call.mask_after();
     let mask = if after == *brought_back { *before } else { after & CLOSED };
-    sweep::open_for(me.worker(), mask);
+    mask::open_for(me.worker(), mask);
     note_mask(me, mask);
     me.pinned.set(me.pinned.get() - 1);
     if *outermost {
@@ -207,38 +213,8 @@ extern "C" fn end(running: usize) {
     ring(me, me.worker().kernel_tid.load(Relaxed));
 }
 
-/// Where a handler runs: it is over, or was left by a jump, when the stack pointer is not in here.
-#[derive(Clone, Copy)]
-pub struct Place {
-    low: usize,
-    top: usize,
-    /// What the call that it interrupted holds on to.
-    held: Option<&'static Record>,
-}
-
-impl Place {
-    fn new(low: usize, top: usize) -> Place {
-        Place { low, top, held: None }
-    }
-
-    fn holds(&self, address: usize) -> bool {
-        (self.low..self.top).contains(&address)
-    }
-}
-
 /// Below the interrupted stack pointer lies a red zone that leaf functions use (System V ABI).
 const RED_ZONE: usize = 128;
-
-/// The alternate stack of the thread's worker.
-fn workers_stack(me: &Green) -> Place {
-    let low = me.worker().signal_stack.get();
-    Place::new(low, low + alternate::STACK_BYTES)
-}
-
-/// Is this the alternate stack of the thread's worker, with the kernel's frame on it? No other signal may come here.
-pub fn is_between_stacks(me: &Green) -> bool {
-    workers_stack(me).holds(arch::stack_pointer()) && sys::signal_mask() & CLOSED == CLOSED
-}
 
 /// Where a handler is to go on.
 struct Stack {
@@ -290,7 +266,7 @@ fn find_no_room(call: Call) {
     if call.signal == libc::SIGSEGV && is_fault(call.info()) {
         return run_default(&call);
     }
-    delivery::leave_runtime();
+    guard::leave_runtime();
     // SAFETY: the kernel's frame; its mask has 64 bits.
     unsafe { *(&raw mut (*(call.context as *mut ucontext_t)).uc_sigmask as *mut u64) &= !bit(libc::SIGSEGV) };
     act_by_default(libc::SIGSEGV);
@@ -306,99 +282,10 @@ fn place_here(me: &Green, call: &Call) -> Place {
     alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
 }
 
-/// Where the stack that `address` lies on may begin.
-fn lowest_of(me: &Green, address: usize) -> usize {
-    let own = me.stack.get().lowest..me.stack.get().lowest + me.stack.get().bytes;
-    if own.contains(&address) {
-        own.start
-    } else {
-        0
-    }
-}
-
-/// Changes the places of the thread's handlers: none comes meanwhile.
-fn change<R>(me: &Green, change: impl FnOnce(&mut Vec<Place>) -> R) -> R {
-    arch::guard_up();
-    // SAFETY: only the running thread touches its handlers' places, and while the guard is up no handler runs.
-    let result = change(unsafe { &mut *me.handlers.get() });
-    delivery::leave_runtime();
-    result
-}
-
-fn enter(me: &Green, place: Place) {
-    change(me, |places| {
-        places.push(Place { held: me.held.take(), ..place });
-        me.pinned.set(me.pinned.get() + 1);
-    });
-}
-
-fn leave(me: &Green) {
-    change(me, |places| end_last(me, places));
-}
-
-fn end_last(me: &Green, places: &mut Vec<Place>) {
-    if let Some(place) = places.pop() {
-        me.held.set(place.held);
-        me.pinned.set(me.pinned.get().saturating_sub(1));
-    }
-}
-
-/// The stack pointer is, or was, `here`: the handlers that this is not in were left by a jump.
-fn forget_left(me: &Green, here: usize) {
-    let_go_left(me, here);
-    let left = change(me, |places| {
-        let before = places.len();
-        while places.last().is_some_and(|place| !place.holds(here)) {
-            end_last(me, places);
-        }
-        places.len() != before
-    });
-    if left {
-        delivery::hand_on(me); // What they blocked, and the jump left so, is blocked for long.
-    }
-}
-
-/// The same for what those handlers, and the calls that they interrupted, held on to: by the jump itself, for nobody else is to wait
-/// until the thread notices.
-pub fn let_go_left(me: &Green, here: usize) {
-    change(me, |places| {
-        for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
-            for record in [me.held.take(), place.held.take()].into_iter().flatten() {
-                record.let_go();
-            }
-        }
-    });
-}
-
-/// How many handlers run on this thread.
-pub fn running(me: &Green) -> u32 {
-    change(me, |places| places.len() as u32)
-}
-
-/// Is the running thread bound to its kernel thread?
-#[inline]
-pub fn is_bound(me: &Green) -> bool {
-    me.pinned.get() > 0 && is_still_bound(me)
-}
-
-#[cold]
-fn is_still_bound(me: &Green) -> bool {
-    forget_left(me, arch::stack_pointer());
-    me.pinned.get() > 0
-}
-
-/// The thread ends, perhaps out of a handler.
-pub fn forget_all(me: &Green) {
-    forget_left(me, 0);
-    if let Some(record) = me.held.take() {
-        record.let_go();
-    }
-}
-
 /// The program has no handler for what came: a fault, or a signal whose disposition has just changed.
 #[cold]
 fn run_default(call: &Call) {
-    delivery::leave_runtime();
+    guard::leave_runtime();
     if !is_fault(call.info()) {
         if !call.action.ignores(call.signal) {
             act_by_default(call.signal);
@@ -413,18 +300,4 @@ fn run_default(call: &Call) {
     counts::before_end();
     // The faulting instruction runs again and meets the default.
     set_default(call.signal);
-}
-
-fn set_default(signal: c_int) {
-    // SAFETY: the default disposition has no handler.
-    unsafe { sys::signal_action(signal, &[0; 4], std::ptr::null_mut()) };
-}
-
-/// Lets the kernel do what the default is, as soon as this kernel thread does not block the signal.
-pub fn act_by_default(signal: c_int) {
-    if disposition::ends(signal) {
-        counts::before_end();
-    }
-    set_default(signal);
-    sys::signal_thread(sys::kernel_thread_id(), signal).ok();
 }

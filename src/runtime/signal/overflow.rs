@@ -1,7 +1,7 @@
 //! The one line on stderr that tells of a stack overflow, before the signal ends the process as natively. It is put together
 //! without allocating: this runs in a signal handler, on a worker's alternate stack.
 
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::sys;
 
 #[cold]

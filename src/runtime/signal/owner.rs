@@ -9,7 +9,7 @@
 //! entry stays as it is, for its signals may be on their way: who reads it asks the kernel whether the file under that number is still the
 //! process's (hooks/io/owner.rs).
 
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::roll;
 use crate::sys;
 use libc::siginfo_t;

@@ -4,7 +4,7 @@
 //! A timer that is deleted may have sent a signal that has not come yet: that is nobody's, and above all no other thread's. So its number
 //! stays until its place is needed again, as late as can be. (The kernel gives a number a second time only after all the others.)
 
-use crate::runtime::machine::green::Green;
+use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::roll;
 use libc::siginfo_t;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::*};

@@ -16,8 +16,9 @@
 //! thread's life, and waits for nobody. Where the kernel has no dispatch, births take the long way (`vessel::birth`).
 
 use crate::arch::{self, registers};
+use crate::base::signal_set;
 use crate::runtime::machine::disposition;
-use crate::runtime::signal::delivery;
+use crate::runtime::signal::entry;
 use crate::runtime::trap::inline;
 use crate::{glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
@@ -97,7 +98,7 @@ fn dispatch() -> bool {
 /// Has glibc make a thread (`create`) that never begins: its context, or glibc's error.
 pub fn birth(tid: i32, create: impl FnOnce() -> Result<libc::pthread_t, c_int>) -> Result<Unborn, c_int> {
     let mut capture = Capture { tid, sp: std::ptr::null_mut(), fs: 0, control: arch::control_words() };
-    let old_mask = sys::set_signal_mask(delivery::CLOSED & !disposition::bit(libc::SIGSYS));
+    let old_mask = sys::set_signal_mask(signal_set::CLOSED & !signal_set::bit(libc::SIGSYS));
     arch::set_capture_word(&mut capture as *mut Capture as usize);
     dispatch();
     let created = create();
@@ -128,7 +129,7 @@ extern "C" fn dispatched(number: c_int, info: *mut siginfo_t, context: *mut c_vo
         } else if dispatched && inline::is_on() {
             inline::answer(info, &registers);
         } else {
-            delivery::pass_on(number, info, context);
+            entry::pass_on(number, info, context);
         }
     }
 }

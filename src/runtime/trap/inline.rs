@@ -28,11 +28,9 @@
 
 use crate::arch::registers::Registers;
 use crate::arch::{self, inline};
+use crate::base::signal_set;
 use crate::glibc::{self, objects};
-use crate::runtime::machine::disposition;
-use crate::runtime::machine::green::{current, Green};
-use crate::runtime::sched::slots;
-use crate::runtime::trap::capture;
+use crate::runtime::machine::parts::{self, current, Green};
 use crate::sys::{self, Dispatch};
 use libc::siginfo_t;
 use once_cell::race::OnceBox;
@@ -100,8 +98,8 @@ pub fn is_on() -> bool {
 }
 
 /// The start: chooses whose calls are caught. SIGSYS is ours by now.
-pub fn prepare() {
-    if WAY.load(Relaxed) == 0 || !capture::possible() {
+pub fn prepare(sigsys_is_ours: bool) {
+    if WAY.load(Relaxed) == 0 || !sigsys_is_ours {
         return;
     }
     let (Some(own), Some(libc)) = (glibc::own_text(), glibc::text()) else { return };
@@ -113,7 +111,7 @@ pub fn prepare() {
     [chosen.start, chosen.len()].into_iter().zip(&RANGE).for_each(|(value, place)| place.store(value, Relaxed));
     [libc.start, libc.end].into_iter().zip(&LIBC).for_each(|(value, place)| place.store(value, Relaxed));
     MAINS_TOP.store(glibc::main_stack().unwrap_or(usize::MAX), Relaxed);
-    sys::keep_open(disposition::bit(libc::SIGSYS));
+    sys::keep_open(signal_set::bit(libc::SIGSYS));
     // main's kernel thread may have it in its mask since before.
     sys::set_signal_mask(sys::signal_mask());
     ON.store(true, Relaxed);
@@ -121,7 +119,7 @@ pub fn prepare() {
 
 /// This kernel thread's calls are caught from now on (again, after a birth), where they are to be: a worker's.
 pub fn arm() {
-    if is_on() && slots::here().is_some() {
+    if is_on() && parts::here().is_some() {
         sys::dispatch_calls(Dispatch::From, RANGE[0].load(Relaxed), RANGE[1].load(Relaxed), &SELECTOR);
     }
 }

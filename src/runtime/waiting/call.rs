@@ -12,10 +12,11 @@
 //! Which of them it is, is known (a try without waiting has just failed), or not, or supposed: calls of one sort are long while the
 //! last one lost its slot, and short again when one was offered in vain (`Habit`). A wrong guess costs a wake-up, or a millisecond.
 
-use crate::runtime::kernel::worker;
-use crate::runtime::machine::green::{current, Green};
-use crate::runtime::sched::slots::{yield_now, Slot, CALL, GREEN, OFFERED};
-use crate::runtime::signal::{handler, sweep};
+use crate::runtime::machine::owner::Mode;
+use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::sched::spares;
+use crate::runtime::signal::{frames, sweep};
+use crate::runtime::waiting::yielding::yield_now;
 use crate::why::Why;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
@@ -77,27 +78,25 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
     let worker = me.worker();
     let long = length.is_long();
-    let (green, marked) = (worker.word(GREEN), worker.word(if long { OFFERED } else { CALL }));
-    if worker.slot().is_some_and(|slot| is_marked(slot.owner.load(Relaxed), worker.word(CALL))) {
+    let mode = if long { Mode::Offered } else { Mode::Call };
+    if worker.slot().is_some_and(|slot| slot.owner.is_in_call(worker.id())) {
         return call();
     }
-    let owned = worker.slot().filter(|slot| slot.owner.compare_exchange(green, marked, AcqRel, Relaxed).is_ok());
-    if long && owned.is_some() {
-        worker::call_spare();
+    let owned = worker.slot().is_some_and(|slot| slot.owner.begin_call(worker.id(), mode));
+    if long && owned {
+        spares::call_spare();
     }
     me.why.enter();
     let result = call();
     me.why.leave();
     // Where it parked meanwhile (in a hook that libc came upon), this is perhaps another worker, and the mark is gone.
     let worker = me.worker();
-    let (green, marked) = (worker.word(GREEN), worker.word(if long { OFFERED } else { CALL }));
     // The slot is still ours (nobody came), or gone for good: then wait in line for another one.
-    let back = |slot: &Slot| slot.owner.compare_exchange(marked, green, AcqRel, Relaxed);
-    let kept = worker.slot().is_some_and(|slot| !matches!(back(slot), Err(now) if now != green));
-    if owned.is_some() {
+    let kept = worker.slot().is_some_and(|slot| slot.owner.end_call(worker.id(), mode));
+    if owned {
         length.learn(!kept);
     }
-    if !kept && !handler::is_bound(me) {
+    if !kept && !frames::is_bound(me) {
         worker.slot.set(std::ptr::null());
         yield_now();
     }
@@ -107,20 +106,12 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Is that the word of a worker in a call, CALL or OFFERED?
-#[inline]
-fn is_marked(owner: usize, in_call: usize) -> bool {
-    owner == in_call || owner == in_call - CALL + OFFERED
-}
-
 /// The running thread leaves a `block` that will not return: its slot is its own again, or gone.
 pub fn leave(me: &Green) {
     me.why.leave();
     let worker = me.worker();
-    let (green, in_call) = (worker.word(GREEN), worker.word(CALL));
     let Some(slot) = worker.slot() else { return };
-    let own = |now| is_marked(now, in_call).then_some(green);
-    if slot.owner.fetch_update(AcqRel, Relaxed, own).is_err_and(|now| now != green) {
+    if !slot.owner.leave_call(worker.id()) {
         worker.slot.set(std::ptr::null());
     }
 }

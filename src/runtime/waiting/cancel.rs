@@ -11,16 +11,16 @@
 //! act by themselves; so the note is kept (of all threads but main, whose kernel thread must not end), and whoever finds that
 //! glibc unwinds already leaves it alone. In the kernel they say so in the same note, and the bell's handler acts for them.
 
-use crate::runtime::births::thread;
-use crate::runtime::births::vessel::CANCELED;
-use crate::runtime::kernel::shortage;
 use crate::runtime::machine::disposition::RESTORER;
-use crate::runtime::machine::green::{alert, current, life, Green};
+use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::machine::words::{alert, life};
+use crate::runtime::news::waiter::Fired;
 use crate::runtime::sched::slots;
 use crate::runtime::signal::delivery;
 use crate::runtime::waiting::call::{self, Length};
 use crate::{arch, glibc, sys};
-use libc::{c_int, c_void, siginfo_t};
+use libc::{c_int, c_void};
+use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// glibc's SIGCANCEL.
@@ -44,8 +44,8 @@ pub fn cancel(green: &'static Green) -> Result<(), i32> {
 
 /// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be. It is alive: who cancels it answers for that.
 fn remind(green: &'static Green) {
-    if let Some(parked) = green.waiter.interrupt() {
-        return slots::ready(parked);
+    if let Fired::Wake(_) = green.waiter.interrupt() {
+        return slots::ready(green);
     }
     if (is_open(green) || may_be_open(green)) && !current().is_some_and(|me| std::ptr::eq(me, green)) {
         install();
@@ -59,8 +59,8 @@ pub fn remind_again(green: &'static Green) {
         return;
     }
     match green.waiter.interrupt() {
-        Some(parked) => slots::ready(parked),
-        None => ring(green),
+        Fired::Wake(_) => slots::ready(green),
+        _ => ring(green),
     }
 }
 
@@ -74,24 +74,24 @@ fn ring(green: &'static Green) {
 }
 
 /// Is a cancellation pending that a living thread allows? As far as can be said from elsewhere.
-fn is_wanted(green: &Green) -> bool {
+pub fn is_wanted(green: &Green) -> bool {
     green.alerts.load(SeqCst) & alert::CANCEL != 0
         && !green.cancel_disabled.load(SeqCst)
         && green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
 /// Is it to be cancelled wherever it is?
-fn is_open(green: &Green) -> bool {
+pub fn is_open(green: &Green) -> bool {
     (green.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
 }
 
 /// May it be in a cancellation point inside libc, of which only the instruction tells that it is at? Main's note in glibc says nothing.
-fn may_be_open(green: &Green) -> bool {
+pub fn may_be_open(green: &Green) -> bool {
     !green.is_main && is_due(green) && glibc::may_be_in_point(green.fs.get())
 }
 
 /// Outside our own calls: may it be cancelled right where it is?
-fn is_at_point(green: &Green) -> bool {
+pub fn is_at_point(green: &Green) -> bool {
     green.cancel_asynchronous.load(SeqCst) || glibc::is_in_point(green.fs.get()) && !green.is_main
 }
 
@@ -129,11 +129,11 @@ pub fn cancellation_point() {
 }
 
 #[cold]
-fn act(me: &'static Green) -> ! {
+pub fn act(me: &'static Green) -> ! {
     me.alerts.fetch_and(!alert::CANCEL, SeqCst);
     // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule), and the program's
     // code, which asked for it.
-    unsafe { thread::exit(me, CANCELED) }
+    unsafe { std::mem::transmute::<*mut (), Exit>(EXIT.load(Relaxed))(me, CANCELED) }
 }
 
 /// A call that is no cancellation point, though it is made by functions that are: it ends a thread only that may be cancelled at any
@@ -188,14 +188,29 @@ pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()
 }
 
 /// Handler of signal 32 before ours: glibc's, if it had one.
-static BEFORE: AtomicUsize = AtomicUsize::new(0);
+pub static BEFORE: AtomicUsize = AtomicUsize::new(0);
 /// Where this library's instructions are.
-static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+pub static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// The handler of signal 32 (`kernel::bell`), and what ends the running thread (`births::end`): set by the start, before either can be
+/// wanted.
+static HANDLER: AtomicUsize = AtomicUsize::new(0);
+static EXIT: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Ends the running thread with a result, unwinding its stack.
+pub type Exit = unsafe fn(&'static Green, *mut c_void) -> !;
+
+/// Sets both. Called by the start, while there is one thread.
+pub fn act_by(handler: usize, exit: Exit) {
+    HANDLER.store(handler, Relaxed);
+    EXIT.store(exit as *mut (), Relaxed);
+}
 
 /// Takes signal 32; glibc may have taken it meanwhile, for a thread that is not ours.
 pub fn install() {
     let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | RESTORER;
-    let own = rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+    let own = HANDLER.load(Relaxed);
+    debug_assert!(own != 0);
     let mut before = [0; 4];
     if let Some((start, bytes)) = glibc::own_text() {
         TEXT[0].store(start, Relaxed);
@@ -208,56 +223,5 @@ pub fn install() {
     }
 }
 
-extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel passes a valid siginfo_t.
-    let Some(whose) = delivery::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
-    // SAFETY: the kernel's frame.
-    let registers = unsafe { arch::registers::Registers::of(context) };
-    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
-    if whose == shortage::WHOEVER {
-        if !ours {
-            // SAFETY: the program's or libc's instructions.
-            unsafe { shortage::step_aside(&registers) };
-        }
-        return;
-    }
-    // SAFETY: a bell of ours names a green thread, which is never freed.
-    let me = unsafe { &*(whose as *const Green) };
-    if !current().is_some_and(|here| std::ptr::eq(here, me)) {
-        if is_wanted(me) {
-            delivery::ring_again(me); // It goes on elsewhere, or will.
-        }
-        return;
-    }
-    // SAFETY: the kernel's frame.
-    let registers = unsafe { arch::registers::Registers::of(context) };
-    // (Elsewhere in libc the thread looks at its note before it goes into the kernel.)
-    let at_point = may_be_open(me) && glibc::is_at_point(registers.instruction(), registers.result());
-    if !is_open(me) && !at_point {
-        return;
-    }
-    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
-    let in_call = me.in_call.load(Relaxed);
-    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && (at_point || is_at_point(me)) {
-        call::leave(me);
-        sys::set_signal_mask(me.worker().mask.load(Relaxed)); // As the frame's end would, which does not come.
-        act(me);
-    }
-    // SAFETY: this library's instructions can be read.
-    if arch::guard_word() == 0 && ours && in_call && unsafe { registers.interrupt_call() } {
-        return me.cut.set(true);
-    }
-    delivery::ring_again(me);
-}
-
-fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    let before = BEFORE.load(Relaxed);
-    if before > libc::SIG_IGN {
-        // SAFETY: glibc's handler takes three arguments.
-        unsafe {
-            std::mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(before)(
-                signal, info, context,
-            )
-        }
-    }
-}
+/// pthread.h: PTHREAD_CANCELED.
+pub const CANCELED: *mut c_void = usize::MAX as *mut c_void;

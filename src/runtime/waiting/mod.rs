@@ -2,6 +2,9 @@
 
 pub mod call;
 pub mod cancel;
+pub mod masked;
+pub mod park;
 pub mod pin;
 pub mod readiness;
 pub mod wait;
+pub mod yielding;

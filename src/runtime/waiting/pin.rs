@@ -8,9 +8,9 @@
 //! its robust list registered with the kernel thread, so that the kernel finds it when the whole process dies; when only the
 //! green thread ends, nobody in the kernel notices, and `abandon` walks the list instead.
 
-use crate::runtime::machine::green::{current, Green};
-use crate::runtime::sched::slots::breathe;
+use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::waiting::call::{block_for, Length};
+use crate::runtime::waiting::yielding::breathe;
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
@@ -178,7 +178,7 @@ unsafe fn mark_dead(word: usize, tid: u32) {
     let lock = AtomicU32::from_ptr(word as *mut u32);
     let mark = |now: u32| (now & FUTEX_TID_MASK == tid).then_some(now & FUTEX_WAITERS | FUTEX_OWNER_DIED);
     if lock.fetch_update(AcqRel, Relaxed, mark).is_ok_and(|before| before & FUTEX_WAITERS != 0) {
-        crate::runtime::news::lot::wake_one(word);
+        crate::runtime::waiting::park::wake_one(word);
         sys::futex_wake(word as *const u32, 1);
         sys::futex_wake_shared(word as *const u32, 1);
     }

@@ -7,30 +7,22 @@
 //! must not wake the number's next owner. A close moves parked waits to a private duplicate (`vacate`), because natively a
 //! blocked call keeps its file.
 
-use crate::base::own_fds::is_own;
-use crate::runtime::news::record::{record, FdWait, Hints, Record, IN, OUT};
-
-use crate::base::own_fds::{self, own_lowest};
-use crate::runtime::machine::green::{current, Green};
-use crate::runtime::news::record::{self, known_record, known_stretches};
-use crate::runtime::sched::slots::{self, Slot};
-use crate::runtime::signal::{delivery, handler};
+use crate::base::own_fds::{self, is_own, own_lowest};
+use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::news::peer;
+use crate::runtime::news::reactor::stir_all;
+use crate::runtime::news::record::{self, known_record, known_stretches, record, FdWait, Hints, Record, IN, OUT};
+use crate::runtime::news::waiter::{Batch, News, Ticket, Token};
+use crate::runtime::sched::slots;
+use crate::runtime::signal::frames;
 use crate::runtime::waiting::call::{announce, Length};
-use crate::runtime::waiting::cancel;
-use crate::runtime::waiting::wait::{wait as wait_for, Batch, Cancel, Deadline, News, Ticket, Woken};
-use crate::sys::{self, older};
+use crate::runtime::waiting::wait::{wait as wait_for, Cancel, Deadline, Woken};
+use crate::runtime::waiting::{cancel, yielding};
+use crate::sys;
 use crate::why::Why;
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// Hands one event of a slot's epoll to the record it is about.
-pub fn dispatch(data: u64, events: u32, batch: &Batch) {
-    if let Some(record) = known_record(data as u32 as i32) {
-        if record.generation.load(Relaxed) == (data >> 32) as u32 {
-            record.event(events, batch);
-        }
-    }
-}
+use std::cell::Cell;
+use std::sync::atomic::Ordering::*;
 
 /// What `arm` found.
 enum Armed {
@@ -46,7 +38,7 @@ fn arm(wait: &FdWait, ticket: Ticket, before: Option<Hints>) -> Armed {
     let Some(record) = record(wait.fd) else { return Armed::Refused };
     wait.ticket.set(ticket);
     record.lock.with(|| {
-        if !record.register(wait.fd, wait.interest) {
+        if !record.register(wait.fd, wait.interest, slots::slot_number) {
             return Armed::Refused;
         }
         // SAFETY: under the lock; the wait stays in place until `disarm`.
@@ -64,7 +56,7 @@ fn disarm(wait: &FdWait) {
         // SAFETY: records are never freed; a wait's record changes only under the lock of the one it is in (`vacate`).
         let Some(record) = (unsafe { wait.record.get().as_ref() }) else { return };
         // Dismissed, and its waiter is a green thread's, which outlives the wait: nobody looks at it any more.
-        if !wait.queued.load(Acquire) && wait.ticket.get().is_green() {
+        if !wait.queued.load(Acquire) && wait.ticket.get().outlives() {
             return;
         }
         let done = record.lock.with(|| {
@@ -87,7 +79,7 @@ fn disarm(wait: &FdWait) {
 /// is `NotNeeded` at once.
 #[inline]
 pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
-    if current().is_none_or(handler::is_bound) {
+    if current().is_none_or(frames::is_bound) {
         announce(why);
         return (wait_in_kernel(one.fd, one.interest, deadline), -1);
     }
@@ -95,7 +87,7 @@ pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken,
     let enqueue = |ticket| match arm(&one, ticket, Some(before)) {
         Armed::Waiting => true,
         Armed::TryAgain => {
-            early = Some(Woken::Ready(0));
+            early = Some(Woken::Ready(Token::PLAIN));
             false
         }
         Armed::Refused => false,
@@ -177,7 +169,7 @@ fn wait_in_kernel(fd: i32, interest: u32, deadline: Deadline) -> Woken {
     let mut one = [libc::pollfd { fd, events: interest as i16, revents: 0 }];
     match cancel::block_for(Length::Long, || sys::poll(&mut one, deadline)) {
         Ok(0) => Woken::TimedOut,
-        Ok(_) => Woken::Ready(0),
+        Ok(_) => Woken::Ready(Token::PLAIN),
         Err(_) => Woken::Interrupted,
     }
 }
@@ -212,7 +204,7 @@ fn forget_all(record: &'static Record, fd: i32) {
         record.let_all_try(&batch);
         record.reset(fd);
     });
-    batch.release(slots::ready);
+    batch.release(slots::wake);
 }
 
 /// The real close is over.
@@ -228,7 +220,7 @@ pub fn stir(fd: i32) {
     if let Some(record) = known_record(fd) {
         let batch = Batch::new();
         record.event(IN | OUT, &batch);
-        batch.release(slots::ready);
+        batch.release(slots::wake);
     }
 }
 
@@ -236,49 +228,7 @@ pub fn stir(fd: i32) {
 pub fn stir_those(known: impl Fn(u64) -> bool) {
     let batch = Batch::new();
     stir_all(known, &batch);
-    batch.release(slots::ready);
-}
-
-/// What the hooks have known of a number on which a call waits that is to be tried again when the process has been stopped and goes on:
-/// {bits, their values}; 0, 0: there is none.
-static STOPS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
-
-/// From now on those are tried again.
-pub fn try_when_continued(bits: u64, values: u64) {
-    if STOPS[0].load(Relaxed) == 0 {
-        STOPS[1].store(values, Relaxed);
-        STOPS[0].store(bits, Release);
-    }
-}
-
-/// When somebody was last at the reactor; kept while there is something that is to be tried again.
-static SEEN_NS: AtomicU64 = AtomicU64::new(0);
-
-/// So late the process may have been stopped meanwhile.
-pub const LATE_NS: u64 = 20_000_000;
-
-/// Somebody is at the reactor, for whom `due_ns` was the time to be there: too late by far?
-fn is_late(due_ns: u64) -> bool {
-    let now_ns = sys::now_ns();
-    SEEN_NS.store(now_ns, Relaxed);
-    due_ns != 0 && now_ns > due_ns + LATE_NS
-}
-
-/// The process has perhaps been stopped, and goes on. The kernel says so by ending a wait for events; where nobody waited just then, time
-/// has passed (as it has where a thread has computed, and then nothing is lost by a try).
-pub fn continued(batch: &Batch) {
-    let bits = STOPS[0].load(Acquire);
-    if bits != 0 {
-        let values = STOPS[1].load(Relaxed);
-        stir_all(|known| known & bits == values, batch);
-    }
-}
-
-fn stir_all(known: impl Fn(u64) -> bool, batch: &Batch) {
-    let concerned = |fd: &i32| known_record(*fd).is_some_and(|record| known(record.info.load(Relaxed)));
-    for stretch in known_stretches(0, Record::NUMBERS as u32) {
-        stretch.filter(concerned).filter_map(known_record).for_each(|record| record.event(IN | OUT, batch));
-    }
+    batch.release(slots::wake);
 }
 
 /// Before the real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file. A call that is between two
@@ -305,7 +255,7 @@ pub fn vacate(fd: i32) {
         if until_ns == 0 {
             until_ns = sys::now_ns() + PATIENCE_NS;
         }
-        slots::yield_now();
+        yielding::yield_now();
     }
 }
 
@@ -326,8 +276,8 @@ fn move_waits(from: &Record, fd: i32) {
             let Some((duplicate, to)) = private_duplicate(fd) else {
                 // No descriptor to be had: the wait ends, and its retry answers EBADF.
                 let batch = Batch::new();
-                batch.take(wait.ticket.get().fire(News::Ready(0)));
-                batch.release(slots::ready);
+                batch.take(wait.ticket.get().fire(News::Ready(Token::PLAIN)));
+                batch.release(slots::wake);
                 continue;
             };
             to.lock.with(|| {
@@ -338,7 +288,7 @@ fn move_waits(from: &Record, fd: i32) {
                 }
                 wait.moved.set(duplicate);
                 to.link(wait);
-                to.register(duplicate, wait.interest);
+                to.register(duplicate, wait.interest, slots::slot_number);
             });
         }
     }
@@ -356,37 +306,15 @@ pub fn after_fork() {
     record::after_fork();
 }
 
-/// Takes in what a slot's epoll has to say until `deadline_ns`; how many events there were.
-pub fn poll(slot: &Slot, deadline_ns: Option<u64>, batch: &Batch) -> usize {
-    /// Few: what the kernel has just touched for an event is still warm when its thread runs.
-    const AT_ONCE: usize = 32;
-    let mut events: [std::mem::MaybeUninit<libc::epoll_event>; AT_ONCE] =
-        [const { std::mem::MaybeUninit::uninit() }; AT_ONCE];
-    // SAFETY: the kernel fills the first `count` events, and only those are read.
-    let events: &mut [libc::epoll_event] = unsafe { &mut *(&mut events as *mut [_] as *mut [libc::epoll_event]) };
-    let stops_matter = STOPS[0].load(Relaxed) != 0;
-    if stops_matter && is_late(SEEN_NS.load(Relaxed)) {
-        continued(batch);
+/// Something was sent: a reader that waits at the other end is ready. While a slot sleeps, that slot is the one to run the reader, for its
+/// reactor wakes it.
+#[inline]
+pub fn reach_peer(fd: i32) {
+    let Some((peer, generation)) = peer::of(fd) else { return };
+    let Some(record) = record(peer) else { return };
+    if record.generation.load(Relaxed) == generation && record.is_waited_for() && !slots::any_asleep() {
+        let batch = Batch::new();
+        record.event(IN, &batch);
+        batch.release(slots::wake);
     }
-    let polled = older::epoll_wait(slot.epoll(), events, deadline_ns, delivery::CLOSED);
-    // (No handler interrupts it: all signals are blocked.)
-    if stops_matter && is_late(deadline_ns.unwrap_or(0)) || polled == Err(libc::EINTR) {
-        continued(batch);
-    }
-    let count = polled.unwrap_or(0);
-    for event in &events[..count] {
-        record::warm(event.u64 as u32 as i32);
-    }
-    for event in &events[..count] {
-        record::warm_wait(event.u64 as u32 as i32);
-    }
-    for event in &events[..count] {
-        let (data, bits) = (event.u64, event.events);
-        match data {
-            Slot::WAKE => slot.clear_wake(),
-            Slot::SIGNAL => {}
-            _ => dispatch(data, bits, batch),
-        }
-    }
-    count
 }

@@ -3,98 +3,28 @@
 //! Green threads are never freed: a vessel that is finished serves the next one, and a word that an old waker still looks at
 //! stays a word of that kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
 
-use crate::arch;
-use crate::runtime::births::vessel::Stack;
+use crate::arch::{self};
+use crate::figures::Counters;
 use crate::runtime::machine::alternate::Alternate;
+use crate::runtime::machine::owner::{Owner, Seen, WorkerId};
+use crate::runtime::machine::parts;
 use crate::runtime::machine::pending::Pending;
+use crate::runtime::machine::place::Place;
 use crate::runtime::machine::schedule::Schedule;
 use crate::runtime::machine::settings::Settings;
+use crate::runtime::machine::stack::Stack;
+use crate::runtime::machine::words::{life, Reason, Start, Word};
+use crate::runtime::news::poller::Poller;
 use crate::runtime::news::record::Record;
-use crate::runtime::sched::slots::Worker;
-use crate::runtime::signal::handler::Place;
-use crate::runtime::waiting::wait::Waiter;
+use crate::runtime::news::timer::Timers;
+use crate::runtime::news::verify::Verify;
+use crate::runtime::news::waiter::Waiter;
 use crate::sys::Processors;
-use crate::why::{self, Why};
+use crossbeam_queue::ArrayQueue;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
-
-/// Where a thread's life stands (bits of `life`).
-pub mod life {
-    pub const FINISHED: u32 = 1;
-    pub const DETACHED: u32 = 2;
-    /// Somebody joins it.
-    pub const JOINING: u32 = 4;
-    /// Nobody's: in the pool, or dead.
-    pub const GONE: u32 = 8;
-}
-
-/// Why a running or waiting thread should look up (bits of `alerts`).
-pub mod alert {
-    pub const SIGNAL: u32 = 1;
-    pub const CANCEL: u32 = 2;
-}
-
-/// A word of its own that others look at.
-pub struct Word(AtomicU64);
-
-impl Word {
-    pub const fn new(value: u64) -> Word {
-        Word(AtomicU64::new(value))
-    }
-
-    #[inline]
-    pub fn get(&self) -> u64 {
-        self.0.load(SeqCst)
-    }
-
-    #[inline]
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Release);
-    }
-
-    pub fn replace(&self, value: u64) -> u64 {
-        self.0.swap(value, SeqCst)
-    }
-}
-
-/// What a green thread waits for, as a word (`why`). Only the thread itself writes it; anybody may read it.
-pub struct Reason(AtomicU64);
-
-impl Reason {
-    /// A wait begins, and its thread is about to park.
-    #[inline]
-    pub fn set(&self, why: Why) {
-        self.0.store(why.word(), Relaxed);
-    }
-
-    /// A call in the kernel comes next that waits for this.
-    #[inline]
-    pub fn announce(&self, why: Why) {
-        self.0.store(why.word() | why::ANNOUNCED, Relaxed);
-    }
-
-    /// The thread enters a call that may block: for what was announced, or for what nobody has said.
-    #[inline]
-    pub fn enter(&self) {
-        let word = self.0.load(Relaxed);
-        let announced = if word & why::ANNOUNCED != 0 { word & !why::ANNOUNCED } else { Why::InKernel.word() };
-        self.0.store(announced | why::IN_KERNEL, Relaxed);
-    }
-
-    /// The call is over, or has been left.
-    #[inline]
-    pub fn leave(&self) {
-        self.0.store(Why::Nothing.word(), Relaxed);
-    }
-}
-
-/// What the program's function looks like.
-#[derive(Clone, Copy)]
-pub enum Start {
-    Posix(extern "C" fn(*mut c_void) -> *mut c_void),
-    C11(extern "C" fn(*mut c_void) -> i32),
-}
 
 /// The green thread made last. The list is for those who read memory (`table`): it has those of the pool, too.
 pub static NEWEST: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
@@ -263,7 +193,6 @@ impl Green {
             why: Reason(AtomicU64::new(0)),
             older: Cell::new(std::ptr::null()),
         }));
-        green.waiter.belongs_to(green);
         green.enlist();
         green
     }
@@ -284,6 +213,14 @@ impl Green {
         self.caught.set(false);
         self.spoilt.set(false);
         self.dying.set(false);
+    }
+
+    /// The green thread whose waiter this is.
+    #[inline]
+    pub fn of_waiter(waiter: &'static Waiter) -> &'static Green {
+        let place = waiter as *const Waiter as usize - std::mem::offset_of!(Green, waiter);
+        // SAFETY: only green threads' waiters are ever parked, and green threads are never freed.
+        unsafe { &*(place as *const Green) }
     }
 
     #[inline]
@@ -337,4 +274,243 @@ impl Green {
 pub fn current() -> Option<&'static Green> {
     // SAFETY: the word is null or a green thread, and those are never freed.
     unsafe { (arch::self_word() as *const Green).as_ref() }
+}
+
+/// Threads submit by instructions that nobody sees (liburing's) to rings that are not one thread's own.
+pub static UNSEEN: AtomicBool = AtomicBool::new(false);
+
+pub fn note_unseen_submissions() {
+    UNSEEN.store(true, Relaxed);
+}
+
+/// Whose a worker's kernel thread is.
+#[derive(Default)]
+pub struct Bond {
+    /// One green thread's alone (`alone`).
+    pub spoilt: Cell<bool>,
+    /// Requests of threads that are not bound have been submitted from it.
+    pub has_submitted: Cell<bool>,
+    /// The same, and it is one green thread's alone now.
+    pub owes_answers: Cell<bool>,
+}
+
+impl Bond {
+    /// A thread that is not bound submits from here.
+    pub fn note_submission(&self) {
+        self.has_submitted.set(true);
+    }
+
+    /// Its kernel thread serves one green thread from now on, and is not to end with that where it has submitted for others.
+    pub fn tie(&self) {
+        self.spoilt.set(true);
+        self.owes_answers.set(self.has_submitted.get() || UNSEEN.load(Relaxed));
+    }
+
+    /// It has a new kernel thread.
+    pub fn begin_anew(&self) {
+        self.spoilt.set(false);
+        self.has_submitted.set(false);
+        self.owes_answers.set(false);
+    }
+}
+
+/// The right to run, and what belongs to it.
+#[repr(align(128))]
+pub struct Slot {
+    pub number: usize,
+    pub owner: Owner,
+    pub next: AtomicPtr<Green>,
+    pub queue: ArrayQueue<usize>,
+    pub poller: &'static Poller,
+    pub timers: Timers,
+    /// Waits that rest on hints, and those that rest on guesses.
+    pub verify: Verify,
+    pub guesses: Verify,
+    /// Resumes so far: how the monitor sees whether anything moves.
+    pub switches: AtomicU64,
+    pub turns_of_next: Cell<u32>,
+    /// A free vessel, for the next thread that is made here (`vessel`).
+    pub vessel: AtomicPtr<Green>,
+    /// The monitor asks whoever runs here to let others run.
+    pub attention: AtomicBool,
+    /// The monitor asks for a look into the reactor, though the queue is never empty.
+    pub poll_due: AtomicBool,
+    /// 0 busy, 1 asleep in the reactor, 2 the same and woken.
+    pub idle: AtomicU32,
+}
+
+/// A kernel thread that runs green threads.
+#[repr(align(128))]
+pub struct Worker {
+    /// Its own context while it runs a green thread.
+    pub sp: UnsafeCell<*mut u8>,
+    pub fs: Cell<usize>,
+    /// The slot it believes it has; only its own kernel thread, or who wakes it as a spare, writes it.
+    pub slot: Cell<*const Slot>,
+    pub leaving: Cell<Leaving>,
+    pub kernel_tid: AtomicI32,
+    pub is_leader: bool,
+    /// What the kernel thread's signal mask is now; its own kernel thread writes it.
+    pub mask: AtomicU64,
+    pub signal_stack: Cell<usize>,
+    /// Whose its kernel thread is.
+    pub bond: parts::Bond,
+    /// It does not retire: it is the leader, or a child of its own lives. Written before it waits among the spares.
+    pub stays: Cell<bool>,
+    /// A spare sleeps on it.
+    pub bell: AtomicU32,
+    /// A worker at rest: 1 until the kernel has let its last kernel thread go (`reserve`).
+    pub kernel_thread_alive: AtomicU32,
+    /// Its pthread_t.
+    pub thread: Cell<usize>,
+    /// What a switch must see to, beside the mask (`kernel_state`).
+    pub unusual: AtomicU32,
+    /// Who ran here last, or does, and from when on its CPU time is to be charged to it.
+    pub charged: AtomicPtr<Green>,
+    pub since_ns: AtomicU64,
+    /// What it counts, for the statistics.
+    pub counters: Counters,
+}
+
+/// What the context that was left wanted.
+#[derive(Clone, Copy)]
+pub enum Leaving {
+    Nothing,
+    Park(&'static Green),
+    Yield(&'static Green),
+    Return(&'static Green),
+    /// And how the end is published.
+    End(&'static Green, fn(&'static Green)),
+}
+
+/// The worker on whose kernel thread this runs, if any: a green thread's, or the one whose own stack this is.
+#[inline]
+pub fn here() -> Option<&'static Worker> {
+    match current() {
+        Some(green) => Some(green.worker()),
+        // SAFETY: null or a worker; workers are never freed.
+        None => unsafe { (arch::worker_word() as *const Worker).as_ref() },
+    }
+}
+
+// SAFETY: the cells are touched by the slot's owner in Runtime only; what others touch is atomic.
+unsafe impl Sync for Slot {}
+
+// SAFETY: the cells are touched by the worker's own kernel thread, or by who gives it a slot while it sleeps as a spare.
+unsafe impl Sync for Worker {}
+// SAFETY: as above.
+unsafe impl Send for Worker {}
+
+impl Worker {
+    /// A worker without a kernel thread. Never freed.
+    pub fn new(is_leader: bool) -> &'static Worker {
+        Box::leak(Box::new(Worker {
+            sp: UnsafeCell::new(std::ptr::null_mut()),
+            fs: Cell::new(0),
+            slot: Cell::new(std::ptr::null()),
+            leaving: Cell::new(Leaving::Nothing),
+            kernel_tid: AtomicI32::new(0),
+            is_leader,
+            mask: AtomicU64::new(0),
+            signal_stack: Cell::new(0),
+            bond: Bond::default(),
+            stays: Cell::new(false),
+            bell: AtomicU32::new(0),
+            kernel_thread_alive: AtomicU32::new(0),
+            thread: Cell::new(0),
+            unusual: AtomicU32::new(0),
+            charged: AtomicPtr::new(std::ptr::null_mut()),
+            since_ns: AtomicU64::new(0),
+            counters: Counters::new(),
+        }))
+    }
+
+    /// Whose counters these are.
+    pub fn of_counters(counters: &'static Counters) -> &'static Worker {
+        let place = counters as *const Counters as usize - std::mem::offset_of!(Worker, counters);
+        // SAFETY: only workers have enlisted counters, and workers are never freed.
+        unsafe { &*(place as *const Worker) }
+    }
+
+    /// Its name in a slot's owner word.
+    #[inline]
+    pub fn id(&self) -> WorkerId {
+        WorkerId(self as *const Worker as usize)
+    }
+
+    /// The worker that has the slot; `None`: the slot was vacant.
+    pub fn of_seen(seen: Seen) -> Option<&'static Worker> {
+        // SAFETY: null, or a worker's address; workers are never freed.
+        unsafe { (seen.worker().0 as *const Worker).as_ref() }
+    }
+
+    /// The slot it believes it has.
+    #[inline]
+    pub fn slot(&self) -> Option<&'static Slot> {
+        // SAFETY: null or a slot; slots are never freed.
+        unsafe { self.slot.get().as_ref() }
+    }
+
+    /// Into the scheduler; `None`: the slot was taken. (A call that was said to block may come upon a hook inside libc, and park.)
+    #[inline]
+    pub fn enter(&self) -> Option<&'static Slot> {
+        let slot = self.slot()?;
+        if slot.owner.enter(self.id()) {
+            return Some(slot);
+        }
+        self.slot.set(std::ptr::null());
+        None
+    }
+
+    /// Out of the scheduler, into the green thread that was resumed.
+    #[inline]
+    pub fn leave(&self) {
+        if let Some(slot) = self.slot() {
+            slot.owner.leave(self.id());
+        }
+    }
+
+    /// Takes up a slot that was given to it (or is its from the start).
+    pub fn take_up(&self, slot: &'static Slot) {
+        self.slot.set(slot);
+        slot.owner.assign(self.id());
+    }
+}
+
+impl Slot {
+    /// Its epoll's descriptor.
+    pub fn epoll(&self) -> i32 {
+        self.poller.epoll()
+    }
+
+    #[inline]
+    pub fn take_next(&self) -> Option<&'static Green> {
+        if self.next.load(Relaxed).is_null() {
+            return None;
+        }
+        // SAFETY: null or a green thread, which is ours once it is out of the place.
+        unsafe { self.next.swap(std::ptr::null_mut(), AcqRel).as_ref() }
+    }
+
+    #[inline]
+    pub fn pop(&self) -> Option<&'static Green> {
+        if self.queue.is_empty() {
+            return None; // (Without the fence of a `pop` in vain.)
+        }
+        // SAFETY: only green threads are pushed.
+        self.queue.pop().map(|green| unsafe { &*(green as *const Green) })
+    }
+
+    pub fn has_ready(&self) -> bool {
+        !self.queue.is_empty() || !self.next.load(Relaxed).is_null()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.idle.load(Relaxed) != 0
+    }
+
+    /// It was in use, and nobody has it: there may be descriptors and deadlines that are waited for.
+    pub fn is_left(&self) -> bool {
+        self.owner.glance().is_vacant() && self.switches.load(Relaxed) > 0
+    }
 }

@@ -1,0 +1,118 @@
+//! What runs on a vessel: the function that glibc starts, which serves one thread after the other.
+
+use crate::base::guard;
+use crate::runtime::births::end;
+use crate::runtime::kernel::asking;
+use crate::runtime::kernel::gate::GATE;
+use crate::runtime::kernel::unbegun::UNBEGUN;
+use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::machine::roll;
+use crate::runtime::machine::words::Start;
+use crate::runtime::sched::{mask, slots};
+use crate::runtime::signal::{delivery, frames, shelf};
+use crate::runtime::waiting::cancel::CANCELED;
+use crate::runtime::waiting::pin;
+use crate::{arch, glibc, sys};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicU32, Ordering::*};
+
+pub static PUBLISHED: AtomicU32 = AtomicU32::new(0);
+
+/// The function that glibc starts: first on the kernel thread that it was born with, later on whatever worker resumes it.
+pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
+    // SAFETY: `birth` passes a green thread, which is never freed.
+    let me: &'static Green = unsafe { &*(argument as *const Green) };
+    if me.caught.get() {
+        UNBEGUN.fetch_sub(1, SeqCst);
+        // A worker's kernel thread: glibc has just given it this thread's robust list and a mask of all signals.
+        me.robust_head.set(sys::take_robust_list());
+        me.worker().mask.store(u64::MAX, Relaxed);
+    } else {
+        me.fs.set(arch::tcb());
+        guard::enter_runtime();
+        asking::begin_unasked();
+        // No handler may run on a stack that another kernel thread may already use.
+        sys::set_signal_mask(u64::MAX);
+        // SAFETY: this thread's own descriptor, which is the vessel's.
+        unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
+        me.robust_head.set(sys::loosen(&GATE.vessel_alive));
+        asking::end_unasked();
+        // SAFETY: every signal is blocked, and `loosen` cut what tied the kernel thread to this TCB.
+        unsafe { arch::retire(me.sp.get(), PUBLISHED.as_ptr()) };
+    }
+    if me.start.get().is_none() {
+        return serve_as_leader(me);
+    }
+    if !me.dying.get() {
+        arch::set_self_word(me as *const Green as usize);
+        slots::arrived(me);
+        mask::apply_mask(me.worker(), me);
+    }
+    while !me.dying.get() {
+        serve(me);
+        if !still(me) {
+            // In a fork child this is the only thread: it ends glibc's own way, and the process with it.
+            if let Some(main) = current() {
+                crate::runtime::births::end::leave_main(main);
+            }
+            return me.result.get();
+        }
+        glibc::run_destructors();
+        frames::forget_all(me);
+        crate::runtime::waiting::readiness::release_private(me);
+        pin::abandon(me);
+        // From here on nothing of the program's runs: no handler either.
+        guard::enter_runtime();
+        glibc::restore_thread_locals();
+        slots::end(me, end::ended);
+        if !me.dying.get() {
+            guard::leave_runtime();
+        }
+    }
+    arch::set_self_word(0);
+    std::ptr::null_mut()
+}
+
+/// The stack and TCB on which the leader is a worker while main runs elsewhere: see `start`.
+pub fn serve_as_leader(me: &'static Green) -> *mut c_void {
+    crate::runtime::kernel::worker::settle(me.worker());
+    crate::runtime::kernel::worker::run(me.worker());
+    std::ptr::null_mut()
+}
+
+/// Is this still the thread that it was? A fork child has another one, or none.
+pub fn still(me: &'static Green) -> bool {
+    current().is_some_and(|now| std::ptr::eq(now, me))
+}
+
+/// Runs the program's function.
+pub fn serve(me: &'static Green) {
+    glibc::guarded(call_program, me as *const Green as usize);
+    if still(me) {
+        if glibc::is_exiting(me.fs.get()) && !me.unwinding.replace(false) {
+            // A cancellation point inside libc has acted.
+            me.result.set(CANCELED);
+        }
+        glibc::note_exit();
+        if me.cancel_disabled.swap(true, SeqCst) {
+            glibc::set_cancel_state(0);
+            glibc::note_exit();
+        }
+    }
+}
+
+pub extern "C" fn call_program(me: usize) {
+    // SAFETY: `serve` passes the running green thread.
+    let me: &'static Green = unsafe { &*(me as *const Green) };
+    // (Its creator may block what it takes.)
+    shelf::accept(me, me.mask.get());
+    delivery::look(me);
+    arch::set_control_words(&me.control.get());
+    let argument = me.argument.get();
+    let result = match me.start.get() {
+        Some(Start::Posix(function)) => function(argument),
+        Some(Start::C11(function)) => function(argument) as isize as *mut c_void,
+        None => std::ptr::null_mut(),
+    };
+    me.result.set(result);
+}

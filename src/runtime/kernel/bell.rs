@@ -1,0 +1,70 @@
+//! The handler of signal 32, the bell of kernel threads that stand in calls: a cancellation is due there, or a thread is to step aside.
+
+use crate::runtime::kernel::shortage;
+use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::machine::siginfo;
+use crate::runtime::signal::delivery;
+use crate::runtime::waiting::call;
+use crate::runtime::waiting::cancel::{act, is_at_point, is_open, is_wanted, may_be_open, BEFORE, TEXT};
+use crate::{arch, glibc, sys};
+use libc::{c_int, c_void, siginfo_t};
+use std::sync::atomic::Ordering::*;
+
+pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a valid siginfo_t.
+    let Some(whose) = siginfo::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
+    // SAFETY: the kernel's frame.
+    let registers = unsafe { arch::registers::Registers::of(context) };
+    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
+    if whose == shortage::WHOEVER {
+        if !ours {
+            // SAFETY: the program's or libc's instructions.
+            unsafe { shortage::step_aside(&registers) };
+        }
+        return;
+    }
+    // SAFETY: a bell of ours names a green thread, which is never freed.
+    let me = unsafe { &*(whose as *const Green) };
+    if !current().is_some_and(|here| std::ptr::eq(here, me)) {
+        if is_wanted(me) {
+            delivery::ring_again(me); // It goes on elsewhere, or will.
+        }
+        return;
+    }
+    // SAFETY: the kernel's frame.
+    let registers = unsafe { arch::registers::Registers::of(context) };
+    // (Elsewhere in libc the thread looks at its note before it goes into the kernel.)
+    let at_point = may_be_open(me) && glibc::is_at_point(registers.instruction(), registers.result());
+    if !is_open(me) && !at_point {
+        return;
+    }
+    let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
+    let in_call = me.in_call.load(Relaxed);
+    if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && (at_point || is_at_point(me)) {
+        call::leave(me);
+        sys::set_signal_mask(me.worker().mask.load(Relaxed)); // As the frame's end would, which does not come.
+        act(me);
+    }
+    // SAFETY: this library's instructions can be read.
+    if arch::guard_word() == 0 && ours && in_call && unsafe { registers.interrupt_call() } {
+        return me.cut.set(true);
+    }
+    delivery::ring_again(me);
+}
+
+pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let before = BEFORE.load(Relaxed);
+    if before > libc::SIG_IGN {
+        // SAFETY: glibc's handler takes three arguments.
+        unsafe {
+            std::mem::transmute::<usize, extern "C" fn(c_int, *mut siginfo_t, *mut c_void)>(before)(
+                signal, info, context,
+            )
+        }
+    }
+}
+
+/// The handler's address, for `cancel::act_by`.
+pub fn handler() -> usize {
+    rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize
+}

@@ -1,0 +1,33 @@
+//! Where a green thread's stack lies.
+
+use std::ops::Range;
+
+/// Where a vessel's stack is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stack {
+    /// Lowest usable address.
+    pub lowest: usize,
+    pub bytes: usize,
+    /// The bytes below `lowest` that fault.
+    pub guard: usize,
+    /// The program gave it.
+    pub foreign: bool,
+}
+
+impl Stack {
+    /// The stack that the process started with.
+    pub const MAIN: Stack = Stack { lowest: 0, bytes: 0, guard: 0, foreign: true };
+
+    /// Ours above the guard; nothing of a stack of the program's.
+    pub fn mapped(&self) -> Range<usize> {
+        let bytes = if self.foreign { 0 } else { self.bytes + PAGE };
+        self.lowest..self.lowest + bytes
+    }
+
+    /// Does this address lie in the guard?
+    pub fn guards(&self, address: usize) -> bool {
+        (self.lowest.wrapping_sub(self.guard)..self.lowest).contains(&address)
+    }
+}
+
+pub const PAGE: usize = 4096;

@@ -1,0 +1,93 @@
+//! The reactor: takes in what a poller has to say, hands it to the records, and sees to it that waits are tried again after the process
+//! was stopped.
+
+use crate::base::signal_set::CLOSED;
+use crate::runtime::news::poller::Poller;
+use crate::runtime::news::record::{self, known_record, known_stretches, Record, IN, OUT};
+use crate::runtime::news::waiter::Batch;
+use crate::sys::{self, older};
+use std::sync::atomic::{AtomicU64, Ordering::*};
+
+/// Hands one event of a slot's epoll to the record it is about.
+pub fn dispatch(data: u64, events: u32, batch: &Batch) {
+    if let Some(record) = known_record(data as u32 as i32) {
+        if record.generation.load(Relaxed) == (data >> 32) as u32 {
+            record.event(events, batch);
+        }
+    }
+}
+
+/// What the hooks have known of a number on which a call waits that is to be tried again when the process has been stopped and goes on:
+/// {bits, their values}; 0, 0: there is none.
+pub static STOPS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+/// From now on those are tried again.
+pub fn try_when_continued(bits: u64, values: u64) {
+    if STOPS[0].load(Relaxed) == 0 {
+        STOPS[1].store(values, Relaxed);
+        STOPS[0].store(bits, Release);
+    }
+}
+
+/// When somebody was last at the reactor; kept while there is something that is to be tried again.
+pub static SEEN_NS: AtomicU64 = AtomicU64::new(0);
+
+/// So late the process may have been stopped meanwhile.
+pub const LATE_NS: u64 = 20_000_000;
+
+/// Somebody is at the reactor, for whom `due_ns` was the time to be there: too late by far?
+pub fn is_late(due_ns: u64) -> bool {
+    let now_ns = sys::now_ns();
+    SEEN_NS.store(now_ns, Relaxed);
+    due_ns != 0 && now_ns > due_ns + LATE_NS
+}
+
+/// The process has perhaps been stopped, and goes on. The kernel says so by ending a wait for events; where nobody waited just then, time
+/// has passed (as it has where a thread has computed, and then nothing is lost by a try).
+pub fn continued(batch: &Batch) {
+    let bits = STOPS[0].load(Acquire);
+    if bits != 0 {
+        let values = STOPS[1].load(Relaxed);
+        stir_all(|known| known & bits == values, batch);
+    }
+}
+
+pub fn stir_all(known: impl Fn(u64) -> bool, batch: &Batch) {
+    let concerned = |fd: &i32| known_record(*fd).is_some_and(|record| known(record.info.load(Relaxed)));
+    for stretch in known_stretches(0, Record::NUMBERS as u32) {
+        stretch.filter(concerned).filter_map(known_record).for_each(|record| record.event(IN | OUT, batch));
+    }
+}
+
+/// Takes in what the epoll has to say until `deadline_ns` (`Some(0)`: what is there; `None`: until something is); returns how many events
+/// there were. Fires waits into `batch`. Called by the slot's owner in Runtime, or by the monitor for a vacant slot.
+pub fn poll(poller: &Poller, deadline_ns: Option<u64>, batch: &Batch) -> usize {
+    /// Few: what the kernel has just touched for an event is still warm when its thread runs.
+    const AT_ONCE: usize = 32;
+    let mut events = [const { libc::epoll_event { events: 0, u64: 0 } }; AT_ONCE];
+    let stops_matter = STOPS[0].load(Relaxed) != 0;
+    if stops_matter && is_late(SEEN_NS.load(Relaxed)) {
+        continued(batch);
+    }
+    let polled = older::epoll_wait(poller.epoll(), &mut events, deadline_ns, CLOSED);
+    // No handler interrupts it, for all signals are blocked: EINTR says that the process was stopped and goes on.
+    if stops_matter && is_late(deadline_ns.unwrap_or(0)) || polled == Err(libc::EINTR) {
+        continued(batch);
+    }
+    let count = polled.unwrap_or(0);
+    for event in &events[..count] {
+        record::warm(event.u64 as u32 as i32);
+    }
+    for event in &events[..count] {
+        record::warm_wait(event.u64 as u32 as i32);
+    }
+    for event in &events[..count] {
+        let (data, bits) = (event.u64, event.events);
+        match data {
+            Poller::WAKE => poller.clear(),
+            Poller::SIGNAL => {}
+            _ => dispatch(data, bits, batch),
+        }
+    }
+    count
+}

@@ -1,0 +1,299 @@
+//! The waiter: one word in which exactly one clause of a wait wins, and a late clause of an earlier wait loses.
+//!
+//! The word is {sequence, state}. `arm` begins a wait and moves the sequence on; `disarm` ends it.
+//!
+//! ```text
+//!   from      to         by                         under
+//!   Idle      Armed      arm                        the waiting thread
+//!   Armed     Parked     set_parked                 whoever runs after the switch, on another stack (`sched`)
+//!   Armed     Sleeping   set_sleeping               the waiting thread, which is about to sleep in the kernel
+//!   Armed     news       fire → Won                 the queue's lock, or `interrupt`
+//!   Parked    news       fire → Wake                the same: the winner must make the thread ready
+//!   Sleeping  news       fire → Won                 the same: the winner has woken the sleeper
+//!   any       Idle       disarm                     the waiting thread
+//! ```
+//!
+//! *News* are Ready(token), TimedOut and Alerted. The race between a thread that leaves its stack and a clause that fires:
+//!
+//! 1. The leaver stores Armed, enqueues its clauses, and switches away.
+//! 2. Whoever runs next exchanges Armed → Parked; a clause exchanges Armed or Parked → news. Both are compare-exchanges on one word, so one
+//!    is first.
+//! 3. Is the clause first, `set_parked` fails, and its caller makes the thread ready. Is `set_parked` first, the clause sees Parked and
+//!    makes the thread ready. So nobody resumes a stack in use, and nobody spins for it.
+//!
+//! Model-checked in tests/model.
+
+use crate::base::atomic::Ordering::*;
+use crate::base::atomic::{constructor, AtomicPtr, AtomicU64};
+use crate::base::futex;
+use std::cell::Cell;
+
+/// The number of a wait of one waiter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Sequence(u32);
+
+/// What whoever fires a wait tells the thread that waits: a small number, below 2^29.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token(u32);
+
+impl Token {
+    /// Nothing more than that the wait is over.
+    pub const PLAIN: Token = Token(0);
+    /// The wait for a descriptor rested on hints that no longer hold: ask the file.
+    pub const DISTRUST: Token = Token(1);
+}
+
+/// The low half of the word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Armed,
+    Parked,
+    Sleeping,
+    Fired(News),
+}
+
+/// What ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    Ready(Token),
+    TimedOut,
+    /// A signal or a cancellation is to be looked at.
+    Alerted,
+}
+
+/// The bits of a waiter's word that are its state, and the states of one that waits, for those who read memory (`runtime::table`).
+pub const KIND: u32 = 7;
+pub const IDLE: u32 = 0;
+pub const ARMED: u32 = 1;
+pub const PARKED: u32 = 2;
+const SLEEPING: u32 = 3;
+/// Where a waiter's word lies in the waiter.
+pub const WORD: usize = std::mem::offset_of!(Waiter, word);
+
+impl State {
+    #[inline]
+    fn bits(self) -> u32 {
+        match self {
+            State::Idle => IDLE,
+            State::Armed => ARMED,
+            State::Parked => PARKED,
+            State::Sleeping => SLEEPING,
+            State::Fired(News::Ready(token)) => 4 | token.0 << 3,
+            State::Fired(News::TimedOut) => 5,
+            State::Fired(News::Alerted) => 6,
+        }
+    }
+
+    #[inline]
+    fn of(bits: u32) -> State {
+        match bits & KIND {
+            IDLE => State::Idle,
+            ARMED => State::Armed,
+            PARKED => State::Parked,
+            SLEEPING => State::Sleeping,
+            4 => State::Fired(News::Ready(Token(bits >> 3))),
+            5 => State::Fired(News::TimedOut),
+            _ => State::Fired(News::Alerted),
+        }
+    }
+}
+
+#[inline]
+fn word(sequence: Sequence, state: State) -> u64 {
+    (sequence.0 as u64) << 32 | state.bits() as u64
+}
+
+/// One thread's wait. A green thread's waiter lives as long as the process; any other stands in the frame of its wait.
+pub struct Waiter {
+    word: AtomicU64,
+    /// The next in a batch of fired waiters.
+    link: AtomicPtr<Waiter>,
+}
+
+/// What came of firing.
+pub enum Fired {
+    /// Another clause was first, or the wait is over.
+    Lost,
+    /// The waiter has its news and will see them.
+    Won,
+    /// The same, and the caller must make the parked thread ready.
+    Wake(*const Waiter),
+}
+
+impl Waiter {
+    constructor! {
+        /// A waiter that waits for nothing.
+        pub fn new() -> Waiter {
+            Waiter { word: AtomicU64::new(0), link: AtomicPtr::new(std::ptr::null_mut()) }
+        }
+    }
+
+    /// Begins the next wait. Called by the waiting thread, before it enqueues its clauses.
+    #[inline]
+    pub fn arm(&self) -> Sequence {
+        let sequence = Sequence(((self.word.load(Relaxed) >> 32) as u32).wrapping_add(1));
+        self.word.store(word(sequence, State::Armed), SeqCst);
+        sequence
+    }
+
+    /// Ends the wait: its news, or `None` if there were none. Called by the waiting thread, after its clauses have left their queues.
+    #[inline]
+    pub fn disarm(&self, sequence: Sequence) -> Option<News> {
+        let now = self.word.load(Acquire);
+        let idle = word(sequence, State::Idle);
+        let last = match State::of(now as u32) {
+            State::Armed | State::Parked | State::Sleeping => self.word.swap(idle, AcqRel),
+            // It has its news: nobody else writes the word any more.
+            _ => {
+                self.word.store(idle, Relaxed);
+                now
+            }
+        };
+        match State::of(last as u32) {
+            State::Fired(news) => Some(news),
+            _ => None,
+        }
+    }
+
+    /// The thread has left its stack. False: news came meanwhile, and the caller must make it ready.
+    #[inline]
+    pub fn set_parked(&self) -> bool {
+        self.leave(State::Parked)
+    }
+
+    /// The thread is about to sleep in the kernel (`await_news`). False: news came meanwhile.
+    pub fn set_sleeping(&self) -> bool {
+        self.leave(State::Sleeping)
+    }
+
+    #[inline]
+    fn leave(&self, to: State) -> bool {
+        let now = self.word.load(Relaxed);
+        let sequence = Sequence((now >> 32) as u32);
+        State::of(now as u32) == State::Armed
+            && self.word.compare_exchange(now, word(sequence, to), AcqRel, Acquire).is_ok()
+    }
+
+    /// Does the thread still sleep, without news?
+    pub fn is_sleeping(&self) -> bool {
+        futex::low(&self.word) == SLEEPING
+    }
+
+    /// Sleeps in the kernel until fired or `deadline_ns`; true: that has come. May return early: look at `is_sleeping`.
+    pub fn await_news(&self, deadline_ns: Option<u64>) -> bool {
+        futex::wait_low(&self.word, SLEEPING, deadline_ns)
+    }
+
+    /// Brings news to the wait number `sequence`.
+    pub fn fire(&self, sequence: Sequence, news: News) -> Fired {
+        loop {
+            let now = self.word.load(SeqCst);
+            let state = State::of(now as u32);
+            if (now >> 32) as u32 != sequence.0 || !matches!(state, State::Armed | State::Parked | State::Sleeping) {
+                return Fired::Lost;
+            }
+            let fired = word(sequence, State::Fired(news));
+            if self.word.compare_exchange(now, fired, AcqRel, Relaxed).is_err() {
+                continue;
+            }
+            return match state {
+                State::Parked => Fired::Wake(self),
+                State::Sleeping => {
+                    // The sleeper's frame lives until the caller releases the queue's lock.
+                    futex::wake_low(&self.word);
+                    Fired::Won
+                }
+                _ => Fired::Won,
+            };
+        }
+    }
+
+    /// Brings an alert to whatever wait goes on. Called for green threads' waiters, by any thread.
+    pub fn interrupt(&self) -> Fired {
+        let sequence = Sequence((self.word.load(SeqCst) >> 32) as u32);
+        self.fire(sequence, News::Alerted)
+    }
+
+    /// A ticket for the wait that `arm` has begun. `outlives`: the waiter is a green thread's, which is never freed.
+    pub fn ticket(&self, sequence: Sequence, outlives: bool) -> Ticket {
+        Ticket { waiter: self, sequence, outlives }
+    }
+}
+
+/// Which wait a clause belongs to.
+#[derive(Clone, Copy)]
+pub struct Ticket {
+    waiter: *const Waiter,
+    sequence: Sequence,
+    outlives: bool,
+}
+
+impl Ticket {
+    /// A place for a ticket; never fired.
+    pub const NONE: Ticket = Ticket { waiter: std::ptr::null(), sequence: Sequence(0), outlives: false };
+
+    /// A ticket that never wins, for a waiter that is never armed.
+    pub fn lost(waiter: &Waiter) -> Ticket {
+        Ticket { waiter, sequence: Sequence(u32::MAX), outlives: false }
+    }
+
+    /// Does the waiter outlive the wait? Then who has fired it is done with it; else it lives until the queue's lock is released.
+    pub fn outlives(&self) -> bool {
+        self.outlives
+    }
+
+    /// Fires the clause's wait.
+    ///
+    /// # Safety
+    /// The clause is in a queue whose lock the caller holds: the waiting thread takes that lock before it goes on.
+    pub unsafe fn fire(&self, news: News) -> Fired {
+        // SAFETY: the waiter is alive, as the caller says.
+        unsafe { (*self.waiter).fire(self.sequence, news) }
+    }
+}
+
+/// A batch of fired waiters whose threads are to be made ready once the queue's lock is released.
+pub struct Batch {
+    first: Cell<*const Waiter>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub const fn new() -> Batch {
+        Batch { first: Cell::new(std::ptr::null()) }
+    }
+
+    /// Takes in what firing brought; true when the clause won.
+    #[inline]
+    pub fn take(&self, fired: Fired) -> bool {
+        match fired {
+            Fired::Lost => false,
+            Fired::Won => true,
+            Fired::Wake(waiter) => {
+                // SAFETY: a parked waiter is a green thread's, which is never freed; fired, it is this batch's.
+                unsafe { &*waiter }.link.store(self.first.get() as *mut Waiter, Relaxed);
+                self.first.set(waiter);
+                true
+            }
+        }
+    }
+
+    /// Hands all of them to `ready`, in the order in which they were taken in.
+    #[inline]
+    pub fn release(self, ready: impl Fn(&'static Waiter)) {
+        let mut reversed: *const Waiter = std::ptr::null();
+        let mut at = self.first.get();
+        // SAFETY: as in `take`: a fired waiter is this batch's until its thread is made ready.
+        while let Some(waiter) = unsafe { at.as_ref() } {
+            at = waiter.link.load(Relaxed);
+            waiter.link.store(reversed as *mut Waiter, Relaxed);
+            reversed = waiter;
+        }
+        // SAFETY: as above; the link is read before the thread may run.
+        while let Some(waiter) = unsafe { reversed.as_ref() } {
+            reversed = waiter.link.load(Relaxed);
+            ready(waiter);
+        }
+    }
+}

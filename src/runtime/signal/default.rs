@@ -1,0 +1,19 @@
+//! The default action of a signal, which is the kernel's.
+
+use crate::runtime::machine::{counts, disposition};
+use crate::sys;
+use libc::c_int;
+
+pub fn set_default(signal: c_int) {
+    // SAFETY: the default disposition has no handler.
+    unsafe { sys::signal_action(signal, &[0; 4], std::ptr::null_mut()) };
+}
+
+/// Lets the kernel do what the default is, as soon as this kernel thread does not block the signal.
+pub fn act_by_default(signal: c_int) {
+    if disposition::ends(signal) {
+        counts::before_end();
+    }
+    set_default(signal);
+    sys::signal_thread(sys::kernel_thread_id(), signal).ok();
+}

@@ -1,0 +1,144 @@
+//! Signals: a handler runs on the green thread that it is for, with its stack, TLS, mask and a real signal frame, never on a
+//! worker's own stack and never in the middle of the runtime.
+//!
+//! The kernel delivers to kernel threads, so every handler of the program's stands behind `entry`. Five facts carry the rest:
+//!
+//! - *A thread's mask is the truth* (`Green::mask`), in handlers too; its kernel thread has the same one while it runs.
+//! - *A thread's queue is the truth* (`Green::pending`). A signal that one of us sends to a kernel thread is a bell: it says only
+//!   "look into your queue", and rings in vain where another thread runs by then. It is the signal itself, so that the
+//!   kernel makes the frame, applies the handler's mask and restarts system calls as natively.
+//! - *A thread that goes on looks* (`look`): after every wait, every yield, and when it begins.
+//! - *Who sleeps takes no signals, but is told of them.* Workers without work block everything; for the threads that are parked their
+//!   reactors have a descriptor that is readable when there is one with a handler (`watch`). The sleeping monitor takes what nobody
+//!   else would (`listen`), and what main would die of.
+//! - *What came first is seen first* (`sweep`): who brings news from outside, of a descriptor or of a call that is over, first hands out
+//!   the signals that came before them. Natively the kernel sees to that on the way out of the call.
+//!
+//! So a signal goes one of these ways:
+//!
+//! ```text
+//!   to a thread (pthread_kill, tgkill, raise)   → its queue → it is parked: its wait ends, it looks; it runs: a bell
+//!   to the process, at a running thread         → main takes it, if it may: main's queue; else the handler runs here
+//!   to the process, at the monitor, or swept    → main, or any thread that does not block it: its queue
+//!   ", and nobody takes it                      → back to the kernel, where it waits until somebody unblocks it
+//!   inside the runtime (the guard is up)        → a knock, and what is no bell onto the shelf: seen to when the guard goes down
+//!   a fault                                     → the handler runs here
+//! ```
+//!
+//! How a handler runs stands in `handler`.
+
+use crate::base::guard::{self, knock, leave_runtime};
+use crate::base::signal_set::bit;
+use crate::runtime::machine::disposition;
+use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::machine::put_back::unwrapped;
+use crate::runtime::machine::siginfo::SI_TKILL;
+use crate::runtime::signal::default::act_by_default;
+use crate::runtime::signal::delivery::{is_fault, pass_to};
+use crate::runtime::signal::handler::run;
+use crate::runtime::signal::takers::{addressee, main_takes, takes};
+use crate::runtime::signal::{shelf, sweep};
+use crate::{arch, sys};
+use libc::{c_int, c_void, siginfo_t};
+
+/// The address of the handler that stands before the program's.
+pub fn entry_address() -> usize {
+    entry as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize
+}
+
+/// Every handler of the program's while the runtime runs.
+pub extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel passes a valid siginfo_t, on this stack.
+    let came = unsafe { &mut *info };
+    // (libc aborts on a worker's own stack, too, when another's setuid fails in part: that cannot wait.)
+    let aborts = signal == libc::SIGABRT && came.si_code == SI_TKILL;
+    let (me, inside) = (current(), arch::guard_word() != 0 && !aborts);
+    // SAFETY: the kernel's frame.
+    if is_fault(came) && unsafe { arch::registers::Registers::of(context) }.mend_load() {
+        return;
+    }
+    if is_fault(came) || is_trap(came) {
+        guard::enter_runtime();
+        return run(signal, info, context);
+    }
+    let Some(first) = unwrapped(came) else {
+        return answer_bell(signal, info, context);
+    };
+    *came = first;
+    if inside {
+        return shelf::shelve_until_left(came);
+    }
+    if let Some(whose) = addressee(came) {
+        return pass_to(whose, came);
+    }
+    let directed = came.si_code == SI_TKILL || is_own_doing(came);
+    guard::enter_runtime();
+    if !directed && shelf::comes_after_shelved(signal) {
+        shelf::shelve_until_left(came);
+        return leave_runtime();
+    }
+    let mine = match me {
+        Some(me) => directed || takes(me, signal) && (me.is_main || !main_takes(signal)),
+        None => directed,
+    };
+    if mine {
+        me.inspect(|me| put_in_line(me, came, directed));
+        return run(signal, info, context);
+    }
+    sweep::hand(came, context);
+    leave_runtime();
+}
+
+/// Another of its kind waits in the thread's queue: that one goes first.
+pub fn put_in_line(me: &Green, came: &mut siginfo_t, directed: bool) {
+    if me.pending.bits() & bit(came.si_signo) != 0 {
+        me.pending.add(came, directed);
+        if let Some(first) = me.pending.take(bit(came.si_signo)) {
+            *came = first;
+        }
+    }
+}
+
+/// A signal that arrived at another handler of ours but is the program's.
+pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    if disposition::of(signal).is_handler() {
+        entry(signal, info, context);
+    // SAFETY: the kernel passes a valid siginfo_t.
+    } else if disposition::of(signal).handler == libc::SIG_DFL || is_trap(unsafe { &*info }) {
+        act_by_default(signal);
+    }
+}
+
+/// A system call that this kernel thread was just about to make, and that a filter of the program's (seccomp) traps.
+pub fn is_trap(info: &siginfo_t) -> bool {
+    info.si_signo == libc::SIGSYS && info.si_code > 0
+}
+
+/// Did the call that runs right now bring this about itself? (The kernel says no more of it than of a kill by this process.)
+pub fn is_own_doing(info: &siginfo_t) -> bool {
+    // SAFETY: SI_USER has a pid field.
+    matches!(info.si_signo, libc::SIGPIPE | libc::SIGXFSZ)
+        && info.si_code == libc::SI_USER
+        && unsafe { info.si_pid() } == sys::process_id()
+}
+
+/// A bell: the queue has what it stands for. It may have rung for another thread, which was here and looks by itself when it goes on; and
+/// while that one waited to be heard the kernel dropped a second of its kind: so whoever is here looks, whose ever it is.
+pub fn answer_bell(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(me) = current() else { return };
+    if arch::guard_word() != 0 {
+        return knock();
+    }
+    if me.mask.get() & bit(signal) != 0 {
+        return;
+    }
+    guard::enter_runtime();
+    match me.pending.take(bit(signal)) {
+        Some(kept) => {
+            // SAFETY: the frame's siginfo is ours to change before the handler sees it.
+            unsafe { *info = kept };
+            run(signal, info, context);
+        }
+        None => leave_runtime(),
+    }
+}

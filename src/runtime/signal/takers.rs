@@ -1,0 +1,70 @@
+//! Who takes a signal: a thread that does not block it, or waits for it.
+
+use crate::base::signal_set::bit;
+use crate::runtime::machine::parts::Green;
+use crate::runtime::machine::words::life;
+use crate::runtime::machine::{disposition, roll};
+use crate::runtime::signal::{owner, thread_timer};
+use libc::{c_int, siginfo_t};
+use std::sync::atomic::{fence, Ordering::*};
+
+/// The thread for which the process got this signal (a timer's, a descriptor's); `None`: it is the process's; `Some(None)`: it has ended.
+pub fn addressee(info: &mut siginfo_t) -> Option<Option<&'static Green>> {
+    thread_timer::whose(info).or_else(|| owner::whose(info))
+}
+
+/// Would this thread take the signal now: does it not block it, or wait for it?
+pub fn takes(green: &Green, signal: c_int) -> bool {
+    (!green.mask.get() | green.waits_for.get()) & bit(signal) != 0
+}
+
+/// What a thread blocks only while its handlers run.
+pub fn blocked_by_handlers(green: &Green) -> u64 {
+    if green.pinned.get() > 0 {
+        green.mask.get() & !green.outer_mask.get()
+    } else {
+        0
+    }
+}
+
+/// Who gets a signal: whoever takes it now, or else once a handler of his is over.
+pub fn taker(signal: c_int) -> Option<&'static Green> {
+    // (A handler may end between the two looks.)
+    let sooner_or_later = |green: &'static Green| takes_soon(green, signal) || takes(green, signal);
+    roll::search(|green| takes(green, signal)).or_else(|| roll::search(sooner_or_later))
+}
+
+pub fn takes_soon(green: &Green, signal: c_int) -> bool {
+    blocked_by_handlers(green) & bit(signal) != 0
+}
+
+pub fn main_takes(signal: c_int) -> bool {
+    roll::main().is_some_and(|main| takes(main, signal))
+}
+
+/// Would the signal, sent to this thread now, do to the process what its default is?
+pub fn takes_default(green: &Green, signal: c_int) -> bool {
+    let action = disposition::of(signal);
+    action.handler == libc::SIG_DFL
+        && !action.ignores(signal)
+        && (green.mask.get() | green.waits_for.get()) & bit(signal) == 0
+}
+
+pub fn life_goes_on(green: &Green) -> bool {
+    green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
+}
+
+/// What a thread blocks, but not for its handlers alone.
+pub fn blocked_for_long(green: &Green) -> u64 {
+    loop {
+        let before = green.handled.load(SeqCst);
+        let for_handlers = blocked_by_handlers(green);
+        fence(SeqCst);
+        let blocked = green.mask.get() & !green.waits_for.get() & !for_handlers;
+        fence(SeqCst);
+        // (One that has ended in between has opened what it blocked; one that has begun would look like a mask of the thread's own.)
+        if green.handled.load(SeqCst) == before {
+            return blocked;
+        }
+    }
+}

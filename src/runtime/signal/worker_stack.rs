@@ -1,0 +1,46 @@
+//! The alternate signal stacks of workers' kernel threads, and how a handler's frame leaves them.
+
+use crate::runtime::machine::alternate::{Alternate, STACK_BYTES};
+use crate::runtime::machine::parts::{Green, Worker};
+use crate::sys;
+use libc::stack_t;
+
+/// The alternate stack of a worker.
+pub fn of_worker(worker: &Worker) -> Alternate {
+    Alternate { lowest: worker.signal_stack.get(), flags: 0, bytes: STACK_BYTES }
+}
+
+/// The end of a handler's frame: the thread's stack is the one that the frame names, as in the kernel, and the kernel thread's own again.
+///
+/// # Safety
+/// `named` is the frame's.
+pub unsafe fn return_from(me: &Green, stack_pointer: usize, named: *mut stack_t) {
+    if !me.alternate.get().is_in_use(stack_pointer) {
+        if let Ok(stack) = Alternate::wanted(&*named) {
+            me.alternate.set(stack);
+        }
+    }
+    *named = of_worker(me.worker()).noted();
+}
+
+/// Gives a worker's kernel thread its alternate stack, which lies below the worker's own.
+pub fn give(worker: &Worker) {
+    set(of_worker(worker));
+}
+
+pub fn set(stack: Alternate) {
+    sys::alternate_stack(&stack.noted(), std::ptr::null_mut());
+}
+
+/// The kernel thread's alternate stack, which is the program's own.
+pub fn take() -> Alternate {
+    // SAFETY: all-zero is a value of stack_t; the kernel writes into it.
+    let mut stack: stack_t = unsafe { std::mem::zeroed() };
+    sys::alternate_stack(std::ptr::null(), &mut stack);
+    Alternate::of(&stack)
+}
+
+/// In a fork child: its kernel thread has the thread's own alternate stack again.
+pub fn give_back(me: &Green) {
+    set(me.alternate.get());
+}

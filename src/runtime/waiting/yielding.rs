@@ -1,0 +1,35 @@
+//! Letting others run without waiting for anything.
+
+use crate::runtime::machine::parts::current;
+use crate::runtime::sched::slots::{self};
+use crate::runtime::signal::{delivery, frames};
+use crate::sys;
+use std::sync::atomic::Ordering::*;
+
+/// Lets the others run; where none of them is ready here, the kernel's other threads, for which the program may be waiting, too.
+pub fn yield_now() {
+    let Some(me) = current() else { return sys::yield_processor() };
+    if frames::is_bound(me) {
+        return sys::yield_processor();
+    }
+    let (worker, switches) = (me.worker(), me.worker().counters.switches.load(Relaxed));
+    if let Some(slot) = worker.slot() {
+        slot.attention.store(false, Relaxed);
+        slot.poll_due.store(true, Relaxed);
+    }
+    slots::step_back(me);
+    if std::ptr::eq(worker, me.worker()) && worker.counters.switches.load(Relaxed) == switches + 1 {
+        sys::yield_processor();
+    }
+    delivery::look(me);
+}
+
+/// After a call that found what it wanted at once: lets others run when the monitor has asked for it.
+#[inline]
+pub fn breathe() {
+    if let Some(me) = current() {
+        if me.worker().slot().is_none_or(|slot| slot.attention.load(Relaxed)) {
+            yield_now();
+        }
+    }
+}
