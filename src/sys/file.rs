@@ -1,6 +1,6 @@
 //! The kernel, of files: what the library writes for itself.
 
-use crate::sys::{call, checked, plain};
+use crate::sys::call::{call, checked, plain};
 use std::ffi::CStr;
 
 /// Opens a file, closed on exec; never waits, and makes no terminal the process's own.

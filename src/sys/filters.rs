@@ -1,6 +1,6 @@
 //! What is asked about seccomp filters: whether there are any, and whether a process lives on that makes a call under them.
 
-use crate::sys::{call, checked, plain};
+use crate::sys::call::{call, checked, plain};
 
 /// Is a filter in force, whoever has set it?
 pub fn is_filtered() -> bool {

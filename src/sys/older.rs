@@ -11,7 +11,10 @@
 //! | fcntl(F_GETFL) | | /proc/self/fdinfo |
 //! | preadv2, pwritev2, recvfrom, sendto | | the hooks (`io`): poll, then the call that the program made |
 
-use crate::sys::{call, checked, close, now_ns, open, plain, process_id, set_signal_mask, timespec};
+use crate::sys::call::{call, checked, now_ns, plain, timespec};
+use crate::sys::descriptor::close;
+use crate::sys::process::process_id;
+use crate::sys::signal::{set_signal_mask, without_kept_open};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Is this what a kernel answers to a call that it does not know, or a filter to one that it does not allow? (Or to a call that is
@@ -71,7 +74,7 @@ pub fn epoll_wait(
     static EXACT: Memory = Memory::new();
     static MASKED: Memory = Memory::new();
     let left = deadline_ns.map(|deadline| if deadline == 0 { 0 } else { deadline.saturating_sub(now_ns()) });
-    let mask = open(mask);
+    let mask = without_kept_open(mask);
     let (epoll, at, count, mask_at) =
         (epoll as usize, events.as_mut_ptr() as usize, events.len(), &mask as *const u64 as usize);
     // SAFETY: the kernel writes at most `count` events into `events`.

@@ -1,6 +1,6 @@
 //! What the kernel keeps for a task, a kernel thread by itself: set and asked on the one at hand.
 
-use crate::sys::{call, checked, plain};
+use crate::sys::call::{call, checked, plain};
 
 // arch_prctl's codes (source: the kernel's asm/prctl.h).
 const ARCH_SET_GS: usize = 0x1001;
@@ -171,7 +171,7 @@ pub fn blocked_signals(tid: i32) -> Option<u64> {
 /// The signal that F_SETSIG has chosen for a descriptor; 0: none; `None`: there is no such descriptor.
 pub fn signal_of(fd: i32) -> Option<i32> {
     const F_GETSIG: usize = 11;
-    checked(super::plain(libc::SYS_fcntl, [fd as usize, F_GETSIG, 0, 0])).ok().map(|signal| signal as i32)
+    checked(plain(libc::SYS_fcntl, [fd as usize, F_GETSIG, 0, 0])).ok().map(|signal| signal as i32)
 }
 
 /// What a file begins with; `path` ends with a zero byte.

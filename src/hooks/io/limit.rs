@@ -67,7 +67,7 @@ pub unsafe fn keeps(mask: *const sigset_t) -> bool {
 /// use, in which the runtime's own signals are open. A cancellation point.
 pub unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -> Answer<c_int> {
     let Ok(mask) = read_mask(mask) else { return plain(|| call(mask as usize)) };
-    let open = sys::open(mask);
+    let open = sys::without_kept_open(mask);
     answer(masked::while_masked(mask, || call(&raw const open as usize)))
 }
 

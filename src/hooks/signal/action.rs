@@ -65,7 +65,7 @@ fn entered(number: c_int, action: Action) -> Action {
     const SIGINFO: usize = SA_SIGINFO as usize;
     const RESTART: usize = SA_RESTART as usize;
     const ONSTACK: usize = SA_ONSTACK as usize;
-    let mut actual = Action { mask: sys::open(action.mask), ..action };
+    let mut actual = Action { mask: sys::without_kept_open(action.mask), ..action };
     if action.is_handler() {
         actual.handler = entry::entry_address();
         actual.flags = (actual.flags | SIGINFO) & !(SA_RESETHAND as u32 as usize);

@@ -37,7 +37,7 @@ pub fn begin() {
     }
     REAL.store(action[0], Relaxed);
     action[0] = own;
-    action[3] = sys::open(action[3] as u64) as usize;
+    action[3] = sys::without_kept_open(action[3] as u64) as usize;
     // SAFETY: glibc's own flags and restorer; the handler is fit for any thread.
     unsafe { sys::signal_action(SIGNAL, &action, std::ptr::null_mut()) };
 }

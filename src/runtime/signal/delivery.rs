@@ -296,7 +296,7 @@ pub fn after_fork() {
 
 /// Nobody takes it: it waits in the kernel's queue. What no kernel thread may block cannot: it waits in main's.
 pub fn put_back(info: &siginfo_t) {
-    if let Some(main) = roll::main().filter(|_| sys::open(bit(info.si_signo)) == 0) {
+    if let Some(main) = roll::main().filter(|_| sys::without_kept_open(bit(info.si_signo)) == 0) {
         return post(main, info);
     }
     let of_timer = info.si_signo < FIRST_OF_MANY && info.si_code == libc::SI_TIMER;

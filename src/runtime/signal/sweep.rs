@@ -39,7 +39,7 @@ fn hand_or_block(info: &siginfo_t, context: *mut c_void) {
     if let Some(green) = taker(info.si_signo) {
         return give(green, info);
     }
-    let blocked = sys::open(bit(info.si_signo));
+    let blocked = sys::without_kept_open(bit(info.si_signo));
     // SAFETY: the frame of the handler that runs: the mask that its end brings back.
     unsafe { *(&mut (*(context as *mut ucontext_t)).uc_sigmask as *mut _ as *mut u64) |= blocked };
     if let Some(me) = current() {

@@ -151,7 +151,7 @@ unsafe fn answer(capture: &mut Capture, registers: &registers::Registers) -> isi
         libc::SYS_clone => keep(capture, registers, b, e, [c, d]),
         libc::SYS_rt_sigprocmask => {
             if c != 0 {
-                *(c as *mut u64) = sys::open(u64::MAX);
+                *(c as *mut u64) = sys::without_kept_open(u64::MAX);
             }
             0
         }

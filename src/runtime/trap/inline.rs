@@ -283,7 +283,7 @@ unsafe fn change_mask(registers: &Registers) -> isize {
         return -libc::EFAULT as isize;
     }
     if new != 0 {
-        let set = sys::open((new as *const u64).read_unaligned());
+        let set = sys::without_kept_open((new as *const u64).read_unaligned());
         registers.set_mask(match how as i32 {
             libc::SIG_BLOCK => before | set,
             libc::SIG_UNBLOCK => before & !set,

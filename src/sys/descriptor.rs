@@ -1,0 +1,103 @@
+//! Descriptors: epoll, eventfd, duplicates.
+
+use crate::sys::call::{call, checked, plain};
+use crate::sys::process::process_id;
+
+/// Both ends of a connection within this machine (127.0.0.0/8, ::1), each one address and port in a word.
+pub fn local_connection(fd: i32) -> Option<[u64; 2]> {
+    const V6_MAPPED: u32 = 0xffff;
+    let end = |number| {
+        let mut name = [0u32; 7];
+        let mut bytes = std::mem::size_of_val(&name) as u32;
+        // SAFETY: the kernel writes at most `bytes` bytes, a sockaddr_in or sockaddr_in6 whole.
+        let result =
+            unsafe { call(number, fd as usize, name.as_mut_ptr() as usize, &mut bytes as *mut u32 as usize, 0, 0, 0) };
+        let address = match name[0] as u16 as i32 {
+            libc::AF_INET if result == 0 => u32::from_be(name[1]),
+            libc::AF_INET6 if result == 0 && name[2..4] == [0; 2] => match name[4].to_be() {
+                0 if name[5].to_be() == 1 => 127 << 24,
+                V6_MAPPED => u32::from_be(name[5]),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        (address >> 24 == 127).then_some((address as u64) << 16 | (name[0] >> 16) as u64)
+    };
+    Some([end(libc::SYS_getsockname)?, end(libc::SYS_getpeername)?])
+}
+
+pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64) -> Result<(), i32> {
+    let mut event = libc::epoll_event { events, u64: data };
+    let pointer = &mut event as *mut _ as usize;
+    // SAFETY: the kernel reads `event`, alive here.
+    let result = unsafe { call(libc::SYS_epoll_ctl, epoll as usize, operation as usize, fd as usize, pointer, 0, 0) };
+    checked(result).map(|_| ())
+}
+
+/// Is any of these readable right now? The monitor's question about a slot's epoll.
+pub fn readable(fd: i32) -> bool {
+    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: the kernel writes into `poll`, which is ours.
+    unsafe { call(libc::SYS_poll, &mut poll as *mut _ as usize, 1, 0, 0, 0, 0) > 0 }
+}
+
+pub fn event_signal(fd: i32) {
+    let one = 1u64;
+    // SAFETY: the kernel reads 8 bytes of `one`.
+    unsafe { call(libc::SYS_write, fd as usize, &one as *const _ as usize, 8, 0, 0, 0) };
+}
+
+pub fn event_clear(fd: i32) {
+    let mut count = 0u64;
+    // SAFETY: the kernel writes 8 bytes into `count`.
+    unsafe { call(libc::SYS_read, fd as usize, &mut count as *mut _ as usize, 8, 0, 0, 0) };
+}
+
+/// A duplicate of `fd` at `lowest` or above, closed on exec.
+pub fn duplicate_high(fd: i32, lowest: i32) -> Result<i32, i32> {
+    checked(plain(libc::SYS_fcntl, [fd as usize, libc::F_DUPFD_CLOEXEC as usize, lowest as usize, 0]))
+        .map(|fd| fd as i32)
+}
+
+/// Makes `number`, which is in use, another name of what `fd` is.
+pub fn duplicate_onto(fd: i32, number: i32) -> Result<(), i32> {
+    checked(plain(libc::SYS_dup3, [fd as usize, number as usize, libc::O_CLOEXEC as usize, 0])).map(drop)
+}
+
+pub fn close(fd: i32) {
+    plain(libc::SYS_close, [fd as usize, 0, 0, 0]);
+}
+
+/// The number of descriptors this process may have open.
+pub fn descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
+    // SAFETY: the kernel writes into `limit`.
+    unsafe { call(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE as usize, 0, &mut limit as *mut _ as usize, 0, 0) };
+    limit.rlim_cur
+}
+
+/// May this process open so many descriptors more? The kernel is asked which numbers are in use.
+pub fn has_descriptors(wanted: usize) -> bool {
+    const AT_ONCE: usize = 256;
+    let (limit, mut free, mut first) = (descriptor_limit() as usize, 0, 0);
+    while first < limit && free < wanted {
+        let count = AT_ONCE.min(limit - first);
+        let mut numbers: [libc::pollfd; AT_ONCE] =
+            std::array::from_fn(|i| libc::pollfd { fd: (first + i) as i32, events: 0, revents: 0 });
+        // SAFETY: the kernel writes into `numbers`, which is ours.
+        if unsafe { call(libc::SYS_poll, numbers.as_mut_ptr() as usize, count, 0, 0, 0, 0) } < 0 {
+            return true; // The kernel does not say: whoever opens them will see.
+        }
+        free += numbers[..count].iter().filter(|number| number.revents & libc::POLLNVAL != 0).count();
+        first += count;
+    }
+    free >= wanted
+}
+
+/// Are these two numbers of one open file? (A kernel may be built without the call: no.)
+pub fn is_same_file(one: i32, other: i32) -> bool {
+    const KCMP_FILE: usize = 0;
+    let (process, arguments) = (process_id() as usize, (one as usize, other as usize));
+    // SAFETY: the call touches no memory.
+    one >= 0 && unsafe { call(libc::SYS_kcmp, process, process, KCMP_FILE, arguments.0, arguments.1, 0) } == 0
+}

@@ -1,0 +1,33 @@
+//! Sleeping on a word, and waking who sleeps there.
+
+use crate::sys::call::{call, checked, plain, timespec};
+use std::sync::atomic::AtomicU32;
+
+/// Sleeps while `word` is `value`, until woken, interrupted or `deadline_ns` (CLOCK_MONOTONIC) has passed.
+pub fn futex_wait(word: &AtomicU32, value: u32, deadline_ns: Option<u64>) -> Result<(), i32> {
+    let time = deadline_ns.map(timespec);
+    let pointer = time.as_ref().map_or(0, |t| t as *const _ as usize);
+    let operation = (libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG) as usize;
+    // SAFETY: the kernel reads `word` and `time`, both alive here.
+    let result = unsafe {
+        call(libc::SYS_futex, word.as_ptr() as usize, operation, value as usize, pointer, 0, u32::MAX as usize)
+    };
+    checked(result).map(|_| ())
+}
+
+/// The same for a word that the kernel wakes without the private flag (clear_child_tid).
+pub fn futex_wait_shared(word: &AtomicU32, value: u32) {
+    // SAFETY: the kernel reads `word`, alive here.
+    unsafe { call(libc::SYS_futex, word.as_ptr() as usize, libc::FUTEX_WAIT as usize, value as usize, 0, 0, 0) };
+}
+
+/// Wakes up to `count` sleepers on `word`; an address that is gone by now is harmless.
+pub fn futex_wake(word: *const u32, count: u32) {
+    let operation = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
+    plain(libc::SYS_futex, [word as usize, operation, count as usize, 0]);
+}
+
+/// The same for sleepers of any process.
+pub fn futex_wake_shared(word: *const u32, count: u32) {
+    plain(libc::SYS_futex, [word as usize, libc::FUTEX_WAKE as usize, count as usize, 0]);
+}
