@@ -5,7 +5,7 @@
 //! see its names.)
 
 use crate::arch::scan;
-use crate::glibc;
+use crate::glibc::loader;
 use libc::dl_phdr_info;
 use std::ffi::CStr;
 
@@ -79,7 +79,7 @@ fn has_note(object: &dl_phdr_info, name: &[u8], kind: u32) -> bool {
 /// any case, for it does not look.
 pub fn is_second_copy() -> bool {
     let (mut found, mut passed) = (false, false);
-    glibc::each_object(&mut |object| {
+    loader::each_object(&mut |object| {
         if is_this(object) {
             passed = true;
         } else if has_note(object, NAME, NOTE.kind) {
@@ -101,8 +101,8 @@ const MOST_TEXT: usize = 4 << 20;
 pub fn set_thread_state() -> bool {
     const GO_BUILD_ID: u32 = 4;
     let mut found = false;
-    glibc::each_object(&mut |object| {
-        let passed = found || is_this(object) || glibc::is_libcs(object);
+    loader::each_object(&mut |object| {
+        let passed = found || is_this(object) || loader::is_libcs(object);
         if passed || HARMLESS.iter().any(|name| file_name(object).starts_with(name)) {
             return;
         }
@@ -119,7 +119,7 @@ pub fn set_thread_state() -> bool {
 /// Does valgrind run the program? It has its own library loaded then, whatever the tool.
 pub fn are_valgrinds() -> bool {
     let mut found = false;
-    glibc::each_object(&mut |object| found |= file_name(object).starts_with(b"vgpreload_core"));
+    loader::each_object(&mut |object| found |= file_name(object).starts_with(b"vgpreload_core"));
     found
 }
 
@@ -127,6 +127,6 @@ pub fn are_valgrinds() -> bool {
 pub fn names_this(path: &str) -> bool {
     let named = path.rsplit('/').next().unwrap_or(path).as_bytes();
     let mut own = false;
-    glibc::each_object(&mut |object| own |= is_this(object) && file_name(object) == named);
+    loader::each_object(&mut |object| own |= is_this(object) && file_name(object) == named);
     own || named == FILE
 }

@@ -3,7 +3,8 @@
 //! A probe says what the running glibc does; a row says it where there is nothing to probe (an older kernel, a filter). A version
 //! without a row, newer than this library, is taken for what the probes say of it; where they say too little, no runtime starts.
 
-use crate::{arch, sys};
+use crate::arch;
+use crate::sys::{process, thread};
 use libc::{c_char, c_int, c_void, pthread_t, timespec};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::*};
 
@@ -86,14 +87,14 @@ fn probe_end(tid_offset: usize) -> Option<usize> {
     /// A descriptor is smaller.
     const FAR: usize = 4096;
     const JOINABLE: i32 = 2;
-    let offset = sys::tid_address()?.wrapping_sub(arch::tcb());
+    let offset = thread::tid_address()?.wrapping_sub(arch::tcb());
     if offset >= FAR || !offset.is_multiple_of(size_of::<i32>()) {
         return None; // Somebody else's word: the thread was not made by glibc.
     }
     // SAFETY: an aligned word inside the running thread's descriptor.
     let value = unsafe { AtomicI32::from_ptr((arch::tcb() + offset) as *mut i32) }.load(Relaxed);
     // Mostly it is the first thread, and gettid a call that a filter on the program may kill for.
-    let is_own = || value == sys::process_id() || value == sys::kernel_thread_id();
+    let is_own = || value == process::process_id() || value == process::kernel_thread_id();
     let fits = if offset == tid_offset { is_own() } else { value == JOINABLE };
     fits.then_some(offset)
 }

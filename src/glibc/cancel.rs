@@ -1,0 +1,101 @@
+//! Cancellation inside glibc: its word in a thread's descriptor, and the points at which it acts.
+
+use crate::arch;
+use crate::glibc::functions::{real, REAL};
+use crate::glibc::text::text;
+use crate::glibc::version;
+use libc::c_int;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::*;
+
+/// glibc's note that the thread at `tcb` is cancelled or ending.
+pub fn cancelhandling(tcb: usize) -> &'static AtomicI32 {
+    // SAFETY: an aligned field of a descriptor that is never freed (a vessel's, or the running thread's), which glibc changes atomically.
+    unsafe { AtomicI32::from_ptr((tcb + REAL.cancelhandling_offset.load(Relaxed)) as *mut i32) }
+}
+
+/// Its bits that all versions have (source: nptl/descr.h).
+pub const CANCELED: i32 = 1 << 3;
+pub const EXITING: i32 = 1 << 4;
+
+/// The bit that says: asynchronously. Up to 2.40 glibc's cancellation points inside libc set it while they are in the kernel; 0 where a
+/// version keeps it elsewhere.
+pub static POINT: AtomicI32 = AtomicI32::new(0);
+/// The bit that says: not now. libc sets it around calls of its own that are no cancellation points (pclose's wait).
+pub static DISABLED: AtomicI32 = AtomicI32::new(0);
+
+/// Sees which bits change with the type and with the state.
+pub fn find_bits() {
+    let set_type = real!(setcanceltype as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+    let set_state = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+    let word = cancelhandling(arch::tcb());
+    for (set, bit) in [(set_type, &POINT), (set_state, &DISABLED)] {
+        let mut own = 0;
+        // SAFETY: on this thread's own descriptor; nobody has cancelled it at load.
+        unsafe {
+            set(0, &mut own);
+            let before = word.load(Relaxed);
+            set(1, std::ptr::null_mut());
+            bit.store(word.load(Relaxed) ^ before, Relaxed);
+            set(own, std::ptr::null_mut());
+        }
+    }
+}
+
+/// The thread at `tcb` is cancelled, in glibc's eyes too: the next cancellation point inside libc ends it.
+pub fn mark_cancelled(tcb: usize) {
+    cancelhandling(tcb).fetch_or(CANCELED, SeqCst);
+}
+
+/// Is the thread at `tcb` in a cancellation point inside libc, as far as its note says it?
+pub fn is_in_point(tcb: usize) -> bool {
+    let note = cancelhandling(tcb).load(SeqCst);
+    note & POINT.load(Relaxed) != 0 && note & DISABLED.load(Relaxed) == 0 && !version::points_have_a_place()
+}
+
+/// May the thread at `tcb`, which is not the running one, be in a cancellation point inside libc that only its place tells?
+pub fn may_be_in_point(tcb: usize) -> bool {
+    version::points_have_a_place() && cancelhandling(tcb).load(SeqCst) & (DISABLED.load(Relaxed) | EXITING) == 0
+}
+
+/// Is the running thread, interrupted at `instruction`, in a cancellation point inside libc that only its place tells?
+pub fn is_at_point(instruction: usize, result: isize) -> bool {
+    /// How far the function that makes such calls reaches.
+    const NEAR: usize = 64;
+    let inside = || text().is_some_and(|(start, bytes)| (start + NEAR..start + bytes - NEAR).contains(&instruction));
+    // SAFETY: the instruction lies that far inside libc's text, which can be read.
+    may_be_in_point(arch::tcb()) && inside() && unsafe { version::is_at_point(instruction, result) }
+}
+
+/// Does the thread at `tcb` unwind already?
+pub fn is_exiting(tcb: usize) -> bool {
+    cancelhandling(tcb).load(Relaxed) & EXITING != 0
+}
+
+/// The running thread's cancellation points inside libc act, or not: what they did before.
+pub fn set_cancel_state(state: c_int) -> c_int {
+    let set = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
+    let mut before = 0;
+    // SAFETY: on this thread's own descriptor, which never says asynchronously outside libc: the call does not act.
+    unsafe { set(state, &mut before) };
+    before
+}
+
+/// A call that is a cancellation point inside libc, where it must not act.
+pub fn uncancelled<R>(call: impl FnOnce() -> R) -> R {
+    const DISABLE: c_int = 1;
+    let before = set_cancel_state(DISABLE);
+    let result = call();
+    set_cancel_state(before);
+    result
+}
+
+/// The running thread's function is over: no cancellation point acts any more.
+pub fn note_exit() {
+    cancelhandling(arch::tcb()).store(EXITING, Relaxed);
+}
+
+/// A new thread's descriptor knows of no end.
+pub fn forget_exit(tcb: usize) {
+    cancelhandling(tcb).store(0, Relaxed);
+}

@@ -1,0 +1,56 @@
+//! glibc's real functions, and whether the hooks may be used.
+
+use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+/// The real functions' addresses, filled in once by `find`.
+pub struct Functions {
+    pub pthread_create: AtomicUsize,
+    pub pthread_join: AtomicUsize,
+    pub pthread_exit: AtomicUsize,
+    pub setcancelstate: AtomicUsize,
+    pub setcanceltype: AtomicUsize,
+    pub swapcontext: AtomicUsize,
+    pub call_tls_dtors: AtomicUsize,
+    pub keys: AtomicUsize,
+    pub exit: AtomicUsize,
+    pub guard: [AtomicUsize; 3],
+    pub tid_offset: AtomicUsize,
+    pub cancelhandling_offset: AtomicUsize,
+}
+
+pub static REAL: Functions = Functions {
+    pthread_create: AtomicUsize::new(0),
+    pthread_join: AtomicUsize::new(0),
+    pthread_exit: AtomicUsize::new(0),
+    setcancelstate: AtomicUsize::new(0),
+    setcanceltype: AtomicUsize::new(0),
+    swapcontext: AtomicUsize::new(0),
+    call_tls_dtors: AtomicUsize::new(0),
+    keys: AtomicUsize::new(0),
+    exit: AtomicUsize::new(0),
+    guard: [const { AtomicUsize::new(0) }; 3],
+    tid_offset: AtomicUsize::new(0),
+    cancelhandling_offset: AtomicUsize::new(0),
+};
+
+pub static READY: AtomicBool = AtomicBool::new(false);
+
+/// Has the front door finished? Until then every hook passes through.
+#[inline(always)]
+pub fn ready() -> bool {
+    READY.load(Relaxed)
+}
+
+/// From now on the hooks serve.
+pub fn set_ready() {
+    READY.store(true, Relaxed);
+}
+
+macro_rules! real {
+    ($field:ident as $t:ty) => {
+        // SAFETY: `find` stored the address of the function of this name and type.
+        unsafe { std::mem::transmute::<usize, $t>(REAL.$field.load(Relaxed)) }
+    };
+}
+pub(crate) use real;

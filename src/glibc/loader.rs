@@ -1,0 +1,73 @@
+//! The loader's list of modules, read under its lock.
+
+use crate::base::lock::{Rank, RawLock};
+use crate::glibc::symbols;
+use libc::{c_int, c_void};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::*;
+
+/// Held while we make the loader walk its list, and across a fork: glibc leaves the loader's lock in a fork child as it was, and
+/// walks of ours are frequent.
+pub static LOADER: RawLock = RawLock::new(Rank::Process);
+
+pub type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
+
+/// libc's own dl_iterate_phdr, 0 until it is first called.
+pub static ITERATE: AtomicUsize = AtomicUsize::new(0);
+
+/// dl_iterate_phdr.
+///
+/// # Safety
+/// `visit` gets `out` and may write there what it likes.
+pub unsafe fn each_module(visit: ForModule, out: *mut c_void) {
+    let iterate = match ITERATE.load(Relaxed) {
+        0 => symbols::own(c"dl_iterate_phdr").unwrap_or(libc::dl_iterate_phdr as *const () as usize),
+        address => address,
+    };
+    ITERATE.store(iterate, Relaxed);
+    let iterate: unsafe extern "C" fn(ForModule, *mut c_void) -> c_int = std::mem::transmute(iterate);
+    LOADER.with(|| iterate(visit, out));
+}
+
+/// A fork begins: nobody of ours is inside the loader until `after_fork`.
+pub fn before_fork() {
+    LOADER.lock();
+}
+
+/// The fork is done, in parent and child alike.
+pub fn after_fork() {
+    LOADER.unlock();
+}
+
+/// libc, the loader, or what the kernel brings?
+///
+/// # Safety
+/// `info` is what `dl_iterate_phdr` shows.
+pub unsafe fn is_libcs_own(info: &libc::dl_phdr_info) -> bool {
+    let name = std::ffi::CStr::from_ptr(info.dlpi_name).to_bytes();
+    [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2", b"linux-vdso.so.1"].iter().any(|own| name.ends_with(own))
+}
+
+/// The same of what `each_object` shows.
+pub fn is_libcs(object: &libc::dl_phdr_info) -> bool {
+    // SAFETY: it comes from `dl_iterate_phdr`.
+    unsafe { is_libcs_own(object) }
+}
+
+pub type ForObject<'a> = dyn FnMut(&libc::dl_phdr_info) + 'a;
+
+/// Shows all modules, in the order in which the loader has them.
+pub fn each_object(visit: &mut ForObject) {
+    let mut visit = visit;
+    // SAFETY: the callback takes `visit` for what it is.
+    unsafe { each_module(show_object, &mut visit as *mut &mut ForObject as *mut c_void) };
+}
+
+/// For `dl_iterate_phdr`.
+///
+/// # Safety
+/// `out` points to `each_object`'s visitor.
+pub unsafe extern "C" fn show_object(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
+    (*(out as *mut &mut ForObject))(&*info);
+    0
+}

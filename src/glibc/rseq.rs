@@ -1,0 +1,58 @@
+//! Restartable sequences, which glibc registers for each thread and the runtime takes back.
+
+use crate::arch;
+use crate::glibc::symbols;
+use crate::sys::process;
+use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicUsize};
+
+/// Where glibc puts a thread's rseq area: the distance from the TCB, and its bytes, 0 where there is none.
+pub static RSEQ_AT: AtomicIsize = AtomicIsize::new(0);
+pub static RSEQ_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Reads glibc's public constants (source: sys/rseq.h).
+pub fn find_rseq() {
+    const LEAST: u32 = 32;
+    let (Some(offset), Some(size)) = (symbols::own(c"__rseq_offset"), symbols::own(c"__rseq_size")) else { return };
+    // SAFETY: the types that the header declares.
+    let (offset, size) = unsafe { (*(offset as *const isize), *(size as *const u32)) };
+    RSEQ_AT.store(offset, Relaxed);
+    RSEQ_BYTES.store(if size == 0 { 0 } else { size.max(LEAST) as usize }, Relaxed);
+}
+
+/// This thread's rseq area and its bytes.
+pub fn rseq_area() -> Option<(usize, usize)> {
+    let bytes = RSEQ_BYTES.load(Relaxed);
+    (bytes != 0).then(|| (arch::tcb().wrapping_add_signed(RSEQ_AT.load(Relaxed)), bytes))
+}
+
+/// The area's word that says on which processor the thread runs; negative: it is not registered.
+///
+/// # Safety
+/// `area` is this thread's.
+pub unsafe fn rseq_processor<'a>(area: usize) -> &'a AtomicI32 {
+    const PROCESSOR: usize = 4;
+    AtomicI32::from_ptr((area + PROCESSOR) as *mut i32)
+}
+
+/// Unregisters this thread's rseq area, if it is registered. A thread made after that does not register its own: glibc asks its creator's.
+/// An area that is registered follows the kernel thread, and a green thread's would then be written by a worker for ever.
+pub fn unregister_rseq() -> bool {
+    const REGISTRATION_FAILED: i32 = -2;
+    let Some((area, bytes)) = rseq_area() else { return false };
+    // SAFETY: the running thread's own area, which no kernel writes once it is unregistered.
+    unsafe {
+        let registered = rseq_processor(area).load(Relaxed) >= 0 && process::rseq(area, bytes, false);
+        if registered {
+            rseq_processor(area).store(REGISTRATION_FAILED, Relaxed);
+        }
+        registered
+    }
+}
+
+/// Registers it again.
+pub fn register_rseq() {
+    if let Some((area, bytes)) = rseq_area() {
+        process::rseq(area, bytes, true);
+    }
+}
