@@ -14,6 +14,7 @@
 //! caller-saved registers are dead at a call, by the System V ABI. A signal that comes between the two loads of a switch
 //! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
 
+pub mod control;
 pub mod entry;
 pub mod frame;
 pub mod inline;
@@ -22,6 +23,11 @@ pub mod registers;
 pub mod scan;
 pub mod segment;
 pub mod vfork;
+pub mod words;
+pub use crate::arch::control::{
+    control_words, mask_in_jump_buffer, set_control_words, stack_in_jump_buffer, ControlWords,
+};
+pub use crate::arch::words::*;
 
 use crate::dump::table::Saved;
 use std::arch::{asm, global_asm};
@@ -445,122 +451,11 @@ pub unsafe fn revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid:
     gp_revive(flags, sp, parent_tid, child_tid, fs)
 }
 
-macro_rules! thread_word {
-    ($get:ident, $symbol:literal) => {
-        /// This thread's word (initial-exec: two instructions, and never cached across a switch).
-        #[inline(always)]
-        pub fn $get() -> usize {
-            let value: usize;
-            // SAFETY: reads a word of this thread's own static TLS block, which lives as long as the thread.
-            unsafe {
-                asm!(
-                    concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
-                    "mov {0}, qword ptr fs:[{0}]",
-                    out(reg) value,
-                    options(nostack, preserves_flags)
-                );
-            }
-            value
-        }
-    };
-    ($get:ident, $set:ident, $symbol:literal) => {
-        thread_word!($get, $symbol);
-        thread_word!(set $set, $symbol);
-    };
-    (set $set:ident, $symbol:literal) => {
-        #[inline(always)]
-        pub fn $set(value: usize) {
-            // SAFETY: writes a word of this thread's own static TLS block, which nobody else writes.
-            unsafe {
-                asm!(
-                    concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
-                    "mov qword ptr fs:[{0}], {1}",
-                    out(reg) _,
-                    in(reg) value,
-                    options(nostack, preserves_flags)
-                );
-            }
-        }
-    };
-}
-thread_word!(self_word, set_self_word, "gp_self");
-thread_word!(set set_identity_word, "gp_identity");
-thread_word!(worker_word, set_worker_word, "gp_worker");
-thread_word!(vfork_word, set_vfork_word, "gp_vfork");
-thread_word!(forking_word, set_forking_word, "gp_forking");
-thread_word!(guard_word, set_guard_word, "gp_guard");
-thread_word!(capture_word, set_capture_word, "gp_capture");
-
-/// The distance from a thread's TCB to its guard word and its capture word: while one of them is set, what this thread calls of libc
-/// the runtime calls.
-pub fn guard_offsets() -> [isize; 2] {
-    let (guard, capture): (isize, isize);
-    // SAFETY: reads constants of the dynamic loader's from the GOT.
-    unsafe {
-        asm!(
-            "mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]",
-            "mov {1}, qword ptr [rip + gp_capture@GOTTPOFF]",
-            out(reg) guard,
-            out(reg) capture,
-            options(nostack, preserves_flags)
-        );
-    }
-    [guard, capture]
-}
-
-/// From here on this thread is inside the runtime: a signal handler must not enter it too.
-#[inline(always)]
-pub fn guard_up() {
-    // SAFETY: changes a word of this thread's own static TLS block.
-    unsafe {
-        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "add qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
-    }
-}
-
-/// One less. The word is negative if somebody has knocked (see runtime/signal.rs).
-#[inline(always)]
-pub fn guard_down() {
-    // SAFETY: as in `guard_up`.
-    unsafe {
-        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "sub qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
-    }
-}
-
-/// The distance from a thread's TCB to its `gp_identity`, by which a pthread_t leads to its green thread: also while a vfork child of
-/// the thread's has put `gp_self` aside.
-pub fn identity_offset() -> isize {
-    let offset: isize;
-    // SAFETY: reads a constant of the dynamic loader's from the GOT.
-    unsafe {
-        asm!("mov {0}, qword ptr [rip + gp_identity@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
-    }
-    offset
-}
-
-/// Raises the guard of the thread with the TCB `tcb`.
-///
-/// # Safety
-/// The thread does not run.
-pub unsafe fn raise_guard_of(tcb: usize) {
-    let offset: isize;
-    asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
-    *(tcb.wrapping_add_signed(offset) as *mut usize) = 1;
-}
-
 /// Asks for a cache line that is about to be read; any address will do.
 #[inline(always)]
 pub fn prefetch(address: usize) {
     // SAFETY: a prefetch reads nothing that could fault.
     unsafe { asm!("prefetcht0 [{0}]", in(reg) address, options(nostack, preserves_flags, readonly)) };
-}
-
-/// This thread's TCB, which is also its pthread_t (x86-64: the first word of the TCB points to itself).
-#[inline(always)]
-pub fn tcb() -> usize {
-    let value: usize;
-    // SAFETY: glibc keeps the TCB's own address in its first word (tcbhead_t).
-    unsafe { asm!("mov {0}, qword ptr fs:[0]", out(reg) value, options(nostack, preserves_flags)) };
-    value
 }
 
 /// Calls `call` with the TCB at `tcb` as this kernel thread's, through the kernel: this may be anywhere, and is rare.
@@ -594,52 +489,6 @@ pub unsafe fn system_call(number: i64, a: usize, b: usize, c: usize, d: usize, e
     asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
         lateout("rcx") _, lateout("r11") _, options(nostack));
     result
-}
-
-/// The SSE and x87 control words, which a new thread has from its creator.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct ControlWords {
-    mxcsr: u32,
-    x87: u32,
-}
-
-/// This thread's control words.
-pub fn control_words() -> ControlWords {
-    let mut words = ControlWords { mxcsr: 0, x87: 0 };
-    // SAFETY: stores 4 and 2 bytes into `words`.
-    unsafe { asm!("stmxcsr [{0}]", "fnstcw [{0} + 4]", in(reg) &mut words, options(nostack, preserves_flags)) };
-    words
-}
-
-/// The signal mask that a jump buffer brings back, if it was saved with one (source: glibc's setjmp.h: eight registers, whether a
-/// mask was saved, the mask).
-///
-/// # Safety
-/// `buffer` is a jmp_buf that was filled.
-pub unsafe fn mask_in_jump_buffer(buffer: *const libc::c_void) -> Option<u64> {
-    const REGISTERS: usize = 8;
-    let saved = *(buffer as *const usize).add(REGISTERS) as u32 != 0;
-    saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
-}
-
-/// Where a jump with this buffer puts the stack pointer (source: glibc's x86_64 jmpbuf-offsets.h and PTR_DEMANGLE; the guard is in the
-/// TCB).
-///
-/// # Safety
-/// `buffer` is a jmp_buf that was filled.
-pub unsafe fn stack_in_jump_buffer(buffer: *const libc::c_void) -> usize {
-    const STACK_POINTER: usize = 6;
-    const ROTATED: u32 = 17;
-    let guard: usize;
-    asm!("mov {}, fs:[0x30]", out(reg) guard, options(nostack, readonly, preserves_flags));
-    (*(buffer as *const usize).add(STACK_POINTER)).rotate_right(ROTATED) ^ guard
-}
-
-/// Sets this thread's control words.
-pub fn set_control_words(words: &ControlWords) {
-    // SAFETY: loads control words that a thread had.
-    unsafe { asm!("ldmxcsr [{0}]", "fldcw [{0} + 4]", in(reg) words, options(nostack, readonly, preserves_flags)) };
 }
 
 /// The address of a signal handler's way back, in this library's text.

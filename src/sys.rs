@@ -30,8 +30,8 @@ pub use crate::sys::memory::{
 };
 pub use crate::sys::poll::poll;
 pub use crate::sys::process::{
-    has_capability, has_children, kernel_thread_id, limit, process_fd, process_group, process_id, processors, rseq,
-    user_id, working_directory, CAP_SYS_NICE,
+    has_capability, has_children, kernel_thread_id, limit, process_fd, process_group, process_id, processors, user_id,
+    working_directory, CAP_SYS_NICE,
 };
 pub use crate::sys::signal::{
     alternate_stack, keep_open, kill_process, pending_for_process, pending_signals, queue_signal_to_process,
@@ -40,5 +40,5 @@ pub use crate::sys::signal::{
 pub use crate::sys::thread::{
     arm_timer, cpu_ns_of, dispatch_calls, dispatch_off, loosen, nice_of, policy_of, priority_of, processors_of,
     robust_list, set_nice, set_policy, set_processors, set_robust_list, set_thread_name, take_robust_list, thread_name,
-    tid_address, try_processors, watch_end, yield_processor, Dispatch, Processors,
+    try_processors, watch_end, yield_processor, Dispatch, Processors,
 };

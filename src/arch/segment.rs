@@ -27,6 +27,7 @@ pub fn write(base: usize, fast: bool) {
     }
 }
 
+/// Set once, by the front door: the kernel and the processor allow FSGSBASE (auxv AT_HWCAP2).
 pub static FAST_SWITCH: AtomicBool = AtomicBool::new(false);
 
 /// May the switch load the fs base itself (FSGSBASE), or must it ask the kernel?
@@ -35,6 +36,7 @@ pub fn fast_switch() -> bool {
     FAST_SWITCH.load(Relaxed)
 }
 
+/// Says whether. Called by the front door, while there is one thread.
 pub fn set_fast_switch(fast: bool) {
     FAST_SWITCH.store(fast, Relaxed);
 }

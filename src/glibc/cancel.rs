@@ -16,6 +16,7 @@ pub fn cancelhandling(tcb: usize) -> &'static AtomicI32 {
 
 /// Its bits that all versions have (source: nptl/descr.h).
 pub const CANCELED: i32 = 1 << 3;
+/// The thread runs its cancellation or its exit.
 pub const EXITING: i32 = 1 << 4;
 
 /// The bit that says: asynchronously. Up to 2.40 glibc's cancellation points inside libc set it while they are in the kernel; 0 where a

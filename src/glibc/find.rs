@@ -5,7 +5,6 @@ use crate::glibc::functions::REAL;
 use crate::glibc::rseq::find_rseq;
 use crate::glibc::{symbols, version};
 use std::sync::atomic::Ordering::*;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 /// Finds all that the runtime needs; otherwise the name of what this glibc has not, or has in another form: run natively.
 pub fn find() -> Result<(), &'static std::ffi::CStr> {

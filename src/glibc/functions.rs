@@ -19,6 +19,7 @@ pub struct Functions {
     pub cancelhandling_offset: AtomicUsize,
 }
 
+/// What `find` has found; zeros before, when nothing but `find` itself may look.
 pub static REAL: Functions = Functions {
     pthread_create: AtomicUsize::new(0),
     pthread_join: AtomicUsize::new(0),
@@ -34,6 +35,7 @@ pub static REAL: Functions = Functions {
     cancelhandling_offset: AtomicUsize::new(0),
 };
 
+/// Whether the hooks serve. Set once, by the front door.
 pub static READY: AtomicBool = AtomicBool::new(false);
 
 /// Has the front door finished? Until then every hook passes through.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::*;
 /// walks of ours are frequent.
 pub static LOADER: RawLock = RawLock::new(Rank::Process);
 
+/// What `dl_iterate_phdr` calls for each module: its facts, their size in bytes, the caller's pointer; other than 0 ends the walk.
 pub type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
 
 /// libc's own dl_iterate_phdr, 0 until it is first called.
@@ -54,6 +55,7 @@ pub fn is_libcs(object: &libc::dl_phdr_info) -> bool {
     unsafe { is_libcs_own(object) }
 }
 
+/// What `each_object` calls for each module, with the loader's facts, which are alive during the call.
 pub type ForObject<'a> = dyn FnMut(&libc::dl_phdr_info) + 'a;
 
 /// Shows all modules, in the order in which the loader has them.

@@ -24,6 +24,7 @@ pub struct Images {
     mine: usize,
 }
 
+/// The images as of the last change of the list of modules. Replaced whole, never freed: a reader may still copy from the last ones.
 pub static IMAGES_NOW: AtomicPtr<Images> = AtomicPtr::new(std::ptr::null_mut());
 
 /// For `dl_iterate_phdr`: how many modules came and went, read from the first one.

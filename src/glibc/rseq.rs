@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicUsize};
 
 /// Where glibc puts a thread's rseq area: the distance from the TCB, and its bytes, 0 where there is none.
 pub static RSEQ_AT: AtomicIsize = AtomicIsize::new(0);
+/// That area's bytes; 0 where glibc registers none.
 pub static RSEQ_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Reads glibc's public constants (source: sys/rseq.h).

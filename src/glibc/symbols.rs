@@ -278,6 +278,7 @@ pub fn are_wrapped(names: &[&CStr]) -> bool {
 pub struct Behind(Vec<Tables>);
 
 impl Behind {
+    /// Reads the tables of all modules behind this library. Called at load, while there is one thread.
     pub fn new() -> Behind {
         Behind(here().map_or(Vec::new(), |(_, own)| from(own.next).filter_map(Module::tables).collect()))
     }

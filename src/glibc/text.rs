@@ -63,6 +63,7 @@ pub fn function_moved(function: usize, moved: usize) {
     }
 }
 
+/// The executable segment that holds `address`: start and bytes; `None` if no module has it. Takes the loader's lock.
 pub fn text_around(address: usize) -> Option<(usize, usize)> {
     let mut found = [address, 0, 0];
     // SAFETY: the callback writes into `found` only.

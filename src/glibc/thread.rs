@@ -15,11 +15,13 @@ pub fn tid_field(tcb: usize) -> *mut i32 {
     (tcb + REAL.tid_offset.load(Relaxed)) as *mut i32
 }
 
+/// Sets the running thread's errno: a green thread's own, for it lies in the vessel's TLS.
 pub fn set_errno(number: c_int) {
     // SAFETY: errno's own address of this thread.
     unsafe { *libc::__errno_location() = number };
 }
 
+/// The running thread's errno.
 pub fn errno() -> c_int {
     // SAFETY: errno's own address of this thread.
     unsafe { *libc::__errno_location() }
@@ -33,6 +35,7 @@ pub fn swapcontext() -> usize {
     }
 }
 
+/// A function that a thread starts with.
 pub type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 
 /// A real thread. `stack`: (lowest address, bytes) to use, or glibc's own of its default size.

@@ -11,7 +11,6 @@ const LEAST: usize = 90;
 const FEWER: &[&str] = &[
     "arch",
     "sys",
-    "arch/segment",
     "base",
     "runtime/news",
     "runtime/machine",

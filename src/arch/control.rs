@@ -1,0 +1,49 @@
+//! Control words of the floating-point unit, jump buffers, and what else the C library's ABI keeps in registers.
+
+use std::arch::asm;
+
+/// The SSE and x87 control words, which a new thread has from its creator.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct ControlWords {
+    mxcsr: u32,
+    x87: u32,
+}
+
+/// This thread's control words.
+pub fn control_words() -> ControlWords {
+    let mut words = ControlWords { mxcsr: 0, x87: 0 };
+    // SAFETY: stores 4 and 2 bytes into `words`.
+    unsafe { asm!("stmxcsr [{0}]", "fnstcw [{0} + 4]", in(reg) &mut words, options(nostack, preserves_flags)) };
+    words
+}
+
+/// The signal mask that a jump buffer brings back, if it was saved with one (source: glibc's setjmp.h: eight registers, whether a
+/// mask was saved, the mask).
+///
+/// # Safety
+/// `buffer` is a jmp_buf that was filled.
+pub unsafe fn mask_in_jump_buffer(buffer: *const libc::c_void) -> Option<u64> {
+    const REGISTERS: usize = 8;
+    let saved = *(buffer as *const usize).add(REGISTERS) as u32 != 0;
+    saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
+}
+
+/// Where a jump with this buffer puts the stack pointer (source: glibc's x86_64 jmpbuf-offsets.h and PTR_DEMANGLE; the guard is in the
+/// TCB).
+///
+/// # Safety
+/// `buffer` is a jmp_buf that was filled.
+pub unsafe fn stack_in_jump_buffer(buffer: *const libc::c_void) -> usize {
+    const STACK_POINTER: usize = 6;
+    const ROTATED: u32 = 17;
+    let guard: usize;
+    asm!("mov {}, fs:[0x30]", out(reg) guard, options(nostack, readonly, preserves_flags));
+    (*(buffer as *const usize).add(STACK_POINTER)).rotate_right(ROTATED) ^ guard
+}
+
+/// Sets this thread's control words.
+pub fn set_control_words(words: &ControlWords) {
+    // SAFETY: loads control words that a thread had.
+    unsafe { asm!("ldmxcsr [{0}]", "fldcw [{0} + 4]", in(reg) words, options(nostack, readonly, preserves_flags)) };
+}

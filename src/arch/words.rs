@@ -1,0 +1,114 @@
+//! The thread-local words of each kernel thread and vessel, and the guard among them.
+
+use std::arch::asm;
+
+macro_rules! thread_word {
+    ($get:ident, $symbol:literal) => {
+        /// This thread's word (initial-exec: two instructions, and never cached across a switch).
+        #[inline(always)]
+        pub fn $get() -> usize {
+            let value: usize;
+            // SAFETY: reads a word of this thread's own static TLS block, which lives as long as the thread.
+            unsafe {
+                asm!(
+                    concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                    "mov {0}, qword ptr fs:[{0}]",
+                    out(reg) value,
+                    options(nostack, preserves_flags)
+                );
+            }
+            value
+        }
+    };
+    ($get:ident, $set:ident, $symbol:literal) => {
+        thread_word!($get, $symbol);
+        thread_word!(set $set, $symbol);
+    };
+    (set $set:ident, $symbol:literal) => {
+        #[inline(always)]
+        pub fn $set(value: usize) {
+            // SAFETY: writes a word of this thread's own static TLS block, which nobody else writes.
+            unsafe {
+                asm!(
+                    concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                    "mov qword ptr fs:[{0}], {1}",
+                    out(reg) _,
+                    in(reg) value,
+                    options(nostack, preserves_flags)
+                );
+            }
+        }
+    };
+}
+thread_word!(self_word, set_self_word, "gp_self");
+thread_word!(set set_identity_word, "gp_identity");
+thread_word!(worker_word, set_worker_word, "gp_worker");
+thread_word!(vfork_word, set_vfork_word, "gp_vfork");
+thread_word!(forking_word, set_forking_word, "gp_forking");
+thread_word!(guard_word, set_guard_word, "gp_guard");
+thread_word!(capture_word, set_capture_word, "gp_capture");
+
+/// The distance from a thread's TCB to its guard word and its capture word: while one of them is set, what this thread calls of libc
+/// the runtime calls.
+pub fn guard_offsets() -> [isize; 2] {
+    let (guard, capture): (isize, isize);
+    // SAFETY: reads constants of the dynamic loader's from the GOT.
+    unsafe {
+        asm!(
+            "mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]",
+            "mov {1}, qword ptr [rip + gp_capture@GOTTPOFF]",
+            out(reg) guard,
+            out(reg) capture,
+            options(nostack, preserves_flags)
+        );
+    }
+    [guard, capture]
+}
+
+/// From here on this thread is inside the runtime: a signal handler must not enter it too.
+#[inline(always)]
+pub fn guard_up() {
+    // SAFETY: changes a word of this thread's own static TLS block.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "add qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
+    }
+}
+
+/// One less. The word is negative if somebody has knocked (see runtime/signal.rs).
+#[inline(always)]
+pub fn guard_down() {
+    // SAFETY: as in `guard_up`.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", "sub qword ptr fs:[{0}], 1", out(reg) _, options(nostack));
+    }
+}
+
+/// The distance from a thread's TCB to its `gp_identity`, by which a pthread_t leads to its green thread: also while a vfork child of
+/// the thread's has put `gp_self` aside.
+pub fn identity_offset() -> isize {
+    let offset: isize;
+    // SAFETY: reads a constant of the dynamic loader's from the GOT.
+    unsafe {
+        asm!("mov {0}, qword ptr [rip + gp_identity@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
+    }
+    offset
+}
+
+/// Raises the guard of the thread with the TCB `tcb`.
+///
+/// # Safety
+/// The thread does not run.
+pub unsafe fn raise_guard_of(tcb: usize) {
+    let offset: isize;
+    asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
+    *(tcb.wrapping_add_signed(offset) as *mut usize) = 1;
+}
+
+/// This thread's TCB, which is also its pthread_t (x86-64: the first word of the TCB points to itself).
+#[inline(always)]
+pub fn tcb() -> usize {
+    let value: usize;
+    // SAFETY: glibc keeps the TCB's own address in its first word (tcbhead_t).
+    unsafe { asm!("mov {0}, qword ptr fs:[0]", out(reg) value, options(nostack, preserves_flags)) };
+    value
+}
