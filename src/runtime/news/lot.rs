@@ -151,15 +151,17 @@ impl Node {
         self.ticket.set(ticket);
         let bucket = bucket_of(self.address.get());
         bucket.queue.with(|queue| {
-            if let Some(walks) = self.away.take() {
-                bucket.count(-1);
-                if walks != queue.walks {
-                    return false;
-                }
+            let away = self.away.take();
+            let waits_on = away.is_none_or(|walks| walks == queue.walks);
+            if waits_on {
+                // SAFETY: as the caller says.
+                unsafe { bucket.append(queue, self) };
             }
-            // SAFETY: as the caller says.
-            unsafe { bucket.append(queue, self) };
-            true
+            if away.is_some() {
+                // Last, for wakers look without the lock: the count is not zero between away and queued.
+                bucket.count(-1);
+            }
+            waits_on
         })
     }
 
@@ -204,9 +206,10 @@ impl Node {
         let bucket = bucket_of(self.address.get());
         bucket.queue.with(|queue| {
             if self.queued.load(Relaxed) != 0 {
+                // First, for wakers look without the lock: the count is not zero between queued and away.
+                bucket.count(1);
                 // SAFETY: it is in this bucket's queue, from which nobody moves it.
                 unsafe { bucket.dismiss(queue, self) };
-                bucket.count(1);
                 self.away.set(Some(queue.walks));
             }
         });
