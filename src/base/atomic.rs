@@ -1,4 +1,4 @@
-//! The atomics of what is model-checked (news, sched::owner): std's here, loom's in tests/model, which builds the same files.
+//! The atomics of what is model-checked (news, machine::owner): std's here, loom's in tests/model, which builds the same files.
 
 pub use std::sync::atomic::{fence, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -10,3 +10,12 @@ macro_rules! constructor {
     };
 }
 pub(crate) use constructor;
+
+/// A static table, which is made at compile time where constructors are `const`; in the model it is small.
+macro_rules! table {
+    ($(#[$doc:meta])* static $name:ident: [$t:ty; $count:expr] = $new:expr;) => {
+        $(#[$doc])*
+        static $name: [$t; $count] = [const { $new }; $count];
+    };
+}
+pub(crate) use table;

@@ -12,12 +12,10 @@
 //! Model-checked in tests/model.
 
 use crate::base::atomic::Ordering::*;
-use crate::base::atomic::{constructor, fence, AtomicPtr, AtomicU32};
+use crate::base::atomic::{constructor, fence, table, AtomicPtr, AtomicU32};
 use crate::base::lock::{Locked, Rank};
 use crate::runtime::news::waiter::{Batch, News, Ticket, Token, Waiter};
 use std::cell::Cell;
-
-const BUCKETS: usize = 1024;
 
 /// One wait for an address.
 pub struct Node {
@@ -50,11 +48,13 @@ pub struct Bucket {
     count: AtomicU32,
 }
 
-static LOT: [Bucket; BUCKETS] = [const { Bucket::new() }; BUCKETS];
+table! {
+    static LOT: [Bucket; 1024] = Bucket::new();
+}
 
 fn bucket_of(address: usize) -> &'static Bucket {
     let hash = (address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    &LOT[hash >> (usize::BITS - BUCKETS.trailing_zeros())]
+    &LOT[hash >> (usize::BITS - LOT.len().trailing_zeros())]
 }
 
 /// What a waker wants of the waiter it looks at.
@@ -329,7 +329,7 @@ pub fn requeue(from: usize, to: usize, most: usize, moves: usize, batch: &Batch)
 
 /// In a fork child: every waiter is gone.
 pub fn after_fork() {
-    for Bucket { queue, count } in &LOT {
+    for Bucket { queue, count } in LOT.iter() {
         count.store(0, Relaxed);
         queue.after_fork(|queue| (queue.first, queue.last) = (std::ptr::null(), std::ptr::null()));
     }

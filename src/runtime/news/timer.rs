@@ -1,10 +1,11 @@
 //! Deadlines: one pairing heap per slot, of nodes on the waiting threads' stacks. Nanoseconds of CLOCK_MONOTONIC, never
 //! rounded. Inserting is O(1), removing O(log n) amortised; nothing is allocated.
 
+use crate::base::atomic::Ordering::*;
+use crate::base::atomic::{constructor, AtomicPtr, AtomicU64};
 use crate::base::lock::{Rank, RawLock};
 use crate::runtime::news::waiter::{Batch, News, Ticket};
 use std::cell::{Cell, UnsafeCell};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
 pub struct TimerNode {
     ticket: Ticket,
@@ -47,11 +48,14 @@ unsafe impl Sync for Timers {}
 unsafe impl Send for Timers {}
 
 impl Timers {
-    pub const fn new() -> Timers {
-        Timers {
-            lock: RawLock::new(Rank::Timers),
-            root: UnsafeCell::new(std::ptr::null()),
-            earliest: AtomicU64::new(NEVER),
+    constructor! {
+        /// An empty heap.
+        pub fn new() -> Timers {
+            Timers {
+                lock: RawLock::new(Rank::Timers),
+                root: UnsafeCell::new(std::ptr::null()),
+                earliest: AtomicU64::new(NEVER),
+            }
         }
     }
 
