@@ -21,7 +21,6 @@ use crate::base::signal_set;
 use crate::base::summon::{ASLEEP, BELL, TICKING};
 use crate::runtime::births::{duties, end, yard};
 use crate::runtime::kernel::runnable::{self, Runnable};
-use crate::runtime::kernel::small_stacks::SMALL_STACKS;
 use crate::runtime::kernel::{reserve, shortage, worker};
 use crate::runtime::machine::counts;
 use crate::runtime::machine::owner::{Mode, Seen};
@@ -365,5 +364,4 @@ fn send_worker(slot: &'static Slot) -> Pace {
 /// In a fork child: there is no monitor until the runtime starts again.
 pub fn after_fork() {
     BELL.store(TICKING, Relaxed);
-    SMALL_STACKS.lock.after_fork();
 }

@@ -10,7 +10,7 @@ use crate::arch::{self, segment};
 use crate::base::{guard, own_fds};
 use crate::runtime::births::{duties, end, vessel};
 use crate::runtime::kernel::caretaker::{self, Duties};
-use crate::runtime::kernel::{alone, asking, bell, errand, filters, identity, shortage, small_stacks, worker};
+use crate::runtime::kernel::{alone, bell, filters, identity, small_stacks};
 use crate::runtime::machine::parts;
 use crate::runtime::machine::parts::{current, Green, Worker};
 use crate::runtime::machine::stack::Stack;
@@ -21,34 +21,37 @@ use crate::runtime::machine::{
 use crate::runtime::news::lot;
 use crate::runtime::sched::mask;
 use crate::runtime::sched::slots::{self, VACANT};
-use crate::runtime::signal::{cpu_timer, delivery, frames, owner, shelf, sweep, thread_timer, worker_stack};
+use crate::runtime::signal::{delivery, frames, shelf, sweep, worker_stack};
 use crate::runtime::trap::{capture, inline};
 use crate::runtime::waiting::{cancel, pin, readiness};
-use crate::runtime::{dump, monitor};
+use crate::runtime::{births, dump, kernel, monitor, signal, trap};
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
+
+/// 1 while the start is under way.
 static STARTING: AtomicU32 = AtomicU32::new(0);
-/// Workers asked for.
+/// How many workers were asked for.
 pub static WORKERS: AtomicUsize = AtomicUsize::new(1);
 
+/// How many workers were asked for: as many slots there are. Any thread asks.
 pub fn workers() -> usize {
     WORKERS.load(Relaxed)
 }
 
-/// What the front door knows.
+/// Notes what the front door knows from the environment. Called once, before the first thread is made.
 pub fn configure(workers: usize, fast_switch: bool) {
     WORKERS.store(workers, Relaxed);
     segment::set_fast_switch(fast_switch);
 }
 
-/// Why this program stays native, if that is known.
+/// Why this program stays native, if that is known: for the statistics. Called at any time, on any thread.
 pub fn why_native() -> Option<&'static str> {
     let own = machine_started::OWN.load(Relaxed) && !started();
     own.then_some(filters::OWN_SET).or_else(|| WHY.get().copied().filter(|_| REFUSED.load(Relaxed)))
 }
 
-/// Starts the runtime, once: true when it runs; `prepare` is called before, if there is memory enough. Only the process's first kernel
-/// thread starts it, for it becomes the leader.
+/// Starts the runtime, once: true when it runs. Called by the first pthread_create, and by each one after a refusal, on any thread; only
+/// the process's first kernel thread starts it, for it becomes the leader. `prepare` is called before, if there is memory enough.
 #[cold]
 pub fn start(prepare: fn()) -> bool {
     if started() {
@@ -65,7 +68,7 @@ pub fn start(prepare: fn()) -> bool {
     if done {
         counts::after_start();
         dump::after_start();
-        // The leader's own stack begins, so that nobody has to wait until it does (`identity`).
+        // The leader's own stack begins, so that no call that asks all threads has to wait until it does (`identity`).
         current().inspect(|main| slots::begin_leader(main));
         alone::begin();
     }
@@ -143,7 +146,7 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     unsafe { *leader.sp.get() = *own.sp.get() };
     leader.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
     leader.mask.store(main.mask.get(), Relaxed);
-    // SAFETY: nobody else knows main yet.
+    // SAFETY: main is in no list yet: only this thread has it.
     unsafe { *main.name.get() = sys::thread_name() };
     main.alternate.set(worker_stack::take());
     leader.signal_stack.set(own.stack.get().lowest - alternate::STACK_BYTES);
@@ -170,12 +173,12 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
 /// The number of the process that forks at this moment, or 0.
 static FORKING: AtomicI32 = AtomicI32::new(0);
 
-/// One at a time.
+/// Called right before a fork, which forks exclude each other for (hooks/process).
 pub fn before_fork() {
     FORKING.store(sys::process_id(), Relaxed);
 }
 
-/// In parent and child alike.
+/// Called after a fork, in the parent and, after `after_fork`, in the child.
 pub fn forked() {
     FORKING.store(0, Relaxed);
 }
@@ -186,49 +189,41 @@ pub fn is_new_child() -> bool {
     parent != 0 && parent != sys::process_id()
 }
 
-/// In a fork child, before anything else runs: the calling thread is all there is, and the child runs natively until it makes
-/// a thread.
+/// Puts the runtime's state right in a fork child, before anything else runs there: the calling thread is all there is, and the child runs
+/// natively until it makes a thread.
 pub fn after_fork() {
     let me = current();
     arch::set_self_word(0);
     arch::set_worker_word(0);
     STARTED.store(false, Relaxed);
     STARTING.store(0, Relaxed);
+    // The wings, in their order (tests/layers).
     crate::base::pages::after_fork();
     lot::after_fork();
-    readiness::after_fork();
-    slots::after_fork();
-    worker::after_fork();
-    caretaker::after_fork();
-    duties::after_fork();
-    monitor::after_fork();
-    vessel::after_fork();
-    end::after_fork();
     roll::after_fork();
-    if let Some(me) = me {
-        pin::after_fork(me, frames::running(me));
-        me.private_fd.set(-1);
-        me.schedule.apply();
-        me.settings.apply();
-        // SAFETY: a copy that may be of either side of a change by another thread, as natively.
-        sys::set_thread_name(&unsafe { *me.name.get() });
-    }
     death_signal::after_fork();
-    shortage::after_fork();
-    errand::after_fork();
-    asking::after_fork();
     pending::after_fork();
-    thread_timer::after_fork();
-    cpu_timer::after_fork();
-    owner::after_fork();
     put_back::after_fork();
-    mask::after_fork();
-    shelf::after_fork();
-    sweep::after_fork();
-    delivery::after_fork();
-    me.inspect(|me| worker_stack::give_back(me));
-    inline::after_fork();
     counts::after_fork();
-    dump::after_fork();
     parts::after_fork();
+    slots::after_fork();
+    mask::after_fork();
+    signal::after_fork(me);
+    readiness::after_fork();
+    trap::after_fork();
+    kernel::after_fork();
+    births::after_fork();
+    monitor::after_fork();
+    dump::after_fork();
+    me.inspect(|me| keep_own(me));
+}
+
+/// In a fork child: its kernel thread has what the green thread that forked had as its own.
+fn keep_own(me: &Green) {
+    pin::after_fork(me, frames::running(me));
+    me.private_fd.set(-1);
+    me.schedule.apply();
+    me.settings.apply();
+    // SAFETY: a copy that may be of either side of a change by another thread, as natively.
+    sys::set_thread_name(&unsafe { *me.name.get() });
 }

@@ -29,9 +29,10 @@
 
 use crate::base::{pages, signal_set};
 use crate::runtime::births::serve::{vessel_main, PUBLISHED};
-use crate::runtime::births::yard::{bury_dying, given, take_here, TCB_BELOW_END, YARD};
+use crate::runtime::births::yard::{bury_dying, given, take_here, Lists, TCB_BELOW_END, YARD};
 use crate::runtime::kernel::gate::GATE;
-use crate::runtime::kernel::unbegun::{begin_birth, PAUSES, UNBEGUN};
+use crate::runtime::kernel::small_stacks;
+use crate::runtime::kernel::unbegun::{begin_birth, UNBEGUN};
 use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::machine::stack::{Stack, PAGE};
 use crate::runtime::machine::words::life;
@@ -41,7 +42,8 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::*;
 
-/// A vessel with a stack of the given size and guard (whole pages), pooled or new; an error number otherwise.
+/// Takes a vessel with a stack of the given size and guard (bytes, rounded up to whole pages), pooled or new. Called by a thread that
+/// makes a thread, with no lock held; fails by an error number of pthread_create's.
 pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
     let (bytes, guard) = (bytes.next_multiple_of(PAGE), guard.next_multiple_of(PAGE));
     if let Some(green) = take_here(bytes, guard) {
@@ -72,51 +74,49 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
     }
 }
 
-/// A vessel on a stack of the program's. A detached thread that was given it before, which nobody joins, is gone first.
+/// Makes a vessel on a stack of the program's: its lowest address and bytes. A detached thread that was given the stack before, which
+/// nobody joins, is gone first.
 pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
     let in_the_way = |guest: &&Green| {
         guest.stack.get().lowest < lowest + bytes
             && lowest < guest.stack.get().lowest + guest.stack.get().bytes
             && guest.life.load(SeqCst) & (life::DETACHED | life::GONE) != 0
     };
-    // SAFETY: under the lock.
-    while YARD.lock.with(|| unsafe { &*YARD.guests.get() }.iter().any(in_the_way)) {
+    while YARD.with_lists(|lists| lists.guests.iter().any(in_the_way)) {
         bury_dying();
         sys::yield_processor();
     }
     let green = birth(Stack { lowest, bytes, guard: 0, foreign: true })?;
-    // SAFETY: under the lock.
-    YARD.lock.with(|| unsafe { (*YARD.guests.get()).push(green) });
+    YARD.with_lists(|lists| lists.guests.push(green));
     Ok(green)
 }
 
-/// A new vessel: glibc makes a thread, whose kernel thread retires.
+/// Makes a vessel: glibc makes a thread, whose kernel thread retires or never was. Fails by pthread_create's error number.
 pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     let green = green_for(stack).ok_or(libc::EAGAIN)?;
     let born = if capture::possible() { caught_birth(green) } else { uncaught_birth(green) };
     if born.is_err() {
-        YARD.with_dead(|dead| dead.push(green));
+        YARD.with_lists(|lists| lists.dead.push(green));
     }
     born.map(|()| green)
 }
 
 /// A dead vessel's green thread, or a new one; `None`: there is no memory for one, or for its places in the lists.
 fn green_for(stack: Stack) -> Option<&'static Green> {
-    if let Some(green) = YARD.with_dead(|dead| dead.pop()) {
+    if let Some(green) = YARD.with_lists(|lists| lists.dead.pop()) {
         green.begin_anew(stack);
         return Some(green);
     }
-    let room = YARD.lock.with(|| {
-        // SAFETY: under the lock.
-        let (made, lists) = unsafe { (&mut *YARD.made.get(), [&YARD.dying, &YARD.guests, &YARD.dead]) };
-        *made += 1;
-        // SAFETY: as above.
-        lists.iter().all(|list| pages::reserve(unsafe { &mut *list.get() }, *made))
-    });
+    let room = YARD.with_lists(Lists::make_room);
     (room && pages::has_reserve()).then(|| Green::new(stack, false))
 }
 
-/// The long way: a kernel thread is made.
+/// The long way: a kernel thread is made, and retires. Two threads hand over by `PUBLISHED`, behind the gate:
+///
+/// 1. The creator stores 0 into `PUBLISHED`, has glibc make the thread, and waits for the word.
+/// 2. The newborn saves its context and stores 1 (`arch::retire`): nothing of its kernel thread's uses the stack any more.
+/// 3. The creator reads 1: the vessel's context is there to be resumed. The next birth waits until the kernel thread has gone
+///    (`vessel_alive`).
 fn uncaught_birth(green: &'static Green) -> Result<(), i32> {
     GATE.enter();
     PUBLISHED.store(0, Relaxed);
@@ -139,7 +139,8 @@ fn uncaught_birth(green: &'static Green) -> Result<(), i32> {
     born.map(|_| ())
 }
 
-/// The short way: no kernel thread is made.
+/// The short way: no kernel thread is made (`capture`). glibc waits for a thread that has not begun, so it is counted until then
+/// (`unbegun`).
 fn caught_birth(green: &'static Green) -> Result<(), i32> {
     // The program's malloc may call hooks: they wait in the kernel meanwhile, for this kernel thread's calls are dispatched.
     let creator = current();
@@ -163,28 +164,9 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     Ok(())
 }
 
-/// In a fork child: glibc has forgotten all vessels but the running one. Their stacks are left as they are: the child's one
-/// thread may hold pointers into them, as it natively may until they are reused.
-pub fn after_fork() {
-    YARD.lock.after_fork();
-    // SAFETY: the child has one thread.
-    unsafe {
-        for class in &mut *YARD.classes.get() {
-            class.pool.clear();
-        }
-        (*YARD.dying.get()).clear();
-        (*YARD.guests.get()).clear();
-        (*YARD.dead.get()).clear();
-    }
-    YARD.pooled.store(0, Relaxed);
-    YARD.dying_count.store(0, Relaxed);
-    UNBEGUN.store(0, Relaxed);
-    PAUSES.store(0, Relaxed);
-}
-
-/// The leader's own stack and TCB.
+/// Makes the leader's own stack and TCB, and learns where glibc lays a TCB. Called by the start; fails by pthread_create's error number.
 pub fn birth_small() -> Result<&'static Green, i32> {
-    let (lowest, bytes) = crate::runtime::kernel::small_stacks::small_stack().ok_or(libc::EAGAIN)?;
+    let (lowest, bytes) = small_stacks::small_stack().ok_or(libc::EAGAIN)?;
     let own = birth(Stack { lowest, bytes, guard: 0, foreign: true })?;
     TCB_BELOW_END.store(lowest + bytes - own.fs.get(), Relaxed);
     Ok(own)

@@ -1,6 +1,19 @@
-//! The yard: free vessels by the size of their stacks, and those that are to die.
+//! The yard: free vessels by the size of their stacks, those that are to die, and dead ones.
+//!
+//! Where a vessel is between two threads, and what moves it on:
+//!
+//! ```text
+//!   from     to       by
+//!   (serves) a slot   recycle: the slot keeps one vessel, for the thread that its worker makes next
+//!   (serves) a pool   recycle, where the slot has one
+//!   (serves) dying    recycle, of one that is spoilt, or on a stack of the program's
+//!   pool     (serves) vessel::take
+//!   pool     dead     shrink_pool: bury
+//!   dying    dead     bury_dying: bury
+//!   dead     (born)   vessel::birth: the green thread serves with a new stack
+//! ```
 
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::base::{pages, signal_set};
 use crate::runtime::births::stacks::{self, Stacks};
 use crate::runtime::kernel::caretaker;
@@ -11,9 +24,9 @@ use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::machine::stack::{Stack, PAGE};
 use crate::runtime::machine::words::life;
 use crate::{arch, glibc, sys};
-use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
+/// Bytes of a line of the processor's cache.
 pub const LINE: usize = 64;
 
 /// Stacks of one size, and the vessels on them.
@@ -25,59 +38,62 @@ pub struct Class {
     pub least: usize,
 }
 
+/// The process's vessels that serve no thread.
 pub struct Yard {
-    pub lock: RawLock,
-    pub classes: UnsafeCell<Vec<Class>>,
-    pub dying: UnsafeCell<Vec<&'static Green>>,
-    /// Those on stacks of the program's, until they are dead.
-    pub guests: UnsafeCell<Vec<&'static Green>>,
-    /// Those whose vessels are dead: they serve for the next ones born.
-    pub dead: UnsafeCell<Vec<&'static Green>>,
-    /// For how many green threads the lists have room.
-    pub made: UnsafeCell<usize>,
-    /// How many wait in all pools; written under the lock.
-    pub pooled: AtomicUsize,
-    pub dying_count: AtomicUsize,
+    lists: Locked<Lists>,
+    /// How many wait in all pools; written under the lock, read without.
+    pooled: AtomicUsize,
+    /// How many are in `dying`, or are being buried out of it.
+    dying_count: AtomicUsize,
 }
 
-// SAFETY: the lists are only touched under the lock.
-unsafe impl Sync for Yard {}
+/// The lists, under the yard's lock. `dying`, `guests` and `dead` have room for every green thread beforehand (`make_room`).
+pub struct Lists {
+    classes: Vec<Class>,
+    /// Vessels that no thread will use again, until the caretaker buries them.
+    pub dying: Vec<&'static Green>,
+    /// Those on stacks of the program's, until they are dead.
+    pub guests: Vec<&'static Green>,
+    /// Green threads whose vessels are dead: they serve for the next ones born.
+    pub dead: Vec<&'static Green>,
+    /// For how many green threads the lists have room.
+    made: usize,
+}
 
+/// The process's yard.
 pub static YARD: Yard = Yard {
-    lock: RawLock::new(Rank::Pool),
-    classes: UnsafeCell::new(Vec::new()),
-    dying: UnsafeCell::new(Vec::new()),
-    guests: UnsafeCell::new(Vec::new()),
-    dead: UnsafeCell::new(Vec::new()),
-    made: UnsafeCell::new(0),
+    lists: Locked::new(
+        Rank::Pool,
+        Lists { classes: Vec::new(), dying: Vec::new(), guests: Vec::new(), dead: Vec::new(), made: 0 },
+    ),
     pooled: AtomicUsize::new(0),
     dying_count: AtomicUsize::new(0),
 };
 
-/// How far below the end of its stack glibc lays a TCB.
+/// How many bytes below the end of its stack glibc lays a TCB; 0 until the leader's vessel is born.
 pub static TCB_BELOW_END: AtomicUsize = AtomicUsize::new(0);
 
-/// What glibc is told of a stack: from where, and how many bytes.
+/// What glibc is told of a stack: its lowest address, and how many bytes. A stack of the library's is so much longer that the TCB's first
+/// line is the last of a page (`vessel`).
 pub fn given(stack: &Stack) -> (usize, usize) {
     let more = if stack.foreign { 0 } else { (PAGE - LINE + TCB_BELOW_END.load(Relaxed)) % PAGE };
     (stack.lowest, stack.bytes + more)
 }
 
 impl Yard {
-    /// One has left its pool; under the lock.
+    /// Counts a vessel that has left its pool. Called under the lock.
     pub fn fewer_pooled(&self) {
         self.pooled.store(self.pooled.load(Relaxed) - 1, Relaxed);
     }
 
-    pub fn with_dead<R>(&self, work: impl FnOnce(&mut Vec<&'static Green>) -> R) -> R {
-        // SAFETY: under the lock.
-        self.lock.with(|| work(unsafe { &mut *self.dead.get() }))
+    /// Does `work` with the lists, under the lock.
+    pub fn with_lists<R>(&self, work: impl FnOnce(&mut Lists) -> R) -> R {
+        self.lists.with(work)
     }
 
+    /// Does `work` with the class of stacks of this size, under the lock: `bytes` and `guard` are whole pages.
     pub fn with<R>(&self, bytes: usize, guard: usize, work: impl FnOnce(&mut Class) -> R) -> R {
-        self.lock.with(|| {
-            // SAFETY: under the lock.
-            let classes = unsafe { &mut *self.classes.get() };
+        self.lists.with(|Lists { classes, .. }| {
             let place =
                 match classes.iter().position(|class| class.stacks.bytes == bytes && class.stacks.guard == guard) {
                     Some(place) => place,
@@ -89,10 +105,35 @@ impl Yard {
             work(&mut classes[place])
         })
     }
+
+    /// In a fork child: glibc has forgotten all vessels but the running one. The free stacks, and the room in the lists, are the child's.
+    fn after_fork(&self) {
+        let Yard { lists, pooled, dying_count } = self;
+        lists.after_fork(|Lists { classes, dying, guests, dead, made: _ }| {
+            classes.iter_mut().for_each(|class| class.pool.clear());
+            [dying, guests, dead].into_iter().for_each(Vec::clear);
+        });
+        [pooled, dying_count].into_iter().for_each(|count| count.store(0, Relaxed));
+    }
+}
+
+impl Lists {
+    /// Makes room in the lists for one green thread more. False: there is no memory for it.
+    pub fn make_room(&mut self) -> bool {
+        self.made += 1;
+        let Lists { classes: _, dying, guests, dead, made } = self;
+        [dying, guests, dead].into_iter().all(|list| pages::reserve(list, *made))
+    }
+}
+
+/// In a fork child: no vessel waits. The stacks of those that there were are left as they are: the child's one thread may hold pointers
+/// into them, as it natively may until they are reused.
+pub fn after_fork() {
+    YARD.after_fork();
 }
 
 impl Class {
-    /// A stack's lowest usable address; there is room in the pool for one vessel more, too.
+    /// Takes a stack: its lowest usable address. There is room in the pool for one vessel more, too. `None`: there is no memory.
     pub fn take_stack(&mut self) -> Option<usize> {
         let lowest = self.stacks.take()?;
         if pages::reserve(&mut self.pool, self.stacks.count()) {
@@ -103,24 +144,20 @@ impl Class {
     }
 }
 
-/// The program is about to lock its memory, all that there is or all that comes: what no thread has is given back before.
+/// Unmaps the stacks that no thread has. Called before the program locks its memory: all that there is, or (`future`) all that comes, too.
 pub fn before_lock(future: bool) {
     stacks::note_locked(future);
-    YARD.lock.with(|| {
-        // SAFETY: under the lock.
-        for class in unsafe { &mut *YARD.classes.get() } {
-            class.stacks.unmap_free(0);
-        }
-    });
+    YARD.with_lists(|lists| lists.classes.iter_mut().for_each(|class| class.stacks.unmap_free(0)));
 }
 
-/// The vessel that is kept at this slot, if it is like that: whoever joins a thread often makes the next one, and takes no lock.
+/// Takes the vessel that is kept at the running thread's slot, if its stack has this size; takes no lock. (A thread that joins another
+/// often makes the next one.)
 pub fn take_here(bytes: usize, guard: usize) -> Option<&'static Green> {
     let place = &current()?.worker().slot()?.vessel;
     if place.load(Relaxed).is_null() {
         return None;
     }
-    // SAFETY: null or a free vessel's green thread, whose taker owns it.
+    // SAFETY: null or a free vessel's green thread, which is never freed: the exchange makes this its only taker.
     let green = unsafe { place.swap(std::ptr::null_mut(), Acquire).as_ref() }?;
     let stack = green.stack.get();
     if (stack.bytes, stack.guard) != (bytes, guard) {
@@ -130,7 +167,7 @@ pub fn take_here(bytes: usize, guard: usize) -> Option<&'static Green> {
     Some(green)
 }
 
-/// Keeps a free vessel at this slot; false: there is one, or no slot.
+/// Keeps a free vessel at the running thread's slot. False: there is one, or no slot.
 pub fn keep_here(green: &'static Green) -> bool {
     current().and_then(|me| me.worker().slot()).is_some_and(|slot| {
         let green = green as *const Green as *mut Green;
@@ -139,13 +176,13 @@ pub fn keep_here(green: &'static Green) -> bool {
     })
 }
 
-/// A vessel whose thread is finished and joined or detached: to the pool, or to its death.
+/// Takes in a vessel whose thread is finished and joined or detached: for the next thread, or for its death. Called by the one thread or
+/// worker that made `life` complete (`thread`).
 pub fn recycle(green: &'static Green) {
     green.life.store(life::GONE, Release);
     if green.stack.get().foreign || green.spoilt.get() {
-        YARD.lock.with(|| {
-            // SAFETY: under the lock.
-            unsafe { (*YARD.dying.get()).push(green) };
+        YARD.with_lists(|lists| {
+            lists.dying.push(green);
             YARD.dying_count.fetch_add(1, Relaxed);
         });
         crate::base::summon::call();
@@ -156,7 +193,7 @@ pub fn recycle(green: &'static Green) {
     }
 }
 
-/// A free vessel to the others like it.
+/// Puts a free vessel into the pool of those with stacks of its size.
 pub fn pool(green: &'static Green) {
     YARD.with(green.stack.get().bytes, green.stack.get().guard, |class| {
         class.pool.push(green);
@@ -164,8 +201,8 @@ pub fn pool(green: &'static Green) {
     });
 }
 
-/// Lets a vessel die glibc's own death, and waits for it. Its context must be saved, and nobody else may resume it. False: there is no
-/// kernel thread to be had, and the vessel is as it was.
+/// Lets a vessel die glibc's own death, and waits for it in the kernel. Called by the caretaker, and by `join`; the vessel's context is
+/// saved, and it is in no list. False: there is no kernel thread to be had, and the vessel is as it was.
 pub fn bury(green: &'static Green) -> bool {
     green.life.store(life::GONE, Release);
     green.dying.set(true);
@@ -188,52 +225,45 @@ pub fn bury(green: &'static Green) -> bool {
         return false;
     }
     if green.stack.get().foreign {
-        // SAFETY: under the lock.
-        YARD.lock.with(|| unsafe { (*YARD.guests.get()).retain(|guest| !std::ptr::eq(*guest, green)) });
+        YARD.with_lists(|lists| lists.guests.retain(|guest| !std::ptr::eq(*guest, green)));
     } else {
         let Stack { lowest, bytes, guard, .. } = green.stack.get();
         sys::advise(lowest, bytes + PAGE, libc::MADV_DONTNEED);
         YARD.with(bytes, guard, |class| class.stacks.give_back(lowest));
     }
     if born > 0 {
-        YARD.with_dead(|dead| dead.push(green));
+        YARD.with_lists(|lists| lists.dead.push(green));
     }
     true
 }
 
+/// Are there vessels to bury? Asked without the lock.
 pub fn are_dying() -> bool {
     YARD.dying_count.load(Relaxed) > 0
 }
 
-/// The caretaker's duty: vessels of detached threads on the program's stacks die, and spoilt ones.
+/// Buries vessels of detached threads on the program's stacks, and spoilt ones: the caretaker's duty, and a thread's that needs such a
+/// stack (`vessel::take_on`).
 pub fn bury_dying() {
     while are_dying() {
-        // SAFETY: under the lock.
-        let Some(green) = YARD.lock.with(|| unsafe { (*YARD.dying.get()).pop() }) else { return };
+        let Some(green) = YARD.with_lists(|lists| lists.dying.pop()) else { return };
         if !bury(green) {
-            // SAFETY: under the lock.
-            return YARD.lock.with(|| unsafe { (*YARD.dying.get()).push(green) });
+            return YARD.with_lists(|lists| lists.dying.push(green));
         }
         YARD.dying_count.fetch_sub(1, Release);
     }
 }
 
-/// Are there more free vessels than are kept, or more free stacks?
+/// Does some pool have more vessels than are kept? Asked by the monitor.
 pub fn pool_is_large() -> bool {
-    YARD.lock.with(|| {
-        // SAFETY: under the lock.
-        let classes = unsafe { &*YARD.classes.get() };
-        classes.iter().any(|class| class.pool.len() > class.stacks.kept())
-    })
+    YARD.with_lists(|lists| lists.classes.iter().any(|class| class.pool.len() > class.stacks.kept()))
 }
 
-/// The caretaker's duty: half of the vessels that nobody needed since the last time die, and free stacks beyond what is kept are unmapped.
+/// Buries half of the vessels that were not needed since the last time, and unmaps free stacks beyond what is kept: the caretaker's duty.
 pub fn shrink_pool() {
     const AT_ONCE: usize = 256;
     for _ in 0..AT_ONCE {
-        let victim = YARD.lock.with(|| {
-            // SAFETY: under the lock.
-            let classes = unsafe { &mut *YARD.classes.get() };
+        let victim = YARD.with_lists(|Lists { classes, .. }| {
             let class = classes.iter_mut().find(|class| class.pool.len() > class.stacks.kept() && class.least > 0)?;
             class.least -= 1;
             YARD.fewer_pooled();
@@ -248,9 +278,8 @@ pub fn shrink_pool() {
             None => break,
         }
     }
-    YARD.lock.with(|| {
-        // SAFETY: under the lock.
-        for class in unsafe { &mut *YARD.classes.get() } {
+    YARD.with_lists(|lists| {
+        for class in &mut lists.classes {
             class.least = class.pool.len().div_ceil(2);
             class.stacks.unmap_free(class.stacks.kept().saturating_sub(class.pool.len()));
         }

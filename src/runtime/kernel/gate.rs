@@ -1,38 +1,49 @@
-//! The gate: one birth or burial of a kernel thread at a time.
+//! The gate: one birth or burial of a kernel thread at a time, and the lists of workers that are to be buried or serve again.
+//!
+//! A worker's way through it, and what moves it on:
+//!
+//! ```text
+//!   from      to        by
+//!   (serves)  dead      bury_later, at the end of `worker_main`: its kernel thread is about to end
+//!   dead      free      bury: glibc has joined its thread, and its stack is kept or unmapped
+//!   free      (born)    take_free, for the next worker that is made
+//!   (born)    free      add_free: no kernel thread was to be had for it
+//! ```
 
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::base::{guard, pages, summon};
 use crate::runtime::kernel::{caretaker, small_stacks};
 use crate::runtime::machine::counts;
 use crate::runtime::machine::parts::Worker;
 use crate::{glibc, sys};
-use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// One birth at a time; and the one that died last is gone before the next is born.
+/// What serialises births and burials: the kernel thread that died last is gone before the next one is born.
 pub struct Gate {
-    lock: RawLock,
-    dead: UnsafeCell<Vec<&'static Worker>>,
-    /// What is left of the buried, for the next ones born.
-    free: UnsafeCell<Vec<&'static Worker>>,
+    lists: Locked<Lists>,
+    birth: BirthLock,
     /// A vessel's kernel thread: 1 from its birth until the kernel has let it go.
     pub vessel_alive: AtomicU32,
 }
 
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Gate {}
+/// Workers without a kernel thread that serves. Both lists have room beforehand (`has_room`): adding to one allocates nothing.
+struct Lists {
+    /// Those whose glibc thread has not been joined.
+    dead: Vec<&'static Worker>,
+    /// Those that have been buried, for the next ones born.
+    free: Vec<&'static Worker>,
+}
 
+/// The process's gate.
 pub static GATE: Gate = Gate {
-    lock: RawLock::new(Rank::Pool),
-    dead: UnsafeCell::new(Vec::new()),
-    free: UnsafeCell::new(Vec::new()),
+    lists: Locked::new(Rank::Pool, Lists { dead: Vec::new(), free: Vec::new() }),
+    birth: BirthLock(AtomicU32::new(0)),
     vessel_alive: AtomicU32::new(0),
 };
 
-/// Serialises births beyond the short `lock`: it is held while a kernel thread is made, and is the tid of who has it.
-pub static BIRTH: BirthLock = BirthLock(AtomicU32::new(0));
-
-pub struct BirthLock(AtomicU32);
+/// Serialises births for longer than a `RawLock` is held: until a kernel thread is made, or has gone. The word is the tid of the kernel
+/// thread that holds it; 0: none does.
+struct BirthLock(AtomicU32);
 
 impl BirthLock {
     fn lock(&self) {
@@ -53,29 +64,31 @@ impl BirthLock {
 }
 
 impl Gate {
-    /// Waits for its turn, and until nobody is dying. Inside, the guard is up: others wait here in the kernel, so who is inside may wait
-    /// in the kernel only, also for a lock of libc's.
+    /// Closes the gate: waits for its turn, buries the dead, and waits until the last vessel's kernel thread has gone. Called on any
+    /// kernel thread that does not hold the gate. Until `leave` the guard is up: others wait for the gate in the kernel, so its holder may
+    /// wait in the kernel only, also for a lock of libc's.
     pub fn enter(&self) {
         guard::enter_runtime();
-        BIRTH.lock();
+        self.birth.lock();
         self.bury();
         self.await_vessel();
     }
 
+    /// Opens the gate. Called by its holder, on the kernel thread that entered.
     pub fn leave(&self) {
-        BIRTH.unlock();
+        self.birth.unlock();
         guard::leave_runtime();
     }
 
-    /// Does the caller have it closed already (in a handler that has interrupted it)?
+    /// Does this kernel thread hold the gate already? (A signal handler may have interrupted its holder.)
     pub fn is_mine(&self) -> bool {
-        BIRTH.is_mine()
+        self.birth.is_mine()
     }
 
-    /// A fork that libc knows nothing of: its child finds libc's locks as they are, so nobody of ours makes or buries a kernel thread
-    /// meanwhile. (But for the one who forks: in a handler that has interrupted it.)
+    /// Makes a fork that libc knows nothing of with the gate closed: its child finds libc's locks as they are, so no kernel thread of the
+    /// library's is made or buried meanwhile. A handler that has interrupted the gate's holder forks at once.
     pub fn while_closed<R>(&self, fork: impl FnOnce() -> R) -> R {
-        if BIRTH.is_mine() {
+        if self.birth.is_mine() {
             return fork();
         }
         self.enter();
@@ -84,18 +97,16 @@ impl Gate {
         result
     }
 
-    /// The kernel thread of the last vessel has gone for good.
+    /// Waits until the kernel thread of the last vessel has gone for good: the kernel clears the word and wakes (a robust list's entry).
     fn await_vessel(&self) {
         while self.vessel_alive.load(Acquire) != 0 {
             sys::futex_wait_shared(&self.vessel_alive, 1);
         }
     }
 
-    /// Takes leave of the dead, and waits until they are gone.
+    /// Joins every dead worker's thread and waits for its end. Called by the gate's holder, and by the caretaker without it.
     pub fn bury(&self) {
-        // SAFETY: under the lock.
-        let next = || unsafe { (*self.dead.get()).pop() };
-        while let Some(worker) = self.lock.with(next) {
+        while let Some(worker) = self.lists.with(|lists| lists.dead.pop()) {
             glibc::join_thread_by(worker.thread.get() as libc::pthread_t, caretaker::while_it_waits);
             small_stacks::return_small_stack(worker.thread.get());
             counts::kernel_thread_gone();
@@ -103,44 +114,41 @@ impl Gate {
         }
     }
 
-    /// Have the lists room for so many workers?
+    /// Makes room for `workers` in both lists. False: there is no memory for it.
     pub fn has_room(&self, workers: usize) -> bool {
-        // SAFETY: under the lock.
-        self.lock
-            .with(|| unsafe { [&self.dead, &self.free].iter().all(|list| pages::reserve(&mut *list.get(), workers)) })
+        self.lists.with(|Lists { dead, free }| [dead, free].into_iter().all(|list| pages::reserve(list, workers)))
     }
 
+    /// Takes a buried worker to be born again; `None`: there is none.
     pub fn take_free(&self) -> Option<&'static Worker> {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.free.get()).pop() })
+        self.lists.with(|lists| lists.free.pop())
     }
 
-    /// A worker without a kernel thread waits for its next one.
+    /// Keeps a worker without a kernel thread for a later birth.
     pub fn add_free(&self, worker: &'static Worker) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.free.get()).push(worker) });
+        self.lists.with(|lists| lists.free.push(worker));
     }
 
+    /// Leaves a worker to be buried, and calls the monitor for it. Called on the worker's own kernel thread, right before that ends.
     pub fn bury_later(&self, worker: &'static Worker) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.dead.get()).push(worker) });
+        self.lists.with(|lists| lists.dead.push(worker));
         summon::call();
     }
 
+    /// Is there a worker to bury? Asked by the monitor.
     pub fn has_dead(&self) -> bool {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { !(*self.dead.get()).is_empty() })
+        self.lists.with(|lists| !lists.dead.is_empty())
     }
 
+    /// In a fork child: the workers are in no list of the child's counts, by which time, rights and signals find their workers, so none of
+    /// them serves again.
     pub fn after_fork(&self) {
-        self.lock.after_fork();
-        BIRTH.0.store(0, Relaxed);
-        self.vessel_alive.store(0, Relaxed);
-        // SAFETY: the child has one thread.
-        unsafe {
-            (*self.dead.get()).clear();
-            // They are in no list of the child's statistics, by which time, rights and signals find their workers.
-            (*self.free.get()).clear();
-        }
+        let Gate { lists, birth, vessel_alive } = self;
+        lists.after_fork(|Lists { dead, free }| {
+            dead.clear();
+            free.clear();
+        });
+        birth.0.store(0, Relaxed);
+        vessel_alive.store(0, Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! Kernel threads: workers and how they come, rest and go.
+//! Kernel threads: workers and how they come, rest and go, and what only a certain kernel thread can do.
 
 pub mod alone;
 pub mod asking;
@@ -15,3 +15,17 @@ pub mod small_stacks;
 pub mod supply;
 pub mod unbegun;
 pub mod worker;
+
+/// In a fork child, before anything else runs: no kernel thread but the calling one is left. (`alone` is told by the hooks of fork, in a
+/// native program too; `filters`, `identity` and `runnable` hold what is the child's as well, or is written anew by its start.)
+pub fn after_fork() {
+    worker::after_fork();
+    gate::GATE.after_fork();
+    reserve::after_fork();
+    small_stacks::after_fork();
+    caretaker::after_fork();
+    unbegun::after_fork();
+    shortage::after_fork();
+    errand::after_fork();
+    asking::after_fork();
+}

@@ -1,6 +1,6 @@
 //! Workers at rest: the stacks and TCBs that glibc has made for them wait without a kernel thread, and a raw clone gives them one when they
-//! are hired. glibc's pthread_create calls the program's calloc and takes locks of libc's own, which a parked thread may hold: so whoever
-//! hires for the sake of progress, the monitor above all, must not need it.
+//! are hired. glibc's pthread_create calls the program's calloc and takes locks of libc's own, which a parked thread may hold: so a hire
+//! that progress depends on, the monitor's above all, must not need it.
 //!
 //! They are made in advance, by threads that make threads: as many as there are threads, up to `MADE`. A worker that retires comes
 //! to rest as well, if there are not `KEPT` yet. Once some have been hired the caretaker makes up for them: the last one is its own,
@@ -9,24 +9,35 @@
 //! ```text
 //!   make: real pthread_create ─► worker_main ─► rest ──► (no kernel thread) ──► wake: raw clone ─► run ─► rest …
 //! ```
+//!
+//! The words of `Reserve` beside its list, and what changes them:
+//!
+//! ```text
+//!   word        rises or is set                          falls or is cleared
+//!   making      before a worker is made (supply)         is_made: it has its place in the list, or cannot be made
+//!   wanted      a thread that makes threads (supply)     never, but in a fork child
+//!   is_used     wake finds none for a slot               refill has filled the list up (supply)
+//!   is_refused  no kernel thread or memory was to be had  the next one is made; ask_again, once a second
+//!   is_limited  look_at_limit: RLIMIT_AS is set          look_at_limit: it is not
+//! ```
 
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::base::{pages, signal_set};
-use crate::runtime::kernel::{asking, caretaker, reserve};
+use crate::runtime::kernel::{asking, caretaker};
 use crate::runtime::machine::parts::{Slot, Worker};
 use crate::runtime::machine::{counts, roll};
 use crate::{arch, glibc, sys};
-use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
-/// How many are kept.
+
+/// How many workers rest at the most.
 pub const KEPT: usize = 16;
 
+/// The workers at rest, and what is known of the demand for them.
 pub struct Reserve {
-    lock: RawLock,
-    resting: UnsafeCell<Vec<&'static Worker>>,
-    /// How many; written under the lock.
+    resting: Locked<Vec<&'static Worker>>,
+    /// How many there are in the list; written under its lock, read without.
     pub count: AtomicUsize,
-    /// Those that are being made, and have not come to rest.
+    /// How many are being made, and have not come to rest. A futex: `is_made` wakes.
     pub making: AtomicU32,
     /// The most that were wanted by those who make threads.
     pub wanted: AtomicUsize,
@@ -36,30 +47,29 @@ pub struct Reserve {
     pub is_refused: AtomicBool,
     /// The program's address space was limited when it was asked for last.
     pub is_limited: AtomicBool,
+    /// The kernel thread of the worker that was made last, until that comes to rest.
+    pub newest: AtomicI32,
 }
 
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Reserve {}
-
+/// The process's reserve.
 pub static RESERVE: Reserve = Reserve {
-    lock: RawLock::new(Rank::Pool),
-    resting: UnsafeCell::new(Vec::new()),
+    resting: Locked::new(Rank::Pool, Vec::new()),
     count: AtomicUsize::new(0),
     making: AtomicU32::new(0),
     wanted: AtomicUsize::new(0),
     is_used: AtomicBool::new(false),
     is_refused: AtomicBool::new(false),
     is_limited: AtomicBool::new(false),
+    newest: AtomicI32::new(0),
 };
 
-/// The caretaker, and one for the next slot.
+/// How many are to rest at the least: the caretaker, and one for the next slot.
 pub const LEAST: usize = 2;
 
 impl Reserve {
+    /// Does `work` with the list under its lock, and notes how many rest afterwards.
     pub fn with<R>(&self, work: impl FnOnce(&mut Vec<&'static Worker>) -> R) -> R {
-        self.lock.with(|| {
-            // SAFETY: under the lock.
-            let resting = unsafe { &mut *self.resting.get() };
+        self.resting.with(|resting| {
             let result = work(resting);
             self.count.store(resting.len(), Relaxed);
             result
@@ -67,7 +77,7 @@ impl Reserve {
     }
 }
 
-/// Is the caretaker to make some?
+/// Is the caretaker to make some? Asked by the monitor at each tick, and by the caretaker; takes no lock.
 pub fn is_low() -> bool {
     let (wanted, count) = (RESERVE.wanted.load(Acquire), RESERVE.count.load(Relaxed));
     let is_low = if RESERVE.is_limited.load(Relaxed) {
@@ -75,35 +85,37 @@ pub fn is_low() -> bool {
     } else {
         count < wanted.max(LEAST)
     };
-    // The first ones are about to be made by who has started the runtime.
+    // While `is_used` is false the first ones are about to be made, by the thread that has started the runtime.
     RESERVE.is_used.load(Relaxed) && wanted > 0 && !is_refused() && is_low
 }
 
+/// Has the kernel refused a kernel thread, or was there no memory, since `ask_again`? Any thread asks.
 pub fn is_refused() -> bool {
     RESERVE.is_refused.load(Relaxed)
 }
 
-/// The kernel has just said no.
+/// Notes that the kernel has just refused a kernel thread.
 pub fn refuse() {
     RESERVE.is_refused.store(true, Relaxed);
 }
 
-/// After a while the kernel may have changed its mind.
+/// Lets the kernel be asked again: called by the monitor once a second.
 pub fn ask_again() {
     RESERVE.is_refused.store(false, Relaxed);
 }
 
-/// Has one been made that has not come to rest?
+/// Is a worker being made that has not come to rest?
 pub fn is_making() -> bool {
     RESERVE.making.load(Acquire) > 0
 }
 
-/// A worker's place among those at rest, which it takes at once (`rest`); false: there are enough of them. Who is in the list has nothing
-/// more to wait for: the monitor waits for its kernel thread's end.
+/// Gives a worker its place among those at rest, which it takes at once (`rest`). False: there are enough of them. Called on the worker's
+/// own kernel thread, which has nothing more to wait for once it is in the list: the monitor waits for its end (`wake`). True leaves
+/// `asking` held, for `rest` to release.
 pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
     asking::begin_unasked();
     let kept = RESERVE.with(|resting| {
-        // (Who is being hired may come back.)
+        // (Workers that are being hired may come back: room for those, too.)
         let keep = resting.len() < KEPT && pages::reserve(resting, 2 * KEPT);
         if keep {
             worker.kernel_thread_alive.store(1, Relaxed);
@@ -123,20 +135,19 @@ fn put(resting: &mut Vec<&'static Worker>, worker: &'static Worker, is_caretaker
     resting.insert(if is_caretaker { 0 } else { resting.len() }, worker);
 }
 
-/// The kernel thread of the worker that was made last, until that comes to rest.
-pub static NEWEST: AtomicI32 = AtomicI32::new(0);
-
+/// Notes the kernel thread of the worker that was made last: what `await_made` waits for.
 pub fn note_newest(tid: i32) {
-    NEWEST.store(tid, Relaxed);
+    RESERVE.newest.store(tid, Relaxed);
 }
 
-/// One that was made for this has its place, or is not to be had.
+/// Counts down `making`: a worker has its place, or could not be made. Wakes those who wait for that (`supply::await_made`).
 pub fn is_made() {
     RESERVE.making.fetch_sub(1, Release);
     sys::futex_wake(RESERVE.making.as_ptr(), i32::MAX as u32);
 }
 
-/// The kernel thread ends here; another goes on from here when the worker is hired. Every signal is blocked then, too.
+/// Ends the kernel thread here; another goes on from here when the worker is hired. Called on the worker's own stack, after `keep` was
+/// true. Every signal is blocked when it returns, and the guard is down.
 pub fn rest(worker: &'static Worker) {
     static RESTED: AtomicU32 = AtomicU32::new(0);
     sys::set_signal_mask(u64::MAX);
@@ -152,8 +163,10 @@ pub fn rest(worker: &'static Worker) {
     sys::set_robust_list(robust_list);
 }
 
+/// What came of a hire.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
+    /// A worker has its kernel thread.
     Yes,
     /// None is at rest, or the last one, which is the caretaker's.
     NoneRests,
@@ -161,7 +174,8 @@ pub enum Woken {
     Refused,
 }
 
-/// Hires one for the slot, or as the caretaker.
+/// Hires a worker at rest for the slot, or as the caretaker (`None`). Called on any kernel thread, with no lock held: it may wait in the
+/// kernel until the worker's former kernel thread has gone.
 pub fn wake(slot: Option<&'static Slot>) -> Woken {
     let last_is_free = slot.is_none() || is_refused() || caretaker::is_at_work();
     let next = |resting: &mut Vec<&'static Worker>| match slot {
@@ -170,7 +184,7 @@ pub fn wake(slot: Option<&'static Slot>) -> Woken {
         Some(_) => None,
     };
     let Some(worker) = RESERVE.with(next) else {
-        // The caretaker makes none before: it may need that heap for it.
+        // Only from now on does the caretaker make some: it may need a heap of its own for that (`put`).
         RESERVE.is_used.fetch_or(slot.is_some(), Relaxed);
         return Woken::NoneRests;
     };
@@ -188,7 +202,7 @@ pub fn wake(slot: Option<&'static Slot>) -> Woken {
     counts::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     // SAFETY: the worker's context is saved, and it is out of the list: this is its only resume.
-    let born = unsafe { arch::revive(reserve::REVIVED as usize, *worker.sp.get(), tid, end, fs) };
+    let born = unsafe { arch::revive(REVIVED as usize, *worker.sp.get(), tid, end, fs) };
     sys::set_signal_mask(old_mask);
     if born <= 0 {
         counts::kernel_thread_gone();
@@ -200,16 +214,15 @@ pub fn wake(slot: Option<&'static Slot>) -> Woken {
     Woken::Yes
 }
 
-/// In a fork child: glibc has forgotten their stacks, and they are in no list of the child's statistics.
+/// In a fork child: glibc has forgotten the stacks of those at rest, and they are in no list of the child's counts.
 pub fn after_fork() {
-    RESERVE.lock.after_fork();
-    // SAFETY: the child has one thread.
-    unsafe { (*RESERVE.resting.get()).clear() };
-    RESERVE.count.store(0, Relaxed);
-    RESERVE.making.store(0, Relaxed);
-    RESERVE.wanted.store(0, Relaxed);
-    RESERVE.is_used.store(false, Relaxed);
-    RESERVE.is_refused.store(false, Relaxed);
+    // (The child's limit is its parent's: `is_limited` holds.)
+    let Reserve { resting, count, making, wanted, is_used, is_refused, is_limited: _, newest } = &RESERVE;
+    resting.after_fork(Vec::clear);
+    [count, wanted].into_iter().for_each(|count| count.store(0, Relaxed));
+    making.store(0, Relaxed);
+    [is_used, is_refused].into_iter().for_each(|flag| flag.store(false, Relaxed));
+    newest.store(0, Relaxed);
 }
 
 /// The clone of a kernel thread onto a TCB that is there.

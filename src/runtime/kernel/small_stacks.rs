@@ -1,40 +1,35 @@
-//! Stacks for workers and for the leader: made by the library, kept for the next ones.
+//! Stacks for workers, for the leader and for a thread that runs one errand: made by the library, kept for the next ones.
+//!
+//! ```text
+//!   │ the worker's alternate stack (STACK_BYTES) │ its own stack (SMALL_STACK) … static TLS, TCB │
+//! ```
 
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::base::pages;
 use crate::runtime::machine::alternate;
 use crate::sys;
-use std::cell::UnsafeCell;
 
-/// Stacks of the workers: they run the scheduler and, at worst, a signal handler. Below each lies its worker's alternate stack.
+/// Bytes of a worker's own stack: it runs the scheduler and, at worst, a signal handler.
 pub const SMALL_STACK: usize = 256 << 10;
+/// Bytes of both of a worker's stacks.
 pub const BOTH_STACKS: usize = alternate::STACK_BYTES + SMALL_STACK;
 
-pub struct SmallStacks {
-    pub lock: RawLock,
-    free: UnsafeCell<Vec<usize>>,
-}
+/// Free stacks: the lowest address of both.
+static FREE: Locked<Vec<usize>> = Locked::new(Rank::Pool, Vec::new());
 
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for SmallStacks {}
-
-pub static SMALL_STACKS: SmallStacks =
-    SmallStacks { lock: RawLock::new(Rank::Pool), free: UnsafeCell::new(Vec::new()) };
-
-/// A worker's stack: (lowest address, bytes); `None`: there is no memory.
+/// Takes or maps a worker's stack: (lowest address, bytes); `None`: there is no memory. It goes back by `return_small_stack` or
+/// `keep_small_stack`.
 pub fn small_stack() -> Option<(usize, usize)> {
-    // SAFETY: under the lock.
-    let free = SMALL_STACKS.lock.with(|| unsafe { (*SMALL_STACKS.free.get()).pop() });
+    let free = FREE.with(|free| free.pop());
     let lowest = free.or_else(|| sys::map(BOTH_STACKS, libc::MAP_STACK).map(|stacks| stacks as usize));
     lowest.map(|lowest| (lowest + alternate::STACK_BYTES, SMALL_STACK))
 }
 
-/// Keeps stacks for the workers that there are slots for, and one more: they may be wanted when there is no memory any more.
+/// Maps stacks for the workers that there are slots for, and one more: they may be wanted when there is no memory any more. Called by the
+/// start. False: there is no memory.
 pub fn reserve_small_stacks(workers: usize) -> bool {
     let count = (workers + 1).min(SMALL_STACKS_KEPT);
-    SMALL_STACKS.lock.with(|| {
-        // SAFETY: under the lock.
-        let free = unsafe { &mut *SMALL_STACKS.free.get() };
+    FREE.with(|free| {
         if free.len() >= count {
             return true;
         }
@@ -50,18 +45,16 @@ pub fn reserve_small_stacks(workers: usize) -> bool {
 /// How many of them are kept for the next workers.
 pub const SMALL_STACKS_KEPT: usize = 8;
 
-/// The stack on which the TCB `tcb` lies serves the next worker, or is given back.
+/// Keeps or unmaps the stack on which the TCB `tcb` lies. Called once the kernel thread that ran there has gone.
 pub fn return_small_stack(tcb: usize) {
     // The TCB lies in the stack's uppermost pages (glibc puts it there).
     keep_small_stack(tcb / 4096 * 4096 + 4096 - SMALL_STACK);
 }
 
-/// The same for a stack by its lowest address.
+/// Keeps or unmaps the stack whose lowest address, as `small_stack` gave it, is `stack`. Nothing runs there.
 pub fn keep_small_stack(stack: usize) {
     let stack = stack - alternate::STACK_BYTES;
-    let kept = SMALL_STACKS.lock.with(|| {
-        // SAFETY: under the lock.
-        let free = unsafe { &mut *SMALL_STACKS.free.get() };
+    let kept = FREE.with(|free| {
         let keep = free.len() < SMALL_STACKS_KEPT;
         if keep {
             free.push(stack);
@@ -71,4 +64,9 @@ pub fn keep_small_stack(stack: usize) {
     if !kept {
         sys::unmap(stack, BOTH_STACKS);
     }
+}
+
+/// In a fork child: the free stacks are the child's as well.
+pub fn after_fork() {
+    FREE.after_fork(|_free| {});
 }

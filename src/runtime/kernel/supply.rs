@@ -1,16 +1,17 @@
 //! Makes workers for the reserve: in advance, by threads that make threads, and later by the caretaker.
 
-use crate::runtime::kernel::reserve::{is_low, is_made, is_refused, KEPT, LEAST, NEWEST, RESERVE};
+use crate::runtime::kernel::reserve::{is_low, is_made, is_refused, KEPT, LEAST, RESERVE};
 use crate::runtime::kernel::{caretaker, worker};
 use crate::runtime::machine::parts::current;
 use crate::runtime::sched::slots;
 use crate::sys;
 use std::sync::atomic::Ordering::*;
 
-/// How many are made in advance.
+/// How many workers are made in advance, at the most.
 pub const MADE: usize = 8;
 
-/// So many green threads live now: is there a worker at rest for each, as far as they are made in advance?
+/// Makes workers in advance where there are fewer at rest than threads, up to `MADE`. Called by each `create`, on the thread that makes
+/// a thread; `threads`: how many green threads live now.
 #[inline]
 pub fn provide(threads: usize) {
     let wanted = threads.clamp(LEAST, MADE);
@@ -19,7 +20,7 @@ pub fn provide(threads: usize) {
     }
 }
 
-/// Is the program's address space limited? Then the heap that glibc would make for the caretaker (`put`) would be missing elsewhere:
+/// Asks the kernel whether the program's address space is limited, and notes it. Then the heap that glibc would make for the caretaker (`put`) would be missing elsewhere:
 /// threads of the program's make more in advance, and the caretaker makes some only when the last one is hired.
 pub fn look_at_limit() -> bool {
     let is_limited = sys::limit(libc::RLIMIT_AS) != libc::RLIM_INFINITY;
@@ -27,7 +28,8 @@ pub fn look_at_limit() -> bool {
     is_limited
 }
 
-/// Some more, by the running thread, whose pthread_create would have called the program's malloc natively, too.
+/// Makes workers until `wanted` rest or are being made. Called on the running thread, whose pthread_create would have called the program's
+/// malloc natively, too; its kernel thread is kept meanwhile.
 #[cold]
 pub fn make(wanted: usize, threads: usize) {
     let (asked, is_limited) = (wanted, look_at_limit());
@@ -52,12 +54,13 @@ pub fn make(wanted: usize, threads: usize) {
     creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
 }
 
-/// By whoever may wait for the program's allocator.
+/// Makes one worker. Called where a wait for the program's allocator is allowed: by the caretaker, and by the monitor as the last resort.
 pub fn make_one() {
     RESERVE.making.fetch_add(1, AcqRel);
     make_announced();
 }
 
+/// Makes one worker that `making` counts already. A refusal is noted, and counted down again.
 pub fn make_announced() {
     let made = worker::make_at_rest();
     RESERVE.is_refused.store(!made, Relaxed);
@@ -66,18 +69,18 @@ pub fn make_announced() {
     }
 }
 
-/// Waits until none is being made.
+/// Waits in the kernel until no worker is being made.
 pub fn await_made() {
     loop {
         let making = RESERVE.making.load(Acquire);
         if making == 0 {
             break;
         }
-        caretaker::while_it_waits(NEWEST.load(Relaxed), &|| _ = sys::futex_wait(&RESERVE.making, making, None));
+        caretaker::while_it_waits(RESERVE.newest.load(Relaxed), &|| _ = sys::futex_wait(&RESERVE.making, making, None));
     }
 }
 
-/// The caretaker's: one after the other, so that there are few kernel threads at a time.
+/// The caretaker's duty: fills the reserve up, one worker after the other, so that there are few kernel threads at a time.
 pub fn refill() {
     look_at_limit();
     while is_low() {

@@ -306,13 +306,11 @@ pub fn settle(worker: &'static Worker) {
     inline::arm();
 }
 
-/// In a fork child: no worker but ours is left.
+/// In a fork child: no worker but the calling one is left, and it is none any more.
 pub fn after_fork() {
     SPARES.lock.after_fork();
     COMING.store(0, Relaxed);
     HIRED.store(0, Relaxed);
     // SAFETY: the child has one thread.
     unsafe { (*SPARES.waiting.get()).clear() };
-    GATE.after_fork();
-    reserve::after_fork();
 }

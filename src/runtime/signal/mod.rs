@@ -1,4 +1,6 @@
-//! Which green thread gets a signal, and how its handler runs there.
+//! Signals: which green thread gets one, and how its handler runs there.
+
+use crate::runtime::machine::parts::Green;
 
 pub mod cpu_timer;
 pub mod default;
@@ -14,3 +16,15 @@ pub mod sweep;
 pub mod takers;
 pub mod thread_timer;
 pub mod worker_stack;
+
+/// In a fork child, before anything else runs: no signal is on its way, no timer and no descriptor signals. `me`: the green thread that
+/// forked, if it was one; its alternate stack is its kernel thread's again.
+pub fn after_fork(me: Option<&Green>) {
+    thread_timer::after_fork();
+    cpu_timer::after_fork();
+    owner::after_fork();
+    shelf::after_fork();
+    sweep::after_fork();
+    delivery::after_fork();
+    me.inspect(|me| worker_stack::give_back(me));
+}

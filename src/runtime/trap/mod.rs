@@ -2,3 +2,8 @@
 
 pub mod capture;
 pub mod inline;
+
+/// In a fork child, before anything else runs: it runs natively, and its calls are not caught. (`capture` is prepared anew by its start.)
+pub fn after_fork() {
+    inline::after_fork();
+}
