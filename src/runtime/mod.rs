@@ -1,12 +1,21 @@
-//! The machine: green threads, their vessels, the scheduler, the one wait. It knows no C symbol and no hook; what it needs of
-//! glibc it asks `glibc`, what it needs of the kernel `sys`.
+//! The runtime: green threads, what runs them, and the one wait. It knows no C symbol and no hook; what it needs of glibc it asks `glibc`,
+//! what it needs of the kernel `sys`.
 //!
-//! From the bottom up: `raw_lock`; `green`, `stacks` and `vessel` (what runs); `wait` (how it stops), with its queues `lot`, `timer`,
-//! `reactor`; `sched` and `worker` (who runs next, and on what); `call` (what waits in the kernel); `monitor` (who sees to it that
-//! nothing hangs); `thread` (the life of a pthread), `cancel`, `pin`; `signal` (which thread gets one), with its parts
-//! `disposition`, `pending`, `handler`, `overflow`; `roll` (everybody by tid), `schedule`, `settings`, `kernel_state`, `alone`,
-//! `errand`, `thread_timer`, `cpu_timer`, `owner` (what else a thread calls its own), `identity` (what the whole process calls its own);
-//! `start`, `filters`; `stats`; `table`, `dump` (how others see all of it).
+//! Its wings from the ground up, each of which may know those before it (tests/layers):
+//!
+//! ```text
+//!   news      waiters, the queues that they stand in, and what brings them news: wakes, deadlines, events of descriptors
+//!   machine   green threads, workers and slots, and what the process and each thread has
+//!   sched     which green thread runs next, and where
+//!   signal    which green thread gets a signal, and how its handler runs there
+//!   waiting   how a green thread stops
+//!   trap      system calls that are caught by a SIGSYS
+//!   kernel    kernel threads: how they come, rest and go
+//!   births    the life of a pthread
+//!   monitor   the kernel thread that watches the slots
+//!   table     where a debugger finds green threads; dump, the list that the program asks for
+//!   start     how all of it begins, and what a fork child keeps
+//! ```
 
 pub mod births;
 pub mod dump;

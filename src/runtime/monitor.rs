@@ -1,20 +1,28 @@
-//! The monitor: a kernel thread that runs nothing green and watches those who do.
+//! The monitor: a kernel thread that runs nothing green, and watches the workers, which do.
 //!
-//! Every tick it looks at each slot. A slot whose worker has resumed nobody since the last tick runs one green thread for
-//! long. While nobody else waits that is fine. Else the thread is first asked to make room (`attention`: heeded by the
+//! Every tick it looks at each slot. A slot whose worker has resumed no thread since the last tick runs one green thread for
+//! long. While no other thread waits that is fine. Else the thread is first asked to make room (`attention`: heeded by the
 //! next hook that finds what it wants at once), and if that does not help the slot goes to another worker: a *hand-over*. So
 //! spinning, computing, an unhooked call or a lock inside libc costs a slot milliseconds only.
 //!
-//! Computing and standing still are told apart by the worker's CPU time: a worker that stands in the kernel loses the slot at the second
-//! look. A worker that waits for a processor uses no CPU time either, and keeps the slot (`runnable`): the next worker would wait for one
-//! as well. So a thread that computes loses its slot only once it has had a tick of CPU time, or after 20 ms. Where one thread stands the
-//! next in line often does as well (a barrier, a slow disk): for some looks the monitor is in haste, unless the worker that lost the slot
-//! last has moved since: then it was not stuck, and the processors are few.
+//! Computing and blocking in the kernel are told apart by the worker's CPU time: a worker that used none since the last look is blocked,
+//! and loses the slot at this second look. A worker that waits for a processor uses no CPU time either, and keeps the slot (`runnable`):
+//! the next worker would wait for one as well. So a thread that computes loses its slot only once it has had a tick of CPU time, or after
+//! 20 ms. Where one thread blocks, the next in line often will (a barrier, a slow disk): the next `QUICK_LOOKS` looks follow each other
+//! after `STEP_NS` instead of a tick, unless the worker that lost the slot last has used CPU time since: then it was not blocked, only
+//! waiting for a processor.
 //!
 //! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, and sleeps, the slot goes. It
-//! goes after a tick though nobody waits yet, so that who comes meanwhile finds somebody awake.
+//! goes after a tick though no thread waits yet, so that a thread that becomes ready finds a worker awake.
 //!
-//! While everybody sleeps the monitor sleeps too; whoever wakes a slot calls it.
+//! While every slot sleeps the monitor sleeps too; the thread that wakes a slot calls it. `BELL`:
+//!
+//! ```text
+//!   from      to        by
+//!   TICKING   ASLEEP    sleep, after TICKS_UNTIL_SLEEP ticks at which nothing ran
+//!   ASLEEP    other     summon, which wakes the monitor
+//!   any       TICKING   sleep, at its end; a fork child
+//! ```
 
 use crate::base::clock::{now_ms, set_now};
 use crate::base::signal_set;
@@ -36,20 +44,20 @@ use std::ffi::c_void;
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize};
 
-/// How often it looks while anybody runs.
+/// How often the monitor looks while anything runs.
 const TICK_NS: u64 = 1_000_000;
-/// How soon it looks again at a call that may block.
+/// How soon the monitor looks again at a call that may block.
 const STEP_NS: u64 = 50_000;
 /// Ticks in one green thread until its slot is taken.
-const TICKS_OF_PATIENCE: u32 = 3;
-const PATIENCE_NS: u64 = TICKS_OF_PATIENCE as u64 * TICK_NS;
-/// Looks in haste after one that stood still.
-const LOOKS_IN_HASTE: u32 = 8;
-/// Looks at which somebody waited for a worker, one after the other, until threads that stand in calls of their own step aside.
+const TICKS_UNTIL_TAKEN: u32 = 3;
+const UNTIL_TAKEN_NS: u64 = TICKS_UNTIL_TAKEN as u64 * TICK_NS;
+/// How many looks follow after `STEP_NS` once a worker was found blocked.
+const QUICK_LOOKS: u32 = 8;
+/// Looks in a row at which a slot had no worker, until threads that block in calls of their own step aside.
 const LOOKS_UNTIL_TURN: u32 = 8;
-/// Ticks without anybody running until it sleeps without an end.
+/// Ticks at which nothing ran until the monitor sleeps without an end.
 const TICKS_UNTIL_SLEEP: u32 = 5;
-/// How long a thread may stand still in a call that nobody has caught while nobody else waits.
+/// How long a thread may block in a call that has no hook while no other thread waits.
 const STANDS_LONG_NS: u64 = 20_000_000;
 /// How long a worker may wait for a processor until its slot is taken all the same. It may be a thread that yields again and again, and
 /// comes to a tick of CPU time late on a busy machine, while what it waits for waits for this slot.
@@ -65,9 +73,10 @@ struct Watch {
     cpu_ns: u64,
     /// The worker's CPU time at the first look that asked for it.
     first_cpu_ns: u64,
-    /// Looks in haste that are left, and who stood still before: his kernel thread, and its CPU time.
-    haste: u32,
-    stuck: (i32, u64),
+    /// Quick looks that are left.
+    quick_looks: u32,
+    /// The worker that was found blocked last: its kernel thread, and that one's CPU time then.
+    blocked: (i32, u64),
 }
 
 impl Watch {
@@ -80,37 +89,37 @@ impl Watch {
         before_ns != 0 && before_ns == self.cpu_ns
     }
 
-    /// Has it, as far as was seen, computed for a tick?
+    /// Has the worker, as far as was seen, computed for a tick?
     fn has_computed(&self) -> bool {
         self.cpu_ns.saturating_sub(self.first_cpu_ns) >= TICK_NS
     }
 
-    /// One that is stuck loses the slot: the next may be stuck as well.
-    fn hasten(&mut self, kernel_tid: i32) {
-        (self.haste, self.stuck) = (LOOKS_IN_HASTE, (kernel_tid, sys::cpu_ns_of(kernel_tid)));
+    /// Begins quick looks: a blocked worker loses the slot, and the next may block as well.
+    fn look_quickly(&mut self, kernel_tid: i32) {
+        (self.quick_looks, self.blocked) = (QUICK_LOOKS, (kernel_tid, sys::cpu_ns_of(kernel_tid)));
     }
 
-    /// Is it in haste? Counts the looks.
-    fn hurry(&mut self) -> bool {
-        if self.haste > 0 {
-            let (kernel_tid, cpu_ns) = self.stuck;
-            self.haste = if sys::cpu_ns_of(kernel_tid) == cpu_ns { self.haste - 1 } else { 0 };
+    /// Is this a quick look? Counts it.
+    fn is_quick(&mut self) -> bool {
+        if self.quick_looks > 0 {
+            let (kernel_tid, cpu_ns) = self.blocked;
+            self.quick_looks = if sys::cpu_ns_of(kernel_tid) == cpu_ns { self.quick_looks - 1 } else { 0 };
         }
-        self.haste > 0
+        self.quick_looks > 0
     }
 }
 
 /// How soon a slot wants to be looked at again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Pace {
-    /// Nobody runs there.
+    /// Nothing runs there.
     Rest,
     Tick,
     Step,
 }
 
-/// Whether the monitor may begin: there may be nothing for it to watch yet.
-static LEAVE: AtomicU32 = AtomicU32::new(0);
+/// Whether the monitor's thread may begin. From WAIT to BEGIN by `begin`, to GO by `dismiss`. A futex.
+static MAY_BEGIN: AtomicU32 = AtomicU32::new(0);
 const WAIT: u32 = 0;
 const BEGIN: u32 = 1;
 const GO: u32 = 2;
@@ -122,11 +131,11 @@ pub fn kernel_tid() -> i32 {
     KERNEL_TID.load(Relaxed)
 }
 
-/// Makes the monitor's kernel thread, which waits until it is to begin. False: none is to be had.
+/// Makes the monitor's kernel thread, which waits until `begin` or `dismiss`. Called by the start. False: no kernel thread is to be had.
 pub fn start() -> bool {
     set_now();
     runnable::reserve();
-    LEAVE.store(WAIT, Relaxed);
+    MAY_BEGIN.store(WAIT, Relaxed);
     counts::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     let born = glibc::create_thread(monitor_main, std::ptr::null_mut(), None);
@@ -138,26 +147,26 @@ pub fn start() -> bool {
     born.is_ok()
 }
 
-/// There is something to watch.
+/// Lets the monitor begin: there is something to watch. Called by the start, at its end.
 pub fn begin() {
-    LEAVE.store(BEGIN, Release);
-    sys::futex_wake(LEAVE.as_ptr(), 1);
+    MAY_BEGIN.store(BEGIN, Release);
+    sys::futex_wake(MAY_BEGIN.as_ptr(), 1);
 }
 
-/// There will be nothing to watch: the start has failed.
+/// Ends the monitor's thread before it begins, and waits for that: the start has failed.
 pub fn dismiss() {
-    LEAVE.store(GO, Release);
-    sys::futex_wake(LEAVE.as_ptr(), 1);
+    MAY_BEGIN.store(GO, Release);
+    sys::futex_wake(MAY_BEGIN.as_ptr(), 1);
     glibc::join_thread(THREAD.load(Relaxed) as libc::pthread_t);
     counts::kernel_thread_gone();
 }
 
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     KERNEL_TID.store(sys::kernel_thread_id(), Relaxed);
-    while LEAVE.load(Acquire) == WAIT {
-        sys::futex_wait(&LEAVE, WAIT, None).ok();
+    while MAY_BEGIN.load(Acquire) == WAIT {
+        sys::futex_wait(&MAY_BEGIN, WAIT, None).ok();
     }
-    if LEAVE.load(Relaxed) == GO {
+    if MAY_BEGIN.load(Relaxed) == GO {
         return std::ptr::null_mut();
     }
     let mut watches = vec![Watch::default(); slots::slots().len()];
@@ -205,10 +214,10 @@ fn sleep(quiet: &mut u32, pace: Pace) {
         let time_ns = if pace == Pace::Step { STEP_NS } else { TICK_NS };
         sweep::listen(false, || sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
     } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
-        // Pooled vessels are let go even while nothing happens, but not by who is called before that time.
+        // Pooled vessels are let go even while nothing happens, but not by a monitor that is called before that time.
         let let_go_ns = sys::now_ns() + 500_000_000;
         let deadline = yard::pool_is_large().then_some(let_go_ns);
-        // So are the figures told: here, for a disk may be slow, and while anybody runs the monitor must not wait for one.
+        // So are the figures told: here, for a disk may be slow, and while anything runs the monitor must not wait for one.
         let deadline = deadline.or(counts::keep_up(now_ms()).map(|ms| ms * 1_000_000));
         let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
         if !slots::slots().iter().any(in_use) && !delivery::is_to_ring() && !sweep::are_left() {
@@ -226,10 +235,10 @@ fn in_use(slot: &Slot) -> bool {
     !slot.owner.see().is_vacant() && !slot.is_idle()
 }
 
-/// Some slot could not be given to anybody.
+/// True: some slot could not be given to a worker at this look.
 static SHORT: AtomicBool = AtomicBool::new(false);
 
-/// Who comes free serves this slot first, another than the last time.
+/// The slot that a worker which comes free serves first: another than the last time.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 fn give(slot: &'static Slot) -> bool {
@@ -240,7 +249,7 @@ fn give(slot: &'static Slot) -> bool {
     given
 }
 
-/// There are more slots than workers: if somebody waits for one, these take turns.
+/// Makes slots take turns where there are more of them than workers, and a thread waits for one.
 fn share() {
     if shortage::is_here() && slots::anything_ready() {
         SHORT.store(true, Relaxed);
@@ -248,7 +257,7 @@ fn share() {
     }
 }
 
-/// A slot in which a green thread runs, perhaps for ever, is vacant as well: its worker is to serve another.
+/// Takes a slot in which a green thread runs, perhaps for ever: its worker is to serve another.
 fn take_for_others(slot: &'static Slot) {
     let seen = slot.owner.glance();
     if seen.mode() == Some(Mode::Green) && slot.owner.take_from(seen) {
@@ -267,7 +276,7 @@ fn look(slot: &'static Slot, watch: &mut Watch, runnable: &mut Runnable) -> Pace
     }
     match mode {
         Mode::Runtime if slot.is_idle() => Pace::Rest,
-        Mode::Runtime if watch.hurry() => Pace::Step,
+        Mode::Runtime if watch.is_quick() => Pace::Step,
         Mode::Runtime => Pace::Tick,
         Mode::Offered => {
             if !spares::is_coming() {
@@ -279,13 +288,13 @@ fn look(slot: &'static Slot, watch: &mut Watch, runnable: &mut Runnable) -> Pace
     }
 }
 
-/// One green thread has run here for so long.
+/// Sees to it that others get the slot in which one green thread has run for `held_ns`: asks it to yield, or hands the slot over.
 fn make_room(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
     let in_call = seen.mode() == Some(Mode::Call);
-    let in_haste = watch.hurry();
+    let is_quick = watch.is_quick();
     slot.poll_due.store(true, Relaxed);
     let wanted = || in_call && held_ns >= TICK_NS || others_wait(slot);
-    if held_ns == 0 && !in_call && !in_haste || !wanted() {
+    if held_ns == 0 && !in_call && !is_quick || !wanted() {
         return let_stand(slot, seen, watch, held_ns, runnable);
     }
     slot.attention.store(true, Relaxed);
@@ -293,7 +302,7 @@ fn make_room(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, r
     let Some(worker) = Worker::of_seen(seen) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
     let stands_still = watch.stands_still(kernel_tid);
-    let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_OF_PATIENCE - 1, PATIENCE_NS) };
+    let (looks, time_ns) = if in_call { (1, STEP_NS) } else { (TICKS_UNTIL_TAKEN - 1, UNTIL_TAKEN_NS) };
     if stands_still && !in_call || watch.looks >= looks && held_ns >= time_ns {
         let needs_processor = !watch.has_computed() && runnable.ask(kernel_tid) == Some(true);
         if needs_processor && held_ns < NO_PROCESSOR_NS {
@@ -304,21 +313,21 @@ fn make_room(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, r
         }
         watch.looks = 0;
         if in_call || stands_still {
-            watch.hasten(kernel_tid);
+            watch.look_quickly(kernel_tid);
             return Pace::Step;
         }
         return Pace::Tick;
     }
     watch.looks += 1;
-    if in_call || in_haste || watch.looks == 1 {
+    if in_call || is_quick || watch.looks == 1 {
         Pace::Step
     } else {
         Pace::Tick
     }
 }
 
-/// Nobody waits for this slot. A thread that computes may go on, and is looked at every tick; one that sleeps in a call which nobody
-/// has caught gives the slot to a worker that can sleep without being looked at, so that an idle process is idle.
+/// Leaves the slot to its thread where no other waits for it. A thread that computes may go on, and is looked at every tick; a thread that
+/// blocks in a call that has no hook loses the slot to a worker that can sleep without being looked at, so that an idle process is idle.
 fn let_stand(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
     let Some(worker) = Worker::of_seen(seen) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
@@ -333,7 +342,7 @@ fn others_wait(slot: &Slot) -> bool {
     slot.has_ready() || slots::injected() || slot.timers.earliest() <= sys::now_ns() || sys::readable(slot.epoll())
 }
 
-/// Takes the slot from its worker, unless that comes back just now, and gives it to another. True: it was taken.
+/// Takes the slot from its worker, unless that comes back just now, and gives it to another. True: the slot was taken.
 fn hand_over(slot: &'static Slot, seen: Seen) -> bool {
     let taken = slot.owner.take_from(seen);
     if taken {
@@ -345,7 +354,7 @@ fn hand_over(slot: &'static Slot, seen: Seen) -> bool {
     taken
 }
 
-/// A vacant slot gets a worker when there is work for it. Where none is to be had (no memory, no kernel thread), the monitor takes in the
+/// Gives a vacant slot a worker when there is work for it. Where none is to be had (no memory, no kernel thread), the monitor takes in the
 /// slot's events and deadlines, for the workers that there are, and tries again.
 fn send_worker(slot: &'static Slot) -> Pace {
     let work = slot.is_left() || slots::injected() || slots::slots().iter().any(|slot| slot.has_ready());

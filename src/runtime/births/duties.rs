@@ -1,4 +1,4 @@
-//! What the caretaker does, and when the monitor sends it: burials of vessels and workers, and supplies for the reserve.
+//! The caretaker's duties, and when the monitor sends it: burials of vessels and workers, and supplies for the reserve.
 
 use crate::base::{clock, summon};
 use crate::runtime::births::yard;
@@ -8,21 +8,23 @@ use crate::runtime::kernel::reserve::{self, Woken};
 use crate::runtime::kernel::{supply, worker};
 use crate::sys;
 use std::sync::atomic::{AtomicBool, Ordering::*};
-/// The pool has been large for a while.
+
+/// True: a pool was large when the monitor last looked.
 pub static POOL_IS_DUE: AtomicBool = AtomicBool::new(false);
 
-/// It is the monitor's to call at intervals.
+/// Notes whether a pool has more vessels than are kept. Called by the monitor, once a second and before it sleeps for long.
 pub fn shrink_pool() {
     if yard::pool_is_large() {
         POOL_IS_DUE.store(true, Relaxed);
     }
 }
 
+/// Is there something for the caretaker to do that is not in vain?
 pub fn is_wanted() -> bool {
     GATE.has_dead() || reserve::is_low() || !reserve::is_refused() && (yard::are_dying() || POOL_IS_DUE.load(Relaxed))
 }
 
-/// The monitor's: wakes it where there is something to do.
+/// Wakes the caretaker where there is something to do: called by the monitor at each tick.
 pub fn send() {
     if is_at_work() || !is_wanted() {
         return;
@@ -31,15 +33,15 @@ pub fn send() {
     match reserve::wake(None) {
         Woken::Yes => return,
         Woken::Refused => {}
-        // They are on their way (on a busy machine for many ticks, each of which would make one more), or the kernel makes none for now.
+        // Workers are on their way (on a busy machine for many ticks, each of which would make one more), or the kernel makes none for now.
         Woken::NoneRests if reserve::is_making() || reserve::is_refused() => {}
-        // None has been made, for want of memory or kernel threads: this is the last resort, and a later tick finds one.
+        // No worker was made in advance, for want of memory or kernel threads: this is the last resort, and a later tick finds a worker.
         Woken::NoneRests => supply::make_one(),
     }
     SINCE_MS.store(0, Release);
 }
 
-/// What it does.
+/// Does all that is to be done. Called on the caretaker's kernel thread (`Duties::work`).
 pub fn work() {
     TID.store(sys::kernel_thread_id(), Release);
     GATE.bury();
@@ -51,7 +53,7 @@ pub fn work() {
     TID.store(0, Release);
 }
 
-/// It has its place among those at rest again, or ends.
+/// Notes that the caretaker rests again, and calls the monitor where there is more to do (`Duties::has_worked`).
 pub fn has_worked() {
     SINCE_MS.store(0, Release);
     if is_wanted() || worker::some_are_vacant() {

@@ -12,10 +12,11 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-/// Green threads alive, main not counted.
+/// How many green threads live, main not counted.
 pub static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// The last act of a thread, on another's stack: its own is free from here on.
+/// Ends a green thread in the eyes of others: the last act for it, on another's stack, since its own is free from here on. Called by the
+/// switch that leaves it (`slots::end`), with the guard up.
 pub fn ended(green: &'static Green) {
     kernel_state::end(green);
     death_signal::end(green);
@@ -33,7 +34,7 @@ pub fn ended(green: &'static Green) {
     }
 }
 
-/// Ends the running thread with `result`, unwinding its stack.
+/// Ends the running thread with `result`, unwinding its stack: pthread_exit, and a cancellation that is acted on.
 ///
 /// # Safety
 /// Nothing with a destructor of ours may be alive on this stack.
@@ -50,8 +51,9 @@ pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
     glibc::exit_thread()
 }
 
-/// The signals that the thread which ended last has blocked.
+/// The mask of the thread which ended last.
 pub static LAST_MASK: AtomicU64 = AtomicU64::new(0);
+/// Has main left by pthread_exit?
 pub static MAIN_ENDS: AtomicBool = AtomicBool::new(false);
 /// 1 until the kernel thread on which main ends has gone.
 pub static MAIN_ALIVE: AtomicU32 = AtomicU32::new(0);
@@ -69,8 +71,8 @@ pub fn leave_main(me: &'static Green) {
     crate::base::summon::call();
 }
 
-/// The monitor's duty when main leaves by pthread_exit: tells who joins it once its kernel thread has gone, and ends the process
-/// after the last green thread. True: main's kernel thread still lives, and nobody will say when it goes.
+/// Sees to the end of main by pthread_exit: wakes the thread that joins main once main's kernel thread has gone, and ends the process after
+/// the last green thread. The monitor's duty, at each tick. True: main's kernel thread still lives, and nothing will ring when it goes.
 pub fn see_main_off() -> bool {
     if !MAIN_ENDS.load(Acquire) {
         return false;
@@ -93,5 +95,5 @@ pub fn see_main_off() -> bool {
 /// In a fork child: one thread, and it is its main.
 pub fn after_fork() {
     LIVE.store(0, Relaxed);
-    MAIN_ENDS.store(false, Relaxed);
+    MAIN_ENDS.store(false, Relaxed); // `MAIN_ALIVE` and `LAST_MASK` are written before they are asked for.
 }

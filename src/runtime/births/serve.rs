@@ -1,4 +1,4 @@
-//! What runs on a vessel: the function that glibc starts, which serves one thread after the other.
+//! The function that runs on a vessel: glibc starts it, and it serves one thread after the other.
 
 use crate::base::guard;
 use crate::runtime::births::end;
@@ -16,6 +16,7 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
+/// 1 once the newest vessel's context is saved and its kernel thread is off its stack; 0 before. A futex (`vessel`).
 pub static PUBLISHED: AtomicU32 = AtomicU32::new(0);
 
 /// The function that glibc starts: first on the kernel thread that it was born with, later on whatever worker resumes it.
@@ -73,7 +74,7 @@ pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// The stack and TCB on which the leader is a worker while main runs elsewhere: see `start`.
+/// Runs the leader's loop on the stack and TCB that were made for it, while main runs elsewhere (`start`). Returns when the leader retires.
 pub fn serve_as_leader(me: &'static Green) -> *mut c_void {
     crate::runtime::kernel::worker::settle(me.worker());
     crate::runtime::kernel::worker::run(me.worker());
@@ -85,7 +86,7 @@ pub fn still(me: &'static Green) -> bool {
     current().is_some_and(|now| std::ptr::eq(now, me))
 }
 
-/// Runs the program's function.
+/// Runs the program's function and notes its result. Called by `vessel_main`, on the vessel.
 pub fn serve(me: &'static Green) {
     glibc::guarded(call_program, me as *const Green as usize);
     if still(me) {
@@ -101,6 +102,7 @@ pub fn serve(me: &'static Green) {
     }
 }
 
+/// Calls the program's function, within glibc's frame that a thread's unwinding ends in; `me`: the running green thread's address.
 pub extern "C" fn call_program(me: usize) {
     // SAFETY: `serve` passes the running green thread.
     let me: &'static Green = unsafe { &*(me as *const Green) };

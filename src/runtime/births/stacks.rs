@@ -1,7 +1,7 @@
 //! Stacks of one size: cut from regions, kept when they are free, and given back.
 //!
 //! ```text
-//!   │ guard │ stack … the TCB's page │ guard │ stack … │ …      one mapping, until somebody's stack in the middle is given back
+//!   │ guard │ stack … the TCB's page │ guard │ stack … │ …      one mapping, until a stack in the middle is given back
 //!   └──────────── step ─────────────┘
 //! ```
 //!
@@ -12,23 +12,28 @@ use crate::base::pages;
 use crate::runtime::machine::stack::PAGE;
 use crate::sys;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 const MADV_GUARD_INSTALL: i32 = 102;
 /// A region has as many stacks as there are already, up to so many.
 const STACKS_PER_REGION: usize = 64;
 /// What must be left for our own memory when stacks have been mapped.
 const SPARE_MEMORY: usize = 1 << 20;
 
+/// Does this kernel have no MADV_GUARD_INSTALL? (Asked by trying.)
 static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
 /// Is every new mapping locked in memory (MCL_FUTURE)?
 static LOCKED: AtomicBool = AtomicBool::new(false);
 
-/// From now on every new mapping is, or is not, locked in memory.
+/// Notes that from now on every new mapping is, or is not, locked in memory. Called by the hooks of mlockall.
 pub fn note_locked(locked: bool) {
     LOCKED.store(locked, Relaxed);
 }
 
+/// The stacks of one size. Under the yard's lock.
 pub struct Stacks {
+    /// Bytes of each, without the TCB's page.
     pub bytes: usize,
+    /// Bytes of the guard below each.
     pub guard: usize,
     /// What is left of the last region.
     fresh: usize,
@@ -40,10 +45,12 @@ pub struct Stacks {
 }
 
 impl Stacks {
+    /// No stacks yet, of so many bytes and bytes of guard (whole pages).
     pub fn new(bytes: usize, guard: usize) -> Stacks {
         Stacks { bytes, guard, fresh: 0, end: 0, free: Vec::new(), count: 0 }
     }
 
+    /// How many there are: in use, free or never used.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -52,7 +59,7 @@ impl Stacks {
         self.bytes + PAGE + self.guard
     }
 
-    /// A stack's lowest usable address.
+    /// Takes a stack: its lowest usable address. `None`: there is no memory.
     pub fn take(&mut self) -> Option<usize> {
         if let Some(lowest) = self.free.pop() {
             return Some(lowest);
@@ -70,7 +77,7 @@ impl Stacks {
         Some(lowest)
     }
 
-    /// Nobody uses this one any more.
+    /// Takes back a stack that nothing uses any more. There is room: `grow` has reserved it.
     pub fn give_back(&mut self, lowest: usize) {
         self.free.push(lowest);
     }

@@ -1,7 +1,17 @@
 //! A green thread's life as pthreads sees it: creation, end, join, detach, cancellation, and the end of the last one.
 //!
-//! `life` is one word of bits. Whoever sets the second of {FINISHED, DETACHED or JOINING's success} recycles the vessel: the end sets
-//! FINISHED and looks for DETACHED; detach sets DETACHED and looks for FINISHED; both by fetch_or, so exactly one sees the other.
+//! `life` is one word of bits, each set by a fetch_or:
+//!
+//! ```text
+//!   bit        set by                          and then
+//!   FINISHED   the thread's end (end::ended)   DETACHED was set: recycle; else wake the thread that joins
+//!   DETACHED   detach, or create               FINISHED was set: recycle
+//!   JOINING    join                            once FINISHED is set: recycle; taken back where the join fails
+//!   GONE       recycle, alone in the word      until the vessel serves again (create)
+//! ```
+//!
+//! The end and a detach race: each sets its own bit and reads the other's in the same step, so exactly one of them sees both, and recycles
+//! the vessel.
 
 use crate::runtime::births::end::LIVE;
 use crate::runtime::births::{vessel, yard};
@@ -33,6 +43,7 @@ pub struct Wish {
     pub mask: Option<u64>,
 }
 
+/// The stack of a new thread.
 pub enum WishedStack {
     /// Lowest address and bytes.
     Given(usize, usize),
@@ -40,7 +51,8 @@ pub enum WishedStack {
     Ours(usize, usize),
 }
 
-/// Creates a green thread: `publish` gets its pthread_t before it can run.
+/// Creates a green thread: `publish` gets its pthread_t before it can run. Called on any thread of a started runtime, with no lock held;
+/// fails by pthread_create's error number.
 pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     let green = match wish.stack {
         WishedStack::Given(lowest, bytes) => vessel::take_on(lowest, bytes)?,
@@ -88,8 +100,8 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     Ok(())
 }
 
-/// Waits for a thread's end: its result. EDEADLK, EINVAL and ESRCH as glibc gives them; ETIMEDOUT past the deadline, which is asked
-/// for only if there is something to wait for: its error is then the answer.
+/// Waits for a thread's end and returns its result. Fails by EDEADLK, EINVAL and ESRCH as glibc gives them; ETIMEDOUT past the deadline,
+/// which is asked for only if there is something to wait for: its error is then the answer.
 pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>) -> Result<*mut c_void, i32> {
     if current().is_some_and(|me| std::ptr::eq(me, green)) {
         let is_detached = green.life.load(Relaxed) & life::DETACHED != 0;
@@ -135,7 +147,7 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
     Ok(result)
 }
 
-/// EINVAL when it is detached already, ESRCH when it is gone.
+/// Detaches a thread. Fails by EINVAL when it is detached already, ESRCH when it is gone.
 pub fn detach(green: &'static Green) -> Result<(), i32> {
     let before = green.life.fetch_or(life::DETACHED, AcqRel);
     if before & life::GONE != 0 {

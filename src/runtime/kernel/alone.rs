@@ -1,8 +1,9 @@
-//! Bound for ever, in two degrees. What makes a thread so stands in hooks/process/task.rs, a row a call.
+//! Threads that are bound to their kernel thread for ever, in two degrees. What makes a thread so stands in hooks/process/task.rs, a row a
+//! call.
 //!
 //! - *Bound*: the kernel thread has something that belongs to this green thread, and that no thread which it makes has: a ring that it
 //!   alone may enter, its being traced. It stays there for the rest of its life, without a slot; what it waits for it waits for in the
-//!   kernel, and nobody else ever runs there: the kernel thread ends with it.
+//!   kernel, and no other thread ever runs there: the kernel thread ends with it.
 //! - *Alone*: the same, and the kernel thread has come to differ in what new threads inherit (folder or namespaces, capabilities, a filter
 //!   of system calls, …): the threads that it makes are kernel threads.
 
@@ -11,10 +12,10 @@ use crate::runtime::machine::parts::current;
 use crate::runtime::machine::{death_signal, started};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// The only thread of a program that still runs natively is to be bound.
+/// True: the only thread of a program that still runs natively is to be bound.
 static EARLY: AtomicBool = AtomicBool::new(false);
 
-/// The running thread's kernel thread has something of its own.
+/// Binds the running thread: its kernel thread has something of its own. Called by hooks, after the call that made it so.
 pub fn bind() {
     let Some(me) = current() else {
         if !started::started() {
@@ -32,7 +33,7 @@ pub fn bind() {
     worker::resign(me.worker());
 }
 
-/// The running thread's kernel thread is not like the others any more.
+/// Binds the running thread and makes it alone: its kernel thread is not like the others any more.
 pub fn stay() {
     if current().is_some_and(|me| !me.alone.replace(true)) {
         bind();
@@ -44,19 +45,19 @@ pub fn stays() -> bool {
     current().is_some_and(|me| me.alone.get())
 }
 
-/// Has the running thread's kernel thread its settings, and nobody else's?
+/// Has the running thread's kernel thread the settings of this thread, and no other's?
 pub fn is_bound() -> bool {
     current().is_some_and(|me| me.bound.get())
 }
 
-/// Right after the start.
+/// Binds main where it was to be bound before the start. Called right after that.
 pub fn begin() {
     if EARLY.swap(false, Relaxed) {
         bind();
     }
 }
 
-/// In a fork child: what binds a thread is not inherited, and the rest the child's kernel thread has.
+/// In a fork child: what binds a thread is not inherited, and the child's kernel thread has the rest. Called by the hooks of fork.
 pub fn after_fork() {
     EARLY.store(false, Relaxed);
 }

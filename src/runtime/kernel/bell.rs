@@ -10,6 +10,8 @@ use crate::{arch, glibc, sys};
 use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::Ordering::*;
 
+/// Handles signal 32: called by the kernel on any kernel thread, at any instruction. A bell of the library's names a green thread, or
+/// `shortage::WHOEVER`; everything else is glibc's.
 pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t.
     let Some(whose) = siginfo::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
@@ -23,11 +25,11 @@ pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         }
         return;
     }
-    // SAFETY: a bell of ours names a green thread, which is never freed.
+    // SAFETY: a bell of the library's names a green thread, which is never freed.
     let me = unsafe { &*(whose as *const Green) };
     if !current().is_some_and(|here| std::ptr::eq(here, me)) {
         if is_wanted(me) {
-            delivery::ring_again(me); // It goes on elsewhere, or will.
+            delivery::ring_again(me); // The thread goes on elsewhere, or will.
         }
         return;
     }
@@ -52,6 +54,7 @@ pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void
     delivery::ring_again(me);
 }
 
+/// Calls glibc's handler, if there was one before this one.
 pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let before = BEFORE.load(Relaxed);
     if before > libc::SIG_IGN {

@@ -1,30 +1,40 @@
 //! The caretaker: a worker at rest that the monitor wakes for what ends or makes threads of glibc's, and so may call the program's
 //! allocator and wait for locks that a parked thread holds: burials, and workers for the reserve. The monitor itself never needs what
-//! the program may hold: while the caretaker waits it goes on handing slots over, until the owner has got on.
+//! the program may hold: while the caretaker waits, the monitor goes on handing slots over, until the lock's owner has run.
 //!
-//! There is one at a time; it comes back to rest when nothing is left to do.
+//! There is one caretaker at a time. Its words:
+//!
+//! ```text
+//!   word       from → to       by
+//!   SINCE_MS   0 → now         duties::send, before it is woken
+//!              now → 0         duties::send, where none could be woken; duties::has_worked
+//!   TID        0 → its tid → 0 duties::work, at its begin and end
+//!   AWAITED    0 → a tid → 0   while_it_waits
+//! ```
 
 use crate::base::clock;
 use crate::sys;
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
 
-/// Since when it is at work, in milliseconds; 0: it is not.
+/// Since when the caretaker is at work, in milliseconds (`clock::now_ms`); 0: it is not.
 pub static SINCE_MS: AtomicU64 = AtomicU64::new(0);
 
-/// Its kernel thread while it works, and the one that it waits for; 0: none.
+/// The caretaker's kernel thread while it works; 0: it does not.
 pub static TID: AtomicI32 = AtomicI32::new(0);
+/// The kernel thread that the caretaker waits for; 0: none.
 static AWAITED: AtomicI32 = AtomicI32::new(0);
 
-/// It has been at work for so long: it may wait for a lock.
+/// After so long at work it may be waiting for a lock.
 const STUCK_MS: u64 = 5;
 
+/// Is the caretaker at work? Asked by the monitor, and by hires.
 pub fn is_at_work() -> bool {
     SINCE_MS.load(Acquire) != 0
 }
 
-/// Is it of no help for now? Not where it, or the kernel thread that it waits for, needs nothing but a processor: on a busy machine
-/// that takes its time, and is no shortage.
+/// Is the caretaker of no help for now? Asked by the monitor. False where it, or the kernel thread that it waits for, needs nothing but a
+/// processor: on a busy machine that takes its time, and is no shortage.
 pub fn is_stuck() -> bool {
     let since_ms = SINCE_MS.load(Acquire);
     since_ms != 0
@@ -33,7 +43,8 @@ pub fn is_stuck() -> bool {
         && !sys::task::runs(AWAITED.load(Acquire))
 }
 
-/// A wait for a kernel thread to come to rest, or to end; whoever waits.
+/// Does `wait`, for the kernel thread `tid` to come to rest or to end, and notes it where the caretaker is what waits. Called on any kernel
+/// thread.
 pub fn while_it_waits(tid: i32, wait: &dyn Fn()) {
     let is_caretaker = TID.load(Relaxed) == sys::kernel_thread_id();
     if is_caretaker {
@@ -45,7 +56,7 @@ pub fn while_it_waits(tid: i32, wait: &dyn Fn()) {
     }
 }
 
-/// What it does, and what is seen to when it rests again.
+/// What the caretaker does: functions of `births::duties`, which know what this file may not.
 pub struct Duties {
     /// Called on the caretaker's kernel thread.
     pub work: fn(),
@@ -65,7 +76,7 @@ pub fn duties() -> Option<&'static Duties> {
     DUTIES.get()
 }
 
-/// In a fork child there is none.
+/// In a fork child there is no caretaker.
 pub fn after_fork() {
     SINCE_MS.store(0, Relaxed);
     TID.store(0, Relaxed);

@@ -1,6 +1,6 @@
-//! A system call that only one kernel thread may make, whoever runs there: it is made there, in a handler of glibc's own signal for user
-//! ids, which nobody blocks. One at a time; who asks waits for it in the kernel, and no handler of the program's runs on it meanwhile,
-//! which might ask as well. It is sent with a code that glibc's handler takes for none of its own.
+//! Errands: system calls that only a certain kernel thread may make, whichever thread runs there. Each is made there in a handler of
+//! glibc's own signal for user ids, which no thread blocks. One at a time; the thread that asks waits for it in the kernel, with the guard
+//! up, for a handler of the program's might ask as well. It is sent with a code that glibc's handler takes for none of its own.
 
 use crate::base::guard;
 use crate::runtime::waiting::call::{block_for, Length};
@@ -10,17 +10,24 @@ use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicU32, Ordering::*};
 /// glibc's SIGSETXID.
 pub const SIGNAL: i32 = 33;
 
-/// The one errand. `state` goes from FREE to ASKED to DONE.
+/// The one errand. Its state:
+///
+/// ```text
+///   from            to     by
+///   FREE or DONE    ASKED  ask, once all other words are written (Release)
+///   ASKED           DONE   look, on the kernel thread `tid` (Release; wakes)
+///   any             FREE   a fork child
+/// ```
 struct Errand {
     state: AtomicU32,
-    /// Whose it is.
+    /// The kernel thread that is to make the call.
     tid: AtomicI32,
     number: AtomicIsize,
     arguments: [AtomicIsize; 4],
     result: AtomicIsize,
 }
 
-/// Whoever waits looks whether the kernel thread is still there.
+/// After so long the thread that waits looks whether the kernel thread is still there, and again and again.
 const LOOKS_AGAIN_AFTER_NS: u64 = 10_000_000;
 
 const FREE: u32 = 0;
@@ -34,10 +41,11 @@ static ERRAND: Errand = Errand {
     arguments: [const { AtomicIsize::new(0) }; 4],
     result: AtomicIsize::new(0),
 };
-/// The errand is somebody's: 1, and 2 while others wait for it.
+/// 0: `ERRAND` is free; 2: a thread has it, and others may wait for it. A futex.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
-/// The kernel's answer to the call, made by the kernel thread `tid`; `None`: there is no such kernel thread of this process.
+/// Has the kernel thread `tid` make a system call, and returns the kernel's answer; `None`: there is no such kernel thread of this process.
+/// Called on a green thread, which keeps its kernel thread meanwhile.
 ///
 /// # Safety
 /// That of the system call.
@@ -83,7 +91,8 @@ fn ask(tid: i32, number: libc::c_long, arguments: [usize; 4]) -> Option<isize> {
     Some(ERRAND.result.load(Relaxed))
 }
 
-/// The signal has come here by another's code than glibc's: is it an errand?
+/// Makes the call that was asked of this kernel thread, if any. Called in the handler of `SIGNAL`, where that came with a code that is not
+/// glibc's.
 pub fn look() {
     let mine = ERRAND.state.load(Acquire) == ASKED && ERRAND.tid.load(Relaxed) == sys::kernel_thread_id();
     if !mine {
@@ -97,8 +106,10 @@ pub fn look() {
     sys::futex_wake(ERRAND.state.as_ptr(), 1);
 }
 
-/// In a fork child: nobody is on an errand.
+/// In a fork child: no errand is under way.
 pub fn after_fork() {
-    ERRAND.state.store(FREE, Relaxed);
+    // The other words are written before each errand.
+    let Errand { state, tid: _, number: _, arguments: _, result: _ } = &ERRAND;
+    state.store(FREE, Relaxed);
     TAKEN.store(0, Relaxed);
 }

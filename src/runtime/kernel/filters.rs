@@ -1,4 +1,4 @@
-//! Seccomp filters: may the runtime make its own calls here?
+//! Seccomp filters: whether the runtime may make its own calls here.
 //!
 //! A filter that the program sets for itself before its first thread knows the calls that this program makes natively, and may kill for
 //! others. A child that sets the same filter first, and makes the runtime's calls, shows whether it does (`try_own`): where it kills, or
@@ -10,12 +10,15 @@ use crate::runtime::machine::started::{self, OWN};
 use crate::sys::{self, filters};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+/// Why a program stays native whose own filter kills for the runtime's calls.
 pub const OWN_SET: &str =
     "a seccomp filter that the program has set before its first thread kills for calls that the library needs";
 
+/// Has `look` or `try_own` tried the filters there are?
 static LOOKED: AtomicBool = AtomicBool::new(false);
 
-/// Before the start makes any call of the runtime's own: are there filters that kill for those? Looked for once.
+/// Looks, once, whether there are filters that kill for the runtime's own calls, and refuses the start then. Called before the start makes
+/// any such call.
 pub fn look() {
     if !LOOKED.swap(true, Relaxed) && !started::is_refused() && filters::is_filtered() && !is_survived(|| {}) {
         started::refuse("a seccomp filter kills for calls that the library needs");

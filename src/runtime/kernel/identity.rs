@@ -1,8 +1,8 @@
-//! User and group ids belong to the process, but the kernel keeps them per kernel thread: glibc's setuid and its family signal (33)
-//! every thread that has a kernel thread, and wait until each has made the system call and said so in its descriptor.
+//! User and group ids, which belong to the process, while the kernel keeps them per kernel thread: glibc's setuid and its family signal
+//! (33) every thread that has a kernel thread, and wait until each has made the system call and said so in its descriptor.
 //!
 //! Two things are in the way. A worker runs on a vessel's TCB, and glibc's handler would answer there, while the sender waits for
-//! the worker's own descriptor: so our handler loads the kernel thread's own TCB, calls glibc's, and puts the vessel's back. And a
+//! the worker's own descriptor: so the handler here loads the kernel thread's own TCB, calls glibc's, and puts the vessel's back. And a
 //! green caller would be taken for its vessel, and its kernel thread left out: so a thread made for this makes the call.
 //!
 //! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So none
@@ -26,7 +26,7 @@ type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 /// glibc's handler.
 static REAL: AtomicUsize = AtomicUsize::new(0);
 
-/// Puts our handler before glibc's, which is there since the first real pthread_create.
+/// Puts the library's handler before glibc's, which is there since the first real pthread_create. Called by the start.
 pub fn begin() {
     let mut action = [0; 4];
     // SAFETY: asks only.
@@ -68,13 +68,14 @@ struct Errand {
     done: AtomicU32,
 }
 
-/// Has a thread with a TCB of its own call it, and waits for that. False: there is no kernel thread to be had.
+/// Has a thread with a TCB of its own do `call`, which asks all threads, and waits for that. Called on a green thread, with no lock held.
+/// False: there is no kernel thread to be had, and `call` has not run.
 pub fn by_another(call: &mut dyn FnMut()) -> bool {
     unbegun::without_unbegun(|| run_elsewhere(call))
 }
 
 fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
-    // SAFETY: only the lifetime is forgotten; the errand is over when this returns.
+    // SAFETY: only the lifetime is forgotten: this returns once `done` is set, after which nothing calls it.
     let call = unsafe { std::mem::transmute::<&mut dyn FnMut(), *mut (dyn FnMut() + 'static)>(call) };
     let errand = Errand { call, done: AtomicU32::new(0) };
     let Some(stack) = small_stacks::small_stack() else { return false };

@@ -1,5 +1,5 @@
-//! Whether a worker's kernel thread is runnable: the monitor must tell a worker that waits for a processor from a worker that stands in a
-//! call. Neither uses CPU time, but taking its slot helps the others only in the second case.
+//! The question whether a worker's kernel thread is runnable: the monitor must tell a worker that waits for a processor from a worker that
+//! stands in a call. Neither uses CPU time, but taking its slot helps the others only in the second case.
 //!
 //! The answer is read from /proc by descriptors that are kept, at high numbers (`own_fds`): a descriptor opened and closed at each
 //! question would hold the lowest free number for that moment, and the program expects that number from its own next open. It still

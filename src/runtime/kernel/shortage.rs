@@ -1,12 +1,12 @@
-//! There is no kernel thread to be had (a limit of processes, a cgroup's). A slot that was in use may be vacant then, with descriptors and
-//! deadlines that are waited for: the workers that find nothing to do in theirs go round (`share_workers`), and the monitor takes in what
-//! has come there.
+//! The shortage: there is no kernel thread to be had (a limit of processes, a cgroup's). A slot that was in use may be vacant then, with
+//! descriptors and deadlines that are waited for: the workers that find nothing to do in their slots serve the others in turn
+//! (`share_workers`), and the monitor takes in what has come there.
 //!
-//! And those that there are may stand in the kernel, in calls that nobody catches. Natively each of these threads has its own. Here
-//! they must share: the monitor rings the kernel threads whose slots were taken, and a thread that is found in a system call steps
+//! And those that there are may sleep in the kernel, in calls that have no hook. Natively each of these threads has its own. Here they must
+//! share: the monitor rings the kernel threads whose slots were taken, and a thread that is found in a system call steps
 //! aside there: it is ready, others run on its kernel thread, and when its turn comes the call is made once more, or says EINTR, as the
-//! kernel has it. Who sleeps for a time is left alone: that ends by itself, and would say EINTR always. So is
-//! who closes a socket that lingers: that is not made again, and what it promises would be lost.
+//! kernel has it. A sleep for a time is left alone: it ends by itself, and would always say EINTR. So is the close
+//! of a socket that lingers: it is not made again, and what it promises would be lost.
 //!
 //! The bell's handler changes the frame, so that the thread goes on in an ordinary call of a function of ours, on its own stack (as for a
 //! trapped call: arch/inline.rs). A system call is where that can be done: it loses two registers anyway.
@@ -24,7 +24,7 @@ use crate::runtime::waiting::{cancel, yielding};
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-/// The bell's value: it is for whoever runs there.
+/// The bell's value where it is for whichever thread runs there.
 pub const WHOEVER: usize = 1;
 
 /// Held while the bells are rung, and while it is noted that a program is going to be executed.
@@ -32,7 +32,8 @@ static RINGING: RawLock = RawLock::new(Rank::Process);
 /// How many threads execute another program. The kernel makes no thread meanwhile, as in a shortage.
 static EXECUTING: AtomicUsize = AtomicUsize::new(0);
 
-/// Executes another program. No bell may be on its way then: it would wait for the new program, and end it, which has no handler.
+/// Does `execute`, which executes another program, with no bell on its way: that would wait for the new program, which has no handler, and
+/// end it. Returns what a failed `execute` returned.
 pub fn unrung<R>(execute: impl FnOnce() -> R) -> R {
     RINGING.with(|| EXECUTING.fetch_add(1, Relaxed));
     sys::kernel_thread_id(); // A bell that has rung is heard on the way back from a call.
@@ -41,27 +42,29 @@ pub fn unrung<R>(execute: impl FnOnce() -> R) -> R {
     failed
 }
 
-/// In a fork child: whoever executes is not here.
+/// In a fork child: no thread that executes is here.
 pub fn after_fork() {
     RINGING.after_fork();
     EXECUTING.store(0, Relaxed);
     SHARED.store(false, Relaxed);
 }
 
-/// No worker can be had for now.
+/// Can no worker be had for now? Asked by the monitor.
 pub fn is_here() -> bool {
     reserve::is_refused() || caretaker::is_stuck()
 }
 
-/// Workers are to leave their slots when they find nothing to do there.
+/// True: workers are to leave their slots when they find nothing to do there. Written by the monitor.
 static SHARED: AtomicBool = AtomicBool::new(false);
 
+/// Is a worker to leave its slot when it finds nothing to do there? Asked by each before it sleeps on.
 #[inline]
 pub fn is_shared() -> bool {
     SHARED.load(Relaxed)
 }
 
-/// The monitor's, at every tick: is a slot vacant that was in use? One that sleeps in another comes for it, if there is nobody else.
+/// Looks whether a slot is vacant that was in use, and in a shortage wakes the workers that sleep in others. The monitor's duty, at each
+/// tick. True: there is such a slot.
 pub fn share_workers() -> bool {
     let some_are_left = slots::slots().iter().any(|slot| slot.is_left());
     let shared = some_are_left && is_here();
@@ -74,7 +77,8 @@ pub fn share_workers() -> bool {
     some_are_left
 }
 
-/// The monitor's: a slot is vacant, and no kernel thread can be made for it.
+/// Rings the workers that sleep in the kernel without a slot, so that their threads step aside. Called by the monitor where a slot stays
+/// vacant and no kernel thread can be made for it.
 #[cold]
 pub fn ring_those_without_slot() {
     RINGING.with(|| {
@@ -97,7 +101,7 @@ fn ring_all_without_slot() {
 
 called_inline!(way, stepped_aside);
 
-/// The thread's own stack, outside of any handler.
+/// Yields, and has the call made once more. Called on the thread's own stack, outside of any handler.
 extern "C" fn stepped_aside(call: &Call) -> isize {
     let errno = glibc::errno();
     yielding::yield_now();
@@ -105,7 +109,8 @@ extern "C" fn stepped_aside(call: &Call) -> isize {
     call.number as isize
 }
 
-/// The bell has rung for whoever runs here.
+/// Has the running thread step aside where it is in a system call: the bell has rung for whichever thread runs here. Called in the bell's
+/// handler.
 ///
 /// # Safety
 /// `registers` are those of the interrupted code, which can be read; it is none of ours.

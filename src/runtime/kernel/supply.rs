@@ -20,8 +20,9 @@ pub fn provide(threads: usize) {
     }
 }
 
-/// Asks the kernel whether the program's address space is limited, and notes it. Then the heap that glibc would make for the caretaker (`put`) would be missing elsewhere:
-/// threads of the program's make more in advance, and the caretaker makes some only when the last one is hired.
+/// Asks the kernel whether the program's address space is limited, and notes it. Then the heap that glibc would make for the caretaker
+/// (`put`) would be missing elsewhere: threads of the program's make more in advance, and the caretaker makes some only when the last one
+/// is hired.
 pub fn look_at_limit() -> bool {
     let is_limited = sys::limit(libc::RLIMIT_AS) != libc::RLIM_INFINITY;
     RESERVE.is_limited.store(is_limited, Relaxed);

@@ -3,8 +3,8 @@
 //! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker whose slot was taken
 //! becomes a spare once its green thread comes back; at most one spare waits, further ones retire, and the waiting one retires
 //! when it is not wanted for a while. Their stacks stay for the next ones (`reserve`).
-//! But who has forked a child that lives stays among the spares, and serves again meanwhile: the child
-//! may have asked to die with the kernel thread that forked it (PR_SET_PDEATHSIG). The leader (the process's first kernel thread) never
+//! But a worker whose kernel thread has forked a child that lives stays among the spares, and serves again meanwhile: the child may have
+//! asked to die with the kernel thread that forked it (PR_SET_PDEATHSIG). The leader (the process's first kernel thread) never
 //! retires: /proc/self would go empty. A spare that is woken for an offered slot (`call`) takes it by itself; if its owner was back before,
 //! it waits on.
 //!
@@ -27,7 +27,7 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-/// The loop; returns when the worker is to retire.
+/// Runs the loop of a worker, on its own stack; returns when the worker is to retire.
 pub fn run(worker: &'static Worker) {
     slots::finish(worker);
     loop {
@@ -53,7 +53,7 @@ pub fn run(worker: &'static Worker) {
     }
 }
 
-/// To come back to this one or another, as the monitor has it.
+/// Leaves a slot vacant and becomes a spare: the monitor gives this worker the slot again, or another.
 #[cold]
 fn leave_slot(worker: &'static Worker, slot: &'static Slot) {
     worker.slot.set(std::ptr::null());
@@ -65,8 +65,8 @@ fn vacate(slot: &Slot) {
     VACANT.fetch_add(1, SeqCst);
 }
 
-/// The kernel thread that runs here is no worker any more: the monitor gives its slot to another. (A kernel thread made here
-/// would inherit what this one has.)
+/// Leaves the slot of a kernel thread that is no worker any more: the monitor gives the slot to another. (A kernel thread made here would
+/// inherit what this one has.) Called on the worker's kernel thread, by the green thread that runs there.
 pub fn resign(worker: &'static Worker) {
     guard::enter_runtime();
     if let Some(slot) = worker.enter() {
@@ -85,14 +85,15 @@ fn find(slot: &'static Slot) -> Option<&'static crate::runtime::machine::parts::
     slots::choose(slot, sweep::sweep).or_else(|| slots::steal(slot))
 }
 
-/// The program submits to rings of io_uring's. The kernel cancels what a kernel thread has submitted when that ends, so none does.
+/// True: the program submits to rings of io_uring's. The kernel cancels what a kernel thread has submitted when that ends, so none ends.
 static RINGS: AtomicBool = AtomicBool::new(false);
 
+/// Notes that the program has a ring. Called by hooks.
 pub fn note_rings() {
     RINGS.store(true, Relaxed);
 }
 
-/// May it have requests of the program's with the kernel? (Who makes a ring by instructions of its own is found by it.)
+/// May this kernel thread have requests of the program's with the kernel? (A ring made by instructions of the program's own is found.)
 fn has_submitted() -> bool {
     if !RINGS.load(Relaxed) && sys::task::has_ring() {
         note_rings();
@@ -100,7 +101,7 @@ fn has_submitted() -> bool {
     RINGS.load(Relaxed)
 }
 
-/// Waits for a slot. False: retire.
+/// Waits for a slot, among the spares. False: the worker is to retire.
 fn become_spare(worker: &'static Worker) -> bool {
     if worker.bond.spoilt.get() {
         return give_up(worker);
@@ -124,7 +125,8 @@ fn become_spare(worker: &'static Worker) -> bool {
     has_submitted() && become_spare(worker)
 }
 
-/// False: there are enough of them. (While user or group ids are being set none may end: all serve.)
+/// Puts the worker among the spares. False: there are enough of them. (While user or group ids are being set no kernel thread may end: then
+/// all wait.)
 fn wait_among_spares(worker: &'static Worker) -> bool {
     let may_end = !asking::is_asking();
     SPARES.with(|waiting| {
@@ -140,7 +142,7 @@ fn wait_among_spares(worker: &'static Worker) -> bool {
     })
 }
 
-/// What a spare is wanted for.
+/// Sleeps until a spare is wanted, and returns what for.
 fn await_bell(worker: &Worker) -> u32 {
     const PATIENCE_NS: u64 = 200_000_000;
     let patience_ns = if worker.stays.get() { LOOKS_AGAIN_EVERY_NS } else { PATIENCE_NS };
@@ -157,7 +159,7 @@ fn await_bell(worker: &Worker) -> u32 {
     }
 }
 
-/// Takes an offered slot, if there is one: their owners may all be back.
+/// Takes an offered slot, if there still is one: the owners may all be back.
 fn take_offered(worker: &'static Worker) -> bool {
     let taken = slots::slots().iter().find(|slot| slot.owner.take_offered(worker.id()));
     COMING.fetch_sub(1, SeqCst);
@@ -168,8 +170,8 @@ fn take_offered(worker: &'static Worker) -> bool {
     taken.is_some()
 }
 
-/// A kernel thread that was one green thread's alone serves no other: it retires. The leader sleeps, for it must not end, and so does, as
-/// long as there are rings, one that has submitted for others before.
+/// Retires a kernel thread that was one green thread's alone, for it may serve no other. The leader sleeps for ever, since it must not end,
+/// and a worker that has submitted for others before sleeps as long as there are rings.
 fn give_up(worker: &'static Worker) -> bool {
     mask::change_mask(worker, signal_set::CLOSED);
     worker.bell.store(SLEEP, Relaxed);
@@ -186,7 +188,7 @@ fn give_up(worker: &'static Worker) -> bool {
 
 const LOOKS_AGAIN_EVERY_NS: u64 = 1_000_000_000;
 
-/// One that can serve no other has children, too.
+/// Keeps a kernel thread that is to retire alive while it has children: their parent-death signal is sent when it ends.
 fn outlive_children(worker: &'static Worker) {
     worker.bell.store(SLEEP, Relaxed);
     while sys::has_children() {
@@ -194,7 +196,8 @@ fn outlive_children(worker: &'static Worker) {
     }
 }
 
-/// Gives a slot that nobody owns to a spare, or to a worker at rest; false: there is none for now, the slot is vacant.
+/// Gives a slot that has no owner to a spare, or to a worker at rest. Called by the monitor. False: there is none for now, and the slot is
+/// vacant.
 pub fn give(slot: &'static Slot) -> bool {
     if let Some(spare) = SPARES.with(|waiting| waiting.pop()) {
         spare.take_up(slot);
@@ -208,11 +211,13 @@ pub fn give(slot: &'static Slot) -> bool {
     false
 }
 
+/// Are slots vacant? Asked without a lock.
 pub fn some_are_vacant() -> bool {
     VACANT.load(Relaxed) > 0
 }
 
-/// A worker that comes to rest at once; false: there is no memory or no kernel thread to be had.
+/// Makes a worker that comes to rest at once (`supply`). Calls the program's allocator, by glibc. False: there is no memory or no kernel
+/// thread to be had.
 pub fn make_at_rest() -> bool {
     let Some((worker, stack)) = new_worker() else { return false };
     let old_mask = sys::set_signal_mask(signal_set::CLOSED);
@@ -292,7 +297,7 @@ extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Makes this kernel thread, on its own stack and TCB, the worker's.
+/// Makes the calling kernel thread, on its own stack and TCB, the worker's. The guard is up when it returns.
 pub fn settle(worker: &'static Worker) {
     worker.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
     worker.thread.set(arch::tcb());

@@ -4,12 +4,11 @@
 //! expire: so the signal, its information, its thread are the kernel's doing, as natively. When that moment is, the monitor finds: a
 //! thread uses no more CPU time than time passes, so nothing can be due before the least that any thread has left (`NEXT_LOOK_NS`).
 
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::base::summon;
 use crate::runtime::machine::kernel_state;
 use crate::runtime::machine::parts::Green;
 use crate::sys;
-use std::cell::UnsafeCell;
 use std::sync::atomic::{fence, AtomicU64, AtomicUsize, Ordering::*};
 
 struct CpuTimer {
@@ -27,16 +26,9 @@ struct CpuTimer {
 
 const NEVER: u64 = u64::MAX;
 
-struct Timers {
-    lock: RawLock,
-    all: UnsafeCell<Vec<CpuTimer>>,
-}
-
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Timers {}
-
-static TIMERS: Timers = Timers { lock: RawLock::new(Rank::Timers), all: UnsafeCell::new(Vec::new()) };
-/// How many there are: most programs have none.
+/// All timers on CPU clocks of green threads.
+static TIMERS: Locked<Vec<CpuTimer>> = Locked::new(Rank::Timers, Vec::new());
+/// How many there are: most programs have none. Changed after the list, read without its lock.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// The moment of CLOCK_MONOTONIC before which none is due.
 static NEXT_LOOK_NS: AtomicU64 = AtomicU64::new(NEVER);
@@ -78,41 +70,42 @@ fn with<R>(handle: usize, work: impl FnOnce(&mut CpuTimer) -> R) -> Option<R> {
     if COUNT.load(Acquire) == 0 {
         return None;
     }
-    TIMERS.lock.with(|| {
-        // SAFETY: under the lock.
-        let all = unsafe { &mut *TIMERS.all.get() };
-        all.iter_mut().find(|timer| timer.handle == handle).map(work)
-    })
+    TIMERS.with(|all| all.iter_mut().find(|timer| timer.handle == handle).map(work))
 }
 
-/// The kernel timer `number` stands for one on this thread's CPU clock.
+/// Notes that the kernel timer `number`, libc's `handle`, stands for one on this thread's CPU clock. Called by timer_create.
 pub fn add(handle: usize, number: i32, green: &'static Green) {
     let timer = CpuTimer { handle, number, green, tid: green.tid(), at_ns: NEVER, interval_ns: 0 };
-    // SAFETY: under the lock.
-    TIMERS.lock.with(|| unsafe { (*TIMERS.all.get()).push(timer) });
+    TIMERS.with(|all| all.push(timer));
     COUNT.fetch_add(1, Release);
     // Counting begins with the first look at a clock.
     kernel_state::cpu_ns(green);
 }
 
-/// The timer is about to be deleted.
+/// Forgets a timer that is about to be deleted; of any other timer nothing happens.
 pub fn forget(handle: usize) {
     if with(handle, |_| ()).is_some() {
-        // SAFETY: under the lock.
-        TIMERS.lock.with(|| unsafe { (*TIMERS.all.get()).retain(|timer| timer.handle != handle) });
+        TIMERS.with(|all| all.retain(|timer| timer.handle != handle));
         COUNT.fetch_sub(1, Release);
     }
 }
 
+/// Is this timer on a green thread's CPU clock?
 pub fn is_one(handle: usize) -> bool {
     with(handle, |_| ()).is_some()
 }
 
+/// What a timer is set to; of one whose thread has ended, that it is not armed. `None`: it is no such timer.
 pub fn setting(handle: usize) -> Option<Setting> {
     with(handle, |timer| if timer.lives() { timer.setting() } else { (0, timer.interval_ns) })
 }
 
-/// Arms a timer for `value_ns` from now, or at that moment of its clock; 0 disarms it. What was set before; `None`: its thread has ended.
+/// Arms a timer for `value_ns` from now, or at that moment of its clock; 0 disarms it. Returns what was set before; `None`: its thread has
+/// ended, or it is no such timer. The monitor, which may be about to sleep, learns of it:
+///
+/// 1. `set` stores 0 into `NEXT_LOOK_NS`, then fences, then reads the bell and rings it where the monitor sleeps (`summon::awake`).
+/// 2. The monitor exchanges the bell for ASLEEP, then reads `NEXT_LOOK_NS` (`next_look`), then sleeps on the bell.
+/// 3. Either the monitor reads 0, or `set` reads ASLEEP.
 pub fn set(handle: usize, absolute: bool, value_ns: u64, interval_ns: u64) -> Option<Setting> {
     let before = with(handle, |timer| {
         if !timer.lives() {
@@ -125,14 +118,13 @@ pub fn set(handle: usize, absolute: bool, value_ns: u64, interval_ns: u64) -> Op
         sys::arm_timer(timer.number, 0);
         Some(before)
     })?;
-    // The monitor, which may be about to sleep: either it sees this, or it is seen asleep and called.
     NEXT_LOOK_NS.store(0, SeqCst);
     fence(SeqCst);
     summon::awake();
     before
 }
 
-/// The monitor's duty: looks whether any is due, not more often than may be.
+/// Expires timers that are due: the monitor's duty, at each tick. Looks at the clocks no sooner than one can be due.
 #[inline]
 pub fn look() {
     if NEXT_LOOK_NS.load(Relaxed) <= sys::now_ns() {
@@ -145,28 +137,22 @@ fn look_at_all() {
     /// The kernel's own CPU timers are as exact as its ticks.
     const TICK_NS: u64 = 1_000_000;
     NEXT_LOOK_NS.store(NEVER, SeqCst);
-    let left = TIMERS.lock.with(|| {
-        // SAFETY: under the lock.
-        let all = unsafe { &mut *TIMERS.all.get() };
-        all.iter_mut().map(CpuTimer::look).min().unwrap_or(NEVER)
-    });
+    let left = TIMERS.with(|all| all.iter_mut().map(CpuTimer::look).min().unwrap_or(NEVER));
     if left != NEVER {
         let next = sys::now_ns() + left.max(TICK_NS);
-        // One that was armed meanwhile is looked at sooner.
+        // A timer that was armed meanwhile has stored 0: it is looked at sooner.
         NEXT_LOOK_NS.fetch_min(next, SeqCst);
     }
 }
 
-/// Until when the monitor may sleep.
+/// Until when the monitor may sleep (CLOCK_MONOTONIC); `None`: no timer is armed.
 pub fn next_look() -> Option<u64> {
     Some(NEXT_LOOK_NS.load(SeqCst)).filter(|&next| next != NEVER)
 }
 
 /// In a fork child: timers are not inherited.
 pub fn after_fork() {
-    TIMERS.lock.after_fork();
-    // SAFETY: the only thread.
-    unsafe { (*TIMERS.all.get()).clear() };
+    TIMERS.after_fork(Vec::clear);
     COUNT.store(0, Relaxed);
     NEXT_LOOK_NS.store(NEVER, Relaxed);
 }

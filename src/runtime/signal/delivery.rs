@@ -1,31 +1,16 @@
-//! Signals: a handler runs on the green thread that it is for, with its stack, TLS, mask and a real signal frame, never on a
-//! worker's own stack and never in the middle of the runtime.
+//! Delivery: a signal's way into a green thread's queue, and from there to its handler.
 //!
-//! The kernel delivers to kernel threads, so every handler of the program's stands behind `entry`. Five facts carry the rest:
+//! `post` and `give` put a signal into a queue (`Green::pending`); `notify` makes its thread look: a parked one's wait ends, a running one
+//! hears a bell, the running thread itself takes it at once (`deliver`). `entry` tells how all ways of a signal hang together.
 //!
-//! - *A thread's mask is the truth* (`Green::mask`), in handlers too; its kernel thread has the same one while it runs.
-//! - *A thread's queue is the truth* (`Green::pending`). A signal that one of us sends to a kernel thread is a bell: it says only
-//!   "look into your queue", and rings in vain where another thread runs by then. It is the signal itself, so that the
-//!   kernel makes the frame, applies the handler's mask and restarts system calls as natively.
-//! - *A thread that goes on looks* (`look`): after every wait, every yield, and when it begins.
-//! - *Who sleeps takes no signals, but is told of them.* Workers without work block everything; for the threads that are parked their
-//!   reactors have a descriptor that is readable when there is one with a handler (`watch`). The sleeping monitor takes what nobody
-//!   else would (`listen`), and what main would die of.
-//! - *What came first is seen first* (`sweep`): who brings news from outside, of a descriptor or of a call that is over, first hands out
-//!   the signals that came before them. Natively the kernel sees to that on the way out of the call.
+//! The race between a signal for the process and the mask of the thread that it is given to:
 //!
-//! So a signal goes one of these ways:
+//! 1. `give` adds to the thread's queue, then reads its mask and `life`.
+//! 2. The thread writes its mask (or `life`, at its end), then fences, then reads its queue (`shelf::accept`).
+//! 3. One of the two writes comes first: `give` sees that the thread no longer takes the signal and hands it on, or the thread sees the
+//!    signal and hands it on, or takes it.
 //!
-//! ```text
-//!   to a thread (pthread_kill, tgkill, raise)   → its queue → it is parked: its wait ends, it looks; it runs: a bell
-//!   to the process, at a running thread         → main takes it, if it may: main's queue; else the handler runs here
-//!   to the process, at the monitor, or swept    → main, or any thread that does not block it: its queue
-//!   ", and nobody takes it                      → back to the kernel, where it waits until somebody unblocks it
-//!   inside the runtime (the guard is up)        → a knock, and what is no bell onto the shelf: seen to when the guard goes down
-//!   a fault                                     → the handler runs here
-//! ```
-//!
-//! How a handler runs stands in `handler`.
+//! A bell that comes at a bad moment is rung again with the monitor's next tick (`ring_again`): the list `AGAIN` has its thread until then.
 
 use crate::arch;
 use crate::base::guard::knock;
@@ -47,10 +32,11 @@ use crate::sys::{self, older};
 use libc::{c_int, siginfo_t};
 use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
 
-/// Threads for whom a bell rang while they were inside the runtime.
+/// A list, linked by `next_to_ring`, of the threads for which a bell rang at a bad moment. Threads push, the monitor takes all.
 static AGAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Gives such a signal to its thread. Of a SIGIO that names no descriptor the process keeps one at a time: it may have been others', too.
+/// Gives a thread's own signal, a timer's or a descriptor's, to it; `None`: that thread has ended, and the signal with it. Of a SIGIO that
+/// names no descriptor the process keeps one at a time: other owners may have missed one, and get it as well.
 pub fn pass_to(whose: Option<&'static Green>, info: &siginfo_t) {
     whose.inspect(|green| post(green, info));
     if owner::is_plain_one(info) {
@@ -58,13 +44,15 @@ pub fn pass_to(whose: Option<&'static Green>, info: &siginfo_t) {
     }
 }
 
+/// Is this a fault of the instruction that the kernel thread was running?
 pub fn is_fault(info: &siginfo_t) -> bool {
     info.si_code > 0
         && matches!(info.si_signo, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
 }
 
-/// The monitor will ring once more, with its next tick: rung at once, a bell would find the thread where the last one has left it, and no
-/// instruction further. Takes no lock.
+/// Has the monitor ring for this thread once more, with its next tick: rung at once, a bell would find the thread where the last one has
+/// left it, and no instruction further. Takes no lock: called in handlers. The monitor, which may be about to sleep, learns of it as of a
+/// timer (`cpu_timer::set`): the thread is in the list before the bell is read, and the monitor reads the list after it has said ASLEEP.
 pub fn ring_again(me: &'static Green) {
     if me.rings_again.swap(true, AcqRel) {
         return;
@@ -81,12 +69,13 @@ pub fn ring_again(me: &'static Green) {
     summon::awake();
 }
 
-/// Is there anybody to ring for again?
+/// Is there a thread to ring for again? Asked by the monitor before it sleeps.
 pub fn is_to_ring() -> bool {
     !AGAIN.load(SeqCst).is_null()
 }
 
-/// Sends a signal to a green thread. One that it blocks, and that is read from a descriptor, is put where a descriptor finds it.
+/// Sends a signal to a green thread: its handler runs, or it waits in the thread's queue, or is ignored. A blocked signal that the program
+/// reads from a descriptor goes to the kernel, where the descriptor finds it. Called on any thread, with no lock held.
 pub fn post(green: &'static Green, info: &siginfo_t) {
     let signal = info.si_signo;
     if !takes(green, signal) && put_back::is_read_from_descriptors(signal) {
@@ -99,14 +88,14 @@ pub fn post(green: &'static Green, info: &siginfo_t) {
     }
 }
 
-/// Does that, here.
+/// Lets the kernel do a signal's default action on this kernel thread before this returns, as though no mask held it.
 pub fn act_at_once(signal: c_int) {
     let before = sys::set_signal_mask(sys::signal_mask() & !bit(signal));
     act_by_default(signal);
     sys::set_signal_mask(before);
 }
 
-/// Called by the monitor, with what reminds a thread of its cancellation: repeats the bells that came at a bad moment.
+/// Repeats the bells that came at a bad moment: the monitor's duty, at each tick. `also` reminds a thread of its cancellation.
 pub fn ring_those_again(also: impl Fn(&'static Green)) {
     let mut at = AGAIN.swap(std::ptr::null_mut(), AcqRel);
     // SAFETY: only green threads are in the list, and those are never freed.
@@ -118,13 +107,13 @@ pub fn ring_those_again(also: impl Fn(&'static Green)) {
     }
 }
 
-/// Gives a thread that takes it a signal that was sent to the process. It may have ended, or blocked it, just now: whoever sees the
-/// other's step hands it on, the thread by its mask or its end, we by what we have put into its queue.
+/// Gives a signal that was sent to the process to a thread that takes it (`takers::taker`). The thread may end, or block it, just now: the
+/// race stands above.
 pub fn give(green: &'static Green, info: &siginfo_t) {
     if green.pending.add(info, false) {
         notify(green);
     }
-    // (While a handler runs that blocks it, it waits in its order; but for others who would take it.)
+    // (While a handler that blocks it runs, it waits in its order, unless another thread would take it.)
     if life_goes_on(green) && takes_soon(green, info.si_signo) {
         if roll::search(|other| takes(other, info.si_signo)).is_some() {
             hand_on_all(green, bit(info.si_signo) & green.mask.get());
@@ -134,7 +123,7 @@ pub fn give(green: &'static Green, info: &siginfo_t) {
     }
 }
 
-/// A thread's queue has something new: if that is to be taken now, its wait ends, or a bell rings where it runs.
+/// Makes a thread look at its queue, which has something new, if that is to be taken now: its wait ends, or a bell rings where it runs.
 fn notify(green: &'static Green) {
     if green.pending.bits() & (!green.mask.get() | green.waits_for.get()) == 0 {
         return;
@@ -154,7 +143,7 @@ fn notify(green: &'static Green) {
     }
 }
 
-/// Rings where the thread runs, for the lowest signal that it does not block.
+/// Rings at the kernel thread where the thread runs, for the lowest signal in its queue that it does not block.
 pub fn ring(green: &Green, kernel_tid: i32) {
     let open = green.pending.bits() & !green.mask.get();
     if open != 0 {
@@ -162,17 +151,18 @@ pub fn ring(green: &Green, kernel_tid: i32) {
     }
 }
 
-/// False: that kernel thread does not hear it.
+/// Rings at a kernel thread for this green thread: `signal` comes there, with information that says it is a bell. False: that kernel thread
+/// is gone.
 pub fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) -> bool {
     older::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, green as *const Green as usize)).is_ok()
 }
 
-/// Rings a kernel thread, whoever runs there.
+/// Rings at a kernel thread, whichever thread runs there; `value` tells the bell's handler what for.
 pub fn ring_at(kernel_tid: i32, signal: c_int, value: usize) {
     older::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, value)).ok();
 }
 
-/// A thread that goes on after others have run: has a signal come meanwhile, which no kernel thread could bring it?
+/// Takes signals that came for the running thread while it was not running. Called where a thread goes on after others have run.
 #[inline]
 pub fn look(me: &'static Green) {
     if me.alerts.load(Relaxed) & alert::SIGNAL != 0 {
@@ -180,17 +170,19 @@ pub fn look(me: &'static Green) {
     }
 }
 
-/// The running thread takes what is in its queue and not blocked: the kernel delivers it right here.
+/// Takes what is in the running thread's queue and not blocked: the kernel delivers it right here, before this returns. Not inside the
+/// runtime (the guard is down), and no lock is held.
 #[cold]
 pub fn deliver(me: &'static Green) {
     me.restart.set(true);
     take_waiting(me);
 }
 
-/// The same, in the middle of a call: whether that may go on is for all handlers that run meanwhile to say.
+/// Like `deliver`, but inside a wait: keeps `restart`, so that one handler without SA_RESTART among several ends the call.
 pub fn take_waiting(me: &'static Green) {
     if frames::is_between_stacks(me) {
-        // Once the frame here ends; if the thread has changed its mask but the kernel has yet to hear of it, when it next looks.
+        // It is taken once the frame here ends; if the thread has changed its mask but the kernel has yet to hear of that, at the next
+        // look.
         me.alerts.fetch_or(alert::SIGNAL, SeqCst);
         return ring(me, me.worker().kernel_tid.load(Relaxed));
     }
@@ -214,7 +206,7 @@ pub fn take_waiting(me: &'static Green) {
     }
 }
 
-/// The running thread's mask is from now on `mask`; what it lets through is delivered before this returns.
+/// Makes `mask` the running thread's mask; what it lets through is delivered before this returns.
 pub fn set_mask(me: &'static Green, mask: u64) {
     let mask = mask & CLOSED;
     let same = me.worker().mask.load(Relaxed) == mask;
@@ -228,7 +220,7 @@ pub fn set_mask(me: &'static Green, mask: u64) {
     }
 }
 
-/// main becomes green: what was sent to its kernel thread, and waits there, is in its queue from now on.
+/// Moves what was sent to main's kernel thread, and waits there, into main's queue. Called by the start, on that kernel thread.
 pub fn adopt(main: &Green) {
     let mut waiting = Vec::new();
     while let Ok(info) = sys::take_signal(main.mask.get() & sys::pending_signals()) {
@@ -243,8 +235,8 @@ pub fn adopt(main: &Green) {
     }
 }
 
-/// The running thread's mask is about to be changed inside libc or the kernel, in one step with something else: what is pending
-/// and will be let through goes to the kernel thread, where the old mask still holds it back.
+/// Prepares a change of the running thread's mask inside libc or the kernel, in one step with something else: what is pending and will be
+/// let through goes to the kernel thread, where the old mask still holds it back.
 pub fn lend_mask(me: &Green, mask: u64) {
     let before = me.mask.replace(mask);
     accept(me, mask);
@@ -255,19 +247,19 @@ pub fn lend_mask(me: &Green, mask: u64) {
     }
 }
 
-/// A jump to this place on the stack is about to leave the handlers that run below it.
+/// Lets go of what the handlers hold that run below this place on the stack: a jump is about to leave them.
 pub fn leave_handlers(me: &Green, stack_pointer: usize) {
     frames::let_go_left(me, stack_pointer);
 }
 
-/// A jump that brings a mask with it, and does not come back.
+/// Prepares a jump that brings a mask with it, and does not come back.
 pub fn before_jump(me: &Green, mask: u64) {
     lend_mask(me, mask & CLOSED);
     me.worker().mask.store(mask & CLOSED, Relaxed);
 }
 
-/// What waits for the running thread, or for the process. What waits for this kernel thread alone is a bell for somebody who was here
-/// before, unless the running thread brought it about itself.
+/// The signals that wait for the running thread, or for the process: sigpending's answer. What waits for this kernel thread alone is a bell
+/// for a thread that ran here before, unless the running thread brought it about itself.
 pub fn waiting(me: &Green) -> u64 {
     const OWN_DOING: u64 = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);
     let (own, kernels) = (me.pending.bits() & me.mask.get(), sys::pending_signals());
@@ -277,14 +269,15 @@ pub fn waiting(me: &Green) -> u64 {
     own | kernels & (OWN_DOING | sys::pending_for_process().unwrap_or(u64::MAX))
 }
 
-/// A call in the kernel begins: `restart` is to tell of the handlers that run from now on.
+/// Begins a call in the kernel: `restart` tells of the handlers that run from now on.
 pub fn begin_call() {
     if let Some(me) = current() {
         me.restart.set(true);
     }
 }
 
-/// May the call that was interrupted go on? (All handlers that ran had SA_RESTART.)
+/// May the call that was interrupted begin again? True while each handler that ran since `begin_call`, or since the wait began, had
+/// SA_RESTART; else the call fails by EINTR.
 pub fn restart() -> bool {
     current().is_some_and(|me| me.restart.get())
 }
@@ -294,7 +287,8 @@ pub fn after_fork() {
     AGAIN.store(std::ptr::null_mut(), Relaxed);
 }
 
-/// Nobody takes it: it waits in the kernel's queue. What no kernel thread may block cannot: it waits in main's.
+/// Sends a signal that no thread takes back to the kernel, where it waits in the process's queue. One that no kernel thread may block
+/// (`sys::keep_open`) cannot wait there: it waits in main's queue.
 pub fn put_back(info: &siginfo_t) {
     if let Some(main) = roll::main().filter(|_| sys::without_kept_open(bit(info.si_signo)) == 0) {
         return post(main, info);
@@ -305,7 +299,7 @@ pub fn put_back(info: &siginfo_t) {
     (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
     sys::queue_signal_to_process(info.si_signo, &back).ok();
     refuse(info.si_signo);
-    // (Who has unblocked it meanwhile has looked before it stood there.)
+    // (A thread that has unblocked it meanwhile has looked aside before it stood there.)
     if is_aside && REFUSED.load(SeqCst) & bit(info.si_signo) == 0 {
         bring_back(bit(info.si_signo));
     }

@@ -1,28 +1,29 @@
-//! Signals: a handler runs on the green thread that it is for, with its stack, TLS, mask and a real signal frame, never on a
-//! worker's own stack and never in the middle of the runtime.
+//! The entry of signals: the one handler that the kernel knows, which stands before every handler of the program's.
 //!
-//! The kernel delivers to kernel threads, so every handler of the program's stands behind `entry`. Five facts carry the rest:
+//! A handler runs on the green thread that it is for, with its stack, TLS, mask and a real signal frame, never on a worker's own stack and
+//! never in the middle of the runtime. The kernel delivers to kernel threads, so `entry` decides where a signal goes. Five facts carry the
+//! rest:
 //!
 //! - *A thread's mask is the truth* (`Green::mask`), in handlers too; its kernel thread has the same one while it runs.
-//! - *A thread's queue is the truth* (`Green::pending`). A signal that one of us sends to a kernel thread is a bell: it says only
+//! - *A thread's queue is the truth* (`Green::pending`). A signal that the library sends to a kernel thread is a bell: it says only
 //!   "look into your queue", and rings in vain where another thread runs by then. It is the signal itself, so that the
 //!   kernel makes the frame, applies the handler's mask and restarts system calls as natively.
 //! - *A thread that goes on looks* (`look`): after every wait, every yield, and when it begins.
-//! - *Who sleeps takes no signals, but is told of them.* Workers without work block everything; for the threads that are parked their
-//!   reactors have a descriptor that is readable when there is one with a handler (`watch`). The sleeping monitor takes what nobody
-//!   else would (`listen`), and what main would die of.
-//! - *What came first is seen first* (`sweep`): who brings news from outside, of a descriptor or of a call that is over, first hands out
-//!   the signals that came before them. Natively the kernel sees to that on the way out of the call.
+//! - *A worker that sleeps takes no signals, but is told of them.* It blocks everything; its slot's reactor has a descriptor that is
+//!   readable when a signal with a handler waits (`shelf::watch`). The sleeping monitor takes what no other kernel thread would
+//!   (`sweep::listen`), and what main would die of.
+//! - *What came first is seen first* (`sweep`): before news from outside, of a descriptor or of a call that is over, reach a thread, the
+//!   signals that came before them are handed out. Natively the kernel sees to that on the way out of the call.
 //!
 //! So a signal goes one of these ways:
 //!
 //! ```text
-//!   to a thread (pthread_kill, tgkill, raise)   → its queue → it is parked: its wait ends, it looks; it runs: a bell
-//!   to the process, at a running thread         → main takes it, if it may: main's queue; else the handler runs here
-//!   to the process, at the monitor, or swept    → main, or any thread that does not block it: its queue
-//!   ", and nobody takes it                      → back to the kernel, where it waits until somebody unblocks it
-//!   inside the runtime (the guard is up)        → a knock, and what is no bell onto the shelf: seen to when the guard goes down
-//!   a fault                                     → the handler runs here
+//!   to a thread (pthread_kill, tgkill, raise)    → its queue → it is parked: its wait ends, it looks; it runs: a bell
+//!   to the process, at a running thread          → main takes it, if it may: main's queue; else the handler runs here
+//!   to the process, at the monitor, or swept     → main, or any thread that does not block it: its queue
+//!   to the process, and every thread blocks it   → back to the kernel, where it waits until a thread unblocks it
+//!   inside the runtime (the guard is up)         → a knock, and what is no bell onto the shelf: seen to when the guard goes down
+//!   a fault                                      → the handler runs here
 //! ```
 //!
 //! How a handler runs stands in `handler`.
@@ -46,7 +47,8 @@ pub fn entry_address() -> usize {
     entry as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize
 }
 
-/// Every handler of the program's while the runtime runs.
+/// The kernel's handler for each signal of the program's while the runtime runs: called on any kernel thread, at any instruction, with what
+/// `disposition` asked the kernel to block. Takes no lock while the guard is up.
 pub extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t, on this stack.
     let came = unsafe { &mut *info };
@@ -89,7 +91,7 @@ pub extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
     leave_runtime();
 }
 
-/// Another of its kind waits in the thread's queue: that one goes first.
+/// Puts a signal in line behind another of its kind that waits in the thread's queue: that one is in `came` afterwards.
 pub fn put_in_line(me: &Green, came: &mut siginfo_t, directed: bool) {
     if me.pending.bits() & bit(came.si_signo) != 0 {
         me.pending.add(came, directed);
@@ -99,7 +101,7 @@ pub fn put_in_line(me: &Green, came: &mut siginfo_t, directed: bool) {
     }
 }
 
-/// A signal that arrived at another handler of ours but is the program's.
+/// Passes on a signal that arrived at another handler of the library's but is the program's.
 pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if disposition::of(signal).is_handler() {
         entry(signal, info, context);
@@ -109,7 +111,7 @@ pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
-/// A system call that this kernel thread was just about to make, and that a filter of the program's (seccomp) traps.
+/// Is this the trap of a system call that this kernel thread was about to make, by a filter of the program's (seccomp)?
 pub fn is_trap(info: &siginfo_t) -> bool {
     info.si_signo == libc::SIGSYS && info.si_code > 0
 }
@@ -122,8 +124,9 @@ pub fn is_own_doing(info: &siginfo_t) -> bool {
         && unsafe { info.si_pid() } == sys::process_id()
 }
 
-/// A bell: the queue has what it stands for. It may have rung for another thread, which was here and looks by itself when it goes on; and
-/// while that one waited to be heard the kernel dropped a second of its kind: so whoever is here looks, whose ever it is.
+/// Answers a bell: runs the handler of what waits in the running thread's queue. The bell is sent to a kernel thread, and the green thread
+/// it was for may have left that one: it looks at its queue when it goes on. But standard signals do not queue, so the kernel may have
+/// dropped a bell for the present thread while this one waited: therefore the present thread's queue is looked at in any case.
 pub fn answer_bell(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(me) = current() else { return };
     if arch::guard_word() != 0 {

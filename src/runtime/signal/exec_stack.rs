@@ -9,7 +9,8 @@ use libc::siginfo_t;
 /// A page that may not be executed (source: asm-generic/siginfo.h).
 const SEGV_ACCERR: i32 = 2;
 
-/// A fault of SIGSEGV while an instruction at `instruction` was to run. True: it may run again.
+/// Makes the thread's stack executable, where a SIGSEGV came of running the instruction at `instruction` on it and the program's first
+/// stack is executable. Called in the handler, on the worker's alternate stack. True: the instruction may run again.
 #[cold]
 pub fn mend(me: &Green, info: &siginfo_t, instruction: usize) -> bool {
     // SAFETY: a fault's siginfo has an address.

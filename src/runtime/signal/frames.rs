@@ -1,5 +1,7 @@
-//! Where a thread's handlers run that have not ended. One that was left by a jump is noticed when the thread next wants to wait, or takes
-//! another signal: its stack pointer is no longer where the handler ran.
+//! The stack of a thread's handlers that have not ended: a place each, the innermost last. A handler that was left by a jump is noticed
+//! when the thread next wants to wait, or takes another signal: the stack pointer is no longer where that handler ran.
+//!
+//! Each place counts once in `Green::pinned`, for the end of a handler's frame is the kernel's: the thread stays on its kernel thread.
 
 use crate::base::guard;
 use crate::base::signal_set::CLOSED;
@@ -30,15 +32,17 @@ pub fn lowest_of(me: &Green, address: usize) -> usize {
     }
 }
 
-/// Changes the places of the thread's handlers: none comes meanwhile.
+/// Changes the places of the running thread's handlers, with the guard up: no handler runs meanwhile.
 pub fn change<R>(me: &Green, change: impl FnOnce(&mut Vec<Place>) -> R) -> R {
     guard::enter_runtime();
-    // SAFETY: only the running thread touches its handlers' places, and while the guard is up no handler runs.
+    // SAFETY: only the running thread touches its handlers' places, and no handler of its own does while the guard is up: `change` is not
+    // entered twice.
     let result = change(unsafe { &mut *me.handlers.get() });
     guard::leave_runtime();
     result
 }
 
+/// Notes that a handler begins at `place`, and takes over what the thread holds on to. The thread is pinned.
 pub fn enter(me: &Green, place: Place) {
     change(me, |places| {
         places.push(Place { held: me.held.take(), ..place });
@@ -46,10 +50,12 @@ pub fn enter(me: &Green, place: Place) {
     });
 }
 
+/// Notes that the innermost handler has returned.
 pub fn leave(me: &Green) {
     change(me, |places| end_last(me, places));
 }
 
+/// Takes the innermost place away, and gives back what the thread held on to before. Called within `change`.
 pub fn end_last(me: &Green, places: &mut Vec<Place>) {
     if let Some(place) = places.pop() {
         me.held.set(place.held);
@@ -57,7 +63,7 @@ pub fn end_last(me: &Green, places: &mut Vec<Place>) {
     }
 }
 
-/// The stack pointer is, or was, `here`: the handlers that this is not in were left by a jump.
+/// Forgets the innermost handlers in whose places `here`, the running thread's stack pointer, does not lie: they were left by a jump.
 pub fn forget_left(me: &Green, here: usize) {
     let_go_left(me, here);
     let left = change(me, |places| {
@@ -72,8 +78,8 @@ pub fn forget_left(me: &Green, here: usize) {
     }
 }
 
-/// The same for what those handlers, and the calls that they interrupted, held on to: by the jump itself, for nobody else is to wait
-/// until the thread notices.
+/// Lets go of what such handlers, and the calls that they interrupted, held on to. Called by the jump itself (`here` is where it leads),
+/// too: a `close` would wait for the thread to notice, otherwise.
 pub fn let_go_left(me: &Green, here: usize) {
     change(me, |places| {
         for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
@@ -95,13 +101,14 @@ pub fn is_bound(me: &Green) -> bool {
     me.pinned.get() > 0 && is_still_bound(me)
 }
 
+/// The same once handlers that were left by a jump are forgotten: these pin the thread no more.
 #[cold]
 pub fn is_still_bound(me: &Green) -> bool {
     forget_left(me, arch::stack_pointer());
     me.pinned.get() > 0
 }
 
-/// The thread ends, perhaps out of a handler.
+/// Forgets all handlers of the running thread, which ends, perhaps out of one.
 pub fn forget_all(me: &Green) {
     forget_left(me, 0);
     if let Some(record) = me.held.take() {

@@ -1,7 +1,7 @@
 //! Running the program's handlers: on which stack, with which mask, and what follows when one does not return.
 //!
 //! While a handler runs its thread stays on its kernel thread (pinned): the frame's end is the kernel's. A handler left by a jump is
-//! noticed when the thread next wants to wait, or takes another signal: its stack pointer is no longer where the handler ran.
+//! noticed when the thread next wants to wait, or takes another signal: its stack pointer is no longer where the handler ran (`frames`).
 //!
 //! Which stack it runs on is what it is natively: its thread's own alternate stack, where the handler has SA_ONSTACK, or the one that was
 //! interrupted. There lies the whole frame, so that the handler, an unwinder and the frame's end find everything where the kernel would
@@ -97,9 +97,9 @@ impl Call {
     }
 }
 
-/// Calls the program's handler, or does what the default is. The guard is up, since before the signal was taken out of its queue, and goes
-/// down right before that: whatever comes meanwhile finds the thread's mask as the handler has it, so that a later one of its kind
-/// does not overtake it.
+/// Calls the program's handler, or does what the default is. Called in the kernel's handler. The guard is up, since before the signal was
+/// taken out of its queue, and goes down right before that: a signal that comes meanwhile finds the thread's mask as the handler has it, so
+/// that a later one of its kind does not overtake it.
 pub fn run(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let mut call = Call { action: Action::default(), signal, info, context };
     if signal == libc::SIGSEGV && is_fault(call.info()) && call.is_mended() {
@@ -131,15 +131,15 @@ struct Running {
     waits_for: u64,
 }
 
-/// On a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own. After it the thread's
-/// mask is what it was, unless the handler changes it; that the frame brings back another shows that it was just being changed.
+/// Runs the handler on a green thread: pinned, and with the mask that the kernel has given the handler noted as the thread's own. After it
+/// the thread's mask is what it was, unless the handler has changed the one in the frame.
 fn run_on(me: &'static Green, call: Call) {
     let Ok(stack) = stack_for(me, &call) else { return find_no_room(call) };
     me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
     me.handled.store(me.handled.load(Relaxed).wrapping_add(1), SeqCst);
     let (before, brought_back) = (me.mask.get(), call.mask_after());
     forget_left(me, call.interrupted());
-    // From here until the mask is back: what is blocked in between is blocked by handlers only.
+    // From here until `end` puts the mask back, what the thread newly blocks is blocked by handlers only.
     let outermost = me.pinned.get() == 0;
     if outermost {
         me.outer_mask.set(before);
@@ -177,6 +177,7 @@ extern "C" fn complete_moved(running: usize) {
     complete(unsafe { &*(running as *const Running) });
 }
 
+/// Calls the handler, on the stack where it belongs, and then `end`.
 fn complete(running: &Running) {
     let me = running.me;
     running.call.make(me.mask.get());
@@ -192,7 +193,8 @@ fn complete(running: &Running) {
     }
 }
 
-/// The handler has come back.
+/// Puts back what `run_on` changed: the handler has returned. Called on the worker's alternate stack, with all signals blocked, or where
+/// the handler ran.
 extern "C" fn end(running: usize) {
     // SAFETY: `complete` passes its own.
     let Running { me, call, before, brought_back, outermost, waits_for, .. } = unsafe { &*(running as *const Running) };
@@ -223,10 +225,12 @@ struct Stack {
     is_alternate: bool,
 }
 
-/// There is no room for a handler's frame.
+/// The stack has no room for a handler's frame.
 struct NoRoom;
 
-/// The stack that the kernel would have come to for the thread; `None`: it has.
+/// The stack that the kernel would have come to for the thread; `None`: it has come there. Handlers with SA_ONSTACK are installed with all
+/// signals blocked (hooks/signal): the mask opens only once the frame has moved, for an earlier signal would be delivered on the worker's
+/// stack, over the first frame.
 fn stack_for(me: &Green, call: &Call) -> Result<Option<Stack>, NoRoom> {
     let (own, workers, interrupted) = (me.alternate.get(), workers_stack(me), call.interrupted());
     if workers.holds(interrupted) {
@@ -251,7 +255,7 @@ fn stack_for(me: &Green, call: &Call) -> Result<Option<Stack>, NoRoom> {
     Ok(Some(Stack { place: Place::new(lowest_of(me, interrupted), top), room, is_alternate: false }))
 }
 
-/// As in the kernel: the signal becomes a SIGSEGV of its own, and that one ends the process.
+/// Does what the kernel does without room for a frame: the signal becomes a SIGSEGV of its own, and that one ends the process.
 #[cold]
 fn find_no_room(call: Call) {
     const SI_KERNEL: c_int = 0x80;
@@ -272,8 +276,8 @@ fn find_no_room(call: Call) {
     act_by_default(libc::SIGSEGV);
 }
 
-/// For a handler that runs where the kernel came to: an alternate stack, or what lies below the interrupted stack pointer. (That itself is
-/// where a jump out of the handler may lead to; ours, here, is farther down.)
+/// The place of a handler that runs where the kernel came to: an alternate stack, or what lies below the interrupted stack pointer. The
+/// place ends at that pointer, exclusive: a jump out of the handler may land exactly there. (The stack pointer here is lower.)
 fn place_here(me: &Green, call: &Call) -> Place {
     let (here, interrupted) = (arch::stack_pointer(), call.interrupted());
     let own = me.alternate.get();
@@ -282,7 +286,7 @@ fn place_here(me: &Green, call: &Call) -> Place {
     alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
 }
 
-/// The program has no handler for what came: a fault, or a signal whose disposition has just changed.
+/// Does what the default is, where the program has no handler for what came: a fault, or a signal whose disposition has just changed.
 #[cold]
 fn run_default(call: &Call) {
     guard::leave_runtime();

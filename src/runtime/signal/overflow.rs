@@ -4,6 +4,7 @@
 use crate::runtime::machine::parts::Green;
 use crate::sys;
 
+/// Writes the line of the running thread to descriptor 2. Called in the handler of the fault.
 #[cold]
 pub fn tell(me: &Green) {
     // SAFETY: only the running thread writes its name.

@@ -1,13 +1,21 @@
 //! Descriptors whose signals go to one thread (F_SETOWN_EX with F_OWNER_TID). The kernel knows no green thread by its tid, so the process
-//! owns such a descriptor, and whoever gets its signal asks here whose it is. Looked at in signal handlers: no locks.
+//! owns such a descriptor, and the handler or sweep that gets its signal asks here whose it is. Looked at in signal handlers: no locks.
 //!
 //! The signal names its descriptor only if the program chose it by F_SETSIG; else it is a SIGIO that names none. So the library chooses
-//! SIGIO itself then, and takes the name out again (`plain`). Of those the process keeps one at a time: who gets one looks which other
-//! descriptors are readable.
+//! SIGIO itself then, and takes the name out again (`plain`). Of those the process keeps one at a time: `others` finds the owners of other
+//! descriptors that are readable.
 //!
-//! Whoever owned a descriptor is remembered after it has got another owner: a SIGIO sent before that may come later. A closed descriptor's
-//! entry stays as it is, for its signals may be on their way: who reads it asks the kernel whether the file under that number is still the
-//! process's (hooks/io/owner.rs).
+//! A former owner is remembered after the descriptor has got another: a SIGIO sent before that may come later. A closed descriptor's entry
+//! stays as it is, for its signals may be on their way: its readers ask the kernel whether the file under that number is still the
+//! process's (hooks/io/owner.rs). A place's word `fd`:
+//!
+//! ```text
+//!   from              to          by
+//!   FREE or former    TAKEN       direct: a compare-exchange, the thread's own former place first
+//!   TAKEN             descriptor  direct, once `tid` and `plain` are written (Release)
+//!   descriptor        former      forget
+//!   any               FREE        a fork child
+//! ```
 
 use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::roll;
@@ -56,9 +64,10 @@ impl Place {
     }
 }
 
-/// The thread owns the descriptor; `plain`: by a SIGIO that names none. False: there is no room for one more.
+/// Makes the thread `tid` the descriptor's owner; `plain`: by a SIGIO that names none. Called by the hooks of fcntl and ioctl. False: there
+/// is no room for one more.
 pub fn direct(fd: i32, tid: i32, plain: bool) -> bool {
-    // At no moment is it nobody's: a signal may be on its way.
+    // The descriptor has an owner at each moment: a signal may be on its way.
     if let Some(place) = place_of(fd) {
         place.fill(tid, plain);
         return true;
@@ -73,7 +82,7 @@ pub fn direct(fd: i32, tid: i32, plain: bool) -> bool {
     true
 }
 
-/// The descriptor gets another owner. True: its signal was plain.
+/// Notes that the descriptor gets an owner that is no green thread. True: its signal was plain.
 pub fn forget(fd: i32) -> bool {
     place_of(fd).is_some_and(|place| {
         // Before the place may be another's.
@@ -83,15 +92,17 @@ pub fn forget(fd: i32) -> bool {
     })
 }
 
-/// Who owns the descriptor.
+/// The tid of the green thread that owns the descriptor.
 pub fn of(fd: i32) -> Option<i32> {
     place_of(fd).map(|place| place.tid.load(Relaxed))
 }
 
+/// Does a green thread own the descriptor, by a SIGIO that names none?
 pub fn is_plain(fd: i32) -> bool {
     place_of(fd).is_some_and(|place| place.plain.load(Relaxed))
 }
 
+/// Changes that, after F_SETSIG; of a descriptor that no green thread owns nothing.
 pub fn set_plain(fd: i32, plain: bool) {
     if let Some(place) = place_of(fd) {
         place.plain.store(plain, Relaxed);

@@ -1,8 +1,15 @@
-//! The shelf: signals that came where nothing could be done with them, until somebody hands them out; and which signals the kernel keeps
-//! because nobody takes them (*refused*).
+//! The shelf: signals that came where nothing could be done with them, until they are handed out; and the set of signals that the kernel
+//! keeps because no thread takes them (*refused*).
+//!
+//! A signal is refused while every thread blocks it. Refusing and unblocking race:
+//!
+//! 1. `refuse` sets the bit in `REFUSED`, then looks at all masks; a thread notes its new mask, then fences, then looks at `REFUSED`
+//!    (`accept`).
+//! 2. One of the two writes comes first: `refuse` sees the mask and clears the bit, or the thread sees the bit, clears it, and brings back
+//!    what was put aside.
 
 use crate::base::guard::knock;
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::base::signal_set::{bit, FIRST_OF_MANY};
 use crate::base::{own_fds, summon};
 use crate::runtime::machine::parts::Green;
@@ -10,26 +17,21 @@ use crate::runtime::machine::pending::Shelf;
 use crate::runtime::machine::put_back::{take_aside, ON_DESCRIPTORS};
 use crate::runtime::machine::{disposition, roll};
 use crate::runtime::sched::mask::{stop_listening, LISTENED};
-use crate::runtime::signal::shelf;
 use crate::runtime::signal::takers::{blocked_for_long, life_goes_on, takes};
 use crate::sys::older;
 use libc::{c_int, siginfo_t};
-use std::sync::atomic::{fence, AtomicI32, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::*};
 
-pub struct Watch {
-    pub lock: RawLock,
-    pub fd: AtomicI32,
-}
-
+/// Signals that came inside the runtime, or for which no thread could be found at once.
 pub static SHELF: Shelf = Shelf::new();
-/// Signals that nobody took when they came: the monitor leaves them to the kernel until somebody unblocks them.
+/// Signals that no thread took when they came: the monitor leaves them to the kernel until a thread unblocks them.
 pub static REFUSED: AtomicU64 = AtomicU64::new(0);
-/// The descriptor that tells of signals that are wanted; changed under the lock.
-pub static WATCH: Watch = Watch { lock: RawLock::new(Rank::Signals), fd: AtomicI32::new(-1) };
+/// The descriptor (signalfd) that is readable when a signal waits that is wanted; -1: there is none. Its set is changed under the lock.
+static WATCH: Locked<i32> = Locked::new(Rank::Signals, -1);
 /// How many signals are on their way from the kernel to a thread's queue, or the shelf.
 pub static IN_HAND: AtomicU32 = AtomicU32::new(0);
 
-/// Nothing can be done with it here: the monitor hands it out, if nobody does before.
+/// Puts a signal on the shelf, and calls the monitor, which hands it out if no sweep does before. Takes no lock: called in handlers, too.
 pub fn shelve(info: &siginfo_t) {
     IN_HAND.fetch_add(1, SeqCst);
     SHELF.put(info);
@@ -37,18 +39,18 @@ pub fn shelve(info: &siginfo_t) {
     summon::call();
 }
 
-/// It comes inside the runtime: it is handed out when that is left.
+/// Puts a signal on the shelf that came inside the runtime: it is handed out when the guard goes down on this kernel thread.
 pub fn shelve_until_left(info: &siginfo_t) {
     knock();
     shelve(info);
 }
 
-/// Are there some that came before one that comes now, which is not to overtake them?
+/// Are there signals on the shelf that a real-time signal which comes now may not overtake?
 pub fn comes_after_shelved(signal: c_int) -> bool {
     signal >= FIRST_OF_MANY && !SHELF.is_empty()
 }
 
-/// Somebody takes these now: those that were put back go the way of those that come.
+/// Takes out what was put aside of `signals`, which a thread takes now: it goes the way of signals that come.
 #[cold]
 pub fn bring_back(signals: u64) {
     while let Some(info) = take_aside(signals) {
@@ -56,8 +58,7 @@ pub fn bring_back(signals: u64) {
     }
 }
 
-/// The monitor leaves this signal to the kernel. Whoever unblocks it meanwhile looks at `REFUSED` after that, we look at him after
-/// this.
+/// Leaves a signal that no thread takes to the kernel. The race with a thread that unblocks it stands above.
 pub fn refuse(signal: c_int) {
     REFUSED.fetch_or(bit(signal), SeqCst);
     if roll::search(|green| takes(green, signal)).is_some() {
@@ -66,34 +67,34 @@ pub fn refuse(signal: c_int) {
     watch_anew();
 }
 
-/// What has a handler, and perhaps somebody who takes it.
+/// The signals that have a handler and are not refused.
 pub fn wanted() -> u64 {
     disposition::handled() & !REFUSED.load(SeqCst)
 }
 
-/// Makes the descriptor that tells the sleeping workers of signals.
+/// Makes the descriptor that tells the sleeping workers of signals. Called by the start; fails by an error number.
 pub fn watch() -> Result<i32, i32> {
     let fd = own_fds::keep(older::signal_fd(-1, wanted())?);
-    WATCH.fd.store(fd, Relaxed);
+    WATCH.with(|kept| *kept = fd);
     Ok(fd)
 }
 
-/// The start has failed: that descriptor is closed.
+/// Forgets that descriptor, which the start that has failed closes.
 pub fn unwatch() {
-    WATCH.fd.store(-1, Relaxed);
+    WATCH.with(|fd| *fd = -1);
 }
 
-/// What is wanted has changed.
+/// Tells the descriptor which signals are wanted: called after each change of `wanted`.
 pub fn watch_anew() {
-    WATCH.lock.with(|| {
-        let fd = WATCH.fd.load(Relaxed);
-        if fd >= 0 {
-            older::signal_fd(fd, wanted()).ok();
+    WATCH.with(|fd| {
+        if *fd >= 0 {
+            older::signal_fd(*fd, wanted()).ok();
         }
     });
 }
 
-/// A thread accepts now what `mask` does not hold, and no more: what nobody took may come again. main's own defaults are spared.
+/// Does the second half of `accept`: what was refused and `mask` does not hold may come again. If the thread is main, and blocks a signal
+/// without a handler, waits until the monitor no longer has that open.
 pub fn accept_again(me: &Green, mask: u64) {
     if REFUSED.load(Relaxed) & !mask != 0 {
         REFUSED.fetch_and(mask, SeqCst);
@@ -105,19 +106,20 @@ pub fn accept_again(me: &Green, mask: u64) {
     }
 }
 
-/// Of `signals`, those whose default main is to be spared from now on.
+/// Keeps the monitor from taking those of `signals` that have no handler: their default action would end main, which blocks them. Waits
+/// until the monitor no longer has them open.
 pub fn spare_main(signals: u64) {
     stop_listening(signals & !disposition::handled());
 }
 
-/// The program reads signals from a descriptor: those that nobody takes are to reach it as they were sent.
+/// Notes that the program reads `signals` from a descriptor: those that no thread takes are to reach it as they were sent.
 pub fn leave_to_descriptor(signals: u64) {
     ON_DESCRIPTORS.fetch_or(signals, SeqCst);
     (1..=64).filter(|&signal| signals & bit(signal) != 0).for_each(refuse);
     stop_listening(REFUSED.load(SeqCst) & signals);
 }
 
-/// What a thread was given of the process's signals, and does not take any more, is another's. What only its handlers block is not.
+/// Puts onto the shelf what a thread was given of the process's signals and does not take any more. What only its handlers block stays.
 #[inline]
 pub fn hand_on(green: &Green) {
     if green.pending.bits() == 0 {
@@ -129,25 +131,26 @@ pub fn hand_on(green: &Green) {
     }
 }
 
+/// Puts onto the shelf what a thread was given of the process's signals in the set `left`.
 #[cold]
 pub fn hand_on_all(green: &Green, left: u64) {
     while let Some(info) = green.pending.take_undirected(left) {
-        shelf::shelve(&info);
+        shelve(&info);
     }
 }
 
-/// A thread accepts now what `mask` does not hold, and no more: what nobody took may come again. main's own defaults are spared.
+/// Called after each change of a thread's mask to `mask`: hands on what the thread takes no longer, and what it newly takes leaves
+/// `REFUSED`. If it is main and now blocks a signal without a handler, waits until the monitor no longer has that signal open.
 pub fn accept(me: &Green, mask: u64) {
     fence(SeqCst);
     hand_on(me);
     accept_again(me, mask);
 }
 
-/// In a fork child: nothing waits for it.
+/// In a fork child: no signal waits for it.
 pub fn after_fork() {
     SHELF.after_fork();
     REFUSED.store(0, Relaxed);
-    WATCH.lock.after_fork();
-    WATCH.fd.store(-1, Relaxed);
+    WATCH.after_fork(|fd| *fd = -1);
     IN_HAND.store(0, Relaxed);
 }

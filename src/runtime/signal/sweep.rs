@@ -1,8 +1,16 @@
-//! Signals that were sent to the process: which thread gets one, and how it comes to it before what was sent later.
+//! The sweep of signals that were sent to the process: which thread gets one, and how it comes to it before what was sent later.
 //!
 //! The kernel gives such a signal to any kernel thread that does not block it, or keeps it until there is one. So it is in one of three
-//! places: in the kernel's queue (everybody who may take it is asleep, or has yet to get up for it), in hand (a kernel thread has taken
-//! it and is on its way to a thread's queue or the shelf), or where it belongs. Who brings news to a thread sweeps the first two.
+//! places: in the kernel's queue (every kernel thread that may take it is asleep, or has yet to wake up for it), in hand (a kernel thread
+//! has taken it and is about to put it into a thread's queue or onto the shelf), or where it belongs. The first two are swept before news
+//! reach a thread.
+//!
+//! Real-time signals keep their order against a kernel thread that is about to unblock them, and so to take them itself:
+//!
+//! 1. A sweep stores what it will take into `TAKING`, fences, then reads the masks of threads and workers (`takeable`, `heard`).
+//! 2. A kernel thread opens its noted mask (SeqCst), then reads `TAKING` and waits until it is clear (`mask::open_for`).
+//! 3. One of the two stores comes first: the sweep sees that the signal is taken elsewhere and leaves it, or the kernel thread waits until
+//!    the sweep is over. Signals without a handler have no order to keep.
 
 use crate::base::guard::{self, knock, leave_runtime, KNOCKED};
 use crate::base::signal_set::{bit, CLOSED};
@@ -20,7 +28,8 @@ use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicBool, Ordering::*};
-/// Some may have been left in the kernel's queue, to threads that run.
+
+/// True: signals may have been left in the kernel's queue, to threads that run; the monitor comes back to them.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// In a fork child: nothing is on its way.
@@ -28,7 +37,8 @@ pub fn after_fork() {
     LEFT.store(false, Relaxed);
 }
 
-/// Gives a signal that has just come, and is the process's, to a thread that takes it; else it goes back to the kernel, blocked here.
+/// Gives a signal that has just come, and is the process's, to a thread that takes it; else it goes back to the kernel, and the frame's end
+/// blocks it here. Called by `entry` with the guard up; `context` is the frame's.
 pub fn hand(info: &siginfo_t, context: *mut c_void) {
     IN_HAND.fetch_add(1, SeqCst);
     hand_or_block(info, context);
@@ -48,7 +58,8 @@ fn hand_or_block(info: &siginfo_t, context: *mut c_void) {
     put_back(info);
 }
 
-/// What is put back is not to come here again at once. (It would where main leaves by pthread_exit: no thread's mask is the kernel's then.)
+/// Blocks the signal on this kernel thread, or the kernel would deliver here again what is about to be put back. Needed only after main's
+/// pthread_exit, when no kernel thread has main's mask.
 fn block_here(signal: c_int) {
     let mask = sys::signal_mask();
     if mask & bit(signal) == 0 {
@@ -57,7 +68,7 @@ fn block_here(signal: c_int) {
     }
 }
 
-/// What was put on the shelf, by whoever comes to it first.
+/// Hands out what was put on the shelf. Called on any kernel thread with the guard up, or by the monitor.
 pub fn hand_out_shelf() {
     if !SHELF.is_empty() {
         SHELF.clear(hand_out_one);
@@ -78,8 +89,8 @@ fn hand_out_one(info: &siginfo_t) {
     }
 }
 
-/// Of these, those that are to be taken from the kernel for somebody. What nobody takes stays where it is, in its order, and so does what
-/// a running thread takes: its kernel thread hears it. (If it stops running first, the monitor comes back to that.)
+/// Of these, those that are to be taken from the kernel for a thread. What no thread takes stays where it is, in its order, and so does
+/// what a running thread takes: its kernel thread hears it. (If that stops running first, the monitor comes back to it: `LEFT`.)
 fn takeable(signals: u64) -> u64 {
     let (untaken, left) = (Cell::new(signals), Cell::new(0));
     roll::search(|green| {
@@ -109,7 +120,8 @@ fn runs_elsewhere(green: &Green) -> bool {
     }
 }
 
-/// The signals that somebody other than the monitor would take now, or be told of: a worker that sleeps, or is about to, of all.
+/// The signals that a kernel thread other than the monitor's would take now, or be told of: a worker that sleeps, or is about to, is told
+/// of all.
 fn open_elsewhere() -> u64 {
     let in_runtime = |slot: &Slot| slot.owner.see().mode() == Some(Mode::Runtime);
     if slots::slots().iter().any(in_runtime) {
@@ -121,8 +133,8 @@ fn open_elsewhere() -> u64 {
     })
 }
 
-/// News from outside are about to reach a thread: the signals that came before them go first, those that wait in the kernel for a kernel
-/// thread to get up, and those that are on their way.
+/// Hands out the signals that came before news from outside which are about to reach a thread: those that wait in the kernel for a kernel
+/// thread to wake up, and those that are on their way. Called with no lock held.
 #[inline]
 pub fn sweep() {
     if disposition::handled() != 0 || !SHELF.is_empty() {
@@ -130,7 +142,7 @@ pub fn sweep() {
     }
 }
 
-/// The same where nothing was waited for: only a signal that another kernel thread takes may still be on its way.
+/// The same for news that came without a wait: only a signal that another kernel thread takes may still be on its way.
 #[inline]
 pub fn sweep_unwaited() {
     let handled = disposition::handled();
@@ -141,12 +153,13 @@ pub fn sweep_unwaited() {
 
 #[inline(never)]
 fn sweep_up() {
-    /// Whoever has one in hand needs a microsecond, but may have to wait for a processor; not for ever, where we keep it from him.
+    /// A kernel thread with a signal in hand needs a microsecond, but may have to wait for a processor, which perhaps this loop keeps from
+    /// it: so the wait has an end.
     const PATIENCE: u32 = 1000;
     guard::enter_runtime();
     loop {
         hand_out_shelf();
-        // In their order: whoever sweeps at the same time takes the next one after this one is in its queue.
+        // In their order: a sweep at the same time takes the next signal once this one is in its queue.
         if SHELF.while_clearing(take_all) {
             break;
         }
@@ -162,7 +175,7 @@ fn sweep_up() {
     leave_runtime();
 }
 
-/// Takes what waits in the kernel for somebody; false: something came to the shelf before that, which goes first.
+/// Takes what waits in the kernel for some thread. False: a signal came to the shelf before that, and goes first.
 fn take_all() -> bool {
     loop {
         let mut set = takeable(wanted());
@@ -185,7 +198,7 @@ fn take_all() -> bool {
     }
 }
 
-/// Of these, those that a kernel thread does not block: it takes the first, so that a later one is not to be taken past it.
+/// Of these, those that a kernel thread does not block: it takes the first, and a later one may not be taken past it.
 fn heard(signals: u64) -> u64 {
     let heard = Cell::new(0);
     counts::for_each_worker(|worker| heard.set(heard.get() | signals & !worker.mask.load(SeqCst)));
@@ -195,7 +208,7 @@ fn heard(signals: u64) -> u64 {
     heard.get()
 }
 
-/// One that waits in the kernel.
+/// Takes a signal of `set` that waits in the kernel; `None`: none does.
 fn take_from_kernel(set: u64) -> Option<siginfo_t> {
     if set == 0 {
         return None;
@@ -203,18 +216,18 @@ fn take_from_kernel(set: u64) -> Option<siginfo_t> {
     loop {
         let info = sys::take_signal(set).ok()?;
         match unwrapped(&info) {
-            None => knock(), // A bell: who was here looks by himself.
+            None => knock(), // A bell: the thread that it was for looks when it goes on.
             first => return first,
         }
     }
 }
 
-/// Does the monitor have to come back to some?
+/// Does the monitor have to come back to signals that were left to running threads?
 pub fn are_left() -> bool {
     LEFT.load(SeqCst)
 }
 
-/// The monitor's duty: what was put on the shelf where nobody goes on soon, and what nobody else would take.
+/// Hands out what was put on the shelf where no thread goes on soon, and what no other kernel thread would take: the monitor's duty.
 pub fn hand_out() {
     hand_out_shelf();
     if LEFT.swap(false, SeqCst) || wanted() & !open_elsewhere() != 0 {
@@ -222,8 +235,9 @@ pub fn hand_out() {
     }
 }
 
-/// The monitor sleeps: it takes what has no handler and main does not block: the kernel does what the default is. And where it sleeps
-/// without an end, what has one and nobody else would take: it finds somebody for it.
+/// Lets the monitor sleep, with signals open meanwhile: (a) those without a handler that main does not block, so that the default action
+/// happens; (b) if it sleeps without a deadline (`endless`), also those with a handler that no other kernel thread has open: it gives them
+/// to a green thread (`entry`).
 pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     let to_open = || {
         let of_main = !disposition::handled() & !roll::main().map_or(u64::MAX, |main| main.mask.get());
@@ -246,7 +260,7 @@ pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     sys::futex_wake(LISTENINGS.as_ptr(), u32::MAX >> 1);
 }
 
-/// Sends a signal to the process: false when nobody takes it, so that the kernel is to keep it.
+/// Sends a signal to the process: gives it to a thread that takes it. False: no thread does, and the kernel is to keep it.
 pub fn post_to_process(info: &siginfo_t) -> bool {
     let me = current().filter(|me| takes(me, info.si_signo) && !main_takes(info.si_signo));
     let taker = me.or_else(|| taker(info.si_signo));
@@ -273,7 +287,8 @@ pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
     })
 }
 
-/// Of a timer's signal that was put back: the timer knows nothing of it, so its next one waits behind it. Natively that is counted in it.
+/// Counts later expiries into a timer's signal that was put back: the timer knows nothing of it, so its next signal waits behind it, where
+/// natively it is counted as an overrun.
 #[cold]
 pub fn count_later_expiries(first: &mut siginfo_t) {
     while let Ok(info) = sys::take_signal(bit(first.si_signo)) {
@@ -284,7 +299,8 @@ pub fn count_later_expiries(first: &mut siginfo_t) {
     }
 }
 
-/// Whoever leaves last answers. The guard is up meanwhile: what comes now gets in line behind what came before.
+/// Answers knocks as the guard goes down for the last time: hands out the shelf. The guard is up meanwhile, so that what comes now gets in
+/// line behind what came before.
 #[cold]
 pub fn answer_knock() {
     while arch::guard_word() == KNOCKED {

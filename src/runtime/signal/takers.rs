@@ -1,4 +1,4 @@
-//! Who takes a signal: a thread that does not block it, or waits for it.
+//! Which thread takes a signal: one that does not block it, or waits for it. Nothing here changes anything, or takes a lock.
 
 use crate::base::signal_set::bit;
 use crate::runtime::machine::parts::Green;
@@ -27,17 +27,19 @@ pub fn blocked_by_handlers(green: &Green) -> u64 {
     }
 }
 
-/// Who gets a signal: whoever takes it now, or else once a handler of his is over.
+/// The thread that gets a signal sent to the process: one that takes it now, or else one that will once its handlers are over.
 pub fn taker(signal: c_int) -> Option<&'static Green> {
-    // (A handler may end between the two looks.)
+    // (A handler may end between the two looks: so the second asks for both.)
     let sooner_or_later = |green: &'static Green| takes_soon(green, signal) || takes(green, signal);
     roll::search(|green| takes(green, signal)).or_else(|| roll::search(sooner_or_later))
 }
 
+/// Will this thread take the signal once the handlers that run on it are over?
 pub fn takes_soon(green: &Green, signal: c_int) -> bool {
     blocked_by_handlers(green) & bit(signal) != 0
 }
 
+/// Would main take the signal now? False where main has ended, too.
 pub fn main_takes(signal: c_int) -> bool {
     roll::main().is_some_and(|main| takes(main, signal))
 }
@@ -50,6 +52,7 @@ pub fn takes_default(green: &Green, signal: c_int) -> bool {
         && (green.mask.get() | green.waits_for.get()) & bit(signal) == 0
 }
 
+/// Has the thread not finished yet? From its end on it takes nothing.
 pub fn life_goes_on(green: &Green) -> bool {
     green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
@@ -62,7 +65,8 @@ pub fn blocked_for_long(green: &Green) -> u64 {
         fence(SeqCst);
         let blocked = green.mask.get() & !green.waits_for.get() & !for_handlers;
         fence(SeqCst);
-        // (One that has ended in between has opened what it blocked; one that has begun would look like a mask of the thread's own.)
+        // (A handler that has ended in between has opened what it blocked; what a handler that has begun blocks would look like the
+        // thread's own mask.)
         if green.handled.load(SeqCst) == before {
             return blocked;
         }

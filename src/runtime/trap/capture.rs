@@ -52,10 +52,10 @@ pub fn possible() -> bool {
     POSSIBLE.load(Relaxed)
 }
 
-/// SIGSYS's action as it was: the kernel's form of it.
+/// SIGSYS's action as it was, in the kernel's form; `None`: it was not taken.
 pub type Before = Option<[usize; 4]>;
 
-/// The start has failed: SIGSYS has again the action that it had.
+/// Gives SIGSYS the action back that it had: the start has failed.
 pub fn give_up(before: Before) {
     if let Some(action) = before {
         // SAFETY: the program's own action, restorer and all.

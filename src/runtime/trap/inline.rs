@@ -48,8 +48,9 @@ pub struct Hooks {
 
 static TAKE: AtomicUsize = AtomicUsize::new(0);
 static WAY: AtomicUsize = AtomicUsize::new(0);
+/// Are such calls caught? Read by the list of threads; else by `is_on`.
 pub static ON: AtomicBool = AtomicBool::new(false);
-/// Whose calls are dispatched: start and bytes.
+/// The addresses whose calls are dispatched: start and bytes.
 static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 /// libc's text: start and end.
 static LIBC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
@@ -64,10 +65,10 @@ pub static CALLS: AtomicU64 = AtomicU64::new(0);
 const NOT_CAUGHT: &str =
     "its own system call instructions set a thread's state, and this kernel cannot catch them (Linux 6.17 can)";
 
-/// The hooks of one who decides at the start whether they are needed.
+/// The hooks, where the start decides whether they are needed (`decide`).
 static HOOKS: OnceBox<Hooks> = OnceBox::new();
 
-/// It is for the start to say whether such calls are to be caught (`decide`).
+/// Leaves it to the start whether such calls are caught (`decide`). Called by the front door.
 pub fn want_if_needed(hooks: Hooks) {
     HOOKS.set(Box::new(hooks)).ok();
 }
@@ -124,7 +125,7 @@ pub fn arm() {
     }
 }
 
-/// In a fork child, which runs natively: the kernel has forgotten it as well.
+/// In a fork child, which runs natively: the kernel has forgotten the dispatch as well.
 pub fn after_fork() {
     ON.store(false, Relaxed);
     sys::keep_open(0);

@@ -1,16 +1,17 @@
 //! Calls that block in the kernel: their kernel thread stays with them, their slot does not.
 //!
-//! A lock between processes, a slow disk, libc's own waits: what cannot park keeps its kernel thread. Its slot must not wait with
+//! A lock between processes, a slow disk, libc's own waits: a thread that cannot park keeps its kernel thread. Its slot must not wait with
 //! it, but neither may a call that is over in a microsecond cost a switch. So the caller marks its slot by one compare-exchange, and
-//! takes the mark back by another; between the two anybody else may take the slot, by one as well:
+//! takes the mark back by another; between the two the monitor or a spare may take the slot, by one as well:
 //!
 //! ```text
-//!     CALL       it may block: the monitor takes the slot when it finds the same call twice
-//!     OFFERED    it will: a spare is woken at once, and takes the slot unless the caller is back before it has got up
+//!     CALL       the call may block: the monitor takes the slot when it finds the same call twice
+//!     OFFERED    the call will block: a spare is woken at once, and takes the slot unless the caller is back before the spare runs
 //! ```
 //!
-//! Which of them it is, is known (a try without waiting has just failed), or not, or supposed: calls of one sort are long while the
-//! last one lost its slot, and short again when one was offered in vain (`Habit`). A wrong guess costs a wake-up, or a millisecond.
+//! How long a call takes is known (a try without waiting has just failed), or unknown, or guessed: calls of one kind are guessed long since
+//! the last of them lost its slot, and short again since one was offered in vain (`Habit`). A wrong guess costs a wake-up, or a
+//! millisecond.
 
 use crate::runtime::machine::owner::Mode;
 use crate::runtime::machine::parts::{current, Green};
@@ -23,16 +24,19 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 /// How long a call will take.
 #[derive(Clone, Copy)]
 pub enum Length {
+    /// Not known: the monitor takes the slot where the call blocks.
     Unknown,
+    /// The call will block: the slot is offered at once.
     Long,
-    /// As its like lately.
+    /// As long as the last calls of this kind took.
     Usual(&'static Habit),
 }
 
-/// Were the calls of a sort long lately?
+/// Whether the last call of one kind was long: a static beside each kind of call. Any thread reads and writes it.
 pub struct Habit(AtomicBool);
 
 impl Habit {
+    /// Short, until a call was long.
     pub const fn new() -> Habit {
         Habit(AtomicBool::new(false))
     }
@@ -58,7 +62,7 @@ impl Length {
     }
 }
 
-/// Says what the next call that blocks in the kernel is for, to those who ask what this thread waits for.
+/// Notes what the running thread's next call that blocks in the kernel is for: shown where threads are listed.
 #[cold]
 pub fn announce(why: Why) {
     if let Some(me) = current() {
@@ -66,13 +70,13 @@ pub fn announce(why: Why) {
     }
 }
 
-/// A call that may block in the kernel.
+/// Does `call`, which may block in the kernel: the running thread's slot may go to another worker meanwhile.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
     block_for(Length::Unknown, call)
 }
 
-/// A call that blocks in the kernel for so long.
+/// Does `call`, which blocks in the kernel for so long. Called on any thread with no lock held; it may yield after the call, and sweeps.
 #[inline]
 pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
@@ -91,7 +95,7 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     me.why.leave();
     // Where it parked meanwhile (in a hook that libc came upon), this is perhaps another worker, and the mark is gone.
     let worker = me.worker();
-    // The slot is still ours (nobody came), or gone for good: then wait in line for another one.
+    // The slot is still this worker's (no other came), or gone for good: then the thread waits in line for another one.
     let kept = worker.slot().is_some_and(|slot| slot.owner.end_call(worker.id(), mode));
     if owned {
         length.learn(!kept);
@@ -106,7 +110,7 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The running thread leaves a `block` that will not return: its slot is its own again, or gone.
+/// Ends a `block` of the running thread that will not return: its slot is its worker's again, or gone.
 pub fn leave(me: &Green) {
     me.why.leave();
     let worker = me.worker();

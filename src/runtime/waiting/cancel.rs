@@ -1,15 +1,15 @@
-//! Cancellation: ours wholly, a flag and an alert, looked at by every wait that is a cancellation point. Acting on it is glibc's own
-//! pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
+//! Cancellation: a flag and an alert of the library's own, looked at by every wait that is a cancellation point. Acting on it is glibc's
+//! own pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
 //!
-//! Who does not park is interrupted: a thread that asked for it at any moment (asynchronous), or that sits in the kernel in a call that is
-//! a cancellation point (`block`). The bell is glibc's own signal for that, 32, which nobody blocks. Its handler acts at once in the
-//! program's code. A call in the kernel it cuts short: the frame is changed so that the system call, which would begin again, has
-//! been interrupted, and the thread acts when it has returned; one that has had an effect by then is not cut. In the middle
-//! of our code neither can be, and the monitor rings again.
+//! A thread that does not park is interrupted, where it may be cancelled at any moment (asynchronous), or is in the kernel in a call that
+//! is a cancellation point (`block`). The bell is glibc's own signal for that, 32, which no thread blocks. Its handler acts at once in the
+//! program's code. A call in the kernel it cuts short: the frame is changed so that the system call, which would begin again, has been
+//! interrupted, and the thread acts when it has returned; a call that has had an effect by then is not cut. In the middle of the library's
+//! code neither can be, and the monitor rings again.
 //!
-//! Cancellation points inside libc (a stream's write) never come to us. They look at glibc's own note in the thread's descriptor and
-//! act by themselves; so the note is kept (of all threads but main, whose kernel thread must not end), and whoever finds that
-//! glibc unwinds already leaves it alone. In the kernel they say so in the same note, and the bell's handler acts for them.
+//! Cancellation points inside libc (a stream's write) never call a hook. They look at glibc's own note in the thread's descriptor and act
+//! by themselves; so the note is kept (of all threads but main, whose kernel thread must not end), and a thread that glibc unwinds already
+//! is left alone (`ends_already`). In the kernel they say so in the same note, and the bell's handler acts for them.
 
 use crate::runtime::machine::disposition::RESTORER;
 use crate::runtime::machine::parts::{current, Green};
@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 /// glibc's SIGCANCEL.
 pub const BELL: c_int = 32;
 
-/// Asks a thread to end.
+/// Asks a thread to end: pthread_cancel, on any thread. Fails by ESRCH where it is gone.
 pub fn cancel(green: &'static Green) -> Result<(), i32> {
     let life = green.life.load(Acquire);
     if life & life::GONE != 0 {
@@ -42,7 +42,8 @@ pub fn cancel(green: &'static Green) -> Result<(), i32> {
     Ok(())
 }
 
-/// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be. It is alive: who cancels it answers for that.
+/// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be. The thread is alive: pthread_cancel's caller answers
+/// for that.
 fn remind(green: &'static Green) {
     if let Fired::Wake(_) = green.waiter.interrupt() {
         return slots::ready(green);
@@ -53,7 +54,8 @@ fn remind(green: &'static Green) {
     }
 }
 
-/// The same, later: it may have ended, and a stack of the program's with its TCB may be gone. It says itself whether it is open.
+/// The same, by the monitor and later: the thread may have ended, and a stack of the program's with its TCB may be gone. So only the bell's
+/// handler, on the thread, asks whether it is open.
 pub fn remind_again(green: &'static Green) {
     if !is_wanted(green) {
         return;
@@ -80,17 +82,17 @@ pub fn is_wanted(green: &Green) -> bool {
         && green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
-/// Is it to be cancelled wherever it is?
+/// Is the thread to be cancelled although it does not park?
 pub fn is_open(green: &Green) -> bool {
     (green.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
 }
 
-/// May it be in a cancellation point inside libc, of which only the instruction tells that it is at? Main's note in glibc says nothing.
+/// May the thread be in a cancellation point inside libc, of which only its instruction tells? Main's note in glibc says nothing.
 pub fn may_be_open(green: &Green) -> bool {
     !green.is_main && is_due(green) && glibc::may_be_in_point(green.fs.get())
 }
 
-/// Outside our own calls: may it be cancelled right where it is?
+/// May the thread be cancelled right where it is, outside the library's own calls?
 pub fn is_at_point(green: &Green) -> bool {
     green.cancel_asynchronous.load(SeqCst) || glibc::is_in_point(green.fs.get()) && !green.is_main
 }
@@ -111,7 +113,8 @@ fn ends_already(green: &Green) -> bool {
     ends
 }
 
-/// Who may be cancelled at any moment is so before the program's code goes on: if it comes back soon, no bell ever finds it there.
+/// Acts on a cancellation of a thread that may be cancelled at any moment. Called before the program's code goes on: where that comes back
+/// soon, no bell ever finds it there.
 #[inline]
 pub fn asynchronous_point() {
     if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
@@ -128,16 +131,17 @@ pub fn cancellation_point() {
     }
 }
 
+/// Ends the running thread as cancelled. Called where nothing with a destructor of the library's is on the stack, with no lock held.
 #[cold]
 pub fn act(me: &'static Green) -> ! {
     me.alerts.fetch_and(!alert::CANCEL, SeqCst);
-    // SAFETY: callers are hooks and waits, which keep nothing with a destructor on the stack (the door's rule), and the program's
-    // code, which asked for it.
+    // SAFETY: `EXIT` holds a function of this type since the start. Callers are hooks and waits, which keep nothing with a destructor on
+    // the stack (the door's rule), and the program's code, which asked for it.
     unsafe { std::mem::transmute::<*mut (), Exit>(EXIT.load(Relaxed))(me, CANCELED) }
 }
 
-/// A call that is no cancellation point, though it is made by functions that are: it ends a thread only that may be cancelled at any
-/// moment.
+/// Does `call`, which is no cancellation point though functions that are may make it: only a thread that may be cancelled at any moment
+/// ends in it.
 pub fn without_points<R>(call: impl FnOnce() -> R) -> R {
     let Some(me) = current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
     let before = me.cancel_disabled.swap(true, SeqCst);
@@ -146,19 +150,19 @@ pub fn without_points<R>(call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// A call that may block in the kernel and is a cancellation point.
+/// Does `call`, which may block in the kernel and is a cancellation point: does not return where the thread is cancelled.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
     block_for(Length::Unknown, call)
 }
 
-/// One that blocks for so long.
+/// The same for a call that blocks for so long.
 #[inline]
 pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     block_or(length, call, || ())
 }
 
-/// The same for one that is no cancellation point: it ends a thread only that may be cancelled at any moment.
+/// The same for a call that is no cancellation point: only a thread that may be cancelled at any moment ends in it.
 pub fn block_at_no_point<R>(length: Length, call: impl FnOnce() -> R) -> R {
     if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
         block_for(length, call)
@@ -187,9 +191,9 @@ pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()
     }
 }
 
-/// Handler of signal 32 before ours: glibc's, if it had one.
+/// The handler of signal 32 before the library's: glibc's, if it had one; else 0.
 pub static BEFORE: AtomicUsize = AtomicUsize::new(0);
-/// Where this library's instructions are.
+/// Where this library's instructions are: begin and end. Written by `install`.
 pub static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// The handler of signal 32 (`kernel::bell`), and what ends the running thread (`births::end`): set by the start, before either can be
@@ -200,13 +204,13 @@ static EXIT: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 /// Ends the running thread with a result, unwinding its stack.
 pub type Exit = unsafe fn(&'static Green, *mut c_void) -> !;
 
-/// Sets both. Called by the start, while there is one thread.
+/// Sets the handler and the exit. Called by the start, while there is one thread.
 pub fn act_by(handler: usize, exit: Exit) {
     HANDLER.store(handler, Relaxed);
     EXIT.store(exit as *mut (), Relaxed);
 }
 
-/// Takes signal 32; glibc may have taken it meanwhile, for a thread that is not ours.
+/// Takes signal 32, again before each bell: glibc may have taken it meanwhile, for a thread that is not green.
 pub fn install() {
     let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | RESTORER;
     let own = HANDLER.load(Relaxed);
@@ -216,7 +220,7 @@ pub fn install() {
         TEXT[0].store(start, Relaxed);
         TEXT[1].store(start + bytes, Relaxed);
     }
-    // SAFETY: the handler passes on what is not ours.
+    // SAFETY: the handler is fit for any thread, and passes on to glibc's what is no bell.
     unsafe { sys::signal_action(BELL, &[own, flags, arch::signal_return(), 0], &mut before) };
     if before[0] != own {
         BEFORE.store(before[0], Relaxed);

@@ -8,7 +8,8 @@ use crate::runtime::waiting::cancel;
 use crate::runtime::waiting::wait::{self, Cancel};
 use crate::why::Why;
 
-/// A call that swaps the mask for the time of its wait, as one step (`mask` is what the kernel gets): the kernel decides.
+/// Does `call`, which swaps the mask for the time of its wait, as one step (`mask` is what the kernel gets), in the kernel. A cancellation
+/// point.
 pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
     let before = me.mask.get();
@@ -24,8 +25,8 @@ pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// sigsuspend: waits, with another mask, until a handler has run. A handler may run on the way into the wait: whether one has is asked
-/// where none can run any more, or nobody would end that wait.
+/// Waits with another mask until a handler has run: sigsuspend, on a green thread. A handler may run on the way into the wait, and nothing
+/// would end that wait then: so whether one has run is asked again within it, where none can run any more.
 pub fn suspend(me: &'static Green, mask: u64) {
     let (before, handled) = (me.mask.get(), me.handlers());
     set_mask(me, mask);

@@ -58,9 +58,9 @@ pub fn park_cancellable(
     park_as(why, Cancel::Tell, address, token, deadline, must_wait)
 }
 
-/// Waits on when a handler has run meanwhile. While a handler runs the node is out of its queue, for the program's code may never come
-/// back;
-/// if a waker has walked the queue by then, the wait is over, for the wake may have been meant for this thread.
+/// Like `park_cancellable`, but goes on waiting when a handler has run meanwhile. A handler may leave by a jump, so the node is out of its
+/// queue before handlers run. The bucket's count keeps its place: wakers still look into the queue. If a waker has walked the queue by the
+/// time the handler is over, the wait is over too, for the wake may have been meant for this thread.
 pub fn park_through_handlers(why: Why, address: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
     let (node, mut must_wait) = (Node::new(address, 0), Some(must_wait));
     loop {

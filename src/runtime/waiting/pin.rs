@@ -34,7 +34,8 @@ pub fn after_fork(me: &Green, handlers: u32) {
     EARLY.store((me.pinned.get() as u32).saturating_sub(handlers), Relaxed);
 }
 
-/// From now on this thread stays on its kernel thread, once more.
+/// Makes the running thread stay on its kernel thread until as many `unpin`; `robust`: for a robust mutex, so its robust list is
+/// registered.
 pub fn pin(robust: bool) {
     let Some(me) = current() else { return };
     me.pinned.set(me.pinned.get() + 1);
@@ -43,7 +44,7 @@ pub fn pin(robust: bool) {
     }
 }
 
-/// The opposite, once for each `pin`; of a thread that is not pinned (it unlocks what another has locked) nothing.
+/// Takes one `pin` back; of a thread that is not pinned (it unlocks what another has locked) nothing. May yield.
 pub fn unpin() {
     let Some(me) = current() else { return };
     if me.pinned.get() == 0 {
@@ -66,7 +67,7 @@ pub fn set_robust_list(me: &Green, head: usize) {
     }
 }
 
-/// A function of libc's that blocks in calls of its own: whatever of it comes back to our hooks waits in the kernel.
+/// Does `function`, of libc's, which blocks in calls of its own: a hook that it calls waits in the kernel.
 pub fn in_libc<R>(function: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return function() };
     block_for(Length::Long, || {
@@ -77,7 +78,7 @@ pub fn in_libc<R>(function: impl FnOnce() -> R) -> R {
     })
 }
 
-/// Calls one of glibc's functions that reads or writes the owner of a mutex as the kernel knows it. Pinned.
+/// Does `call`, a function of glibc's that reads or writes the owner of a mutex as the kernel knows it. The running thread is pinned.
 pub fn with_kernel_tid<R>(call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
     let field = glibc::tid_field(me.fs.get());
@@ -89,7 +90,7 @@ pub fn with_kernel_tid<R>(call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// This thread's vessel has come to differ from a new thread in a way that cannot be undone: it will not serve another.
+/// Notes that the running thread's vessel has come to differ from a new thread in a way that cannot be undone: it will not serve another.
 pub fn spoil() {
     if let Some(me) = current() {
         me.spoilt.set(true);
@@ -105,7 +106,8 @@ struct Head {
     pending: usize,
 }
 
-/// The thread ends: what the kernel does when a kernel thread ends. Words of a list of the program's hold the tid that gettid told.
+/// Does for the running thread, which ends, what the kernel does when a kernel thread ends: marks the robust locks that it holds. Words of
+/// a list of the program's hold the tid that gettid told.
 pub fn abandon(me: &Green) {
     let own = me.program_list.replace(0);
     if own != 0 {
@@ -146,7 +148,7 @@ fn mark_word(word: usize, tid: u32) {
     }
 }
 
-/// While pinned: robust mutexes that it still holds are marked.
+/// Marks the robust mutexes that the thread, which was pinned, still holds.
 fn abandon_mutexes(me: &Green) {
     let tid = me.worker().kernel_tid.load(Relaxed) as u32;
     // SAFETY: the running thread's own list; its entries are mutexes that it holds, which must be alive.

@@ -189,8 +189,8 @@ pub fn release_private(me: &Green) {
     }
 }
 
-/// The number means another file by now, or none: nothing that is known holds. Whoever came to wait between `vacate` and the real
-/// close registered a file that has gone: he tries again. Mostly nothing is known: the close has seen to that.
+/// Drops all that is known of a number that was closed or reused outside `close`, and wakes the waits that were registered on the old file:
+/// they try again. Mostly nothing is known, for the close has seen to that.
 #[inline]
 pub fn forget(fd: i32) {
     if let Some(record) = known_record(fd).filter(|record| !record.is_blank(fd)) {
@@ -215,7 +215,7 @@ pub fn closed(fd: i32) {
     }
 }
 
-/// Wakes everybody who waits for a descriptor: something happened to it of which epoll may say nothing.
+/// Wakes every wait for a descriptor: something happened to it of which epoll may say nothing.
 pub fn stir(fd: i32) {
     if let Some(record) = known_record(fd) {
         let batch = Batch::new();
@@ -234,7 +234,7 @@ pub fn stir_those(known: impl Fn(u64) -> bool) {
 /// Before the real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file. A call that is between two
 /// tries parks first, or ends.
 pub fn vacate(fd: i32) {
-    /// What holds on for longer does not come back (its thread left it by an exception out of a signal handler; a jump lets go).
+    /// A call that holds on for longer does not come back (its thread left it by an exception out of a signal handler; a jump lets go).
     const PATIENCE_NS: u64 = 20_000_000;
     let Some(record) = known_record(fd) else { return };
     let mut until_ns = 0;

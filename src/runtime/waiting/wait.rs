@@ -1,5 +1,5 @@
-//! The one wait. Whoever blocks arms a waiter, puts clauses (nodes on its own stack) into queues, and parks; whoever
-//! brings the news fires the waiter.
+//! The one wait of all hooks: a thread that blocks arms a waiter, puts clauses (nodes on its own stack) into queues, and parks; a thread
+//! that brings the news fires the waiter.
 //!
 //! A waiter is one word, {sequence, state}, so that exactly one clause wins and a late one of an earlier wait loses:
 //!
@@ -9,10 +9,10 @@
 //!                   └──fire──► fired ◄──fire───┘     then disarm: idle, and the sequence moves on
 //! ```
 //!
-//! *Armed → parked* is done by the context that runs after the switch (`sched::finish`): before that the waiter's stack is in use. A
-//! clause that fires an armed waiter only leaves its news; whoever finds the news makes the thread ready: `finish`, when the
-//! thread has switched away meanwhile, or the thread itself, which has not switched yet. A clause that fires a parked waiter makes
-//! it ready. So nobody ever resumes a stack in use, and nobody spins for it.
+//! *Armed → parked* is done by the context that runs after the switch (`sched::finish`): before that the waiter's stack is in use. A clause
+//! that fires an armed waiter only leaves its news; `finish` finds the news and makes the thread ready, when the thread has switched away
+//! meanwhile, or the thread itself finds it, which has not switched yet. A clause that fires a parked waiter makes it ready. So a stack in
+//! use is never resumed, and no thread spins for it.
 //!
 //! Nodes are fired under their queue's lock and removed under it, so no queue points into a stack that has gone on. While they are in place
 //! the guard is up: a handler, which may leave the wait by a jump, runs when they have been removed.
@@ -38,7 +38,7 @@ pub type Deadline = Option<u64>;
 pub enum Woken {
     /// Fired by a clause.
     Ready(Token),
-    /// A wake that nobody sent: a blocked signal, or a cancellation that is disabled. Callers look again.
+    /// An alert that ends no wait: a blocked signal, or a cancellation that is disabled. Callers look again.
     FalseAlarm,
     TimedOut,
     /// Signal handlers ran; `signal::restart` says whether the call may go on.
@@ -49,8 +49,8 @@ pub enum Woken {
     NotNeeded,
 }
 
-/// A green thread that is bound to its kernel thread sleeps there, and nobody can fire a waiter on its stack for an alert: it looks
-/// for one when a signal wakes it, and now and then.
+/// The alerts of a green thread that is bound to its kernel thread: it sleeps there, and no other thread can fire a waiter on its stack for
+/// an alert. So it looks for one when a signal wakes it, and now and then.
 struct Bound {
     me: &'static Green,
     interest: u32,
@@ -166,8 +166,8 @@ fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
     timer::remove(&node);
 }
 
-/// Something other than a clause ended the wait: run the handlers of the signals that came, then see to a cancellation. A false
-/// alarm (a blocked signal, a cancellation that is disabled) looks like a wake: every caller checks again. So many handlers had run when
+/// Runs the handlers of the signals that came, then sees to a cancellation: something other than a clause ended the wait. A false alarm (a
+/// blocked signal, a cancellation that is disabled) looks like a wake: every caller checks again. `handled`: how many handlers had run when
 /// the wait began.
 #[cold]
 fn alerted(green: &'static Green, cancel: Cancel, handled: u32) -> Woken {

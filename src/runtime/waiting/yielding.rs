@@ -1,4 +1,4 @@
-//! Letting others run without waiting for anything.
+//! Yields: a green thread lets others run without waiting for anything.
 
 use crate::runtime::machine::parts::current;
 use crate::runtime::sched::slots::{self};
@@ -6,7 +6,8 @@ use crate::runtime::signal::{delivery, frames};
 use crate::sys;
 use std::sync::atomic::Ordering::*;
 
-/// Lets the others run; where none of them is ready here, the kernel's other threads, for which the program may be waiting, too.
+/// Lets the other green threads of this slot run; where none of them is ready, the kernel's other threads, for which the program may be
+/// waiting, too. Called on any thread, with no lock held. Takes signals that came meanwhile.
 pub fn yield_now() {
     let Some(me) = current() else { return sys::yield_processor() };
     if frames::is_bound(me) {
