@@ -9,8 +9,10 @@ use std::mem::ManuallyDrop;
 /// A step that is weaker than the sources say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weakness {
-    /// Fences do nothing.
+    /// The files' fences do nothing.
     NoFence,
+    /// What enqueues has no fence before it checks again (`waiting::park`, for which the models stand).
+    NoFenceAfterEnqueue,
     /// Every access is Relaxed.
     Relaxed,
     /// A compare-exchange is a load, a look, and a plain store.

@@ -1,6 +1,6 @@
 //! Models of news/lot.rs. There are two buckets here; HERE and THERE lie in different ones.
 
-use crate::base::atomic::{fence, AtomicU32, Ordering::*};
+use crate::base::atomic::{is_weak, AtomicU32, Ordering::*, Weakness};
 use crate::green::Green;
 use crate::models;
 use crate::runtime::news::lot::{self, Choice, Node};
@@ -9,11 +9,11 @@ use loom::sync::Arc;
 use loom::thread::{spawn, JoinHandle};
 
 models! {
-    no_wake_is_lost: NoFence NoLock;
+    no_wake_is_lost: NoFence NoFenceAfterEnqueue NoLock;
     withdraws_against_fire: Relaxed NoLock;
     a_sleeper_withdraws_against_fire: NoWake NoLock;
     requeues_against_withdraw: NoLock;
-    steps_out_against_fire: NoFence NoLock;
+    steps_out_against_fire: NoFence NoFenceAfterEnqueue NoLock;
 }
 
 const HERE: usize = 4;
@@ -48,7 +48,9 @@ impl World {
 
     /// The check after the enqueueing, as in `waiting::park`.
     fn must_wait(&self) -> bool {
-        fence(SeqCst);
+        if !is_weak(Weakness::NoFenceAfterEnqueue) {
+            loom::sync::atomic::fence(SeqCst);
+        }
         self.changed.load(Relaxed) == 0
     }
 }

@@ -4,6 +4,13 @@
 //! The files are compiled here with loom's atomics, locks and sleepers in place of base's. Cells of theirs that are no atomics are not
 //! watched, but their locks are, and so is the end of each atomic's life.
 
+//
+// Changes by hand that the models found besides: in the lot, a node taken out without a look at whether it was moved, a walk that
+// `enqueue` does not notice, a count that falls before it rises (`step_out`, `enqueue`), `queued` stored or loaded Relaxed, `withdraw`
+// without regard to a waiter in a frame; in the timers, a node's heap cleared or loaded Relaxed; in the waiter, a Relaxed `set_parked`,
+// sequences not compared or not moved on, Won in place of Wake and the reverse, a plain store in `disarm`. Not found: a Relaxed exchange
+// in `fire` (the models hand nothing from the clause to the thread), and `remove` without its second look.
+
 #[path = "."]
 mod base {
     pub mod atomic;

@@ -10,6 +10,7 @@ models! {
     enters_against_the_monitor: PlainStore Relaxed;
     calls_against_the_monitor_and_a_spare: PlainStore Relaxed;
     leaves_a_call_against_the_monitor: PlainStore Relaxed;
+    parks_inside_a_call_against_a_spare: PlainStore Relaxed;
 }
 
 const WORKER: WorkerId = WorkerId(128);
@@ -103,4 +104,17 @@ fn leaves_a_call_against_the_monitor() {
         assert!(left || !entered);
         assert!(monitor.join().unwrap() != entered);
     }
+}
+
+/// A worker whose thread parks inside a call that was said to block enters the scheduler, or a spare has the slot.
+fn parks_inside_a_call_against_a_spare() {
+    let slot = Slot::new();
+    let spare = {
+        let slot = slot.clone();
+        spawn(move || slot.touched(slot.owner.take_offered(SPARE)))
+    };
+    slot.leave();
+    assert!(slot.owner.begin_call(WORKER, Mode::Offered));
+    let entered = slot.enter();
+    assert!(spare.join().unwrap() != entered);
 }
