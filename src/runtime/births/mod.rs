@@ -1,5 +1,7 @@
 //! The life of a pthread: its vessel, its start, its end.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 pub mod duties;
 pub mod end;
 pub mod leaks;

@@ -1,5 +1,7 @@
 //! Kernel threads: workers and how they come, rest and go, and what only a certain kernel thread can do.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 pub mod alone;
 pub mod asking;
 pub mod bell;

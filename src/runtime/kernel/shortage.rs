@@ -118,7 +118,9 @@ pub unsafe fn step_aside(registers: &registers::Registers) {
     let Some(me) = current().filter(|_| arch::guard_word() == 0 && arch::capture_word() == 0 && possible()) else {
         return;
     };
-    if !frames::is_bound(me) && !me.in_call.load(Relaxed) && registers.is_at_call() {
+    // SAFETY: the caller's registers, of code that can be read.
+    let is_at_call = || unsafe { registers.is_at_call() };
+    if !frames::is_bound(me) && !me.in_call.load(Relaxed) && is_at_call() {
         registers.go_on_below(way as *const () as usize, inline::top_for(me, registers.stack_pointer()));
     }
 }

@@ -1,5 +1,7 @@
 //! Signals: which green thread gets one, and how its handler runs there.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 use crate::runtime::machine::parts::Green;
 
 pub mod cpu_timer;

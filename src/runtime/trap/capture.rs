@@ -142,20 +142,25 @@ unsafe fn answer(capture: &mut Capture, registers: &registers::Registers) -> isi
     let [a, b, c, d, e, f] = registers.arguments();
     match registers.number() {
         libc::SYS_clone3 => {
-            let arguments = &*(a as *const libc::clone_args);
+            // SAFETY: glibc's own arguments of this call.
+            let arguments = unsafe { &*(a as *const libc::clone_args) };
             let top = (arguments.stack + arguments.stack_size) as usize;
             let [fs, end] = [arguments.tls as usize, arguments.child_tid as usize];
-            keep(capture, registers, top, fs, [arguments.parent_tid as usize, end])
+            // SAFETY: what glibc passed to the clone.
+            unsafe { keep(capture, registers, top, fs, [arguments.parent_tid as usize, end]) }
         }
         // clone(flags, stack, parent_tid, child_tid, tls)
-        libc::SYS_clone => keep(capture, registers, b, e, [c, d]),
+        // SAFETY: what glibc passed to the clone.
+        libc::SYS_clone => unsafe { keep(capture, registers, b, e, [c, d]) },
         libc::SYS_rt_sigprocmask => {
             if c != 0 {
-                *(c as *mut u64) = sys::without_kept_open(u64::MAX);
+                // SAFETY: glibc's own variable for the old mask.
+                unsafe { *(c as *mut u64) = sys::without_kept_open(u64::MAX) };
             }
             0
         }
-        number => sys::call(number, a, b, c, d, e, f),
+        // SAFETY: the call that the interrupted code makes, as it makes it.
+        number => unsafe { sys::call(number, a, b, c, d, e, f) },
     }
 }
 
@@ -171,10 +176,12 @@ unsafe fn keep(
     [parent_tid, end]: [usize; 2],
 ) -> isize {
     if parent_tid != 0 {
-        *(parent_tid as *mut i32) = capture.tid;
+        // SAFETY: glibc's own place for the tid.
+        unsafe { *(parent_tid as *mut i32) = capture.tid };
     }
     glibc::version::learn_end(end - fs);
     capture.fs = fs;
-    capture.sp = registers.lay_down(top, &capture.control);
+    // SAFETY: `top` is the end of the new thread's stack, on which nothing lies yet.
+    capture.sp = unsafe { registers.lay_down(top, &capture.control) };
     capture.tid as isize
 }

@@ -159,7 +159,8 @@ fn choose(own: &Range<usize>, libc: &Range<usize>) -> Range<usize> {
 /// # Safety
 /// The text can be read.
 unsafe fn has_calls(text: &Range<usize>) -> bool {
-    let code = std::slice::from_raw_parts(text.start as *const u8, text.len());
+    // SAFETY: the caller's text.
+    let code = unsafe { std::slice::from_raw_parts(text.start as *const u8, text.len()) };
     code.windows(3).any(|three| three[..2] == [0x0f, 0x05] && three[2] != 0)
 }
 
@@ -173,11 +174,14 @@ pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
     let back = registers.instruction();
     let libcs = (LIBC[0].load(Relaxed)..LIBC[1].load(Relaxed)).contains(&back);
     let hooked = current().filter(|_| !libcs && arch::guard_word() == 0);
-    match (kind(registers), hooked) {
-        _ if !is_of_this_machine(info) => give_up(registers),
+    // SAFETY: what the kernel passed to the handler.
+    let (kind, is_of_this_machine) = unsafe { (kind(registers), is_of_this_machine(info)) };
+    match (kind, hooked) {
+        _ if !is_of_this_machine => give_up(registers),
         (Kind::Taken, Some(me)) => registers.go_on_below(WAY.load(Relaxed), top_for(me, registers.stack_pointer())),
         (Kind::Vfork, Some(_)) => registers.go_on(inline::vfork()),
-        _ if registers.number() == libc::SYS_rt_sigprocmask => registers.set_result(change_mask(registers)),
+        // SAFETY: the registers of this very call.
+        _ if registers.number() == libc::SYS_rt_sigprocmask => registers.set_result(unsafe { change_mask(registers) }),
         _ => match inline::bridge(back) {
             Some(bridge) => registers.go_on(bridge),
             None => give_up(registers),
@@ -230,7 +234,8 @@ fn is_on_mains(me: &Green, stack_pointer: usize) -> bool {
 /// `info` is a SIGSYS's (layout: asm-generic/siginfo.h, the architecture at 28; linux/audit.h).
 unsafe fn is_of_this_machine(info: *const siginfo_t) -> bool {
     const X86_64: u32 = 0xc000_003e;
-    *(info as *const u8).add(28).cast::<u32>() == X86_64
+    // SAFETY: within the caller's siginfo_t, at the place of the architecture.
+    unsafe { *(info as *const u8).add(28).cast::<u32>() == X86_64 }
 }
 
 /// What sort of call it is.
@@ -249,13 +254,14 @@ unsafe fn kind(registers: &Registers) -> Kind {
     let [a, b, ..] = registers.arguments();
     let number = registers.number();
     // SAFETY: `want` stored a function of this type.
-    let take: fn(i64) -> bool = std::mem::transmute(TAKE.load(Relaxed));
+    let take: fn(i64) -> bool = unsafe { std::mem::transmute(TAKE.load(Relaxed)) };
     let (flags, stack) = match number {
         libc::SYS_fork => (0, 0),
         libc::SYS_vfork => (IN_PLACE, 0),
         libc::SYS_clone => (a as i32, b),
         libc::SYS_clone3 if sys::can_read(a, size_of::<libc::clone_args>()) => {
-            let arguments = &*(a as *const libc::clone_args);
+            // SAFETY: it can be read, as the guard of this arm has asked the kernel.
+            let arguments = unsafe { &*(a as *const libc::clone_args) };
             (arguments.flags as i32, arguments.stack as usize)
         }
         _ if take(number) => return Kind::Taken,
@@ -284,7 +290,8 @@ unsafe fn change_mask(registers: &Registers) -> isize {
         return -libc::EFAULT as isize;
     }
     if new != 0 {
-        let set = sys::without_kept_open((new as *const u64).read_unaligned());
+        // SAFETY: the kernel has just said that it can be read.
+        let set = sys::without_kept_open(unsafe { (new as *const u64).read_unaligned() });
         registers.set_mask(match how as i32 {
             libc::SIG_BLOCK => before | set,
             libc::SIG_UNBLOCK => before & !set,
@@ -293,7 +300,8 @@ unsafe fn change_mask(registers: &Registers) -> isize {
         });
     }
     if old != 0 {
-        (old as *mut u64).write_unaligned(before);
+        // SAFETY: the kernel has just said that it can be written.
+        unsafe { (old as *mut u64).write_unaligned(before) };
     }
     0
 }

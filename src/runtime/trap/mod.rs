@@ -1,5 +1,7 @@
 //! System calls that are caught by a SIGSYS: births without a kernel thread, and instructions of the program's own.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 pub mod capture;
 pub mod inline;
 

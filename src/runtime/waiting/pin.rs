@@ -177,7 +177,8 @@ const INHERITING: usize = 1;
 /// `word` is the lock word of a robust mutex that is alive.
 unsafe fn mark_dead(word: usize, tid: u32) {
     use libc::{FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
-    let lock = AtomicU32::from_ptr(word as *mut u32);
+    // SAFETY: the caller's lock word, which is alive, aligned, and used by atomic instructions only.
+    let lock = unsafe { AtomicU32::from_ptr(word as *mut u32) };
     let mark = |now: u32| (now & FUTEX_TID_MASK == tid).then_some(now & FUTEX_WAITERS | FUTEX_OWNER_DIED);
     if lock.fetch_update(AcqRel, Relaxed, mark).is_ok_and(|before| before & FUTEX_WAITERS != 0) {
         crate::runtime::waiting::park::wake_one(word);
