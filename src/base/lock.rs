@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The order in which locks are taken, the outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
-    /// A descriptor's record. Records lie in zeroed memory, which nobody initialises: this rank is 0. A second one is a private
-    /// duplicate's, which nobody else knows yet.
+    /// A descriptor's record. Records lie in zeroed memory that is never initialised: this rank is 0. A second record that is locked
+    /// under the first is that of a private duplicate, which no other thread knows yet.
     #[allow(dead_code)]
     Record = 0,
     /// A change of something that the whole process has, with system calls inside: identity, dispositions, birth lists.
@@ -115,7 +115,7 @@ impl RawLock {
         }
     }
 
-    /// In a fork child: the thread that held it is not here.
+    /// Frees the lock in a fork child, whose only thread does not hold it: the holder has stayed in the parent.
     pub fn after_fork(&self) {
         self.word.store(FREE, Ordering::Relaxed);
     }

@@ -1,4 +1,6 @@
-//! What every room of the library stands on: locks, memory of its own, descriptors of its own.
+//! The ground of the library: locks, memory of its own, descriptors of its own. Knows no thread and no wait.
+
+#![warn(unsafe_op_in_unsafe_fn)]
 
 pub mod atomic;
 pub mod clock;

@@ -1,98 +1,78 @@
-//! The library's own descriptors: the slots' epolls and wake-ups, private duplicates, and what stands for signals and for children. They
-//! are high numbers, closed on exec, and the program's close, dup2 and close_range pass over them.
+//! The library's own descriptors: the slots' epolls and wake-ups, private duplicates, and what stands for signals and for children.
+//!
+//! They are high numbers, closed on exec, and the program's close, dup2 and close_range pass over them (`is_own`, `next_own`). A number is
+//! in the list before any other thread can learn of it, and leaves the list just before it is closed.
 
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::sys;
-use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicI32, Ordering::*};
 
-/// Our own descriptors, which the program does not know and must not close.
+/// Descriptors that the program does not know and must not close.
 struct Own {
-    lock: RawLock,
-    fds: UnsafeCell<Vec<i32>>,
-    /// No number below is one of them: what is asked at every close needs no lock.
+    fds: Locked<Vec<i32>>,
+    /// No number below is in the list: so most answers of `is_own`, which each close asks, need no lock.
     lowest: AtomicI32,
 }
 
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Own {}
+static OWN: Own = Own { fds: Locked::new(Rank::Descriptors, Vec::new()), lowest: AtomicI32::new(i32::MAX) };
 
-static OWN: Own =
-    Own { lock: RawLock::new(Rank::Descriptors), fds: UnsafeCell::new(Vec::new()), lowest: AtomicI32::new(i32::MAX) };
-
-impl Own {
-    fn insert(&self, fd: i32) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.fds.get()).push(fd) });
-        self.lowest.fetch_min(fd, SeqCst);
-    }
-
-    fn remove(&self, fd: i32) {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.fds.get()).retain(|&own| own != fd) });
-    }
-
-    fn contains(&self, fd: i32) -> bool {
-        // SAFETY: under the lock.
-        self.lock.with(|| unsafe { (*self.fds.get()).contains(&fd) })
-    }
-}
-
-/// Our descriptors are at this number or above, where few programs look; not farther up, however many the process may have: the kernel's
-/// table reaches to the highest number in use, and a fork copies it.
+/// The number from which the library's descriptors lie, where few programs look. Not farther up, however many descriptors the process may
+/// have: the kernel's table reaches to the highest number in use, and a fork copies it.
 pub fn own_lowest() -> i32 {
     const WANTED: u64 = 800;
     let limit = sys::descriptor_limit();
     limit.saturating_sub(limit / 8).min(WANTED) as i32
 }
 
-/// Moves one of our new descriptors out of the program's way, if there is room.
+/// Takes a new descriptor of the library's into the list, and moves it out of the program's way. Returns its number: the same where there
+/// is no room above `own_lowest`.
 pub fn keep(fd: i32) -> i32 {
     keep_high(fd).unwrap_or_else(|| {
-        OWN.insert(fd);
+        insert(fd);
         fd
     })
 }
 
-/// The same for one that can be done without: `None`, and it is the caller's still.
+/// Does as `keep` for a descriptor that can be done without. `None`: there is no room, and `fd` is still open and the caller's.
 pub fn keep_high(fd: i32) -> Option<i32> {
     let high = sys::duplicate_high(fd, own_lowest()).ok()?;
-    OWN.insert(high);
+    insert(high);
     sys::close(fd);
     Some(high)
 }
 
+/// Is this descriptor the library's? Called by every hook that closes or replaces a number, on any thread.
 #[inline]
 pub fn is_own(fd: i32) -> bool {
-    fd >= OWN.lowest.load(Relaxed) && OWN.contains(fd)
+    fd >= OWN.lowest.load(Relaxed) && OWN.fds.with(|fds| fds.contains(&fd))
 }
 
-/// The lowest of our own descriptors from `first` on.
+/// The lowest of the library's descriptors from `first` on.
 pub fn next_own(first: u32) -> Option<u32> {
-    // SAFETY: under the lock.
-    OWN.lock.with(|| unsafe { (*OWN.fds.get()).iter().map(|&fd| fd as u32).filter(|&fd| fd >= first).min() })
+    OWN.fds.with(|fds| fds.iter().map(|&fd| fd as u32).filter(|&fd| fd >= first).min())
 }
 
 /// Takes a descriptor into the list.
 pub fn insert(fd: i32) {
-    OWN.insert(fd);
+    OWN.fds.with(|fds| fds.push(fd));
+    OWN.lowest.fetch_min(fd, SeqCst);
 }
 
-/// Takes a descriptor from the list: it is about to be closed.
+/// Takes a descriptor from the list: its caller is about to close it.
 pub fn remove(fd: i32) {
-    OWN.remove(fd);
+    OWN.fds.with(|fds| fds.retain(|&own| own != fd));
 }
 
-/// In a fork child: the parent's are not ours.
+/// Closes, in a fork child, the copies of the parent's.
 pub fn after_fork() {
-    OWN.lock.after_fork();
+    let Own { fds, lowest: _ } = &OWN; // (`close_all` puts `lowest` back.)
+    fds.after_fork(|_| {});
     close_all();
 }
 
-/// All of them are given back: a start has failed, or this is a fork child.
+/// Closes all of them: a start has failed, or this is a fork child. Called while no other thread uses any.
 pub fn close_all() {
-    // SAFETY: under the lock.
-    for fd in OWN.lock.with(|| std::mem::take(unsafe { &mut *OWN.fds.get() })) {
+    for fd in OWN.fds.with(std::mem::take) {
         sys::close(fd);
     }
     OWN.lowest.store(i32::MAX, Relaxed);

@@ -20,7 +20,7 @@ use crate::runtime::machine::parts::{Slot, Worker};
 use crate::runtime::machine::{alternate, counts, kernel_state};
 use crate::runtime::sched::mask;
 use crate::runtime::sched::slots::{self, VACANT};
-use crate::runtime::sched::spares::{remove, ring, COME, COMING, RETIRE, SLEEP, SPARES, TAKE_SLOT};
+use crate::runtime::sched::spares::{remove, ring, COME, RETIRE, SLEEP, SPARES, TAKE_SLOT};
 use crate::runtime::signal::{sweep, worker_stack};
 use crate::runtime::trap::inline;
 use crate::{arch, glibc, sys};
@@ -162,7 +162,7 @@ fn await_bell(worker: &Worker) -> u32 {
 /// Takes an offered slot, if there still is one: the owners may all be back.
 fn take_offered(worker: &'static Worker) -> bool {
     let taken = slots::slots().iter().find(|slot| slot.owner.take_offered(worker.id()));
-    COMING.fetch_sub(1, SeqCst);
+    SPARES.came();
     if let Some(slot) = taken {
         worker.slot.set(slot);
         counts::hand_over();
@@ -313,9 +313,6 @@ pub fn settle(worker: &'static Worker) {
 
 /// In a fork child: no worker but the calling one is left, and it is none any more.
 pub fn after_fork() {
-    SPARES.lock.after_fork();
-    COMING.store(0, Relaxed);
+    SPARES.after_fork();
     HIRED.store(0, Relaxed);
-    // SAFETY: the child has one thread.
-    unsafe { (*SPARES.waiting.get()).clear() };
 }

@@ -13,7 +13,7 @@ use crate::runtime::machine::place::Place;
 use crate::runtime::machine::schedule::Schedule;
 use crate::runtime::machine::settings::Settings;
 use crate::runtime::machine::stack::Stack;
-use crate::runtime::machine::words::{life, Reason, Start, Word};
+use crate::runtime::machine::words::{idle, life, Reason, Start, Word};
 use crate::runtime::news::poller::Poller;
 use crate::runtime::news::record::Record;
 use crate::runtime::news::timer::Timers;
@@ -335,7 +335,7 @@ pub struct Slot {
     pub attention: AtomicBool,
     /// The monitor asks for a look into the reactor, though the queue is never empty.
     pub poll_due: AtomicBool,
-    /// 0 busy, 1 asleep in the reactor, 2 the same and woken.
+    /// Whether its worker sleeps in the reactor (`words::idle`).
     pub idle: AtomicU32,
 }
 
@@ -505,8 +505,9 @@ impl Slot {
         !self.queue.is_empty() || !self.next.load(Relaxed).is_null()
     }
 
+    /// Does its worker sleep in the reactor? May be out of date.
     pub fn is_idle(&self) -> bool {
-        self.idle.load(Relaxed) != 0
+        self.idle.load(Relaxed) != idle::BUSY
     }
 
     /// It was in use, and nobody has it: there may be descriptors and deadlines that are waited for.

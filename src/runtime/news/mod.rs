@@ -1,4 +1,7 @@
-//! Who waits for what: waiters and the queues that they stand in. Knows no green thread and no slot.
+//! The news wing: waiters, and what brings them news: the lot, deadlines, descriptors' records, the pollers. Knows no green thread and no
+//! slot.
+//!
+//! What ends a wait is fired into a `Batch`, whose waiters the caller makes ready once the queue's lock is released.
 
 pub mod lot;
 pub mod peer;

@@ -1,11 +1,11 @@
-//! Who is at the other end of a connection, when that is this process: whoever has sent something makes the reader ready himself.
+//! Peers: for each descriptor the other end of its connection, where that is this process's too. A sender makes the reader ready itself.
 //!
-//! Left to the reactor, the reader runs when the event comes round, after everybody who is ready already; by then neither its data nor
-//! what the kernel keeps of its connection is in a cache. Handed over at once, both are. (The reactor's event, when its turn
-//! comes, finds nothing to report.)
+//! Left to the reactor, the reader runs when the event comes round, after all that is ready already; by then neither its data nor the
+//! kernel's state of its connection is in a cache. Handed over at once, both are. The reactor's event, when its turn comes, finds nothing
+//! to report.
 //!
 //! Two ends find each other by their addresses when they are registered first, and a socketpair's at its birth. All of it is a
-//! hint: a reader that was made ready for nothing tries, and waits again.
+//! hint: a reader that was made ready for nothing tries, and waits again. So the words are loaded and stored relaxed, each for itself.
 
 use crate::sys;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
@@ -41,8 +41,8 @@ fn peer_of(fd: i32) -> Option<&'static AtomicU64> {
     known.then(|| unsafe { &*table.add(fd as usize) })
 }
 
-/// This descriptor is registered for the first time: if it is one end of a connection within this machine, and the other end was
-/// here before, they know each other.
+/// Links a descriptor that is registered for the first time to the other end of its connection, if that is within this machine and was
+/// registered before. Called under the record's lock; without memory nothing is known.
 #[cold]
 pub fn meet(fd: i32, generation: impl Fn(i32) -> Option<u32>) {
     let Some([one, other]) = sys::local_connection(fd) else { return };
@@ -57,7 +57,7 @@ pub fn meet(fd: i32, generation: impl Fn(i32) -> Option<u32>) {
     }
 }
 
-/// These two are each other's peers; `generation` tells that of a number's record.
+/// Notes that two descriptors are each other's peers. `generation` returns that of a number's record.
 pub fn link(one: i32, other: i32, generation: impl Fn(i32) -> Option<u32>) {
     if table().is_none() {
         return;
@@ -69,13 +69,13 @@ pub fn link(one: i32, other: i32, generation: impl Fn(i32) -> Option<u32>) {
     }
 }
 
-/// Is the other end of this one known?
+/// Is the other end of this descriptor known?
 #[inline]
 pub fn is_known(fd: i32) -> bool {
     peer_of(fd).is_some_and(|word| word.load(Relaxed) != 0)
 }
 
-/// The number means another file by now.
+/// Forgets the peer of a number that means another file by now.
 #[inline]
 pub fn forget(fd: i32) {
     if let Some(word) = peer_of(fd).filter(|word| word.load(Relaxed) != 0) {

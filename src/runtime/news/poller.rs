@@ -1,4 +1,7 @@
-//! The pollers: an epoll for each slot, with an eventfd that wakes who sleeps in it, and what is done when the process was stopped.
+//! The pollers: an epoll for each slot, with an eventfd that wakes the worker that sleeps in it.
+//!
+//! A poller is made with its slot's number, before the slot, and lives as long as the process. Its slot's owner sleeps in it
+//! (`reactor::poll`), or the monitor looks into it where the slot is vacant; any thread registers descriptors and wakes the sleeper.
 
 use crate::base::own_fds;
 use crate::sys::{self, older};
@@ -12,8 +15,9 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// The marks of the wake descriptor and of that which tells of signals, among the events.
+    /// The mark of the wake-up among the events.
     pub const WAKE: u64 = u64::MAX;
+    /// The mark of the descriptor that says that there are signals to hand out.
     pub const SIGNAL: u64 = u64::MAX - 1;
 
     /// A poller that `signals`, a descriptor, wakes as well; an error number otherwise. Its descriptors are among the library's own.
@@ -33,12 +37,12 @@ impl Poller {
         self.epoll
     }
 
-    /// The wake-up has been seen.
+    /// Makes the eventfd unreadable again. Called by the sleeper that has seen the wake-up.
     pub fn clear(&self) {
         sys::event_clear(self.wake);
     }
 
-    /// Ends a sleep in `reactor::poll`, or the next one.
+    /// Ends a sleep in `reactor::poll`, or the next one. Called on any thread: one system call.
     pub fn wake(&self) {
         sys::event_signal(self.wake);
     }
@@ -54,16 +58,16 @@ pub fn make_all(count: usize, signals: i32) -> Result<(), i32> {
     Ok(())
 }
 
-/// The start has failed. (The pollers' descriptors are among the library's own, which are closed.)
+/// Frees the pollers of a start that has failed. Their descriptors are among the library's own, which `own_fds::close_all` closes.
 pub fn unmake_all() {
     let pollers = POLLERS.swap(std::ptr::null_mut(), AcqRel);
     if !pollers.is_null() {
-        // SAFETY: made by `make_all`, and nothing runs that knows them.
+        // SAFETY: `make_all` has boxed them, and there is one thread, which uses none.
         drop(unsafe { Box::from_raw(pollers) });
     }
 }
 
-/// The poller of slot `number`, once they are made.
+/// The poller of slot `number`. Called once they are made; aborts for a number that no slot has.
 #[inline]
 pub fn of(number: usize) -> &'static Poller {
     // SAFETY: made by the start, before there is a slot, and never freed after that.

@@ -1,5 +1,8 @@
-//! The reactor: takes in what a poller has to say, hands it to the records, and sees to it that waits are tried again after the process
-//! was stopped.
+//! The reactor: takes a poller's events, hands them to the records, and has waits tried again after the process was stopped.
+//!
+//! Natively a stop (SIGSTOP, SIGTSTP) and SIGCONT end some calls with EINTR. A green thread that waits for a descriptor is not in that
+//! call, so the reactor notices the stop: its own epoll_wait, with all signals blocked, ends with EINTR only then; and where no worker was
+//! in epoll_wait, it returns later than it was due (`LATE_NS`). Then waits on such descriptors (`STOPS`) are fired, and their calls tried.
 
 use crate::base::signal_set::CLOSED;
 use crate::runtime::news::poller::Poller;
@@ -8,7 +11,7 @@ use crate::runtime::news::waiter::Batch;
 use crate::sys::{self, older};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// Hands one event of a slot's epoll to the record it is about.
+/// Hands one event of a slot's epoll to the record it is about. An event of an older generation is about a file that has been closed.
 pub fn dispatch(data: u64, events: u32, batch: &Batch) {
     if let Some(record) = known_record(data as u32 as i32) {
         if record.generation.load(Relaxed) == (data >> 32) as u32 {
@@ -17,11 +20,11 @@ pub fn dispatch(data: u64, events: u32, batch: &Batch) {
     }
 }
 
-/// What the hooks have known of a number on which a call waits that is to be tried again when the process has been stopped and goes on:
-/// {bits, their values}; 0, 0: there is none.
+/// The pattern of `Record::info` that marks descriptors whose waits are to be tried again when the process was stopped and goes on: {bits,
+/// their values}; 0, 0: there are none. Set once.
 pub static STOPS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
 
-/// From now on those are tried again.
+/// Sets the pattern (`STOPS`), if there is none yet. Called by a hook before the first such wait.
 pub fn try_when_continued(bits: u64, values: u64) {
     if STOPS[0].load(Relaxed) == 0 {
         STOPS[1].store(values, Relaxed);
@@ -29,21 +32,21 @@ pub fn try_when_continued(bits: u64, values: u64) {
     }
 }
 
-/// When somebody was last at the reactor; kept while there is something that is to be tried again.
+/// The time of the last `poll` (CLOCK_MONOTONIC), kept while `STOPS` is set.
 pub static SEEN_NS: AtomicU64 = AtomicU64::new(0);
 
-/// So late the process may have been stopped meanwhile.
+/// The delay, in nanoseconds, from which on the process may have been stopped meanwhile.
 pub const LATE_NS: u64 = 20_000_000;
 
-/// Somebody is at the reactor, for whom `due_ns` was the time to be there: too late by far?
+/// Notes that a `poll` is at work that was due at `due_ns` (0: at no time); true: it is later than `LATE_NS`.
 pub fn is_late(due_ns: u64) -> bool {
     let now_ns = sys::now_ns();
     SEEN_NS.store(now_ns, Relaxed);
     due_ns != 0 && now_ns > due_ns + LATE_NS
 }
 
-/// The process has perhaps been stopped, and goes on. The kernel says so by ending a wait for events; where nobody waited just then, time
-/// has passed (as it has where a thread has computed, and then nothing is lost by a try).
+/// Fires the waits that match `STOPS`: the process has perhaps been stopped, and goes on. A delay may also mean that a thread has computed,
+/// and then nothing is lost by a try.
 pub fn continued(batch: &Batch) {
     let bits = STOPS[0].load(Acquire);
     if bits != 0 {
@@ -52,6 +55,7 @@ pub fn continued(batch: &Batch) {
     }
 }
 
+/// Fires all waits on descriptors of whose `Record::info` `known` holds, as if an event had come. Called on any thread, under no lock.
 pub fn stir_all(known: impl Fn(u64) -> bool, batch: &Batch) {
     let concerned = |fd: &i32| known_record(*fd).is_some_and(|record| known(record.info.load(Relaxed)));
     for stretch in known_stretches(0, Record::NUMBERS as u32) {
@@ -59,8 +63,8 @@ pub fn stir_all(known: impl Fn(u64) -> bool, batch: &Batch) {
     }
 }
 
-/// Takes in what the epoll has to say until `deadline_ns` (`Some(0)`: what is there; `None`: until something is); returns how many events
-/// there were. Fires waits into `batch`. Called by the slot's owner in Runtime, or by the monitor for a vacant slot.
+/// Takes the poller's events, and waits for them until `deadline_ns` (`Some(0)`: what is there; `None`: until something is); returns how
+/// many events there were. Fires waits into `batch`. Called by the slot's owner in Runtime, or by the monitor for a vacant slot.
 pub fn poll(poller: &Poller, deadline_ns: Option<u64>, batch: &Batch) -> usize {
     /// Few: what the kernel has just touched for an event is still warm when its thread runs.
     const AT_ONCE: usize = 32;

@@ -1,20 +1,28 @@
-//! What is known of each descriptor number: where it is registered, who waits for it, and the hints that save system calls.
+//! Records: for each descriptor number where it is registered, which threads wait for it, and the hints that save system calls.
 //!
 //! What wins time is what is left out (an epoll_ctl per wait, a recv that must fail), and all that is left out is left out on a
-//! *hint*. The hints of one direction:
+//! *hint*. The hints of one direction, in the word `hints`:
 //!
 //! ```text
-//!   events  how many came: who has counted them before his try knows afterwards whether it may have missed something
+//!   events  how many came: a call that has loaded the count before its try knows afterwards whether the try may have missed one
 //!   EMPTY   the last try used everything up, and no event came since it began; an event clears it
 //!   GUESS   EMPTY is a guess: the last try got all that it asked for, and after such a try the next one has found nothing
 //!           several times in a row (a record's `COUNT`). A wait on a guess is verified before its slot sleeps.
 //!   STICKY  (both directions) hang-up, error or urgent data was seen: no more EMPTY, every try is made
 //! ```
 //!
-//! A wait enqueues under the record's lock only while no event came since its try began, so none is lost between try and wait,
-//! whoever else tries at the same time. A hint may be wrong when the number was closed and reused behind our back. So a wait that
-//! lasts is verified once, after some milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready (or say
-//! that it does not know the descriptor, which is then registered anew), and its O_NONBLOCK is asked for again.
+//! The race between a call that tries, finds nothing and waits, and an event:
+//!
+//! 1. The call loads the hints (`look`), then tries: the system call says EAGAIN.
+//! 2. An event adds to the count and clears EMPTY in one exchange, then walks the waits. Both under the record's lock.
+//! 3. The call links its wait under the record's lock, and only if the count is still that of 1 (`is_as`).
+//! 4. If the event had the lock first, 3 finds another count, and the call tries again. If the call had it first, the event finds the wait.
+//!
+//! A hint may be wrong where the number was closed and reused without a hook (an inline system call). So a wait that lasts is verified
+//! once, after some milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready, or say that it does not know the
+//! descriptor, which is then registered anew; and its O_NONBLOCK is asked for again.
+
+#![warn(unsafe_op_in_unsafe_fn)]
 
 use crate::arch;
 use crate::base::clock;
@@ -25,8 +33,11 @@ use crate::sys::{self, older};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
+/// Interest in what can be read.
 pub const IN: u32 = libc::EPOLLIN as u32;
+/// Interest in room to write.
 pub const OUT: u32 = libc::EPOLLOUT as u32;
+/// Interest in urgent data.
 pub const PRI: u32 = libc::EPOLLPRI as u32;
 const ENDED: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 const HALF_ENDED: u32 = libc::EPOLLRDHUP as u32;
@@ -42,7 +53,7 @@ const FULL: u64 = 16;
 const COUNT: u64 = 32;
 const SURE: u64 = 3;
 const COUNT_MASK: u64 = COUNT * 3;
-/// One event, in the counter of its direction. (When OUT's runs over, IN's moves: a try too many.)
+/// One event, in the counter of its direction. OUT's counter has 24 bits and overflows into IN's: harmless, it costs one extra try.
 const ONE_OUT: u64 = 1 << 16;
 const ONE_IN: u64 = 1 << 40;
 
@@ -51,13 +62,13 @@ const ONE_IN: u64 = 1 << 40;
 pub struct Hints(u64);
 
 impl Hints {
-    /// Is it known that nothing is ready in this direction? Then a try can be left out.
+    /// Do they say that nothing is ready in this direction, so that a try can be left out?
     #[inline]
     pub fn say_empty(self, interest: u32) -> bool {
         self.0 & (empty(interest) | STICKY) == empty(interest)
     }
 
-    /// Was an end seen, or something urgent? It is reported once, perhaps together with the bytes before it.
+    /// Do they say that an end was seen, or urgent data? The kernel reports those once, perhaps together with the bytes before them.
     #[inline]
     pub fn say_ended(self) -> bool {
         self.0 & STICKY != 0
@@ -80,19 +91,21 @@ fn empty(interest: u32) -> u64 {
     (if inward(interest) { EMPTY_IN } else { 0 }) | (if interest & OUT != 0 { EMPTY_OUT } else { 0 })
 }
 
-/// What is known of a descriptor number.
+/// What is known of a descriptor number. Never freed: another file with the same number has the same record, and a new generation.
 #[repr(align(64))]
 pub struct Record {
+    /// Protects the list of waits, the registration and the cells. `event` and `verify` take it; callers of what says "under the lock" do.
     pub lock: RawLock,
     /// Grows whenever the number may mean another file.
     pub generation: AtomicU32,
     hints: AtomicU64,
-    /// Registered: the slot's number plus one, and the OUT bit where that direction is registered too; 0: not registered.
+    /// The number of the slot in whose epoll it is registered, plus one, and `REGISTERED_OUT` where that direction is, too; 0: in none.
     pub registered: AtomicU32,
-    /// Calls that hold on to the file from one try to the next, parked or not: whoever closes the number waits until they are parked.
+    /// Calls that hold on to the file from one try to the next, parked or not: a close of the number waits until they are parked.
     holders: AtomicU32,
+    /// The wait that came last; null: none. Changed under the lock, looked at without.
     pub waiting: AtomicPtr<FdWait>,
-    /// Since when, in milliseconds, somebody waits and has not been verified; 0: nobody.
+    /// Since when, in milliseconds, there is a wait that has not been verified; 0: there is none.
     unverified_ms: Cell<u64>,
     /// The hooks' own knowledge of the file, in their packing; 0: none.
     pub info: AtomicU64,
@@ -101,7 +114,7 @@ pub struct Record {
     pub send_timeout_ns: AtomicU64,
 }
 
-// SAFETY: the cells are only touched under the lock.
+// SAFETY: `unverified_ms`, the only cell, is touched under `lock`; the rest is atomic.
 unsafe impl Sync for Record {}
 
 const REGISTERED_OUT: u32 = 1 << 31;
@@ -123,7 +136,8 @@ fn new_chunk(place: &AtomicPtr<Record>) -> Option<*mut Record> {
     }
 }
 
-/// The record of a descriptor number; `None` for one that cannot be (negative, or beyond a million).
+/// The record of a descriptor number; `None` for a number that has none (negative, or `Record::NUMBERS` and more), or without memory.
+/// Called on any thread; maps the number's stretch when it is first asked for.
 #[inline]
 pub fn record(fd: i32) -> Option<&'static Record> {
     let place = TABLE.get(fd as usize / CHUNK)?;
@@ -140,23 +154,23 @@ fn generation_of(fd: i32) -> Option<u32> {
     record(fd).map(|record| record.generation.load(Relaxed))
 }
 
-/// These two descriptors are each other's peers: a socketpair's ends, at its birth.
+/// Notes that two descriptors are each other's peers: a socketpair's ends, at its birth.
 pub fn link_peers(one: i32, other: i32) {
     peer::link(one, other, generation_of);
 }
 
-/// The record, if anything was ever noted about this stretch of numbers.
+/// The record of a descriptor number, if anything was ever noted about its stretch of numbers. Maps nothing.
 pub fn known_record(fd: i32) -> Option<&'static Record> {
     let chunk = TABLE.get(fd as usize / CHUNK)?.load(Acquire);
-    // SAFETY: as in `record`.
+    // SAFETY: a chunk has CHUNK records and is never freed.
     (!chunk.is_null()).then(|| unsafe { &*chunk.add(fd as usize % CHUNK) })
 }
 
-/// Changes what the hooks know of every number.
+/// Changes what the hooks know (`info`) of every number. Called on any thread; `change` may be called again where another thread is faster.
 pub fn revise_all(change: impl Fn(u64) -> u64) {
     for chunk in TABLE.iter().map(|place| place.load(Acquire)).filter(|chunk| !chunk.is_null()) {
         for i in 0..CHUNK {
-            // SAFETY: as in `record`.
+            // SAFETY: a chunk has CHUNK records and is never freed.
             let info = unsafe { &(*chunk.add(i)).info };
             info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
         }
@@ -165,22 +179,28 @@ pub fn revise_all(change: impl Fn(u64) -> u64) {
 
 /// One descriptor waited for, on the waiting thread's stack.
 pub struct FdWait {
+    /// The descriptor's number.
     pub fd: i32,
+    /// IN, OUT and PRI: what it waits for.
     pub interest: u32,
+    /// The wait that an event fires.
     pub ticket: Cell<Ticket>,
+    /// The record that it was linked into last.
     pub record: Cell<*const Record>,
     next: Cell<*const FdWait>,
     before: Cell<*const FdWait>,
-    /// Cleared by whoever takes it out for good, as his last touch of it.
+    /// Is it in the record's list? `dismiss` clears it as its last touch of the wait, whose frame may end then.
     pub queued: AtomicBool,
+    /// The number of a private duplicate that the wait was moved to; -1: none (`readiness`).
     pub moved: Cell<i32>,
-    /// Its call holds on to the file.
+    /// Does its call hold on to the file?
     pub holds: bool,
     /// It waits because the file was not O_NONBLOCK when that was last asked.
     trusting: bool,
 }
 
 impl FdWait {
+    /// A wait for `interest` (IN, OUT, PRI) in `fd`, not yet in a list.
     pub const fn new(fd: i32, interest: u32) -> FdWait {
         let none = std::ptr::null();
         FdWait {
@@ -204,16 +224,16 @@ impl FdWait {
 }
 
 impl Record {
-    /// So many descriptor numbers have one.
+    /// How many descriptor numbers have a record.
     pub const NUMBERS: usize = peer::NUMBERS;
 
-    /// What is known. Before a try: whether it can be left out, and what events it may not have seen.
+    /// The hints. Called before a try (step 1): they say whether it can be left out, and tell afterwards which events it may have missed.
     #[inline]
     pub fn look(&self) -> Hints {
         Hints(self.hints.load(Acquire))
     }
 
-    /// Has no event of this direction come since then?
+    /// Has no event of this direction come since `before`? Asked under the lock before a wait is linked (step 3).
     #[inline]
     pub fn is_as(&self, before: Hints, interest: u32) -> bool {
         before.is_current(self.hints.load(Acquire), interest)
@@ -234,7 +254,7 @@ impl Record {
         }
     }
 
-    /// The try found nothing.
+    /// Notes that a try found nothing. `before`: the hints before the try.
     #[inline]
     pub fn exhausted(&self, before: Hints, interest: u32) {
         self.revise(before, interest, |bits| {
@@ -243,13 +263,13 @@ impl Record {
         });
     }
 
-    /// The try got something, and there was no more.
+    /// Notes that a try got something, and that there was no more.
     #[inline]
     pub fn took_all(&self, before: Hints, interest: u32) {
         self.revise(before, interest, |bits| bits & !(FULL | GUESS) | empty(interest));
     }
 
-    /// The try got as much as it asked for: there may be more.
+    /// Notes that a try got as much as it asked for: there may be more.
     #[inline]
     pub fn took_its_fill(&self, before: Hints, interest: u32) {
         self.revise(before, interest, |bits| {
@@ -276,7 +296,8 @@ impl Record {
         (self.generation.load(Relaxed) as u64) << 32 | fd as u32 as u64
     }
 
-    /// Puts the descriptor into the epoll of slot `home()`, or widens what is registered. Under the lock. False: epoll refuses it.
+    /// Registers the descriptor in the epoll of slot `home()`, or widens what is registered. Called under the lock. False: epoll refuses
+    /// it, as it does regular files.
     pub fn register(&self, fd: i32, interest: u32, home: impl FnOnce() -> usize) -> bool {
         let registered = self.registered.load(Relaxed);
         if registered != 0 && (interest & OUT == 0 || registered & REGISTERED_OUT != 0) {
@@ -303,7 +324,7 @@ impl Record {
         true
     }
 
-    /// Makes the kernel look again. Under the lock.
+    /// Has the kernel look again and report what is ready. Called under the lock.
     fn register_again(&self, fd: i32, batch: &Batch) {
         let registered = self.registered.load(Relaxed);
         if registered == 0 {
@@ -314,19 +335,20 @@ impl Record {
         let events = ALWAYS | if out { OUT } else { 0 };
         let mut result = sys::epoll_control(epoll, libc::EPOLL_CTL_MOD, fd, events, self.data(fd));
         if result == Err(libc::ENOENT) {
-            // Closed and reused behind our back: what was known is about another file.
+            // Closed and reused without a hook: what was known is about another file.
             self.forget_hints();
             self.info.store(0, Relaxed);
             result = sys::epoll_control(epoll, libc::EPOLL_CTL_ADD, fd, events, self.data(fd));
         }
         if result.is_err() {
-            // No file, or one that epoll refuses: whoever waits is to see for himself.
+            // No file, or one that epoll refuses: the waiting calls try, and return what the kernel says.
             self.let_all_try(batch);
             self.reset(fd);
         }
     }
 
-    /// Does somebody wait here, not verified yet? If long enough, the kernel looks again; else the answer is since when.
+    /// Verifies the waits here if the oldest has lasted for `patience_ms`. `Some`: it has not, and has waited since that time (ms). `None`:
+    /// there is nothing left to verify. Called by `Verify`, under no lock.
     pub fn verify(&self, fd: i32, now_ms: u64, patience_ms: u64, batch: &Batch) -> Option<u64> {
         self.lock.with(|| {
             let since_ms = self.unverified_ms.get();
@@ -343,44 +365,47 @@ impl Record {
         })
     }
 
-    /// Tells those who trust the file to be one that blocks, if it is none. Under the lock.
+    /// Fires the waits that trust the file to be without O_NONBLOCK, if it has that by now. Called under the lock.
     fn ask_again(&self, fd: i32, batch: &Batch) {
         let trusting = || self.waits().find(|wait| wait.trusting);
         if trusting().is_some() && older::status_flags(fd) as i32 & libc::O_NONBLOCK != 0 {
             while let Some(wait) = trusting() {
-                // SAFETY: under the lock.
+                // SAFETY: the caller has the lock, and `waits` has found the wait in the list; it is not used after this.
                 unsafe { self.dismiss(wait, News::Ready(Token::DISTRUST), batch) };
             }
         }
     }
 
-    /// Everybody who waits here. Under the lock.
+    /// The waits here. Called under the lock, which is held for as long as they are used.
     fn waits(&self) -> impl Iterator<Item = &FdWait> {
-        // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+        // SAFETY: the caller has the lock, and a wait's frame lives until the wait is out of the list, which needs the lock.
         let first = unsafe { self.waiting.load(Relaxed).as_ref() };
-        // SAFETY: as above.
+        // SAFETY: as for `first`: the links lead to waits in the list.
         std::iter::successors(first, |wait| unsafe { wait.next.get().as_ref() })
     }
 
+    /// Holds on to the file for a call, from its first try to its end: a close of the number waits until the call is parked.
     pub fn hold(&self) {
         self.holders.fetch_add(1, SeqCst);
     }
 
-    /// (None may be left: a closer who lost his patience has reset the record.)
+    /// Ends a `hold`. Finds 0 where a close that timed out has reset the count.
     pub fn let_go(&self) {
         self.holders.fetch_update(SeqCst, Relaxed, |holders| holders.checked_sub(1)).ok();
     }
 
+    /// Does a call hold on to the file?
     pub fn is_held(&self) -> bool {
         self.holders.load(SeqCst) > 0
     }
 
+    /// Is there a wait? Certain under the lock; without it, a wait that is linked at the same time may be missed.
     #[inline]
     pub fn is_waited_for(&self) -> bool {
         !self.waiting.load(Relaxed).is_null()
     }
 
-    /// Is nothing known of the number, and nobody there?
+    /// Is nothing known of the number, and no call there?
     #[inline]
     pub fn is_blank(&self, fd: i32) -> bool {
         let words = self.registered.load(SeqCst) | self.holders.load(SeqCst);
@@ -394,10 +419,10 @@ impl Record {
         self.hints.load(Relaxed) & GUESS != 0
     }
 
-    /// Puts a wait first in this record's list.
+    /// Puts a wait first in this record's list. Called by the waiting thread, after it has armed its waiter.
     ///
     /// # Safety
-    /// Under the lock; the wait stays in place until it is taken out.
+    /// The caller has the lock; the wait stays in place until it is taken out.
     pub unsafe fn link(&self, wait: &FdWait) {
         if self.waiting.load(Relaxed).is_null() || self.unverified_ms.get() == 0 {
             self.unverified_ms.set(clock::now_ms());
@@ -405,7 +430,8 @@ impl Record {
         wait.record.set(self);
         wait.before.set(std::ptr::null());
         wait.next.set(self.waiting.load(Relaxed));
-        if let Some(next) = wait.next.get().as_ref() {
+        // SAFETY: null or a wait in the list, whose frame lives until it is taken out under the lock, which the caller has.
+        if let Some(next) = unsafe { wait.next.get().as_ref() } {
             next.before.set(wait);
         }
         wait.queued.store(true, Relaxed);
@@ -415,29 +441,35 @@ impl Record {
     /// Takes a wait out of this record's list.
     ///
     /// # Safety
-    /// Under the lock, and the wait is in the list.
+    /// The caller has the lock, and the wait is in the list.
     pub unsafe fn unlink(&self, wait: &FdWait) {
-        match wait.before.get().as_ref() {
+        // SAFETY: null or its neighbours in the list, whose frames live until they are taken out under the lock, which the caller has.
+        let (before, next) = unsafe { (wait.before.get().as_ref(), wait.next.get().as_ref()) };
+        match before {
             Some(before) => before.next.set(wait.next.get()),
             None => self.waiting.store(wait.next.get() as *mut FdWait, Relaxed),
         }
-        if let Some(next) = wait.next.get().as_ref() {
+        if let Some(next) = next {
             next.before.set(wait.before.get());
         }
     }
 
-    /// Takes a wait out for good, and brings its news. Under the lock.
+    /// Takes a wait out for good, and fires it.
     ///
     /// # Safety
     /// As for `unlink`; the wait is not to be touched after it.
     unsafe fn dismiss(&self, wait: &FdWait, news: News, batch: &Batch) {
         let ticket = wait.ticket.get();
-        self.unlink(wait);
-        wait.queued.store(false, Release);
-        batch.take(ticket.fire(news));
+        // SAFETY: the caller has the lock and the wait is in the list; the ticket is copied before its frame may end, and its waiter is
+        // alive until the lock is released.
+        unsafe {
+            self.unlink(wait);
+            wait.queued.store(false, Release);
+            batch.take(ticket.fire(news));
+        }
     }
 
-    /// An event of the slot's epoll for this record: sets the hints, fires the waits it concerns.
+    /// Takes an event of the epoll's: sets the hints and fires the waits that it concerns (step 2). Called by the reactor, under no lock.
     pub fn event(&self, events: u32, batch: &Batch) {
         let sticky = if events & (ENDED | HALF_ENDED | PRI) != 0 { STICKY } else { 0 };
         let inward = events & (IN | PRI | HALF_ENDED | ENDED) != 0;
@@ -445,7 +477,7 @@ impl Record {
         let directions = if inward { IN | PRI } else { 0 } | if outward { OUT } else { 0 };
         self.lock.with(|| {
             self.count(inward, outward, |bits| (bits | sticky) & !(empty(directions) | GUESS | FULL));
-            // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+            // SAFETY: the lock is held here, and a wait's frame lives until the wait is out of the list; the next one is loaded before.
             unsafe {
                 let mut at = self.waiting.load(Relaxed);
                 while let Some(wait) = at.as_ref() {
@@ -460,21 +492,21 @@ impl Record {
 }
 
 impl Record {
-    /// Fires every wait. Under the lock.
+    /// Fires every wait: the calls try again. Called under the lock.
     pub fn let_all_try(&self, batch: &Batch) {
-        // SAFETY: under the lock; a wait in the list is alive until it is unlinked under it.
+        // SAFETY: the caller has the lock, and a wait's frame lives until the wait is out of the list, which needs the lock.
         while let Some(wait) = unsafe { self.waiting.load(Relaxed).as_ref() } {
-            // SAFETY: as above.
+            // SAFETY: the wait is the first in the list, under the same lock, and is not used after this.
             unsafe { self.dismiss(wait, News::Ready(Token::PLAIN), batch) };
         }
     }
 
-    /// Nothing is known, and whoever tries is to try again.
+    /// Forgets the hints, and counts an event of both directions: a call that has just tried does not wait, but tries again.
     fn forget_hints(&self) {
         self.count(true, true, |bits| bits & !(ONE_OUT - 1));
     }
 
-    /// The number, `fd`, means another file by now.
+    /// Forgets all that is known: the number, `fd`, means another file by now. Called under the lock, or in a fork child.
     pub fn reset(&self, fd: i32) {
         peer::forget(fd);
         self.generation.store(self.generation.load(Relaxed).wrapping_add(1), Relaxed);
@@ -485,7 +517,7 @@ impl Record {
     }
 }
 
-/// Fetches a record that is about to be looked at.
+/// Prefetches a record that is about to be read.
 #[inline]
 pub fn warm(fd: i32) {
     if let Some(record) = known_record(fd) {
@@ -493,7 +525,7 @@ pub fn warm(fd: i32) {
     }
 }
 
-/// Fetches the wait that is first in a record's list. (Its address: the wait itself may be over.)
+/// Prefetches the wait that is first in a record's list. Uses its address only, for the wait may be over.
 #[inline]
 pub fn warm_wait(fd: i32) {
     if let Some(record) = known_record(fd) {
@@ -510,7 +542,7 @@ pub fn known_stretches(first: u32, last: u32) -> impl Iterator<Item = impl Itera
         .map(|stretch| stretch.map(|fd| fd as i32))
 }
 
-/// In a fork child: no registration is ours, and no waiter is here.
+/// Resets all records in a fork child: its epolls are new, and no waiting thread is here. Called while there is one thread.
 pub fn after_fork() {
     for (number, place) in TABLE.iter().enumerate() {
         let chunk = place.load(Relaxed);
@@ -518,7 +550,7 @@ pub fn after_fork() {
             continue;
         }
         for i in 0..CHUNK {
-            // SAFETY: as in `record`.
+            // SAFETY: a chunk has CHUNK records and is never freed.
             let record = unsafe { &*chunk.add(i) };
             record.lock.after_fork();
             record.waiting.store(std::ptr::null_mut(), Relaxed);

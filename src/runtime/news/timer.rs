@@ -7,6 +7,7 @@ use crate::base::lock::{Rank, RawLock};
 use crate::runtime::news::waiter::{Batch, News, Ticket};
 use std::cell::{Cell, UnsafeCell};
 
+/// A deadline of one wait, in the waiting thread's frame.
 pub struct TimerNode {
     ticket: Ticket,
     deadline_ns: u64,
@@ -14,11 +15,12 @@ pub struct TimerNode {
     sibling: Cell<*const TimerNode>,
     /// The parent of a first child, else the sibling before; null for the root.
     before: Cell<*const TimerNode>,
-    /// The heap it is in; cleared by whoever takes it out, as his last touch of the node.
+    /// The heap it is in; null: in none. `expire` clears it as its last touch of the node, whose frame may end then.
     heap: AtomicPtr<Timers>,
 }
 
 impl TimerNode {
+    /// A node for the wait that `ticket` names, in no heap.
     pub fn new(ticket: Ticket, deadline_ns: u64) -> TimerNode {
         let none = std::ptr::null();
         TimerNode {
@@ -35,6 +37,7 @@ impl TimerNode {
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
 
+/// A slot's heap of deadlines.
 pub struct Timers {
     lock: RawLock,
     root: UnsafeCell<*const TimerNode>,
@@ -59,6 +62,7 @@ impl Timers {
         }
     }
 
+    /// The earliest deadline, or `NEVER`. Without the lock: may be out of date.
     #[inline]
     pub fn earliest(&self) -> u64 {
         self.earliest.load(Relaxed)

@@ -1,33 +1,39 @@
-//! Which waits rest on hints alone, and are to be verified when they last (`record`): per slot, a bit for each descriptor number.
+//! Verification's sets: per slot, a bit for each descriptor number whose wait rests on hints alone and is to be verified when it lasts.
 //!
 //! ```text
-//!   words     bit n: somebody who parked on this slot may wait for descriptor n; since when, says its record
+//!   words     bit n: a thread that parked on this slot may wait for descriptor n; since when, says its record
 //!   summary   bit w: words[w] is not zero
 //!   oldest    no wait in here is older, in milliseconds
 //! ```
 //!
 //! A wait that ends takes nothing out: its bit, mostly set already by an earlier wait, is one load of a line that many descriptors
-//! share, where a list would touch its neighbours' stacks. Whoever looks through the set when `oldest` is due clears the bits of
-//! descriptors that nobody waits for any more.
+//! share, where a list would touch its neighbours' stacks. `look_through`, when `oldest` is due, clears the bits of descriptors that no
+//! thread waits for any more.
 //!
-//! A wait is linked into its record and its bit is seen set under the record's lock; the bit is cleared before that lock is taken. So
-//! either the wait is found or its bit is set anew.
+//! The race between a wait that begins and a look through the set:
+//!
+//! 1. Under its record's lock, the waiting thread links the wait and loads the bit; it sets the bit if it is clear.
+//! 2. `look_through` exchanges the word to 0, then takes the record's lock and looks for waits.
+//! 3. If the lock of 1 came first, 2 finds the wait. If that of 2 came first, the bit was cleared before 1 loaded it, and 1 sets it anew.
 
 use crate::runtime::news::record::{record, Record};
 use crate::runtime::news::waiter::Batch;
 use crate::sys;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// How long a wait may rest on hints, in milliseconds, while its slot is busy, and before it sleeps.
+/// The time in milliseconds for which a wait may rest on hints while its slot is busy.
 pub const BUSY_PATIENCE_MS: u64 = 250;
+/// The same where the slot is about to sleep.
 pub const IDLE_PATIENCE_MS: u64 = 20;
-/// The same for a guess.
+/// The time in milliseconds for which a wait may rest on a guess while its slot is busy.
 pub const BUSY_GUESS_MS: u64 = 100;
+/// The same where the slot is about to sleep: it is verified first.
 pub const IDLE_GUESS_MS: u64 = 0;
 
 const WORDS: usize = Record::NUMBERS / 64;
 const NONE: u64 = u64::MAX;
 
+/// A slot's set of waits to be verified.
 pub struct Verify {
     summary: &'static [AtomicU64],
     words: &'static [AtomicU64],
@@ -43,7 +49,8 @@ impl Verify {
         Some(Verify { summary, words, oldest_ms: AtomicU64::new(NONE) })
     }
 
-    /// Somebody begins to wait for this descriptor. Under its record's lock. True: the set's sleeper may have to be told.
+    /// Notes that a wait for descriptor `fd` begins. Called under its record's lock, on any thread. True: the set was empty, and a slot
+    /// that sleeps is to be woken to set its time.
     #[inline]
     pub fn add(&self, fd: usize, now_ms: u64) -> bool {
         let known = self.words[fd / 64].load(Relaxed) >> (fd % 64) & 1 != 0;
@@ -58,14 +65,15 @@ impl Verify {
         first
     }
 
-    /// When the first of them is due, if there is any.
+    /// The time in milliseconds at which the oldest wait is due; `None`: the set is empty.
     #[inline]
     pub fn earliest(&self, patience_ms: u64) -> Option<u64> {
         let oldest_ms = self.oldest_ms.load(SeqCst);
         (oldest_ms != NONE).then_some(oldest_ms + patience_ms)
     }
 
-    /// Looks again at the descriptors whose waits have lasted: the kernel reports as an event what is ready.
+    /// Verifies the descriptors whose waits have lasted for `patience_ms`: the kernel reports as an event what is ready. Called by the
+    /// slot's owner in Runtime, or by the monitor for a vacant slot, under no lock.
     #[inline]
     pub fn look_again(&self, now_ms: u64, patience_ms: u64, batch: &Batch) {
         if self.earliest(patience_ms).is_some_and(|due_ms| due_ms <= now_ms) {

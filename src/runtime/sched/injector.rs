@@ -1,72 +1,74 @@
-//! The injector: what is ready and belongs to no slot.
+//! The injector: the queue of green threads that are ready and belong to no slot.
+//!
+//! Foreign threads and workers without a slot put here what they make ready, and slots what their own queues have no room for. First in,
+//! first out; linked by `Green::link`.
 
-use crate::base::lock::{Rank, RawLock};
+use crate::base::lock::{Locked, Rank};
 use crate::runtime::machine::parts::Green;
-use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
-/// From foreign threads, from workers without a slot, and what no queue had room for: first in, first out.
+struct Ends {
+    first: *const Green,
+    last: *const Green,
+}
+
+impl Ends {
+    const NONE: Ends = Ends { first: std::ptr::null(), last: std::ptr::null() };
+}
+
+/// A queue of ready green threads.
 pub struct Injector {
-    lock: RawLock,
-    ends: UnsafeCell<[*const Green; 2]>,
+    ends: Locked<Ends>,
+    /// How many are in it: changed under the lock, looked at without.
     count: AtomicUsize,
 }
 
-// SAFETY: the list is only touched under the lock.
-unsafe impl Sync for Injector {}
-
-pub static INJECTOR: Injector = Injector {
-    lock: RawLock::new(Rank::Injector),
-    ends: UnsafeCell::new([std::ptr::null(); 2]),
-    count: AtomicUsize::new(0),
-};
+/// The process's injector.
+pub static INJECTOR: Injector = Injector { ends: Locked::new(Rank::Injector, Ends::NONE), count: AtomicUsize::new(0) };
 
 impl Injector {
+    /// Appends a green thread that is ready and in no queue. Called on any thread; the caller wakes a slot for it afterwards
+    /// (`slots::call_for_help`).
     pub fn push(&self, green: &'static Green) {
         green.link.store(std::ptr::null_mut(), Relaxed);
-        self.lock.with(|| {
-            // SAFETY: under the lock; green threads are never freed.
-            unsafe {
-                let [first, last] = &mut *self.ends.get();
-                match last.as_ref() {
-                    Some(last) => last.link.store(green as *const Green as *mut Green, Relaxed),
-                    None => *first = green,
-                }
-                *last = green;
+        self.ends.with(|ends| {
+            // SAFETY: null or a green thread, and green threads are never freed.
+            match unsafe { ends.last.as_ref() } {
+                Some(last) => last.link.store(green as *const Green as *mut Green, Relaxed),
+                None => ends.first = green,
             }
+            ends.last = green;
             self.count.store(self.count.load(Relaxed) + 1, SeqCst);
         });
     }
 
+    /// Takes out the green thread that has waited longest. Called by a worker, which runs it or puts it into its slot's queue.
     #[inline]
     pub fn pop(&self) -> Option<&'static Green> {
         if self.is_empty() {
             return None;
         }
-        self.lock.with(|| {
-            // SAFETY: as in `push`.
-            unsafe {
-                let [first, last] = &mut *self.ends.get();
-                let green = first.as_ref()?;
-                *first = green.link.load(Relaxed);
-                if first.is_null() {
-                    *last = std::ptr::null();
-                }
-                self.count.store(self.count.load(Relaxed) - 1, SeqCst);
-                Some(green)
+        self.ends.with(|ends| {
+            // SAFETY: null or a green thread, and green threads are never freed.
+            let green = unsafe { ends.first.as_ref() }?;
+            ends.first = green.link.load(Relaxed);
+            if ends.first.is_null() {
+                ends.last = std::ptr::null();
             }
+            self.count.store(self.count.load(Relaxed) - 1, SeqCst);
+            Some(green)
         })
     }
 
+    /// Is nothing in it? Without the lock: a `push` at the same time may be missed, and its caller wakes a slot after it.
     pub fn is_empty(&self) -> bool {
         self.count.load(SeqCst) == 0
     }
 
-    /// In a fork child: whoever stood here is not there.
+    /// Empties it in a fork child: what stood here has stayed in the parent.
     pub fn after_fork(&self) {
-        self.lock.after_fork();
-        // SAFETY: the child has one thread.
-        unsafe { *self.ends.get() = [std::ptr::null(); 2] };
-        self.count.store(0, Relaxed);
+        let Injector { ends, count } = self;
+        ends.after_fork(|ends| *ends = Ends::NONE);
+        count.store(0, Relaxed);
     }
 }

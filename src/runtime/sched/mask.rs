@@ -1,6 +1,14 @@
-//! The signal masks of workers' kernel threads: a switch gives the kernel thread its green thread's.
+//! The signal masks of workers' kernel threads: a switch gives the kernel thread the mask of the green thread that it resumes.
 //!
-//! Before a worker opens signals nobody else may be taking them: two takers would break the order of real-time signals.
+//! Real-time signals are delivered in the order in which they came, so one taker at a time takes those of a kind from the kernel. A worker
+//! opens its mask for them when no sweep and no listening monitor takes them:
+//!
+//! 1. A sweep stores the signals in `TAKING`, then looks at the workers' masks, and takes only what no worker has open.
+//! 2. A worker notes the signals as open in `Worker::mask` (`open_for`), then reads `TAKING` and waits while they are in it. Only then the
+//!    kernel learns of the mask.
+//! 3. All are sequentially consistent: either the sweep sees the worker's mask and leaves the signals alone, or the worker waits for it.
+//!
+//! The listening monitor (`LISTENED`) is asked to stop in the same way (`stop_listening`).
 
 use crate::base::signal_set::{bit, CLOSED, FIRST_OF_MANY};
 use crate::base::summon;
@@ -12,7 +20,8 @@ use crate::sys;
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// Gives a worker's kernel thread another mask. A SIGPIPE that the last thread blocked is that one's, not the next one's.
+/// Gives a worker's kernel thread another mask. Called on that kernel thread, between two green threads or for the running one. A SIGPIPE
+/// that the last green thread blocked, and that the new mask opens, goes into that thread's queue first: it is not the next one's.
 #[cold]
 pub fn change_mask(worker: &parts::Worker, mask: u64) {
     if worker.mask.load(Relaxed) & !mask & bit(libc::SIGPIPE) != 0 {
@@ -24,31 +33,33 @@ pub fn change_mask(worker: &parts::Worker, mask: u64) {
     worker.mask.store(mask, Relaxed);
 }
 
-/// A worker has nothing to do: the kernel is to leave to others what has a handler.
+/// Blocks all signals on the kernel thread of a worker that has nothing to do, so that the kernel delivers what has a handler to another.
+/// Called by that worker before it sleeps.
 pub fn close(worker: &parts::Worker) {
     if disposition::handled() & !worker.mask.load(Relaxed) != 0 {
         change_mask(worker, CLOSED);
     }
 }
 
-/// The mask that the kernel thread has is the running thread's.
+/// Notes the mask that this kernel thread has as the running green thread's.
 pub fn note_mask(me: &Green, mask: u64) {
     me.mask.set(mask);
     me.worker().mask.store(mask, Relaxed);
 }
 
-/// What the sleeping monitor takes right now.
+/// The signals that the sleeping monitor takes from the kernel now. Written by the monitor alone (`signal::sweep`).
 pub static LISTENED: AtomicU64 = AtomicU64::new(0);
-/// How often it has done so; whoever waits for it sleeps on this.
+/// How often the monitor has stopped listening; `stop_listening` sleeps on this word.
 pub static LISTENINGS: AtomicU32 = AtomicU32::new(0);
-/// Real-time signals that a sweeper takes from the kernel right now: no worker opens its mask for them meanwhile.
+/// The real-time signals that a sweep takes from the kernel now: no worker opens its mask for them meanwhile. Written by the sweep alone.
 pub static TAKING: AtomicU64 = AtomicU64::new(0);
 
-/// Signals of which several may wait.
+/// The signals of which several of a kind may be pending.
 pub const OF_MANY: u64 = u64::MAX << (FIRST_OF_MANY - 1);
 
-/// A worker's kernel thread is about to have this mask: what that opens is left to it, once nobody takes it elsewhere any more. (Of what
-/// has no handler there is no order to keep.)
+/// Waits, before a worker's kernel thread unblocks real-time signals, until no sweep and no monitor takes them: two takers would break
+/// their order. Signals without a handler have no order to keep and are passed over. Called on that kernel thread; it may yield the
+/// processor, and sleeps at most until the monitor's next turn.
 pub fn open_for(worker: &Worker, mask: u64) {
     let opened = worker.mask.fetch_and(mask, SeqCst) & !mask & OF_MANY & disposition::handled();
     if opened != 0 {
@@ -59,7 +70,7 @@ pub fn open_for(worker: &Worker, mask: u64) {
     }
 }
 
-/// Waits until the monitor no longer stands in for these, or does so anew, knowing what has changed.
+/// Waits until the monitor no longer takes these signals, or has begun anew, and so has seen what the caller changed before.
 pub fn stop_listening(signals: u64) {
     let listenings = LISTENINGS.load(SeqCst);
     while LISTENED.load(SeqCst) & signals != 0 && LISTENINGS.load(SeqCst) == listenings {
@@ -68,7 +79,7 @@ pub fn stop_listening(signals: u64) {
     }
 }
 
-/// Gives the kernel thread the green thread's signal mask, where it has another.
+/// Gives a worker's kernel thread the mask of the green thread that is about to run there: one comparison where the masks are equal.
 #[inline]
 pub fn apply_mask(worker: &Worker, green: &Green) {
     if green.mask.get() != worker.mask.load(Relaxed) {
@@ -76,7 +87,7 @@ pub fn apply_mask(worker: &Worker, green: &Green) {
     }
 }
 
-/// In a fork child: nobody takes signals elsewhere.
+/// Clears, in a fork child, what the parent's sweep and monitor took: neither is here. `LISTENINGS` only counts.
 pub fn after_fork() {
     LISTENED.store(0, Relaxed);
     TAKING.store(0, Relaxed);

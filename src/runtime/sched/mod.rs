@@ -1,4 +1,9 @@
-//! Who runs next, and on which kernel thread.
+//! The scheduler's wing: slots and their queues, the injector, spare workers, and the signal mask that a switch brings along.
+//!
+//! `slots` says which green thread runs next and switches to it. It knows what a green thread is made of (`machine`), not what it waits
+//! for. The worker's own loop, and whatever makes workers, lie above (`kernel`).
+
+#![warn(unsafe_op_in_unsafe_fn)]
 
 pub mod injector;
 pub mod mask;
