@@ -26,6 +26,8 @@ pub enum Rank {
     /// under the first is that of a private duplicate, which no other thread knows yet.
     #[allow(dead_code)]
     Record = 0,
+    /// The handing out of the shelf's signals, which looks up dispositions and fills queues.
+    Shelf,
     /// A change of something that the whole process has, with system calls inside: identity, dispositions, birth lists.
     Process,
     /// A pool of vessels, stacks or workers.

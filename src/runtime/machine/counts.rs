@@ -1,5 +1,8 @@
-//! What is counted, for `stats=PATH`. Each kernel thread counts for itself, without atomic read-modify-write; the sums are made
-//! when somebody asks. What asks for them before a signal ends the process stands here, too.
+//! Counts for the statistics (`stats=PATH`), the list of all workers, and when the figures are told.
+//!
+//! Each worker counts in its own `Counters`, by a plain load and store, for one kernel thread at a time writes them; the sums are made when
+//! they are asked for. Threads that are no workers share `OTHERS` in the same way, and may lose a count to each other. The handler that
+//! tells the figures before a signal ends the process (`end`) stands here, too.
 
 use crate::figures::{Counters, ROWS};
 use crate::runtime::machine::disposition;
@@ -8,29 +11,33 @@ use crate::sys::{self, older};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
-/// The calls of all threads that are no workers; they may lose a count to each other.
+/// The calls of each hook by threads that are no workers; they may lose a count to each other.
 pub static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
 
-/// How many of libc's entries lead to the hooks. A fork child has them as its parent.
+/// How many of libc's entries lead to the hooks. A fork child keeps it, for it has its parent's entries.
 pub static ENTRIES: AtomicU64 = AtomicU64::new(0);
 
-/// Those of them that went on to libc.
+/// The calls among `OTHERS` that went on to libc.
 pub static OTHERS_PASSED: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
 
-/// Those that no worker created.
+/// Green threads that were created by threads that are no workers.
 pub static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
+/// The most green threads that were alive at a time.
 pub static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
+/// Slots that were taken from workers whose calls or green threads lasted.
 pub static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
-/// Hand-overs for nothing: the kernel thread was runnable and had not computed for a tick. The monitor had waited for 20 ms, and could not
-/// wait for longer.
+/// Hand-overs for nothing: the kernel thread was runnable, but had not got a processor for a tick, after the monitor had waited for it for
+/// 20 ms.
 pub static FALSE_ALARMS: AtomicU64 = AtomicU64::new(0);
+/// Kernel threads of the process that the library knows.
 static KERNEL_THREADS: AtomicU64 = AtomicU64::new(1);
+/// The most kernel threads at a time.
 pub static KERNEL_THREADS_PEAK: AtomicU64 = AtomicU64::new(1);
 
-/// The workers' counters, the last one's first. Only added to: whoever walks the list needs no lock, a signal handler neither.
+/// The workers' counters, the last one's first, linked by `next`. Only added to, so it is walked without a lock, also by a signal handler.
 pub static WORKERS: AtomicPtr<Counters> = AtomicPtr::new(std::ptr::null_mut());
 
-/// One more, of what only one kernel thread counts at a time.
+/// Adds 1 to a counter that only one kernel thread writes at a time.
 #[inline(always)]
 pub fn count_one(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
@@ -56,8 +63,8 @@ pub fn count_passed(row: usize) {
     count_one(counter);
 }
 
-/// The calls of the hook in row `row`: how many came, and how many of them its handler has answered, or not come back from. A call
-/// that its handler still works on is among both.
+/// The calls of the hook in row `row`: {how many came, how many of them did not go on to libc}. A call that its handler still works on is
+/// in both.
 pub fn came_and_served(row: usize) -> (u64, u64) {
     // First what passed: what comes meanwhile must not look like more than came.
     let passed = OTHERS_PASSED[row].load(Relaxed) + sum(|worker| &worker.passed[row]);
@@ -65,7 +72,7 @@ pub fn came_and_served(row: usize) -> (u64, u64) {
     (came, came.saturating_sub(passed))
 }
 
-/// Takes a worker into the sums.
+/// Takes a new worker into the list, and so into the sums. Called once for each worker.
 pub fn enlist(worker: &'static Worker) -> &'static Worker {
     let counters = &worker.counters;
     let place = counters as *const Counters as *mut Counters;
@@ -88,11 +95,13 @@ fn for_each_counters(mut work: impl FnMut(&'static Counters)) {
     }
 }
 
+/// Calls `work` for every worker that was ever made, the last first, those at rest included. Called on any thread and in handlers; takes no
+/// lock.
 pub fn for_each_worker(mut work: impl FnMut(&Worker)) {
     for_each_counters(|counters| work(Worker::of_counters(counters)));
 }
 
-/// One more was created, by that worker's kernel thread or by one that is none.
+/// Counts a green thread that was created on worker `by`'s kernel thread (`None`: on another one), and `alive` towards the peak.
 pub fn green_thread_created(by: Option<&Worker>, alive: u64) {
     match by {
         Some(worker) => count_one(&worker.counters.created),
@@ -105,68 +114,75 @@ pub fn green_thread_created(by: Option<&Worker>, alive: u64) {
     }
 }
 
+/// Counts a hand-over.
 pub fn hand_over() {
     HAND_OVERS.fetch_add(1, Relaxed);
 }
 
+/// Counts a hand-over for nothing.
 pub fn false_alarm() {
     FALSE_ALARMS.fetch_add(1, Relaxed);
 }
 
+/// Counts a kernel thread that begins.
 pub fn kernel_thread_born() {
     let now = KERNEL_THREADS.fetch_add(1, Relaxed) + 1;
     KERNEL_THREADS_PEAK.fetch_max(now, Relaxed);
 }
 
+/// Counts a kernel thread that has ended.
 pub fn kernel_thread_gone() {
     KERNEL_THREADS.fetch_sub(1, Relaxed);
 }
 
-/// One figure of all workers.
+/// The sum of one counter of all workers.
 pub fn sum(part: impl Fn(&'static Counters) -> &'static AtomicU64) -> u64 {
     let mut sum = 0;
     for_each_counters(|counters| sum += part(counters).load(Relaxed));
     sum
 }
 
-/// Who tells the figures, where somebody asks for them.
+/// The functions that tell the figures, where statistics are asked for.
 pub struct Tellers {
-    /// The runtime has started; there is one thread still.
+    /// Called when the runtime has started, while there is one thread still.
     pub start: fn(),
-    /// The monitor's duty.
+    /// Called by the monitor when the figures have changed.
     pub meanwhile: fn(),
-    /// A signal is about to end the process.
+    /// Called before a signal ends the process, also in a handler: takes no lock and allocates nothing.
     pub end: fn(),
 }
 
 static TELLERS: OnceBox<Tellers> = OnceBox::new();
 
+/// Sets the functions that tell the figures; the first call counts. Called by the library's constructor.
 pub fn tell_by(tellers: Tellers) {
     TELLERS.set(Box::new(tellers)).ok();
 }
 
+/// Tells the figures for the first time, if they are asked for. Called by the start.
 pub fn after_start() {
     if let Some(tellers) = TELLERS.get() {
         (tellers.start)();
     }
 }
 
+/// Tells the figures for the last time, if they are asked for. Called before a signal ends the process, in handlers too.
 pub fn before_end() {
     if let Some(tellers) = TELLERS.get() {
         (tellers.end)();
     }
 }
 
-/// Figures that have changed are told at growing intervals: after as long again as the runtime has run, or after these.
+/// The bounds of the intervals, in milliseconds, at which changed figures are told: after as long again as the runtime has run.
 const SHORTEST_MS: u64 = 10;
 const LONGEST_MS: u64 = 1000;
 static BEGAN_MS: AtomicU64 = AtomicU64::new(0);
 static NEXT_MS: AtomicU64 = AtomicU64::new(0);
-/// What was told last.
+/// The sum that was told last.
 static TOLD: AtomicU64 = AtomicU64::new(0);
 
-/// The monitor is about to sleep without an end: when it is to come again, for what has changed since the figures were told.
-/// Only the monitor calls this.
+/// Tells figures that have changed, where that is due. Returns the time (ms of the coarse clock) at which it will be; `None`: nothing is
+/// left to tell. Called by the monitor alone, before it sleeps without an end.
 pub fn keep_up(now_ms: u64) -> Option<u64> {
     let tellers = TELLERS.get()?;
     let sums = sum(|worker| &worker.switches) + sum(|worker| &worker.created) + GREEN_THREADS.load(Relaxed);
@@ -188,7 +204,7 @@ pub fn keep_up(now_ms: u64) -> Option<u64> {
     None
 }
 
-/// Does this signal, where its action is the default, meet `end` first?
+/// Is `end` the kernel's handler for this signal, where its action is the default?
 pub fn precedes(signal: i32) -> bool {
     TELLERS.get().is_some() && disposition::ends(signal)
 }
@@ -207,7 +223,7 @@ pub extern "C" fn end(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
     }
 }
 
-/// In a fork child: counts begin anew.
+/// Clears the counts in a fork child, and the list: the parent's workers are not here.
 pub fn after_fork() {
     WORKERS.store(std::ptr::null_mut(), Release);
     OTHERS.iter().chain(&OTHERS_PASSED).for_each(|counter| counter.store(0, Relaxed));

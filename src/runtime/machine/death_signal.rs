@@ -1,6 +1,7 @@
 //! The signal at the parent's end (PR_SET_PDEATHSIG): the kernel keeps it for each kernel thread, the program asks for it for a thread.
 //!
-//! All kernel threads have what some thread has asked for; one that is a thread's own has that thread's.
+//! All shared kernel threads have the signal that some green thread has asked for; a kernel thread that one green thread has for itself has
+//! that thread's. The kernel sends the signal to the process, so it comes once for each kernel thread, and one of a kind is pending.
 
 use crate::runtime::machine::parts::{current, Green, Worker};
 use crate::runtime::machine::{counts, roll, unusual};
@@ -8,23 +9,23 @@ use crate::sys::task;
 use libc::PR_SET_PDEATHSIG;
 use std::sync::atomic::{AtomicI32, Ordering::*};
 
-/// What all kernel threads have: the signal that some thread has asked for, or 0.
+/// The signal that all shared kernel threads have; 0: no thread has asked for one.
 pub static DEATH_SIGNAL: AtomicI32 = AtomicI32::new(0);
 
-/// At the start: the only thread's is the process's.
+/// Notes the process's as main's. Called by the start, while there is one thread.
 pub fn begin(main: &Green) {
     let signal = task::death_signal();
     main.settings.death_signal.store(signal, Relaxed);
     DEATH_SIGNAL.store(signal, Relaxed);
 }
 
-/// A thread has asked for a signal at the parent's end, or for none any more.
+/// Sets the signal that a thread has asked for (0: none), and shares it. Called on the kernel thread that runs `me`, or after its end.
 pub fn set_death_signal(me: &Green, signal: i32) {
     me.settings.death_signal.store(signal, Relaxed);
     share_death_signal();
 }
 
-/// A thread has ended that had asked for one.
+/// Withdraws the wish of a thread that has ended.
 #[inline]
 pub fn end(green: &Green) {
     if green.settings.death_signal() != 0 {
@@ -32,7 +33,7 @@ pub fn end(green: &Green) {
     }
 }
 
-/// All kernel threads get what is asked for now: this one at once, the others when they next switch.
+/// Gives all kernel threads the signal that is asked for now: this one at once, the others at their next switch (`unusual::DEATH`).
 pub fn share_death_signal() {
     let asked = current().map_or(0, |me| me.settings.death_signal());
     let of_another =
@@ -44,7 +45,7 @@ pub fn share_death_signal() {
     task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.load(SeqCst) as usize);
 }
 
-/// A kernel thread becomes a worker's.
+/// Gives the signal to a kernel thread that becomes a worker's. Called on it.
 pub fn arrive() {
     let signal = DEATH_SIGNAL.load(SeqCst);
     if signal != 0 {
@@ -52,27 +53,27 @@ pub fn arrive() {
     }
 }
 
-/// This kernel thread is shared again: what it was to execute could not be.
+/// Gives the shared signal back to this kernel thread, after an exec that failed: it is shared again.
 pub fn share_death_signal_again(me: &Green) {
     if DEATH_SIGNAL.load(Relaxed) != me.settings.death_signal() {
         task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.load(SeqCst) as usize);
     }
 }
 
-/// A worker is to have the signal that all have.
+/// Gives a worker's kernel thread the shared signal. Called on it by the switch that finds `unusual::DEATH`.
 pub fn bring_death_signal(worker: &Worker) {
     worker.unusual.fetch_and(!unusual::DEATH, SeqCst);
     task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.load(SeqCst) as usize);
 }
 
-/// This kernel thread is the thread's own from here on: it gets the thread's signal, and not another's.
+/// Gives this kernel thread the running thread's signal, and not another's: it is that thread's own from here on.
 pub fn leave_shared(me: &Green) {
     if DEATH_SIGNAL.load(Relaxed) != me.settings.death_signal() {
         task::option(PR_SET_PDEATHSIG, me.settings.death_signal() as usize);
     }
 }
 
-/// In a fork child: the kernel has forgotten it.
+/// Forgets the signal in a fork child, as the kernel does.
 pub fn after_fork() {
     DEATH_SIGNAL.store(0, Relaxed);
 }

@@ -1,8 +1,13 @@
-//! Dispositions: what the program has set for each signal. The kernel is told another handler (`signal::entry`) wherever the
-//! program has one, so this table is what sigaction answers from and what a delivered signal is looked up in.
+//! Dispositions: the action that the program has set for each signal.
 //!
-//! A disposition is read and changed as a whole, as in the kernel: the writer holds the lock, and marks the entry with an odd number
-//! meanwhile; a reader whose number is odd, or another one when it has read, takes the lock. The kernel is told under the lock, too.
+//! The kernel is told another handler (`signal::entry`) wherever the program has one, so this table is what sigaction answers from and what
+//! a delivered signal is looked up in. A disposition is read and changed as a whole, as in the kernel:
+//!
+//! 1. A writer holds the lock. It makes `changes` odd, stores handler, flags and mask, and makes `changes` even again.
+//! 2. A reader loads `changes`, then the three words, passes an acquire fence, and loads `changes` again.
+//! 3. If the first number is odd, or the second is another one, the reader takes the lock and reads anew.
+//!
+//! The kernel is told under the lock, too (`settle`), so after changes at the same time it knows the last one's.
 
 use crate::base::lock::{Rank, RawLock};
 use crate::base::signal_set::bit;
@@ -15,15 +20,18 @@ const SIGNALS: usize = 65;
 /// A disposition as the kernel and the program see it.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Action {
+    /// SIG_DFL, SIG_IGN, or the handler's address.
     pub handler: usize,
+    /// SA_ flags.
     pub flags: usize,
+    /// The signals that are blocked while the handler runs, beside the signal itself.
     pub mask: u64,
 }
 
-/// What the default action of these is: nothing.
+/// Signals whose default action does nothing.
 const HARMLESS: u64 = bit(libc::SIGCHLD) | bit(libc::SIGURG) | bit(libc::SIGWINCH) | bit(libc::SIGCONT);
 
-/// What the default action of these is: the process stops.
+/// Signals whose default action stops the process.
 const STOPPING: u64 = bit(libc::SIGSTOP) | bit(libc::SIGTSTP) | bit(libc::SIGTTIN) | bit(libc::SIGTTOU);
 
 /// Does the default action of this signal end the process, and could a handler stand before it?
@@ -32,6 +40,7 @@ pub fn ends(signal: c_int) -> bool {
 }
 
 impl Action {
+    /// The action of a signal for which nothing was set.
     pub const DEFAULT: Action = Action { handler: libc::SIG_DFL, flags: 0, mask: 0 };
 
     /// Is this a handler, not SIG_DFL or SIG_IGN?
@@ -44,11 +53,12 @@ impl Action {
         self.handler == libc::SIG_IGN || self.handler == libc::SIG_DFL && HARMLESS & bit(signal) != 0
     }
 
+    /// Is this SA_ flag set?
     pub fn has(&self, flag: c_int) -> bool {
         self.flags & flag as u32 as usize != 0
     }
 
-    /// What its handler blocks while it runs.
+    /// The signals that its handler for `signal` blocks while it runs.
     pub fn blocks(&self, signal: c_int) -> u64 {
         self.mask | if self.has(libc::SA_NODEFER) { 0 } else { bit(signal) }
     }
@@ -60,8 +70,9 @@ struct Entry {
     handler: AtomicUsize,
     flags: AtomicUsize,
     mask: AtomicU64,
-    /// {the last handler's flags, its mask}, and whether there was one.
+    /// {the last handler's flags, its mask}. Changed under the lock.
     last: [AtomicU64; 2],
+    /// 1: there was a handler.
     had_handler: AtomicU32,
 }
 
@@ -81,7 +92,7 @@ impl Entry {
         Action { handler: self.handler.load(Relaxed), flags: self.flags.load(Relaxed), mask: self.mask.load(Relaxed) }
     }
 
-    /// Under the lock.
+    /// Changes the action (step 1). Called under the lock.
     fn write(&self, new: Action) {
         self.changes.fetch_add(1, SeqCst);
         self.handler.store(new.handler, Relaxed);
@@ -110,7 +121,7 @@ static TABLE: Table = Table {
     ignored: AtomicU64::new(0),
 };
 
-/// What the program has set for a signal.
+/// The action that the program has set for a signal. Called on any thread and in handlers; takes the lock only where a change is under way.
 #[inline]
 pub fn of(signal: c_int) -> Action {
     let entry = &TABLE.entries[signal as usize];
@@ -124,7 +135,8 @@ pub fn of(signal: c_int) -> Action {
     }
 }
 
-/// The same for a handler that is about to run: one that is to run once has then been the last.
+/// The action of a signal whose handler is about to run. An action with SA_RESETHAND is reset to the default, here and in the kernel, and
+/// is returned to one caller.
 pub fn take(signal: c_int) -> Action {
     let action = of(signal);
     if !action.is_handler() || !action.has(libc::SA_RESETHAND) {
@@ -134,14 +146,14 @@ pub fn take(signal: c_int) -> Action {
         let action = TABLE.entries[signal as usize].read();
         if action.is_handler() && action.has(libc::SA_RESETHAND) {
             note(signal, Action { handler: libc::SIG_DFL, ..action });
-            // SAFETY: the default disposition has no handler.
+            // SAFETY: the default action runs no code of the process's.
             unsafe { sys::signal_action(signal, &[0; 4], std::ptr::null_mut()) };
         }
         action
     })
 }
 
-/// Under the lock.
+/// Writes an action and keeps the sets true. Called under the lock.
 fn note(signal: c_int, new: Action) {
     let (entry, bit) = (&TABLE.entries[signal as usize], bit(signal));
     let set = |set: &AtomicU64, holds| if holds { set.fetch_or(bit, SeqCst) } else { set.fetch_and(!bit, SeqCst) };
@@ -164,7 +176,7 @@ pub fn set(signal: c_int, new: Action) {
     TABLE.lock.with(|| note(signal, new));
 }
 
-/// Changes what the program has set for a signal: {what it was, what it is}. The kernel has yet to be told.
+/// Changes the action that the program has set for a signal; returns {what it was, what it is}. The kernel has yet to be told (`settle`).
 pub fn change(signal: c_int, new: impl FnOnce(Action) -> Action) -> [Action; 2] {
     TABLE.lock.with(|| {
         let before = TABLE.entries[signal as usize].read();
@@ -174,8 +186,8 @@ pub fn change(signal: c_int, new: impl FnOnce(Action) -> Action) -> [Action; 2] 
     })
 }
 
-/// Has the kernel told (`tell`) what is set for a signal: after changes at the same time it knows the last one's. False: it refused, and
-/// what was set by `changed` is as before.
+/// Has the kernel told (`tell`, called under the lock) what is set for a signal. False: it refused, and the action is as before `changed`,
+/// if no other call has changed it since.
 pub fn settle(signal: c_int, changed: [Action; 2], tell: impl FnOnce(Action) -> bool) -> bool {
     TABLE.lock.with(|| {
         let [before, new] = changed;
@@ -191,10 +203,10 @@ pub fn settle(signal: c_int, changed: [Action; 2], tell: impl FnOnce(Action) -> 
 /// The kernel's flag for an action that says where its handler returns to.
 pub const RESTORER: usize = 0x0400_0000;
 
-/// What the kernel knows of a signal; None where it knows no such signal.
+/// The action that the kernel knows for a signal; `None`: it knows no such signal.
 pub fn in_kernel(signal: c_int) -> Option<Action> {
     let mut now = [0; 4];
-    // SAFETY: only reads.
+    // SAFETY: changes nothing, and writes into `now`, which has the size of the kernel's sigaction.
     let known = unsafe { sys::signal_action(signal, std::ptr::null(), &mut now) } == 0;
     let [handler, flags, _, mask] = now;
     known.then_some(Action { handler, flags, mask: mask as u64 })
@@ -207,11 +219,13 @@ pub fn in_kernel(signal: c_int) -> Option<Action> {
 /// The handler must be fit to run on any thread of the process.
 pub unsafe fn tell_kernel(signal: c_int, action: Action) -> isize {
     let mut now = [0; 4];
-    sys::signal_action(signal, std::ptr::null(), &mut now);
+    // SAFETY: changes nothing, and writes into `now`.
+    unsafe { sys::signal_action(signal, std::ptr::null(), &mut now) };
     // Where a handler returns to stays libc's, if it was.
     let back = if now[1] & RESTORER != 0 { now[2] } else { arch::signal_return() };
     let new = [action.handler, action.flags | RESTORER, back, action.mask as usize];
-    sys::signal_action(signal, &new, std::ptr::null_mut())
+    // SAFETY: the caller's handler is fit for any thread, and `back` is code that returns from it.
+    unsafe { sys::signal_action(signal, &new, std::ptr::null_mut()) }
 }
 
 /// The signals that have a handler.
@@ -225,17 +239,18 @@ pub fn ignored() -> u64 {
     TABLE.ignored.load(Relaxed)
 }
 
-/// May the kernel have called the handler as an earlier action asked for, with another mask than the one that was read?
+/// Were handlers of this signal set with different flags or masks? Then the kernel may have called the handler with another mask than the
+/// action that was read asks for.
 pub fn varies(signal: c_int) -> bool {
     TABLE.varying.load(Relaxed) & bit(signal) != 0
 }
 
-/// A fork begins: nobody is in the middle of a change until `forked`.
+/// Takes the lock for a fork: no change is under way until `forked`, so the child's table is whole.
 pub fn before_fork() {
     TABLE.lock.lock();
 }
 
-/// The fork is done, in parent and child alike.
+/// Releases the lock after a fork, in parent and child alike: the forking thread holds it in both.
 pub fn forked() {
     TABLE.lock.unlock();
 }

@@ -1,10 +1,12 @@
-//! What a green thread's kernel thread must have, or count, while it runs, beside the mask: its processors, its rights to pages with
-//! protection keys, the base of its GS segment, and its CPU time.
+//! Kernel state that goes with a green thread beside the mask: processors, rights of protection keys, the GS base, and CPU time.
 //!
-//! All are rare, so a switch asks one question (`unusual`), and pays only in a program that uses them: a thread with processors of
-//! its own brings them to its kernel thread, the next one without puts the process's back. CPU time is counted from the moment
-//! when the first green thread's clock is read: one system call a switch. What was computed before is on no thread's clock, except
+//! All are rare, so a switch asks one question (`unusual` of worker and thread), and pays only in a program that uses them: a thread with
+//! processors of its own brings them to its kernel thread, the next one without puts the process's back. CPU time is counted from the
+//! moment when the first green thread's clock is read: one system call a switch. What was computed before is on no thread's clock, except
 //! main's until its first thread.
+//!
+//! The flags below only go from false to true, after which each worker has its bit; a fork child keeps them, for it has the keys and the
+//! segments, too.
 
 use crate::arch;
 use crate::arch::segment::fast_switch;
@@ -14,13 +16,16 @@ use crate::runtime::machine::{counts, death_signal};
 use crate::sys::{self, Processors};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
+/// The program has protection keys.
 static HAS_KEYS: AtomicBool = AtomicBool::new(false);
+/// The program has set the base of a GS segment.
 static HAS_SEGMENTS: AtomicBool = AtomicBool::new(false);
+/// CPU time is counted.
 static COUNTING: AtomicBool = AtomicBool::new(false);
 /// The processors that the process was given.
 static USUAL: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
 
-/// At the start, on main's kernel thread.
+/// Notes what the process has before it is green. Called by the start, on main's kernel thread.
 pub fn begin(main: &Green) {
     USUAL.iter().zip(sys::processors_of(0)).for_each(|(word, bits)| word.store(bits, Relaxed));
     main.cpu_ns.store(sys::clock_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0), Relaxed);
@@ -29,7 +34,7 @@ pub fn begin(main: &Green) {
     }
 }
 
-/// A kernel thread becomes a worker's.
+/// Begins a worker's bits for its new kernel thread. Called on that kernel thread.
 pub fn arrive(worker: &Worker) {
     worker.charged.store(std::ptr::null_mut(), Relaxed);
     worker.unusual.store(0, SeqCst);
@@ -45,7 +50,7 @@ pub fn arrive(worker: &Worker) {
     }
 }
 
-/// The program has its first protection key. Until now all threads had the same rights.
+/// Has all workers keep rights apart from now on: the program has its first protection key. Until now all threads had the same rights.
 pub fn begin_keys() {
     if !HAS_KEYS.swap(true, SeqCst) {
         counts::for_each_worker(|worker| {
@@ -54,8 +59,8 @@ pub fn begin_keys() {
     }
 }
 
-/// The program has set the base of a GS segment. Until now all threads had the same, none: whoever runs elsewhere, and leaves before
-/// its worker learns of this, has that one noted.
+/// Has all workers keep GS bases apart from now on: the program has set one. Until now all threads had none, and a thread that leaves its
+/// worker before that one learns of this has none noted.
 pub fn begin_segments() {
     if !HAS_SEGMENTS.swap(true, SeqCst) {
         counts::for_each_worker(|worker| {
@@ -64,12 +69,12 @@ pub fn begin_segments() {
     }
 }
 
-/// The running thread is about to leave its kernel thread.
+/// Keeps the running thread's registers. Called by the switch, on the kernel thread that the thread is about to leave.
 #[cold]
 pub fn keep_registers(worker: &Worker, me: &Green) {
     let unusual = worker.unusual.load(Relaxed);
     if unusual & RIGHTS != 0 {
-        // SAFETY: the program has a key.
+        // SAFETY: the program has a key (RIGHTS), so the processor has the instruction.
         me.rights.set(unsafe { arch::keys::read() });
     }
     if unusual & SEGMENT != 0 {
@@ -77,7 +82,8 @@ pub fn keep_registers(worker: &Worker, me: &Green) {
     }
 }
 
-/// `green` is about to run here, after `worker.charged`.
+/// Gives this kernel thread what `green`, which is about to run here, must have, and charges the CPU time to the thread in `charged`.
+/// Called by the switch, where `unusual` of either is not 0.
 #[cold]
 pub fn change(worker: &Worker, green: &Green) {
     let unusual = worker.unusual.load(Relaxed);
@@ -85,7 +91,7 @@ pub fn change(worker: &Worker, green: &Green) {
         charge(worker);
     }
     if unusual & RIGHTS != 0 {
-        // SAFETY: the program has a key.
+        // SAFETY: the program has a key (RIGHTS), so the processor has the instruction; the rights are those that the thread left with.
         unsafe { arch::keys::write(green.rights.get()) };
     }
     if unusual & DEATH != 0 {
@@ -105,21 +111,22 @@ fn bring_processors(worker: &Worker, green: &Green) {
     worker.unusual.fetch_or(green.unusual.load(Relaxed) & PROCESSORS, Relaxed);
 }
 
-/// The processors on which a thread may run.
+/// The processors on which a thread may run. Called on any thread.
 pub fn processors(green: &Green) -> Processors {
     if green.unusual.load(Acquire) & PROCESSORS == 0 {
         return std::array::from_fn(|i| USUAL[i].load(Relaxed));
     }
-    // SAFETY: a copy that may be of either side of a change, as natively.
+    // SAFETY: plain words that are always valid; a copy made during a change by another thread may have words of both masks.
     unsafe { *green.processors.get() }
 }
 
-/// A new thread has those that it was given, or its creator's, and has used nothing.
+/// Sets up a new thread: the processors that it was given, or its creator's; this kernel thread's registers; no CPU time. Called by its
+/// creator, before the thread is ready.
 pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>) {
     green.cpu_ns.store(0, Relaxed);
     green.unusual.store(0, Relaxed);
     let has_keys = HAS_KEYS.load(Relaxed);
-    // SAFETY: the program has a key; the creator runs here.
+    // SAFETY: the program has a key, so the processor has the instruction; the creator runs here, so these are its rights.
     green.rights.set(if has_keys { unsafe { arch::keys::read() } } else { arch::keys::INITIAL });
     green.segment.set(if HAS_SEGMENTS.load(Relaxed) { arch::segment::read(fast_switch()) } else { 0 });
     let of_creator = creator.filter(|creator| creator.unusual.load(Relaxed) & PROCESSORS != 0).map(processors);
@@ -128,9 +135,9 @@ pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>
     }
 }
 
-/// Gives a thread processors of its own. The running one is there at once, another when it next runs.
+/// Gives a thread processors of its own: the running one (`runs_here`) at once, another when it is next resumed.
 pub fn set_processors(green: &Green, set: Processors, runs_here: bool) {
-    // SAFETY: as in `processors`.
+    // SAFETY: plain words that are always valid; a reader at the same time may see words of both masks.
     unsafe { *green.processors.get() = set };
     green.unusual.fetch_or(PROCESSORS, Release);
     if runs_here {
@@ -138,7 +145,8 @@ pub fn set_processors(green: &Green, set: Processors, runs_here: bool) {
     }
 }
 
-/// What the kernel makes of a wish for processors: it is asked on this kernel thread, which then has its own again.
+/// The processors that the kernel makes of a wish (sched_setaffinity's arguments), or its error number. It is asked on this kernel thread,
+/// which has its own again afterwards.
 pub fn possible(size: usize, set: usize) -> Result<Processors, i32> {
     let before = sys::processors_of(0);
     sys::try_processors(size, set)?;
@@ -147,7 +155,7 @@ pub fn possible(size: usize, set: usize) -> Result<Processors, i32> {
     Ok(possible)
 }
 
-/// Whoever ran here since the last time has used the CPU time since then.
+/// Charges the CPU time since `since_ns` to the thread that ran here. Called on the worker's kernel thread.
 fn charge(worker: &Worker) {
     let now = sys::clock_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0);
     // SAFETY: null or a green thread, which is never freed.
@@ -157,7 +165,7 @@ fn charge(worker: &Worker) {
     worker.since_ns.store(now, Relaxed);
 }
 
-/// A thread has ended here: what it used is not to be charged to its vessel's next one.
+/// Charges a thread that has ended here, so that its last time is not charged to its vessel's next thread.
 #[inline]
 pub fn end(green: &Green) {
     if COUNTING.load(Relaxed) {
@@ -167,14 +175,14 @@ pub fn end(green: &Green) {
     }
 }
 
-/// Nobody will run here for a while, and perhaps never again.
+/// Charges the last thread, where none will run here for a while. Called by a worker before it sleeps or ends.
 pub fn settle(worker: &Worker) {
     if worker.unusual.load(Relaxed) & COUNTS != 0 {
         charge(worker);
     }
 }
 
-/// A thread's CPU time.
+/// A thread's CPU time in nanoseconds. Called on any thread; the first call begins the counting for the whole process.
 pub fn cpu_ns(green: &Green) -> u64 {
     if !COUNTING.load(Relaxed) && !COUNTING.swap(true, SeqCst) {
         counts::for_each_worker(begin_counting);
@@ -193,7 +201,7 @@ fn begin_counting(worker: &Worker) {
     worker.unusual.fetch_or(COUNTS, SeqCst);
 }
 
-/// What is not charged yet.
+/// The CPU time of a running thread that is not charged yet, in nanoseconds.
 fn running_ns(green: &Green) -> u64 {
     // SAFETY: null or a worker; workers are never freed.
     let Some(worker) = (unsafe { green.worker.load(Acquire).as_ref() }) else { return 0 };

@@ -1,4 +1,9 @@
-//! What a green thread, a worker and a slot are made of.
+//! The parts of the machine: green threads, workers and slots as data, with what belongs to them: signals, settings, figures, the roll.
+//!
+//! Whatever is done with them stands in wings above: `sched` switches, `signal` delivers, `kernel` keeps the workers, `births` makes and
+//! ends green threads.
+
+#![warn(unsafe_op_in_unsafe_fn)]
 
 pub mod alternate;
 pub mod counts;

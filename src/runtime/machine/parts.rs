@@ -1,9 +1,13 @@
-//! The green thread: what a pthread became. Its stack, TCB and TLS are the vessel; the rest of what it is stands here.
+//! The three parts of the machine: the green thread (`Green`), the worker (`Worker`) and the slot (`Slot`), as data.
 //!
-//! Green threads are never freed: a vessel that is finished serves the next one, and a word that an old waker still looks at
-//! stays a word of that kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
+//! A green thread is what a pthread became. Its stack, TCB and TLS are its vessel; the rest stands here. Green threads, workers and slots
+//! are never freed: a vessel whose thread has ended serves the next one, and a word that a late waker still looks at stays a word of that
+//! kind (type-stable). `current` reads the vessel's own TLS, so it is right after every switch.
+//!
+//! Which thread may touch a field: a `Cell` only the kernel thread that runs the green thread (or, for a worker, its own kernel thread), or
+//! the creator before the thread is made ready; an atomic any thread. What a switch touches stands first.
 
-use crate::arch::{self};
+use crate::arch;
 use crate::figures::Counters;
 use crate::runtime::machine::alternate::Alternate;
 use crate::runtime::machine::owner::{Owner, Seen, WorkerId};
@@ -26,14 +30,16 @@ use std::ffi::c_void;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
-/// The green thread made last. The list is for those who read memory (`table`): it has those of the pool, too.
+/// The green thread made last; `older` leads to the others. The list is for `table`, whose readers look at memory from outside: it has the
+/// green threads in the pool, too.
 pub static NEWEST: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 
-/// In a fork child: nobody of these is here.
+/// Empties the list in a fork child: the parent's green threads are not here.
 pub fn after_fork() {
     NEWEST.store(std::ptr::null_mut(), Relaxed);
 }
 
+/// A green thread. Made with its first vessel, and reused with it for later threads.
 #[repr(C, align(64))]
 pub struct Green {
     // What every switch touches comes first.
@@ -41,7 +47,7 @@ pub struct Green {
     pub sp: UnsafeCell<*mut u8>,
     /// The TCB: fs base and pthread_t.
     pub fs: Cell<usize>,
-    /// Where it runs; written by the worker that resumes it.
+    /// The worker that runs it, or ran it last; written by the worker that resumes it.
     pub worker: AtomicPtr<Worker>,
     /// The wait it is in.
     pub waiter: Waiter,
@@ -49,6 +55,7 @@ pub struct Green {
     pub link: AtomicPtr<Green>,
     /// The signals that it blocks.
     pub mask: Word,
+    /// What it is to look at (bits: `words::alert`).
     pub alerts: AtomicU32,
     /// The vessel is to die instead of serving again.
     pub dying: Cell<bool>,
@@ -56,10 +63,11 @@ pub struct Green {
     pub unusual: AtomicU32,
     /// The tid that it and glibc believe in.
     pub tid: Cell<i32>,
+    /// Is it the process's main thread?
     pub is_main: bool,
-    /// > 0: bound to its kernel thread, waits happen in the kernel.
+    /// Greater than 0: it stays on its kernel thread, and waits happen in the kernel.
     pub pinned: Word,
-    /// Its mask outside of all handlers that run; all, where none does.
+    /// Its mask outside of the handlers that run; all signals, where none runs.
     pub outer_mask: Word,
     /// It has its kernel thread for itself (`alone`).
     pub alone: Cell<bool>,
@@ -73,8 +81,11 @@ pub struct Green {
     pub robust_registered: Cell<bool>,
     /// The vessel is not to serve another thread.
     pub spoilt: Cell<bool>,
+    /// Where its life stands (bits and transitions: `words::life`).
     pub life: AtomicU32,
+    /// PTHREAD_CANCEL_DISABLE.
     pub cancel_disabled: AtomicBool,
+    /// PTHREAD_CANCEL_ASYNCHRONOUS.
     pub cancel_asynchronous: AtomicBool,
     /// It is in a call that is a cancellation point (`cancel::block`).
     pub in_call: AtomicBool,
@@ -82,28 +93,35 @@ pub struct Green {
     pub cut: Cell<bool>,
     /// It ends by unwinding (pthread_exit, cancellation).
     pub unwinding: Cell<bool>,
+    /// Its start routine; `None`: main's.
     pub start: Cell<Option<Start>>,
+    /// The start routine's argument.
     pub argument: Cell<*mut c_void>,
     /// The control words that it starts with: its creator's.
     pub control: Cell<arch::ControlWords>,
+    /// What it has returned, for the joiner; written before FINISHED.
     pub result: Cell<*mut c_void>,
+    /// Its vessel's stack.
     pub stack: Cell<Stack>,
     /// Born without a kernel thread (`capture`).
     pub caught: Cell<bool>,
+    /// Its name (PR_SET_NAME), ended by a zero.
     pub name: UnsafeCell<[u8; 16]>,
     /// Signals that wait for it.
     pub pending: Pending,
-    /// Those that it waits for itself (sigwait).
+    /// The signals that it waits for itself (sigwait).
     pub waits_for: Word,
     /// A descriptor of the library's on which it waits for what has none: signals of the process's, a child's end; or -1.
     pub private_fd: Cell<i32>,
+    /// How many handlers have run on it.
     pub handled: AtomicU32,
-    /// Where those run that have not ended.
+    /// The places of the handlers that have not ended, the outermost first.
     pub handlers: UnsafeCell<Vec<Place>>,
     /// The file that its call holds on to from one try to the next.
     pub held: Cell<Option<&'static Record>>,
-    /// In the list of those for whom a bell rang in vain.
+    /// It is in the list of threads for which a bell was sent in vain.
     pub rings_again: AtomicBool,
+    /// The next in that list.
     pub next_to_ring: AtomicPtr<Green>,
     /// Its own alternate signal stack.
     pub alternate: Cell<Alternate>,
@@ -119,8 +137,11 @@ pub struct Green {
     pub segment: Cell<usize>,
     /// Its CPU time, as far as it has been charged.
     pub cpu_ns: AtomicU64,
+    /// Its policy, priority and nice value.
     pub schedule: Schedule,
+    /// Its own of the settings that the kernel keeps for each kernel thread.
     pub settings: Settings,
+    /// The head of glibc's robust list of its.
     pub robust_head: Cell<usize>,
     /// The green thread made before this one: the whole list begins at `NEWEST`.
     pub older: Cell<*const Green>,
@@ -129,7 +150,7 @@ pub struct Green {
 // SAFETY: the cells are touched by the kernel thread that runs the green thread, or by the one that prepares it before it is
 // made ready (the run queue orders both); what others touch is atomic.
 unsafe impl Sync for Green {}
-// SAFETY: as above; green threads move between kernel threads by design.
+// SAFETY: a green thread moves between kernel threads by a switch only, and the run queue orders the two.
 unsafe impl Send for Green {}
 
 impl Green {
@@ -139,6 +160,7 @@ impl Green {
         self.handled.load(Relaxed)
     }
 
+    /// A green thread in the state GONE, on a vessel with this stack. Never freed. Allocates; called by `births` and the start.
     pub fn new(stack: Stack, is_main: bool) -> &'static Green {
         let green = Box::leak(Box::new(Green {
             sp: UnsafeCell::new(std::ptr::null_mut()),
@@ -206,7 +228,8 @@ impl Green {
         let _ = NEWEST.fetch_update(Release, Relaxed, link);
     }
 
-    /// Its vessel is dead: it serves for another one. (What each thread begins with `thread::create` sees to.)
+    /// Resets what belongs to a vessel: the green thread gets a new one, with this stack. What belongs to one thread
+    /// `births::thread::create` resets.
     pub fn begin_anew(&self, stack: Stack) {
         self.stack.set(stack);
         self.worker.store(std::ptr::null_mut(), SeqCst);
@@ -223,13 +246,15 @@ impl Green {
         unsafe { &*(place as *const Green) }
     }
 
+    /// The worker that runs it. Called by the green thread itself, or by the worker that resumes it; another thread's answer is out of
+    /// date, and a thread that never ran has none.
     #[inline]
     pub fn worker(&self) -> &'static Worker {
-        // SAFETY: a running green thread has a worker; workers are never freed.
+        // SAFETY: a green thread that runs has a worker; workers are never freed.
         unsafe { &*self.worker.load(Relaxed) }
     }
 
-    /// Fetches what a resume will touch first: the saved registers, the TLS below the TCB and the TCB.
+    /// Prefetches what a resume will touch first: the saved registers, the TLS below the TCB and the TCB.
     #[inline]
     pub fn warm(&self) {
         const LINES: usize = 10;
@@ -251,15 +276,17 @@ impl Green {
         }
     }
 
+    /// The tid that it and glibc believe in.
     pub fn tid(&self) -> i32 {
         self.tid.get()
     }
 
+    /// Is its start routine over? The result is there then.
     pub fn has_ended(&self) -> bool {
         self.life.load(Acquire) & life::FINISHED != 0
     }
 
-    /// What the kernel and glibc call the thread at `pthread`, if it is one of ours.
+    /// The green thread whose pthread_t this is; `None`: a thread that is not green. The thread must live, as libc demands of its callers.
     pub fn of(pthread: usize) -> Option<&'static Green> {
         // SAFETY: libc demands a live (or, of ours, pooled) thread: its static TLS holds our word at the same offset.
         unsafe {
@@ -279,11 +306,12 @@ pub fn current() -> Option<&'static Green> {
 /// Threads submit by instructions that nobody sees (liburing's) to rings that are not one thread's own.
 pub static UNSEEN: AtomicBool = AtomicBool::new(false);
 
+/// Sets `UNSEEN`. Called by the hook that sets up such a ring.
 pub fn note_unseen_submissions() {
     UNSEEN.store(true, Relaxed);
 }
 
-/// Whose a worker's kernel thread is.
+/// What a worker's kernel thread may be used for. Touched by that kernel thread.
 #[derive(Default)]
 pub struct Bond {
     /// One green thread's alone (`alone`).
@@ -295,18 +323,18 @@ pub struct Bond {
 }
 
 impl Bond {
-    /// A thread that is not bound submits from here.
+    /// Notes that a thread that is not bound submits requests from here.
     pub fn note_submission(&self) {
         self.has_submitted.set(true);
     }
 
-    /// Its kernel thread serves one green thread from now on, and is not to end with that where it has submitted for others.
+    /// Ties the kernel thread to one green thread. It is not to end with that thread where it has submitted requests for others.
     pub fn tie(&self) {
         self.spoilt.set(true);
         self.owes_answers.set(self.has_submitted.get() || UNSEEN.load(Relaxed));
     }
 
-    /// It has a new kernel thread.
+    /// Begins anew, for the worker's new kernel thread.
     pub fn begin_anew(&self) {
         self.spoilt.set(false);
         self.has_submitted.set(false);
@@ -314,24 +342,32 @@ impl Bond {
     }
 }
 
-/// The right to run, and what belongs to it.
+/// The right to run, and what belongs to it. Cells are touched by its owner in Runtime.
 #[repr(align(128))]
 pub struct Slot {
+    /// Its place among the slots, from 0.
     pub number: usize,
+    /// The worker that has it, and what that does.
     pub owner: Owner,
+    /// The green thread that is first in line; null: none. Only the owner takes it, and the monitor (`spread`).
     pub next: AtomicPtr<Green>,
+    /// Ready green threads, by address; any worker takes from it.
     pub queue: ArrayQueue<usize>,
+    /// Its epoll and wake-up.
     pub poller: &'static Poller,
+    /// Deadlines of waits that began here.
     pub timers: Timers,
-    /// Waits that rest on hints, and those that rest on guesses.
+    /// Waits that rest on hints.
     pub verify: Verify,
+    /// Waits that rest on guesses.
     pub guesses: Verify,
     /// Resumes so far: how the monitor sees whether anything moves.
     pub switches: AtomicU64,
+    /// How often in a row `next` has gone before the queue.
     pub turns_of_next: Cell<u32>,
     /// A free vessel, for the next thread that is made here (`vessel`).
     pub vessel: AtomicPtr<Green>,
-    /// The monitor asks whoever runs here to let others run.
+    /// The monitor asks the green thread that runs here to let others run.
     pub attention: AtomicBool,
     /// The monitor asks for a look into the reactor, though the queue is never empty.
     pub poll_due: AtomicBool,
@@ -345,19 +381,23 @@ pub struct Worker {
     /// Its own context while it runs a green thread.
     pub sp: UnsafeCell<*mut u8>,
     pub fs: Cell<usize>,
-    /// The slot it believes it has; only its own kernel thread, or who wakes it as a spare, writes it.
+    /// The slot it believes it has. Written by its own kernel thread, or, while it sleeps as a spare, by the thread that wakes it.
     pub slot: Cell<*const Slot>,
+    /// What the context that was left wants, from the switch to `finish`.
     pub leaving: Cell<Leaving>,
+    /// Its kernel thread's tid; 0: it has none.
     pub kernel_tid: AtomicI32,
+    /// Is its kernel thread the process's first?
     pub is_leader: bool,
     /// What the kernel thread's signal mask is now; its own kernel thread writes it.
     pub mask: AtomicU64,
+    /// The lowest address of its alternate signal stack; 0: none.
     pub signal_stack: Cell<usize>,
-    /// Whose its kernel thread is.
+    /// What its kernel thread may be used for.
     pub bond: parts::Bond,
     /// It does not retire: it is the leader, or a child of its own lives. Written before it waits among the spares.
     pub stays: Cell<bool>,
-    /// A spare sleeps on it.
+    /// The word that it sleeps on as a spare (states: `sched::spares`), and at rest.
     pub bell: AtomicU32,
     /// A worker at rest: 1 until the kernel has let its last kernel thread go (`reserve`).
     pub kernel_thread_alive: AtomicU32,
@@ -365,21 +405,26 @@ pub struct Worker {
     pub thread: Cell<usize>,
     /// What a switch must see to, beside the mask (`kernel_state`).
     pub unusual: AtomicU32,
-    /// Who ran here last, or does, and from when on its CPU time is to be charged to it.
+    /// The green thread that runs here, or ran here last, and that has used the CPU time since `since_ns`.
     pub charged: AtomicPtr<Green>,
+    /// The kernel thread's CPU time, in nanoseconds, when it was charged last.
     pub since_ns: AtomicU64,
     /// What it counts, for the statistics.
     pub counters: Counters,
 }
 
-/// What the context that was left wanted.
+/// What a context that is left wants done with it. `sched::slots::finish` does it on the next stack.
 #[derive(Clone, Copy)]
 pub enum Leaving {
+    /// Nothing: it is a worker's own stack.
     Nothing,
+    /// To be parked, unless its waiter has been fired meanwhile.
     Park(&'static Green),
+    /// To be put last in line.
     Yield(&'static Green),
+    /// To be put first in line.
     Return(&'static Green),
-    /// And how the end is published.
+    /// To be ended: the function publishes the end.
     End(&'static Green, fn(&'static Green)),
 }
 
@@ -393,16 +438,17 @@ pub fn here() -> Option<&'static Worker> {
     }
 }
 
-// SAFETY: the cells are touched by the slot's owner in Runtime only; what others touch is atomic.
+// SAFETY: `turns_of_next`, the only cell, is touched by the slot's owner in Runtime, of which there is one; the rest is atomic or Sync.
 unsafe impl Sync for Slot {}
 
-// SAFETY: the cells are touched by the worker's own kernel thread, or by who gives it a slot while it sleeps as a spare.
+// SAFETY: the cells are touched by the worker's own kernel thread, or, while that sleeps as a spare, by the thread that assigns it a slot:
+// the bell orders the two.
 unsafe impl Sync for Worker {}
-// SAFETY: as above.
+// SAFETY: a worker is never moved; its address is handed to its kernel thread before that begins.
 unsafe impl Send for Worker {}
 
 impl Worker {
-    /// A worker without a kernel thread. Never freed.
+    /// A worker without a kernel thread. Never freed. The caller takes it into the list (`counts::enlist`).
     pub fn new(is_leader: bool) -> &'static Worker {
         Box::leak(Box::new(Worker {
             sp: UnsafeCell::new(std::ptr::null_mut()),
@@ -425,7 +471,7 @@ impl Worker {
         }))
     }
 
-    /// Whose counters these are.
+    /// The worker whose counters these are.
     pub fn of_counters(counters: &'static Counters) -> &'static Worker {
         let place = counters as *const Counters as usize - std::mem::offset_of!(Worker, counters);
         // SAFETY: only workers have enlisted counters, and workers are never freed.
@@ -444,14 +490,15 @@ impl Worker {
         unsafe { (seen.worker().0 as *const Worker).as_ref() }
     }
 
-    /// The slot it believes it has.
+    /// The slot it believes it has: the monitor may have taken it. Called on its own kernel thread.
     #[inline]
     pub fn slot(&self) -> Option<&'static Slot> {
         // SAFETY: null or a slot; slots are never freed.
         unsafe { self.slot.get().as_ref() }
     }
 
-    /// Into the scheduler; `None`: the slot was taken. (A call that was said to block may come upon a hook inside libc, and park.)
+    /// Enters the scheduler: the slot cannot be taken until `leave`. `None`: it was taken, or there is none. Called on its own kernel
+    /// thread, from any mode: a call that was said to block may reach a hook inside libc, and park.
     #[inline]
     pub fn enter(&self) -> Option<&'static Slot> {
         let slot = self.slot()?;
@@ -462,7 +509,7 @@ impl Worker {
         None
     }
 
-    /// Out of the scheduler, into the green thread that was resumed.
+    /// Leaves the scheduler for the green thread that was resumed. Called on its own kernel thread.
     #[inline]
     pub fn leave(&self) {
         if let Some(slot) = self.slot() {
@@ -470,7 +517,7 @@ impl Worker {
         }
     }
 
-    /// Takes up a slot that was given to it (or is its from the start).
+    /// Takes up a vacant slot. Called on its own kernel thread, or by the thread that gives it the slot before it rings.
     pub fn take_up(&self, slot: &'static Slot) {
         self.slot.set(slot);
         slot.owner.assign(self.id());
@@ -483,24 +530,27 @@ impl Slot {
         self.poller.epoll()
     }
 
+    /// Takes the green thread that is first in line. Called by the owner in Runtime, or by the monitor.
     #[inline]
     pub fn take_next(&self) -> Option<&'static Green> {
         if self.next.load(Relaxed).is_null() {
             return None;
         }
-        // SAFETY: null or a green thread, which is ours once it is out of the place.
+        // SAFETY: null or a green thread, which is never freed; out of the place, it is the caller's alone.
         unsafe { self.next.swap(std::ptr::null_mut(), AcqRel).as_ref() }
     }
 
+    /// Takes the green thread that has waited longest in the queue. Called by any worker in Runtime.
     #[inline]
     pub fn pop(&self) -> Option<&'static Green> {
         if self.queue.is_empty() {
-            return None; // (Without the fence of a `pop` in vain.)
+            return None; // Saves the fence of a `pop` in vain.
         }
-        // SAFETY: only green threads are pushed.
+        // SAFETY: only addresses of green threads are pushed, and green threads are never freed.
         self.queue.pop().map(|green| unsafe { &*(green as *const Green) })
     }
 
+    /// Is a green thread ready here? May be out of date.
     pub fn has_ready(&self) -> bool {
         !self.queue.is_empty() || !self.next.load(Relaxed).is_null()
     }
@@ -510,7 +560,7 @@ impl Slot {
         self.idle.load(Relaxed) != idle::BUSY
     }
 
-    /// It was in use, and nobody has it: there may be descriptors and deadlines that are waited for.
+    /// Is it vacant, and was it in use? Then the monitor minds its descriptors and deadlines (`sched::slots::mind`).
     pub fn is_left(&self) -> bool {
         self.owner.glance().is_vacant() && self.switches.load(Relaxed) > 0
     }

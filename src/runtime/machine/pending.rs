@@ -1,7 +1,18 @@
-//! Signals that wait: a queue for each green thread, and a shelf for those that came where nothing could be done with them.
+//! Pending signals: a queue for each green thread, the shelf for signals that came inside the runtime, and timers' signals put aside.
 //!
-//! The queue keeps the kernel's promises: of the signals below 32 one of each kind waits, of the real-time ones each, in the order
-//! in which they came, but of each timer one, which counts the others, whatever else of that number waits; the lowest goes first.
+//! A queue keeps the kernel's promises. Of the signals below 32 one of each kind is pending; of the real-time ones each, in the order in
+//! which they came. Of each timer one signal is pending and counts the timer's other expiries, whatever else of that number is pending.
+//! The lowest number goes first.
+//!
+//! The places of shelf and `Aside` are used in handlers, without locks or allocation:
+//!
+//! ```text
+//!   from    to      by                    who
+//!   FREE    TAKEN   Place::take(FREE)     a thread that puts a signal there: one compare-exchange wins
+//!   FULL    TAKEN   Place::take(FULL)     a thread that reads it, or counts an expiry in it
+//!   TAKEN   FULL    store, Release        the same thread: it has written the signal, or leaves it there
+//!   TAKEN   FREE    store, Release        the same thread: it has taken the signal out
+//! ```
 
 use crate::base::lock::{Rank, RawLock};
 use crate::base::signal_set::{bit, FIRST_OF_MANY};
@@ -9,18 +20,19 @@ use libc::{c_int, siginfo_t};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
+/// A signal in a queue.
 struct Queued {
     info: siginfo_t,
-    /// Sent to this thread, not to the process.
+    /// Was it sent to this thread, not to the process?
     directed: bool,
     next: *mut Queued,
 }
 
-/// Are both signals of one timer? Then the first counts the other's expiries: how many have no signal of their own.
+/// Are both signals of one timer? Then `first` takes in the other's expiries (si_overrun), which have no signal of their own.
 pub fn count_expiries(first: &mut siginfo_t, other: &siginfo_t) -> bool {
     /// asm-generic/siginfo.h: the timer's number, then the count.
     const AT: usize = 16;
-    // SAFETY: within siginfo_t's 128 bytes.
+    // SAFETY: two aligned words within siginfo_t's 128 bytes, which any code leaves initialised or zero.
     let ([number, count], [others, more]) = unsafe {
         let place = &mut *((first as *mut siginfo_t as *mut u8).add(AT) as *mut [i32; 2]);
         (place, *((other as *const siginfo_t as *const u8).add(AT) as *const [i32; 2]))
@@ -32,15 +44,15 @@ pub fn count_expiries(first: &mut siginfo_t, other: &siginfo_t) -> bool {
     same
 }
 
-/// Are both of one timer?
+/// Are both signals of one timer, and of one number?
 pub fn is_of_same_timer(one: &siginfo_t, other: &siginfo_t) -> bool {
     one.si_signo == other.si_signo && count_expiries(&mut { *one }, other)
 }
 
-/// Guards every thread's queue: signals are rare, and a thread's queue is mostly empty.
+/// Guards the queues of all threads: signals are rare, and a thread's queue is mostly empty.
 static LOCK: RawLock = RawLock::new(Rank::Signals);
 
-/// A thread's queue.
+/// A green thread's queue of pending signals. Any thread adds; the thread itself takes, and a sweep that moves signals elsewhere.
 pub struct Pending {
     /// Which signals are in it: changed under the lock, looked at without.
     bits: AtomicU64,
@@ -48,16 +60,20 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// An empty queue.
     pub const fn new() -> Pending {
         Pending { bits: AtomicU64::new(0), first: UnsafeCell::new(std::ptr::null_mut()) }
     }
 
+    /// The signals in the queue, as a mask. Without the lock; sequentially consistent, so a thread that has changed its mask before sees
+    /// what was added by any thread that has not seen that change.
     #[inline]
     pub fn bits(&self) -> u64 {
         self.bits.load(SeqCst)
     }
 
-    /// Puts a signal in, sent to the thread itself or to the process; false: one of its kind waits already, and stands for both.
+    /// Adds a signal, sent to the thread (`directed`) or to the process. False: one of its kind is pending already, and stands for both.
+    /// Allocates: not called in handlers that found the guard up. The caller alerts the thread afterwards.
     pub fn add(&self, info: &siginfo_t, directed: bool) -> bool {
         let queued = Box::into_raw(Box::new(Queued { info: *info, directed, next: std::ptr::null_mut() }));
         let added = LOCK.with(|| {
@@ -65,7 +81,7 @@ impl Pending {
             if is_one_of_its_kind && self.bits() & bit(info.si_signo) != 0 {
                 return false;
             }
-            // SAFETY: under the lock; the list's last place is found.
+            // SAFETY: `LOCK` is held, so no other thread changes the list; the place that is found is its end.
             unsafe {
                 if info.si_code == libc::SI_TIMER && self.count_in(info) {
                     return false;
@@ -76,19 +92,21 @@ impl Pending {
             true
         });
         if !added {
-            // SAFETY: made above, and in no list.
+            // SAFETY: boxed above, and not put into the list.
             drop(unsafe { Box::from_raw(queued) });
         }
         added
     }
 
-    /// Does a signal of the same timer wait already? Then that one counts this expiry.
+    /// Counts an expiry in a pending signal of the same timer; false: there is none.
     ///
     /// # Safety
-    /// Under the lock.
+    /// The caller has `LOCK`.
     unsafe fn count_in(&self, info: &siginfo_t) -> bool {
-        let mut at = *self.first.get();
-        while let Some(queued) = at.as_mut() {
+        // SAFETY: the list is changed under `LOCK` only, which the caller has; its elements live until they are out of it.
+        let mut at = unsafe { *self.first.get() };
+        // SAFETY: as for the first: null or an element of the list.
+        while let Some(queued) = unsafe { at.as_mut() } {
             if count_expiries(&mut queued.info, info) {
                 return true;
             }
@@ -97,7 +115,7 @@ impl Pending {
         false
     }
 
-    /// Takes the first of the lowest signal in `set`.
+    /// Takes the first of the lowest signal in `set`; `None`: none of them is pending.
     pub fn take(&self, set: u64) -> Option<siginfo_t> {
         let lowest = |bits: u64| (bits & set).trailing_zeros() as c_int + 1;
         self.take_first(set, |queued, bits| queued.info.si_signo == lowest(bits))
@@ -114,7 +132,7 @@ impl Pending {
         }
         let taken = LOCK.with(|| {
             let bits = self.bits();
-            // SAFETY: under the lock.
+            // SAFETY: `LOCK` is held, so the places that `find` returns stay what they are, and elements stay alive.
             unsafe {
                 let place = self.find(|queued| is_it(queued, bits));
                 let found = (*place).as_ref()?;
@@ -126,32 +144,37 @@ impl Pending {
                 Some(taken)
             }
         })?;
-        // SAFETY: out of the list, made by `add`.
+        // SAFETY: boxed by `add`, and out of the list, so no other thread has it.
         Some(unsafe { Box::from_raw(taken) }.info)
     }
 
-    /// Where the first such one hangs, or the list's end.
+    /// The link that leads to the first element of which `is_it` holds, or the list's last, null link.
     ///
     /// # Safety
-    /// Under the lock, for as long as the place is used.
+    /// The caller has `LOCK` for as long as it uses the link.
     unsafe fn find(&self, is_it: impl Fn(&Queued) -> bool) -> *mut *mut Queued {
         let mut at = self.first.get();
-        while (*at).as_ref().is_some_and(|queued| !is_it(queued)) {
-            at = &mut (**at).next;
+        // SAFETY: the list is changed under `LOCK` only, which the caller has; each link is null or leads to an element that lives.
+        unsafe {
+            while (*at).as_ref().is_some_and(|queued| !is_it(queued)) {
+                at = &mut (**at).next;
+            }
         }
         at
     }
 
-    /// Throws away what was sent to the thread: it is another's now. What was sent to the process its sender sees to.
+    /// Drops the signals that were sent to the thread: its vessel serves another one now. Those sent to the process stay; the thread's end
+    /// has moved them.
     pub fn clear(&self) {
         while self.take_first(u64::MAX, |queued, _| queued.directed).is_some() {}
     }
 }
 
-/// Room for one signal on the shelf.
+/// Room for one signal.
 struct Place {
+    /// FREE, TAKEN or FULL.
     state: AtomicU32,
-    /// In which order they came.
+    /// Which signal of the shelf it is, counted from the first; u64::MAX: none.
     number: AtomicU64,
     info: UnsafeCell<std::mem::MaybeUninit<siginfo_t>>,
 }
@@ -167,16 +190,17 @@ impl Place {
 }
 
 impl Place {
+    /// Takes the place for the caller, if it is in `state`.
     fn take(&self, state: u32) -> bool {
         self.state.compare_exchange(state, TAKEN, Acquire, Relaxed).is_ok()
     }
 
-    /// Is here what stands for this signal as well?
+    /// Does the signal here stand for this one as well? A timer's counts the expiry then.
     fn stands_for(&self, info: &siginfo_t) -> bool {
         if !self.take(FULL) {
             return false;
         }
-        // SAFETY: it was full, and is ours until it is marked so again.
+        // SAFETY: a FULL place has a signal, and this thread has taken it, until it stores FULL again.
         let kept = unsafe { (*self.info.get()).assume_init_mut() };
         let is_timers = kept.si_code == libc::SI_TIMER || info.si_code == libc::SI_TIMER;
         let stands_alone = info.si_signo < FIRST_OF_MANY && !is_timers;
@@ -186,37 +210,38 @@ impl Place {
     }
 }
 
-/// Signals of timers, of a kind below 32, that are back in the kernel's queue: of those that are put there it keeps one of a kind, though
-/// of those that come by themselves each timer's. So they are kept here, and what is in the kernel's queue only stands for one.
+/// Timers' signals below 32 that were put back. The kernel keeps one of a kind of those that a process queues, but one for each timer of
+/// those that timers send. So the signals are kept here, and the one in the kernel's queue only stands for them.
 pub struct Aside {
     places: [Place; Aside::PLACES],
     kept: AtomicU32,
 }
 
-// SAFETY: a place is written and read by whoever took it.
+// SAFETY: a place's signal is touched only by the thread that has exchanged its state to TAKEN.
 unsafe impl Sync for Aside {}
 
 impl Aside {
     const PLACES: usize = 64;
 
+    /// With no signal.
     pub const fn new() -> Aside {
         Aside { places: [const { Place::new() }; Aside::PLACES], kept: AtomicU32::new(0) }
     }
 
-    /// False: there is no room.
+    /// Keeps a signal; false: there is no room. Takes no lock and allocates nothing.
     pub fn put(&self, info: &siginfo_t) -> bool {
         if self.places.iter().any(|place| place.stands_for(info)) {
             return true;
         }
         let Some(place) = self.places.iter().find(|place| place.take(FREE)) else { return false };
-        // SAFETY: the place is ours until it is marked full.
+        // SAFETY: this thread has taken the place, until it stores FULL.
         unsafe { (*place.info.get()).write(*info) };
         self.kept.fetch_add(1, SeqCst);
         place.state.store(FULL, Release);
         true
     }
 
-    /// Takes one of which this holds.
+    /// Takes out a signal of which `is_it` holds. Takes no lock.
     pub fn take(&self, is_it: impl Fn(&siginfo_t) -> bool) -> Option<siginfo_t> {
         if self.kept.load(SeqCst) == 0 {
             return None;
@@ -225,7 +250,7 @@ impl Aside {
             if !place.take(FULL) {
                 return None;
             }
-            // SAFETY: it was full, and is ours until it is marked.
+            // SAFETY: a FULL place has a signal, and this thread has taken it; it is read as a copy.
             let info = unsafe { (*place.info.get()).assume_init_read() };
             let taken = is_it(&info);
             place.state.store(if taken { FREE } else { FULL }, Release);
@@ -236,10 +261,11 @@ impl Aside {
         })
     }
 
-    /// In a fork child: no timer is its own.
+    /// Empties it in a fork child, which has no timers.
     pub fn after_fork(&self) {
-        self.places.iter().for_each(|place| place.state.store(FREE, Relaxed));
-        self.kept.store(0, Relaxed);
+        let Aside { places, kept } = self;
+        places.iter().for_each(|place| place.state.store(FREE, Relaxed));
+        kept.store(0, Relaxed);
     }
 }
 
@@ -247,7 +273,8 @@ const FREE: u32 = 0;
 const TAKEN: u32 = 1;
 const FULL: u32 = 2;
 
-/// Signals that came while their kernel thread was inside the runtime: their handler may take no lock and allocate nothing.
+/// Signals that came while their kernel thread was inside the runtime, where a handler may take no lock and allocate nothing. They are
+/// handed out in the order in which they came, after the guard is down.
 pub struct Shelf {
     places: [Place; Shelf::PLACES],
     numbers: AtomicU64,
@@ -255,52 +282,56 @@ pub struct Shelf {
     next: AtomicU64,
     /// How many are on it, or being handed out.
     kept: AtomicU32,
-    /// Held by who hands out, so that nobody hands out a later one before.
+    /// Held while signals are handed out, so that no other thread hands out a later one first.
     clearing: RawLock,
 }
 
-// SAFETY: a place is written by whoever took it, and read under the lock by whoever sees that it is full.
+// SAFETY: a place's signal is touched only by the thread that has exchanged its state to TAKEN.
 unsafe impl Sync for Shelf {}
 
 impl Shelf {
     const PLACES: usize = 256;
 
+    /// An empty shelf.
     pub const fn new() -> Shelf {
         Shelf {
             places: [const { Place::new() }; Shelf::PLACES],
             numbers: AtomicU64::new(0),
             next: AtomicU64::new(0),
             kept: AtomicU32::new(0),
-            clearing: RawLock::new(Rank::Signals),
+            clearing: RawLock::new(Rank::Shelf),
         }
     }
 
-    /// Keeps a signal: of a kind below 32, and of a timer, one stands for all. (So there is room, but for real-time signals that
-    /// others send: of those the newest is lost, as when the kernel's own limit is reached.)
+    /// Keeps a signal. Called in handlers: takes no lock and allocates nothing. Of a kind below 32, and of a timer, one stands for all, so
+    /// there is room for them. Where real-time signals have filled the shelf, a further one is lost, as when the kernel's own limit is
+    /// reached.
     pub fn put(&self, info: &siginfo_t) {
         if self.places.iter().any(|place| place.stands_for(info)) {
             return;
         }
         if let Some(place) = self.places.iter().find(|place| place.take(FREE)) {
             place.number.store(self.numbers.fetch_add(1, Relaxed), Relaxed);
-            // SAFETY: the place is ours until it is marked full.
+            // SAFETY: this thread has taken the place, until it stores FULL.
             unsafe { (*place.info.get()).write(*info) };
             self.kept.fetch_add(1, SeqCst);
             place.state.store(FULL, Release);
         }
     }
 
+    /// Is nothing on it, nor being handed out?
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.kept.load(SeqCst) == 0
     }
 
-    /// Nobody else hands out anything meanwhile.
+    /// Does `work` while no thread hands out anything.
     pub fn while_clearing<R>(&self, work: impl FnOnce() -> R) -> R {
         self.clearing.with(work)
     }
 
-    /// Hands out what is there, in the order in which it came.
+    /// Hands out the signals, in the order in which they came. Called on any thread of the process, with no lock held; `hand` may queue
+    /// signals and make threads ready, but takes no record's lock.
     pub fn clear(&self, mut hand: impl FnMut(&siginfo_t)) {
         self.clearing.with(|| {
             while let Some(info) = self.take_first() {
@@ -310,12 +341,13 @@ impl Shelf {
         })
     }
 
-    /// The next in order; `None` also where somebody is at it, for whoever puts something here hands out afterwards.
+    /// Takes the next signal in order. `None` also where a handler is about to put it there or counts in it: its kernel thread hands out
+    /// afterwards.
     fn take_first(&self) -> Option<siginfo_t> {
         let next = self.next.load(Relaxed);
         let is_next = |place: &&Place| place.number.load(Acquire) == next && place.take(FULL);
         let place = self.places.iter().find(is_next)?;
-        // SAFETY: it was full, and is ours.
+        // SAFETY: a FULL place has a signal, and this thread has taken it; it is read as a copy.
         let info = unsafe { (*place.info.get()).assume_init_read() };
         place.number.store(u64::MAX, Relaxed);
         place.state.store(FREE, Release);
@@ -323,19 +355,20 @@ impl Shelf {
         Some(info)
     }
 
-    /// In a fork child: the lock's holder may be gone, and nothing on the shelf is the child's.
+    /// Empties it in a fork child, which has none of its parent's signals, and frees the lock.
     pub fn after_fork(&self) {
-        self.clearing.after_fork();
-        self.places.iter().for_each(|place| {
+        let Shelf { places, numbers, next, kept, clearing } = self;
+        clearing.after_fork();
+        places.iter().for_each(|place| {
             place.state.store(FREE, Relaxed);
             place.number.store(u64::MAX, Relaxed);
         });
-        self.next.store(self.numbers.load(Relaxed), Relaxed);
-        self.kept.store(0, Relaxed);
+        next.store(numbers.load(Relaxed), Relaxed);
+        kept.store(0, Relaxed);
     }
 }
 
-/// In a fork child: the lock's holder may be gone.
+/// Frees the queues' lock in a fork child: its holder may have stayed in the parent. The queues are the child's copies.
 pub fn after_fork() {
     LOCK.after_fork();
 }

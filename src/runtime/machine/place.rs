@@ -1,21 +1,25 @@
-//! Where a signal handler runs that has not ended.
+//! Places on a stack where signal handlers run that have not ended.
 
 use crate::runtime::news::record::Record;
 
-/// Where a handler runs: it is over, or was left by a jump, when the stack pointer is not in here.
+/// The part of a stack that a handler uses: when the stack pointer is not in it, the handler has ended or was left by a jump.
 #[derive(Clone, Copy)]
 pub struct Place {
+    /// The lowest address.
     pub low: usize,
+    /// The address behind the highest.
     pub top: usize,
-    /// What the call that it interrupted holds on to.
+    /// The record of the file that the interrupted call holds on to.
     pub held: Option<&'static Record>,
 }
 
 impl Place {
+    /// The addresses from `low` to below `top`, with no file.
     pub fn new(low: usize, top: usize) -> Place {
         Place { low, top, held: None }
     }
 
+    /// Is this address, a stack pointer, in it?
     pub fn holds(&self, address: usize) -> bool {
         (self.low..self.top).contains(&address)
     }

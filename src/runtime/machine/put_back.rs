@@ -1,4 +1,7 @@
-//! Signals that were put back into the kernel's queue, because nobody took them.
+//! Put back: signals that the library took from the kernel, that no green thread accepts, and that are in the kernel's queue again.
+//!
+//! Each carries a code of the library's (`siginfo`), by which it is told from one that comes for the first time. Of a timer's signal only a
+//! stand-in is in the kernel's queue; the signal itself is in `ASIDE`.
 
 use crate::base::signal_set::{bit, FIRST_OF_MANY};
 use crate::runtime::machine::parts::Green;
@@ -10,7 +13,7 @@ use libc::{c_int, siginfo_t};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::*;
 
-/// A signal from the kernel's queue as it first was; `None`: a bell.
+/// A signal from the kernel's queue as it first was; `None`: a bell, or a stand-in whose signal has been handed out. Called in handlers.
 pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
     let mut info = *info;
     if info.si_code == SI_PUT_BACK {
@@ -20,7 +23,8 @@ pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
     (info.si_code != SI_BELL && !is_plain_bell(&info)).then_some(info)
 }
 
-/// A call that has just failed may have left a SIGPIPE with this kernel thread, though it is the thread's: it goes into its queue.
+/// Moves a SIGPIPE that a call of this thread has left pending at its kernel thread into the thread's queue. Called on that kernel thread
+/// after a call that failed, or before the next green thread unblocks SIGPIPE.
 #[cold]
 pub fn keep_own_doing(me: &Green) {
     if me.mask.get() & bit(libc::SIGPIPE) != 0 {
@@ -30,12 +34,12 @@ pub fn keep_own_doing(me: &Green) {
     }
 }
 
-/// What stands for signals of timers that were put back.
+/// Timers' signals that were put back.
 pub static ASIDE: Aside = Aside::new();
-/// Signals that the program reads from descriptors.
+/// The signals that the program reads from descriptors (signalfd).
 pub static ON_DESCRIPTORS: AtomicU64 = AtomicU64::new(0);
 
-/// A timer's signal that came from the kernel's queue, where it was put back: itself, unless it has been handed out without that.
+/// The signal that a put-back one stands for: a timer's from `ASIDE`, any other itself. `None`: the timer's has been handed out meanwhile.
 pub fn taken_back(info: &siginfo_t) -> Option<siginfo_t> {
     let stands_aside = info.si_signo < FIRST_OF_MANY && !is_read_from_descriptors(info.si_signo);
     if info.si_code != libc::SI_TIMER || !stands_aside {
@@ -44,7 +48,7 @@ pub fn taken_back(info: &siginfo_t) -> Option<siginfo_t> {
     ASIDE.take(|kept| is_of_same_timer(kept, info))
 }
 
-/// One of these that was put back, and for which nothing may stand in the kernel's queue.
+/// Takes one of `signals` out of `ASIDE`, though its stand-in may still be in the kernel's queue.
 pub fn take_aside(signals: u64) -> Option<siginfo_t> {
     ASIDE.take(|kept| signals & bit(kept.si_signo) != 0)
 }
@@ -54,7 +58,7 @@ pub fn is_read_from_descriptors(signal: c_int) -> bool {
     ON_DESCRIPTORS.load(Relaxed) & bit(signal) != 0
 }
 
-/// In a fork child: nothing waits for it.
+/// Empties `ASIDE` in a fork child, which has none of its parent's pending signals. `ON_DESCRIPTORS` stays: the child has the descriptors.
 pub fn after_fork() {
     ASIDE.after_fork();
 }

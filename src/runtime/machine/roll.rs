@@ -1,8 +1,19 @@
-//! The roll: every green thread that lives, by the tid that it believes in. A chunk of it is made when its first tid is given out; one that
-//! all have left serves elsewhere. (Who looks into it just then finds others there, whose tids he does not look for.)
+//! The roll: every green thread that lives, by the tid that it and glibc believe in.
 //!
-//! As with the kernel's tids each thread gets the next one, and one that was in use comes again only after all the others: who
-//! notes the tids of threads, or locks by them, takes two threads of one tid for one.
+//! As with the kernel's tids each thread gets the next one, and a tid that was in use comes again only after all the others: a program that
+//! notes tids, or a lock that stores its owner's, would take two threads of one tid for one.
+//!
+//! A chunk is made when its first tid is given out. When its last thread has left, the chunk is kept for another place of the roll, and
+//! stays mapped: a thread that looks into it just then finds other threads, whose tids differ from the one it looks for. The states of a
+//! chunk's count in `PRESENT`:
+//!
+//! ```text
+//!   from      to        by           then
+//!   n         n + 1     enter        the thread's place is taken in this chunk, which is made if it is not there
+//!   n         n - 1     leave        the last to leave tries to take the chunk away
+//!   0         CLOSED    take_away    one compare-exchange wins; `enter` passes a CLOSED chunk over
+//!   CLOSED    0         take_away    the chunk is spare, or was put back
+//! ```
 
 use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::words::life;
@@ -13,24 +24,27 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering::*};
 pub const NOBODY: i32 = 1 << 22;
 const CHUNK: usize = 4096;
 const CHUNKS: usize = 256;
-/// So many different processes can begin at different places, and so do their threads: locks that they share know who holds them by tids.
+/// The number of places at which processes begin their tids, for locks that processes share tell their owners by tid.
 const BANDS: usize = 251;
 
 type Chunk = [AtomicPtr<Green>; CHUNK];
 
+/// The chunks, by the number of their first tid / CHUNK; null: none.
 static ROLL: [AtomicPtr<Chunk>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-/// Chunks that all have left.
+/// Chunks without threads, for other places of the roll.
 static SPARE: [AtomicPtr<Chunk>; 4] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 4];
-/// Who counts in `PRESENT` while a chunk is taken away.
+/// The count in `PRESENT` while a chunk is taken away.
 const CLOSED: usize = usize::MAX;
-/// How many are in each chunk, or on their way there.
+/// How many threads are in each chunk, or about to be.
 static PRESENT: [AtomicUsize; CHUNKS] = [const { AtomicUsize::new(0) }; CHUNKS];
+/// The number of the next tid, counted from `FIRST`.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-/// This process's first tid; 0: nobody has asked.
+/// This process's first tid; 0: not chosen yet.
 static FIRST: AtomicI32 = AtomicI32::new(0);
+/// main, once it is green.
 static MAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 
-/// main, once it is green and until it ends.
+/// main, from when it is green until it ends. Called on any thread.
 #[inline]
 pub fn main() -> Option<&'static Green> {
     // SAFETY: null or a green thread; those are never freed.
@@ -39,10 +53,11 @@ pub fn main() -> Option<&'static Green> {
 
 /// main, whether it has ended or not.
 pub fn main_or_its_end() -> Option<&'static Green> {
-    // SAFETY: as above.
+    // SAFETY: null or a green thread; those are never freed.
     unsafe { MAIN.load(Acquire).as_ref() }
 }
 
+/// Says that `main` is main. Called by the start, before there is another green thread.
 pub fn set_main(main: &'static Green) {
     MAIN.store(main as *const Green as *mut Green, Release);
 }
@@ -58,7 +73,7 @@ fn make_chunk(number: usize) -> Option<&'static Chunk> {
     let used = spare.next();
     let fresh = used.or_else(|| sys::map(size_of::<Chunk>(), 0).map(|pages| pages as *mut Chunk))?;
     let lost = ROLL.get(number)?.compare_exchange(std::ptr::null_mut(), fresh, AcqRel, Acquire).is_err();
-    // (One that has been in the roll may be looked into still: it stays mapped, even if nobody has room for it.)
+    // A chunk that has been in the roll may still be looked into: it stays mapped, even if there is no room to keep it.
     if lost && !keep(fresh) && used.is_none() {
         sys::unmap(fresh as usize, size_of::<Chunk>());
     }
@@ -71,7 +86,8 @@ fn keep(chunk: *mut Chunk) -> bool {
     SPARE.iter().any(empty)
 }
 
-/// A chunk that all have left, and where no tid is given out soon: it is kept for another's place, if that is wanted.
+/// Takes a chunk without threads out of the roll and keeps it for another place; puts it back where enough are kept. Not the chunk whose
+/// tids are given out now.
 fn take_away(number: usize) {
     let given_out_now = NEXT.load(Relaxed) % (CHUNKS * CHUNK) / CHUNK;
     if number == given_out_now || PRESENT[number].compare_exchange(0, CLOSED, Acquire, Relaxed).is_err() {
@@ -84,7 +100,7 @@ fn take_away(number: usize) {
     PRESENT[number].store(0, Release);
 }
 
-/// This process's first tid. (Its first asker is alone.)
+/// This process's first tid. Chosen by the first call, while there is one thread.
 fn first() -> i32 {
     if FIRST.load(Relaxed) == 0 {
         let mixed = (sys::process_id() as u32).wrapping_mul(0x9e37_79b9) as usize;
@@ -94,7 +110,8 @@ fn first() -> i32 {
     FIRST.load(Relaxed)
 }
 
-/// Takes a thread into the roll, by a tid that nobody else has; `None`: there is none left.
+/// Takes a thread into the roll and gives it a tid that no other has. Called by its creator, before it is ready. `None`: no tid is left, or
+/// no memory.
 pub fn enter(green: &'static Green) -> Option<()> {
     let first = first();
     for _ in 0..CHUNKS * CHUNK {
@@ -117,7 +134,7 @@ pub fn enter(green: &'static Green) -> Option<()> {
     None
 }
 
-/// Strikes a thread off that has ended: another one may have its tid.
+/// Strikes off a thread that has ended and is joined or detached: another one may have its tid.
 pub fn leave(green: &Green) {
     let number = (green.tid() - first()) as usize;
     if let Some(chunk) = chunk(number / CHUNK) {
@@ -128,48 +145,49 @@ pub fn leave(green: &Green) {
     }
 }
 
-/// Neither finished nor waiting for its next life.
+/// Is it neither finished nor in the pool?
 fn lives(green: &&'static Green) -> bool {
     green.life.load(Acquire) & (life::FINISHED | life::GONE) == 0
 }
 
-/// The living thread with this tid.
+/// The living thread with this tid. Called on any thread, without a lock: it may end at any time.
 pub fn find(tid: i32) -> Option<&'static Green> {
     if tid <= NOBODY {
         return main().filter(|main| main.tid() == tid);
     }
     let number = (tid - first()) as usize;
-    // SAFETY: null or a green thread.
+    // SAFETY: null or a green thread; those are never freed.
     unsafe { chunk(number / CHUNK)?[number % CHUNK].load(Acquire).as_ref() }
         .filter(lives)
         .filter(|green| green.tid() == tid)
 }
 
-/// A living thread of which `is_it` holds; main is asked first.
+/// A living thread of which `is_it` holds; main is asked first. Called on any thread, without a lock: threads that come or go meanwhile may
+/// be missed.
 pub fn search(is_it: impl Fn(&'static Green) -> bool) -> Option<&'static Green> {
     if let Some(main) = main().filter(|main| is_it(main)) {
         return Some(main);
     }
     let peopled = (0..CHUNKS).filter(|&number| PRESENT[number].load(Acquire) > 0);
     let all = peopled.filter_map(chunk).flatten();
-    // SAFETY: as in `find`.
+    // SAFETY: null or a green thread; those are never freed.
     all.filter_map(|place| unsafe { place.load(Acquire).as_ref() }).find(|green| lives(green) && is_it(green))
 }
 
-/// Shows every thread in the roll, also those that have ended and that nobody has joined.
+/// Calls `visit` for every thread in the roll, main first; also for those that have ended and are not joined. As `search`, without a lock.
 pub fn each(visit: impl FnMut(&'static Green)) {
     let peopled = (0..CHUNKS).filter(|&number| PRESENT[number].load(Acquire) > 0);
-    // SAFETY: as in `find`.
+    // SAFETY: null or a green thread; those are never freed.
     let all = peopled.filter_map(chunk).flatten().filter_map(|place| unsafe { place.load(Acquire).as_ref() });
     main_or_its_end().into_iter().chain(all).for_each(visit);
 }
 
-/// The process's id, as it was when main became green; -1: it is not.
+/// The process's id, as it was when main became green; -1: main is not green.
 pub fn process_id() -> i32 {
     main_or_its_end().map_or(-1, Green::tid)
 }
 
-/// In a fork child: nobody of these is here.
+/// Empties the roll in a fork child: the parent's threads are not here, and the child begins its tids at a place of its own.
 pub fn after_fork() {
     MAIN.store(std::ptr::null_mut(), Relaxed);
     FIRST.store(0, Relaxed);

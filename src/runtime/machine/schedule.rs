@@ -1,38 +1,42 @@
-//! Policy, priority and nice value of a green thread: kept and told as natively, by the kernel's rules of who may change them, but not
-//! applied, for its kernel thread is other threads' too; but a process that it forks has them. What nobody has changed is the
-//! process's own.
+//! Scheduling policy, priority and nice value of a green thread, kept and told by the kernel's rules.
+//!
+//! They are not applied, for the kernel thread runs other green threads, too. A process that the thread forks has them applied. What was
+//! never changed is the process's own.
 
 use crate::sys;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-/// Nobody has changed it.
+/// The value was never changed.
 const AS_PROCESS: i32 = i32::MIN;
 
+/// A green thread's policy, priority and nice value. Read and changed by any thread; each word for itself.
 pub struct Schedule {
     policy: AtomicI32,
     priority: AtomicI32,
     nice: AtomicI32,
 }
 
-/// sched.h: threads made by this one start ordinary.
+/// The flag of a policy that has threads made by its thread start with an ordinary one (sched.h).
 pub const RESET_ON_FORK: i32 = 0x4000_0000;
 const HIGHEST_PRIORITY: i32 = 99;
 
+/// Is it a real-time policy?
 pub fn is_real_time(policy: i32) -> bool {
     policy == libc::SCHED_FIFO || policy == libc::SCHED_RR
 }
 
-/// A nice value counts only with these.
+/// Is it a policy with which a nice value counts?
 fn is_fair(policy: i32) -> bool {
     policy == libc::SCHED_OTHER || policy == libc::SCHED_BATCH
 }
 
 impl Schedule {
+    /// The process's own.
     pub const fn new() -> Schedule {
         Schedule { policy: AtomicI32::new(AS_PROCESS), priority: AtomicI32::new(0), nice: AtomicI32::new(AS_PROCESS) }
     }
 
-    /// A new thread has its creator's, or the process's.
+    /// Sets a new thread's: its creator's, or the process's. Called before the thread is ready.
     pub fn inherit(&self, creator: Option<&Schedule>) {
         let [policy, priority, nice] = creator.map_or([AS_PROCESS, 0, AS_PROCESS], |creator| {
             [&creator.policy, &creator.priority, &creator.nice].map(|word| word.load(Relaxed))
@@ -43,7 +47,7 @@ impl Schedule {
         self.nice.store(if reset { nice.max(0) } else { nice }, Relaxed);
     }
 
-    /// In a fork child: its kernel thread is this thread's own.
+    /// Gives them to this kernel thread. Called in a fork child, whose only thread this is.
     pub fn apply(&self) {
         let (policy, nice) = (self.policy.load(Relaxed), self.nice.load(Relaxed));
         if policy != AS_PROCESS {
@@ -54,7 +58,7 @@ impl Schedule {
         }
     }
 
-    /// As sched_getscheduler tells it, with its flag.
+    /// The policy, as sched_getscheduler tells it, with `RESET_ON_FORK`.
     pub fn policy(&self) -> i32 {
         match self.policy.load(Relaxed) {
             AS_PROCESS => sys::policy_of(sys::process_id()),
@@ -62,6 +66,7 @@ impl Schedule {
         }
     }
 
+    /// The priority, as sched_getparam tells it.
     pub fn priority(&self) -> i32 {
         match self.policy.load(Relaxed) {
             AS_PROCESS => sys::priority_of(sys::process_id()),
@@ -69,6 +74,7 @@ impl Schedule {
         }
     }
 
+    /// The nice value, as getpriority tells it.
     pub fn nice(&self) -> i32 {
         match self.nice.load(Relaxed) {
             AS_PROCESS => sys::nice_of(sys::process_id()),
@@ -76,7 +82,7 @@ impl Schedule {
         }
     }
 
-    /// setpriority: what is out of range is the nearest, and only the privileged lower it.
+    /// Sets the nice value, as setpriority: clamped to -20..=19. EACCES: it is lower, and neither RLIMIT_NICE nor a capability allows that.
     pub fn set_nice(&self, nice: i32) -> Result<(), i32> {
         let nice = nice.clamp(-20, 19);
         if nice < self.nice() && !may_have_nice(nice) {
@@ -86,13 +92,13 @@ impl Schedule {
         Ok(())
     }
 
-    /// sched_setscheduler.
+    /// Sets policy and priority, as sched_setscheduler. EINVAL, EPERM: as the kernel's.
     pub fn set(&self, policy: i32, priority: i32) -> Result<(), i32> {
         self.set_all(policy, priority, None)
     }
 
-    /// sched_setattr: a nice value, too, which counts with an ordinary policy (rules: the kernel's kernel/sched/syscalls.c). What is so
-    /// already is not noted: it stays the process's own.
+    /// Sets policy, priority and nice value, as sched_setattr (rules: the kernel's kernel/sched/syscalls.c). A nice value counts only with
+    /// an ordinary policy. A value that is so already is not noted: it stays the process's own.
     pub fn set_all(&self, policy: i32, priority: i32, nice: Option<i32>) -> Result<(), i32> {
         let before = self.policy();
         let (plain, now) = (policy & !RESET_ON_FORK, before & !RESET_ON_FORK);
@@ -121,12 +127,12 @@ impl Schedule {
         Ok(())
     }
 
-    /// The same policy with another priority (sched_setparam).
+    /// Sets the priority of the same policy, as sched_setparam.
     pub fn set_priority(&self, priority: i32) -> Result<(), i32> {
         self.set(self.policy(), priority)
     }
 
-    /// Without privileges.
+    /// Does the kernel allow this change without privileges?
     fn may_become(&self, policy: i32, priority: i32, now: i32) -> bool {
         if is_real_time(policy) {
             let limit = sys::limit(libc::RLIMIT_RTPRIO) as i64;
@@ -136,7 +142,7 @@ impl Schedule {
     }
 }
 
-/// RLIMIT_NICE counts from 1 (nice 19) to 40 (nice -20).
+/// Do RLIMIT_NICE, which counts from 1 (nice 19) to 40 (nice -20), or a capability allow this nice value?
 fn may_have_nice(nice: i32) -> bool {
     (20 - nice) as u64 <= sys::limit(libc::RLIMIT_NICE) || sys::has_capability(sys::CAP_SYS_NICE)
 }

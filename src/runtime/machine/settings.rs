@@ -1,36 +1,42 @@
-//! Settings that the kernel keeps for each kernel thread, and that matter where a process or a program begins, not where a thread runs: "no
-//! new privileges", the timer slack, "keep capabilities", the I/O priority. A green thread's are kept here and told back; the kernel
-//! threads have the process's. They are made true (`apply`)
+//! Settings that the kernel keeps for each kernel thread, kept here for each green thread.
+//!
+//! They are those that matter where a process or a program begins, not where a thread runs: "no new privileges", the timer slack, "keep
+//! capabilities", the I/O priority. The kernel threads have the process's. A green thread's are made true (`apply`)
 //! - in what the thread forks, vforks or spawns, before anything else runs there;
 //! - when it becomes alone: before it executes a program, sets a filter or user ids, or changes what cannot be kept.
 //!
-//! A thread begins with its creator's. Who is alone has its own in the kernel, and these are not looked at any more.
+//! A thread begins with its creator's. A thread that is alone has its settings in the kernel, and these are not looked at any more.
 //!
-//! The signal at the parent's end is another matter: the kernel sends each one that any thread of the process has asked for, to the
-//! process. So all kernel threads have the one that was asked for last, as long as a thread lives that asked for one.
+//! The signal at the parent's end is kept here and shared by all kernel threads (`death_signal`).
 
 use crate::sys::task;
 use libc::{PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS, PR_SET_TIMERSLACK};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::*};
 
-// Bits: which of them a thread has of its own.
+/// The bits of `own`, each a setting that the thread has of its own: "no new privileges".
 pub const NO_NEW_PRIVILEGES: u32 = 1;
+/// The timer slack.
 pub const SLACK: u32 = 2;
+/// "Keep capabilities".
 pub const CAPABILITIES: u32 = 4;
+/// The I/O priority.
 pub const IO_PRIORITY: u32 = 8;
 
-/// A thread's. It writes them itself, but for the I/O priority and a filter for all, which others may set.
+/// A green thread's settings. The thread writes them itself; other threads may set the I/O priority and, with a filter for all threads, "no
+/// new privileges". A value is stored before its bit in `own` (Release), and read after it (Acquire).
 pub struct Settings {
     own: AtomicU32,
     slack_ns: AtomicU64,
-    /// What a timer slack of 0 means: its creator's; 0: the process's.
+    /// The slack that a wish for 0 means: the creator's; 0: the process's.
     usual_slack_ns: AtomicU64,
     keeps_capabilities: AtomicU32,
     io_priority: AtomicI32,
+    /// The signal at the parent's end that it has asked for; 0: none.
     pub death_signal: AtomicI32,
 }
 
 impl Settings {
+    /// None of its own.
     pub const fn new() -> Settings {
         Settings {
             own: AtomicU32::new(0),
@@ -42,7 +48,7 @@ impl Settings {
         }
     }
 
-    /// A new thread's.
+    /// Sets a new thread's: its creator's. Called before the thread is ready.
     pub fn inherit(&self, creator: Option<&Settings>) {
         self.own.store(creator.map_or(0, |creator| creator.own.load(Acquire)), Relaxed);
         self.death_signal.store(0, Relaxed);
@@ -60,19 +66,22 @@ impl Settings {
         self.own.load(Acquire) & setting != 0
     }
 
+    /// Has it "no new privileges" of its own?
     pub fn has_no_new_privileges(&self) -> bool {
         self.has(NO_NEW_PRIVILEGES)
     }
 
+    /// Sets "no new privileges", which is never taken back.
     pub fn set_no_new_privileges(&self) {
         self.own.fetch_or(NO_NEW_PRIVILEGES, Release);
     }
 
+    /// Its own timer slack in nanoseconds; `None`: the process's.
     pub fn own_slack_ns(&self) -> Option<u64> {
         self.has(SLACK).then(|| self.slack_ns.load(Relaxed))
     }
 
-    /// 0: the usual one.
+    /// Sets the timer slack in nanoseconds; 0: the usual one.
     pub fn set_slack_ns(&self, slack_ns: u64) {
         match if slack_ns == 0 { self.usual_slack_ns.load(Relaxed) } else { slack_ns } {
             0 => self.own.fetch_and(!SLACK, Release),
@@ -83,35 +92,40 @@ impl Settings {
         };
     }
 
+    /// Its own "keep capabilities"; `None`: the process's.
     pub fn own_keeps_capabilities(&self) -> Option<bool> {
         self.has(CAPABILITIES).then(|| self.keeps_capabilities.load(Relaxed) != 0)
     }
 
+    /// Sets "keep capabilities".
     pub fn set_keeps_capabilities(&self, keeps: bool) {
         self.keeps_capabilities.store(keeps as u32, Relaxed);
         self.own.fetch_or(CAPABILITIES, Release);
     }
 
+    /// Its own I/O priority; `None`: the process's.
     pub fn own_io_priority(&self) -> Option<i32> {
         self.has(IO_PRIORITY).then(|| self.io_priority.load(Relaxed))
     }
 
+    /// Sets the I/O priority. Called on any thread.
     pub fn set_io_priority(&self, priority: i32) {
         self.io_priority.store(priority, Relaxed);
         self.own.fetch_or(IO_PRIORITY, Release);
     }
 
+    /// The signal at the parent's end that it has asked for; 0: none.
     pub fn death_signal(&self) -> i32 {
         self.death_signal.load(Relaxed)
     }
 
-    /// Has it any of its own?
+    /// Has it any setting of its own?
     pub fn differ(&self) -> bool {
         self.own.load(Relaxed) != 0
     }
 
-    /// Gives them to this kernel thread, which is the thread's own: a child's, or one that it is alone with. (Also in a vfork child: calls
-    /// of the kernel only.)
+    /// Gives them to this kernel thread, which is the thread's own: a child's, or one that it is alone with. Makes system calls only, so a
+    /// vfork child may call it.
     pub fn apply(&self) {
         if !self.differ() {
             return;

@@ -1,5 +1,4 @@
-//! What a signal says of itself (siginfo_t): the bells that kernel threads are woken with, and signals that were put back into the
-//! kernel's queue.
+//! Signals' information (siginfo_t): that of bells, with which kernel threads are woken, and of signals put back into the kernel's queue.
 
 use crate::runtime::machine::parts::{current, Green};
 use crate::sys::{self, older};
@@ -11,7 +10,9 @@ pub const SI_TKILL: c_int = -6;
 pub const SI_BELL: c_int = -77;
 /// Put back into the kernel's queue; its own code stands in si_errno, for the kernel lets nobody repeat another's.
 pub const SI_PUT_BACK: c_int = -78;
-/// What a signal says of itself, as the kernel would have it (layout: asm-generic/siginfo.h; pid and uid at 16, the value at 24).
+
+/// The information of a signal that this process sends, as the kernel would fill it in (layout: asm-generic/siginfo.h; pid and uid at 16,
+/// the value at 24).
 pub fn information(signal: c_int, code: c_int, value: usize) -> siginfo_t {
     // SAFETY: all-zero is a value of siginfo_t.
     let mut info: siginfo_t = unsafe { std::mem::zeroed() };
@@ -26,17 +27,19 @@ pub fn information(signal: c_int, code: c_int, value: usize) -> siginfo_t {
     info
 }
 
-/// The same for a signal sent to a thread.
+/// The information of a signal that pthread_kill sends to a thread.
 pub fn by_thread(signal: c_int) -> siginfo_t {
     information(signal, SI_TKILL, 0)
 }
 
+/// The value in a signal's information.
 pub fn value_of(info: &siginfo_t) -> usize {
     // SAFETY: the value's place, within siginfo_t.
     unsafe { *((info as *const siginfo_t as *const u8).add(24) as *const usize) }
 }
 
-/// The green thread that a bell rings for; one that came without its information rings for whoever runs here.
+/// The address of the green thread that a bell is for; `None`: it is no bell. A plain bell, which has no information, is for the thread
+/// that runs here. Called in handlers.
 pub fn whose_bell(info: &siginfo_t) -> Option<usize> {
     match info.si_code {
         SI_BELL => Some(value_of(info)),
@@ -45,15 +48,15 @@ pub fn whose_bell(info: &siginfo_t) -> Option<usize> {
     }
 }
 
-/// Where the kernel refuses to queue signals with their information, those of this process's own to a kernel thread are bells: what the
-/// program sends to a thread is in that thread's queue. (Not SIGABRT, which libc sends itself.)
+/// Is it a bell without information? Where the kernel refuses to queue signals with their information, those that this process sends to a
+/// kernel thread are bells, for what the program sends to a thread is in that thread's queue. SIGABRT is none: libc sends it itself.
 pub fn is_plain_bell(info: &siginfo_t) -> bool {
     // SAFETY: si_pid is there for a signal by tgkill.
     let own = || unsafe { info.si_pid() } == sys::process_id();
     older::sends_plainly() && info.si_code == SI_TKILL && info.si_signo != libc::SIGABRT && own()
 }
 
-/// Is it one of the library's own: a bell, or one that has come before and was put back?
+/// Is it a signal that the library has sent: a bell, or one that was put back?
 pub fn is_own(info: &siginfo_t) -> bool {
     info.si_code == SI_BELL || info.si_code == SI_PUT_BACK || is_plain_bell(info)
 }

@@ -1,6 +1,9 @@
-//! Bits of `unusual`, a word of each green thread and each worker: what a switch must see to, beside the signal mask.
+//! The bits of `unusual`, a word of each green thread and each worker: what a switch must see to beside the signal mask.
+//!
+//! A switch loads both words and goes the slow way (`kernel_state::change`) if any bit is set. Other threads set bits in a worker's word;
+//! its own kernel thread clears them.
 
-/// Bits of `unusual`. A green thread's: it has processors of its own. A worker's: its kernel thread has a green thread's.
+/// A green thread's: it has processors of its own. A worker's: its kernel thread has a green thread's processors.
 pub const PROCESSORS: u32 = 1;
 /// A worker's: its CPU time is shared out.
 pub const COUNTS: u32 = 2;
@@ -10,5 +13,5 @@ pub const RIGHTS: u32 = 4;
 pub const SEGMENT: u32 = 8;
 /// A worker's: its kernel thread is to have another signal at the parent's end (`settings`).
 pub const DEATH: u32 = 16;
-/// What a thread has in registers that it changes itself: it is asked for when the thread leaves.
+/// What lies in registers that a thread changes without a call: they are read when it leaves.
 pub const REGISTERS: u32 = RIGHTS | SEGMENT;
