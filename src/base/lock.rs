@@ -28,8 +28,12 @@ pub enum Rank {
     Record = 0,
     /// The handing out of the shelf's signals, which looks up dispositions and fills queues.
     Shelf,
-    /// A change of something that the whole process has, with system calls inside: identity, dispositions, birth lists.
+    /// A change of something that the whole process has, with system calls inside: identity, commands, bells.
     Process,
+    /// The loader's list: held across a fork, with dispositions inside.
+    Loader,
+    /// Dispositions.
+    Disposition,
     /// A pool of vessels, stacks or workers.
     Pool,
     /// A wait queue of the lot. Two are ordered by their addresses.
@@ -119,6 +123,8 @@ impl RawLock {
 
     /// Frees the lock in a fork child, whose only thread does not hold it: the holder has stayed in the parent.
     pub fn after_fork(&self) {
+        #[cfg(debug_assertions)]
+        order::leave(self.rank);
         self.word.store(FREE, Ordering::Relaxed);
     }
 }

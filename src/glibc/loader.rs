@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::*;
 
 /// Held while we make the loader walk its list, and across a fork: glibc leaves the loader's lock in a fork child as it was, and
 /// walks of ours are frequent.
-pub static LOADER: RawLock = RawLock::new(Rank::Process);
+pub static LOADER: RawLock = RawLock::new(Rank::Loader);
 
 /// What `dl_iterate_phdr` calls for each module: its facts, their size in bytes, the caller's pointer; other than 0 ends the walk.
 pub type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;

@@ -114,7 +114,7 @@ struct Table {
 }
 
 static TABLE: Table = Table {
-    lock: RawLock::new(Rank::Process),
+    lock: RawLock::new(Rank::Disposition),
     entries: [const { Entry::new() }; SIGNALS],
     handled: AtomicU64::new(0),
     varying: AtomicU64::new(0),

@@ -69,7 +69,7 @@ impl Verify {
     #[inline]
     pub fn earliest(&self, patience_ms: u64) -> Option<u64> {
         let oldest_ms = self.oldest_ms.load(SeqCst);
-        (oldest_ms != NONE).then_some(oldest_ms + patience_ms)
+        (oldest_ms != NONE).then(|| oldest_ms + patience_ms)
     }
 
     /// Verifies the descriptors whose waits have lasted for `patience_ms`: the kernel reports as an event what is ready. Called by the

@@ -139,7 +139,7 @@ fn look_at_all() {
     NEXT_LOOK_NS.store(NEVER, SeqCst);
     let left = TIMERS.with(|all| all.iter_mut().map(CpuTimer::look).min().unwrap_or(NEVER));
     if left != NEVER {
-        let next = sys::now_ns() + left.max(TICK_NS);
+        let next = sys::now_ns().saturating_add(left.max(TICK_NS));
         // A timer that was armed meanwhile has stored 0: it is looked at sooner.
         NEXT_LOOK_NS.fetch_min(next, SeqCst);
     }
