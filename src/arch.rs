@@ -14,6 +14,8 @@
 //! caller-saved registers are dead at a call, by the System V ABI. A signal that comes between the two loads of a switch
 //! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 pub mod control;
 pub mod entry;
 pub mod frame;
@@ -396,10 +398,14 @@ impl UnwindBuffer {
 /// resumed at most once. `fast`: the kernel allows wrfsbase.
 #[inline(always)]
 pub unsafe fn switch(save: *mut *mut u8, sp: *mut u8, fs: usize, fast: bool) {
-    if fast {
-        gp_switch(save, sp, fs)
-    } else {
-        gp_switch_slow(save, sp, fs)
+    // SAFETY: both pop what SAVE has pushed at `sp`; the caller alone resumes that context, with the guards of both threads up, so no
+    // handler looks at a stack and a TCB that do not belong together. wrfsbase is run where AT_HWCAP2 allows it.
+    unsafe {
+        if fast {
+            gp_switch(save, sp, fs)
+        } else {
+            gp_switch_slow(save, sp, fs)
+        }
     }
 }
 
@@ -409,7 +415,9 @@ pub unsafe fn switch(save: *mut *mut u8, sp: *mut u8, fs: usize, fast: bool) {
 /// # Safety
 /// Every signal is blocked; nothing of the kernel thread may still point here (rseq, robust list, clear_child_tid).
 pub unsafe fn retire(save: *mut *mut u8, word: *mut u32) {
-    gp_retire(save, word)
+    // SAFETY: `save` is written before `word` publishes it, and then this stack is not touched: another kernel thread may own it. No
+    // signal comes in between, for every one is blocked.
+    unsafe { gp_retire(save, word) }
 }
 
 /// Calls `function(argument)`; glibc's thread exit (pthread_exit, cancellation) unwinds to here at the farthest.
@@ -417,7 +425,9 @@ pub unsafe fn retire(save: *mut *mut u8, word: *mut u32) {
 /// # Safety
 /// `glibc` holds `__sigsetjmp`, `__pthread_register_cancel`, `__pthread_unregister_cancel`; `buffer` outlives the call.
 pub unsafe fn guarded(function: extern "C" fn(usize), argument: usize, buffer: *mut UnwindBuffer, glibc: &[usize; 3]) {
-    gp_guarded(function, argument, buffer, glibc)
+    // SAFETY: glibc's three functions are called as pthread.h's pthread_cleanup_push and pop do, and the buffer is taken off glibc's chain
+    // before the call returns.
+    unsafe { gp_guarded(function, argument, buffer, glibc) }
 }
 
 /// Calls `function(argument)` on the stack below `top`.
@@ -425,7 +435,8 @@ pub unsafe fn guarded(function: extern "C" fn(usize), argument: usize, buffer: *
 /// # Safety
 /// That memory is a stack that nobody uses.
 pub unsafe fn call_on(top: usize, function: extern "C" fn(usize), argument: usize) {
-    gp_call_on(top, function, argument)
+    // SAFETY: the memory below `top` is an idle stack; rbp, which the function keeps by the ABI, leads back to this one.
+    unsafe { gp_call_on(top, function, argument) }
 }
 
 /// Calls `function(argument)` as the kernel calls a handler whose frame begins at `frame`: it returns to the frame's way back.
@@ -433,7 +444,9 @@ pub unsafe fn call_on(top: usize, function: extern "C" fn(usize), argument: usiz
 /// # Safety
 /// There is a frame, and nothing that lies below it or on this stack is needed any more.
 pub unsafe fn go_on_in_frame(frame: usize, function: extern "C" fn(usize), argument: usize) -> ! {
-    gp_in_frame(frame, function, argument)
+    // SAFETY: the first word of a frame is the address of its way back, as if the handler had been called from there; nothing else on
+    // this stack is come back to.
+    unsafe { gp_in_frame(frame, function, argument) }
 }
 
 /// The word at an address of the program's, which is perhaps none. A fault here ends in `None` if its signal meets our handler.
@@ -448,7 +461,9 @@ pub fn load_word(address: usize) -> Option<u32> {
 /// # Safety
 /// As for [`switch`]; every signal is blocked.
 pub unsafe fn revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid: *mut i32, fs: usize) -> isize {
-    gp_revive(flags, sp, parent_tid, child_tid, fs)
+    // SAFETY: the child pops what SAVE has pushed at `sp`, which it alone resumes; the parent returns on its own stack. No handler runs on
+    // the child before its mask is set, for it inherits that every signal is blocked.
+    unsafe { gp_revive(flags, sp, parent_tid, child_tid, fs) }
 }
 
 /// Asks for a cache line that is about to be read; any address will do.
@@ -465,9 +480,11 @@ pub fn prefetch(address: usize) {
 pub unsafe fn on_tcb(tcb: usize, call: impl FnOnce()) {
     const ARCH_SET_FS: usize = 0x1002;
     let own = self::tcb();
-    system_call(libc::SYS_arch_prctl, ARCH_SET_FS, tcb, 0, 0, 0, 0);
+    // SAFETY: the TCB is a vessel's on which nobody runs, so its thread-locals are this kernel thread's until the second call.
+    unsafe { system_call(libc::SYS_arch_prctl, ARCH_SET_FS, tcb, 0, 0, 0, 0) };
     call();
-    system_call(libc::SYS_arch_prctl, ARCH_SET_FS, own, 0, 0, 0, 0);
+    // SAFETY: this kernel thread's own TCB, as it was.
+    unsafe { system_call(libc::SYS_arch_prctl, ARCH_SET_FS, own, 0, 0, 0, 0) };
 }
 
 /// This stack's pointer, for pictures of where we are.
@@ -486,8 +503,12 @@ pub fn stack_pointer() -> usize {
 #[inline(always)]
 pub unsafe fn system_call(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
     let result: isize;
-    asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
-        lateout("rcx") _, lateout("r11") _, options(nostack));
+    // SAFETY: the instruction takes and changes the registers named here and no others (the kernel's entry_64.S); what the call does to
+    // memory the caller has chosen with its arguments.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            in("r9") f, lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
     result
 }
 

@@ -5,6 +5,8 @@
 //!   __libc_stack_end → argc │ argv … 0 │ envp … 0 │ auxv: (key, value) … (0, 0)
 //! ```
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 use crate::glibc::{self, objects};
 use std::ffi::CStr;
 
@@ -33,13 +35,17 @@ impl Environment {
     /// Called at load, before any other code changes the environment.
     pub unsafe fn of_process() -> Option<Environment> {
         let start = glibc::main_stack()? as *const usize;
-        let count = *start;
-        let entries = start.add(1 + count + 1) as *mut *mut libc::c_char;
-        let mut at = entries;
-        while !(*at).is_null() {
-            at = at.add(1);
+        // SAFETY: the kernel has laid this down at the first stack's end, as the picture above has it: the count, so many arguments and a
+        // null, the entries and a null, the vector. Before libc's constructors nobody has changed it.
+        unsafe {
+            let count = *start;
+            let entries = start.add(1 + count + 1) as *mut *mut libc::c_char;
+            let mut at = entries;
+            while !(*at).is_null() {
+                at = at.add(1);
+            }
+            Some(Environment { entries, auxiliary: at.add(1) as *const [usize; 2] })
         }
-        Some(Environment { entries, auxiliary: at.add(1) as *const [usize; 2] })
     }
 
     /// Returns the auxiliary vector's value for a key (AT_…); 0 if it has none.

@@ -3,6 +3,8 @@
 //! Everything is found by name in libc's own table (`symbols`; GLIBC_PRIVATE names too), whoever wraps it. Where something is missing
 //! the library stays out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 pub mod cancel;
 pub mod find;
 pub mod functions;

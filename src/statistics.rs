@@ -9,6 +9,8 @@
 //! What is no file (a FIFO, a terminal), or is the program's own output, is added to at the end.
 //! Everything from `write` on allocates nothing and takes no lock of others: it runs inside signal handlers, and in processes that crash.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 mod member;
 pub mod place;
 mod text;

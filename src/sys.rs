@@ -4,6 +4,8 @@
 //! an error number with its sign turned. The clock is the exception: it is read through the vDSO by libc's real
 //! `clock_gettime`, whose address the front door leaves in `CLOCK`.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 pub mod call;
 pub mod descriptor;
 pub mod end;

@@ -25,8 +25,11 @@ pub fn control_words() -> ControlWords {
 /// `buffer` is a jmp_buf that was filled.
 pub unsafe fn mask_in_jump_buffer(buffer: *const libc::c_void) -> Option<u64> {
     const REGISTERS: usize = 8;
-    let saved = *(buffer as *const usize).add(REGISTERS) as u32 != 0;
-    saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
+    // SAFETY: a jmp_buf has a word that says whether there is a mask, and room for one, behind its eight registers; setjmp has filled it.
+    unsafe {
+        let saved = *(buffer as *const usize).add(REGISTERS) as u32 != 0;
+        saved.then(|| *(buffer as *const u64).add(REGISTERS + 1))
+    }
 }
 
 /// Where a jump with this buffer puts the stack pointer (source: glibc's x86_64 jmpbuf-offsets.h and PTR_DEMANGLE; the guard is in the
@@ -38,8 +41,11 @@ pub unsafe fn stack_in_jump_buffer(buffer: *const libc::c_void) -> usize {
     const STACK_POINTER: usize = 6;
     const ROTATED: u32 = 17;
     let guard: usize;
-    asm!("mov {}, fs:[0x30]", out(reg) guard, options(nostack, readonly, preserves_flags));
-    (*(buffer as *const usize).add(STACK_POINTER)).rotate_right(ROTATED) ^ guard
+    // SAFETY: reads `pointer_guard` of this thread's TCB (glibc's tcbhead_t).
+    unsafe { asm!("mov {}, fs:[0x30]", out(reg) guard, options(nostack, readonly, preserves_flags)) };
+    // SAFETY: the seventh of a jmp_buf's eight registers, which setjmp has filled.
+    let stack_pointer = unsafe { *(buffer as *const usize).add(STACK_POINTER) };
+    stack_pointer.rotate_right(ROTATED) ^ guard
 }
 
 /// Sets this thread's control words.

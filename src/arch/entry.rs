@@ -58,7 +58,9 @@ pub unsafe fn redirect(function: usize, to: usize) -> bool {
     let distance = (to as isize).wrapping_sub((function + JUMP_BYTES) as isize);
     let (Ok(distance), true) = (i32::try_from(distance), function.is_multiple_of(8)) else { return false };
     const KEPT: u64 = !0 << (8 * JUMP_BYTES);
-    let first = AtomicU64::from_ptr(function as *mut u64);
+    // SAFETY: aligned to eight bytes, and writable while the caller patches; it is changed as a whole, so who runs there sees the old
+    // entry or the new.
+    let first = unsafe { AtomicU64::from_ptr(function as *mut u64) };
     first.store(first.load(SeqCst) & KEPT | (distance as u32 as u64) << 8 | JUMP as u64, SeqCst);
     true
 }
@@ -81,18 +83,21 @@ pub unsafe fn relocate(function: usize, at: usize, hook: usize, except: &Range<u
     let mut code = Code { bytes: [0xcc; ROOM], length: 0, at };
     let mut from = function;
     while from < function + JUMP_BYTES {
-        let bytes = &*(from as *const [u8; LONGEST]);
+        // SAFETY: `from` is within the function's first twenty bytes, and `REACH` bytes of code can be read there.
+        let bytes = unsafe { &*(from as *const [u8; LONGEST]) };
         let instruction = Instruction::decode(bytes)?;
         from += instruction.length;
         code.take(&instruction, bytes, from)?;
     }
-    if comes_back(function, from) {
+    // SAFETY: `REACH` bytes of code can be read from `function` on, by this function's own contract.
+    if unsafe { comes_back(function, from) } {
         return None;
     }
     code.jump(&[JUMP], from)?;
     let gate = at + code.length;
     code.gate(at, hook, except)?;
-    (at as *mut [u8; ROOM]).write(code.bytes);
+    // SAFETY: `at` is one of `room`'s places of `ROOM` bytes, writable while the caller patches, and no entry leads there yet.
+    unsafe { (at as *mut [u8; ROOM]).write(code.bytes) };
     Some(Moved { function: at, gate })
 }
 
@@ -106,10 +111,12 @@ pub const REACH: usize = 2048;
 /// As for `relocate`.
 unsafe fn comes_back(function: usize, end: usize) -> bool {
     const SHORT_REACH: usize = 160;
-    if (end - function) == Instruction::decode(&*(function as *const [u8; LONGEST])).map_or(0, |first| first.length) {
+    // SAFETY: `REACH` bytes of mapped text can be read there; entries are changed at load only, one after the other, by the caller.
+    let (first, code) =
+        unsafe { (&*(function as *const [u8; LONGEST]), std::slice::from_raw_parts(function as *const u8, REACH)) };
+    if (end - function) == Instruction::decode(first).map_or(0, |first| first.length) {
         return false;
     }
-    let code = std::slice::from_raw_parts(function as *const u8, REACH);
     let inside = |after: usize, distance: isize| {
         let target = after.wrapping_add_signed(distance);
         target.wrapping_sub(1) < end - function - 1

@@ -29,13 +29,17 @@ pub struct Room {
 }
 
 impl Frame {
+    /// Takes the measure of the frame that a handler was called with.
+    ///
     /// # Safety
     /// Both are what the kernel passed to a handler that has not returned.
     pub unsafe fn of(info: *const siginfo_t, context: *const c_void) -> Frame {
         let start = context as usize - size_of::<usize>();
-        let state = (*(context as *const ucontext_t)).uc_mcontext.fpregs as usize;
+        // SAFETY: the context that the kernel has written into the frame, which stays until the handler returns.
+        let state = unsafe { (*(context as *const ucontext_t)).uc_mcontext.fpregs as usize };
         let end = info as usize + size_of::<siginfo_t>();
-        let state_bytes = if state == 0 { 0 } else { state_bytes(state) };
+        // SAFETY: `fpregs` of a frame is null or leads to its state.
+        let state_bytes = if state == 0 { 0 } else { unsafe { state_bytes(state) } };
         Frame { start, bytes: end - start, state, state_bytes, context: context as usize, info: info as usize }
     }
 
@@ -52,24 +56,32 @@ impl Frame {
     /// # Safety
     /// The room is free, and `below` has found it.
     pub unsafe fn move_to(&self, room: &Room) -> (*mut siginfo_t, *mut c_void, usize) {
-        std::ptr::copy_nonoverlapping(self.state as *const u8, room.state as *mut u8, self.state_bytes);
-        std::ptr::copy_nonoverlapping(self.start as *const u8, room.start as *mut u8, self.bytes);
+        // SAFETY: state and frame are as long as the kernel's own words in them say; the room, which `below` has measured by the same
+        // lengths, lies on another stack that nobody uses.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.state as *const u8, room.state as *mut u8, self.state_bytes);
+            std::ptr::copy_nonoverlapping(self.start as *const u8, room.start as *mut u8, self.bytes);
+        }
         let moved = |address: usize| address - self.start + room.start;
         let context = moved(self.context) as *mut ucontext_t;
         if self.state != 0 {
-            (*context).uc_mcontext.fpregs = room.state as *mut _;
+            // SAFETY: the context was copied to this place just now.
+            unsafe { (*context).uc_mcontext.fpregs = room.state as *mut _ };
         }
         (moved(self.info) as *mut siginfo_t, context as *mut c_void, room.start + self.bytes)
     }
 }
 
+/// Returns how many bytes the state has: more than fxsave's where the kernel's note in it says so.
+///
 /// # Safety
 /// `state` is a frame's.
 unsafe fn state_bytes(state: usize) -> usize {
     const FXSAVE_BYTES: usize = 512;
     const SOFTWARE: usize = 464;
     const MAGIC: u32 = 0x4650_5853;
-    let [magic, extended_bytes] = *((state + SOFTWARE) as *const [u32; 2]);
+    // SAFETY: the kernel keeps the last 48 of fxsave's 512 bytes for its own note (`_fpx_sw_bytes`), whose first words these are.
+    let [magic, extended_bytes] = unsafe { *((state + SOFTWARE) as *const [u32; 2]) };
     if magic == MAGIC {
         extended_bytes as usize
     } else {

@@ -12,12 +12,17 @@ pub const INITIAL: u32 = 0x5555_5554;
 /// The processor and the kernel have protection keys.
 pub unsafe fn read() -> u32 {
     let rights: u32;
-    asm!("rdpkru", in("ecx") 0, out("eax") rights, out("edx") _, options(nomem, nostack, preserves_flags));
+    // SAFETY: reads a register; the instruction exists, for pkey_alloc has succeeded.
+    unsafe { asm!("rdpkru", in("ecx") 0, out("eax") rights, out("edx") _, options(nomem, nostack, preserves_flags)) };
     rights
 }
 
+/// Gives the running kernel thread the rights that `read` has told of a thread, or `INITIAL`.
+///
 /// # Safety
 /// As `read`; what a thread had.
 pub unsafe fn write(rights: u32) {
-    asm!("wrpkru", in("ecx") 0, in("edx") 0, in("eax") rights, options(nostack, preserves_flags));
+    // SAFETY: the instruction exists, for pkey_alloc has succeeded. The rights are those that a green thread had when it was switched
+    // away, or the kernel's first ones: what the program may touch is what it could touch natively.
+    unsafe { asm!("wrpkru", in("ecx") 0, in("edx") 0, in("eax") rights, options(nostack, preserves_flags)) };
 }

@@ -56,13 +56,17 @@ impl Registers {
         const SYSCALL: [u8; 2] = [0x0f, 0x05];
         const INTERRUPTED: i64 = -libc::EINTR as i64;
         let at = self.instruction() as *const [u8; 2];
-        if *at == SYSCALL {
-            let registers = &mut (*self.0).uc_mcontext.gregs;
-            registers[libc::REG_RIP as usize] += SYSCALL.len() as i64;
-            registers[libc::REG_RAX as usize] = INTERRUPTED;
-            return true;
+        // SAFETY: two bytes at the interrupted instruction and two before it can be read: a text goes on around what was just run in
+        // it. The frame is the kernel's, by `of`'s contract, and only its own handler writes there.
+        unsafe {
+            if *at == SYSCALL {
+                let registers = &mut (*self.0).uc_mcontext.gregs;
+                registers[libc::REG_RIP as usize] += SYSCALL.len() as i64;
+                registers[libc::REG_RAX as usize] = INTERRUPTED;
+                return true;
+            }
+            *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
         }
-        *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
     }
 
     /// Is this a system call that was interrupted, and would begin again or has just said so?
@@ -73,7 +77,8 @@ impl Registers {
         const SYSCALL: [u8; 2] = [0x0f, 0x05];
         const INTERRUPTED: i64 = -libc::EINTR as i64;
         let at = self.instruction() as *const [u8; 2];
-        *at == SYSCALL || *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED
+        // SAFETY: two bytes at the interrupted instruction and two before it can be read: a text goes on around what was just run in it.
+        unsafe { *at == SYSCALL || *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED }
     }
 
     /// The trapped system call goes on at `at`, where everything is as the instruction leaves it: rcx is the address behind it.
@@ -131,15 +136,19 @@ impl Registers {
         let begun =
             [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R8, libc::REG_R9, libc::REG_R10, libc::REG_RIP];
         let words = 1 + suspended.len() + 1 + begun.len();
-        let frame = (top as *mut usize).sub(words);
-        *(frame as *mut ControlWords) = *control;
-        for (i, register) in suspended.into_iter().enumerate() {
-            *frame.add(1 + i) = self.get(register);
+        // SAFETY: `words` words below `top` are the new thread's stack, which nobody runs on before `switch` gets the pointer returned
+        // here; one word for the control words, six for what RESTORE pops, `gp_begin` as the return address, seven for what that pops.
+        unsafe {
+            let frame = (top as *mut usize).sub(words);
+            *(frame as *mut ControlWords) = *control;
+            for (i, register) in suspended.into_iter().enumerate() {
+                *frame.add(1 + i) = self.get(register);
+            }
+            *frame.add(7) = gp_begin as unsafe extern "C" fn() as usize;
+            for (i, register) in begun.into_iter().enumerate() {
+                *frame.add(8 + i) = self.get(register);
+            }
+            frame as *mut u8
         }
-        *frame.add(7) = gp_begin as unsafe extern "C" fn() as usize;
-        for (i, register) in begun.into_iter().enumerate() {
-            *frame.add(8 + i) = self.get(register);
-        }
-        frame as *mut u8
     }
 }

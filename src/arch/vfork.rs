@@ -132,7 +132,9 @@ extern "C" {
 /// # Safety
 /// The system call is a clone with a stack and memory of its own.
 pub unsafe fn fork_onto(number: i64, arguments: &[usize; 6], begin: extern "C" fn()) -> isize {
-    gp_fork_onto(number, arguments, begin)
+    // SAFETY: the child has a copy of this memory and begins on the stack among the arguments, so the parent's frame here is the parent's
+    // alone; the six arguments are read before the call.
+    unsafe { gp_fork_onto(number, arguments, begin) }
 }
 
 /// Does `work` as if this thread were nobody's: hooks pass through meanwhile.

@@ -100,8 +100,11 @@ pub fn identity_offset() -> isize {
 /// The thread does not run.
 pub unsafe fn raise_guard_of(tcb: usize) {
     let offset: isize;
-    asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags));
-    *(tcb.wrapping_add_signed(offset) as *mut usize) = 1;
+    // SAFETY: reads a constant of the dynamic loader's from the GOT.
+    unsafe { asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags)) };
+    // SAFETY: a word of that vessel's static TLS, which lies at the same distance from each TCB; its thread does not run, so nobody else
+    // changes it.
+    unsafe { *(tcb.wrapping_add_signed(offset) as *mut usize) = 1 };
 }
 
 /// This thread's TCB, which is also its pthread_t (x86-64: the first word of the TCB points to itself).

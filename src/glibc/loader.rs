@@ -26,8 +26,10 @@ pub unsafe fn each_module(visit: ForModule, out: *mut c_void) {
         address => address,
     };
     ITERATE.store(iterate, Relaxed);
-    let iterate: unsafe extern "C" fn(ForModule, *mut c_void) -> c_int = std::mem::transmute(iterate);
-    LOADER.with(|| iterate(visit, out));
+    // SAFETY: the address of dl_iterate_phdr, which has this type.
+    let iterate: unsafe extern "C" fn(ForModule, *mut c_void) -> c_int = unsafe { std::mem::transmute(iterate) };
+    // SAFETY: the loader walks its list under its own lock and hands `out` through to `visit`, which was made for it.
+    LOADER.with(|| unsafe { iterate(visit, out) });
 }
 
 /// A fork begins: nobody of ours is inside the loader until `after_fork`.
@@ -45,7 +47,8 @@ pub fn after_fork() {
 /// # Safety
 /// `info` is what `dl_iterate_phdr` shows.
 pub unsafe fn is_libcs_own(info: &libc::dl_phdr_info) -> bool {
-    let name = std::ffi::CStr::from_ptr(info.dlpi_name).to_bytes();
+    // SAFETY: the loader shows a C string, which lives as long as the module is loaded; none goes during the walk.
+    let name = unsafe { std::ffi::CStr::from_ptr(info.dlpi_name) }.to_bytes();
     [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2", b"linux-vdso.so.1"].iter().any(|own| name.ends_with(own))
 }
 
@@ -70,6 +73,7 @@ pub fn each_object(visit: &mut ForObject) {
 /// # Safety
 /// `out` points to `each_object`'s visitor.
 pub unsafe extern "C" fn show_object(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
-    (*(out as *mut &mut ForObject))(&*info);
+    // SAFETY: the loader's facts, alive during the call; `out` is `each_object`'s own variable, which waits for the walk's end.
+    unsafe { (*(out as *mut &mut ForObject))(&*info) };
     0
 }

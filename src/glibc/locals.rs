@@ -32,7 +32,8 @@ pub static IMAGES_NOW: AtomicPtr<Images> = AtomicPtr::new(std::ptr::null_mut());
 /// # Safety
 /// `out` points to a u64.
 pub unsafe extern "C" fn generation_of(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
-    *(out as *mut u64) = (*info).dlpi_adds.wrapping_mul(1 << 32).wrapping_add((*info).dlpi_subs);
+    // SAFETY: the loader's facts, alive during the call; `out` is `restore_thread_locals`'s own number.
+    unsafe { *(out as *mut u64) = (*info).dlpi_adds.wrapping_mul(1 << 32).wrapping_add((*info).dlpi_subs) };
     1
 }
 
@@ -43,10 +44,13 @@ pub unsafe extern "C" fn generation_of(info: *mut libc::dl_phdr_info, _: usize, 
 pub unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
     /// Static TLS lies right below the TCB; a block farther away came from malloc.
     const STATIC_REACH: isize = 1 << 20;
-    let (info, images) = (&*info, &mut *(out as *mut Images));
-    let libc_own = is_libcs_own(info);
+    // SAFETY: the loader's facts, alive during the call; `out` is the fresh Images of `restore_thread_locals`, which nobody else has yet.
+    let (info, images) = unsafe { (&*info, &mut *(out as *mut Images)) };
+    // SAFETY: `info` is what dl_iterate_phdr shows.
+    let libc_own = unsafe { is_libcs_own(info) };
     for i in 0..info.dlpi_phnum as usize {
-        let header = &*info.dlpi_phdr.add(i);
+        // SAFETY: the loader's array has `dlpi_phnum` headers.
+        let header = unsafe { &*info.dlpi_phdr.add(i) };
         if header.p_type == libc::PT_LOAD {
             let start = info.dlpi_addr as usize + header.p_vaddr as usize;
             if (start..start + header.p_memsz as usize).contains(&images.mine) {
@@ -114,7 +118,11 @@ pub unsafe fn copy_images(images: &Images) {
     let tcb = arch::tcb();
     for image in &images.images {
         let block = tcb.wrapping_add_signed(image.offset) as *mut u8;
-        std::ptr::copy_nonoverlapping(image.data as *const u8, block, image.file_bytes);
-        std::ptr::write_bytes(block.add(image.file_bytes), 0, image.memory_bytes - image.file_bytes);
+        // SAFETY: the module's block on this thread has p_memsz bytes, the first p_filesz of which the loader fills from the image too; it
+        // was loaded when the images were taken, and no function of the program's runs on this thread now.
+        unsafe {
+            std::ptr::copy_nonoverlapping(image.data as *const u8, block, image.file_bytes);
+            std::ptr::write_bytes(block.add(image.file_bytes), 0, image.memory_bytes - image.file_bytes);
+        }
     }
 }

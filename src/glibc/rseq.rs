@@ -33,7 +33,9 @@ pub fn rseq_area() -> Option<(usize, usize)> {
 /// `area` is this thread's.
 pub unsafe fn rseq_processor<'a>(area: usize) -> &'a AtomicI32 {
     const PROCESSOR: usize = 4;
-    AtomicI32::from_ptr((area + PROCESSOR) as *mut i32)
+    // SAFETY: the second word of the area (linux/rseq.h), aligned to 32 bytes in this thread's TCB, which outlives its use here; the kernel
+    // alone writes there meanwhile.
+    unsafe { AtomicI32::from_ptr((area + PROCESSOR) as *mut i32) }
 }
 
 /// Unregisters this thread's rseq area, if it is registered. A thread made after that does not register its own: glibc asks its creator's.

@@ -140,8 +140,10 @@ impl Tables {
     unsafe fn find(&self, name: &CStr) -> Option<Found> {
         let mut best: Option<(u16, usize)> = None;
         let mut consider = |index: usize| {
-            if self.defines(index, name) {
-                let version = if self.versions.is_null() { 1 } else { *self.versions.add(index) };
+            // SAFETY: the hash table tells places of the symbol table only.
+            if unsafe { self.defines(index, name) } {
+                // SAFETY: the table of versions has a word for each symbol (elf.h: DT_VERSYM).
+                let version = if self.versions.is_null() { 1 } else { unsafe { *self.versions.add(index) } };
                 // Hidden ones compare as greater; of those, libc's first version has the least number.
                 if best.is_none_or(|(before, _)| version < before) {
                     best = Some((version, index));
@@ -149,12 +151,16 @@ impl Tables {
             }
         };
         if !self.gnu_hash.is_null() {
-            self.each_by_gnu_hash(name, &mut consider);
+            // SAFETY: the module is mapped, its dynamic section has told where the table lies.
+            unsafe { self.each_by_gnu_hash(name, &mut consider) };
         } else if !self.hash.is_null() {
-            (0..*self.hash.add(1) as usize).for_each(consider);
+            // SAFETY: the old table's second word is the number of symbols (System V ABI, "Hash Table").
+            let symbols = unsafe { *self.hash.add(1) };
+            (0..symbols as usize).for_each(consider);
         }
         let (version, index) = best?;
-        Some((self.address(index), version & HIDDEN == 0))
+        // SAFETY: `index` is a symbol's that was found to define the name, in a module that is relocated.
+        Some((unsafe { self.address(index) }, version & HIDDEN == 0))
     }
 
     /// Does the symbol at this place define the name?
@@ -162,10 +168,11 @@ impl Tables {
     /// # Safety
     /// As for `find`; the place is one of the table's.
     unsafe fn defines(&self, index: usize, name: &CStr) -> bool {
-        let symbol = &*self.symbols.add(index);
-        symbol.section != 0
-            && symbol.info & 15 != STT_TLS
-            && CStr::from_ptr(self.names.add(symbol.name as usize)).to_bytes() == name.to_bytes()
+        // SAFETY: the place is one of the table's, which the loader has mapped with the module.
+        let symbol = unsafe { &*self.symbols.add(index) };
+        // SAFETY: a symbol's name is the distance of a C string in the table of names.
+        let own_name = || unsafe { CStr::from_ptr(self.names.add(symbol.name as usize)) };
+        symbol.section != 0 && symbol.info & 15 != STT_TLS && own_name().to_bytes() == name.to_bytes()
     }
 
     /// Where what the symbol at this place names is.
@@ -173,12 +180,15 @@ impl Tables {
     /// # Safety
     /// As for `defines`.
     unsafe fn address(&self, index: usize) -> usize {
-        let symbol = &*self.symbols.add(index);
+        // SAFETY: the place is one of the table's, which the loader has mapped with the module.
+        let symbol = unsafe { &*self.symbols.add(index) };
         let address = self.base + symbol.value;
         if symbol.info & 15 != STT_GNU_IFUNC {
             return address;
         }
-        let choose: extern "C" fn() -> usize = std::mem::transmute(address);
+        // SAFETY: a symbol of this type leads to a function without arguments that answers the address to be used (System V ABI, GNU's
+        // STT_GNU_IFUNC); the module is relocated, so it may run.
+        let choose: extern "C" fn() -> usize = unsafe { std::mem::transmute(address) };
         choose()
     }
 
@@ -189,19 +199,25 @@ impl Tables {
     /// As for `find`.
     unsafe fn each_by_gnu_hash(&self, name: &CStr, visit: &mut dyn FnMut(usize)) {
         let hash = name.to_bytes().iter().fold(5381u32, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte as u32));
-        let [buckets, first, filter_words, shift] = *(self.gnu_hash as *const [u32; 4]);
-        let filter = *(self.gnu_hash.add(4) as *const u64).add((hash / 64 % filter_words) as usize);
+        // SAFETY: the table begins with these four words, and has `filter_words` words of 64 bits behind them.
+        let ([buckets, first, filter_words, shift], filter) = unsafe {
+            let header = *(self.gnu_hash as *const [u32; 4]);
+            (header, *(self.gnu_hash.add(4) as *const u64).add((hash / 64 % header[2]) as usize))
+        };
         if buckets == 0 || filter >> (hash % 64) & filter >> ((hash >> shift) % 64) & 1 == 0 {
             return;
         }
-        let bucket = self.gnu_hash.add(4 + 2 * filter_words as usize);
-        let chain = bucket.add(buckets as usize);
-        let mut index = *bucket.add((hash % buckets) as usize);
+        // SAFETY: behind the filter lie `buckets` words, and behind those a word for each symbol from `first` on.
+        let (chain, mut index) = unsafe {
+            let bucket = self.gnu_hash.add(4 + 2 * filter_words as usize);
+            (bucket.add(buckets as usize), *bucket.add((hash % buckets) as usize))
+        };
         if index < first {
             return;
         }
         loop {
-            let word = *chain.add((index - first) as usize);
+            // SAFETY: a bucket names a symbol from `first` on, and the walk ends at the word whose lowest bit is set, the bucket's last.
+            let word = unsafe { *chain.add((index - first) as usize) };
             if (word ^ hash) & !1 == 0 {
                 visit(index as usize);
             }
@@ -240,10 +256,12 @@ macro_rules! libcs_own {
                 unsafe { CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) };
             let known: unsafe extern "C" fn($($t),*) -> libc::c_int = libc::$name;
             match $crate::glibc::symbols::own(NAME) {
-                Some(address) => {
+                // SAFETY: the address of libc's function of this name, whose type the libc crate tells; its contract is the caller's.
+                Some(address) => unsafe {
                     std::mem::transmute::<usize, unsafe extern "C" fn($($t),*) -> libc::c_int>(address)($($a),*)
-                }
-                None => known($($a),*),
+                },
+                // SAFETY: the function of this name as the linker has found it; its contract is the caller's.
+                None => unsafe { known($($a),*) },
             }
         }
     )*};

@@ -11,9 +11,11 @@ use std::sync::atomic::Ordering::*;
 /// # Safety
 /// `out` points to {the address, the segment's start, its bytes}.
 pub unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
-    let (info, found) = (&*info, &mut *(out as *mut [usize; 3]));
+    // SAFETY: the loader's facts, alive during the call; `out` is `text_around`'s own array, which waits for the walk's end.
+    let (info, found) = unsafe { (&*info, &mut *(out as *mut [usize; 3])) };
     for i in 0..info.dlpi_phnum as usize {
-        let header = &*info.dlpi_phdr.add(i);
+        // SAFETY: the loader's array has `dlpi_phnum` headers.
+        let header = unsafe { &*info.dlpi_phdr.add(i) };
         let start = info.dlpi_addr as usize + header.p_vaddr as usize;
         let executable = header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0;
         if executable && (start..start + header.p_memsz as usize).contains(&found[0]) {

@@ -161,7 +161,9 @@ pub unsafe fn is_at_point(instruction: usize, result: isize) -> bool {
     const BYTES: usize = BEGINS.len() + DISTANCE + ENDS.len();
     let line = instruction & !(LINE - 1);
     let begin = [0, 1, 2].iter().map(|lines| line - lines * LINE).find(|&begin| {
-        let text = std::slice::from_raw_parts(begin as *const u8, BYTES);
+        // SAFETY: `begin` is at most 47 bytes before `instruction`, and its `BYTES` end less than 64 behind it: libc's text, which is not
+        // changed.
+        let text = unsafe { std::slice::from_raw_parts(begin as *const u8, BYTES) };
         text.starts_with(&BEGINS) && text.ends_with(&ENDS)
     });
     let Some(begin) = begin else { return false };

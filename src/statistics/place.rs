@@ -217,7 +217,9 @@ fn keep_file(fd: i32) {
 /// # Safety
 /// It is the calling thread's turn.
 pub unsafe fn write(destination: &Destination, member: Member, pid: i32, when: When) -> Result<(), i32> {
-    let Texts { text, path, new } = &mut *ROOM.0.get();
+    // SAFETY: the room is that of the thread whose turn it is: `write_at` calls here between `take_turn` and `give_turn`, with all signals
+    // blocked that can be. A crash in between meets a turn that never ends, and its handler gives up after `LONGEST_TURN_NS`.
+    let Texts { text, path, new } = unsafe { &mut *ROOM.0.get() };
     let family = destination.family.as_deref();
     if let Some(fd) = kept_file() {
         text.tell(family, member, pid);

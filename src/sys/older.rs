@@ -118,8 +118,10 @@ pub unsafe fn poll_exactly(fds: usize, count: usize, time: Option<&libc::timespe
     let time_at = time.map_or(0, |time| time as *const _ as usize);
     let ms = time.map_or(usize::MAX, |time| milliseconds(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64));
     EXACT.first_of(
-        || call(libc::SYS_ppoll, fds, count, time_at, 0, 8, 0),
-        || call(libc::SYS_poll, fds, count, ms, 0, 0, 0),
+        // SAFETY: the kernel reads `time`, and writes what came into the `count` structures at `fds`, the poller's or the program's own.
+        || unsafe { call(libc::SYS_ppoll, fds, count, time_at, 0, 8, 0) },
+        // SAFETY: as above, without the time.
+        || unsafe { call(libc::SYS_poll, fds, count, ms, 0, 0, 0) },
     )
 }
 

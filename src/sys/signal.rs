@@ -102,5 +102,7 @@ pub fn alternate_stack(new: *const libc::stack_t, old: *mut libc::stack_t) -> is
 /// # Safety
 /// The handler must be fit to run on any thread of the process.
 pub unsafe fn signal_action(signal: i32, new: *const [usize; 4], old: *mut [usize; 4]) -> isize {
-    call(libc::SYS_rt_sigaction, signal as usize, new as usize, old as usize, 8, 0, 0)
+    // SAFETY: the kernel checks both pointers, reads four words and writes four; the handler it is given may run on any thread, by this
+    // function's contract.
+    unsafe { call(libc::SYS_rt_sigaction, signal as usize, new as usize, old as usize, 8, 0, 0) }
 }

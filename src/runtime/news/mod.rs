@@ -3,6 +3,8 @@
 //!
 //! What ends a wait is fired into a `Batch`, whose waiters the caller makes ready once the queue's lock is released.
 
+#![warn(unsafe_op_in_unsafe_fn)]
+
 pub mod lot;
 pub mod peer;
 pub mod poller;

@@ -22,8 +22,6 @@
 //! once, after some milliseconds: `EPOLL_CTL_MOD` makes the kernel look again and report what is ready, or say that it does not know the
 //! descriptor, which is then registered anew; and its O_NONBLOCK is asked for again.
 
-#![warn(unsafe_op_in_unsafe_fn)]
-
 use crate::arch;
 use crate::base::clock;
 use crate::base::lock::RawLock;

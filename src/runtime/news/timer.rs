@@ -86,7 +86,8 @@ impl Timers {
     /// # Safety
     /// Under the lock.
     unsafe fn publish(&self) {
-        let earliest = (*self.root.get()).as_ref().map_or(NEVER, |root| root.deadline_ns);
+        // SAFETY: under the lock nobody changes the root, and a node stays in its thread's frame until `remove` has taken this lock.
+        let earliest = unsafe { (*self.root.get()).as_ref() }.map_or(NEVER, |root| root.deadline_ns);
         self.earliest.store(earliest, Relaxed);
     }
 
@@ -133,23 +134,27 @@ pub fn remove(node: &TimerNode) {
 /// # Safety
 /// Under the heap's lock, and the node is in it.
 unsafe fn cut(heap: &Timers, node: &TimerNode) {
-    let rest = pair(node.child.get());
-    let root = heap.root.get();
-    let Some(before) = node.before.get().as_ref() else {
-        *root = rest;
-        return;
-    };
-    let next = node.sibling.get();
-    if std::ptr::eq(before.child.get(), node) {
-        before.child.set(next);
-    } else {
-        before.sibling.set(next);
-    }
-    if let Some(next) = next.as_ref() {
-        next.before.set(before);
-    }
-    if !rest.is_null() {
-        *root = meld(*root, rest);
+    // SAFETY: `remove` holds the heap's lock. All links of a node in the heap lead to nodes in the same heap, whose frames live until their
+    // own `remove` has had the lock.
+    unsafe {
+        let rest = pair(node.child.get());
+        let root = heap.root.get();
+        let Some(before) = node.before.get().as_ref() else {
+            *root = rest;
+            return;
+        };
+        let next = node.sibling.get();
+        if std::ptr::eq(before.child.get(), node) {
+            before.child.set(next);
+        } else {
+            before.sibling.set(next);
+        }
+        if let Some(next) = next.as_ref() {
+            next.before.set(before);
+        }
+        if !rest.is_null() {
+            *root = meld(*root, rest);
+        }
     }
 }
 
@@ -158,17 +163,21 @@ unsafe fn cut(heap: &Timers, node: &TimerNode) {
 /// # Safety
 /// Under the lock of the heap that both belong to.
 unsafe fn meld(a: *const TimerNode, b: *const TimerNode) -> *const TimerNode {
-    let (top, below) = if (*b).deadline_ns < (*a).deadline_ns { (b, a) } else { (a, b) };
-    let first = (*top).child.get();
-    (*below).sibling.set(first);
-    if let Some(first) = first.as_ref() {
-        first.before.set(below);
+    // SAFETY: both roots and the first child are nodes of this heap, or the one that `insert` puts in; the lock is held, so none leaves its
+    // frame, and nobody else changes a link.
+    unsafe {
+        let (top, below) = if (*b).deadline_ns < (*a).deadline_ns { (b, a) } else { (a, b) };
+        let first = (*top).child.get();
+        (*below).sibling.set(first);
+        if let Some(first) = first.as_ref() {
+            first.before.set(below);
+        }
+        (*below).before.set(top);
+        (*top).child.set(below);
+        (*top).before.set(std::ptr::null());
+        (*top).sibling.set(std::ptr::null());
+        top
     }
-    (*below).before.set(top);
-    (*top).child.set(below);
-    (*top).before.set(std::ptr::null());
-    (*top).sibling.set(std::ptr::null());
-    top
 }
 
 /// One heap of a list of siblings: melded in pairs from the left, then from the right.
@@ -178,27 +187,31 @@ unsafe fn meld(a: *const TimerNode, b: *const TimerNode) -> *const TimerNode {
 unsafe fn pair(first: *const TimerNode) -> *const TimerNode {
     let mut pairs: *const TimerNode = std::ptr::null();
     let mut at = first;
-    while let Some(a) = at.as_ref() {
-        let b = a.sibling.get();
-        at = b.as_ref().map_or(std::ptr::null(), |b| b.sibling.get());
-        a.sibling.set(std::ptr::null());
-        a.before.set(std::ptr::null());
-        let top = match b.as_ref() {
-            Some(b) => {
-                b.sibling.set(std::ptr::null());
-                b.before.set(std::ptr::null());
-                meld(a, b)
-            }
-            None => a,
-        };
-        (*top).sibling.set(pairs);
-        pairs = top;
+    // SAFETY: a list of siblings is null or leads through nodes of this heap, which stay in their frames while its lock is held; `meld` is
+    // given two of them that are roots by then.
+    unsafe {
+        while let Some(a) = at.as_ref() {
+            let b = a.sibling.get();
+            at = b.as_ref().map_or(std::ptr::null(), |b| b.sibling.get());
+            a.sibling.set(std::ptr::null());
+            a.before.set(std::ptr::null());
+            let top = match b.as_ref() {
+                Some(b) => {
+                    b.sibling.set(std::ptr::null());
+                    b.before.set(std::ptr::null());
+                    meld(a, b)
+                }
+                None => a,
+            };
+            (*top).sibling.set(pairs);
+            pairs = top;
+        }
+        let mut root: *const TimerNode = std::ptr::null();
+        while let Some(top) = pairs.as_ref() {
+            pairs = top.sibling.get();
+            top.sibling.set(std::ptr::null());
+            root = if root.is_null() { top } else { meld(root, top) };
+        }
+        root
     }
-    let mut root: *const TimerNode = std::ptr::null();
-    while let Some(top) = pairs.as_ref() {
-        pairs = top.sibling.get();
-        top.sibling.set(std::ptr::null());
-        root = if root.is_null() { top } else { meld(root, top) };
-    }
-    root
 }

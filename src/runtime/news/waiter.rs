@@ -248,7 +248,8 @@ impl Ticket {
     /// # Safety
     /// The clause is in a queue whose lock the caller holds: the waiting thread takes that lock before it goes on.
     pub unsafe fn fire(&self, news: News) -> Fired {
-        // SAFETY: the waiter is alive, as the caller says.
+        // SAFETY: a waiter that is freed lies in the frame of its wait, which ends after its clauses have left their queues; this clause is
+        // still in one, whose lock is held here.
         unsafe { (*self.waiter).fire(self.sequence, news) }
     }
 }
