@@ -8,7 +8,8 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Returns the running green thread. The handlers of rows that foreign threads reach, too, leave those to libc by it.
+/// Returns the running green thread; on a foreign thread, and before the start, `Err(Miss::Libc)`: handlers of rows that such
+/// threads reach leave the call to libc by it.
 #[inline]
 pub fn me() -> Answer<&'static Green> {
     current().ok_or(Miss::Libc)
@@ -19,8 +20,9 @@ pub fn is_me(green: &Green) -> bool {
     current().is_some_and(|me| std::ptr::eq(me, green))
 }
 
-/// Returns the green thread of a pthread_t, which may have ended; for a foreign thread, and before the start, libc answers.
-/// A pthread_t is a TCB, and a green thread's has a word in its TLS that leads to it.
+/// Returns the green thread of a pthread_t, which may have ended. A pthread_t is the address of a TCB, and a green thread's has a
+/// word in its TLS that leads to it: it must be valid, as for libc. `Err(Miss::Libc)` for a foreign thread's, for 0, and before the
+/// start.
 pub fn by_pthread(thread: pthread_t) -> Answer<&'static Green> {
     if !runtime::started() || thread == 0 {
         return Err(Miss::Libc);
@@ -29,7 +31,8 @@ pub fn by_pthread(thread: pthread_t) -> Answer<&'static Green> {
     Green::of(thread as usize).or(main).ok_or(Miss::Libc)
 }
 
-/// Returns the green thread of a pthread_t if it lives, or ESRCH: natively the kernel knows no other.
+/// Returns the green thread of a pthread_t if it has not ended, else ESRCH: natively the kernel does not know the tid any more.
+/// `Err(Miss::Libc)` as by `by_pthread`.
 pub fn living(thread: pthread_t) -> Answer<&'static Green> {
     match by_pthread(thread)? {
         green if green.has_ended() => errno(ESRCH),
@@ -37,7 +40,8 @@ pub fn living(thread: pthread_t) -> Answer<&'static Green> {
     }
 }
 
-/// Returns the living green thread with this tid; 0 is the caller. Any other tid is for libc and the kernel to judge.
+/// Returns the living green thread with this tid; 0 is the caller. `Err(Miss::Libc)` for every other tid, and before the start: libc
+/// and the kernel judge those.
 pub fn by_tid(tid: pid_t) -> Answer<&'static Green> {
     if !runtime::started() {
         return Err(Miss::Libc);
@@ -49,7 +53,8 @@ pub fn by_tid(tid: pid_t) -> Answer<&'static Green> {
     .ok_or(Miss::Libc)
 }
 
-/// Returns the process that the kernel would take `pid` for: a thread's tid stands for its process, and so does a green thread's.
+/// Returns the process that the kernel would take `pid` for. A thread's tid stands for its process in kill and its kin; so does a
+/// green thread's here. All other numbers, negative ones among them, come back as they are.
 pub fn process_of(pid: pid_t) -> pid_t {
     if runtime::started() && roll::find(pid).is_some() {
         sys::process_id()
@@ -58,12 +63,14 @@ pub fn process_of(pid: pid_t) -> pid_t {
     }
 }
 
-/// The kernel thread that a green thread has for itself, or runs on now.
+/// Returns the tid of the kernel thread that a green thread has for itself, or, for the caller, runs on now. `None`: the thread is
+/// another's and may run on any.
 pub fn kernel_thread_of(green: &Green) -> Option<pid_t> {
     (is_me(green) || green.bound.get()).then(|| green.worker().kernel_tid.load(Relaxed))
 }
 
-/// The kernel thread that stands for the green thread with this tid. Any other tid stands for itself.
+/// Returns the tid of the kernel thread that stands for the green thread with this tid: its own (`kernel_thread_of`), else the
+/// leader's. 0 and every other tid stand for themselves.
 pub fn stand_in(tid: pid_t) -> pid_t {
     match by_tid(tid) {
         Ok(green) if tid != 0 => kernel_thread_of(green).unwrap_or_else(sys::process_id),
@@ -71,17 +78,20 @@ pub fn stand_in(tid: pid_t) -> pid_t {
     }
 }
 
-/// The number of a thread's CPU clock, and back (source: the kernel's posix-timers.h).
+/// Returns the number of a thread's CPU clock, as the kernel makes it (linux/posix-timers.h): the tid's complement above three bits,
+/// which say "a thread's, by the scheduler's count".
 pub fn clock_of(green: &Green) -> clockid_t {
     !green.tid() << 3 | CLOCK_OF_THREAD
 }
 
+/// CPUCLOCK_PERTHREAD_MASK (4) and CPUCLOCK_SCHED (2).
 const CLOCK_OF_THREAD: clockid_t = 6;
 
-/// The green thread whose CPU time a clock tells. (Its user time alone nobody counts: told as all of it.)
+/// Returns the green thread whose CPU time a clock tells. CPUCLOCK_PROF and CPUCLOCK_VIRT of a thread are told as the whole of it:
+/// user time alone is not counted. `Err(Miss::Libc)` for every clock of no green thread's.
 pub fn by_clock(clock: clockid_t) -> Answer<&'static Green> {
     const OF_THREAD: clockid_t = 4;
-    /// A descriptor's, and no CPU clock.
+    /// CLOCKFD: the number is a descriptor's, and tells no CPU time.
     const OF_DESCRIPTOR: clockid_t = 3;
     match clock {
         CLOCK_THREAD_CPUTIME_ID => me(),

@@ -21,16 +21,21 @@ use crate::hooks::time::timer;
 use crate::{runtime, sys};
 use libc::*;
 
-/// The calls with a tid that come by number only. (By a symbol, and by its number through `same!` of room `syscall`, come:
-/// gettid, sched_setscheduler, sched_getscheduler, sched_setparam, sched_getparam, sched_setaffinity, sched_rr_get_interval,
-/// setpriority, kill, clock_nanosleep, fcntl and ioctl with an owner, all of them served; getpgid, getsid, prlimit64,
-/// process_vm_readv, process_vm_writev: a stand-in; setpgid: for the caller itself, or refused, as natively. capset is room `task`'s.)
+/// `number => |arguments| answer;` for the calls with a tid that come by number only.
+///
+/// Other calls with a tid come by a symbol, and by their number through `same!` of `syscall.rs`:
+/// - served: gettid, sched_setscheduler, sched_getscheduler, sched_setparam, sched_getparam, sched_setaffinity, sched_rr_get_interval,
+///   setpriority, kill, clock_nanosleep, fcntl and ioctl with an owner;
+/// - stand-in: getpgid, getsid, prlimit64, process_vm_readv, process_vm_writev;
+/// - for the caller itself, or refused as natively: setpgid.
+///
+/// capset has its row in `process/task.rs`.
 macro_rules! numbers {
     ($($number:ident => $answer:expr;)*) => {
         /// The numbers that `by_number` has a row for.
         pub const NUMBERS: &[c_long] = &[$(libc::$number),*];
 
-        /// What becomes of a call by number, made by any thread; `None`: it is in no row.
+        /// Answers a call by number, made by any thread. `None`: it is in no row. Before the start every row is the kernel's.
         pub unsafe fn by_number(number: c_long, arguments: Arguments) -> Option<Answer<c_long>> {
             let way: unsafe fn(Arguments) -> Answer<c_long> = match number {
                 $(libc::$number => $answer,)*
@@ -85,12 +90,13 @@ numbers! {
     SYS_perf_event_open => |arguments| tid::perf_event_open(arguments);
 }
 
-/// A timer's number as libc's name of it.
+/// Returns a timer's number as libc's name of it: glibc's timer_t is the number, but for SIGEV_THREAD (kernel-posix-timers.h).
 fn timer_of(number: usize) -> *mut c_void {
     number as c_int as isize as *mut c_void
 }
 
-/// A thread's clock by number: the kernel is asked about memory first.
+/// Asks a thread's CPU clock by number. EFAULT for memory that cannot be written comes first, for the functions behind `ask` write
+/// it themselves. All other clocks are the kernel's. A null `time` is `ask`'s.
 unsafe fn of_clock(
     clock: usize,
     time: usize,

@@ -22,7 +22,10 @@ use crate::{glibc, runtime, statistics, sys};
 use libc::{c_int, c_long, sigset_t, timespec, timeval};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// `syscall(number, …)`, and a caught instruction. Called by any thread, before the start, too.
+/// `syscall`: sends the number the way of its libc function, and else to the kernel. Called by any thread, before the start, too,
+/// and by `answered` for a trapped instruction. The caller's result is libc's: -1 and errno. No cancellation point.
+/// The first that fits answers: `at_once`; `fork` for calls that make a process, after the start; `as_function`; `by_tid`; then for
+/// a green thread `green`, and for all others the real call.
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Answer<c_long> {
     let arguments = [a, b, c, d, e, f];
     if let Some(answer) = at_once(number, arguments) {
@@ -31,7 +34,7 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     if makes_process(number) && runtime::started() {
         return fork::fork_by_number(number, arguments);
     }
-    // libc's functions are cancellation points, the system call is none.
+    // `without_points`: the functions below are cancellation points, and the system call is none.
     runtime::waiting::cancel::without_points(|| match as_function(number, arguments) {
         Some(result) => Ok(result),
         None => match by_tid::by_number(number, arguments) {
@@ -41,7 +44,8 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
             }
             None if runtime::current().is_none() => {
                 if number == libc::SYS_landlock_restrict_self {
-                    statistics::open(); // Afterwards the file may be out of reach.
+                    // Landlock may put the statistics file out of reach: it is opened before.
+                    statistics::open();
                 }
                 fork::outside(sets_filter(number, a), || real::syscall(number, a, b, c, d, e, f))
             }
@@ -50,13 +54,14 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     })
 }
 
-/// Is it one of the system calls that make a process?
+/// Is it one of the system calls that make a process? clone and clone3 with CLONE_THREAD are among them: `fork_by_number` tells
+/// those apart.
 fn makes_process(number: c_long) -> bool {
     matches!(number, libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3)
 }
 
-/// `LIST function: number => |arguments| answer;`: a function that answers the calls of these numbers, or with `None` that it has no row
-/// for one; and the list of its numbers.
+/// `LIST function: number => |arguments| answer;` makes two items: the function answers the calls of these numbers, and says `None` for
+/// all others; LIST has the numbers, for TAKEN. A row stands in one list only.
 macro_rules! numbers {
     ($(#[$doc:meta])* $list:ident $function:ident: $($number:ident => $answer:expr;)*) => {
         const $list: &[c_long] = &[$(libc::$number),*];
@@ -78,16 +83,16 @@ macro_rules! numbers {
 }
 
 numbers! {
-    /// What is answered to any thread, before anything else is looked at.
+    /// Answers the calls that are served on any thread, before anything else is looked at.
     AT_ONCE at_once:
     SYS_futex => |[word, operation, value, time, second, third]|
         futex::futex(Futex { word, operation, value, time, second, third });
-    // A registration would tell of the worker's processor, not of the green thread's.
+    // rseq is refused as by a kernel without it: the kernel would write the worker's processor into a green thread's area.
     SYS_rseq => |_| errno(libc::ENOSYS);
     SYS_exit_group => |[status, ..]| fork::exit_now(status as c_int).map(|()| 0);
 }
 
-/// seccomp's other operations only ask.
+/// Is it a seccomp call that sets a mode or a filter? The operations from SECCOMP_GET_ACTION_AVAIL on only ask.
 fn sets_filter(number: c_long, operation: usize) -> bool {
     const ASK: usize = libc::SECCOMP_GET_ACTION_AVAIL as usize;
     number == libc::SYS_seccomp && operation < ASK
@@ -96,9 +101,11 @@ fn sets_filter(number: c_long, operation: usize) -> bool {
 /// `number => function(types of the arguments)`: the function takes the system call's arguments one for one.
 macro_rules! same {
     ($($system_call:ident => $function:ident($($t:ty),*);)*) => {
+        /// The numbers of `as_function`.
         const SAME: &[c_long] = &[$(libc::$system_call),*];
 
-        /// The calls that are libc's functions one for one.
+        /// Calls the exported function of this number, which takes the system call's arguments one for one. `None`: it is in no row. The
+        /// result is the function's, with -1 and errno for an error.
         unsafe fn as_function(number: c_long, arguments: Arguments) -> Option<c_long> {
             use libc::*;
             match number {
@@ -113,8 +120,9 @@ macro_rules! same {
     };
 }
 
-/// A register's content as an argument.
+/// A type of argument, made of a register's content: integers are cut to their width, as the kernel cuts them.
 trait Register: Sized {
+    /// Returns the register's content as this type.
     fn of_register(register: usize) -> Self;
 }
 
@@ -135,7 +143,7 @@ impl<T> Register for *const T {
     }
 }
 
-/// Returns the next argument as a `T`; a missing one is 0.
+/// Returns the next argument as a `T`. A missing one is 0: no function of the table has more than six.
 fn take<T: Register>(arguments: &mut impl Iterator<Item = usize>) -> T {
     T::of_register(arguments.next().unwrap_or(0))
 }
@@ -219,7 +227,8 @@ same! {
     SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
 }
 
-/// The rest of what a green thread may ask.
+/// Answers what is left, for a green thread: by `otherwise`, by `task::by_number`, in the kernel with the slot offered for BLOCKING,
+/// and else as the kernel answers.
 unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
     let [a, b, c, d, e, f] = arguments;
     let answer = otherwise(number, arguments).or_else(|| task::by_number(number, arguments));
@@ -231,7 +240,9 @@ unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
 }
 
 numbers! {
-    /// Calls that are libc's functions with other arguments, or with another answer.
+    /// Answers the calls that are libc's functions with other arguments, or with another answer. What differs: a signal mask has its size
+    /// beside it (EINVAL for another than 8, as in kernel/signal.c), preadv2 and pwritev2 have an offset in two halves (the high one means
+    /// nothing on 64 bits), clock_nanosleep returns its error negated, waitid has a rusage, exit ends the thread and not the process.
     OTHERWISE otherwise:
     SYS_preadv2 => |[fd, iov, n, low, _, flags]|
         Ok(libc::preadv2(fd as c_int, iov as _, n as c_int, low as i64, flags as c_int) as c_long);
@@ -266,10 +277,13 @@ numbers! {
     SYS_exit => |_| libc::pthread_exit(std::ptr::null_mut());
 }
 
-/// Calls that may sleep and wait for no descriptor: another takes the slot meanwhile.
+/// The numbers of calls that may sleep and wait for no descriptor. They are made in the kernel, and another kernel thread takes the
+/// slot meanwhile.
 const BLOCKING: &[c_long] = &[libc::SYS_sync, libc::SYS_semtimedop, libc::SYS_io_getevents, libc::SYS_futex_waitv];
 
-/// pselect6's sixth argument is a structure: the mask and its size.
+/// The system call pselect6: `pselect`, with the mask's address and size in a structure that the sixth argument points to. EFAULT
+/// for a bad timeout, then for a bad structure. The size is not looked at. Differs from the kernel's: what is left of the time is
+/// not written back, as by glibc's pselect.
 unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
     if timeout != 0 && !memory::can_read(timeout, size_of::<timespec>()) {
         return errno(libc::EFAULT);
@@ -282,7 +296,9 @@ unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
     Ok(libc::pselect(n as c_int, r as _, w as _, x as _, timeout as *const timespec, mask) as c_long)
 }
 
-/// The kernel reads the time, and writes back what is left of it if it can.
+/// The system call select: `select`, but for a bad timeout, which is EFAULT. Microseconds of a second and more are carried into the
+/// seconds (fs/select.c, do_sys_select). What is left of the time is written back, unless the place cannot be written: natively no
+/// error either.
 unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
     const SECOND_US: i64 = 1_000_000;
     if timeout == 0 {
@@ -300,7 +316,7 @@ unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
     Ok(result)
 }
 
-/// A bit for each number that is not simply the kernel's.
+/// A bit for each number that has a row in any of the lists. Numbers without one are the kernel's.
 const TAKEN: [u64; 8] = {
     let mut taken = [0; 8];
     let lists: [&[c_long]; 6] = [AT_ONCE, SAME, by_tid::NUMBERS, OTHERWISE, task::NUMBERS, BLOCKING];
@@ -317,7 +333,7 @@ const TAKEN: [u64; 8] = {
     taken
 };
 
-/// Has this number any row? Asked by the runtime of each caught instruction.
+/// Has this number any row? Called by the runtime for each trapped instruction. Numbers below 0 and beyond TAKEN have none.
 fn takes(number: c_long) -> bool {
     usize::try_from(number)
         .is_ok_and(|number| TAKEN.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 != 0))
@@ -325,10 +341,12 @@ fn takes(number: c_long) -> bool {
 
 called_inline!(way, inline);
 
-/// What the runtime is to know of this room.
+/// What the runtime is to know of this file: which numbers it takes, and where a trapped call enters. `lib.rs` hands it over at
+/// load.
 pub const INLINE: runtime::trap::inline::Hooks = runtime::trap::inline::Hooks { take: takes, way };
 
-/// The thread's own system call instruction: what the kernel would answer.
+/// Answers a thread's own system call instruction: the result is the kernel's, a negative error number for a failure, and errno is
+/// as before. Called by the assembly of `way`. No cancellation point, but for a thread whose cancellation is asynchronous.
 extern "C" fn inline(call: &Call) -> isize {
     let (number, arguments, errno) = (call.number, call.arguments(), glibc::errno());
     // SAFETY: the program's own call, with its arguments.
@@ -342,12 +360,12 @@ extern "C" fn inline(call: &Call) -> isize {
     result
 }
 
-/// Makes the call as it is.
+/// Makes the call in the kernel, with the arguments as they came. Returns the kernel's result.
 unsafe fn plainly(number: c_long, [a, b, c, d, e, f]: Arguments) -> isize {
     sys::call(number, a, b, c, d, e, f)
 }
 
-/// Makes the call as the function `syscall` would; a failure comes back as the kernel says it, negative.
+/// Makes the call as the function `syscall` would. Returns the kernel's form of the result: errno negated for -1.
 unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
     let [a, b, c, d, e, f] = arguments;
     match syscall(number, a, b, c, d, e, f) {
@@ -358,7 +376,8 @@ unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
     }
 }
 
-/// A cancellation waits, unless it may act anywhere.
+/// Makes the call with deferred cancellation disabled, for the green thread and for glibc. A thread with asynchronous cancellation
+/// may be cancelled anywhere, so also here.
 fn uncancelled(call: impl FnOnce() -> isize) -> isize {
     let Some(me) = runtime::current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
     let before = me.cancel_disabled.swap(true, Relaxed);

@@ -17,7 +17,8 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Signals without a handler that meet the runtime's entry all the same, for main waits for them. Empty in a fork child (`give_back`).
+/// Signals without a handler that meet the runtime's entry all the same, because main waits for them (`borrow`). A bit a signal.
+/// Empty in a fork child (`give_back`).
 static BORROWED: AtomicU64 = AtomicU64::new(0);
 
 /// Reads glibc's struct sigaction (bits/sigaction.h): a handler, a mask of 1024 bits of which 64 are used, flags.
@@ -38,7 +39,8 @@ unsafe fn write_action(old: *mut sigaction, action: Action) {
     *(&mut old.sa_mask as *mut sigset_t as *mut u64) = action.mask;
 }
 
-/// SIGSYS is the library's while births are caught: a SIGSYS of the program's goes on to what the program has set.
+/// Is the signal SIGSYS, while system calls that make threads are caught? Then the kernel's disposition is the library's, and a
+/// SIGSYS of the program's goes on to what the program has set.
 fn is_ours(number: c_int) -> bool {
     number == SIGSYS && capture::possible()
 }
@@ -48,8 +50,9 @@ fn meets_entry(number: c_int) -> bool {
     matches!(number, SIGSEGV | SIGBUS)
 }
 
-/// Tells the kernel what stands for a disposition: the runtime's entry for a handler, or the program's SIG_DFL or SIG_IGN. A handler that
-/// is to run once (SA_RESETHAND) stays in the kernel after a delivery, for not every delivery runs it. Returns 0, or -1 and errno.
+/// Tells the kernel what stands for a disposition (`entered`). Returns 0, or -1 and errno as libc's sigaction. A handler with
+/// SA_RESETHAND is not reset by the kernel, for not every delivery to a kernel thread runs the handler: the runtime resets it when
+/// it does. SIGSYS is left alone where it `is_ours`.
 unsafe fn install(number: c_int, action: Action) -> c_int {
     if is_ours(number) {
         return 0;
@@ -59,8 +62,16 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
     real::sigaction(number, &actual, std::ptr::null_mut())
 }
 
-/// Returns what the kernel is told instead of what the program has set: the runtime's entry with SA_SIGINFO for a handler, for faults, and
-/// for what `borrow` has taken; `counts::end` for what ends the process, if statistics are written; else the same.
+/// Returns what the kernel is told instead of what the program has set:
+/// - a handler: the runtime's entry, with SA_SIGINFO and without SA_RESETHAND;
+/// - SIG_DFL of SIGSEGV and SIGBUS: the runtime's entry, on the alternate stack;
+/// - SIG_DFL of a signal in BORROWED: the runtime's entry;
+/// - SIG_DFL of a signal that ends the process, where statistics are written: `counts::end`, which writes them first;
+/// - the dump's signal: `dump::handler`, whatever the program has set;
+/// - all else: the program's own.
+///
+/// SA_RESTART is set for BORROWED, `counts::end` and the dump where the program has no handler: natively its calls would not fail with
+/// EINTR.
 fn entered(number: c_int, action: Action) -> Action {
     const SIGINFO: usize = SA_SIGINFO as usize;
     const RESTART: usize = SA_RESTART as usize;
@@ -82,29 +93,30 @@ fn entered(number: c_int, action: Action) -> Action {
         actual.flags = SIGINFO | RESTART | ONSTACK;
     }
     if dump::is_signal(number) {
-        // The list is written, and then comes what the program has set, but for a default action.
+        // `dump::handler` writes the list, and then does what the program has set. A default action is left out.
         actual.handler = dump::handler();
         actual.flags |= SIGINFO | if action.is_handler() { 0 } else { RESTART | ONSTACK };
     }
     if actual.flags & ONSTACK != 0 {
-        // Nothing comes while we are on the worker's alternate stack: see runtime/signal/handler.rs.
+        // No signal may be delivered while the handler's frame is on the worker's alternate stack: see runtime/signal/handler.rs.
         actual.mask = signal_set::CLOSED;
     }
     actual
 }
 
-/// Sets a signal's disposition, for the runtime and for the kernel; returns the one before, or EINVAL where the kernel refuses it. Called
-/// by any thread, after the start.
+/// Sets a signal's disposition, for the runtime and for the kernel. Returns the one before. `Err(EINVAL)`: the kernel refuses it,
+/// and the runtime's is put back. Called by any thread after the start, for a number that is not fixed.
 pub unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
     change_by(number, |_| action)
 }
 
-/// As `change`, by a function of the disposition as it is. The order of two threads' changes is the same for the runtime and for the kernel
-/// (`disposition::settle`).
+/// As `change`, by a function of the present disposition. Two threads' changes come in the same order for the runtime and for the
+/// kernel (`disposition::settle`).
 unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result<Action, c_int> {
     let changed = disposition::change(number, new);
     let [before, action] = changed;
-    // The monitor, too, takes what main does not block: it is to stop before the kernel knows the default.
+    // The monitor has signals open that main does not block. It must close this one before the kernel knows the default: the default action
+    // would happen on the monitor, of a signal that main blocks.
     if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
         shelf::spare_main(bit(number));
     }
@@ -117,13 +129,16 @@ unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result
     Ok(before)
 }
 
-/// Is it a signal whose disposition nothing may change: SIGKILL, SIGSTOP, glibc's own two, or no signal at all?
+/// Is it a signal whose disposition nothing may change: SIGKILL, SIGSTOP, glibc's own 32 and 33, or a number that is no signal's?
+/// The handlers leave those to libc, whose answer is EINVAL.
 pub fn is_fixed(number: c_int) -> bool {
     !(1..=64).contains(&number) || signal_set::NEVER_BLOCKED & bit(number) != 0
 }
 
-/// `sigaction`: keeps what the program sets, and tells the kernel the runtime's entry instead of a handler. Any thread may call it; before
-/// the start, and for signals that nobody may change, libc answers.
+/// `sigaction`: keeps what the program sets, and tells the kernel what `entered` says. Any thread may call it. Before the start, and
+/// for a fixed signal, libc answers (EINVAL).
+/// `new` and `old` are read and written without asking: glibc copies both itself (libc_sigaction.c), so a bad pointer crashes, as
+/// natively. A null `new` only asks. Async-signal-safe, as signal-safety(7) demands.
 pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigaction) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
@@ -136,7 +151,9 @@ pub unsafe fn sigaction(number: c_int, new: *const sigaction, old: *mut sigactio
     Ok(0)
 }
 
-/// The system call rt_sigaction, whose structure is the kernel's own: handler, flags, the way back from it (libc's serves as well), mask.
+/// The system call rt_sigaction, whose structure is the kernel's: handler, flags, restorer, mask. The restorer is not kept: libc's
+/// serves, and `old` is told 0. A set size other than 8, a fixed signal, and a call before the start go to the kernel. EFAULT for
+/// `new` before the change, for `old` after it (kernel/signal.c).
 pub unsafe fn rt_sigaction(number: c_int, new: *const [usize; 4], old: *mut [usize; 4], bytes: usize) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) || bytes != MASK_BYTES {
         return Err(Miss::Libc);
@@ -150,7 +167,8 @@ pub unsafe fn rt_sigaction(number: c_int, new: *const [usize; 4], old: *mut [usi
     memory::write_if_wanted(old, [before.handler, before.flags, 0, before.mask as usize]).map(|()| 0)
 }
 
-/// Sets a handler with these flags, and this mask to block; returns the handler before.
+/// Sets a handler with these flags, and this mask to block while it runs. Returns the handler before. libc answers before the start,
+/// for a fixed signal, and for SIG_ERR (EINVAL).
 unsafe fn set_handler(number: c_int, handler: usize, flags: c_int, mask: u64) -> Answer<usize> {
     if !runtime::started() || is_fixed(number) || handler == SIG_ERR {
         return Err(Miss::Libc);
@@ -159,22 +177,25 @@ unsafe fn set_handler(number: c_int, handler: usize, flags: c_int, mask: u64) ->
     change(number, action).map(|before| before.handler).map_err(Miss::Errno)
 }
 
-/// `signal`, which is BSD's in glibc: restarts, and blocks its own signal while its handler runs.
+/// `signal`, BSD's in glibc (sysdeps/posix/signal.c): the handler stays, its calls restart (SA_RESTART), and its own signal is
+/// blocked while it runs. Returns the handler before, or SIG_ERR and EINVAL.
 pub unsafe fn signal(number: c_int, handler: usize) -> Answer<usize> {
     set_handler(number, handler, SA_RESTART, if is_fixed(number) { 0 } else { bit(number) })
 }
 
-/// `sysv_signal`: the handler runs once, interrupts, and is open to its own signal.
+/// `sysv_signal`: the handler runs once (SA_RESETHAND), its calls fail with EINTR, and its own signal is open while it runs
+/// (SA_NODEFER).
 pub unsafe fn sysv_signal(number: c_int, handler: usize) -> Answer<usize> {
     set_handler(number, handler, SA_RESETHAND | SA_NODEFER, 0)
 }
 
-/// System V's `sigignore`: the signal is ignored from now on, in the whole process.
+/// System V's `sigignore`: ignores the signal from now on, in the whole process. Returns 0, or EINVAL by libc.
 pub unsafe fn sigignore(number: c_int) -> Answer<c_int> {
     set_handler(number, SIG_IGN, 0, 0).map(|_| 0)
 }
 
-/// System V's `sigset`: sets a handler and opens the mask for its signal, or closes the mask only (SIG_HOLD).
+/// System V's `sigset`: sets a handler and takes its signal out of the mask. With SIG_HOLD it only adds the signal to the mask.
+/// Returns SIG_HOLD if the signal was blocked, else the handler before. libc answers for a fixed signal and on a foreign thread.
 pub unsafe fn sigset(number: c_int, handler: usize) -> Answer<usize> {
     const SIG_HOLD: usize = 2;
     let me = me()?;
@@ -193,7 +214,8 @@ pub unsafe fn sigset(number: c_int, handler: usize) -> Answer<usize> {
     Ok(if held { SIG_HOLD } else { before })
 }
 
-/// `siginterrupt`: sets or takes away SA_RESTART, of a disposition that stays as it is otherwise.
+/// `siginterrupt`: takes SA_RESTART from a disposition (`interrupts` is not 0), or gives it back. Handler, mask and other flags
+/// stay, also where another thread changes them meanwhile.
 pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
     if !runtime::started() || is_fixed(number) {
         return Err(Miss::Libc);
@@ -204,11 +226,12 @@ pub unsafe fn siginterrupt(number: c_int, interrupts: c_int) -> Answer<c_int> {
     Ok(0)
 }
 
-/// Puts every handler that the program has behind the runtime's entry. Called once, by the first thread, right after the start.
+/// Puts every handler that the program has behind the runtime's entry, and the entries that `entered` lists before defaults. Called
+/// once, by the first thread, right after the start: later changes come by `change`.
 pub fn take_over() {
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let Some(action) = disposition::in_kernel(number) else { continue };
-        // (Its handler was told before: what it stands for is the default.)
+        // `dump::handler` may be the kernel's since load: the program's own disposition is the default then.
         let stands_before = dump::is_signal(number);
         let is_dumps = stands_before && action.handler == dump::handler();
         let action = if is_dumps { Action::DEFAULT } else { action };

@@ -10,8 +10,11 @@ use crate::runtime::machine::alternate::Alternate;
 use crate::runtime::signal::{delivery, shelf};
 use libc::*;
 
-/// `sigprocmask` and `pthread_sigmask`: the mask is the green thread's own. glibc reads the new mask itself, so a bad `set` crashes, and
-/// the kernel writes the old one, so a bad `old` is EFAULT, after the change. What is opened runs its handler before this returns.
+/// `sigprocmask` and `pthread_sigmask`: change the mask of the green thread; the kernel thread's follows. A signal that the change
+/// opens runs its handler before this returns.
+/// The order is kernel/signal.c's: EINVAL for `how` only if `set` is not null, then the change, then EFAULT for a bad `old`, after
+/// the change. A bad `set` crashes, as natively: glibc reads it itself (pthread_sigmask.c). pthread_sigmask returns the error
+/// number. No cancellation point.
 pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) -> Answer<c_int> {
     let me = me()?;
     let before = me.mask.get();
@@ -30,13 +33,14 @@ pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) 
     memory::write_if_wanted(old as *mut u64, before).map(|()| 0)
 }
 
-/// `sigpending`: what waits in the thread's own queue, and for the process. EFAULT for a bad pointer.
+/// `sigpending`: writes what is queued for the thread and for the process. EFAULT for a bad pointer.
 pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
     let pending = delivery::waiting(me()?);
     write_mask(set, pending).map(|()| 0)
 }
 
-/// `signalfd`: libc's own; signals of the set that are for the process are left to the descriptor's readers from then on.
+/// `signalfd`: libc's own call and errors. From its success on, signals of `set` that are for the process are left in the kernel for
+/// the descriptor's readers (`shelf::leave_to_descriptor`); they are no longer moved into a green thread's queue.
 pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<c_int> {
     let made = real::signalfd(fd, set, flags);
     if made >= 0 {
@@ -45,17 +49,19 @@ pub unsafe fn signalfd(fd: c_int, set: *const sigset_t, flags: c_int) -> Answer<
     Ok(made)
 }
 
-/// System V's `sighold`: one signal more in the mask.
+/// System V's `sighold`: adds one signal to the mask. EINVAL by `change_mask`.
 pub unsafe fn sighold(number: c_int) -> Answer<c_int> {
     change_mask(number, |mask| mask | bit(number))
 }
 
-/// System V's `sigrelse`: one signal less in the mask; what waits for that runs its handler before this returns.
+/// System V's `sigrelse`: takes one signal from the mask. If that signal is queued, its handler runs before this returns. EINVAL by
+/// `change_mask`.
 pub unsafe fn sigrelse(number: c_int) -> Answer<c_int> {
     change_mask(number, |mask| mask & !bit(number))
 }
 
-/// Changes the caller's mask; EINVAL for a number that is no signal's, or glibc's own. A signal that this opens runs its handler at once.
+/// Changes the caller's mask by `change`. EINVAL for a number below 1 or above 64, and for 32 and 33, which glibc's sigaddset and
+/// sigdelset refuse. A foreign thread's call is libc's.
 fn change_mask(number: c_int, change: impl FnOnce(u64) -> u64) -> Answer<c_int> {
     let me = me()?;
     if !(1..=64).contains(&number) || number == 32 || number == 33 {
@@ -65,12 +71,14 @@ fn change_mask(number: c_int, change: impl FnOnce(u64) -> u64) -> Answer<c_int> 
     Ok(0)
 }
 
-/// BSD's `sigblock`: adds to the mask's first 32 signals; returns those as they were.
+/// BSD's `sigblock`: adds `mask` to the first 32 signals. Returns those 32 as they were. Differs from glibc's
+/// (sysdeps/posix/sigblock.c), which leaves the signals above 32 as they are: here they are opened, as by `sigsetmask`.
 pub unsafe fn sigblock(mask: c_int) -> Answer<c_int> {
     sigsetmask(me()?.mask.get() as c_int | mask)
 }
 
-/// BSD's `sigsetmask`: the mask's first 32 signals are set, all others opened; returns the first 32 as they were.
+/// BSD's `sigsetmask`: sets the mask of the first 32 signals and opens all others. Returns the first 32 as they were. Never fails
+/// for a green thread.
 pub unsafe fn sigsetmask(mask: c_int) -> Answer<c_int> {
     let me = me()?;
     let before = me.mask.get();
@@ -78,8 +86,10 @@ pub unsafe fn sigsetmask(mask: c_int) -> Answer<c_int> {
     Ok(before as c_int)
 }
 
-/// `sigaltstack`: notes the thread's alternate stack. The kernel thread keeps the worker's, from which a handler goes on to the thread's
-/// own. EFAULT, EPERM on that very stack, EINVAL, ENOMEM.
+/// `sigaltstack`: notes the green thread's alternate stack. The kernel thread keeps the worker's, on which the kernel begins each
+/// handler; runtime/signal/handler.rs moves it to the green thread's.
+/// The kernel's order (kernel/signal.c, do_sigaltstack): EFAULT for `new`, EPERM while the caller runs on that very stack, EINVAL
+/// for unknown flags, ENOMEM for less than MINSIGSTKSZ, then EFAULT for `old`, after the change.
 pub unsafe fn sigaltstack(new: *const stack_t, old: *mut stack_t) -> Answer<c_int> {
     let me = me()?;
     let now = me.alternate.get();

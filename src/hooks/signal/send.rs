@@ -13,8 +13,10 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Sends a signal to a green thread. ESRCH when it has gone; SIGKILL and SIGSTOP are the process's, and what has no handler acts before
-/// this returns. Signal 0 only asks.
+/// Sends a signal to a green thread. ESRCH when the thread has gone. Signal 0 sends nothing: only ESRCH or 0 comes of it. A thread
+/// that has finished, but is not joined, gets nothing, and the caller 0.
+/// SIGKILL and SIGSTOP go by the kernel to the whole process. A default action that ends or stops the process happens before this
+/// returns. What has a handler is queued (`delivery::post`); if the target is the caller, the handler runs before this returns.
 fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     if green.life.load(Relaxed) & life::GONE != 0 {
         return errno(ESRCH);
@@ -32,7 +34,8 @@ fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     Ok(0)
 }
 
-/// EINVAL for a number that is no signal's, or one of the two (32, 33) that glibc keeps to itself.
+/// Checks a signal's number: EINVAL below 0, above 64, and for 32 and 33, which glibc keeps to itself (internal-signals.h) and
+/// refuses in pthread_kill and raise.
 pub fn sendable(number: c_int) -> Answer<()> {
     if (0..=64).contains(&number) && number != 32 && number != 33 {
         Ok(())
@@ -41,8 +44,9 @@ pub fn sendable(number: c_int) -> Answer<()> {
     }
 }
 
-/// `pthread_kill`: to a green thread by its queue, by any caller; to a foreign thread libc's own. An ended thread that is not joined gets
-/// 0, as natively.
+/// `pthread_kill`: queues for a green thread; for a foreign thread libc answers. Returns the error number: EINVAL for a number that
+/// `sendable` refuses. A thread that has ended and is not joined gets 0, as since glibc 2.34 (nptl/pthread_kill.c). No cancellation
+/// point.
 pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
     let green = named::by_pthread(thread)?;
     // For a thread that has ended glibc does not ask the kernel, whose answer EINVAL would be.
@@ -52,7 +56,8 @@ pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
     send(green, siginfo::by_thread(number))
 }
 
-/// `pthread_sigqueue`: as `pthread_kill`, with a value; ESRCH for a thread that has ended.
+/// `pthread_sigqueue`: as `pthread_kill`, with `value` and SI_QUEUE for the handler. ESRCH for a thread that has ended comes before
+/// EINVAL for the number.
 pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -> Answer<c_int> {
     let green = named::by_pthread(thread)?;
     if green.has_ended() {
@@ -62,7 +67,8 @@ pub unsafe fn pthread_sigqueue(thread: pthread_t, number: c_int, value: usize) -
     send(green, siginfo::information(number, SI_QUEUE, value))
 }
 
-/// `tgkill`: by tid, in this process; EINVAL for a number that is no signal's. What names no green thread is the kernel's to answer.
+/// `tgkill`, and by number tkill: to a green thread by its tid. A tid of no green thread, and another process's pid, are the
+/// kernel's to answer. EINVAL for a number above 64; 32 and 33 are sent, for the kernel knows nothing of glibc's two.
 pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
     if !runtime::started() || pid != sys::process_id() {
         return Err(Miss::Libc);
@@ -74,14 +80,16 @@ pub unsafe fn tgkill(pid: pid_t, tid: pid_t, number: c_int) -> Answer<c_int> {
     send(green, siginfo::by_thread(number))
 }
 
-/// The signal's description that the program points to. The kernel reads it before it looks at anything else.
+/// Reads the siginfo_t that the program points to, with `number` in its si_signo, as the kernel does (kernel/signal.c,
+/// __copy_siginfo_from_user). EFAULT where it cannot be read: before every other error, for the kernel copies first.
 unsafe fn read_information(info: usize, number: c_int) -> Answer<siginfo_t> {
     let mut info = memory::read(info as *const siginfo_t)?;
     info.si_signo = number;
     Ok(info)
 }
 
-/// EPERM where a caller's siginfo_t claims to be the kernel's, or another call's: only to itself a thread may send that.
+/// Checks the si_code of a caller's siginfo_t: EPERM for one of 0 or more (the kernel's own) and for SI_TKILL, unless the target is
+/// the caller itself (kernel/signal.c, do_rt_sigqueueinfo).
 fn may_pretend(info: &siginfo_t, to_itself: bool) -> Answer<()> {
     const SI_TKILL: c_int = -6;
     if (info.si_code >= 0 || info.si_code == SI_TKILL) && !to_itself {
@@ -90,7 +98,8 @@ fn may_pretend(info: &siginfo_t, to_itself: bool) -> Answer<()> {
     Ok(())
 }
 
-/// The system call of that name: as `tgkill`, with a siginfo_t of the caller's, which is read before anything else (EFAULT).
+/// The system call rt_tgsigqueueinfo: as `tgkill`, with a siginfo_t of the caller's. The order for a green thread's tid: EFAULT,
+/// EPERM, EINVAL, then `send`'s ESRCH.
 pub unsafe fn rt_tgsigqueueinfo(pid: pid_t, tid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
     if pid != sys::process_id() {
         return Err(Miss::Libc);
@@ -104,8 +113,10 @@ pub unsafe fn rt_tgsigqueueinfo(pid: pid_t, tid: pid_t, number: c_int, info: usi
     send(green, info).map(c_long::from)
 }
 
-/// The system call of that name: to the process, whichever of its threads is named. A siginfo_t that claims to be the kernel's is taken
-/// from main alone, whose tid is the process's.
+/// The system call rt_sigqueueinfo: to the whole process, whichever of its threads is named by `pid`. EFAULT, then EPERM. A
+/// siginfo_t that claims to be the kernel's is taken only where `pid` is the caller's own tid, as in the kernel, which compares it
+/// with the calling task's.
+/// A signal that `to_process` does not take goes by the kernel.
 pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<c_long> {
     let process = process_of(pid);
     if process != sys::process_id() {
@@ -119,14 +130,17 @@ pub unsafe fn rt_sigqueueinfo(pid: pid_t, number: c_int, info: usize) -> Answer<
     }
 }
 
-/// `raise`: to the caller itself; a handler runs before this returns, unless the signal is blocked.
+/// `raise`: sends to the caller. A handler runs before this returns, unless the signal is blocked. EINVAL by `sendable`. Before the
+/// start, and on a foreign thread, libc answers.
 pub unsafe fn raise(number: c_int) -> Answer<c_int> {
     sendable(number)?;
     send(me()?, siginfo::by_thread(number))
 }
 
-/// `kill`: a signal to the own process that has a handler goes to a green thread's queue; if that is the caller's, the handler runs before
-/// this returns. All others, and those of foreign threads, go by the kernel.
+/// `kill`: a signal with a handler, to the own process, goes into a green thread's queue. If that thread is the caller, the handler
+/// runs before this returns, as POSIX demands where no other thread has the signal open.
+/// All other signals and targets go by libc, with a green thread's tid replaced by its process's, as the kernel takes any thread's
+/// tid for its process. No cancellation point.
 pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
     let process = process_of(pid);
     match to_process(process, number, || siginfo::information(number, SI_USER, 0)) {
@@ -135,7 +149,7 @@ pub unsafe fn kill(pid: pid_t, number: c_int) -> Answer<c_int> {
     }
 }
 
-/// `sigqueue`: as `kill`, with a value.
+/// `sigqueue`: as `kill`, with `value` and SI_QUEUE for the handler. `pid` is one process: groups are no targets of it.
 pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int> {
     let process = process_of(pid);
     match to_process(process, number, || siginfo::information(number, SI_QUEUE, value)) {
@@ -144,8 +158,9 @@ pub unsafe fn sigqueue(pid: pid_t, number: c_int, value: usize) -> Answer<c_int>
     }
 }
 
-/// Queues a signal with a handler to this process, for a thread of its own choice. libc answers where another process is meant, the signal
-/// has no handler, or the caller is no green thread.
+/// Queues a signal with a handler to this process, for a thread that has it open (`sweep::post_to_process`). `Err(Miss::Libc)`, and
+/// nothing is queued: another process is meant, the signal has no handler or a fixed disposition, the caller is no green thread, or
+/// the runtime has declined it.
 fn to_process(pid: pid_t, number: c_int, info: impl FnOnce() -> siginfo_t) -> Answer<c_int> {
     if pid != sys::process_id()
         || current().is_none()

@@ -17,20 +17,23 @@ use crate::sys::{self, older};
 use crate::why::Why;
 use libc::*;
 
-/// `sigsuspend`: waits with another mask until a handler has run: always EINTR, or EFAULT for a mask that cannot be read. A cancellation
-/// point.
+/// `sigsuspend`: parks with `mask` in force until a handler has run, and puts the mask before back. Always fails: with EFAULT for a
+/// mask that cannot be read, which comes before the wait, else with EINTR.
+/// SA_RESTART changes nothing: the kernel's call ends with ERESTARTNOHAND (kernel/signal.c). A cancellation point.
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
     masked::suspend(me()?, read_mask(mask)?);
     errno(EINTR)
 }
 
-/// BSD's sigpause: the mask's first word.
+/// BSD's `sigpause`: as `sigsuspend`, with a mask of the first 32 signals; all others are open meanwhile. Always EINTR, after any
+/// handler.
 pub unsafe fn sigpause(mask: c_int) -> Answer<c_int> {
     masked::suspend(me()?, mask as u32 as u64);
     errno(EINTR)
 }
 
-/// X/Open's: the mask in force without one signal.
+/// X/Open's `__xpg_sigpause`: as `sigsuspend`, with the mask in force less the signal `number`. EINVAL without a wait for 0, for a
+/// number beyond 64, and for 32 and 33, which glibc's sigdelset refuses; else EINTR.
 pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
     if number == 0 {
         return errno(EINVAL);
@@ -40,8 +43,13 @@ pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
     errno(EINTR)
 }
 
-/// Waits for a signal of the set, which is blocked meanwhile. A signal to the thread comes into its queue, one to the process makes
-/// a private descriptor readable; both are looked at after each wake. A cancellation point.
+/// Waits for a signal of `set` until the deadline, and takes it out of its queue. The set is blocked meanwhile, and the mask before
+/// is put back at the end.
+/// A signal to the thread comes into its queue, one to the process makes a private descriptor readable. Both are looked at after
+/// each wake.
+/// Fails with EFAULT for a set that cannot be read, EAGAIN when the deadline has passed, and EINTR after a handler for another
+/// signal, with SA_RESTART or without (kernel/signal.c, do_sigtimedwait). A deadline of 0 looks once and does not park. A
+/// cancellation point, before the look and while it is parked.
 unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t> {
     let me = me()?;
     let set = read_mask(set)? & signal_set::CLOSED;
@@ -64,8 +72,8 @@ unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t
     taken
 }
 
-/// Waits for a signal of the set, which none of the caller's queues has yet. Main has the kernel's own preference taken from it meanwhile
-/// (`borrow`).
+/// Parks for a signal of `set`, of which `wait_for` has found none queued. `borrow` is in force meanwhile if the caller is main. A
+/// cancellation that ended the wait acts here, after all is given back; a signal that was taken is never lost to one.
 fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let borrowed = if me.is_main { borrow(set) } else { 0 };
     let taken = take_one(me, set, deadline);
@@ -76,8 +84,10 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     taken
 }
 
-/// Takes a signal of the set as soon as there is one: EAGAIN when the time is up, EINTR after a handler, or the error with which no
-/// descriptor could be made.
+/// Takes a signal of `set` as soon as one is queued. Each round notes the private descriptor's record first and looks into the
+/// queues then, so that an event between the look and the park ends the park.
+/// Fails with EAGAIN when the deadline has passed, with EINTR after a handler or a cancellation, and with the error number of
+/// signalfd4 (EMFILE, ENFILE, ENOMEM) where no private descriptor could be made. That descriptor is released on every path.
 fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let answer = loop {
         let known = record::record(me.private_fd.get()).map(|record| record.look());
@@ -104,7 +114,9 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     answer
 }
 
-/// sigwait is never interrupted.
+/// `sigwait`: waits without a deadline, and goes on after a handler: glibc calls again after EINTR (sigwait.c). Returns the error
+/// number itself, EFAULT for a bad set. `number` is written by glibc, not by the kernel: a bad one crashes here, too. A cancellation
+/// point.
 pub unsafe fn sigwait(set: *const sigset_t, number: *mut c_int) -> Answer<c_int> {
     loop {
         match wait_for(set, None) {
@@ -118,27 +130,32 @@ pub unsafe fn sigwait(set: *const sigset_t, number: *mut c_int) -> Answer<c_int>
     }
 }
 
-/// `sigwaitinfo`: waits without an end for a signal of the set; EINTR if the handler of another one has run. A cancellation point.
+/// `sigwaitinfo`: waits without a deadline; returns the signal's number. EFAULT for a bad set, before the wait; EINTR after a
+/// handler for another signal, whatever its SA_RESTART. A cancellation point.
 pub unsafe fn sigwaitinfo(set: *const sigset_t, info: *mut siginfo_t) -> Answer<c_int> {
     fill_info(info, wait_for(set, None)?)
 }
 
-/// `sigtimedwait`: as `sigwaitinfo`, for a length of time, after which it is EAGAIN.
+/// `sigtimedwait`: as `sigwaitinfo`, for a length of time, and without an end for a null one. The kernel's order (kernel/signal.c):
+/// EFAULT for the set, EFAULT for the timeout, EINVAL for a length that is none; EAGAIN when the time is up. A length of zero looks
+/// and never parks. A cancellation point.
 pub unsafe fn sigtimedwait(set: *const sigset_t, info: *mut siginfo_t, timeout: *const timespec) -> Answer<c_int> {
     if timeout.is_null() {
         return sigwaitinfo(set, info);
     }
-    // The kernel reads both before it looks at either.
+    // The kernel copies the set, then the timeout, and judges the timeout last.
     read_mask(set)?;
     let ns = moment::nanoseconds(&memory::read(timeout)?)?;
     fill_info(info, wait_for(set, if ns == 0 { Some(0) } else { moment::after(ns) })?)
 }
 
-/// Writes what was taken where the program wants it, and returns its number. EFAULT loses the signal, as natively.
+/// Writes the signal's description to `info`, unless that is null, and returns the signal's number. A bad `info` is EFAULT, and the
+/// signal is lost: the kernel takes it from the queue before it copies, too.
+/// SI_TKILL is told as SI_USER, as glibc does in sigtimedwait.c for all four of these waits.
 unsafe fn fill_info(info: *mut siginfo_t, taken: siginfo_t) -> Answer<c_int> {
     let mut told = taken;
     if taken.si_code == SI_TKILL {
-        told.si_code = SI_USER; // glibc's own habit
+        told.si_code = SI_USER;
     }
     memory::write_if_wanted(info, told).map(|()| taken.si_signo)
 }

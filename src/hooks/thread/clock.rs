@@ -7,19 +7,22 @@ use crate::runtime::machine::kernel_state;
 use crate::sys;
 use libc::*;
 
-/// The caller's process by the caller's tid: the kernel tells the time of that clock, but makes nothing else with it.
+/// Is it the process's CPU clock by the caller's own tid? The kernel takes the calling task's tid for its process there, to tell the
+/// time and for nothing else (kernel/time/posix-cpu-timers.c, pid_for_clock).
 fn is_own_process(clock: clockid_t) -> bool {
     const OF_PROCESS: clockid_t = 2;
     clock < 0 && clock & 7 == OF_PROCESS && by_tid(!(clock >> 3)).is_ok_and(is_me)
 }
 
-/// `pthread_getcpuclockid`: the number of the clock that tells the thread's CPU time; ESRCH when it has ended.
+/// `pthread_getcpuclockid`: the number of the clock that tells the thread's CPU time. ESRCH when the thread has ended. A foreign
+/// thread's is libc's. `clock` is written without asking, as by glibc.
 pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) -> Answer<c_int> {
     *clock = clock_of(living(thread)?);
     Ok(0)
 }
 
-/// `clock_gettime`: serves the clocks of green threads' CPU time; all others cost one comparison, and are libc's.
+/// `clock_gettime`: serves the clocks of green threads' CPU time. All others cost one comparison, and are libc's, from the vDSO. The
+/// real call is made first: it finds a bad `time`. No cancellation point, async-signal-safe.
 #[inline]
 pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
     if clock >= 0 && clock != CLOCK_THREAD_CPUTIME_ID {
@@ -36,7 +39,8 @@ pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_i
     Ok(told)
 }
 
-/// A thread's own CPU time is told as the program's, for nobody knows which of it was the kernel's. The rest is the kernel thread's.
+/// `getrusage` with RUSAGE_THREAD: ru_utime is the green thread's CPU time, ru_stime 0 (the two are not separated). All other fields
+/// are those of the kernel thread that it runs on. EFAULT by the kernel. All other `who` are libc's.
 pub unsafe fn getrusage(who: c_int, usage: *mut rusage) -> Answer<c_int> {
     if who != RUSAGE_THREAD {
         return Err(Miss::Libc);
@@ -49,7 +53,8 @@ pub unsafe fn getrusage(who: c_int, usage: *mut rusage) -> Answer<c_int> {
     Ok(told)
 }
 
-/// `clock_getres`: the resolution of such a clock, that of every thread's CPU clock.
+/// `clock_getres`: the resolution of CLOCK_THREAD_CPUTIME_ID for a green thread's CPU clock. All other clocks are libc's. A null
+/// `time` only asks whether the clock is one.
 pub unsafe fn clock_getres(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
     if clock >= 0 {
         return Err(Miss::Libc);

@@ -1,6 +1,9 @@
 //! Sleeps, and the calls that let others run.
 //!
 //! The sleeping calls hand their pointers to the kernel natively, so a bad one is EFAULT and not a crash (`memory`).
+//!
+//! A sleep is never restarted after a handler, whatever its SA_RESTART: signal(7) lists the sleeps among the calls that always fail with
+//! EINTR. A stop and a continue do not end one.
 
 use crate::hooks::answer::{code, errno, Answer, Miss};
 use crate::hooks::moment::{after, moment, nanoseconds, SECOND_NS};
@@ -10,7 +13,8 @@ use crate::runtime::{self, Deadline, Woken};
 use crate::{glibc, sys};
 use libc::{c_int, c_uint, clockid_t, timespec};
 
-/// Sleeps until the deadline (false), or until a signal handler has run (true). After a false alarm it sleeps on. A cancellation point.
+/// Parks until the deadline (false), or until a signal handler has run (true). A false alarm parks again. `None` has no end but a
+/// handler. A cancellation point: acts before the park and while parked.
 fn is_interrupted(deadline: Deadline) -> bool {
     loop {
         match runtime::sleep_until(deadline) {
@@ -21,7 +25,9 @@ fn is_interrupted(deadline: Deadline) -> bool {
     }
 }
 
-/// Sleeps for `ns` nanoseconds; `Err`: a signal handler ended it, and so many were left. A cancellation point, also for no time at all.
+/// Parks for `ns` nanoseconds of CLOCK_MONOTONIC. `Err`: a signal handler ended the sleep, and so many nanoseconds were left. A
+/// handler that ran in the last moment leaves none, and that is `Ok`. A length of 0 does not park: it is a cancellation point and
+/// lets other green threads run.
 fn sleep_for(ns: u64) -> Result<(), u64> {
     if ns == 0 {
         runtime::cancellation_point();
@@ -38,7 +44,8 @@ fn sleep_for(ns: u64) -> Result<(), u64> {
     }
 }
 
-/// `sleep`: parks; returns 0, or how many whole seconds were left when a handler ended it. A cancellation point.
+/// `sleep`: parks. Returns 0, or the whole seconds that were left when a handler ended it, rounded down as in glibc
+/// (sysdeps/posix/sleep.c returns nanosleep's tv_sec). Never fails, and leaves errno alone. A cancellation point.
 pub unsafe fn sleep(seconds: c_uint) -> Answer<c_uint> {
     match sleep_for(seconds as u64 * SECOND_NS) {
         Ok(()) => Ok(0),
@@ -46,7 +53,8 @@ pub unsafe fn sleep(seconds: c_uint) -> Answer<c_uint> {
     }
 }
 
-/// `usleep`: parks; EINTR when a handler has run. A cancellation point.
+/// `usleep`: parks. EINTR when a handler has run. 1,000,000 microseconds and more are taken, as in glibc (sysdeps/posix/usleep.c). A
+/// cancellation point.
 pub unsafe fn usleep(microseconds: c_uint) -> Answer<c_int> {
     match sleep_for(microseconds as u64 * 1000) {
         Ok(()) => Ok(0),
@@ -54,13 +62,19 @@ pub unsafe fn usleep(microseconds: c_uint) -> Answer<c_int> {
     }
 }
 
-/// `nanosleep`: a `clock_nanosleep` by CLOCK_REALTIME for a length of time.
+/// `nanosleep`: `clock_nanosleep` by CLOCK_REALTIME for a length of time, as in glibc (nanosleep.c); the error goes to errno. A
+/// cancellation point.
 pub unsafe fn nanosleep(time: *const timespec, left: *mut timespec) -> Answer<c_int> {
     clock_nanosleep(libc::CLOCK_REALTIME, 0, time, left)
 }
 
-/// `clock_nanosleep`: parks for a length of time or until a moment; never restarted. Fails with EFAULT and EINVAL as the kernel does;
-/// after a handler with EINTR, and what is left of a length is written to `left`.
+/// `clock_nanosleep`: parks for a length of time, or with TIMER_ABSTIME until a moment. Returns the error number.
+/// The kernel's order (kernel/time/posix-timers.c): EINVAL for a clock that is none, EFAULT for `time`, EINVAL for a length or
+/// moment that is none. After a handler EINTR, with SA_RESTART or without; what is left of a length is written to `left` (EFAULT
+/// where that cannot be written), and of a moment nothing.
+/// Clocks: REALTIME, MONOTONIC, BOOTTIME and TAI park; a negative one is `sleep_by_clock`'s; all others go to the kernel, with
+/// the slot offered. A moment of CLOCK_REALTIME is turned into a length once: setting the clock during the wait
+/// does not move its end, as it would natively. A cancellation point.
 pub unsafe fn clock_nanosleep(
     clock: clockid_t,
     flags: c_int,
@@ -70,7 +84,7 @@ pub unsafe fn clock_nanosleep(
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC | libc::CLOCK_BOOTTIME | libc::CLOCK_TAI => {}
         clock if clock < 0 => return sleep_by_clock(clock, flags, time, left),
-        // The process's CPU clock ticks in the kernel only; the rest it refuses.
+        // CLOCK_PROCESS_CPUTIME_ID ticks in the kernel only. All other numbers it refuses, or waits for itself (the alarm clocks).
         _ => {
             return code(runtime::waiting::cancel::block(|| {
                 glibc::uncancelled(|| real::clock_nanosleep(clock, flags, time, left))
@@ -88,10 +102,12 @@ pub unsafe fn clock_nanosleep(
     }
 }
 
-/// Sleeps until another green thread has used so much CPU time. A thread uses no more CPU time than time passes: so what it has left to use
-/// is slept, and then what is left again. EINVAL for the caller's own clock, as natively.
+/// Parks until another green thread has used so much CPU time; a clock of no green thread's is waited for in the kernel. A thread
+/// uses no more CPU time than time passes: so what it has left to use is slept, at least TICK_NS, and then what is left again.
+/// EFAULT and EINVAL for `time` as in `clock_nanosleep`; then EINVAL for the caller's own clock, on which a sleeper would wait for
+/// itself (kernel/time/posix-cpu-timers.c). EINTR after a handler, with the rest of a length in `left`. A cancellation point.
 unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, left: *mut timespec) -> Answer<c_int> {
-    /// The kernel wakes such a sleeper at its ticks.
+    /// The least length of a park. The kernel, too, looks at such a sleeper's clock at its ticks only, which are 1 to 10 ms apart.
     const TICK_NS: u64 = 1_000_000;
     let Ok(green) = named::by_clock(clock) else {
         return code(runtime::waiting::cancel::block(|| {
@@ -112,7 +128,7 @@ unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, 
         if lives && rest == 0 {
             return Ok(0);
         }
-        // The clock of a thread that has ended stands still: the sleep has no end but a handler.
+        // A thread that has ended uses no more CPU time: the sleep has no end but a handler.
         if is_interrupted(if lives { after(rest.max(TICK_NS)) } else { None }) {
             if !absolute && !left.is_null() {
                 memory::write(left, sys::timespec(rest))?;
@@ -122,7 +138,8 @@ unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, 
     }
 }
 
-/// C11's `thrd_sleep`: 0, -1 if a handler ended it, or another negative number for what is wrong.
+/// C11's `thrd_sleep`: 0, -1 after a handler, -2 for every other error, as in glibc (thrd_sleep.c). errno stays as it is. A
+/// cancellation point.
 pub unsafe fn thrd_sleep(time: *const timespec, left: *mut timespec) -> Answer<c_int> {
     const INTERRUPTED: c_int = -1;
     const FAILED: c_int = -2;
@@ -133,20 +150,21 @@ pub unsafe fn thrd_sleep(time: *const timespec, left: *mut timespec) -> Answer<c
     }
 }
 
-/// `pause`: parks until a handler has run: always EINTR. A cancellation point.
+/// `pause`: parks until a handler has run. Always fails, with EINTR. A cancellation point.
 pub unsafe fn pause() -> Answer<c_int> {
     is_interrupted(None);
     errno(libc::EINTR)
 }
 
-/// `sched_yield`: lets the other ready green threads of this slot run first. Always 0.
+/// `sched_yield`: lets the other ready green threads of this slot run first; where there are none, the kernel's other threads.
+/// Always 0. No cancellation point, but a thread whose cancellation is asynchronous is cancelled here.
 pub unsafe fn sched_yield() -> Answer<c_int> {
     runtime::yield_now();
     runtime::waiting::cancel::asynchronous_point();
     Ok(0)
 }
 
-/// C11's `thrd_yield`: `sched_yield` without a result.
+/// C11's `thrd_yield`: as `sched_yield`, without a result.
 pub unsafe fn thrd_yield() -> Answer<()> {
     sched_yield().map(|_| ())
 }

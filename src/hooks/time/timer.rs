@@ -11,7 +11,11 @@ use crate::runtime::signal::{cpu_timer, thread_timer};
 use crate::{glibc, sys};
 use libc::*;
 
-/// Makes a timer by `make`, with what the kernel is to be told; libc's name of the timer.
+/// Makes a timer by `make`, with the clock and the sigevent that the kernel is to be told. Returns libc's name of the timer. Called
+/// by `timer_create` and `create_by_number`, on any thread.
+/// A green thread's tid as the target becomes SIGEV_SIGNAL, and its CPU clock becomes CLOCK_MONOTONIC. `Err(Miss::Libc)`: the timer
+/// names no green thread, and nothing has been made. EAGAIN: no room is left to note the target, and the kernel's timer is deleted
+/// again; timer_create(2) gives EAGAIN for want of memory, too.
 unsafe fn create(
     clock: clockid_t,
     event: *mut sigevent,
@@ -41,7 +45,8 @@ unsafe fn create(
     Ok(handle)
 }
 
-/// `timer_create`: the timers named at the top are made by `create`; all others are libc's.
+/// `timer_create`: timers that name a green thread are made by `create`; all others are libc's. Errors are libc's, and EAGAIN by
+/// `create`. `event` and `timer` are touched without asking, as by glibc (a bad one crashes).
 pub unsafe fn timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *mut c_void) -> Answer<c_int> {
     create(clock, event, |clock, event| match real::timer_create(clock, event, timer) {
         0 => Ok(*timer as usize),
@@ -50,7 +55,8 @@ pub unsafe fn timer_create(clock: clockid_t, event: *mut sigevent, timer: *mut *
     .map(|_| 0)
 }
 
-/// The system call, whose timers have no other name than their number.
+/// The system call timer_create: as the function, but `timer` gets the kernel's number, an int. EFAULT for a bad `event` before
+/// anything is made; for a bad `timer` by the kernel.
 pub unsafe fn create_by_number(clock: clockid_t, event: *mut sigevent, timer: usize) -> Answer<c_long> {
     if !event.is_null() && !memory::can_read(event as usize, size_of::<sigevent>()) {
         return errno(EFAULT);
@@ -62,17 +68,21 @@ pub unsafe fn create_by_number(clock: clockid_t, event: *mut sigevent, timer: us
     .map(|_| 0)
 }
 
-/// `timer_delete`: forgets what is kept of a timer; libc deletes it.
+/// `timer_delete`: forgets what the runtime keeps of a timer. libc deletes it, and answers for a bad one (EINVAL).
 pub unsafe fn timer_delete(timer: *mut c_void) -> Answer<c_int> {
     cpu_timer::forget(timer as usize);
-    // A handle beyond that is a pointer to what glibc keeps of a timer with a function.
+    // A handle of more than 32 bits leads to what glibc keeps of a timer with SIGEV_THREAD (kernel-posix-timers.h), whose target is a
+    // helper thread of glibc's.
     if let Ok(number) = i32::try_from(timer as isize) {
         thread_timer::forget(number);
     }
     Err(Miss::Libc)
 }
 
-/// `timer_settime`: serves timers by a green thread's CPU clock; the others are the kernel's. ESRCH when the thread has ended.
+/// `timer_settime`: sets a timer by a green thread's CPU clock, by a length of CPU time or with TIMER_ABSTIME a moment of that
+/// clock. All other timers, and a null `new` (EINVAL), are the kernel's.
+/// Order: EFAULT for `new`, EINVAL for a value or interval that is none, ESRCH when the thread has ended, EFAULT for `old`, after
+/// the change, as in kernel/time/posix-timers.c.
 pub unsafe fn timer_settime(
     timer: *mut c_void,
     flags: c_int,
@@ -89,7 +99,8 @@ pub unsafe fn timer_settime(
     write_setting(old, before.ok_or(Miss::Errno(ESRCH))?)
 }
 
-/// `timer_gettime`: what is left of such a timer, by the thread's CPU time as it is now.
+/// `timer_gettime`: what is left of a timer by a green thread's CPU clock, and its interval. EFAULT for a null or bad `now`. All
+/// other timers are the kernel's.
 pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<c_int> {
     let setting = cpu_timer::setting(timer as usize).ok_or(Miss::Libc)?;
     if now.is_null() {
@@ -98,7 +109,8 @@ pub unsafe fn timer_gettime(timer: *mut c_void, now: *mut itimerspec) -> Answer<
     write_setting(now, setting)
 }
 
-/// Writes a timer's setting (what is left, and its interval, in nanoseconds) where the program wants it, or EFAULT.
+/// Writes a timer's setting (nanoseconds left, interval in nanoseconds) to `to`, unless that is null. EFAULT where it cannot be
+/// written.
 unsafe fn write_setting(to: *mut itimerspec, (left, interval): cpu_timer::Setting) -> Answer<c_int> {
     let told = itimerspec { it_interval: sys::timespec(interval), it_value: sys::timespec(left) };
     memory::write_if_wanted(to, told).map(|()| 0)
