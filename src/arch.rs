@@ -354,6 +354,7 @@ extern "C" {
 /// arguments and answers the address of the real one, which is entered by a jump, so that the caller's frame is the program's.
 macro_rules! entered_by_jump {
     ($name:ident, $before:path) => {
+        /// The exported function: saves its arguments, asks `$before`, restores them and jumps to the answer.
         #[unsafe(naked)]
         #[no_mangle]
         pub extern "C" fn $name() {
@@ -386,6 +387,7 @@ pub(crate) use entered_by_jump;
 pub struct UnwindBuffer([usize; 16]);
 
 impl UnwindBuffer {
+    /// Returns an empty buffer, for `guarded` to fill.
     pub const fn new() -> UnwindBuffer {
         UnwindBuffer([0; 16])
     }

@@ -18,8 +18,9 @@ use std::arch::global_asm;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-/// Bytes of room for one function's moved instructions and its gate, and of all the room there is, in this library's own text.
+/// Bytes of room for one function's moved instructions and its gate.
 pub const ROOM: usize = 128;
+/// Bytes of all the room there is, in this library's own text: whole pages, so that it alone is made writable.
 pub const ALL_ROOM: usize = 48 << 10;
 
 global_asm!(

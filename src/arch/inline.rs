@@ -137,6 +137,7 @@ pub struct Call {
 }
 
 impl Call {
+    /// Returns the six arguments in the order of the call: rdi, rsi, rdx, r10, r8, r9 as the program had them.
     pub fn arguments(&self) -> [usize; 6] {
         let ([c, b, a], d, [f, e]) = (self.first_three, self.fourth, self.fifth_and_sixth);
         [a, b, c, d, e, f]

@@ -18,10 +18,12 @@ impl Registers {
         unsafe { (*self.0).uc_mcontext.gregs[register as usize] as usize }
     }
 
+    /// Returns rsp as the interrupted code had it; its red zone is the 128 bytes below.
     pub fn stack_pointer(&self) -> usize {
         self.get(libc::REG_RSP)
     }
 
+    /// Returns rip: the instruction that runs next; behind a system call that was trapped, at one that begins again.
     pub fn instruction(&self) -> usize {
         self.get(libc::REG_RIP)
     }
@@ -110,6 +112,7 @@ impl Registers {
         unsafe { *(&raw const (*self.0).uc_sigmask as *const u64) }
     }
 
+    /// Replaces the signal mask that the frame's end brings back (rt_sigreturn). The caller leaves out what must stay open.
     pub fn set_mask(&self, mask: u64) {
         // SAFETY: as above.
         unsafe { *(&raw mut (*self.0).uc_sigmask as *mut u64) = mask };

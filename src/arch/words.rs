@@ -1,4 +1,22 @@
 //! The thread-local words of each kernel thread and vessel, and the guard among them.
+//!
+//! They lie in the library's static TLS block, so each TCB has its own: a vessel's words come along with its fs base in a switch, and a
+//! worker's own TCB keeps its own. A vfork child shares its parent's.
+//!
+//! ```text
+//!   word         holds                                     written by                                 0
+//!   gp_self      the running green thread (`Green`)        its birth, its end; vfork's child          not green: hooks pass through
+//!   gp_identity  the green thread of this pthread_t        its birth                                  not green
+//!   gp_worker    the worker whose own TCB this is          the worker's begin; the start              no worker
+//!   gp_guard     count of raises; bit 63: KNOCKED          `guard_up`, `guard_down`, base/guard.rs    outside the runtime
+//!   gp_capture   the `Capture` of a birth that goes on     trap/capture.rs, around glibc's clone      none
+//!   gp_forking   1: libc's fork is at work                 the hook of fork, around it                none
+//!   gp_vfork     the parent's gp_self; bit 0: a child      vfork's assembly; `as_nobody` (bit 1)      no child on this memory
+//! ```
+//!
+//! Only code on the TCB itself writes its words, so they are plain and no fence is needed: a signal handler on the same kernel thread is
+//! the only other reader. The exception is `raise_guard_of`, for a thread that does not run. The guard is changed by one instruction on
+//! memory, which a signal cannot come into the middle of.
 
 use std::arch::asm;
 
@@ -25,6 +43,7 @@ macro_rules! thread_word {
         thread_word!(set $set, $symbol);
     };
     (set $set:ident, $symbol:literal) => {
+        /// Writes this thread's word, on the TCB that the fs base names at this moment.
         #[inline(always)]
         pub fn $set(value: usize) {
             // SAFETY: writes a word of this thread's own static TLS block, which nobody else writes.
@@ -65,7 +84,7 @@ pub fn guard_offsets() -> [isize; 2] {
     [guard, capture]
 }
 
-/// From here on this thread is inside the runtime: a signal handler must not enter it too.
+/// Adds 1 to the guard's count: from here on this thread is inside the runtime, and a signal handler must not enter it too. Nests.
 #[inline(always)]
 pub fn guard_up() {
     // SAFETY: changes a word of this thread's own static TLS block.
@@ -74,7 +93,7 @@ pub fn guard_up() {
     }
 }
 
-/// One less. The word is negative if somebody has knocked (see runtime/signal.rs).
+/// Takes 1 from the guard's count. `KNOCKED` stays, and the caller looks for it afterwards (`guard::leave_runtime`).
 #[inline(always)]
 pub fn guard_down() {
     // SAFETY: as in `guard_up`.
@@ -94,7 +113,8 @@ pub fn identity_offset() -> isize {
     offset
 }
 
-/// Raises the guard of the thread with the TCB `tcb`.
+/// Sets the guard of the thread with the TCB `tcb` to 1, so that it begins inside the runtime. Called for a vessel before the first switch
+/// to it.
 ///
 /// # Safety
 /// The thread does not run.

@@ -17,12 +17,15 @@ pub unsafe fn call(number: libc::c_long, a: usize, b: usize, c: usize, d: usize,
     unsafe { arch::system_call(number, a, b, c, d, e, f) }
 }
 
-/// Calls with plain numbers only: no memory is handed over.
+/// Makes a call that hands over no memory for the kernel to write: descriptors, sizes, flags, addresses that it reads or maps. Returns the
+/// kernel's answer, negative for an error. Takes no lock and allocates nothing, so it may be called in a signal handler.
 pub fn plain(number: libc::c_long, arguments: [usize; 4]) -> isize {
     // SAFETY: the callers below pass descriptors, sizes and flags, never an address that the kernel writes to.
     unsafe { call(number, arguments[0], arguments[1], arguments[2], arguments[3], 0, 0) }
 }
 
+/// Splits the kernel's answer: the result, or the error number (positive, errno.h) where it was negative. For calls whose results are
+/// never negative themselves; an address (`mmap`) lies in the lower half, so it counts as a result.
 pub fn checked(result: isize) -> Result<usize, i32> {
     if result < 0 {
         Err(-result as i32)
@@ -31,13 +34,14 @@ pub fn checked(result: isize) -> Result<usize, i32> {
     }
 }
 
-/// CLOCK_MONOTONIC in nanoseconds.
+/// Returns CLOCK_MONOTONIC in nanoseconds; 0 if the kernel refuses, which it does not. Any thread, signal handlers too.
 #[inline]
 pub fn now_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC).unwrap_or(0)
 }
 
-/// Any clock in nanoseconds, or the error number.
+/// Returns any clock's time in nanoseconds, or the error number (EINVAL: no such clock). A clock of the first twelve is read by libc's real
+/// function (the vDSO, no system call) once `CLOCK` is set; CPU clocks of other threads have negative numbers, and go to the kernel.
 #[inline]
 pub fn clock_ns(clock: libc::clockid_t) -> Result<u64, i32> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -58,12 +62,13 @@ pub fn clock_ns(clock: libc::clockid_t) -> Result<u64, i32> {
     Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// Splits nanoseconds into the kernel's pair.
+/// Splits nanoseconds into the kernel's pair of seconds and nanoseconds.
 pub fn timespec(ns: u64) -> libc::timespec {
     libc::timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 }
 }
 
-/// Writes all of `bytes` to `fd`, as far as it goes.
+/// Writes all of `bytes` to `fd`, and again after an interruption. False: an error or a full descriptor (EAGAIN) has ended it early; how
+/// much was written is not told.
 pub fn write_all(fd: i32, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         // SAFETY: the kernel reads `bytes`.

@@ -26,6 +26,9 @@ pub fn local_connection(fd: i32) -> Option<[u64; 2]> {
     Some([end(libc::SYS_getsockname)?, end(libc::SYS_getpeername)?])
 }
 
+/// Adds, changes or removes (`operation`: EPOLL_CTL_…) what `epoll` watches `fd` for; `data` comes back with each event. Called under the
+/// lock of the descriptor's record, or while the poller is made. Error number: EEXIST and ENOENT say what the kernel knows of the descriptor, EPERM that it is a
+/// file that cannot be waited for.
 pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64) -> Result<(), i32> {
     let mut event = libc::epoll_event { events, u64: data };
     let pointer = &mut event as *mut _ as usize;
@@ -41,12 +44,15 @@ pub fn readable(fd: i32) -> bool {
     unsafe { call(libc::SYS_poll, &mut poll as *mut _ as usize, 1, 0, 0, 0, 0) > 0 }
 }
 
+/// Adds 1 to an eventfd's count, which makes it readable: wakes the worker that sleeps in the epoll that watches it. Any thread, signal
+/// handlers too. A count that is full is readable already, so the error is of no account.
 pub fn event_signal(fd: i32) {
     let one = 1u64;
     // SAFETY: the kernel reads 8 bytes of `one`.
     unsafe { call(libc::SYS_write, fd as usize, &one as *const _ as usize, 8, 0, 0, 0) };
 }
 
+/// Takes an eventfd's count, so that it is no longer readable. Called by the worker that was woken; an empty one (EAGAIN) is left.
 pub fn event_clear(fd: i32) {
     let mut count = 0u64;
     // SAFETY: the kernel writes 8 bytes into `count`.
@@ -64,6 +70,7 @@ pub fn duplicate_onto(fd: i32, number: i32) -> Result<(), i32> {
     checked(plain(libc::SYS_dup3, [fd as usize, number as usize, libc::O_CLOEXEC as usize, 0])).map(drop)
 }
 
+/// Closes a descriptor of the library's own. The kernel frees the number even where it answers with an error, so none is returned.
 pub fn close(fd: i32) {
     plain(libc::SYS_close, [fd as usize, 0, 0, 0]);
 }

@@ -5,7 +5,8 @@ use crate::sys::call::write_all;
 use crate::sys::process::kernel_thread_id;
 use crate::sys::signal::signal_thread;
 
-/// An impossible thing: says which, on stderr, and ends the process.
+/// Ends the process for a state that cannot be: says which on stderr, raises SIGABRT on this kernel thread (a core, the program's handler),
+/// and exits with 134, as a shell tells of that signal, where SIGABRT does not end it. Any thread; takes no lock, allocates nothing.
 #[cold]
 pub fn abort(reason: &str) -> ! {
     write_all(2, b"greenpatch: impossible: ");

@@ -48,6 +48,7 @@ pub fn rename(from: &CStr, to: &CStr, flags: u32) -> Result<(), i32> {
     checked(unsafe { call(libc::SYS_renameat2, here, from, here, to, flags as usize, 0) }).map(|_| ())
 }
 
+/// Takes away a file's name. A name that is gone, or may not be taken away, is left: the caller has nothing else to try.
 pub fn unlink(path: &CStr) {
     // SAFETY: the kernel reads the string.
     unsafe { call(libc::SYS_unlinkat, libc::AT_FDCWD as usize, path.as_ptr() as usize, 0, 0, 0, 0) };
@@ -69,6 +70,7 @@ pub fn overwrite(fd: i32, bytes: &[u8]) -> Result<(), i32> {
     checked(plain(libc::SYS_ftruncate, [fd as usize, bytes.len(), 0, 0])).map(|_| ())
 }
 
+/// Gives a file its permission bits (`mode`: 0o7777 at the most), whatever the umask. A refusal leaves those that it was made with.
 pub fn set_mode(fd: i32, mode: u32) {
     plain(libc::SYS_fchmod, [fd as usize, mode as usize, 0, 0]);
 }
@@ -100,6 +102,7 @@ pub fn write(fd: i32, bytes: &[u8]) -> Result<usize, i32> {
     checked(unsafe { call(libc::SYS_write, fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0) })
 }
 
+/// Returns the effective user's id, which never fails: the one that owns the files this process makes.
 pub fn effective_user() -> u32 {
     plain(libc::SYS_geteuid, [0; 4]) as u32
 }

@@ -7,7 +7,8 @@ pub fn is_filtered() -> bool {
     plain(libc::SYS_prctl, [libc::PR_GET_SECCOMP as usize, 0, 0, 0]) > 0
 }
 
-/// A child that nobody hears of when it ends: 0 in it, its process id here, or an error.
+/// Forks a child whose end raises no signal: returns 0 in it, its process id here, or a negative error number. Called at the start alone,
+/// to try calls under the program's filters: one that kills kills the child, and `has_left` tells.
 ///
 /// # Safety
 /// It is a copy with this thread only, in which nothing may be called but the kernel, and which ends by `leave`.
@@ -16,7 +17,7 @@ pub unsafe fn fork_unseen() -> isize {
     unsafe { call(libc::SYS_clone, 0, 0, 0, 0, 0, 0) }
 }
 
-/// The child's end.
+/// Ends the child of `fork_unseen`, with status 0 and without libc's exit handlers.
 pub fn leave() -> ! {
     loop {
         plain(libc::SYS_exit_group, [0; 4]);
@@ -47,7 +48,7 @@ pub fn has_left(child: isize) -> bool {
     false
 }
 
-/// Makes a call with numbers only, for what the filters do to that.
+/// Makes a call with numbers only, for what the filters do to that. Called in the child of `fork_unseen`; the answer does not matter.
 pub fn attempt(number: libc::c_long, arguments: [usize; 4]) {
     plain(number, arguments);
 }

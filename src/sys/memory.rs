@@ -63,6 +63,8 @@ pub fn protect_code(address: usize, bytes: usize, writable: bool) -> bool {
     plain(libc::SYS_mprotect, [address, bytes, (libc::PROT_READ | libc::PROT_EXEC | write) as usize, 0]) == 0
 }
 
+/// Gives pages of the library's own back to the kernel: whole pages from `address` on, to which nothing leads any more. A part of a mapping
+/// may be given back alone.
 pub fn unmap(address: usize, bytes: usize) {
     plain(libc::SYS_munmap, [address, bytes, 0, 0]);
 }

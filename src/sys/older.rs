@@ -125,6 +125,7 @@ pub unsafe fn poll_exactly(fds: usize, count: usize, time: Option<&libc::timespe
     )
 }
 
+/// Makes an epoll, closed on exec; its descriptor, or the error number (EMFILE, ENFILE, ENOMEM).
 pub fn epoll_create() -> Result<i32, i32> {
     match plain(libc::SYS_epoll_create1, [libc::EPOLL_CLOEXEC as usize, 0, 0, 0]) {
         refused if is_refusal(refused) => with_flags(plain(libc::SYS_epoll_create, [1, 0, 0, 0]), false),
@@ -132,6 +133,7 @@ pub fn epoll_create() -> Result<i32, i32> {
     }
 }
 
+/// Makes an eventfd with the count 0, closed on exec, whose reads and writes do not wait; its descriptor, or the error number.
 pub fn event_fd() -> Result<i32, i32> {
     match plain(libc::SYS_eventfd2, [0, (libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as usize, 0, 0]) {
         refused if is_refusal(refused) => with_flags(plain(libc::SYS_eventfd, [0; 4]), true),

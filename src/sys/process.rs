@@ -2,10 +2,12 @@
 
 use crate::sys::call::{call, checked, plain};
 
+/// Returns this process's id, by a call to the kernel each time: a fork child must not see its parent's. Never fails.
 pub fn process_id() -> i32 {
     plain(libc::SYS_getpid, [0; 4]) as i32
 }
 
+/// Returns the running kernel thread's tid. A green thread's own tid, as the program sees it, is another number (`Green`). Never fails.
 pub fn kernel_thread_id() -> i32 {
     plain(libc::SYS_gettid, [0; 4]) as i32
 }
@@ -63,6 +65,7 @@ pub fn process_group() -> i32 {
     plain(libc::SYS_getpgid, [0; 4]) as i32
 }
 
+/// Returns the real user's id, which a signal's siginfo names as its sender's. Never fails.
 pub fn user_id() -> u32 {
     plain(libc::SYS_getuid, [0; 4]) as u32
 }

@@ -14,6 +14,8 @@ pub fn gs_base() -> usize {
     base
 }
 
+/// Sets the running kernel thread's base of the GS segment. Called by a switch where the instruction is not allowed. `base` was read by
+/// `gs_base`, so the kernel accepts it.
 pub fn set_gs_base(base: usize) {
     plain(libc::SYS_arch_prctl, [ARCH_SET_GS, base, 0, 0]);
 }
@@ -41,6 +43,8 @@ pub fn death_signal() -> i32 {
 /// "This thread", in what takes a thread, process or user (source: linux/ioprio.h).
 pub const IOPRIO_WHO_PROCESS: usize = 1;
 
+/// Sets the running kernel thread's I/O priority (class and level, linux/ioprio.h), as a switch brings it along. `check_io_priority` has
+/// asked before, so a refusal is not looked at.
 pub fn set_io_priority(priority: i32) {
     plain(libc::SYS_ioprio_set, [IOPRIO_WHO_PROCESS, 0, priority as usize, 0]);
 }
@@ -54,6 +58,7 @@ pub fn check_io_priority(priority: usize) -> Result<(), i32> {
     }
 }
 
+/// Returns the running kernel thread's I/O priority, or a negative error number (ENOSYS where the kernel has no block layer).
 pub fn io_priority() -> isize {
     plain(libc::SYS_ioprio_get, [IOPRIO_WHO_PROCESS, 0, 0, 0])
 }
@@ -215,6 +220,8 @@ const ASK: usize = u32::MAX as usize;
 /// As many groups as a process can have.
 const GROUPS: usize = 65_536;
 
+/// Reads the running kernel thread's marks. Called before and after a call of the program's that may change one of them, on the same kernel
+/// thread: unequal marks say that it did. What the kernel does not tell counts as zero, before and after alike.
 pub fn marks() -> Marks {
     let [mut ids, mut capabilities] = [[0u32; 6]; 2];
     let mut memory = (0i32, [0u64; 16]);

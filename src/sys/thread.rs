@@ -11,6 +11,7 @@ pub fn thread_name() -> [u8; 16] {
     name
 }
 
+/// Names the running kernel thread, for tools that look at it from outside; the sixteenth byte is 0. Never fails.
 pub fn set_thread_name(name: &[u8; 16]) {
     plain(libc::SYS_prctl, [libc::PR_SET_NAME as usize, name.as_ptr() as usize, 0, 0]);
 }
@@ -28,6 +29,8 @@ pub fn processors_of(tid: i32) -> Processors {
     set
 }
 
+/// Confines the running kernel thread to a set of processors that `processors_of` has told. A set of which none is left (hot-plug,
+/// cpuset) is refused, and the thread keeps its own.
 pub fn set_processors(set: &Processors) {
     try_processors(size_of::<Processors>(), set.as_ptr() as usize).ok();
 }
@@ -71,6 +74,7 @@ pub fn set_policy(policy: i32, priority: i32) {
     plain(libc::SYS_sched_setscheduler, [0, policy as usize, &priority as *const i32 as usize, 0]);
 }
 
+/// Gives the running kernel thread a nice value, -20 to 19. The caller has checked that the kernel allows it; a refusal leaves the old one.
 pub fn set_nice(nice: i32) {
     plain(libc::SYS_setpriority, [libc::PRIO_PROCESS as usize, 0, nice as usize, 0]);
 }
@@ -108,6 +112,8 @@ pub fn robust_list() -> usize {
     head
 }
 
+/// Registers the head of a robust list for the running kernel thread, or none (0). The kernel walks it when the kernel thread ends, so
+/// the head must be there until another one is registered. The size is that of `struct robust_list_head`.
 pub fn set_robust_list(head: usize) {
     plain(libc::SYS_set_robust_list, [head, 24, 0, 0]);
 }
@@ -117,6 +123,7 @@ pub fn watch_end(alive: &AtomicU32) {
     plain(libc::SYS_set_tid_address, [alive.as_ptr() as usize, 0, 0, 0]);
 }
 
+/// prctl's option (linux/prctl.h, since Linux 5.11): system calls of the running kernel thread raise SIGSYS.
 pub const PR_SET_SYSCALL_USER_DISPATCH: usize = 59;
 
 /// Whose system calls are dispatched (source: linux/prctl.h; the second is known from Linux 6.17 on).
@@ -133,6 +140,7 @@ pub fn dispatch_calls(whose: Dispatch, start: usize, bytes: usize, selector: &'s
     unsafe { call(libc::SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, whose as usize, start, bytes, selector, 0) == 0 }
 }
 
+/// Ends the dispatch of the running kernel thread's system calls. Never fails where there was none.
 pub fn dispatch_off() {
     plain(libc::SYS_prctl, [PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0]);
 }
