@@ -9,7 +9,7 @@ use crate::runtime::kernel::{supply, worker};
 use crate::sys;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
-/// True: a pool was large when the monitor last looked.
+/// True: a pool was large when the monitor last looked. Set by the monitor, cleared by the caretaker before it shrinks the pools.
 pub static POOL_IS_DUE: AtomicBool = AtomicBool::new(false);
 
 /// Notes whether a pool has more vessels than are kept. Called by the monitor, once a second and before it sleeps for long.
@@ -19,12 +19,14 @@ pub fn shrink_pool() {
     }
 }
 
-/// Is there something for the caretaker to do that is not in vain?
+/// Is there something for the caretaker to do that is not in vain? Asked by the monitor and the caretaker, without a lock. While the kernel
+/// makes no kernel threads (`reserve::is_refused`) burials of vessels are in vain, for each needs one.
 pub fn is_wanted() -> bool {
     GATE.has_dead() || reserve::is_low() || !reserve::is_refused() && (yard::are_dying() || POOL_IS_DUE.load(Relaxed))
 }
 
-/// Wakes the caretaker where there is something to do: called by the monitor at each tick.
+/// Wakes the caretaker where there is something to do: called by the monitor at each tick. `SINCE_MS` is set before the wake, so that the
+/// caretaker, when it has worked, clears it last.
 pub fn send() {
     if is_at_work() || !is_wanted() {
         return;
@@ -41,7 +43,8 @@ pub fn send() {
     SINCE_MS.store(0, Release);
 }
 
-/// Does all that is to be done. Called on the caretaker's kernel thread (`Duties::work`).
+/// Does all that is to be done: burials first, for they give stacks back, then supplies. Called on the caretaker's kernel thread, with the
+/// guard up and no lock held (`Duties::work`); it may wait for locks of the program's allocator.
 pub fn work() {
     TID.store(sys::kernel_thread_id(), Release);
     GATE.bury();

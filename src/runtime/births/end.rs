@@ -12,11 +12,17 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-/// How many green threads live, main not counted.
+/// How many green threads live, main not counted. Counted up by `thread::create`, down by `ended`.
 pub static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 /// Ends a green thread in the eyes of others: the last act for it, on another's stack, since its own is free from here on. Called by the
-/// switch that leaves it (`slots::end`), with the guard up.
+/// switch that leaves it (`slots::end`), with the guard up and no lock held. In this order:
+///
+/// 1. The thread leaves the roll: its tid leads to it no more.
+/// 2. `FINISHED` is set; what was set before decides who recycles the vessel (`thread`).
+/// 3. Signals in its queue that are the process's go to other threads. A sender that missed step 1 sees `FINISHED` and does the same.
+/// 4. The vessel is recycled, or the joining thread is woken. From here on the vessel may serve another thread.
+/// 5. The count falls last: the process ends only when nothing of this thread is left to do.
 pub fn ended(green: &'static Green) {
     kernel_state::end(green);
     death_signal::end(green);
@@ -34,7 +40,8 @@ pub fn ended(green: &'static Green) {
     }
 }
 
-/// Ends the running thread with `result`, unwinding its stack: pthread_exit, and a cancellation that is acted on.
+/// Ends the running thread with `result`, unwinding its stack: pthread_exit, and a cancellation that is acted on. Called by hooks and
+/// `cancel::act`, on the thread itself, with no lock held; does not return. No cancellation is acted on from here on.
 ///
 /// # Safety
 /// Nothing with a destructor of ours may be alive on this stack.
@@ -52,15 +59,19 @@ pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
     unsafe { glibc::exit_thread() }
 }
 
-/// The mask of the thread which ended last.
+/// The mask of the thread which ended last: the exit handlers of a process that main left run under it.
 pub static LAST_MASK: AtomicU64 = AtomicU64::new(0);
-/// Has main left by pthread_exit?
+/// Has main left by pthread_exit? False → true by `leave_main`, once.
 pub static MAIN_ENDS: AtomicBool = AtomicBool::new(false);
-/// 1 until the kernel thread on which main ends has gone.
+/// 1 until the kernel thread on which main ends has gone: the kernel clears the word then (set_tid_address).
 pub static MAIN_ALIVE: AtomicU32 = AtomicU32::new(0);
 
-/// pthread_exit of main: the kernel thread that runs it leaves the workers, hands its slot on, unwinds main's stack natively, and
-/// ends in glibc's own epilogue. The process lives on until the last green thread ends.
+/// Makes main leave by pthread_exit: its kernel thread leaves the workers, hands its slot on, unwinds main's stack natively, and ends in
+/// glibc's own epilogue. Called on main, with no lock held, before the unwinding. The process lives on until the last green thread ends:
+///
+/// 1. `MAIN_ENDS` is stored, then the monitor is called: it ticks from now on (`see_main_off`).
+/// 2. The kernel clears `MAIN_ALIVE` when the kernel thread has gone. Only then main is finished, and a join of main returns.
+/// 3. `ended` calls the monitor when `LIVE` falls to 0; the monitor ends the process when both have happened.
 pub fn leave_main(me: &'static Green) {
     let worker = me.worker();
     MAIN_ALIVE.store(1, Relaxed);

@@ -62,7 +62,8 @@ fn registers(kernel_tid: i32) -> Option<Registers> {
     (kernel_tid != 0 && sys::task::registers_of(kernel_tid, &mut registers)).then_some(registers)
 }
 
-/// Is this a task that has stopped the process's threads, and shares its memory? (It has its creator's thread-locals, and another tid.)
+/// Is this a task that has stopped the process's threads, and shares its memory? Such a task has its creator's thread-locals, but another
+/// process id.
 fn stops_the_world() -> bool {
     let mut stopped = false;
     if sys::process_id() != roll::process_id() {
@@ -71,7 +72,8 @@ fn stops_the_world() -> bool {
     stopped
 }
 
-/// The part of a thread's stack that is in use, with its thread-locals and its TCB.
+/// Returns the part of a thread's stack that is in use, with its thread-locals and its TCB: from the stack pointer in its worker's
+/// registers if a worker runs it, else from the saved one. All kernel threads stand still.
 fn live(green: &Green) -> Range<usize> {
     let Stack { lowest, bytes, .. } = green.stack.get();
     let mut from = None;
@@ -91,7 +93,8 @@ fn live(green: &Green) -> Range<usize> {
     }
 }
 
-/// After the modules have been shown: shows the threads, if the caller wants to see them. `answered`: what the caller's function said.
+/// Shows the threads as modules, if the caller is a leak check's task. Called by the hook of `dl_iterate_phdr`, after the real modules, on
+/// any task. `answered`: what `visit` returned last; anything but 0 ends the walk. Returns what `dl_iterate_phdr` is to return.
 pub fn show(visit: Visit, data: *mut c_void, answered: c_int) -> c_int {
     if answered != 0 || !stops_the_world() {
         return answered;
@@ -106,7 +109,7 @@ pub fn show(visit: Visit, data: *mut c_void, answered: c_int) -> c_int {
     roll::each(|green| {
         let place = green as *const Green as usize;
         asker.show(place..place + size_of::<Green>());
-        // (LeakSanitizer knows main's stack.)
+        // main's stack is left out: LeakSanitizer knows it.
         if !green.is_main && green.life.load(Relaxed) & life::GONE == 0 {
             asker.show(live(green));
         }

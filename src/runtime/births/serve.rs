@@ -16,10 +16,23 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// 1 once the newest vessel's context is saved and its kernel thread is off its stack; 0 before. A futex (`vessel`).
+/// 1 once the newest vessel's context is saved and its kernel thread is off its stack; 0 before. A futex. Stored by `arch::retire` on the
+/// newborn, awaited by its creator (`vessel::uncaught_birth`).
 pub static PUBLISHED: AtomicU32 = AtomicU32::new(0);
 
-/// The function that glibc starts: first on the kernel thread that it was born with, later on whatever worker resumes it.
+/// Runs on a vessel from its birth to its death: the function that glibc starts. What it does, by how it comes here:
+///
+/// ```text
+///   resumed how                                       what
+///   by glibc, on the kernel thread it was born with   gives that kernel thread up (`retire`): the context is saved here
+///   for the first time, by a worker                   begins to serve the thread that `create` has put here
+///   after `slots::end`, by a worker                   serves the next thread
+///   after `slots::end`, by `yard::bury`               `dying` is set: returns, into glibc's epilogue
+///   as the leader's own (no start routine)            runs the leader's loop (`start`)
+///   in a fork child, inside the program's function    ends as glibc's only thread does
+/// ```
+///
+/// The guard is up but while the program's function and its destructors run.
 pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `birth` passes a green thread, which is never freed.
     let me: &'static Green = unsafe { &*(argument as *const Green) };
@@ -62,7 +75,7 @@ pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         frames::forget_all(me);
         crate::runtime::waiting::readiness::release_private(me);
         pin::abandon(me);
-        // From here on nothing of the program's runs: no handler either.
+        // The guard goes up: from here on nothing of the program's runs, no handler either.
         guard::enter_runtime();
         glibc::restore_thread_locals();
         slots::end(me, end::ended);
@@ -74,19 +87,22 @@ pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Runs the leader's loop on the stack and TCB that were made for it, while main runs elsewhere (`start`). Returns when the leader retires.
+/// Runs the leader's loop on the stack and TCB that were made for it, while main is switched away (`start`). Called once, by `vessel_main`,
+/// on the leader's kernel thread. Returns when the leader retires.
 pub fn serve_as_leader(me: &'static Green) -> *mut c_void {
     crate::runtime::kernel::worker::settle(me.worker());
     crate::runtime::kernel::worker::run(me.worker());
     std::ptr::null_mut()
 }
 
-/// Is this still the thread that it was? A fork child has another one, or none.
+/// Is `me` still the running thread? Called after the program's code has run: it may have forked, and a child has main here, or no green
+/// thread at all.
 pub fn still(me: &'static Green) -> bool {
     current().is_some_and(|now| std::ptr::eq(now, me))
 }
 
-/// Runs the program's function and notes its result. Called by `vessel_main`, on the vessel.
+/// Runs the program's function and notes its result. Called by `vessel_main`, on the vessel; returns whether the function returned, called
+/// pthread_exit or was cancelled, and in a fork child.
 pub fn serve(me: &'static Green) {
     glibc::guarded(call_program, me as *const Green as usize);
     if still(me) {
@@ -106,7 +122,7 @@ pub fn serve(me: &'static Green) {
 pub extern "C" fn call_program(me: usize) {
     // SAFETY: `serve` passes the running green thread.
     let me: &'static Green = unsafe { &*(me as *const Green) };
-    // (Its creator may block what it takes.)
+    // The thread's mask, which its creator could not take into account: process signals that the creator blocks may be accepted here.
     shelf::accept(me, me.mask.get());
     delivery::look(me);
     arch::set_control_words(&me.control.get());

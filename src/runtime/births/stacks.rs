@@ -7,6 +7,16 @@
 //!
 //! Address space is the program's too (`ulimit -v`, `mlockall`): a region has as many stacks as there are already, and free ones beyond
 //! what glibc would keep in its own cache are unmapped after a while. What is mapped is neither reserved nor touched.
+//!
+//! ```text
+//!   a stack    from        to          by
+//!              (no region) fresh       grow
+//!              fresh       in use      take, which puts up its guard
+//!              in use      free        give_back
+//!              free        in use      take
+//!              free        (unmapped)  unmap_free
+//!              fresh       (unmapped)  unmap_fresh
+//! ```
 
 use crate::base::pages;
 use crate::runtime::machine::stack::PAGE;
@@ -16,10 +26,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 const MADV_GUARD_INSTALL: i32 = 102;
 /// A region has as many stacks as there are already, up to so many.
 const STACKS_PER_REGION: usize = 64;
-/// What must be left for our own memory when stacks have been mapped.
+/// Bytes that must be left for the library's own memory when stacks have been mapped.
 const SPARE_MEMORY: usize = 1 << 20;
 
-/// Does this kernel have no MADV_GUARD_INSTALL? (Asked by trying.)
+/// Does this kernel have no MADV_GUARD_INSTALL (Linux 6.13)? Learnt from the first try.
 static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
 /// Is every new mapping locked in memory (MCL_FUTURE)?
 static LOCKED: AtomicBool = AtomicBool::new(false);
@@ -29,14 +39,15 @@ pub fn note_locked(locked: bool) {
     LOCKED.store(locked, Relaxed);
 }
 
-/// The stacks of one size. Under the yard's lock.
+/// The stacks of one size. All methods are called under the yard's lock.
 pub struct Stacks {
     /// Bytes of each, without the TCB's page.
     pub bytes: usize,
     /// Bytes of the guard below each.
     pub guard: usize,
-    /// What is left of the last region.
+    /// Where the rest of the last region begins: stacks that were never used, with their guards below.
     fresh: usize,
+    /// Where the last region ends.
     end: usize,
     /// Lowest usable addresses.
     free: Vec<usize>,
@@ -55,6 +66,7 @@ impl Stacks {
         self.count
     }
 
+    /// Bytes from one stack to the next: the stack, the TCB's page, and the guard.
     fn step(&self) -> usize {
         self.bytes + PAGE + self.guard
     }
@@ -82,7 +94,8 @@ impl Stacks {
         self.free.push(lowest);
     }
 
-    /// A new region; one stack at a time of the large ones, and where every mapping is locked in memory.
+    /// Maps a new region; one stack at a time of the large ones, and where every mapping is locked in memory. `None`: there is no memory,
+    /// also not for one stack, or it would leave less than `SPARE_MEMORY`.
     fn grow(&mut self, step: usize) -> Option<()> {
         const LARGE: usize = 1 << 30;
         let single = step >= LARGE || LOCKED.load(Relaxed);
@@ -160,7 +173,7 @@ impl Stacks {
     }
 }
 
-/// False: there is no memory for it.
+/// Puts up the guard at `address`: by MADV_GUARD_INSTALL, or by mprotect where the kernel has none. False: there is no memory for it.
 fn install_guard(address: usize, bytes: usize) -> bool {
     if bytes == 0 {
         return true;
@@ -169,7 +182,7 @@ fn install_guard(address: usize, bytes: usize) -> bool {
         if sys::advise(address, bytes, MADV_GUARD_INSTALL) == 0 {
             return true;
         }
-        // (Locked memory has no such guards.)
+        // Locked memory takes no such guards: a refusal there says nothing about the kernel.
         GUARD_PAGES_REFUSED.store(!LOCKED.load(Relaxed), Relaxed);
     }
     sys::forbid(address, bytes)

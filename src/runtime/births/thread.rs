@@ -32,10 +32,14 @@ use std::sync::atomic::Ordering::*;
 
 /// What a new thread is to be.
 pub struct Wish {
+    /// The program's function.
     pub start: Start,
+    /// What the function is called with.
     pub argument: *mut c_void,
+    /// The thread is created detached.
     pub detached: bool,
     pub stack: WishedStack,
+    /// The processors it may run on; `None`: its creator's.
     pub processors: Option<Processors>,
     /// Policy and priority.
     pub schedule: Option<(i32, i32)>,
@@ -52,7 +56,12 @@ pub enum WishedStack {
 }
 
 /// Creates a green thread: `publish` gets its pthread_t before it can run. Called on any thread of a started runtime, with no lock held;
-/// fails by pthread_create's error number.
+/// fails by pthread_create's error number, and nothing is left of the thread then. May call the program's allocator, by glibc. In order:
+///
+/// 1. A vessel is taken or born, and entered in the roll, which gives the tid.
+/// 2. All that is one thread's alone is written; no other thread knows the vessel yet.
+/// 3. `life` is stored (Release): from here on joins and detaches count. The identity word makes pthread_t lead to the green thread.
+/// 4. `publish` writes pthread_t into the program's memory; the new thread may read it there, so it is made ready only after that.
 pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     let green = match wish.stack {
         WishedStack::Given(lowest, bytes) => vessel::take_on(lowest, bytes)?,
@@ -100,8 +109,10 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     Ok(())
 }
 
-/// Waits for a thread's end and returns its result. Fails by EDEADLK, EINVAL and ESRCH as glibc gives them; ETIMEDOUT past the deadline,
-/// which is asked for only if there is something to wait for: its error is then the answer.
+/// Waits for a thread's end and returns its result. Called on any thread, with no lock held; a cancellation point.
+///
+/// Fails by EDEADLK, EINVAL and ESRCH as glibc gives them, and by ETIMEDOUT past the deadline. `deadline` is called only if there is
+/// something to wait for; an error of its own is then the answer. A wait that fails takes `JOINING` back, so that another may join.
 pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>) -> Result<*mut c_void, i32> {
     if current().is_some_and(|me| std::ptr::eq(me, green)) {
         let is_detached = green.life.load(Relaxed) & life::DETACHED != 0;
@@ -147,7 +158,8 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
     Ok(result)
 }
 
-/// Detaches a thread. Fails by EINVAL when it is detached already, ESRCH when it is gone.
+/// Detaches a thread, and recycles its vessel if it has ended. Called on any thread, with no lock held. Fails by EINVAL where the thread is
+/// detached already or a thread joins it, by ESRCH where it is gone.
 pub fn detach(green: &'static Green) -> Result<(), i32> {
     let before = green.life.fetch_or(life::DETACHED, AcqRel);
     if before & life::GONE != 0 {

@@ -7,9 +7,9 @@
 //!           └── the size asked for, what pthread_getattr_np reports ──┴─┘ less than a page more
 //! ```
 //!
-//! The little more is so much that the TCB's first line, which every switch and every hook reads, is the last line of a page: that
-//! page then also holds thread-locals and some 1,800 bytes of stack, all that a thread needs which waits and goes on (a page less to
-//! translate per switch: with thousands of threads a miss each).
+//! The padding below a page is chosen so that the TCB's first line, which every switch and every hook reads, is the last line of a page.
+//! That page then also holds thread-locals and some 1,800 bytes of stack: a thread that waits and goes on touches this one page. A second
+//! page would cost a miss of the TLB per switch where there are thousands of threads.
 //!
 //! The guard lies below the reported range, for runtimes put guards of their own at its lower end. It is made by
 //! MADV_GUARD_INSTALL where the kernel has it, which does not split the mapping: 100,000 stacks are few mappings.
@@ -24,8 +24,8 @@
 //!   death: a new kernel thread (raw clone on its TCB) resumes it → vessel_main returns → glibc's own epilogue
 //! ```
 //!
-//! A vessel is pooled only when its thread is finished *and* joined or detached, else two threads would share a pthread_t. One
-//! on a stack of the program's dies before join returns: the program may free it.
+//! A vessel is pooled only when its thread is finished *and* joined or detached, else two threads would share a pthread_t. A vessel on a
+//! stack of the program's dies before join returns, for the program may free that stack then.
 
 use crate::base::{pages, signal_set};
 use crate::runtime::births::serve::{vessel_main, PUBLISHED};
@@ -74,8 +74,9 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
     }
 }
 
-/// Makes a vessel on a stack of the program's: its lowest address and bytes. A detached thread that was given the stack before, which
-/// nobody joins, is gone first.
+/// Makes a vessel on a stack of the program's: its lowest address and bytes. Called by a thread that makes a thread, with no lock held;
+/// fails by an error number of pthread_create's. A detached thread that was given the stack before is buried first, and waited for: the
+/// program may give the stack again once that thread has ended, and no join tells it when.
 pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
     let in_the_way = |guest: &&Green| {
         guest.stack.get().lowest < lowest + bytes
@@ -91,7 +92,8 @@ pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
     Ok(green)
 }
 
-/// Makes a vessel: glibc makes a thread, whose kernel thread retires or never was. Fails by pthread_create's error number.
+/// Makes a vessel: glibc makes a thread, whose kernel thread retires or never was. Called with no lock held, and calls the program's
+/// allocator; fails by pthread_create's error number. The stack is the caller's again then.
 pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     let green = green_for(stack).ok_or(libc::EAGAIN)?;
     let born = if capture::possible() { caught_birth(green) } else { uncaught_birth(green) };
@@ -101,7 +103,7 @@ pub fn birth(stack: Stack) -> Result<&'static Green, i32> {
     born.map(|()| green)
 }
 
-/// A dead vessel's green thread, or a new one; `None`: there is no memory for one, or for its places in the lists.
+/// Returns a dead vessel's green thread, or a new one; `None`: there is no memory for one, or for its places in the lists.
 fn green_for(stack: Stack) -> Option<&'static Green> {
     if let Some(green) = YARD.with_lists(|lists| lists.dead.pop()) {
         green.begin_anew(stack);
@@ -111,7 +113,7 @@ fn green_for(stack: Stack) -> Option<&'static Green> {
     (room && pages::has_reserve()).then(|| Green::new(stack, false))
 }
 
-/// The long way: a kernel thread is made, and retires. Two threads hand over by `PUBLISHED`, behind the gate:
+/// Makes a vessel the long way: a kernel thread is made, and retires. Two threads hand over by `PUBLISHED`, behind the gate:
 ///
 /// 1. The creator stores 0 into `PUBLISHED`, has glibc make the thread, and waits for the word.
 /// 2. The newborn saves its context and stores 1 (`arch::retire`): nothing of its kernel thread's uses the stack any more.
@@ -139,10 +141,11 @@ fn uncaught_birth(green: &'static Green) -> Result<(), i32> {
     born.map(|_| ())
 }
 
-/// The short way: no kernel thread is made (`capture`). glibc waits for a thread that has not begun, so it is counted until then
-/// (`unbegun`).
+/// Makes a vessel the short way: no kernel thread is made (`capture`). glibc waits in some functions for a thread that has not begun, so
+/// the vessel is counted until then (`unbegun`).
 fn caught_birth(green: &'static Green) -> Result<(), i32> {
-    // The program's malloc may call hooks: they wait in the kernel meanwhile, for this kernel thread's calls are dispatched.
+    // The thread is pinned: the program's malloc may call hooks, and they must wait in the kernel, for this kernel thread's system calls
+    // are dispatched to `capture` meanwhile.
     let creator = current();
     creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
     begin_birth();

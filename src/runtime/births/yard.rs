@@ -29,8 +29,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 /// Bytes of a line of the processor's cache.
 pub const LINE: usize = 64;
 
-/// Stacks of one size, and the vessels on them.
+/// Stacks of one size, and the vessels on them. Under the yard's lock.
 pub struct Class {
+    /// The stacks, on which a vessel serves, waits, or is to be born.
     pub stacks: Stacks,
     /// Vessels that wait to serve, the last one first.
     pub pool: Vec<&'static Green>,
@@ -52,7 +53,7 @@ pub struct Lists {
     classes: Vec<Class>,
     /// Vessels that no thread will use again, until the caretaker buries them.
     pub dying: Vec<&'static Green>,
-    /// Those on stacks of the program's, until they are dead.
+    /// Vessels on stacks of the program's, until they are dead: a new thread on the same stack waits for that (`vessel::take_on`).
     pub guests: Vec<&'static Green>,
     /// Green threads whose vessels are dead: they serve for the next ones born.
     pub dead: Vec<&'static Green>,
@@ -73,8 +74,8 @@ pub static YARD: Yard = Yard {
 /// How many bytes below the end of its stack glibc lays a TCB; 0 until the leader's vessel is born.
 pub static TCB_BELOW_END: AtomicUsize = AtomicUsize::new(0);
 
-/// What glibc is told of a stack: its lowest address, and how many bytes. A stack of the library's is so much longer that the TCB's first
-/// line is the last of a page (`vessel`).
+/// Returns what glibc is told of a stack: its lowest address, and how many bytes. A stack of the library's is longer than asked for, by
+/// less than a page: the TCB's first line becomes the last of a page (`vessel`).
 pub fn given(stack: &Stack) -> (usize, usize) {
     let more = if stack.foreign { 0 } else { (PAGE - LINE + TCB_BELOW_END.load(Relaxed)) % PAGE };
     (stack.lowest, stack.bytes + more)
@@ -86,12 +87,14 @@ impl Yard {
         self.pooled.store(self.pooled.load(Relaxed) - 1, Relaxed);
     }
 
-    /// Does `work` with the lists, under the lock.
+    /// Does `work` with the lists, under the lock. `work` calls nothing that may take a lock, allocate by the program's allocator or
+    /// switch.
     pub fn with_lists<R>(&self, work: impl FnOnce(&mut Lists) -> R) -> R {
         self.lists.with(work)
     }
 
-    /// Does `work` with the class of stacks of this size, under the lock: `bytes` and `guard` are whole pages.
+    /// Does `work` with the class of stacks of this size, under the lock: `bytes` and `guard` are whole pages. A class is made when it is
+    /// first asked for, and stays.
     pub fn with<R>(&self, bytes: usize, guard: usize, work: impl FnOnce(&mut Class) -> R) -> R {
         self.lists.with(|Lists { classes, .. }| {
             let place =
@@ -106,7 +109,8 @@ impl Yard {
         })
     }
 
-    /// In a fork child: glibc has forgotten all vessels but the running one. The free stacks, and the room in the lists, are the child's.
+    /// Forgets all vessels in a fork child, as glibc has, but for the running one. The free stacks, and the room in the lists, are the
+    /// child's.
     fn after_fork(&self) {
         let Yard { lists, pooled, dying_count } = self;
         lists.after_fork(|Lists { classes, dying, guests, dead, made: _ }| {
@@ -126,14 +130,15 @@ impl Lists {
     }
 }
 
-/// In a fork child: no vessel waits. The stacks of those that there were are left as they are: the child's one thread may hold pointers
-/// into them, as it natively may until they are reused.
+/// Forgets the parent's vessels in a fork child. Called while there is one thread. Their stacks are left as they are: the child's thread
+/// may hold pointers into them, as natively.
 pub fn after_fork() {
     YARD.after_fork();
 }
 
 impl Class {
-    /// Takes a stack: its lowest usable address. There is room in the pool for one vessel more, too. `None`: there is no memory.
+    /// Takes a stack, and makes room in the pool for the vessel on it. Returns the stack's lowest usable address; `None`: there is no
+    /// memory.
     pub fn take_stack(&mut self) -> Option<usize> {
         let lowest = self.stacks.take()?;
         if pages::reserve(&mut self.pool, self.stacks.count()) {
@@ -144,14 +149,16 @@ impl Class {
     }
 }
 
-/// Unmaps the stacks that no thread has. Called before the program locks its memory: all that there is, or (`future`) all that comes, too.
+/// Unmaps the stacks that no thread has. Called by the hook of mlockall before the program locks its memory: all that there is, or
+/// (`future`) all that comes, too.
 pub fn before_lock(future: bool) {
     stacks::note_locked(future);
     YARD.with_lists(|lists| lists.classes.iter_mut().for_each(|class| class.stacks.unmap_free(0)));
 }
 
-/// Takes the vessel that is kept at the running thread's slot, if its stack has this size; takes no lock. (A thread that joins another
-/// often makes the next one.)
+/// Takes the vessel that is kept at the running thread's slot, if its stack has this size. Called by a thread that makes a thread. Takes no
+/// lock, which is what the slot's place is for: a thread that joins another often makes the next one. A vessel of another size goes to its
+/// pool.
 pub fn take_here(bytes: usize, guard: usize) -> Option<&'static Green> {
     let place = &current()?.worker().slot()?.vessel;
     if place.load(Relaxed).is_null() {
@@ -167,7 +174,8 @@ pub fn take_here(bytes: usize, guard: usize) -> Option<&'static Green> {
     Some(green)
 }
 
-/// Keeps a free vessel at the running thread's slot. False: there is one, or no slot.
+/// Keeps a free vessel at the running thread's slot. False: there is one, or no slot. Called by `recycle`; `take_here` on another worker
+/// may race for the place, so both exchange it.
 pub fn keep_here(green: &'static Green) -> bool {
     current().and_then(|me| me.worker().slot()).is_some_and(|slot| {
         let green = green as *const Green as *mut Green;
@@ -193,7 +201,7 @@ pub fn recycle(green: &'static Green) {
     }
 }
 
-/// Puts a free vessel into the pool of those with stacks of its size.
+/// Puts a free vessel into the pool of those with stacks of its size, which has room for it (`take_stack`). Takes the yard's lock.
 pub fn pool(green: &'static Green) {
     YARD.with(green.stack.get().bytes, green.stack.get().guard, |class| {
         class.pool.push(green);
@@ -201,8 +209,15 @@ pub fn pool(green: &'static Green) {
     });
 }
 
-/// Lets a vessel die glibc's own death, and waits for it in the kernel. Called by the caretaker, and by `join`; the vessel's context is
-/// saved, and it is in no list. False: there is no kernel thread to be had, and the vessel is as it was.
+/// Lets a vessel die glibc's own death, and waits for it in the kernel. Called by the caretaker, and by `join`, with no lock held; the
+/// vessel's context is saved, and it is in no list.
+///
+/// 1. Behind the gate a kernel thread is made on the vessel's TCB, which resumes the saved context (`arch::revive`).
+/// 2. `vessel_main` finds `dying` and returns; glibc's epilogue frees the TLS, and the kernel clears the tid, which ends glibc's join.
+/// 3. The stack goes back to its class, its pages given up; a stack of the program's is no guest's any more.
+///
+/// False: there is no kernel thread to be had, and the vessel is as it was. On a stack of the program's it counts as buried all the same,
+/// and its green thread is lost.
 pub fn bury(green: &'static Green) -> bool {
     green.life.store(life::GONE, Release);
     green.dying.set(true);
@@ -242,8 +257,8 @@ pub fn are_dying() -> bool {
     YARD.dying_count.load(Relaxed) > 0
 }
 
-/// Buries vessels of detached threads on the program's stacks, and spoilt ones: the caretaker's duty, and a thread's that needs such a
-/// stack (`vessel::take_on`).
+/// Buries vessels of detached threads on the program's stacks, and spoilt ones. Called by the caretaker, and by a thread that needs such a
+/// stack (`vessel::take_on`), with no lock held. Ends early where no kernel thread is to be had.
 pub fn bury_dying() {
     while are_dying() {
         let Some(green) = YARD.with_lists(|lists| lists.dying.pop()) else { return };
@@ -254,12 +269,13 @@ pub fn bury_dying() {
     }
 }
 
-/// Does some pool have more vessels than are kept? Asked by the monitor.
+/// Does some pool have more vessels than are kept (`Stacks::kept`)? Asked by the monitor; takes the yard's lock.
 pub fn pool_is_large() -> bool {
     YARD.with_lists(|lists| lists.classes.iter().any(|class| class.pool.len() > class.stacks.kept()))
 }
 
-/// Buries half of the vessels that were not needed since the last time, and unmaps free stacks beyond what is kept: the caretaker's duty.
+/// Buries half of the vessels that were not needed since the last time, `AT_ONCE` at most, and unmaps free stacks beyond what is kept.
+/// Called by the caretaker, with no lock held. Ends early where no kernel thread is to be had.
 pub fn shrink_pool() {
     const AT_ONCE: usize = 256;
     for _ in 0..AT_ONCE {
