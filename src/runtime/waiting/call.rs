@@ -1,16 +1,27 @@
 //! Calls that block in the kernel: their kernel thread stays with them, their slot does not.
 //!
-//! A lock between processes, a slow disk, libc's own waits: a thread that cannot park keeps its kernel thread. Its slot must not wait with
-//! it, but neither may a call that is over in a microsecond cost a switch. So the caller marks its slot by one compare-exchange, and
-//! takes the mark back by another; between the two the monitor or a spare may take the slot, by one as well:
+//! A thread that cannot park (at a lock between processes, a slow disk, libc's own waits) keeps its kernel thread. Its slot must not wait
+//! with it, and a call that is over in a microsecond must not cost a switch. So the caller marks its slot's owner word by one
+//! compare-exchange, and takes the mark back by another; between the two the monitor or a spare may take the slot, by one as well:
 //!
 //! ```text
-//!     CALL       the call may block: the monitor takes the slot when it finds the same call twice
-//!     OFFERED    the call will block: a spare is woken at once, and takes the slot unless the caller is back before the spare runs
+//!   from       to         by
+//!   Green      Call       block_for: the call may block
+//!   Green      Offered    block_for: the call will block; a spare is woken at once
+//!   Call       vacant     the monitor, when it finds the same call twice
+//!   Offered    a spare's  the spare, unless the caller is back before the spare runs; or the monitor, where no spare is coming
+//!   Call       Green      block_for, when the call is over and the slot was not taken
+//!   Offered    Green      the same
 //! ```
 //!
-//! How long a call takes is known (a try without waiting has just failed), or unknown, or guessed: calls of one kind are guessed long since
-//! the last of them lost its slot, and short again since one was offered in vain (`Habit`). A wrong guess costs a wake-up, or a
+//! A race for the slot, at the end of a call:
+//!
+//! 1. The caller returns from the kernel and exchanges its own mark for Green; the taker exchanges the same mark for its own.
+//! 2. The word has one order of changes, so exactly one of the exchanges finds the mark.
+//! 3. Where the taker won, the caller's worker has no slot: the caller yields, and goes on when some worker resumes it.
+//!
+//! `Length` says how long a call takes: known (a try without waiting has just failed), unknown, or guessed. `Habit` guesses: calls of one
+//! kind are long since the last of them lost its slot, and short again since one was offered in vain. A wrong guess costs a wake-up, or a
 //! millisecond.
 
 use crate::runtime::machine::owner::Mode;
@@ -36,13 +47,14 @@ pub enum Length {
 pub struct Habit(AtomicBool);
 
 impl Habit {
-    /// Short, until a call was long.
+    /// Makes a habit that guesses short, until a call was long.
     pub const fn new() -> Habit {
         Habit(AtomicBool::new(false))
     }
 }
 
 impl Length {
+    /// Returns whether the slot is to be offered before the call.
     #[inline]
     fn is_long(self) -> bool {
         match self {
@@ -52,6 +64,7 @@ impl Length {
         }
     }
 
+    /// Notes whether the call just made lost its slot. Writes only on a change, for many threads read the word.
     #[inline]
     fn learn(self, long: bool) {
         if let Length::Usual(habit) = self {
@@ -62,7 +75,8 @@ impl Length {
     }
 }
 
-/// Notes what the running thread's next call that blocks in the kernel is for: shown where threads are listed.
+/// Notes what the running thread's next call that blocks in the kernel is for: shown where threads are listed. Called on any thread, by
+/// hooks and waits; does nothing on a foreign one.
 #[cold]
 pub fn announce(why: Why) {
     if let Some(me) = current() {
@@ -70,13 +84,16 @@ pub fn announce(why: Why) {
     }
 }
 
-/// Does `call`, which may block in the kernel: the running thread's slot may go to another worker meanwhile.
+/// Does `call`, which may block in the kernel: the running thread's slot may go to another worker meanwhile. Called as `block_for` is.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
     block_for(Length::Unknown, call)
 }
 
-/// Does `call`, which blocks in the kernel for so long. Called on any thread with no lock held; it may yield after the call, and sweeps.
+/// Does `call`, which blocks in the kernel for as long as `length` says, and returns its result.
+///
+/// Called on any thread with no lock held. A foreign thread just makes the call. A call inside another one's mark (a hook that libc came
+/// upon) is made under the outer mark. May yield after the call, so the worker may be another one when it returns; sweeps for signals.
 #[inline]
 pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
@@ -93,9 +110,9 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     me.why.enter();
     let result = call();
     me.why.leave();
-    // Where it parked meanwhile (in a hook that libc came upon), this is perhaps another worker, and the mark is gone.
+    // The thread may have parked inside the call (in a hook that libc came upon): then the worker may be another, and the mark is gone.
     let worker = me.worker();
-    // The slot is still this worker's (no other came), or gone for good: then the thread waits in line for another one.
+    // `kept`: no taker came. Otherwise the slot is gone for good, and the thread waits in line for another one.
     let kept = worker.slot().is_some_and(|slot| slot.owner.end_call(worker.id(), mode));
     if owned {
         length.learn(!kept);
@@ -110,7 +127,8 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Ends a `block` of the running thread that will not return: its slot is its worker's again, or gone.
+/// Ends a `block` of the running thread that will not return: its slot is its worker's again, or gone. Called by the bell's handler, on the
+/// thread itself, before a cancellation unwinds the frame of the call.
 pub fn leave(me: &Green) {
     me.why.leave();
     let worker = me.worker();

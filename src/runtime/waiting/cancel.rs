@@ -1,15 +1,28 @@
 //! Cancellation: a flag and an alert of the library's own, looked at by every wait that is a cancellation point. Acting on it is glibc's
 //! own pthread_exit, so cleanup handlers and C++ destructors run as they do natively.
 //!
-//! A thread that does not park is interrupted, where it may be cancelled at any moment (asynchronous), or is in the kernel in a call that
-//! is a cancellation point (`block`). The bell is glibc's own signal for that, 32, which no thread blocks. Its handler acts at once in the
-//! program's code. A call in the kernel it cuts short: the frame is changed so that the system call, which would begin again, has been
-//! interrupted, and the thread acts when it has returned; a call that has had an effect by then is not cut. In the middle of the library's
-//! code neither can be, and the monitor rings again.
+//! pthread_cancel and its thread meet by words that each writes before it reads the other's:
+//!
+//! 1. `cancel` sets `alert::CANCEL` in the thread's `alerts`, then interrupts its waiter, then reads `in_call`.
+//! 2. A thread that parks arms its waiter, then reads `alerts`. A thread that goes into the kernel sets `in_call`, then reads `alerts`.
+//! 3. All of these are SeqCst, so one is first: the thread reads the alert and acts, or `cancel` sees the waiter armed or the call begun.
+//! 4. A call that was seen is rung out of the kernel by the bell, signal 32, which is glibc's own for that and which no thread blocks.
+//!
+//! What the bell's handler (`kernel::bell`) does, by where it finds the thread:
+//!
+//! ```text
+//!   where                                              what
+//!   the program's code, asynchronous cancellation      acts at once
+//!   a system call of `block`, before its effect        changes the frame: the call returns as interrupted, and the thread acts then
+//!   a system call of `block` that has had its effect   lets the call return; the next cancellation point acts
+//!   a cancellation point inside libc, in the kernel    acts at once
+//!   elsewhere in the library's code                    asks the monitor to ring again
+//!   (the thread runs on another kernel thread)         asks the monitor to ring again
+//! ```
 //!
 //! Cancellation points inside libc (a stream's write) never call a hook. They look at glibc's own note in the thread's descriptor and act
-//! by themselves; so the note is kept (of all threads but main, whose kernel thread must not end), and a thread that glibc unwinds already
-//! is left alone (`ends_already`). In the kernel they say so in the same note, and the bell's handler acts for them.
+//! by themselves. So `cancel` writes that note too; of main it does not, for main's kernel thread must not end. A thread that glibc unwinds
+//! already is left alone (`ends_already`).
 
 use crate::runtime::machine::disposition::RESTORER;
 use crate::runtime::machine::parts::{current, Green};
@@ -26,7 +39,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 /// glibc's SIGCANCEL.
 pub const BELL: c_int = 32;
 
-/// Asks a thread to end: pthread_cancel, on any thread. Fails by ESRCH where it is gone.
+/// Asks a thread to end: pthread_cancel, on any thread, with no lock held. Fails by ESRCH where the thread is joined, or detached and
+/// ended; for a finished thread that nobody has joined it does nothing.
 pub fn cancel(green: &'static Green) -> Result<(), i32> {
     let life = green.life.load(Acquire);
     if life & life::GONE != 0 {
@@ -42,8 +56,8 @@ pub fn cancel(green: &'static Green) -> Result<(), i32> {
     Ok(())
 }
 
-/// Ends the wait of a thread that is to be cancelled, or interrupts it if it may be. The thread is alive: pthread_cancel's caller answers
-/// for that.
+/// Ends the wait of a thread that is to be cancelled, or rings the kernel thread it may be in a call on. The thread is alive: the caller of
+/// pthread_cancel answers for that, so its TCB may be read.
 fn remind(green: &'static Green) {
     if let Fired::Wake(_) = green.waiter.interrupt() {
         return slots::ready(green);
@@ -54,8 +68,8 @@ fn remind(green: &'static Green) {
     }
 }
 
-/// The same, by the monitor and later: the thread may have ended, and a stack of the program's with its TCB may be gone. So only the bell's
-/// handler, on the thread, asks whether it is open.
+/// Reminds a thread of its cancellation once more. Called by the monitor, for threads that `delivery::ring_again` noted. The thread may
+/// have ended, and a stack of the program's with its TCB may be gone: so only the bell's handler, on the thread, asks whether it is open.
 pub fn remind_again(green: &'static Green) {
     if !is_wanted(green) {
         return;
@@ -66,6 +80,7 @@ pub fn remind_again(green: &'static Green) {
     }
 }
 
+/// Sends the bell to the kernel thread that ran the thread last. Where that has gone, the monitor rings again later.
 fn ring(green: &'static Green) {
     // SAFETY: null before its first resume, when it has asked for nothing yet; workers are never freed.
     if let Some(worker) = unsafe { green.worker.load(SeqCst).as_ref() } {
@@ -75,35 +90,38 @@ fn ring(green: &'static Green) {
     }
 }
 
-/// Is a cancellation pending that a living thread allows? As far as can be said from elsewhere.
+/// Is a cancellation pending that a living thread allows? Called on any thread, also on others than `green`: a guess then, for the thread
+/// may change its mind or end. Reads nothing of the thread's TCB.
 pub fn is_wanted(green: &Green) -> bool {
     green.alerts.load(SeqCst) & alert::CANCEL != 0
         && !green.cancel_disabled.load(SeqCst)
         && green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
-/// Is the thread to be cancelled although it does not park?
+/// Is the thread to be cancelled although it does not park? Reads its TCB, so the thread must be alive.
 pub fn is_open(green: &Green) -> bool {
     (green.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
 }
 
-/// May the thread be in a cancellation point inside libc, of which only its instruction tells? Main's note in glibc says nothing.
+/// May the thread be in a cancellation point inside libc? Only the instruction pointer tells for sure (`kernel::bell`). False for main,
+/// whose note in glibc is never written. Reads the thread's TCB, so the thread must be alive.
 pub fn may_be_open(green: &Green) -> bool {
     !green.is_main && is_due(green) && glibc::may_be_in_point(green.fs.get())
 }
 
-/// May the thread be cancelled right where it is, outside the library's own calls?
+/// May the thread be cancelled right where it is, outside the library's own calls? True for asynchronous cancellation, and at a point
+/// inside libc.
 pub fn is_at_point(green: &Green) -> bool {
     green.cancel_asynchronous.load(SeqCst) || glibc::is_in_point(green.fs.get()) && !green.is_main
 }
 
-/// Is a cancellation pending and allowed?
+/// Is a cancellation pending and allowed? Called on the thread itself, or by `cancel` while the thread is alive.
 #[inline]
 pub fn is_due(green: &Green) -> bool {
     green.alerts.load(SeqCst) & alert::CANCEL != 0 && !green.cancel_disabled.load(Relaxed) && !ends_already(green)
 }
 
-/// Does a cancellation point inside libc act already? Then nothing else will.
+/// Does a cancellation point inside libc act already? Then cancellation is disabled here: a second unwinding must not begin.
 #[cold]
 fn ends_already(green: &Green) -> bool {
     let ends = glibc::is_exiting(green.fs.get());
@@ -113,8 +131,8 @@ fn ends_already(green: &Green) -> bool {
     ends
 }
 
-/// Acts on a cancellation of a thread that may be cancelled at any moment. Called before the program's code goes on: where that comes back
-/// soon, no bell ever finds it there.
+/// Acts on a cancellation of a thread that may be cancelled at any moment. Called by hooks before the program's code goes on: a thread
+/// whose code calls the next hook soon may never be found in its own code by a bell.
 #[inline]
 pub fn asynchronous_point() {
     if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
@@ -122,7 +140,7 @@ pub fn asynchronous_point() {
     }
 }
 
-/// Acts on a cancellation that is pending and allowed: never returns then.
+/// Acts on a cancellation that is pending and allowed: never returns then. Called as `act` is.
 #[inline]
 pub fn cancellation_point() {
     let Some(me) = current() else { return };
@@ -140,8 +158,8 @@ pub fn act(me: &'static Green) -> ! {
     unsafe { std::mem::transmute::<*mut (), Exit>(EXIT.load(Relaxed))(me, CANCELED) }
 }
 
-/// Does `call`, which is no cancellation point though functions that are may make it: only a thread that may be cancelled at any moment
-/// ends in it.
+/// Does `call` with cancellation disabled: the call is no cancellation point, although functions that are one may be called in it. A thread
+/// with asynchronous cancellation is left open.
 pub fn without_points<R>(call: impl FnOnce() -> R) -> R {
     let Some(me) = current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
     let before = me.cancel_disabled.swap(true, SeqCst);
@@ -150,19 +168,20 @@ pub fn without_points<R>(call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Does `call`, which may block in the kernel and is a cancellation point: does not return where the thread is cancelled.
+/// Does `call`, which may block in the kernel and is a cancellation point: does not return where the thread is cancelled. Called as
+/// `block_or` is.
 #[inline]
 pub fn block<R>(call: impl FnOnce() -> R) -> R {
     block_for(Length::Unknown, call)
 }
 
-/// The same for a call that blocks for so long.
+/// Does `call`, a cancellation point that blocks in the kernel for as long as `length` says. Called as `block_or` is.
 #[inline]
 pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     block_or(length, call, || ())
 }
 
-/// The same for a call that is no cancellation point: only a thread that may be cancelled at any moment ends in it.
+/// Does `call`, which blocks in the kernel and is no cancellation point: only a thread with asynchronous cancellation ends in it.
 pub fn block_at_no_point<R>(length: Length, call: impl FnOnce() -> R) -> R {
     if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
         block_for(length, call)
@@ -171,7 +190,14 @@ pub fn block_at_no_point<R>(length: Length, call: impl FnOnce() -> R) -> R {
     }
 }
 
-/// The same as `block_for`; a call that was cut short is undone before the thread ends.
+/// Does `call`, a cancellation point that may block in the kernel, and returns its result. Where the thread is cancelled it calls `undo`,
+/// ends the thread and does not return.
+///
+/// Called on any thread, with no lock held and nothing with a destructor on the stack. Steps, against `cancel` on another thread:
+///
+/// 1. `in_call` is set before the alert is read (both SeqCst): a cancellation that comes later sees the call, and rings.
+/// 2. A cancellation that came before is `cut` here, without a call.
+/// 3. The bell's handler sets `cut` only if it could interrupt the system call before its effect. A call that had its effect returns.
 #[inline]
 pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
     let Some(me) = current() else { return call() };
@@ -196,9 +222,9 @@ pub static BEFORE: AtomicUsize = AtomicUsize::new(0);
 /// Where this library's instructions are: begin and end. Written by `install`.
 pub static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
-/// The handler of signal 32 (`kernel::bell`), and what ends the running thread (`births::end`): set by the start, before either can be
-/// wanted.
+/// The address of signal 32's handler (`kernel::bell`). Set by the start, before the first bell.
 static HANDLER: AtomicUsize = AtomicUsize::new(0);
+/// The function that ends the running thread (`births::end`), an `Exit`. Set by the start, before the first cancellation.
 static EXIT: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Ends the running thread with a result, unwinding its stack.
@@ -210,7 +236,8 @@ pub fn act_by(handler: usize, exit: Exit) {
     EXIT.store(exit as *mut (), Relaxed);
 }
 
-/// Takes signal 32, again before each bell: glibc may have taken it meanwhile, for a thread that is not green.
+/// Takes signal 32, and notes whose it was. Called before each bell, on any thread: glibc may have taken the signal back meanwhile, for a
+/// pthread_cancel of a thread that is not green.
 pub fn install() {
     let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | RESTORER;
     let own = HANDLER.load(Relaxed);

@@ -8,8 +8,8 @@ use crate::runtime::waiting::cancel;
 use crate::runtime::waiting::wait::{self, Cancel};
 use crate::why::Why;
 
-/// Does `call`, which swaps the mask for the time of its wait, as one step (`mask` is what the kernel gets), in the kernel. A cancellation
-/// point.
+/// Does `call`, a system call that swaps the mask for `mask` during its wait, in one step (ppoll, pselect). A cancellation point. Called on
+/// any thread, with no lock held; the thread's own mask is back when it returns, and signals that it had not blocked are delivered.
 pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return call() };
     let before = me.mask.get();
@@ -25,8 +25,13 @@ pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Waits with another mask until a handler has run: sigsuspend, on a green thread. A handler may run on the way into the wait, and nothing
-/// would end that wait then: so whether one has run is asked again within it, where none can run any more.
+/// Waits with another mask until a handler has run: sigsuspend, on the green thread `me`, with no lock held.
+///
+/// A handler may run on the way into the wait, and nothing would end that wait then:
+///
+/// 1. `set_mask` delivers what the new mask lets in, and counts handlers that ran.
+/// 2. `wait` arms the waiter, with the guard up: from here on no handler runs.
+/// 3. Only now the count is read again: a handler of step 1 ends the wait, and a later signal fires the armed waiter.
 pub fn suspend(me: &'static Green, mask: u64) {
     let (before, handled) = (me.mask.get(), me.handlers());
     set_mask(me, mask);

@@ -15,6 +15,8 @@ use crate::runtime::sched::slots;
 use crate::runtime::waiting::wait::{wait, Cancel, Deadline, Woken};
 use crate::why::Why;
 
+/// Enqueues a node at `address`, then asks `must_wait`, then waits; withdraws the node before it returns. Does not return where `cancel` is
+/// `Act` and the thread is cancelled.
 #[inline]
 fn park_as(
     why: Why,
@@ -35,6 +37,9 @@ fn park_as(
 }
 
 /// Enqueues at `address`, then asks `must_wait`, then parks until woken, the deadline or a signal: no cancellation point.
+///
+/// Called on any thread, with no lock held that the waker takes. `token` is what `wake`'s `choose` sees of this waiter. Returns how the
+/// wait ended, `Woken::NotNeeded` where `must_wait` said no; a caller looks at its object again whatever the answer is.
 #[inline]
 pub fn park_uncancelled(
     why: Why,
@@ -46,7 +51,8 @@ pub fn park_uncancelled(
     park_as(why, Cancel::Ignore, address, token, deadline, must_wait)
 }
 
-/// The same for a caller that has things to put right before a cancellation is acted on (`Woken::Cancelled`).
+/// Parks like `park_uncancelled`, but ends as `Woken::Cancelled` when a cancellation is due: the caller puts its things right (a condition
+/// variable's mutex) and then acts.
 #[inline]
 pub fn park_cancellable(
     why: Why,
@@ -58,9 +64,13 @@ pub fn park_cancellable(
     park_as(why, Cancel::Tell, address, token, deadline, must_wait)
 }
 
-/// Like `park_cancellable`, but goes on waiting when a handler has run meanwhile. A handler may leave by a jump, so the node is out of its
-/// queue before handlers run. The bucket's count keeps its place: wakers still look into the queue. If a waker has walked the queue by the
-/// time the handler is over, the wait is over too, for the wake may have been meant for this thread.
+/// Parks like `park_cancellable`, but goes on waiting when a handler has run meanwhile. The wait and a handler, step by step:
+///
+/// 1. A signal ends the wait. The node leaves its queue (`step_out`) before handlers run, for a handler may leave by a jump.
+/// 2. The bucket's count keeps its place: wakers still look into the queue, and count their walks.
+/// 3. The handler returns, and the node is enqueued again. If a waker has walked the queue meanwhile, the wait is over: that wake may have
+///    been meant for this thread.
+/// 4. `must_wait` is asked at the first enqueueing only, for it may have an effect (a mutex that is released).
 pub fn park_through_handlers(why: Why, address: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
     let (node, mut must_wait) = (Node::new(address, 0), Some(must_wait));
     loop {
@@ -80,14 +90,16 @@ pub fn park_through_handlers(why: Why, address: usize, deadline: Deadline, must_
     }
 }
 
-/// `lot::waiting` for callers that have changed the world by an atomic exchange.
+/// Does some thread wait at `address`? Like `lot::waiting`, for callers whose last step was an atomic exchange: a full fence already
+/// (`arch::fence_after_exchange`).
 #[inline]
 pub fn waiting_after_exchange(address: usize) -> bool {
     arch::fence_after_exchange();
     lot::queued(address)
 }
 
-/// Wakes the waiters at `address` that `choose`, which sees their tokens, wants; returns how many.
+/// Wakes the waiters at `address` that `choose`, which sees their tokens, wants; returns how many. Called on any thread, after the change
+/// that they wait for and a full fence. `choose` runs under the bucket's lock; the threads are made ready after it is released.
 #[inline]
 pub fn wake(address: usize, choose: impl FnMut(usize) -> Choice) -> usize {
     let batch = Batch::new();
@@ -96,7 +108,7 @@ pub fn wake(address: usize, choose: impl FnMut(usize) -> Choice) -> usize {
     woken
 }
 
-/// Wakes the first waiter. A node whose wait another clause has ended does not use up the wake.
+/// Wakes the first waiter at `address`. A node whose wait another clause has ended does not use up the wake. Called as `wake` is.
 #[inline]
 pub fn wake_one(address: usize) {
     loop {
@@ -108,12 +120,13 @@ pub fn wake_one(address: usize) {
     }
 }
 
-/// Wakes every waiter.
+/// Wakes every waiter at `address`. Called as `wake` is.
 pub fn wake_all(address: usize) {
     wake(address, |_| Choice::Wake);
 }
 
-/// Wakes up to `most` waiters at `from` and moves up to `moves` of the others to `to`: (woken, moved).
+/// Wakes up to `most` waiters at `from` and moves up to `moves` of the others to `to`. Returns how many were woken, and moved. Called as
+/// `wake` is; both buckets are locked meanwhile.
 pub fn requeue(from: usize, to: usize, most: usize, moves: usize) -> (usize, usize) {
     let batch = Batch::new();
     let done = lot::requeue(from, to, most, moves, &batch);

@@ -5,8 +5,15 @@
 //! hold that tid: an ordinary recursive mutex locked before and unlocked meanwhile must find the thread's own one.
 //!
 //! While pinned, waits happen in the kernel, and the slot is handed over meanwhile. A thread that pins itself for a robust mutex has
-//! its robust list registered with the kernel thread, so that the kernel finds it when the whole process dies; when only the
-//! green thread ends, nobody in the kernel notices, and `abandon` walks the list instead.
+//! its robust list registered with the kernel thread, so that the kernel finds the list when the whole process dies. When only the
+//! green thread ends, the kernel notices nothing, and `abandon` walks the list instead.
+//!
+//! ```text
+//!   pinned   robust_registered   when
+//!   0        false               the thread may run on any worker
+//!   n > 0    false               n mutexes held (or calls inside libc), none of them robust since the count was 0
+//!   n > 0    true                a robust one among them: the kernel thread's robust list is this thread's
+//! ```
 
 use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::waiting::call::{block_for, Length};
@@ -17,25 +24,26 @@ use std::sync::atomic::{AtomicU32, Ordering::*};
 /// How many such mutexes the only thread of a program that still runs natively holds.
 static EARLY: AtomicU32 = AtomicU32::new(0);
 
-/// Before the start: one more is held, or one less.
+/// Counts a mutex that is held before the start, or (`taken` is false) one less. Called by hooks, on the program's only thread.
 pub fn note_early(taken: bool) {
     let count = |held: u32| Some(if taken { held + 1 } else { held.saturating_sub(1) });
     EARLY.fetch_update(Relaxed, Relaxed, count).ok();
 }
 
-/// At the start: main is pinned by what it holds; its robust list is registered from the process's first moment on.
+/// Pins main by what it held before the start. Called by the start; main's robust list is registered from the process's first moment on.
 pub fn begin(main: &Green) {
     main.pinned.set(EARLY.load(Relaxed) as u64);
     main.robust_registered.set(main.pinned.get() > 0);
 }
 
-/// In a fork child, which runs natively: what its thread holds, handlers that run on it not counted.
+/// Notes what the thread of a fork child holds, which runs natively from here on. Called by the fork child's thread. `handlers`: how many
+/// handlers run on it, each of which pins it too and is not counted here.
 pub fn after_fork(me: &Green, handlers: u32) {
     EARLY.store((me.pinned.get() as u32).saturating_sub(handlers), Relaxed);
 }
 
-/// Makes the running thread stay on its kernel thread until as many `unpin`; `robust`: for a robust mutex, so its robust list is
-/// registered.
+/// Makes the running thread stay on its kernel thread until as many `unpin`. Called by hooks before the lock, on any thread; does nothing
+/// on a foreign one. `robust`: for a robust mutex, so its robust list is registered.
 pub fn pin(robust: bool) {
     let Some(me) = current() else { return };
     me.pinned.set(me.pinned.get() + 1);
@@ -44,7 +52,8 @@ pub fn pin(robust: bool) {
     }
 }
 
-/// Takes one `pin` back; of a thread that is not pinned (it unlocks what another has locked) nothing. May yield.
+/// Takes one `pin` back. Called by hooks after the unlock, with no lock held; may yield. Does nothing for a thread that is not pinned: it
+/// unlocks what another has locked.
 pub fn unpin() {
     let Some(me) = current() else { return };
     if me.pinned.get() == 0 {
@@ -59,7 +68,8 @@ pub fn unpin() {
     }
 }
 
-/// The program sets a robust list of its own (or glibc's again): it is told, registered while the thread is pinned, and walked at its end.
+/// Notes the robust list that the program sets: its own, or glibc's again. The list is what get_robust_list tells, is registered while the
+/// thread is pinned, and is walked at the thread's end. Called by the hook of set_robust_list, on the thread.
 pub fn set_robust_list(me: &Green, head: usize) {
     me.program_list.set(if head == me.robust_head.get() { 0 } else { head });
     if me.robust_registered.get() {
@@ -67,7 +77,8 @@ pub fn set_robust_list(me: &Green, head: usize) {
     }
 }
 
-/// Does `function`, of libc's, which blocks in calls of its own: a hook that it calls waits in the kernel.
+/// Does `function`, of libc's, which blocks in calls of its own: a hook that it calls waits in the kernel. Called on any thread, with no
+/// lock held; the thread's slot is offered meanwhile.
 pub fn in_libc<R>(function: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return function() };
     block_for(Length::Long, || {
@@ -106,8 +117,9 @@ struct Head {
     pending: usize,
 }
 
-/// Does for the running thread, which ends, what the kernel does when a kernel thread ends: marks the robust locks that it holds. Words of
-/// a list of the program's hold the tid that gettid told.
+/// Does for the running thread, which ends, what the kernel does when a kernel thread ends: marks the robust locks that it holds. Called on
+/// the thread, after its destructors. Words of a list of the program's hold the tid that gettid told; those of glibc's list, the kernel
+/// thread's.
 pub fn abandon(me: &Green) {
     let own = me.program_list.replace(0);
     if own != 0 {
@@ -118,7 +130,7 @@ pub fn abandon(me: &Green) {
     }
 }
 
-/// The kernel's walk: no farther than it goes, and past nothing that cannot be read.
+/// Walks a robust list of the program's as the kernel does: `FARTHEST` entries at most, and none that cannot be read.
 fn abandon_words(head: usize, tid: u32) {
     const FARTHEST: usize = 2048;
     if !sys::can_read(head, size_of::<Head>()) {
@@ -141,6 +153,7 @@ fn abandon_words(head: usize, tid: u32) {
     }
 }
 
+/// Marks the lock word at an address that the program gave, if it is aligned and can be read.
 fn mark_word(word: usize, tid: u32) {
     if word.is_multiple_of(4) && sys::can_read(word & !7, 8) {
         // SAFETY: a lock word of the program's that is mapped; read-only ones hold nobody's tid.
@@ -168,10 +181,11 @@ fn abandon_mutexes(me: &Green) {
     }
 }
 
-/// The bit of an entry's address that says: a priority inheriting mutex.
+/// The bit of an entry's address that says: a mutex with priority inheritance.
 const INHERITING: usize = 1;
 
-/// Marks a lock word as its dead owner's, and wakes one who waits for it.
+/// Marks a lock word as its dead owner's, and wakes one waiter, if the word says that there are any: a parked thread, and a sleeper in the
+/// kernel of this process and of another. A word that does not hold `tid` is left alone.
 ///
 /// # Safety
 /// `word` is the lock word of a robust mutex that is alive.

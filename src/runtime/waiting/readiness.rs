@@ -1,7 +1,17 @@
 //! Readiness of descriptors: an epoll per slot, each descriptor registered once and edge-triggered, and a record per
 //! descriptor number that remembers what the last edge said.
 //!
-//! What is left out for speed is left out on hints (`record`); here is how waits begin and end.
+//! `record` keeps the hints on which system calls are left out; this file is how waits begin and end. A wait for a descriptor:
+//!
+//! ```text
+//!   from      to         by
+//!   (begun)   linked     arm, under the record's lock, if no event came since the try began
+//!   linked    fired      the reactor, a peer's send, a close: dismissed from the list first, under the lock
+//!   linked    moved      vacate: to the record of a private duplicate, under both locks
+//!   moved     fired      the same as a linked one, by the duplicate's record
+//!   linked    (over)     disarm, by the waiting thread: unlinked under the lock of the record that the wait is in by then
+//!   fired     (over)     disarm, without a lock where the waiter outlives the wait
+//! ```
 //!
 //! Events carry the record's generation: an epoll keeps a registration while any duplicate of the file lives, and a stale event
 //! must not wake the number's next owner. A close moves parked waits to a private duplicate (`vacate`), because natively a
@@ -26,6 +36,7 @@ use std::sync::atomic::Ordering::*;
 
 /// What `arm` found.
 enum Armed {
+    /// The wait is linked, and an event will fire it.
     Waiting,
     /// An event came since the try began: try again.
     TryAgain,
@@ -33,7 +44,8 @@ enum Armed {
     Refused,
 }
 
-/// Puts one wait in place, whose try began when the hints were these.
+/// Links one wait into its descriptor's record, and registers the descriptor if need be. Called by the waiting thread, with its waiter
+/// armed and the guard up. `before`: the hints when its try began; `None`: the caller looks at the file once more by itself.
 fn arm(wait: &FdWait, ticket: Ticket, before: Option<Hints>) -> Armed {
     let Some(record) = record(wait.fd) else { return Armed::Refused };
     wait.ticket.set(ticket);
@@ -51,11 +63,12 @@ fn arm(wait: &FdWait, ticket: Ticket, before: Option<Hints>) -> Armed {
     })
 }
 
+/// Takes a wait out of whatever record it is in by now, if it still is in one. Called by the waiting thread, before its frame ends.
 fn disarm(wait: &FdWait) {
     loop {
         // SAFETY: records are never freed; a wait's record changes only under the lock of the one it is in (`vacate`).
         let Some(record) = (unsafe { wait.record.get().as_ref() }) else { return };
-        // Dismissed, and its waiter is a green thread's, which outlives the wait: nobody looks at it any more.
+        // A dismissed wait of a waiter that outlives it (a green thread's): no other thread touches the wait any more.
         if !wait.queued.load(Acquire) && wait.ticket.get().outlives() {
             return;
         }
@@ -75,8 +88,11 @@ fn disarm(wait: &FdWait) {
     }
 }
 
-/// Waits until a descriptor may be ready, after a try that began when the hints were `before`. For one that epoll refuses the answer
-/// is `NotNeeded` at once.
+/// Waits until a descriptor may be ready, after a try that began when the hints were `before`.
+///
+/// Called on any thread, with no lock held; a foreign or bound one waits in the kernel. Returns how the wait ended, and the private
+/// duplicate on which the call goes on where the number was closed meanwhile (-1: none), which the caller gives to `release_duplicate`. For
+/// a descriptor that epoll refuses the answer is `NotNeeded` at once. A pending cancellation is told, not acted on.
 #[inline]
 pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
     if current().is_none_or(frames::is_bound) {
@@ -96,7 +112,8 @@ pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken,
     (early.unwrap_or(woken), one.moved.get())
 }
 
-/// The descriptor was closed during this wait on several: the next look finds that.
+/// Closes the private duplicate that a wait on several descriptors was moved to, if it was. The number was closed meanwhile: the poll's
+/// next look finds that.
 fn release_move(wait: &FdWait) {
     let duplicate = wait.moved.replace(-1);
     if duplicate >= 0 {
@@ -104,11 +121,11 @@ fn release_move(wait: &FdWait) {
     }
 }
 
-/// Waits for any of `count` descriptors; `must_wait` looks at them once everything is in place. `NotNeeded` although it said that
-/// there is something to wait for: epoll does not take one of them.
+/// Waits for any of `count` descriptors; `must_wait` looks at them once everything is in place. A cancellation point. Called on any thread,
+/// with no lock held. `NotNeeded` although `must_wait` said yes: epoll does not take one of them, or there is no memory.
 ///
-/// Few waits are made on the stack, many in memory of ours, as they are put in place: it is given back when they are taken away, before
-/// the program's code can run, which may not come back (a cancellation, a jump out of a handler).
+/// Up to `FEW` waits are made on the stack, more of them in memory of the library's, as they are put in place. That memory is given back
+/// when they are taken away, before the program's code can run: that code may not come back (a cancellation, a jump out of a handler).
 pub fn wait_many<I: Iterator<Item = FdWait>>(
     count: usize,
     waits: impl Fn() -> I,
@@ -141,6 +158,7 @@ pub fn wait_many<I: Iterator<Item = FdWait>>(
     }
 }
 
+/// Waits for any of the descriptors in `waits`, which lie in this frame; those with a negative number are passed over.
 fn wait_in<const N: usize>(
     why: Why,
     waits: [FdWait; N],
@@ -150,6 +168,7 @@ fn wait_in<const N: usize>(
     wait_for(why, Cancel::Act, deadline, |ticket| arm_all(&waits, ticket, must_wait), || disarm_all(&waits))
 }
 
+/// Arms every wait, then asks `must_wait`. False: there is nothing to wait for, or epoll refused one of them.
 fn arm_all(waits: &[FdWait], ticket: Ticket, must_wait: impl FnOnce() -> bool) -> bool {
     let mut refused = false;
     for wait in waits.iter().filter(|wait| wait.fd >= 0) {
@@ -158,12 +177,13 @@ fn arm_all(waits: &[FdWait], ticket: Ticket, must_wait: impl FnOnce() -> bool) -
     must_wait() && !refused
 }
 
+/// Disarms every wait first, and closes duplicates only then: a close takes locks of records, and may wake.
 fn disarm_all(waits: &[FdWait]) {
     waits.iter().for_each(disarm);
     waits.iter().for_each(release_move);
 }
 
-/// A pinned green thread waits in the kernel.
+/// Waits by the kernel's poll: for foreign threads and bound green ones. A cancellation point.
 #[cold]
 fn wait_in_kernel(fd: i32, interest: u32, deadline: Deadline) -> Woken {
     let mut one = [libc::pollfd { fd, events: interest as i16, revents: 0 }];
@@ -174,14 +194,15 @@ fn wait_in_kernel(fd: i32, interest: u32, deadline: Deadline) -> Woken {
     }
 }
 
-/// The call that went on with a private duplicate is over.
+/// Closes a private duplicate: the call that went on with it is over. Called by that call, on its thread.
 pub fn release_duplicate(fd: i32) {
     forget(fd);
     own_fds::remove(fd);
     sys::close(fd);
 }
 
-/// The descriptor on which a thread waited is not needed any more (if its wait was left by a jump: at its end).
+/// Closes the private duplicate that the thread's call went on with, if there is one. Called at the end of the call. A call that was left
+/// by a jump has not done so: then called at the thread's end.
 pub fn release_private(me: &Green) {
     let fd = me.private_fd.replace(-1);
     if fd >= 0 {
@@ -190,7 +211,8 @@ pub fn release_private(me: &Green) {
 }
 
 /// Drops all that is known of a number that was closed or reused outside `close`, and wakes the waits that were registered on the old file:
-/// they try again. Mostly nothing is known, for the close has seen to that.
+/// they try again. Mostly nothing is known, for the close has seen to that. Called by hooks that return a new descriptor; takes the
+/// record's lock only where something is known.
 #[inline]
 pub fn forget(fd: i32) {
     if let Some(record) = known_record(fd).filter(|record| !record.is_blank(fd)) {
@@ -198,6 +220,7 @@ pub fn forget(fd: i32) {
     }
 }
 
+/// Resets the record and fires every wait in it, under its lock; the threads are made ready after that.
 fn forget_all(record: &'static Record, fd: i32) {
     let batch = Batch::new();
     record.lock.with(|| {
@@ -207,7 +230,7 @@ fn forget_all(record: &'static Record, fd: i32) {
     batch.release(slots::wake);
 }
 
-/// The real close is over.
+/// Forgets a number after the real close: a wait may have registered it between `vacate` and the close. Called by the hook of close.
 #[inline]
 pub fn closed(fd: i32) {
     if let Some(record) = known_record(fd).filter(|record| record.registered.load(SeqCst) != 0) {
@@ -215,7 +238,7 @@ pub fn closed(fd: i32) {
     }
 }
 
-/// Wakes every wait for a descriptor: something happened to it of which epoll may say nothing.
+/// Wakes every wait for a descriptor: something happened to it of which epoll may say nothing. Called by hooks, under no lock.
 pub fn stir(fd: i32) {
     if let Some(record) = known_record(fd) {
         let batch = Batch::new();
@@ -224,18 +247,24 @@ pub fn stir(fd: i32) {
     }
 }
 
-/// The same for every number of which the hooks know this.
+/// Wakes the waits for every descriptor whose `info`, the hooks' word of it, satisfies `known`. Called by hooks, under no lock.
 pub fn stir_those(known: impl Fn(u64) -> bool) {
     let batch = Batch::new();
     stir_all(known, &batch);
     batch.release(slots::wake);
 }
 
-/// Before the real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file. A call that is between two
-/// tries parks first, or ends.
+/// Makes a number free for its real close: parked waits go on on a private duplicate, as natively a blocked call keeps its file. Called by
+/// hooks before the close, on a thread that may yield, under no lock. A close and the calls on its file:
+///
+/// 1. A call that keeps its file between tries has counted itself (`hold`) before its first try.
+/// 2. The close moves the waits that are linked, and their counts with them, under the record's lock.
+/// 3. While calls are left that are counted and not parked, the close yields and looks again: each parks (2), or ends (`let_go`).
+/// 4. After `HELD_NS` the close gives those up, and resets the record.
 pub fn vacate(fd: i32) {
-    /// A call that holds on for longer does not come back (its thread left it by an exception out of a signal handler; a jump lets go).
-    const PATIENCE_NS: u64 = 20_000_000;
+    /// How long a call may hold on to the file, in nanoseconds. One that takes longer does not come back: its thread left it by an
+    /// exception out of a signal handler (a jump lets go).
+    const HELD_NS: u64 = 20_000_000;
     let Some(record) = known_record(fd) else { return };
     let mut until_ns = 0;
     loop {
@@ -253,20 +282,21 @@ pub fn vacate(fd: i32) {
             return;
         }
         if until_ns == 0 {
-            until_ns = sys::now_ns() + PATIENCE_NS;
+            until_ns = sys::now_ns() + HELD_NS;
         }
         yielding::yield_now();
     }
 }
 
-/// The same for every number from `first` to `last`.
+/// Vacates every number from `first` to `last` that is the program's: close_range. Called as `vacate` is.
 pub fn vacate_range(first: u32, last: u32) {
     for stretch in known_stretches(first, last) {
         stretch.filter(|&fd| !is_own(fd)).for_each(vacate);
     }
 }
 
-/// Under the lock of `from`.
+/// Moves every wait from the record `from` of `fd` to a private duplicate each. Called under the lock of `from`; takes each duplicate's
+/// inside. Where no descriptor is to be had the wait is fired: its call tries again, and answers EBADF.
 #[cold]
 fn move_waits(from: &Record, fd: i32) {
     // SAFETY: under the lock of `from`, and of each duplicate's record: nodes are alive while they are in a list.
@@ -274,7 +304,6 @@ fn move_waits(from: &Record, fd: i32) {
         while let Some(wait) = from.waiting.load(Relaxed).as_ref() {
             from.unlink(wait);
             let Some((duplicate, to)) = private_duplicate(fd) else {
-                // No descriptor to be had: the wait ends, and its retry answers EBADF.
                 let batch = Batch::new();
                 batch.take(wait.ticket.get().fire(News::Ready(Token::PLAIN)));
                 batch.release(slots::wake);
@@ -294,20 +323,21 @@ fn move_waits(from: &Record, fd: i32) {
     }
 }
 
+/// Duplicates a descriptor among the library's own numbers; `None`: no descriptor, or no memory for its record.
 fn private_duplicate(fd: i32) -> Option<(i32, &'static Record)> {
     let duplicate = sys::duplicate_high(fd, own_lowest()).ok()?;
     own_fds::insert(duplicate);
     Some((duplicate, record(duplicate)?))
 }
 
-/// In a fork child: the parent's registrations are not ours, and its waiters are not here.
+/// Forgets the parent's registrations, its waiters and its private duplicates in a fork child. Called while there is one thread.
 pub fn after_fork() {
     own_fds::after_fork();
     record::after_fork();
 }
 
-/// Something was sent: a reader that waits at the other end is ready. While a slot sleeps, that slot is the one to run the reader, for its
-/// reactor wakes it.
+/// Makes a reader ready that waits at the other end of `fd`, into which something was sent. Called by hooks after a send, under no lock.
+/// Does nothing while some slot sleeps: its reactor will be woken by the event, and runs the reader there.
 #[inline]
 pub fn reach_peer(fd: i32) {
     let Some((peer, generation)) = peer::of(fd) else { return };

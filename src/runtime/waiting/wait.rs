@@ -1,7 +1,7 @@
 //! The one wait of all hooks: a thread that blocks arms a waiter, puts clauses (nodes on its own stack) into queues, and parks; a thread
 //! that brings the news fires the waiter.
 //!
-//! A waiter is one word, {sequence, state}, so that exactly one clause wins and a late one of an earlier wait loses:
+//! A waiter (`news::waiter`) is one word, {sequence, state}, so that exactly one clause wins and a late one of an earlier wait loses:
 //!
 //! ```text
 //!   idle ──arm──► armed ──(switched away)──► parked
@@ -9,14 +9,19 @@
 //!                   └──fire──► fired ◄──fire───┘     then disarm: idle, and the sequence moves on
 //! ```
 //!
-//! *Armed → parked* is done by the context that runs after the switch (`sched::finish`): before that the waiter's stack is in use. A clause
-//! that fires an armed waiter only leaves its news; `finish` finds the news and makes the thread ready, when the thread has switched away
-//! meanwhile, or the thread itself finds it, which has not switched yet. A clause that fires a parked waiter makes it ready. So a stack in
-//! use is never resumed, and no thread spins for it.
+//! A wait, step by step, with what may come between:
 //!
-//! Nodes are fired under their queue's lock and removed under it, so no queue points into a stack that has gone on. While they are in place
-//! the guard is up: a handler, which may leave the wait by a jump, runs when they have been removed.
-//! Foreign threads (and pinned green ones) wait with a waiter on their stack and sleep on its word by futex.
+//! 1. The thread puts up the guard and arms its waiter: alerts fire it from here on. Handlers do not run until the guard is down, for a
+//!    handler may leave by a jump, and nodes on the stack must be out of their queues by then.
+//! 2. It reads its alerts. A signal or a cancellation that came before step 1 is seen here, one that comes later fires the waiter.
+//! 3. It enqueues its nodes, each under its queue's lock, and checks once more what it waits for.
+//! 4. It switches away. The context that runs next (`slots::finish`) does *armed → parked*: before that the waiter's stack is in use. A
+//!    clause that fires an armed waiter only leaves its news; `finish` finds them and makes the thread ready, or, before the switch, the
+//!    thread finds them itself. A clause that fires a parked waiter makes the thread ready. So no stack in use is resumed.
+//! 5. The thread goes on, takes its nodes out of their queues under the locks, and disarms: no queue points into a stack that has gone on.
+//! 6. The guard comes down, and handlers run.
+//!
+//! Foreign threads and bound green ones wait with a waiter on their stack, and sleep on its word by futex.
 
 use crate::base::guard;
 use crate::runtime::machine::parts::{current, Green};
@@ -40,26 +45,31 @@ pub enum Woken {
     Ready(Token),
     /// An alert that ends no wait: a blocked signal, or a cancellation that is disabled. Callers look again.
     FalseAlarm,
+    /// The deadline has come.
     TimedOut,
-    /// Signal handlers ran; `signal::restart` says whether the call may go on.
+    /// Signal handlers ran; `Green::restart` says whether the call may go on.
     Interrupted,
     /// A cancellation is pending (only for waits that asked to be told).
     Cancelled,
-    /// It never parked: after the clauses were in place there was nothing to wait for.
+    /// The thread never parked: after the clauses were in place there was nothing to wait for.
     NotNeeded,
 }
 
-/// The alerts of a green thread that is bound to its kernel thread: it sleeps there, and no other thread can fire a waiter on its stack for
-/// an alert. So it looks for one when a signal wakes it, and now and then.
+/// The alerts of a green thread that is bound to its kernel thread. It sleeps there, with a waiter on its stack that no alert can fire: so
+/// it looks at its alerts when a signal wakes it, and every `LOOKS_EVERY_NS`.
 struct Bound {
     me: &'static Green,
+    /// The alerts that end the wait.
     interest: u32,
+    /// How many handlers had run when the wait began.
     handled: u32,
 }
 
+/// How often a bound thread looks at its alerts, in nanoseconds: a signal may come just before it sleeps.
 const LOOKS_EVERY_NS: u64 = 20_000_000;
 
 impl Bound {
+    /// Begins a bound thread's wait: no handler has refused a restart yet.
     fn new(me: &'static Green, cancel: Cancel) -> Bound {
         me.restart.set(true);
         Bound { me, interest: interest(me, cancel), handled: me.handlers() }
@@ -74,7 +84,7 @@ impl Bound {
 /// How a wait takes a pending cancellation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Cancel {
-    /// It is no cancellation point: only a thread that may be cancelled at any moment ends here.
+    /// The wait is no cancellation point: only a thread with asynchronous cancellation ends here.
     Ignore,
     /// The thread ends here.
     Act,
@@ -82,6 +92,7 @@ pub enum Cancel {
     Tell,
 }
 
+/// Returns how a wait ended that had these news; `None`: it never parked.
 fn outcome(news: Option<News>) -> Woken {
     match news {
         Some(News::Ready(token)) => Woken::Ready(token),
@@ -91,7 +102,7 @@ fn outcome(news: Option<News>) -> Woken {
     }
 }
 
-/// Sleeps in the kernel until the wait is fired or its deadline has come.
+/// Sleeps in the kernel until the wait is fired or its deadline has come. `bound`: the green thread that sleeps; `None`: a foreign one.
 fn sleep(waiter: &Waiter, sequence: Sequence, deadline: Deadline, bound: Option<Bound>) {
     if !waiter.set_sleeping() {
         return;
@@ -109,7 +120,12 @@ fn sleep(waiter: &Waiter, sequence: Sequence, deadline: Deadline, bound: Option<
 }
 
 /// Waits: `enqueue` puts the clauses in place and says whether there is still something to wait for; `dequeue` takes away
-/// those that are still in a queue. `why` is what others are told of it meanwhile.
+/// those that are still in a queue. `why` is shown where threads are listed meanwhile.
+///
+/// Called on any thread, with no lock held and with nothing with a destructor on the stack where `cancel` is `Act` or `Ignore`: the thread
+/// may end here, by a cancellation, and handlers of signals may run before it returns. `enqueue` and `dequeue` run with the guard up, and
+/// `dequeue` runs whatever `enqueue` said. Both run in the thread's own context, on any worker. `enqueue` is left out where an alert is
+/// there already; `dequeue` as well then.
 #[inline]
 pub fn wait(
     why: Why,
@@ -150,6 +166,7 @@ pub fn wait(
     end
 }
 
+/// Returns the alerts that end a wait that takes a cancellation so.
 fn interest(green: &Green, cancel: Cancel) -> u32 {
     let ignored = cancel == Cancel::Ignore && !green.cancel_asynchronous.load(Relaxed);
     if ignored || green.cancel_disabled.load(Relaxed) {
@@ -159,6 +176,7 @@ fn interest(green: &Green, cancel: Cancel) -> u32 {
     }
 }
 
+/// Parks with one clause more, a timer of the slot's that fires at `deadline` (CLOCK_MONOTONIC, ns).
 fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
     let node = TimerNode::new(ticket, deadline);
     slots::insert_timer(green, &node);
@@ -166,9 +184,9 @@ fn park_until(green: &'static Green, ticket: Ticket, deadline: u64) {
     timer::remove(&node);
 }
 
-/// Runs the handlers of the signals that came, then sees to a cancellation: something other than a clause ended the wait. A false alarm (a
-/// blocked signal, a cancellation that is disabled) looks like a wake: every caller checks again. `handled`: how many handlers had run when
-/// the wait began.
+/// Runs the handlers of the signals that came, then sees to a cancellation: an alert, not a clause, ended the wait. Called on the thread,
+/// with the guard down and no node in a queue, for a handler may jump away. A false alarm (a blocked signal, a cancellation that is
+/// disabled) looks like a wake: every caller checks again. `handled`: how many handlers had run when the wait began.
 #[cold]
 fn alerted(green: &'static Green, cancel: Cancel, handled: u32) -> Woken {
     let mask = interest(green, cancel);
@@ -186,7 +204,7 @@ fn alerted(green: &'static Green, cancel: Cancel, handled: u32) -> Woken {
     }
 }
 
-/// The same wait for a thread that is no green one: its waiter is on its stack, and it sleeps by futex.
+/// Waits on a waiter in this frame, asleep by futex: for a foreign thread, or for the bound green one that `bound` names.
 fn wait_in_kernel(
     bound: Option<Bound>,
     deadline: Deadline,
@@ -203,7 +221,8 @@ fn wait_in_kernel(
     outcome(waiter.disarm(sequence))
 }
 
-/// And for a green thread that is bound to its kernel thread.
+/// Waits as `wait` does, for a green thread that is bound to its kernel thread. Called inside `call::block_for`: its slot, if it has one,
+/// is offered.
 #[cold]
 fn wait_bound(
     me: &'static Green,
@@ -226,7 +245,8 @@ fn wait_bound(
     end
 }
 
-/// Parks until the deadline; only an alert ends it earlier.
+/// Parks until the deadline; only an alert ends the wait earlier. A cancellation point. Called on any thread, with no lock held; `None`:
+/// until a signal's handler has run (pause).
 pub fn sleep_until(deadline: Deadline) -> Woken {
     let why = if deadline.is_some() { Why::Sleep } else { Why::Signal };
     wait(why, Cancel::Act, deadline, |_| true, || {})

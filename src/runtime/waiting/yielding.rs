@@ -6,8 +6,9 @@ use crate::runtime::signal::{delivery, frames};
 use crate::sys;
 use std::sync::atomic::Ordering::*;
 
-/// Lets the other green threads of this slot run; where none of them is ready, the kernel's other threads, for which the program may be
-/// waiting, too. Called on any thread, with no lock held. Takes signals that came meanwhile.
+/// Lets the other green threads of this slot run. Where none of them is ready, the kernel's other threads get the processor, for the
+/// program may be waiting for one of those. Called on any thread, with no lock held; the worker may be another one when it returns. Takes
+/// signals that came meanwhile, so handlers may run.
 pub fn yield_now() {
     let Some(me) = current() else { return sys::yield_processor() };
     if frames::is_bound(me) {
@@ -25,7 +26,8 @@ pub fn yield_now() {
     delivery::look(me);
 }
 
-/// After a call that found what it wanted at once: lets others run when the monitor has asked for it.
+/// Yields if the monitor has asked for it (`Slot::attention`). Called by hooks after a call that found what it wanted at once, as
+/// `yield_now` is: a thread whose calls never wait would keep its slot.
 #[inline]
 pub fn breathe() {
     if let Some(me) = current() {
