@@ -33,7 +33,7 @@ struct Barrier {
 
 const _: () = assert!(std::mem::offset_of!(Barrier, shared) == object::BARRIER_SHARED_AT);
 
-/// What the one thread gets that is told to do the serial work.
+/// PTHREAD_BARRIER_SERIAL_THREAD: what one thread of each round gets, and no other.
 const SERIAL: c_int = -1;
 
 impl Barrier {
@@ -43,7 +43,8 @@ impl Barrier {
         THRESHOLD - THRESHOLD % self.count
     }
 
-    /// A position in a round that no reset can come into.
+    /// Takes a position in a round that no reset can come into. Parks while positions are used up, until the last thread to leave
+    /// has reset the barrier.
     fn enter(&self) -> u32 {
         loop {
             let position = self.entered.fetch_add(1, AcqRel).wrapping_add(1);
@@ -115,7 +116,8 @@ fn wake_all(word: *const AtomicU32) {
     }
 }
 
-/// The barrier, if it is for us to serve.
+/// Returns the barrier in glibc's fields. `Err(Miss::Libc)` before the start and for a barrier with a count of 0, which is not
+/// initialised.
 unsafe fn ours<'a>(barrier: *mut pthread_barrier_t) -> Answer<&'a Barrier> {
     let ours = &*(barrier as *const Barrier);
     if !runtime::started() || ours.count == 0 {
@@ -124,8 +126,9 @@ unsafe fn ours<'a>(barrier: *mut pthread_barrier_t) -> Answer<&'a Barrier> {
     Ok(ours)
 }
 
-/// `pthread_barrier_wait`: parks until as many threads have come as the barrier counts. One of them gets PTHREAD_BARRIER_SERIAL_THREAD,
-/// the others 0. No cancellation point.
+/// `pthread_barrier_wait`: parks until as many threads have come as the barrier counts. One of them, the last of the round by
+/// position, gets PTHREAD_BARRIER_SERIAL_THREAD, the others 0. A handler does not end the wait. No cancellation point. A shared
+/// barrier waits in the kernel, with the slot offered.
 pub unsafe fn barrier_wait(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
     let ours = ours(barrier)?;
     if object::BARRIER_SHARED.of(barrier) != 0 {
@@ -139,7 +142,8 @@ pub unsafe fn barrier_wait(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
     Ok(if position % count == 0 { SERIAL } else { 0 })
 }
 
-/// `pthread_barrier_destroy`: waits until every thread that has come into a round has left it; then the object is the caller's to free.
+/// `pthread_barrier_destroy`: parks until every thread that has come into a round has left it; then the object is the caller's to
+/// free. Returns 0: glibc's never says EBUSY either (nptl/pthread_barrier_destroy.c).
 pub unsafe fn barrier_destroy(barrier: *mut pthread_barrier_t) -> Answer<c_int> {
     let ours = ours(barrier)?;
     if object::BARRIER_SHARED.of(barrier) != 0 {

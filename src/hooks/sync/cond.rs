@@ -28,14 +28,17 @@ use crate::runtime::{self, Deadline, Woken};
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_cond_t, pthread_mutex_t, timespec};
 
-/// `pthread_cond_wait`: parks in the lot under the condition variable's address. The caller holds `lock`, and holds it again at the end,
-/// whatever the end; a cancellation point.
+/// `pthread_cond_wait`: parks in the lot under the condition variable's address. The caller holds `lock`, and holds it again at
+/// every end but a failure to release it: EPERM, by libc's unlock. Otherwise returns 0, or what locking again fails with
+/// (EOWNERDEAD, ENOTRECOVERABLE).
+/// A handler runs during the wait, which goes on after it. A cancellation point: the mutex is locked again before the unwinding
+/// begins.
 pub unsafe fn cond_wait(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t) -> Answer<c_int> {
     wait(cond, lock, || Ok(None))
 }
 
-/// `pthread_cond_timedwait`: as `cond_wait`, until a moment of the clock that the object was initialised with. Fails with EINVAL for a
-/// moment that is none, before the mutex is released, and with ETIMEDOUT.
+/// `pthread_cond_timedwait`: as `cond_wait`, until a moment of the clock that the object was initialised with: then ETIMEDOUT.
+/// EINVAL for a bad moment comes before the mutex is released (nptl/pthread_cond_wait.c).
 pub unsafe fn cond_timedwait(
     cond: *mut pthread_cond_t,
     lock: *mut pthread_mutex_t,
@@ -48,7 +51,8 @@ pub unsafe fn cond_timedwait(
     })
 }
 
-/// `pthread_cond_clockwait`: as `cond_timedwait`, with a clock of the caller's choice.
+/// `pthread_cond_clockwait`: as `cond_timedwait`, with a clock of the caller's choice. EINVAL for a bad moment, then for a clock
+/// other than CLOCK_REALTIME and CLOCK_MONOTONIC: glibc's order.
 pub unsafe fn cond_clockwait(
     cond: *mut pthread_cond_t,
     lock: *mut pthread_mutex_t,
@@ -62,8 +66,8 @@ pub unsafe fn cond_clockwait(
     })
 }
 
-/// `pthread_cond_signal`: wakes the first waiter in the lot, and goes on to libc where glibc counts waiters of its own. Any thread may
-/// call it, with the mutex or without.
+/// `pthread_cond_signal`: wakes the first waiter in the lot, and goes on to libc where the object is shared or glibc counts waiters
+/// of its own. Called by any thread, with the mutex or without. Always 0, and never waits in the lot.
 pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
     if lot::queued(cond as usize) {
         park::wake_one(cond as usize);
@@ -120,7 +124,8 @@ unsafe fn wait(
     }
 }
 
-/// Waits for a condition variable that is shared, in the kernel; its mutex nearly always is shared as well.
+/// Waits for a shared condition variable in the kernel, in slices (`in_kernel::wait`). Its mutex is nearly always shared as well,
+/// and then its owner is this kernel thread's tid.
 #[cold]
 unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, deadline: Deadline) -> Answer<c_int> {
     in_kernel::wait(Why::Cond(cond as usize), deadline, |until| {
@@ -146,7 +151,8 @@ unsafe fn resume(lock: *mut pthread_mutex_t, woken: Woken) -> Answer<c_int> {
     locked
 }
 
-/// The mutex was not this thread's to release (EPERM), or a cancellation came first.
+/// Ends a wait whose mutex was not released: EPERM by libc's unlock, or a cancellation that came before the park, which acts here. A
+/// signal that was taken meanwhile goes to the next waiter.
 #[cold]
 unsafe fn not_released(cond: *mut pthread_cond_t, released: Option<Answer<()>>, woken: Woken) -> Answer<c_int> {
     if matches!(woken, Woken::Ready(_) | Woken::FalseAlarm) {

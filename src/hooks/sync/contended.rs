@@ -45,11 +45,11 @@ const ROUNDS_TO_STARVE: usize = 4;
 const FIRST_RETRY_NS: u64 = 1_000_000;
 /// No longer than so is waited between retries, while few wait.
 const LAST_RETRY_NS: u64 = 50_000_000;
-/// So many waiters share a retry interval's load before it grows.
+/// For each so many waiters the longest interval between retries grows by LAST_RETRY_NS.
 const RETRIERS: usize = 256;
 
-/// How many threads wait here at this moment. A fork child keeps it: the wait that the handler interrupted which forked is still counted
-/// when it ends, and a number that is too high makes retries rarer and nothing else.
+/// How many threads wait here at this moment. A fork child keeps the number: a wait in whose handler the fork came is still counted
+/// down when it ends. A number that is too high makes retries rarer, and nothing else.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 /// The retries of a wait: when the next one is due, and when they are over.
@@ -83,12 +83,14 @@ pub enum LockKind {
     Semaphore { restarts: bool, handled: u32 },
 }
 
-/// How many handlers have run on this thread.
+/// Returns how many handlers have run on this thread; 0 on a foreign one.
 pub fn handlers() -> u32 {
     runtime::current().map_or(0, |me| me.handlers())
 }
 
-/// Waits until `attempt` answers something other than EBUSY, or until the deadline.
+/// Waits until `attempt` answers something other than EBUSY, or until the deadline: ETIMEDOUT. Called by any thread, with no lock of
+/// the runtime held. `address` is the object's, `role` how it is wanted. `attempt` is libc's try, as an error number; one that
+/// succeeds goes before every other end of the wait. A cancellation (only for a semaphore) does not return.
 #[cold]
 pub fn wait(
     why: Why,
@@ -177,7 +179,7 @@ pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMu
     }
 }
 
-/// Has anybody announced that it waits at `address`?
+/// Is a waiter with the token ANNOUNCED in the queue of `address`?
 pub fn announced(address: usize) -> bool {
     let mut found = false;
     if !lot::queued(address) {

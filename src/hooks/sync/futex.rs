@@ -27,7 +27,10 @@ use crate::why::Why;
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// `syscall(SYS_futex, …)`.
+/// The system call futex, by number. Called by any thread, green or foreign, after the start; before it the kernel answers.
+/// Private waits, wakes and requeues are served. Shared ones go to the kernel: a wake as it is, for it never waits, all others with
+/// the slot offered. FUTEX_CLOCK_REALTIME is taken with FUTEX_WAIT_BITSET here and by `inheriting`; with all else the kernel says
+/// ENOSYS (kernel/futex/syscalls.c, do_futex). No cancellation point.
 ///
 /// # Safety
 /// As the system call.
@@ -36,7 +39,7 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
         return Err(Miss::Libc);
     }
     let command = call.command();
-    // Only one of ours takes a clock.
+    // FUTEX_WAIT_BITSET is the only served operation that takes FUTEX_CLOCK_REALTIME.
     let clocked = call.has(libc::FUTEX_CLOCK_REALTIME) && command != libc::FUTEX_WAIT_BITSET;
     let private = call.has(libc::FUTEX_PRIVATE_FLAG) && !clocked;
     match command {
@@ -55,7 +58,11 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
     }
 }
 
-/// WAIT and WAIT_BITSET: parks while the word holds the value. EAGAIN where it does not, ETIMEDOUT, EINTR.
+/// FUTEX_WAIT and FUTEX_WAIT_BITSET: parks while the word holds the value. EAGAIN where it holds another one, ETIMEDOUT. A handler
+/// ends a timed wait with EINTR. An untimed one goes on if all handlers had SA_RESTART (kernel/futex/waitwake.c, ERESTARTSYS; a
+/// timed one is restarted by the kernel after a stop only).
+/// A bad address, an empty bitset and a bad timeout are the kernel's to answer: EINVAL or EFAULT. FUTEX_WAIT has a length of
+/// CLOCK_MONOTONIC, FUTEX_WAIT_BITSET a moment.
 unsafe fn wait(call: Futex) -> Answer<c_long> {
     let realtime = call.has(libc::FUTEX_CLOCK_REALTIME);
     let absolute = call.command() == libc::FUTEX_WAIT_BITSET;
@@ -81,7 +88,8 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
     }
 }
 
-/// WAKE and WAKE_BITSET: wakes parked waiters first, then the kernel's sleepers with what is left of the count.
+/// FUTEX_WAKE and FUTEX_WAKE_BITSET: wakes parked waiters first, then the kernel's sleepers with what is left of the count. Returns
+/// how many. A bad address and an empty bitset are the kernel's to answer. Never waits; the word need not be mapped for the parked.
 unsafe fn wake(call: Futex) -> Answer<c_long> {
     if is_misplaced(call.word) || call.bits() == 0 {
         return Err(Miss::Libc);
@@ -90,7 +98,7 @@ unsafe fn wake(call: Futex) -> Answer<c_long> {
     Ok((woken + call.wake_in_kernel(call.word, call.count() - woken)) as c_long)
 }
 
-/// Wakes up to `count` parked at `word` whose bits meet `bits`.
+/// Wakes up to `count` waiters parked at `word` whose bits meet `bits`, in the order of coming. Returns how many.
 fn wake_parked(word: usize, count: usize, bits: usize) -> usize {
     if !lot::waiting(word) {
         return 0;
@@ -109,14 +117,17 @@ fn wake_parked(word: usize, count: usize, bits: usize) -> usize {
             Choice::Wake
         });
         woken += fired;
-        // Those whose wait was ending anyway do not count: on to the next.
+        // A waiter whose wait had ended otherwise is chosen but not fired: the next one gets its wake.
         if fired == chosen {
             return woken;
         }
     }
 }
 
-/// REQUEUE and CMP_REQUEUE: wakes some, moves others to the second word; the kernel does the same with what is left of the counts.
+/// FUTEX_REQUEUE and FUTEX_CMP_REQUEUE: wakes up to `wake` waiters and moves up to `most` to the second word; the kernel does so
+/// with what is left of the counts. Returns how many were woken or moved.
+/// EAGAIN where the word holds another value than CMP_REQUEUE asks. Bad addresses and negative counts are the kernel's (EINVAL,
+/// EFAULT).
 unsafe fn requeue(call: Futex) -> Answer<c_long> {
     let (wake, most) = (call.value as c_int, call.time as c_int);
     if is_misplaced(call.word) || is_misplaced(call.second) || wake < 0 || most < 0 {
@@ -136,7 +147,8 @@ unsafe fn requeue(call: Futex) -> Answer<c_long> {
     Ok((woken + moved + rest.max(0) as usize) as c_long)
 }
 
-/// WAKE_OP: changes the second word, wakes at the first, and at the second if its old value compares.
+/// FUTEX_WAKE_OP: changes the second word, wakes at the first, and at the second if the old value compares. Returns how many at
+/// both. Unknown operations (ENOSYS) and words that cannot be changed (EFAULT) are the kernel's to answer.
 unsafe fn wake_operation(call: Futex) -> Answer<c_long> {
     if is_misplaced(call.word) || is_misplaced(call.second) || is_read_only(call.second) {
         return Err(Miss::Libc);
@@ -164,7 +176,8 @@ struct Operation {
 }
 
 impl Operation {
-    /// `None`: one that the kernel does not know either.
+    /// Takes the argument apart: 4 bits of operation, 4 of comparison, two signed numbers of 12 bits. `None`: the kernel knows no such
+    /// operation or comparison.
     fn decode(encoded: u32) -> Option<Operation> {
         const OPERAND_IS_SHIFT: u32 = 8;
         let signed = |bits: u32| (bits << 20) as i32 >> 20;
@@ -182,7 +195,7 @@ impl Operation {
         })
     }
 
-    /// Changes the word; its old value.
+    /// Changes the word; returns its old value.
     fn apply(&self, word: &AtomicU32) -> i32 {
         let operand = self.operand as u32;
         let old = match self.operation {

@@ -11,7 +11,9 @@ use crate::sys;
 use crate::why::Why;
 use libc::{c_int, timespec};
 
-/// Calls `attempt` with moments of CLOCK_MONOTONIC until it answers something other than ETIMEDOUT, or until the deadline.
+/// Calls `attempt` with moments of CLOCK_MONOTONIC, SLICE_NS ahead at most, until it answers something other than ETIMEDOUT, or
+/// until the deadline. Between the slices a cancellation acts. The kernel waits, with the slot offered. Returns what `attempt` did,
+/// an error number.
 #[cold]
 pub fn wait(why: Why, deadline: Deadline, mut attempt: impl FnMut(*const timespec) -> c_int) -> Answer<c_int> {
     loop {

@@ -6,7 +6,8 @@
 //! reads the word once more, and is the owner or is not.
 //!
 //! The owner may end without unlocking, or be of another process, which wakes nobody here: waits are looked at again in growing slices.
-//! (What the kernel also knows is a ring of waiters: EDEADLK. Here they wait.)
+//!
+//! Differs from the kernel's: a ring of waiters is not found. The kernel says EDEADLK, here all of them wait.
 
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::sync::word::{deadline, is_misplaced, is_read_only, load, Futex};
@@ -19,15 +20,17 @@ use crate::why::Why;
 use libc::{c_int, c_long, timespec, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// linux/futex.h: FUTEX_LOCK_PI with a clock of one's choice.
+/// linux/futex.h: FUTEX_LOCK_PI, whose moment is one of CLOCK_MONOTONIC without the clock bit.
 pub const FUTEX_LOCK_PI2: c_int = 13;
 
-/// The first look at a lock's owner comes after so long, each further one after twice the time.
+/// The time from the begin of a wait to its first look at the lock's owner. Each further one comes after twice the time.
 const FIRST_SLICE_NS: u64 = 20_000_000;
-/// No longer than so is waited between looks at the owner.
+/// The longest time between two looks at a lock's owner.
 const LONGEST_SLICE_NS: u64 = 1_000_000_000;
 
-/// An operation of this family.
+/// Answers an operation of this family. Called by `futex` on any thread, for shared words, too. A bad address, a word that cannot be
+/// written and a clock bit that the operation does not take are the kernel's to refuse. A bad timeout is refused here: EFAULT or
+/// EINVAL.
 ///
 /// # Safety
 /// As the system call.
@@ -56,12 +59,12 @@ fn own_tid() -> u32 {
     current().map_or_else(sys::kernel_thread_id, |me| me.tid()) as u32
 }
 
-/// Is there a thread with this tid, green or the kernel's?
+/// Is there a thread with this tid, green or the kernel's? The kernel is asked for its scheduling policy.
 fn is_alive(tid: u32) -> bool {
     roll::find(tid as i32).is_some() || sys::policy_of(tid as i32) >= 0
 }
 
-/// A waiter's place in the lot.
+/// Returns a waiter's token in the lot: its tid above a lower half of 0, which no wake by bits meets.
 fn token(tid: u32) -> usize {
     (tid as usize) << 32
 }
@@ -71,8 +74,11 @@ fn waits(token: usize) -> Option<u32> {
     (token as u32 == 0 && token != 0).then_some((token >> 32) as u32)
 }
 
-/// LOCK_PI and TRYLOCK_PI: takes the word if it is free or its owner has ended, else parks until an unlock hands it over. EDEADLK, ESRCH,
-/// EAGAIN, ETIMEDOUT.
+/// FUTEX_LOCK_PI, FUTEX_LOCK_PI2 and FUTEX_TRYLOCK_PI: takes the word if it is free, else parks until an unlock hands it over, or
+/// its owner has ended.
+/// EDEADLK: the caller is the owner. ESRCH: the owner had ended before the call. EAGAIN: a try found it busy (the kernel says so of
+/// TRYLOCK_PI in kernel/futex/pi.c, EWOULDBLOCK). ETIMEDOUT. A handler does not end the wait. FUTEX_OWNER_DIED stays in the word for
+/// the new owner.
 unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_long> {
     let (me, word) = (own_tid(), AtomicU32::from_ptr(address as *mut u32));
     let (mut has_waited, mut slice_ns) = (false, FIRST_SLICE_NS);
@@ -116,7 +122,7 @@ unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_l
     }
 }
 
-/// UNLOCK_PI: hands the word to the first waiter, or frees it. EPERM where the caller is not the owner.
+/// FUTEX_UNLOCK_PI: hands the word to the first waiter, or frees it. EPERM where the caller is not the owner. Never waits.
 unsafe fn unlock(address: usize) -> Answer<c_long> {
     let word = AtomicU32::from_ptr(address as *mut u32);
     if word.load(SeqCst) & FUTEX_TID_MASK != own_tid() {
@@ -141,7 +147,8 @@ unsafe fn unlock(address: usize) -> Answer<c_long> {
     Ok(0)
 }
 
-/// WAIT_REQUEUE_PI: waits at one word, and answers with the lock at the second.
+/// FUTEX_WAIT_REQUEUE_PI: parks at one word, and returns with the lock at the second. EINVAL for a bad second word, EAGAIN where the
+/// first holds another value, ETIMEDOUT. A handler does not end the wait.
 unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
     if call.word == call.second || is_misplaced(call.second) || load(call.second).is_none() {
         return errno(libc::EINVAL);
@@ -157,7 +164,8 @@ unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
     }
 }
 
-/// CMP_REQUEUE_PI: those that would be moved to the second word are woken, and go there themselves.
+/// FUTEX_CMP_REQUEUE_PI: wakes the waiters that would be moved to the second word; each goes there itself. EINVAL for a wake count
+/// other than 1 and for bad words, EFAULT, EAGAIN where the first word holds another value. Returns how many were woken.
 unsafe fn requeue(call: Futex) -> Answer<c_long> {
     let (wake, most) = (call.value as c_int, call.time as c_int);
     if wake != 1 || most < 0 || is_misplaced(call.second) || load(call.second).is_none() || call.word == call.second {

@@ -1,4 +1,4 @@
-//! Mutexes: the real trylock, the lot, the real unlock (see the room's page, and `contended` for the races).
+//! Mutexes: the real trylock, the lot, the real unlock. `contended` has the races, `mod.rs` what is common to all locks.
 //!
 //! Robust, process-shared and priority mutexes are locked and held on one kernel thread: the kernel, or another process, reads the
 //! owner's tid in them, so it must be a real one (runtime/waiting/pin.rs). Each successful lock of such a mutex pins the green thread once
@@ -15,8 +15,10 @@ use crate::{runtime, sys};
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
 use std::sync::atomic::AtomicU32;
 
-/// `pthread_mutex_lock`: libc's trylock, then the lot. Never interrupted, and no cancellation point. Fails as libc's try does: EDEADLK,
-/// EOWNERDEAD, ENOTRECOVERABLE, …
+/// `pthread_mutex_lock`: libc's trylock, then the lot. Returns the error number, as libc's try finds it (EOWNERDEAD,
+/// ENOTRECOVERABLE, EAGAIN for a recursive mutex at its limit, EINVAL), and EDEADLK by `acquire_busy`.
+/// A handler runs during the wait, which then goes on, with SA_RESTART or without: pthread_mutex_lock(3p) knows no EINTR. No
+/// cancellation point.
 pub unsafe fn mutex_lock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_lock(lock));
@@ -24,8 +26,8 @@ pub unsafe fn mutex_lock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     acquire(lock, Until::NEVER)
 }
 
-/// `pthread_mutex_timedlock`: as `mutex_lock`, until a moment of CLOCK_REALTIME. The moment is looked at only if the mutex is busy, as
-/// natively.
+/// `pthread_mutex_timedlock`: as `mutex_lock`, until a moment of CLOCK_REALTIME: then ETIMEDOUT. The moment is looked at only if the
+/// mutex is busy, as in glibc (nptl/pthread_mutex_timedlock.c): EINVAL for a bad one comes after EDEADLK.
 pub unsafe fn mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_timedlock(lock, until));
@@ -33,7 +35,8 @@ pub unsafe fn mutex_timedlock(lock: *mut pthread_mutex_t, until: *const timespec
     acquire(lock, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
-/// `pthread_mutex_clocklock`: as `mutex_timedlock`, with a clock of the caller's choice; EINVAL for one that libc does not wait by.
+/// `pthread_mutex_clocklock`: as `mutex_timedlock`, with a clock of the caller's choice. EINVAL for a clock other than
+/// CLOCK_REALTIME and CLOCK_MONOTONIC comes before the try.
 pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_clocklock(lock, clock, until));
@@ -42,8 +45,8 @@ pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, unti
     acquire(lock, Until { clock, time: until })
 }
 
-/// Before the start: makes the real call. A thread that holds a mutex of the kernel's when the runtime starts is pinned from then on, so
-/// such locks are counted.
+/// Makes the real call `take`, before the start. The first thread may hold a mutex of the kernel's (`object::is_kernels`) when the
+/// runtime starts, and is pinned from then on: so such locks are counted. Any other mutex is libc's to lock.
 #[cold]
 unsafe fn natively(lock: *mut pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
     if !object::is_kernels(lock) {
@@ -56,7 +59,8 @@ unsafe fn natively(lock: *mut pthread_mutex_t, take: impl FnOnce() -> c_int) -> 
     code(result)
 }
 
-/// `pthread_mutex_trylock`: libc's own, but for mutexes whose owner the kernel reads: those pin the thread that takes them.
+/// `pthread_mutex_trylock`: libc's own, but for a mutex whose owner the kernel reads: that one pins the thread which takes it. Never
+/// waits. EBUSY, and the errors of `mutex_lock`.
 pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_trylock(lock));
@@ -67,7 +71,9 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     pinned(lock, || try_in_kernel(lock))
 }
 
-/// `pthread_mutex_unlock`: libc's own, then the lot: the first waiter there is woken, and runs first if it has lost too often.
+/// `pthread_mutex_unlock`: libc's own, then the lot, whose first waiter is woken, and runs before the caller if it is starving.
+/// Errors are libc's (EPERM), and nothing is woken then. No cancellation point. The object is not touched after libc's unlock:
+/// another thread may have freed it.
 pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return unlock_natively(lock);
@@ -76,7 +82,7 @@ pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     Ok(0)
 }
 
-/// Before the start: libc's own unlock; a mutex of the kernel's is counted back.
+/// Makes the real unlock, before the start. A mutex of the kernel's is counted back.
 #[cold]
 unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !object::is_kernels(lock) {
@@ -89,7 +95,8 @@ unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     code(result)
 }
 
-/// Locks the mutex, on any thread, green or not. Fails as `mutex_lock` and `mutex_timedlock`.
+/// Locks the mutex, on any thread. Also called by `cond`, after a wait. Fails as `mutex_lock` and `mutex_timedlock`, by
+/// `Miss::Errno` only.
 #[inline]
 pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     if object::is_kernels(lock) {
@@ -102,7 +109,8 @@ pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int>
     }
 }
 
-/// Waits in the lot for a mutex that the first try found busy. EDEADLK where the caller holds an error-checking one.
+/// Waits in the lot for a mutex that the first try found busy. EDEADLK where the caller holds an error-checking one; a normal one
+/// deadlocks, as natively, and the dump shows it.
 #[cold]
 unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     if object::would_deadlock(lock) {
@@ -113,7 +121,8 @@ unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int
     })
 }
 
-/// Locks a mutex whose owner the kernel or another process reads, pinned to this kernel thread, whose tid it gets.
+/// Locks a mutex whose owner the kernel or another process reads. The thread is pinned to its kernel thread, whose tid glibc writes
+/// into the mutex. The kernel waits, with the slot offered.
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     // No try first: glibc's trylock leaves a robust mutex locked when it answers ENOTRECOVERABLE.
@@ -132,10 +141,11 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<
     })
 }
 
-/// Locks a mutex whose waiters the kernel hands it to when the owner's kernel thread ends. A green thread may end without it: then the
-/// mutex is marked (`pin::abandon`), but for the kernel it is still the kernel thread's, as long as it has a waiter there. So each waiter
-/// looks up after every slice. Once the mutex is marked no waiter enters the kernel any more, and the first to try after the last one has
-/// left gets it.
+/// Locks a robust mutex that inherits priority, in slices of SLICE_NS. The kernel hands such a mutex to a waiter when the owner's
+/// kernel thread ends. A green thread may end without its kernel thread: then the mutex is marked (`pin::abandon`), but is still the
+/// kernel thread's for the kernel, as long as it has a waiter there.
+/// So each waiter looks at the mark after every slice. Once the mutex is marked no waiter enters the kernel any more, and the first
+/// to try after the last one has left gets it: until then it looks every LOOKS_EVERY_NS. A bad moment is libc's to refuse.
 unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     const SLICE_NS: u64 = 20_000_000;
     const LOOKS_EVERY_NS: u64 = 1_000_000;
@@ -161,7 +171,8 @@ unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     }
 }
 
-/// Tries such a mutex once; the owner's end is undone where the kernel has taken the try for the owner's (`remain_orphaned`).
+/// Tries a mutex of the kernel's once; returns the error number. A failed try of a robust and inheriting one may have taken the mark
+/// of its owner's end away: `remain_orphaned` puts it back.
 unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
     let result = real::pthread_mutex_trylock(lock);
     if result == libc::EBUSY && object::is_robust_and_inheriting(lock) {
@@ -170,11 +181,12 @@ unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
     result
 }
 
-/// Runs a real lock function pinned to this kernel thread, and stays pinned if it took the lock: its owner's tid is this kernel thread's.
+/// Runs a real lock function pinned to this kernel thread. Stays pinned if it took the lock (0 or EOWNERDEAD): the owner's tid in
+/// the mutex is this kernel thread's. `release_in_kernel` unpins.
 unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
     runtime::waiting::pin::pin(object::is_robust(lock));
     if object::is_protecting(lock) {
-        // glibc notes in the thread's descriptor which priorities it has been given, and never forgets.
+        // glibc keeps the priorities of PTHREAD_PRIO_PROTECT in the thread's descriptor (nptl/tpp.c).
         runtime::spoil();
     }
     let result = runtime::with_kernel_tid(take);
@@ -184,12 +196,14 @@ unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> 
     code(result)
 }
 
-/// glibc writes the owner anew.
+/// `pthread_mutex_consistent`: libc's own, with the kernel thread's tid in force, for glibc writes the owner anew. EINVAL for a
+/// mutex that is not robust, or not inconsistent (nptl/pthread_mutex_consistent.c).
 pub unsafe fn mutex_consistent(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     code(runtime::with_kernel_tid(|| real::pthread_mutex_consistent(lock)))
 }
 
-/// glibc locks the mutex meanwhile, unless it is the caller's.
+/// `pthread_mutex_setprioceiling`: libc's own, pinned, for glibc locks the mutex meanwhile, unless the caller holds it
+/// (nptl/pthread_mutex_setprioceiling.c). That lock waits in the kernel, with the slot offered.
 pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, before: *mut c_int) -> Answer<c_int> {
     runtime::waiting::pin::pin(false);
     let result =
@@ -198,7 +212,8 @@ pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, b
     code(result)
 }
 
-/// Unlocks the mutex, on any thread; the caller must `settle` the outcome as soon as it may yield. Fails as libc's own.
+/// Unlocks the mutex, on any thread. The caller must `settle` the outcome as soon as it may yield; `cond` calls this while it is
+/// enqueued, and settles nothing. Fails as libc's own unlock.
 #[inline]
 pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     if object::is_kernels(lock) {
@@ -214,11 +229,11 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     Ok(contended::wake(lock as usize, EXCLUSIVE, true, || true).1)
 }
 
-/// Unlocks such a mutex by the tid of its kernel thread, and unpins its owner.
+/// Unlocks a mutex of the kernel's by the tid of its kernel thread, and unpins its owner. libc's unlock wakes the kernel's waiters.
 #[cold]
 unsafe fn release_in_kernel(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     let result = runtime::with_kernel_tid(|| real::pthread_mutex_unlock(lock));
-    // An inconsistent recursive one that is still held is counted down all the same (ENOTRECOVERABLE).
+    // ENOTRECOVERABLE: glibc has unlocked an inconsistent mutex, or counted a recursive one down.
     if result == 0 || result == libc::ENOTRECOVERABLE {
         runtime::unpin();
     }

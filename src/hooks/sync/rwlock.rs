@@ -30,17 +30,20 @@ use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 const READER: usize = SHARED;
 const WRITER: usize = EXCLUSIVE;
 
-/// `pthread_rwlock_rdlock`: libc's try, then the lot. Never interrupted, and no cancellation point.
+/// `pthread_rwlock_rdlock`: libc's try, then the lot. Returns the error number: EDEADLK where the caller writes, EAGAIN for too many
+/// readers. A handler does not end the wait. No cancellation point.
 pub unsafe fn rwlock_rdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     acquire(lock, READER, Until::NEVER)
 }
 
-/// `pthread_rwlock_wrlock`: as `rwlock_rdlock`, for writing.
+/// `pthread_rwlock_wrlock`: as `rwlock_rdlock`, for writing. EDEADLK is only found where the caller writes already; a reader that
+/// asks waits for itself, as natively.
 pub unsafe fn rwlock_wrlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     acquire(lock, WRITER, Until::NEVER)
 }
 
-/// `pthread_rwlock_timedrdlock`: until a moment of CLOCK_REALTIME. A moment that is none is EINVAL even if the lock is free.
+/// `pthread_rwlock_timedrdlock`: as `rwlock_rdlock`, until a moment of CLOCK_REALTIME: then ETIMEDOUT. A bad moment is EINVAL even
+/// if the lock is free, as in glibc (nptl/pthread_rwlock_common.c).
 pub unsafe fn rwlock_timedrdlock(lock: *mut pthread_rwlock_t, until: *const timespec) -> Answer<c_int> {
     acquire_until(lock, READER, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
@@ -92,7 +95,7 @@ pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     Ok(0)
 }
 
-/// glibc refuses a bad moment or clock before it looks at the lock.
+/// Takes the lock until a moment. EINVAL for a bad clock or a bad moment comes before the lock is looked at.
 unsafe fn acquire_until(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     if !until.is_never() {
         moment::waitable(until.clock)?;
@@ -125,7 +128,8 @@ unsafe fn attempt(lock: *mut pthread_rwlock_t, role: usize) -> c_int {
     }
 }
 
-/// Must a reader wait behind a waiting writer?
+/// Must a reader wait although the lock is free for readers? True while a writer has announced itself at a lock that always prefers
+/// writers.
 unsafe fn must_queue(lock: *mut pthread_rwlock_t) -> bool {
     object::prefers(lock) == Prefers::WritersAlways && contended::announced(lock as usize)
 }
@@ -150,7 +154,7 @@ unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -
     answer
 }
 
-/// What others are told of a wait for it.
+/// Returns what a dump says of a wait for the lock.
 fn why(lock: *mut pthread_rwlock_t, role: usize) -> Why {
     if role == WRITER {
         Why::WriteLock(lock as usize)
@@ -159,7 +163,7 @@ fn why(lock: *mut pthread_rwlock_t, role: usize) -> Why {
     }
 }
 
-/// Takes a lock that other processes share: the kernel waits, and the slot is offered.
+/// Takes a lock that other processes share: the real call waits in the kernel, with the slot offered. Errors are libc's.
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     runtime::announce(why(lock, role));
@@ -171,7 +175,7 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_rwlock_t, role: usize, until: Unt
     }))
 }
 
-/// Wakes the waiters that may go on now, by the table at the top.
+/// Wakes the waiters that may go on now, by the table at the top. Called after an unlock, and by a writer that has given up.
 #[cold]
 unsafe fn wake(lock: *mut pthread_rwlock_t, prefers: Prefers) -> Outcome {
     let pass = |role: usize| {

@@ -13,25 +13,29 @@ use crate::why::Why;
 use crate::{glibc, runtime};
 use libc::{c_int, clockid_t, sem_t, timespec};
 
-/// `sem_wait`: libc's try, then the lot. A cancellation point; EINTR if a handler without SA_RESTART has run.
+/// `sem_wait`: libc's try, then the lot. A cancellation point, before the try and while it waits. EINTR if a handler without
+/// SA_RESTART has run since the call began.
 pub unsafe fn sem_wait(sem: *mut sem_t) -> Answer<c_int> {
     acquire(sem, Until::NEVER)
 }
 
-/// `sem_timedwait`: until a moment of CLOCK_REALTIME; EINTR after any handler.
+/// `sem_timedwait`: as `sem_wait`, until a moment of CLOCK_REALTIME: then ETIMEDOUT. EINVAL for a bad moment even if a unit is there
+/// (nptl/sem_timedwait.c). EINTR after any handler: the kernel does not restart a timed futex wait.
 pub unsafe fn sem_timedwait(sem: *mut sem_t, until: *const timespec) -> Answer<c_int> {
     moment::valid(until)?;
     acquire(sem, Until { clock: libc::CLOCK_REALTIME, time: until })
 }
 
-/// `sem_clockwait`: as `sem_timedwait`, with a clock of the caller's choice.
+/// `sem_clockwait`: as `sem_timedwait`, with a clock of the caller's choice. EINVAL for a clock other than CLOCK_REALTIME and
+/// CLOCK_MONOTONIC comes first (nptl/sem_clockwait.c).
 pub unsafe fn sem_clockwait(sem: *mut sem_t, clock: clockid_t, until: *const timespec) -> Answer<c_int> {
     moment::waitable(clock)?;
     moment::valid(until)?;
     acquire(sem, Until { clock, time: until })
 }
 
-/// `sem_post`: libc's own, then the lot. May be called from a signal handler, and by any thread.
+/// `sem_post`: libc's own, then the lot, whose first waiter is woken. Async-signal-safe, and called by any thread. EOVERFLOW is
+/// libc's, and nothing is woken then. The object is not touched after libc's post: the woken thread may have freed it.
 pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
     if !runtime::started() {
         return Err(Miss::Libc);
@@ -43,7 +47,8 @@ pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
     Ok(result)
 }
 
-/// `sem_trywait` as an error number.
+/// Makes libc's sem_trywait; returns 0 or the error number, with EBUSY for EAGAIN, as `contended::wait` wants it. errno is as
+/// before.
 unsafe fn attempt(sem: *mut sem_t) -> c_int {
     let errno = libc::__errno_location();
     let before = *errno;
@@ -58,7 +63,7 @@ unsafe fn attempt(sem: *mut sem_t) -> c_int {
     }
 }
 
-/// Takes a unit: libc's try, then `acquire_busy`. A cancellation point before the try.
+/// Takes a unit: libc's try, then `acquire_busy`. A cancellation that is pending acts before the try, and no unit is taken then.
 unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     runtime::cancellation_point();
     match attempt(sem) {
@@ -73,7 +78,8 @@ unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     }
 }
 
-/// Waits in the lot for a unit; of a semaphore that is shared, in the kernel.
+/// Waits for a unit: in the lot, or for a shared semaphore in the kernel. `handled` is read first, so that a handler between the try
+/// and the park ends the wait, too.
 #[cold]
 unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     let handled = contended::handlers();

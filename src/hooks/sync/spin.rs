@@ -5,10 +5,11 @@ use crate::hooks::answer::Answer;
 use crate::runtime;
 use libc::{c_int, pthread_spinlock_t};
 
-/// So often the lock is tried before other threads are let run.
+/// How often the lock is tried in a row, before other threads are let run.
 const SPINS: usize = 100;
 
-/// `pthread_spin_lock`: tries `SPINS` times, then lets other green threads run, and so on. Fails as libc's try does.
+/// `pthread_spin_lock`: tries `SPINS` times, then lets other green threads run, and so on. Returns what libc's try does. Never
+/// parks. No cancellation point.
 pub unsafe fn spin_lock(lock: *mut pthread_spinlock_t) -> Answer<c_int> {
     loop {
         for _ in 0..SPINS {

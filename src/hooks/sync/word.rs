@@ -26,6 +26,8 @@ pub struct Futex {
 }
 
 impl Futex {
+    /// Makes the call in the kernel, with the slot offered, as it came.
+    ///
     /// # Safety
     /// As the system call.
     pub unsafe fn in_kernel(self) -> Answer<c_long> {
@@ -34,7 +36,7 @@ impl Futex {
         Ok(runtime::block(|| real::syscall(libc::SYS_futex, word, operation, value, time, second, third)))
     }
 
-    /// The kernel's part of a wake: `count` more sleepers on `word`; how many there were.
+    /// Has the kernel wake up to `count` more private sleepers on `word`. Returns how many there were; an error counts as none.
     pub unsafe fn wake_in_kernel(self, word: usize, count: usize) -> usize {
         if count == 0 {
             return 0;
@@ -54,7 +56,7 @@ impl Futex {
         self.operation as c_int & flag != 0
     }
 
-    /// Whom a wake or a wait is about.
+    /// Returns the bitset of a wait or a wake; ANY for an operation that has none.
     pub fn bits(self) -> usize {
         match self.command() {
             libc::FUTEX_WAIT_BITSET | libc::FUTEX_WAKE_BITSET => self.third as u32 as usize,
@@ -62,21 +64,22 @@ impl Futex {
         }
     }
 
-    /// Returns how many waiters a wake is to reach: the kernel wakes one for a count of none, too.
+    /// Returns how many waiters a wake is to reach: at least one, for the kernel wakes one for a count of 0, too.
     pub fn count(self) -> usize {
-        // The kernel wakes one for a count of none, too.
         (self.value as c_int).max(1) as usize
     }
 }
 
-/// Is this no address of a futex word, as the kernel says before it looks there?
+/// Is this no address of a futex word: unaligned, or none of user space? The kernel says EINVAL or EFAULT of it before it reads
+/// (kernel/futex/core.c, get_futex_key).
 pub fn is_misplaced(address: usize) -> bool {
     const USERS_BITS: u32 = 47;
     !address.is_multiple_of(4) || address >> USERS_BITS != 0
 }
 
-/// The word, or `None` where none can be read. That is found by reading, where the fault would come to our handler; else the
-/// kernel is asked first.
+/// Returns the word's value, or `None` where none can be read. The word is read at once if a fault would come to the runtime's
+/// handler (`arch::load_word`); where SIGSEGV or SIGBUS is blocked or ignored, and on foreign threads, the kernel is asked first
+/// whether it is mapped.
 pub fn load(word: usize) -> Option<u32> {
     const FAULTS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
     let unheard = |me: &Green| (me.mask.get() | disposition::ignored()) & FAULTS;
@@ -87,7 +90,8 @@ pub fn load(word: usize) -> Option<u32> {
     }
 }
 
-/// Can a futex word be changed? The kernel is asked to change nothing in it, and to wake nobody at a word of ours.
+/// Is the futex word one that cannot be changed? FUTEX_WAKE_OP is asked to change nothing in it ("or 0"), and to wake at a word of
+/// the library's, where none waits.
 pub unsafe fn is_read_only(word: usize) -> bool {
     const OR_NOTHING: usize = 2 << 28;
     static NOBODYS: AtomicU32 = AtomicU32::new(0);
