@@ -26,9 +26,9 @@ pub fn local_connection(fd: i32) -> Option<[u64; 2]> {
     Some([end(libc::SYS_getsockname)?, end(libc::SYS_getpeername)?])
 }
 
-/// Adds, changes or removes (`operation`: EPOLL_CTL_…) what `epoll` watches `fd` for; `data` comes back with each event. Called under the
-/// lock of the descriptor's record, or while the poller is made. Error number: EEXIST and ENOENT say what the kernel knows of the descriptor, EPERM that it is a
-/// file that cannot be waited for.
+/// Adds, changes or removes (`operation`: EPOLL_CTL_…) what `epoll` watches `fd` for; `data` comes back with each event. Called under
+/// the lock of the descriptor's record, or while the poller is made. Error numbers: EEXIST and ENOENT say what the kernel knows of the
+/// descriptor, EPERM that it is a file that cannot be waited for.
 pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64) -> Result<(), i32> {
     let mut event = libc::epoll_event { events, u64: data };
     let pointer = &mut event as *mut _ as usize;
