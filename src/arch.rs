@@ -13,6 +13,34 @@
 //! Together with the fs base (the vessel's TCB) this is everything that a green thread is while it does not run: the
 //! caller-saved registers are dead at a call, by the System V ABI. A signal that comes between the two loads of a switch
 //! finds stack and fs of different threads: the guard flag of both is up then, and the handler touches neither.
+//!
+//! ```text
+//!   routine          runs on                           what it does to stacks                       called by
+//!   gp_switch        one, then the other               saves one context, goes on in another        sched/slots.rs, kernel/worker.rs
+//!   gp_switch_slow   the same, fs by arch_prctl        the same                                     the same, without FSGSBASE
+//!   gp_retire        the retiring context's            saves it, publishes it, ends its kernel      births/serve.rs, kernel/reserve.rs
+//!                                                      thread
+//!   gp_revive        the maker's; the saved one's      a new kernel thread goes on in a saved       births/yard.rs, kernel/reserve.rs
+//!                                                      context; the maker goes on in its own
+//!   gp_begin         a new thread's                    is the return address that `lay_down`        the first switch to a caught clone
+//!                                                      writes: loads the clone's registers
+//!   gp_guarded       the thread's                      a frame at which glibc's unwinding ends      glibc/thread.rs
+//!   gp_call_on       another one, and back             calls a function there                       signal/handler.rs
+//!   gp_in_frame      a signal's frame                  goes on in it; its own stack is not needed   signal/handler.rs
+//! ```
+//!
+//! How `retire` hands a stack over, and `revive` takes it up again:
+//!
+//! 1. The retiring thread has every signal blocked and no registration at the kernel that leads to its TCB (`sys::loosen`).
+//! 2. It saves its context and stores the stack pointer where the next owner looks.
+//! 3. It stores 1 to the word. x86-64 keeps the order of stores, so whatever reads 1 reads the stack pointer of 2 as well. From here on
+//!    it uses registers alone: no push, no call.
+//! 4. It wakes the word's waiter, by the word's address in a register, and ends.
+//! 5. `revive` clones with the saved stack pointer as the child's stack. The child restores what 2 has saved and returns out of `retire`,
+//!    on a new kernel thread. `switch` may go on there just as well, and `revive` where `switch` has left: both leave the picture above.
+//!
+//! The mask of signals, the name, the processors and all else that the kernel keeps of a thread is no part of the context. A switch brings
+//! along what differs (`machine/kernel_state.rs`).
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
@@ -468,7 +496,7 @@ pub unsafe fn revive(flags: usize, sp: *mut u8, parent_tid: *mut i32, child_tid:
     unsafe { gp_revive(flags, sp, parent_tid, child_tid, fs) }
 }
 
-/// Asks for a cache line that is about to be read; any address will do.
+/// Asks for a cache line that is about to be read. Any address will do: one that is not mapped is no fault.
 #[inline(always)]
 pub fn prefetch(address: usize) {
     // SAFETY: a prefetch reads nothing that could fault.
@@ -489,7 +517,7 @@ pub unsafe fn on_tcb(tcb: usize, call: impl FnOnce()) {
     unsafe { system_call(libc::SYS_arch_prctl, ARCH_SET_FS, own, 0, 0, 0, 0) };
 }
 
-/// This stack's pointer, for pictures of where we are.
+/// Returns the stack pointer, to tell which stack the caller runs on. Inlined, so it lies in the caller's own frame.
 #[inline(always)]
 pub fn stack_pointer() -> usize {
     let value: usize;
@@ -514,12 +542,14 @@ pub unsafe fn system_call(number: i64, a: usize, b: usize, c: usize, d: usize, e
     result
 }
 
-/// The address of a signal handler's way back, in this library's text.
+/// Returns the address of a signal handler's way back, in this library's text: what sigaction's restorer is to be. Its bytes are those by
+/// which unwinders and debuggers know a signal's frame.
 pub fn signal_return() -> usize {
     gp_signal_return as unsafe extern "C" fn() as usize
 }
 
-/// What comes after an atomic exchange is not seen before it: on this architecture every locked instruction is a full fence.
+/// Keeps what comes after an atomic exchange from being seen before it: on this architecture every locked instruction is a full fence, so
+/// the compiler alone is held. Called right after a read-modify-write; after a plain store it would order nothing.
 #[inline(always)]
 pub fn fence_after_exchange() {
     std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);

@@ -41,7 +41,8 @@ extern "C" {
     fn gp_moved();
 }
 
-/// The room for moved instructions: where it starts; whole pages.
+/// Returns where the room for moved instructions starts: whole pages of this library's text, filled with int3, near enough to libc for a
+/// jump's 32 bits in most address spaces. The caller makes them writable before `relocate` and executable again after it.
 pub fn room() -> usize {
     gp_moved as unsafe extern "C" fn() as usize
 }

@@ -12,6 +12,27 @@
 //!     gp_vfork_on  the same for vfork, whose child is nobody's green thread
 //!     a call       of a function: `called_inline`
 //! ```
+//!
+//! A word of `gp_bridged` is written once, by a signal handler, and never again:
+//!
+//! 1. The place of a trapped instruction is hashed to a first bridge; up to 64 are looked at from there.
+//! 2. 0 → the address behind the instruction, by one compare-exchange. The bridge is this place's from then on.
+//! 3. The exchange fails on the same address: another thread was trapped at this place too, and both use the bridge. It fails on another
+//!    address: the next bridge is tried.
+//! 4. All 64 are others': `None`, and the caller stops catching calls.
+//!
+//! The bridge reads its word after the system call. It was entered through a frame that the handler of 2 or 3 has changed, so the word is
+//! there.
+//!
+//! What `called_inline` puts on the stack below the top that r11 tells (addresses grow upward):
+//!
+//! ```text
+//!     rbp + 16   rcx: where to go on
+//!     rbp +  8   the stack pointer as the program had it
+//!     rbp        rbp as the program had it
+//!     rbp -  8   flags, rdi, rsi, rdx, r10, r8, r9, rax: from rbp - 64 on these are `Call`
+//!     below      the extended registers' area, 2688 bytes, at a multiple of 64
+//! ```
 
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
@@ -102,7 +123,8 @@ extern "C" {
     static gp_bridged: [AtomicUsize; BRIDGES];
 }
 
-/// The bridge for the instruction that ends at `back`; `None`: there are no more. Takes no lock.
+/// Returns the address of the bridge for the instruction that ends at `back`; `None`: there are no more near its place. Called by the
+/// handler of SIGSYS. Takes no lock, allocates nothing.
 pub fn bridge(back: usize) -> Option<usize> {
     const STEPS: usize = 64;
     let first = (back >> 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (usize::BITS - BRIDGES.ilog2());
@@ -116,7 +138,7 @@ pub fn bridge(back: usize) -> Option<usize> {
     Some(gp_bridges as unsafe extern "C" fn() as usize + place * BRIDGE_BYTES)
 }
 
-/// Where a vfork goes on.
+/// Returns where a trapped vfork of a green thread's goes on: `gp_vfork_on`.
 pub fn vfork() -> usize {
     gp_vfork_on as unsafe extern "C" fn() as usize
 }

@@ -1,5 +1,18 @@
 //! vfork: the child runs on its parent's stack, memory and thread pointer until it executes or ends, so it is nobody's green thread
 //! meanwhile, and its hooks pass through.
+//!
+//! The two words that change, both in the parent's TLS, which the child shares:
+//!
+//! ```text
+//!   when                                           gp_self      gp_vfork
+//!   before                                         Green, or 0  0
+//!   the child has marked itself                    0            Green | 1
+//!   the parent goes on (child executed or ended)   Green, or 0  0              the parent takes its Green back out of gp_vfork
+//!   libc makes the child (`as_nobody`)             0            Green | 3      the parent itself, around posix_spawn
+//! ```
+//!
+//! The kernel lets the parent's kernel thread wait until the child has gone, so no two write at a time. The return address is kept in a
+//! register (rdi) over the call: the child returns first, and its caller's frames overwrite the stack where the address stood.
 
 use crate::arch::{self_word, set_self_word, set_vfork_word, vfork_word};
 use std::arch::global_asm;
@@ -127,7 +140,9 @@ extern "C" {
     fn gp_fork_onto(number: i64, arguments: *const [usize; 6], begin: extern "C" fn()) -> isize;
 }
 
-/// A fork by number whose child goes on with a stack of its own: it calls `begin`, and returns by the address that lies there.
+/// Forks by number where the program gives the child a stack of its own: the child calls `begin` there, on an aligned stack, and returns by
+/// the address that lies at its top, as libc's `syscall` would. Returns in the parent alone here: the child's process id, or a negative
+/// error number.
 ///
 /// # Safety
 /// The system call is a clone with a stack and memory of its own.
@@ -137,7 +152,8 @@ pub unsafe fn fork_onto(number: i64, arguments: &[usize; 6], begin: extern "C" f
     unsafe { gp_fork_onto(number, arguments, begin) }
 }
 
-/// Does `work` as if this thread were nobody's: hooks pass through meanwhile.
+/// Does `work` as if this thread were not green: hooks pass through meanwhile, here and in a child that libc makes on this memory. Called
+/// around libc's posix_spawn and its like, which block the kernel thread until the child executes. Does not nest.
 pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
     let me = self_word();
     set_vfork_word(me | 1 | SPAWNS);
@@ -151,7 +167,8 @@ pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
 /// In a vfork word: libc makes the child.
 const SPAWNS: usize = 2;
 
-/// In a child that libc has made on its parent's memory, and in the parent until then: the parent's word, or 0.
+/// Returns the parent's `gp_self` in a child that libc has made on its parent's memory, and in the parent until then; 0 everywhere else. It
+/// tells the hook of execve whose settings the new program is to have.
 pub fn spawned_by() -> usize {
     match vfork_word() {
         word if word & SPAWNS != 0 => word & !(SPAWNS | 1),

@@ -8,7 +8,7 @@
 //!   gp_self      the running green thread (`Green`)        its birth, its end; vfork's child          not green: hooks pass through
 //!   gp_identity  the green thread of this pthread_t        its birth                                  not green
 //!   gp_worker    the worker whose own TCB this is          the worker's begin; the start              no worker
-//!   gp_guard     count of raises; bit 63: KNOCKED          `guard_up`, `guard_down`, base/guard.rs    outside the runtime
+//!   gp_guard     count of raises; bit 63: KNOCKED          `guard_up`, `guard_down`, `knock`, `rest`  outside the runtime
 //!   gp_capture   the `Capture` of a birth that goes on     trap/capture.rs, around glibc's clone      none
 //!   gp_forking   1: libc's fork is at work                 the hook of fork, around it                none
 //!   gp_vfork     the parent's gp_self; bit 0: a child      vfork's assembly; `as_nobody` (bit 1)      no child on this memory

@@ -6,7 +6,8 @@ use crate::glibc::rseq::find_rseq;
 use crate::glibc::{symbols, version};
 use std::sync::atomic::Ordering::*;
 
-/// Finds all that the runtime needs; otherwise the name of what this glibc has not, or has in another form: run natively.
+/// Finds all that the runtime needs, and fills `REAL`. Called by the front door at load, before another thread is made. The error is the
+/// name of what this glibc has not, or has in another form: the program then runs natively, and no hook serves.
 pub fn find() -> Result<(), &'static std::ffi::CStr> {
     let wanted = [
         (&REAL.pthread_create, c"pthread_create"),

@@ -1,4 +1,13 @@
 //! glibc's real functions, and whether the hooks may be used.
+//!
+//! ```text
+//!   word            from    to                  by                                   read by
+//!   REAL's fields   0       an address          `find`, at load, on one thread       `real!`, after `find`
+//!                   entry   the moved entry     `function_moved` (text.rs), once     the same: both do the same
+//!   READY           false   true                the front door, at its end           each hook, first
+//! ```
+//!
+//! Relaxed loads do: threads are made after `find`, and a thread's making orders what came before it.
 
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize};

@@ -25,7 +25,15 @@ pub fn is_refusal(result: isize) -> bool {
     (-4095..0).contains(&result) && REFUSALS.contains(&(-result as i32))
 }
 
-/// Whether a call was refused.
+/// Whether a call was refused. One static word for each call of the table above.
+///
+/// | from | to | by | then |
+/// |---|---|---|---|
+/// | false | false | `first_of`: the first call is known | its result counts, an error too |
+/// | false | true | `first_of`: the first call is refused | the second is made, now and from now on |
+///
+/// It never falls: filters are added, and none is taken away. Two threads may both be refused; both store the same. An argument that is
+/// wrong in itself looks like a refusal (EINVAL), and costs no more than the older call from then on.
 struct Memory(AtomicBool);
 
 impl Memory {
@@ -109,7 +117,8 @@ pub fn epoll_wait(
     checked(result)
 }
 
-/// ppoll without a mask.
+/// Waits as ppoll without a mask: for `count` structures at `fds`, as long as `time` says (`None`: for ever). Returns the kernel's own
+/// answer, negative for an error. Blocks the kernel thread, unless the time is zero.
 ///
 /// # Safety
 /// The kernel checks `fds`, and writes there.

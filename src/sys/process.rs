@@ -12,7 +12,7 @@ pub fn kernel_thread_id() -> i32 {
     plain(libc::SYS_gettid, [0; 4]) as i32
 }
 
-/// The processors this process may run on.
+/// Returns how many processors the running kernel thread may use, at least 1, which is also what a refusal leaves.
 pub fn processors() -> usize {
     let mut set = [0u64; 128];
     // SAFETY: the kernel writes at most the given size into `set`.
@@ -27,7 +27,7 @@ pub fn processors() -> usize {
     }
 }
 
-/// A soft limit of this process.
+/// Returns a soft limit of this process; RLIM_INFINITY is u64's greatest number, and 0 is what a refusal leaves.
 pub fn limit(resource: libc::__rlimit_resource_t) -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel writes into `limit`.
