@@ -1,9 +1,10 @@
-//! A signal of the user's choice has the green threads listed (the option `dump`). What the list says and where it goes the front knows
-//! (src/dumper.rs); here is how the signal comes to it.
+//! The dump's signal: a signal of the user's choice has the green threads listed (the option `dump`). src/dumper.rs knows what the list
+//! says and where it goes; this file is how the signal comes to it.
 //!
-//! The signal's handler only rings a bell: a kernel thread of its own, made when the runtime starts and only if the option is set, writes
-//! the list. It holds nothing while it does, and may wait for a slow reader without anybody else. It is also the thread that
-//! takes the signal where all others block it. The program's own handler of that signal runs as well; its default action does not.
+//! The signal's handler only rings a bell (`BELL`: 0 → 1 by the handler, 1 → 0 by the kernel thread, before it writes, so that a signal
+//! which comes meanwhile makes one more list). A kernel thread made for it, when the runtime starts and only if the option is set, writes
+//! the list. That kernel thread holds no lock while it does, and may wait for a slow reader. It also takes the signal where all other
+//! threads block it. The program's own handler of that signal runs as well; its default action does not.
 
 use crate::base::guard;
 use crate::base::signal_set;
@@ -17,10 +18,11 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 
 /// What is done when the signal comes.
 pub struct Duty {
+    /// The signal's number.
     pub signal: c_int,
     /// Writes the list. Called on the kernel thread that is made for it.
     pub write: fn(),
-    /// Says that there is none: the runtime does not run. Called inside the signal's handler.
+    /// Says that there are no green threads, for the runtime does not run. Called inside the signal's handler, so it allocates nothing.
     pub say_native: fn(),
 }
 
@@ -30,30 +32,31 @@ static BELL: AtomicU32 = AtomicU32::new(0);
 /// The kernel thread that waits for the bell, or 0.
 static KERNEL_TID: AtomicI32 = AtomicI32::new(0);
 
-/// Takes the duty on; the process has one thread. The kernel is told of the handler at once: before the runtime starts the signal is not to
-/// end the program either.
+/// Takes the duty on. Called at load, while the process has one thread. The kernel is told of the handler at once: before the runtime
+/// starts the signal is not to end the program either.
 pub fn prepare(duty: Duty) {
     let signal = duty.signal;
     DUTY.set(Box::new(duty)).ok();
     stand_before_default(signal);
 }
 
-/// Its kernel thread's tid; 0: there is none.
+/// The tid of the kernel thread that writes lists; 0: there is none. Asked on any thread.
 pub fn kernel_tid() -> i32 {
     KERNEL_TID.load(Relaxed)
 }
 
-/// Is this the signal?
+/// Is this the dump's signal?
 pub fn is_signal(number: c_int) -> bool {
     DUTY.get().is_some_and(|duty| duty.signal == number)
 }
 
-/// The handler that the kernel is told for it.
+/// The address of the handler that the kernel is told for the dump's signal.
 pub fn handler() -> usize {
     rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize
 }
 
-/// While the runtime does not run: the handler stands where the program has its default action.
+/// Installs the handler where the program has the default action. Called at load, by the hooks of sigaction while the runtime does not run,
+/// and after a handler that was to run once.
 pub fn stand_before_default(signal: c_int) {
     if disposition::in_kernel(signal).is_some_and(|now| now.handler == libc::SIG_DFL) {
         let flags = libc::SA_SIGINFO as usize | libc::SA_RESTART as usize | libc::SA_ONSTACK as usize;
@@ -87,11 +90,12 @@ extern "C" fn rang(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
         unsafe { std::mem::transmute(entry::entry_address()) };
     entry(number, info, context);
     if !disposition::of(number).is_handler() {
-        stand_before_default(number); // (It was to run once.)
+        stand_before_default(number); // The program's handler had SA_RESETHAND.
     }
 }
 
-/// The runtime has started: its kernel thread is made. Where none is to be had, signals say so as before the start.
+/// Makes the kernel thread that writes lists, if the option is set. Called right after the start, on main. Where none is to be had, each
+/// signal says that there are no green threads, as before the start.
 pub fn after_start() {
     if DUTY.get().is_none() {
         return;
@@ -107,6 +111,7 @@ pub fn after_start() {
     GATE.leave();
 }
 
+/// Runs on the kernel thread that writes lists, for ever: the dump's signal is open while it waits, and all are blocked while it writes.
 extern "C" fn thread_main(_: *mut c_void) -> *mut c_void {
     guard::enter_runtime();
     KERNEL_TID.store(sys::kernel_thread_id(), Release);

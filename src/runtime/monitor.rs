@@ -1,9 +1,27 @@
 //! The monitor: a kernel thread that runs nothing green, and watches the workers, which do.
 //!
-//! Every tick it looks at each slot. A slot whose worker has resumed no thread since the last tick runs one green thread for
-//! long. While no other thread waits that is fine. Else the thread is first asked to make room (`attention`: heeded by the
+//! The monitor looks at each slot every tick. A slot whose worker has resumed no thread since the last tick runs one green thread for
+//! long. While no other thread waits the slot stays as it is. Else the thread is first asked to make room (`attention`: heeded by the
 //! next hook that finds what it wants at once), and if that does not help the slot goes to another worker: a *hand-over*. So
 //! spinning, computing, an unhooked call or a lock inside libc costs a slot milliseconds only.
+//!
+//! What a look finds in a slot's owner word, and what follows:
+//!
+//! ```text
+//!   mode       seen                                             then                             next look
+//!   (vacant)   work anywhere                                    give it to a worker              (rest)
+//!   (vacant)   work anywhere, no worker is to be had            take in its events, share        a tick later
+//!   Runtime    idle                                             nothing                          (rest)
+//!   Runtime    at work                                          nothing                          a tick later
+//!   Offered    no spare is coming                               hand over                        STEP_NS later
+//!   Call       held for a tick, or others wait                  attention; at the second look,   STEP_NS later
+//!                                                               after STEP_NS, hand over
+//!   Green      others wait, the worker used CPU time            attention; after                 a tick later
+//!                                                               UNTIL_TAKEN_NS, hand over
+//!   Green      others wait, the worker used none                hand over                        STEP_NS later
+//!   either     as above, but the worker waits for a processor   hand over after NO_PROCESSOR_NS  a tick later
+//!   any        nobody waits, blocked for STANDS_LONG_NS         hand over                        a tick later
+//! ```
 //!
 //! Computing and blocking in the kernel are told apart by the worker's CPU time: a worker that used none since the last look is blocked,
 //! and loses the slot at this second look. A worker that waits for a processor uses no CPU time either, and keeps the slot (`runnable`):
@@ -12,8 +30,8 @@
 //! after `STEP_NS` instead of a tick, unless the worker that lost the slot last has used CPU time since: then it was not blocked, only
 //! waiting for a processor.
 //!
-//! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, and sleeps, the slot goes. It
-//! goes after a tick though no thread waits yet, so that a thread that becomes ready finds a worker awake.
+//! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, and sleeps, the slot goes. The
+//! slot goes after a tick even if no thread waits yet, so that a thread that becomes ready finds a worker awake.
 //!
 //! While every slot sleeps the monitor sleeps too; the thread that wakes a slot calls it. `BELL`:
 //!
@@ -50,6 +68,7 @@ const TICK_NS: u64 = 1_000_000;
 const STEP_NS: u64 = 50_000;
 /// Ticks in one green thread until its slot is taken.
 const TICKS_UNTIL_TAKEN: u32 = 3;
+/// The same in nanoseconds.
 const UNTIL_TAKEN_NS: u64 = TICKS_UNTIL_TAKEN as u64 * TICK_NS;
 /// How many looks follow after `STEP_NS` once a worker was found blocked.
 const QUICK_LOOKS: u32 = 8;
@@ -59,15 +78,18 @@ const LOOKS_UNTIL_TURN: u32 = 8;
 const TICKS_UNTIL_SLEEP: u32 = 5;
 /// How long a thread may block in a call that has no hook while no other thread waits.
 const STANDS_LONG_NS: u64 = 20_000_000;
-/// How long a worker may wait for a processor until its slot is taken all the same. It may be a thread that yields again and again, and
-/// comes to a tick of CPU time late on a busy machine, while what it waits for waits for this slot.
+/// How long a worker may wait for a processor until its slot is taken all the same. Its thread may yield to the kernel again and again, and
+/// come to a tick of CPU time late on a busy machine, while the thread that it spins for waits for this slot.
 const NO_PROCESSOR_NS: u64 = 20_000_000;
 
 /// What the monitor remembers of a slot: since when, and in how many looks, it has seen one green thread run there.
 #[derive(Clone, Copy, Default)]
 struct Watch {
+    /// The slot's count of switches at the last look: another count means another thread, or the same one anew.
     switches: u64,
+    /// When the present thread was seen first, CLOCK_MONOTONIC.
     since_ns: u64,
+    /// Looks at the present thread while others waited.
     looks: u32,
     /// The worker's CPU time at the last look that asked for it; 0: none has.
     cpu_ns: u64,
@@ -80,7 +102,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Has this kernel thread used no CPU time since the last look that asked?
+    /// Has this kernel thread used no CPU time since the last look that asked? False at the first look that asks.
     fn stands_still(&mut self, kernel_tid: i32) -> bool {
         let before_ns = std::mem::replace(&mut self.cpu_ns, sys::cpu_ns_of(kernel_tid));
         if before_ns == 0 {
@@ -112,21 +134,32 @@ impl Watch {
 /// How soon a slot wants to be looked at again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Pace {
-    /// Nothing runs there.
+    /// Nothing runs there: not before the monitor is called.
     Rest,
+    /// After `TICK_NS`.
     Tick,
+    /// After `STEP_NS`.
     Step,
 }
 
-/// Whether the monitor's thread may begin. From WAIT to BEGIN by `begin`, to GO by `dismiss`. A futex.
+/// Whether the monitor's thread may begin. A futex.
+///
+/// ```text
+///   from   to      by
+///   any    WAIT    start, before the thread is made
+///   WAIT   BEGIN   begin: the start has succeeded
+///   WAIT   GO      dismiss: the start has failed, and the thread ends
+/// ```
 static MAY_BEGIN: AtomicU32 = AtomicU32::new(0);
 const WAIT: u32 = 0;
 const BEGIN: u32 = 1;
 const GO: u32 = 2;
+/// The monitor's pthread_t, for `dismiss`.
 static THREAD: AtomicUsize = AtomicUsize::new(0);
+/// The monitor's kernel thread; 0 before it runs.
 static KERNEL_TID: AtomicI32 = AtomicI32::new(0);
 
-/// The monitor's kernel thread.
+/// The tid of the monitor's kernel thread. Asked on any thread.
 pub fn kernel_tid() -> i32 {
     KERNEL_TID.load(Relaxed)
 }
@@ -161,6 +194,8 @@ pub fn dismiss() {
     counts::kernel_thread_gone();
 }
 
+/// Runs on the monitor's kernel thread, which blocks all signals but while it sleeps (`sweep::listen`). Waits for no lock that a green
+/// thread may hold, but as the last resort of `duties::send`: the caretaker does what might need one.
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     KERNEL_TID.store(sys::kernel_thread_id(), Relaxed);
     while MAY_BEGIN.load(Acquire) == WAIT {
@@ -209,6 +244,11 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     }
 }
 
+/// Sleeps until the next tick or step; after `TICKS_UNTIL_SLEEP` quiet ticks, until called. The race with a thread that wakes a slot:
+///
+/// 1. The monitor exchanges `BELL`: TICKING → ASLEEP, then looks at every slot, then sleeps on the word.
+/// 2. The waker takes the slot out of its sleep, then reads the word, and calls where it is ASLEEP (`summon::awake`).
+/// 3. All SeqCst: the monitor sees the slot in use and does not sleep, or the waker sees ASLEEP.
 fn sleep(quiet: &mut u32, pace: Pace) {
     if *quiet < TICKS_UNTIL_SLEEP {
         let time_ns = if pace == Pace::Step { STEP_NS } else { TICK_NS };
@@ -217,7 +257,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
         // Pooled vessels are let go even while nothing happens, but not by a monitor that is called before that time.
         let let_go_ns = sys::now_ns() + 500_000_000;
         let deadline = yard::pool_is_large().then_some(let_go_ns);
-        // So are the figures told: here, for a disk may be slow, and while anything runs the monitor must not wait for one.
+        // The statistics are written here, before a sleep: a disk may be slow, and while anything runs the monitor must not wait for one.
         let deadline = deadline.or(counts::keep_up(now_ms()).map(|ms| ms * 1_000_000));
         let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
         if !slots::slots().iter().any(in_use) && !delivery::is_to_ring() && !sweep::are_left() {
@@ -231,6 +271,7 @@ fn sleep(quiet: &mut u32, pace: Pace) {
     BELL.store(TICKING, SeqCst);
 }
 
+/// Has the slot a worker that does not sleep in the reactor?
 fn in_use(slot: &Slot) -> bool {
     !slot.owner.see().is_vacant() && !slot.is_idle()
 }
@@ -238,9 +279,10 @@ fn in_use(slot: &Slot) -> bool {
 /// True: some slot could not be given to a worker at this look.
 static SHORT: AtomicBool = AtomicBool::new(false);
 
-/// The slot that a worker which comes free serves first: another than the last time.
+/// The number of the slot that the next look begins with, and so is given a worker first: the one after that which got the last worker.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
+/// Gives a slot without an owner to a worker, and moves `NEXT` on. False: there is no worker for it, and the slot is vacant.
 fn give(slot: &'static Slot) -> bool {
     let given = worker::give(slot);
     if given {
@@ -257,7 +299,8 @@ fn share() {
     }
 }
 
-/// Takes a slot in which a green thread runs, perhaps for ever: its worker is to serve another.
+/// Takes a slot in which a green thread runs, perhaps for ever: its worker is to serve another. The slot is vacant then; the worker finds
+/// that out when its thread next switches.
 fn take_for_others(slot: &'static Slot) {
     let seen = slot.owner.glance();
     if seen.mode() == Some(Mode::Green) && slot.owner.take_from(seen) {
@@ -265,7 +308,7 @@ fn take_for_others(slot: &'static Slot) {
     }
 }
 
-/// Looks at one slot.
+/// Looks at one slot, by the table above, and returns how soon it is to be looked at again.
 fn look(slot: &'static Slot, watch: &mut Watch, runnable: &mut Runnable) -> Pace {
     let seen = slot.owner.see();
     let Some(mode) = seen.mode() else { return send_worker(slot) };
@@ -288,7 +331,8 @@ fn look(slot: &'static Slot, watch: &mut Watch, runnable: &mut Runnable) -> Pace
     }
 }
 
-/// Sees to it that others get the slot in which one green thread has run for `held_ns`: asks it to yield, or hands the slot over.
+/// Sees to it that others get the slot in which one green thread has run for `held_ns` nanoseconds: asks it to yield, or hands the slot
+/// over.
 fn make_room(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, runnable: &mut Runnable) -> Pace {
     let in_call = seen.mode() == Some(Mode::Call);
     let is_quick = watch.is_quick();
@@ -337,12 +381,13 @@ fn let_stand(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, r
     Pace::Tick
 }
 
-/// Is there anything that only this slot's owner would see to?
+/// Is there anything that only this slot's owner would see to: a ready thread, a deadline, an event in its epoll?
 fn others_wait(slot: &Slot) -> bool {
     slot.has_ready() || slots::injected() || slot.timers.earliest() <= sys::now_ns() || sys::readable(slot.epoll())
 }
 
-/// Takes the slot from its worker, unless that comes back just now, and gives it to another. True: the slot was taken.
+/// Takes the slot from its worker, and gives it to another. False: the owner word has changed since `seen`, for the worker has just come
+/// back.
 fn hand_over(slot: &'static Slot, seen: Seen) -> bool {
     let taken = slot.owner.take_from(seen);
     if taken {

@@ -3,8 +3,20 @@
 //! main keeps its stack and its TCB and becomes a green thread of its own kind; the kernel thread that it ran on, the leader, becomes a
 //! worker. A worker needs a stack and a TCB of its own while main is switched away: the leader's are a vessel made for it.
 //! If anything is not to be had, what was taken is given back, and the program stays native; the statistics say why (`native`).
-//! So the steps that may fail come first, each with what undoes it; the last of them is the birth of the leader's vessel, which
-//! could not be undone.
+//! So the steps that may fail come first, each with what undoes it:
+//!
+//! ```text
+//!   step                                       undone by
+//!   memory and descriptors are counted         (nothing is taken)
+//!   the signals' descriptor (shelf::watch)     unwatch
+//!   the slots, with their epolls               unmake_slots, own_fds::close_all
+//!   stacks for workers                         (kept for a later start)
+//!   the handler of SIGSYS (capture::prepare)   capture::give_up
+//!   the monitor's kernel thread                dismiss
+//!   the leader's vessel                        (never undone: it stays where this libc's end of a thread is not known)
+//! ```
+//!
+//! `STARTED` is stored last, and with it every hook changes over. Until then the hooks of the program's other threads run natively.
 
 use crate::arch::{self, segment};
 use crate::base::{guard, own_fds};
@@ -28,9 +40,9 @@ use crate::runtime::{births, dump, kernel, monitor, signal, trap};
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
-/// 1 while the start is under way.
+/// 1 while the start is under way: a thread that finds 1 goes on natively.
 static STARTING: AtomicU32 = AtomicU32::new(0);
-/// How many workers were asked for.
+/// How many workers were asked for. Written by `configure`, read by the statistics by its address.
 pub static WORKERS: AtomicUsize = AtomicUsize::new(1);
 
 /// How many workers were asked for: as many slots there are. Any thread asks.
@@ -38,20 +50,22 @@ pub fn workers() -> usize {
     WORKERS.load(Relaxed)
 }
 
-/// Notes what the front door knows from the environment. Called once, before the first thread is made.
+/// Notes what the front door knows from the environment. Called once, at load, before the first thread is made. `fast_switch`: the
+/// processor and the kernel allow the FSGSBASE instructions.
 pub fn configure(workers: usize, fast_switch: bool) {
     WORKERS.store(workers, Relaxed);
     segment::set_fast_switch(fast_switch);
 }
 
-/// Why this program stays native, if that is known: for the statistics. Called at any time, on any thread.
+/// Returns why this program stays native, if that is known: for the statistics. Called at any time, on any thread, in handlers too.
 pub fn why_native() -> Option<&'static str> {
     let own = machine_started::OWN.load(Relaxed) && !started();
     own.then_some(filters::OWN_SET).or_else(|| WHY.get().copied().filter(|_| REFUSED.load(Relaxed)))
 }
 
-/// Starts the runtime, once: true when it runs. Called by the first pthread_create, and by each one after a refusal, on any thread; only
-/// the process's first kernel thread starts it, for it becomes the leader. `prepare` is called before, if there is memory enough.
+/// Starts the runtime, once: true when it runs. Called by the first pthread_create, and by each one after a refusal, on any thread, with no
+/// lock held. Only the process's first kernel thread starts it, for that becomes the leader. `prepare` is called once there is memory
+/// enough, before the first green thread is made. False: the program's thread is to be made natively; `why_native` tells why.
 #[cold]
 pub fn start(prepare: fn()) -> bool {
     if started() {
@@ -76,7 +90,7 @@ pub fn start(prepare: fn()) -> bool {
     done
 }
 
-/// What the machine's parts take, and some more.
+/// Bytes that the machine's parts take, and some more.
 const ENOUGH_MEMORY: usize = 16 << 20;
 /// How many descriptors the program is to have left.
 const DESCRIPTORS_LEFT: usize = 16;
@@ -85,7 +99,7 @@ const NO_DESCRIPTORS: &str = "there were not enough free descriptors when the fi
 const UNKNOWN_LIBC: &str = "this libc tells the end of a thread in a way that is not known";
 const NO_KERNEL_THREAD: &str = "no kernel thread was to be had for the monitor when the first thread was made";
 
-/// Builds all that runs, or says why that cannot be.
+/// Builds all that runs, or returns why that cannot be, with nothing left behind. Called by `start`, on the leader-to-be.
 fn build(prepare: fn()) -> Result<(), &'static str> {
     if !sys::has_memory(ENOUGH_MEMORY) || !crate::base::pages::has_reserve() {
         return Err(NO_MEMORY);
@@ -107,6 +121,7 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
     built
 }
 
+/// Builds what stands on the slots: the leader, main, the monitor. Fails by why it cannot be; the caller takes the slots away then.
 fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     let leader = counts::enlist(Worker::new(true));
     if !small_stacks::reserve_small_stacks(workers()) {
@@ -141,6 +156,7 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
         capture::give_up(sigsys);
         return Err(UNKNOWN_LIBC);
     }
+    // Nothing from here on fails.
     leader.fs.set(own.fs.get());
     // SAFETY: the vessel does not run; its context is now the leader's.
     unsafe { *leader.sp.get() = *own.sp.get() };
@@ -170,7 +186,7 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The number of the process that forks at this moment, or 0.
+/// The process id of the process that forks at this moment; 0: it does not. A child reads its parent's id here until `forked`.
 static FORKING: AtomicI32 = AtomicI32::new(0);
 
 /// Called right before a fork, which forks exclude each other for (hooks/process).
@@ -183,14 +199,16 @@ pub fn forked() {
     FORKING.store(0, Relaxed);
 }
 
-/// Is this a fork child in which nothing has run yet? Its parent's other threads are gone, who may have held any lock of the runtime.
+/// Is this a fork child in which `after_fork` has not run yet? Any lock of the runtime may be held by a thread of the parent's, which is
+/// not here. Asked by the hooks of libc's own locks.
 pub fn is_new_child() -> bool {
     let parent = FORKING.load(Relaxed);
     parent != 0 && parent != sys::process_id()
 }
 
 /// Puts the runtime's state right in a fork child, before anything else runs there: the calling thread is all there is, and the child runs
-/// natively until it makes a thread.
+/// natively until it makes a thread. Called on that thread by the hooks of fork. Every part forgets what was the parent's; a part below
+/// comes before the parts that use it.
 pub fn after_fork() {
     let me = current();
     arch::set_self_word(0);
@@ -218,7 +236,7 @@ pub fn after_fork() {
     me.inspect(|me| keep_own(me));
 }
 
-/// In a fork child: its kernel thread has what the green thread that forked had as its own.
+/// Gives a fork child's kernel thread what the green thread that forked had as its own: pins, scheduling, settings and name.
 fn keep_own(me: &Green) {
     pin::after_fork(me, frames::running(me));
     me.private_fd.set(-1);

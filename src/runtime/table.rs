@@ -1,4 +1,8 @@
 //! The table by which others find the green threads (src/dump/table.rs), filled in.
+//!
+//! `greenpatch_threads` is read from outside (`greenpatch dump PID`, the gdb command) by the symbol's name, from inside by `address`. The
+//! readers stop no thread and take no lock; every word that an offset leads to is one that any thread may read at any time. A field that
+//! moves is found by its new offset. A change of meaning, or of the table itself, needs another `MARK`.
 
 use crate::arch::SAVED;
 use crate::dump::list::STATES;
@@ -10,11 +14,13 @@ use crate::runtime::news::waiter;
 use crate::why;
 use std::mem::offset_of;
 
+/// The table. Constant from load on: what changes is behind `newest`, the list of green threads, which only grows.
 #[allow(non_upper_case_globals)]
 #[no_mangle]
 static greenpatch_threads: Table = Table {
     mark: MARK,
     version: Name::new(env!("CARGO_PKG_VERSION")),
+    // Each green thread leads to the one made before it; none is ever freed.
     newest: &raw const NEWEST as *const u8,
     reasons: why::REASONS.as_ptr(),
     reason_count: why::REASONS.len(),
@@ -24,6 +30,7 @@ static greenpatch_threads: Table = Table {
         older: offset_of!(Green, older) as u32,
         sp: offset_of!(Green, sp) as u32,
         worker: offset_of!(Green, worker) as u32,
+        // The word within the waiter, whose low bits are the state (`bits.state`).
         waiter: (offset_of!(Green, waiter) + waiter::WORD) as u32,
         why: offset_of!(Green, why) as u32,
         life: offset_of!(Green, life) as u32,
@@ -48,7 +55,7 @@ static greenpatch_threads: Table = Table {
     saved: SAVED,
 };
 
-/// The table's address.
+/// The table's address, for the list that the process writes itself. Called on the kernel thread of `runtime::dump`.
 pub fn address() -> usize {
     &raw const greenpatch_threads as usize
 }
