@@ -19,8 +19,9 @@ use crate::runtime::{self, Length};
 use crate::sys::{self, older};
 use libc::{c_int, sockaddr, socklen_t};
 
-/// `connect`: parks until a TCP connection is made or refused; other sockets connect at once, or wait in the kernel. A cancellation point;
-/// EINPROGRESS when SO_SNDTIMEO is over.
+/// `connect`: on a TCP socket that blocks parks until the connection is made or refused. All other sockets connect in the kernel,
+/// with the slot offered. EINPROGRESS when SO_SNDTIMEO is over (socket(7)). EINTR after a handler without SA_RESTART, and always
+/// with a timeout: the connection goes on then. A cancellation point.
 pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answer<c_int> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -39,16 +40,17 @@ pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answe
     let mut attempt = Attempt::new(&socket, OUT).late(-begun as c_int);
     let result = attempt.complete_asking(|fd, _| call(fd));
     attempt.end();
-    // Many programs set O_NONBLOCK now, not all of them by a call that we see.
+    // Many programs set O_NONBLOCK after this, not all of them by a call that is hooked: the flags are asked for anew.
     descriptor::changed(fd);
     match result {
-        // Another thread's connect found the outcome first.
+        // EISCONN: another thread's connect has found the outcome first.
         done if done == -(libc::EISCONN as isize) => Ok(0),
         other => answer(other),
     }
 }
 
-/// The one place where O_NONBLOCK is set for a moment.
+/// Makes a call with O_NONBLOCK set for its time, and puts the flags back. No other place sets the flag of a program's file: for a
+/// moment others that share the file see it.
 unsafe fn without_waiting(fd: c_int, flags: usize, call: impl FnOnce() -> isize) -> isize {
     let set = |flags: usize| sys::call(libc::SYS_fcntl, fd as usize, libc::F_SETFL as usize, flags, 0, 0, 0);
     set(flags | libc::O_NONBLOCK as usize);
@@ -57,7 +59,8 @@ unsafe fn without_waiting(fd: c_int, flags: usize, call: impl FnOnce() -> isize)
     result
 }
 
-/// `accept`: parks until there is a connection. A cancellation point; the new number's past is forgotten, from any caller.
+/// `accept`: parks until there is a connection, as long as SO_RCVTIMEO says (then EAGAIN). EINTR after a handler without SA_RESTART.
+/// What was known of the new number is forgotten. A foreign thread's call is libc's. A cancellation point.
 pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> Answer<c_int> {
     match runtime::current() {
         Some(_) => accept_waiting(fd, addr, len, 0),
@@ -65,7 +68,7 @@ pub unsafe fn accept(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t) -> Ans
     }
 }
 
-/// `accept4`: as `accept`, with flags for the new descriptor.
+/// `accept4`: as `accept`, with SOCK_NONBLOCK and SOCK_CLOEXEC for the new descriptor. EINVAL for other flags is the kernel's.
 pub unsafe fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Answer<c_int> {
     match runtime::current() {
         Some(_) => accept_waiting(fd, addr, len, flags),
@@ -81,7 +84,8 @@ fn accepted_natively(fd: c_int) -> Answer<c_int> {
     Ok(fd)
 }
 
-/// accept4 on a green thread: parks on a listener that blocks.
+/// Makes accept4 on a green thread: parks on a listener that blocks. A socket that does not listen, and bad flags, are the kernel's
+/// to refuse.
 unsafe fn accept_waiting(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let listener = descriptor::socket(fd)?;
@@ -121,7 +125,8 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
     got
 }
 
-/// `shutdown`: the kernel's own, and waits on the number try again.
+/// `shutdown`: the kernel's own. Then all waits parked on the number try again, and find the end of the file or EPIPE. Never waits.
+/// No cancellation point.
 pub unsafe fn shutdown(fd: c_int, how: c_int) -> Answer<c_int> {
     let done = answer(sys::call(libc::SYS_shutdown, fd as usize, how as usize, 0, 0, 0, 0));
     readiness::stir(fd);

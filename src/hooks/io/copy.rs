@@ -12,7 +12,8 @@ use crate::runtime::news::record::{IN, OUT};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, iovec, off_t, size_t, ssize_t, EAGAIN};
 
-/// Waits until `fd` is ready, unless the program wants no waiting (O_NONBLOCK), or there is nothing to wait for.
+/// Parks until `fd` is ready. Does nothing where there is nothing to wait for: a regular file, O_NONBLOCK, a number without a file,
+/// or a timeout that is over; the call that follows says so. `Err(EINTR)` after a handler without SA_RESTART.
 unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
     let Ok(descriptor) = descriptor::any(fd) else { return Ok(()) };
     if descriptor.kind() == Kind::File || descriptor.nonblocking() {
@@ -27,7 +28,7 @@ unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
     }
 }
 
-/// Is it a socket? Its waiting is not ruled by SPLICE_F_NONBLOCK.
+/// Is it a socket? SPLICE_F_NONBLOCK does not rule a socket's waiting: splice(2).
 fn socket(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind().socket())
 }
@@ -37,7 +38,8 @@ fn pipe(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
 }
 
-/// Copies to a socket or a pipe: wait for room, then the plain call.
+/// `sendfile`: from a regular file parks until the target has room; then the kernel gets the call, with the slot offered. The kernel
+/// may still wait, for a disk, or for room for the rest. A cancellation point.
 pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t) -> Answer<ssize_t> {
     if count != 0 && descriptor::any(from).is_ok_and(|from| from.kind() == Kind::File) {
         await_ready(to, OUT)?;
@@ -45,7 +47,9 @@ pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t
     plain(|| sys::call(libc::SYS_sendfile, to as usize, from as usize, offset as usize, count, 0, 0))
 }
 
-/// `splice`: waits for what its ends need. A cancellation point.
+/// `splice`: by `through_pipe`. Where a socket is the other end, the socket's readiness is waited for first: with SPLICE_F_NONBLOCK
+/// the kernel would wait for it all the same. Errors are the kernel's. EINTR after a handler without SA_RESTART. A cancellation
+/// point.
 pub unsafe fn splice(
     from: c_int,
     from_at: *mut off_t,
@@ -71,7 +75,7 @@ pub unsafe fn splice(
     )
 }
 
-/// `tee`: as `splice`, between pipes, and nothing is taken out of the first.
+/// `tee`: by `through_pipe`, between two pipes; nothing is taken out of the first. A cancellation point.
 pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let call = |flags: c_uint| plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0));
@@ -81,7 +85,8 @@ pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ss
     })
 }
 
-/// A pipe's reading end never becomes writable, nor the other one readable: either will do.
+/// `vmsplice`: by `through_pipe`, with the caller's memory at one end. Either readiness will do: a pipe's reading end never becomes
+/// writable, nor the other one readable. A cancellation point.
 pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let call =
@@ -89,8 +94,9 @@ pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -
     through_pipe(n, flags, call, || await_ready(fd, IN | OUT))
 }
 
-/// Moves pages through a pipe: tried without waiting, which finds all that is wrong with the call; then wait for what the pipe's
-/// ends need, then the call as it is.
+/// Moves pages through a pipe. `call` is tried with SPLICE_F_NONBLOCK, which finds all that is wrong with the call; EAGAIN then
+/// parks by `wait`, and the kernel gets the call as it is. A program's own SPLICE_F_NONBLOCK, and a length of 0, go to the kernel at
+/// once.
 unsafe fn through_pipe(
     n: size_t,
     flags: c_uint,
@@ -106,7 +112,8 @@ unsafe fn through_pipe(
     call(flags)
 }
 
-/// Regular files only.
+/// `copy_file_range`: the kernel's own, with the slot offered. Both ends are regular files (EINVAL), so there is no readiness to
+/// wait for. A cancellation point.
 pub unsafe fn copy_file_range(
     from: c_int,
     from_at: *mut off_t,
@@ -119,7 +126,7 @@ pub unsafe fn copy_file_range(
     copy(libc::SYS_copy_file_range, from, from_at, to, to_at, n, flags)
 }
 
-/// Makes splice or copy_file_range as it is, with the slot offered.
+/// Makes splice or copy_file_range as it is, with the slot offered for as long as transfers took lately.
 unsafe fn copy(
     number: libc::c_long,
     from: c_int,

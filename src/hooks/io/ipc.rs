@@ -25,7 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 /// A moment that has passed; as a time's length: none.
 const PAST: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Until when a call on a message queue waits. A bad moment is an error even when there is nothing to wait for.
+/// Returns until when a call on a message queue waits: a moment of CLOCK_REALTIME, or no end for a null one. EFAULT, then EINVAL for
+/// a bad moment, even when there is nothing to wait for: the kernel reads it first (ipc/mqueue.c, prepare_timeout).
 unsafe fn deadline(until: *const timespec) -> Answer<Deadline> {
     if until.is_null() {
         return Ok(None);
@@ -34,7 +35,9 @@ unsafe fn deadline(until: *const timespec) -> Answer<Deadline> {
     Until { clock: CLOCK_REALTIME, time: &time }.deadline()
 }
 
-/// Makes a transfer through a message queue by `call`, which takes the number and the moment. A cancellation point.
+/// Makes a transfer through a message queue by `call`, which takes the number and the moment: tries with a moment that has passed,
+/// and parks while that says ETIMEDOUT. EAGAIN with O_NONBLOCK, ETIMEDOUT; EINTR after a handler without SA_RESTART. All other
+/// errors are the kernel's. A cancellation point.
 unsafe fn transfer<T: TryFrom<isize>>(
     queue: mqd_t,
     interest: u32,
@@ -52,7 +55,7 @@ unsafe fn transfer<T: TryFrom<isize>>(
         Blocking::No => match call(queue, &PAST) {
             TOO_LATE if interest == IN && notifies(queue) => long_call(|| call(queue, until)),
             TOO_LATE => WOULD_BLOCK,
-            // The kernel looks at the moment first.
+            // EBADF for the number may hide EINVAL for the moment, which the kernel looks at first.
             NO_QUEUE if !until.is_null() => call(queue, until),
             done => done,
         },
@@ -65,7 +68,7 @@ unsafe fn transfer<T: TryFrom<isize>>(
 /// This process, or one that it was forked from, has registered for a notification: from then on receivers wait in the kernel.
 static NOTIFIED: AtomicBool = AtomicBool::new(false);
 
-/// May there be a registration for a notification by this queue?
+/// May there be a registration for a notification by this queue? Reads NOTIFY_PID in the queue's text (mq_overview(7)).
 fn notifies(queue: c_int) -> bool {
     if NOTIFIED.load(SeqCst) {
         return true;
@@ -77,9 +80,10 @@ fn notifies(queue: c_int) -> bool {
     bytes > 0 && !text[..bytes as usize].windows(NOBODY.len()).any(|window| window == NOBODY)
 }
 
-/// `mq_notify`: libc's own, after the parked receivers have gone to the kernel, which counts them then.
+/// `mq_notify`: libc's own. Before the first one of the process the parked receivers go to the kernel, which must count them: it
+/// notifies only of a message that no receiver waits for (mq_notify(3)).
 pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
-    // Parked receivers go where the kernel counts them, and are given the time for that before this goes on.
+    // The first registration: parked receivers go to the kernel, and get the slot for that before the call is made.
     if !NOTIFIED.swap(true, SeqCst) {
         descriptor::stir_queues();
         runtime::yield_now();
@@ -91,7 +95,8 @@ pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
 const TOO_LATE: isize = -(ETIMEDOUT as isize);
 const NO_QUEUE: isize = -(EBADF as isize);
 
-/// `mq_timedsend`: parks while the queue is full, until a moment of CLOCK_REALTIME. A cancellation point.
+/// `mq_timedsend`: parks while the queue is full, until a moment of CLOCK_REALTIME, by `transfer`. EMSGSIZE and EINVAL for the
+/// priority are the kernel's. A cancellation point.
 pub unsafe fn mq_timedsend(
     queue: mqd_t,
     message: *const c_char,
@@ -110,7 +115,8 @@ pub unsafe fn mq_send(queue: mqd_t, message: *const c_char, bytes: size_t, prior
     mq_timedsend(queue, message, bytes, priority, std::ptr::null())
 }
 
-/// `mq_timedreceive`: parks while the queue is empty, until a moment of CLOCK_REALTIME. A cancellation point.
+/// `mq_timedreceive`: parks while the queue is empty, until a moment of CLOCK_REALTIME, by `transfer`. EMSGSIZE for a buffer below
+/// the queue's message size is the kernel's. A cancellation point.
 pub unsafe fn mq_timedreceive(
     queue: mqd_t,
     message: *mut c_char,
@@ -129,7 +135,7 @@ pub unsafe fn mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, prio
     mq_timedreceive(queue, message, bytes, priority, std::ptr::null())
 }
 
-/// As close, but no cancellation point.
+/// `mq_close`: as `close`, but no cancellation point. EBADF for the library's own descriptors.
 pub unsafe fn mq_close(queue: mqd_t) -> Answer<c_int> {
     if own_fds::is_own(queue) {
         return errno(EBADF);
@@ -140,7 +146,8 @@ pub unsafe fn mq_close(queue: mqd_t) -> Answer<c_int> {
     closed
 }
 
-/// `msgsnd`: tried without waiting, then in the kernel. A cancellation point.
+/// `msgsnd`: tried with IPC_NOWAIT, then made in the kernel, with the slot offered. EINTR after any handler: signal(7) lists the
+/// System V calls among those that are never restarted. A cancellation point.
 pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let call = |flags: c_int| sys::call(SYS_msgsnd, queue as usize, message as usize, bytes, flags as usize, 0, 0);
@@ -153,7 +160,7 @@ pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags:
     }
 }
 
-/// `msgrcv`: tried without waiting, then in the kernel. A cancellation point.
+/// `msgrcv`: as `msgsnd`; ENOMSG is what a try says of an empty queue. A cancellation point.
 pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long, flags: c_int) -> Answer<ssize_t> {
     const NOTHING: isize = -(ENOMSG as isize);
     runtime::cancellation_point();
@@ -168,25 +175,27 @@ pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long,
     }
 }
 
-/// A try was the answer: others may run.
+/// Makes an answer of a try's result. Other green threads run if it is their turn.
 fn at_once<T: TryFrom<isize>>(done: isize) -> Answer<T> {
     runtime::breathe();
     answer(done)
 }
 
-/// `semop`: as `semtimedop`, without an end.
+/// `semop`: as `semtimedop`, without an end. No cancellation point.
 pub unsafe fn semop(set: c_int, operations: *mut sembuf, count: size_t) -> Answer<c_int> {
     semtimedop(set, operations, count, std::ptr::null())
 }
 
-/// Tried for no time at all; the operations are the kernel's to read.
+/// `semtimedop`: tried with a time of 0, then made in the kernel, with the slot offered. Which error comes first the kernel says in
+/// that second call: it looks at the time before the operations. EINTR after any handler (signal(7)). EAGAIN when the time is up. No
+/// cancellation point.
 pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, time: *const timespec) -> Answer<c_int> {
     let call = |time: *const timespec| {
         sys::call(SYS_semtimedop, set as usize, operations as usize, count, time as usize, 0, 0)
     };
     match call(&PAST) {
         done if done >= 0 => at_once(done),
-        // Which error goes first is for the kernel to say: it looks at the time before.
+        // A failed try has changed nothing: semaphore operations are done together or not at all (semop(2)).
         _ => {
             runtime::announce(Why::Queue(set));
             long_uncancelled(|| call(time))
@@ -194,7 +203,8 @@ pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, tim
     }
 }
 
-/// `aio_suspend`: libc's own, in slices, between which a cancellation comes through. EAGAIN when its time is up, EINTR after a handler.
+/// `aio_suspend`: libc's own, in slices of SLICE_NS, between which a cancellation acts. EAGAIN when the time is up, EINTR after a
+/// handler of the caller's. A bad time is libc's to refuse. A cancellation point.
 pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const timespec) -> Answer<c_int> {
     let until = match time.as_ref().map(moment::nanoseconds) {
         None => None,
@@ -218,7 +228,7 @@ pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const 
     }
 }
 
-/// Only that which waits for all of them waits.
+/// `lio_listio`: libc's own. Only LIO_WAIT waits, inside libc, with the thread kept on its kernel thread.
 pub unsafe fn lio_listio(mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut sigevent) -> Answer<c_int> {
     if mode == LIO_WAIT {
         Ok(runtime::in_libc(|| real::lio_listio(mode, list, count, event)))

@@ -18,12 +18,14 @@ pub const NO_TIME: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 /// The time that a call has, counted from now.
 #[derive(Clone, Copy)]
 pub enum Time {
+    /// The call looks, and does not park.
     None,
+    /// The call parks until then; `None` has no end.
     Until(Deadline),
 }
 
 impl Time {
-    /// Of a call that has its time in milliseconds; negative is for ever.
+    /// Begins a time in milliseconds; a negative one has no end.
     pub fn of_ms(ms: c_int) -> Time {
         match ms {
             0 => Time::None,
@@ -32,7 +34,7 @@ impl Time {
         }
     }
 
-    /// Of a length of time, counted from now.
+    /// Begins a time of `ns` nanoseconds, from now.
     pub fn of_ns(ns: u64) -> Time {
         if ns == 0 {
             return Time::None;
@@ -40,14 +42,17 @@ impl Time {
         Time::Until(Some(sys::now_ns().saturating_add(ns)))
     }
 
-    /// `None`: no valid time.
+    /// Begins a time as ppoll and pselect have it; a null one has no end. `None`: negative, or more nanoseconds than a second has.
+    ///
+    /// # Safety
+    /// `time` is null or can be read.
     pub unsafe fn of_timespec(time: *const timespec) -> Option<Time> {
         let Some(time) = time.as_ref() else { return Some(Time::Until(None)) };
         moment::nanoseconds(time).ok().map(Time::of_ns)
     }
 }
 
-/// What is left until a deadline, for the kernel's own calls.
+/// Returns what is left until a deadline, at least 0, for the kernel's own calls; `None` for no end.
 pub fn left(deadline: Deadline) -> Option<timespec> {
     deadline.map(|deadline| sys::timespec(deadline.saturating_sub(sys::now_ns())))
 }
@@ -71,8 +76,8 @@ pub unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -
     answer(masked::while_masked(mask, || call(&raw const open as usize)))
 }
 
-/// Ends a call that did not wait. If it found nothing the program may ask in a loop: so other green threads run first, which may bring
-/// about what it looks for.
+/// Ends a call that did not wait: makes an answer of the kernel's result. Other green threads run first if it found nothing, for the
+/// program may ask in a loop for what one of them brings about.
 pub fn at_once(seen: isize) -> Answer<c_int> {
     if seen == 0 {
         runtime::yield_now();

@@ -11,7 +11,12 @@ use crate::runtime::news::record::{IN, OUT};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, mmsghdr, timespec};
 
-/// Several messages. The timeout is looked at after each of them only, as Linux does: it does not end a wait.
+/// `recvmmsg`: parks before a message, and takes as many as are there. Returns how many; an error after the first message is left
+/// for the next call, as by the kernel (net/socket.c, do_recvmmsg).
+/// The timeout is looked at after each message only, as recvmmsg(2) says under BUGS: it does not end a wait. SO_RCVTIMEO does, and
+/// begins anew with each message. A handler ends the wait as of `recvfrom`, but not a call that has a message. A cancellation point.
+/// The kernel has the call as it is where it must not wait, for MSG_WAITALL, with SO_RCVLOWAT, for no messages, and for a bad
+/// timeout (EFAULT, EINVAL).
 pub unsafe fn recvmmsg(
     fd: c_int,
     msgs: *mut mmsghdr,
@@ -53,14 +58,15 @@ pub unsafe fn recvmmsg(
     answer(result)
 }
 
-/// recvmmsg's timeout: what is left of it is written back after each message.
+/// recvmmsg's timeout, which ends at `end_ns` of CLOCK_MONOTONIC. What is left is written back after each message.
 struct TimeLeft {
     timeout: *mut timespec,
     end_ns: u64,
 }
 
 impl TimeLeft {
-    /// `None`: not one that we can read and write, or not one at all, which is for the kernel to refuse.
+    /// Begins the time of a call; a null one has no end. `None`: the timeout cannot be read and written, or is no length of time. The
+    /// kernel gets such a call, to refuse it.
     unsafe fn new(timeout: *mut timespec) -> Option<TimeLeft> {
         if timeout.is_null() {
             return Some(TimeLeft { timeout, end_ns: u64::MAX });
@@ -71,7 +77,7 @@ impl TimeLeft {
         Some(TimeLeft { timeout, end_ns: sys::now_ns().saturating_add(ns) })
     }
 
-    /// Writes back what is left; true: nothing. Called after each message.
+    /// Writes back what is left. Returns true if that is nothing. Called after each message.
     unsafe fn is_up(&mut self) -> bool {
         if self.timeout.is_null() {
             return false;
@@ -82,7 +88,9 @@ impl TimeLeft {
     }
 }
 
-/// Several messages: as many as the kernel takes at once, or, on a stream, one whole message after the other.
+/// `sendmmsg`: as many messages as the kernel takes at once, or, on a stream, one whole message after the other. Returns how many;
+/// an error after the first is left for the next call (net/socket.c, __sys_sendmmsg). A foreign thread's call is libc's. Files that
+/// went with the messages are handed on in both cases. A cancellation point.
 pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
     let sent = match runtime::current() {
         Some(_) => transmit_messages(fd, msgs, n, flags)?,
@@ -92,7 +100,8 @@ pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -
     Ok(sent)
 }
 
-/// sendmmsg on a green thread: each message is sent whole, and each has the socket's timeout anew.
+/// Makes `sendmmsg` for a green thread: parks until there is room, each message with the socket's SO_SNDTIMEO anew. More than
+/// UIO_MAXIOV messages are cut, as by the kernel.
 unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -132,7 +141,8 @@ unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_i
     answer(result)
 }
 
-/// Sends message after message on a stream, which may take a part of one; ends after the first that was cut short.
+/// Sends message after message on a stream, which may take a part of one. Ends after the first that was cut short, with that one
+/// counted. EFAULT where a message's length cannot be written: the message has been sent then, as natively.
 unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, flags: c_int) -> Answer<c_int> {
     for i in 0..n {
         let entry = msgs.add(i);
@@ -141,7 +151,7 @@ unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, f
             Err(miss) => return if i > 0 { Ok(i as c_int) } else { Err(miss) },
         };
         let told = &raw mut (*entry).msg_len;
-        // (The kernel is asked about 8 bytes, of which the program's are the first 4.)
+        // `probe` asks about 8 bytes: msg_len's 4, and the padding behind them.
         if let Err(miss) = memory::probe(told as *mut u64) {
             return if i > 0 { Ok(i as c_int) } else { Err(miss) };
         }

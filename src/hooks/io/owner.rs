@@ -9,7 +9,7 @@ use crate::runtime::signal::{owner, sweep};
 use crate::{runtime, sys};
 use libc::*;
 
-/// fcntl.h.
+// bits/fcntl-linux.h.
 const F_SETSIG: c_int = 10;
 const F_GETSIG: c_int = 11;
 const F_SETOWN_EX: c_int = 15;
@@ -17,22 +17,25 @@ const F_GETOWN_EX: c_int = 16;
 const F_OWNER_TID: c_int = 0;
 const F_OWNER_PID: c_int = 1;
 
-/// asm-generic/sockios.h: a socket's owner, set and told.
+// asm-generic/sockios.h: a socket's owner, set and told.
 const FIOSETOWN: u32 = 0x8901;
 const SIOCSPGRP: u32 = 0x8902;
 const FIOGETOWN: u32 = 0x8903;
 const SIOCGPGRP: u32 = 0x8904;
 
-/// f_owner_ex: a kind, and whom it names.
+/// struct f_owner_ex: a kind (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP), and the number that it names.
 type Owner = [c_int; 2];
 
-/// Makes an fcntl as it is, for the program or for the library.
+/// Makes an fcntl in the kernel, for the program or for the library. No cancellation point.
 fn plainly(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
     // SAFETY: the program's own call, or one that reads our structure.
     answer(unsafe { sys::call(SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0) })
 }
 
-/// A command of this family; the others are libc's.
+/// Answers fcntl's commands of this family; all others are libc's, and so is each of them before the start. Called by any thread.
+/// F_SETOWN_EX with a green thread's tid has the kernel signal the process, and the runtime passes the signals on. F_GETOWN_EX,
+/// F_GETOWN and F_GETSIG tell what the program has set. Errors are the kernel's (EBADF, EINVAL, ESRCH), EFAULT for a bad f_owner_ex,
+/// and ENOMEM where no room is left to note the thread. Never waits.
 #[cold]
 pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
     if !runtime::started() {
@@ -41,7 +44,8 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
     match command {
         F_SETOWN => {
             let named = argument as pid_t;
-            owner_of(fd); // A closed file's entry goes before the new owner makes it look true.
+            // `owner_of` drops a closed file's entry: the new owner would make it look true.
+            owner_of(fd);
             let done = plainly(fd, F_SETOWN, if named > 0 { process_of(named) } else { named } as usize)?;
             give_up(fd);
             Ok(done)
@@ -66,7 +70,8 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
     }
 }
 
-/// ioctl's requests of this family, as F_SETOWN and F_GETOWN; the others are libc's.
+/// Answers ioctl's requests of this family: FIOSETOWN and SIOCSPGRP as F_SETOWN, FIOGETOWN and SIOCGPGRP as F_GETOWN. All others are
+/// libc's, and cost one comparison.
 #[inline]
 pub unsafe fn ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     if !(FIOSETOWN..=SIOCGPGRP).contains(&request) {
@@ -75,7 +80,7 @@ pub unsafe fn ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     by_ioctl(fd, request, argument)
 }
 
-/// As `fcntl`'s F_SETOWN and F_GETOWN, with the number in memory.
+/// As `fcntl`'s F_SETOWN and F_GETOWN, with the number in memory: EFAULT is the kernel's to say.
 #[cold]
 unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     let call = |argument: usize| answer(sys::call(SYS_ioctl, fd as usize, request as usize, argument, 0, 0, 0));
@@ -83,7 +88,8 @@ unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
         _ if !runtime::started() => Err(Miss::Libc),
         FIOSETOWN | SIOCSPGRP if memory::can_read(argument, size_of::<pid_t>()) => {
             let process = process_of((argument as *const pid_t).read_unaligned());
-            owner_of(fd); // As above.
+            // Drops a closed file's entry, as for F_SETOWN.
+            owner_of(fd);
             let done = call(&process as *const pid_t as usize)?;
             give_up(fd);
             Ok(done)
@@ -99,8 +105,8 @@ unsafe fn by_ioctl(fd: c_int, request: u32, argument: usize) -> Answer<c_int> {
     }
 }
 
-/// The thread that owns the descriptor. An entry goes where the kernel says that the file is not the process's: it was an earlier one's of
-/// that number.
+/// Returns the tid of the thread that owns the descriptor. Drops an entry where the kernel says that the file is not the process's:
+/// the entry was made for an earlier file of that number.
 fn owner_of(fd: c_int) -> Option<pid_t> {
     let tid = owner::of(fd)?;
     if plainly(fd, F_GETOWN, 0) == Ok(sys::process_id()) {
@@ -110,7 +116,8 @@ fn owner_of(fd: c_int) -> Option<pid_t> {
     None
 }
 
-/// Its signals are the kernel's to address. Those that were sent before go to their thread first.
+/// Forgets that a thread owns the descriptor: from now on the kernel addresses its signals. Signals that were sent before go to
+/// their thread first (`sweep`). A signal of 0, for which SIGIO stood, is set again.
 fn give_up(fd: c_int) {
     if owner::of(fd).is_none() {
         return;
@@ -121,7 +128,9 @@ fn give_up(fd: c_int) {
     }
 }
 
-/// F_SETOWN_EX: a green thread's signals go to the process, and the runtime passes them on; a process's tid is translated.
+/// Makes F_SETOWN_EX: a green thread's signals go to the process, and the runtime passes them on. A green thread's tid where a
+/// process is meant becomes its process's. SIGIO is set where the program has set none: only with a signal set the kernel tells
+/// which descriptor it is for (F_SETSIG in fcntl(2)).
 fn set_owner(fd: c_int, [kind, named]: Owner) -> Answer<c_int> {
     let directed = kind == F_OWNER_TID && roll::find(named).is_some();
     let told: Owner = match kind {

@@ -53,24 +53,29 @@ pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     }
 }
 
-/// Asks the kernel about all of them, without waiting; it writes into the program's array.
+/// Asks the kernel about all of them, without waiting. The kernel writes into the program's array. Returns its result: EFAULT,
+/// EINVAL for more than RLIMIT_NOFILE, or how many are ready.
 unsafe fn poll_all(fds: *mut pollfd, n: nfds_t) -> isize {
     older::poll_exactly(fds as usize, n as usize, Some(&NO_TIME))
 }
 
-/// Which edges may change what poll answers for these events: hang-up and error always may.
+/// Returns the edges that may change what poll answers for these events. IN is always among them: hang-up and error are told without
+/// being asked for.
 fn interest(events: c_short) -> u32 {
     let any = |bits: c_short, interest: u32| if events & bits != 0 { interest } else { 0 };
     IN | any(libc::POLLOUT | libc::POLLWRNORM | libc::POLLWRBAND, OUT) | any(libc::POLLPRI | libc::POLLRDBAND, PRI)
 }
 
-/// `poll`: asks the kernel, and parks on all descriptors if nothing is ready. A cancellation point; EINTR after any handler.
+/// `poll`: asks the kernel, and parks on all descriptors if nothing is ready. EFAULT, EINVAL and ENOMEM are the kernel's. EINTR
+/// after any handler, whatever its SA_RESTART (signal(7)); what is ready goes before it. A negative timeout has no end, 0 does not
+/// park. A cancellation point.
 pub unsafe fn poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     poll_until(fds, n, Time::of_ms(timeout_ms))
 }
 
-/// poll and ppoll with the mask in force: one descriptor by `poll_one`, several by `wait_for_any`.
+/// Makes poll or ppoll with the mask in force: one descriptor by `poll_one`, several by `wait_for_any`. No descriptors at all is a
+/// sleep.
 unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     if let (1, Time::Until(deadline), true) = (n, time, is_on_stack(fds)) {
         if let (Some(interest), Some(record)) = (one_direction((*fds).events), record::record((*fds).fd)) {
@@ -82,7 +87,7 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     if seen != 0 {
         return at_once(seen);
     }
-    // The kernel has read and written all of them.
+    // `poll_all` has had the kernel read and write the whole array, so it is mapped.
     let asked =
         std::slice::from_raw_parts(if n == 0 { std::ptr::NonNull::dangling().as_ptr() } else { fds }, n as usize);
     wait_for_any(
@@ -94,7 +99,8 @@ unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     )
 }
 
-/// The one direction that these events are about, so that "nothing" says that nothing at all is ready there.
+/// Returns the one direction that these events are about, for which an answer of nothing says that nothing at all is ready there.
+/// `None`: both, or none.
 fn one_direction(events: c_short) -> Option<u32> {
     match events & !(libc::POLLERR | libc::POLLHUP | libc::POLLNVAL | libc::POLLPRI | libc::POLLRDHUP) {
         libc::POLLIN => Some(IN),
@@ -103,8 +109,8 @@ fn one_direction(events: c_short) -> Option<u32> {
     }
 }
 
-/// The usual poll, of one descriptor: it waits as recv does, and leaves out the look that is known to find nothing. It looks at the
-/// number, even when that was closed meanwhile: so does the kernel's.
+/// Polls one descriptor, the usual case: waits as recv does, and leaves out the look that the hints say finds nothing. Looks at the
+/// number, even when that was closed meanwhile: so does the kernel's. `entry` is on the caller's stack, so it can be written.
 unsafe fn poll_one(entry: *mut pollfd, attempt: Attempt) -> Answer<c_int> {
     (*entry).revents = 0;
     look_until(attempt, |_| poll_all(entry, 1))
@@ -120,7 +126,7 @@ fn look_until(mut attempt: Attempt, mut look: impl FnMut(c_int) -> isize) -> Ans
     answer(seen)
 }
 
-/// `__poll_chk`, the fortified form of `poll`.
+/// `__poll_chk`, the fortified form of `poll`: an array smaller than `n` is libc's to complain about, which ends the process.
 pub unsafe fn poll_chk(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int, room: size_t) -> Answer<c_int> {
     if room / std::mem::size_of::<pollfd>() < n as usize {
         return Err(Miss::Libc);
@@ -128,7 +134,8 @@ pub unsafe fn poll_chk(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int, room: siz
     poll(fds, n, timeout_ms)
 }
 
-/// `ppoll`: as `poll`; with another mask than the one in force the kernel waits.
+/// `ppoll`: as `poll`, with EINVAL for a bad time. A mask other than the one in force leaves the wait to the kernel, which swaps the
+/// masks in one step. The time is not written back, as by glibc. A cancellation point.
 pub unsafe fn ppoll(fds: *mut pollfd, n: nfds_t, timeout: *const timespec, mask: *const sigset_t) -> Answer<c_int> {
     runtime::cancellation_point();
     if keeps(mask) {
@@ -153,7 +160,8 @@ pub unsafe fn ppoll_chk(
     ppoll(fds, n, timeout, mask)
 }
 
-/// `epoll_wait`: parks until the epoll descriptor is readable. A cancellation point; EINTR after any handler.
+/// `epoll_wait`: looks, and parks until the epoll descriptor is readable. EBADF, EINVAL and EFAULT are the kernel's
+/// (fs/eventpoll.c). EINTR after any handler, whatever its SA_RESTART; what is ready goes before it. A cancellation point.
 pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_ms: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     epoll_until(fd, events, n, Time::of_ms(timeout_ms))
@@ -188,7 +196,8 @@ pub unsafe fn epoll_pwait(
     })
 }
 
-/// The kernel reads this call's time itself, so a bad pointer is an error and no crash.
+/// The system call epoll_pwait2, and glibc's function: as `epoll_pwait`, with a timespec. The kernel reads the time itself, so a bad
+/// pointer is EFAULT, and a bad time EINVAL. A cancellation point.
 pub unsafe fn epoll_pwait2(
     fd: c_int,
     events: *mut epoll_event,

@@ -19,15 +19,20 @@ struct Sets {
 }
 
 impl Sets {
+    /// How many words of 64 bits an fd_set has.
     const WORDS: usize = libc::FD_SETSIZE / 64;
+    /// What the three sets ask for, in their order.
     const INTEREST: [u32; 3] = [IN, OUT, PRI];
 
-    /// How many words of a set the numbers below `n` fill.
+    /// Returns how many words of a set the numbers below `n` fill. Only those are the kernel's to read and write.
     fn words(n: c_int) -> usize {
         (n as usize).div_ceil(64)
     }
 
-    /// `None`: more than a set holds, or nothing that can be read.
+    /// Copies what is asked in the program's sets. `None`: `n` is negative or more than FD_SETSIZE, or a set cannot be read.
+    ///
+    /// # Safety
+    /// The sets stay mapped meanwhile.
     unsafe fn new(n: c_int, sets: [*mut fd_set; 3]) -> Option<Sets> {
         let words = Sets::words(n);
         if n < 0 || words > Sets::WORDS {
@@ -46,19 +51,20 @@ impl Sets {
         Some(Sets { n, sets, asked })
     }
 
-    /// Asks the kernel, which answers in the program's own sets.
+    /// Asks the kernel, which answers in the program's own sets. Returns its result.
     unsafe fn call(&self, time: Option<timespec>) -> isize {
         let [r, w, x] = self.sets.map(|set| set as usize);
         sys::call(libc::SYS_pselect6, self.n as usize, r, w, x, pointer(&time), 0)
     }
 
-    /// Asks the kernel once more, after an answer of nothing: it wrote into the sets, so they can be written back.
+    /// Asks the kernel once more, after an answer of nothing. The kernel has written into the sets by then, so they can be written.
     unsafe fn call_again(&self, time: Option<timespec>) -> isize {
         self.restore();
         self.call(time)
     }
 
-    /// Puts the program's sets back to what was asked.
+    /// Puts the program's sets back to what was asked. Called before each further look, and after EINTR: select(2) leaves the sets
+    /// undefined then, and the kernel leaves them as they were (fs/select.c).
     unsafe fn restore(&self) {
         for (set, words) in self.sets.iter().zip(&self.asked) {
             if !set.is_null() {
@@ -67,13 +73,13 @@ impl Sets {
         }
     }
 
-    /// The directions in which a number is asked about.
+    /// Returns the directions in which a number is asked about.
     fn interest(&self, fd: usize) -> u32 {
         let bit = |i: usize| self.asked[i][fd / 64] >> (fd % 64) & 1 != 0;
         (0..3).filter(|&i| bit(i)).map(|i| Sets::INTEREST[i]).fold(0, |all, one| all | one)
     }
 
-    /// Every descriptor in any of the sets.
+    /// Visits every descriptor that is in any of the sets, in rising order.
     fn members(&self) -> impl Iterator<Item = usize> + '_ {
         (0..Sets::words(self.n))
             .flat_map(move |word| {
@@ -88,8 +94,10 @@ impl Sets {
     }
 }
 
-/// Makes a select whose time was found valid. The sets are left as they were when it is interrupted. A set of more than FD_SETSIZE numbers,
-/// or one that cannot be read, leaves the whole call to the kernel.
+/// Makes a select whose time was found valid: asks the kernel, and parks on all members if nothing is ready. EBADF and EFAULT are
+/// the kernel's. EINTR after any handler, with SA_RESTART or without (signal(7)), but what is ready goes before it; the sets are as
+/// they were then.
+/// Sets of more than FD_SETSIZE numbers, or ones that cannot be read, leave the whole call to the kernel, with the slot offered.
 unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c_int> {
     let Some(sets) = Sets::new(n, sets) else {
         let [r, w, x] = sets.map(|set| set as usize);
@@ -119,11 +127,12 @@ unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c
     result
 }
 
-/// Linux writes back how much time is left; so does select here, pselect does not.
+/// `select`: by `select_until`. EINVAL for a negative time comes first, as in glibc (select.c). What is left of the time is written
+/// back, as by Linux's system call, also after an error. The timeout is touched without asking, as by glibc. A cancellation point.
 pub unsafe fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, timeout: *mut timeval) -> Answer<c_int> {
     runtime::cancellation_point();
     let Some(limit) = timeout.as_mut() else { return select_until(n, [r, w, x], Time::Until(None)) };
-    // glibc cuts the microseconds to an int.
+    // glibc's select.c holds the microseconds in an int.
     let microseconds = limit.tv_usec as c_int;
     if limit.tv_sec < 0 || microseconds < 0 {
         return errno(libc::EINVAL);
@@ -138,7 +147,8 @@ pub unsafe fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, t
     result
 }
 
-/// `pselect`: as `select`, but its time is not written back; with another mask than the one in force the kernel waits.
+/// `pselect`: as `select`, but the time is not written back. A mask other than the one in force leaves the wait to the kernel, which
+/// swaps the masks in one step. EINVAL for a bad time. A cancellation point.
 pub unsafe fn pselect(
     n: c_int,
     r: *mut fd_set,

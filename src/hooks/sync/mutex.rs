@@ -171,8 +171,8 @@ unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     }
 }
 
-/// Tries a mutex of the kernel's once; returns the error number. A failed try of a robust and inheriting one may have taken the mark
-/// of its owner's end away: `remain_orphaned` puts it back.
+/// Tries a mutex of the kernel's once; returns the error number. After a failed try of a robust and inheriting one the kernel may
+/// have noted this kernel thread as its owner, where the ended owner had run on it: `remain_orphaned` undoes that.
 unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
     let result = real::pthread_mutex_trylock(lock);
     if result == libc::EBUSY && object::is_robust_and_inheriting(lock) {
