@@ -1,13 +1,24 @@
 //! The statistics: where they go, whose they are, and how they are written when a process ends, by whatever way.
 //!
-//! A path without `%p` has one file for a whole *family*: the process that was asked for and all that come from it. In it stands the member
-//! that is nearest to the first one among those that made green threads; where nobody did, the first one. So a wrapper (`timeout`,
-//! `sh -c`) hides nothing, and a green program is not hidden by a green child. Of members equally near the last to end counts.
-//! To that end the executed programs find in their options the path made absolute, the family's name and the distance (`FAMILY`), and
-//! the file begins with both: `{"family":"…","distance":0,"started":true,…`.
+//! A path without `%p` has one file for a whole *family*: the process that was asked for and all that come from it. The file holds the
+//! figures of one member: the one nearest to the first process among those that made green threads; where none did, the first process.
+//! So a wrapper (`timeout`, `sh -c`) hides nothing, and a green program is not hidden by a green child. Of members equally near the last
+//! to end counts. To that end executed programs find in their options the path made absolute, the family's name and the distance
+//! (`FAMILY`), and the file begins with both: `{"family":"…","distance":0,"started":true,…`.
 //!
-//! What is no file (a FIFO, a terminal), or is the program's own output, is added to at the end.
-//! Everything from `write` on allocates nothing and takes no lock of others: it runs inside signal handlers, and in processes that crash.
+//! When a process writes:
+//!
+//! ```text
+//!   when                                               by whom                                what
+//!   right after the start                              counts::after_start, on main           makes the file, and keeps its descriptor
+//!   before Landlock puts the file out of reach         open, by a hook                        the same
+//!   while the program runs                             the monitor, before it sleeps          overwrites the kept file
+//!   at the end, or before another program is executed  write, by hooks and fatal signals      the same; makes it where there is none
+//! ```
+//!
+//! A path that is no file (a FIFO, a terminal), or that is the program's own output, gets one line at the end.
+//! `write` and all below it allocate nothing and take no lock of the program's or of libc's: they run inside signal handlers, and in
+//! processes that crash.
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
@@ -31,20 +42,23 @@ static DESTINATION: OnceBox<Destination> = OnceBox::new();
 
 /// Whose the statistics are, in this process.
 struct State {
-    /// The process that may write; 0: none. (A child that still uses its parent's memory may not.)
+    /// The process that may write; 0: none. Another process that finds its parent's id here (a vfork child, which uses its parent's memory)
+    /// may not.
     process: AtomicI32,
     /// How many processes there are between the family's first one and this.
     distance: AtomicU32,
-    /// 1 while one of the process's threads writes.
+    /// 1 while one of the process's threads writes; 0: none does. A futex.
     turn: AtomicU32,
 }
 
 static STATE: State = State { process: AtomicI32::new(0), distance: AtomicU32::new(0), turn: AtomicU32::new(0) };
 
-/// Ends the family's value in the environment: an earlier member has said it.
+/// Ends the family's value in the environment where an earlier member has written the line that the statistics cannot be written.
 const SAID_BEFORE: &str = ".said";
 
-/// Takes down where the statistics are to go, seen from the directory in which the family begins.
+/// Notes where the statistics are to go, and puts that into the environment for executed programs. Called once, at load, while the process
+/// has one thread; may allocate. Does nothing without the option `stats`. A relative path counts from the directory in which the family
+/// begins.
 pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
     let Some(path) = options.stats else { return };
     let me = sys::process_id();
@@ -74,14 +88,14 @@ pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
     });
 }
 
-/// (family, process, distance) of the one that put it into the environment.
+/// Returns (family, process id, distance) of the member that put `value` into the environment; `None`: it is malformed.
 fn family(value: &str) -> Option<(&str, i32, u32)> {
     let mut parts = value.strip_suffix(SAID_BEFORE).unwrap_or(value).rsplitn(3, '.');
     let (distance, process) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some((parts.next()?, process, distance))
 }
 
-/// Puts the path and the family into the options of the programs that this one executes.
+/// Puts the path and the family into the options of the programs that this one executes, in place of what they say of both.
 fn tell_children(environment: &mut Environment, path: &str, family: &str) {
     let value = environment.get(VARIABLE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let others = value.split(':').filter(|part| !["stats", FAMILY].contains(&part.split('=').next().unwrap_or("")));
@@ -90,7 +104,7 @@ fn tell_children(environment: &mut Environment, path: &str, family: &str) {
     environment.replace(VARIABLE, &words);
 }
 
-/// In a fork child: one step farther from the first process.
+/// Makes a fork child a member of its own, one step farther from the first process. Called by the hooks of fork, while there is one thread.
 pub fn after_fork() {
     let State { process, distance, turn } = &STATE;
     if process.load(Relaxed) != 0 {
@@ -101,10 +115,10 @@ pub fn after_fork() {
     }
 }
 
-/// How long a thread waits for its turn: one that crashes while it writes keeps the turn for ever.
+/// How long a thread waits for its turn, in nanoseconds: a thread that crashes while it writes keeps the turn for ever.
 const LONGEST_TURN_NS: u64 = 2_000_000_000;
 
-/// Waits until nobody else writes.
+/// Takes the turn, when no other thread of this process writes. False: the turn was not to be had in `LONGEST_TURN_NS`.
 fn take_turn() -> bool {
     let deadline_ns = sys::now_ns() + LONGEST_TURN_NS;
     while STATE.turn.swap(1, Acquire) != 0 {
@@ -116,26 +130,31 @@ fn take_turn() -> bool {
     true
 }
 
+/// Gives the turn back, and wakes one thread that waits for it.
 fn give_turn() {
     STATE.turn.store(0, Release);
     sys::futex_wake(STATE.turn.as_ptr(), 1);
 }
 
-/// Nothing more is written by this process.
+/// Keeps this process from writing anything more: a filter of the program's own would kill it for that. Called by the hooks that set
+/// one, while the program runs natively.
 pub fn end() {
     STATE.process.store(0, Relaxed);
 }
 
-/// The file is made before the runtime starts, and kept open: the program is about to give up the right to make it.
+/// Makes the file before the runtime starts, and keeps it open: the program is about to put it out of its own reach. Called by the hook of
+/// landlock_restrict_self, while the program runs natively.
 pub fn open() {
     write_at(When::Start);
 }
 
-/// Writes the statistics as they are now: the process ends, or is about to execute another program.
+/// Writes the statistics as they are now: the process ends, or is about to execute another program. Called on any thread, in signal
+/// handlers too.
 pub fn write() {
     write_at(When::End);
 }
 
+/// Writes the statistics, with all signals blocked and under the turn. A failure is told on stderr once, at the end only.
 fn write_at(when: When) {
     let Some(destination) = DESTINATION.get() else { return };
     let me = sys::process_id();
@@ -143,7 +162,8 @@ fn write_at(when: When) {
         return;
     }
     let member = Member { distance: STATE.distance.load(Relaxed), started: runtime::started() };
-    // Nothing comes between, and the signals of a write that fails (SIGPIPE, SIGXFSZ) are taken back.
+    // All signals are blocked: no handler runs while the turn is held, and the signals of a write that fails (SIGPIPE, SIGXFSZ) stay
+    // pending until they are taken back below.
     let mask = sys::set_signal_mask(CLOSED);
     let before = sys::pending_signals();
     if take_turn() {

@@ -1,8 +1,23 @@
 //! Where the statistics are written to: a file, or what can only be added to.
 //!
-//! A file is made under another name and gets its own when it is whole. Its descriptor is kept from the start of the runtime on: so the
-//! file tells what is counted while the program runs, is there when nobody can write any more (SIGKILL), and is reached from wherever the
-//! program goes: into a chroot, to another user, to where no descriptor is free.
+//! A file is made under another name and gets its own when it is whole. Its descriptor is kept from the start of the runtime on. So the
+//! file tells what is counted while the program runs, is there after a SIGKILL, and is reached from wherever the program goes: into a
+//! chroot, to another user, to where no descriptor is free.
+//!
+//! How it is written depends on what the path means (`write`):
+//!
+//! ```text
+//!   the path is                                    how
+//!   the kept file, and that still has a name       overwritten by the kept descriptor
+//!   the program's own output, or a descriptor      one line is added, once for a process
+//!   a FIFO, a terminal, a device                   one line is added, once for a process
+//!   a folder                                       not at all: EISDIR
+//!   no file, or a plain one of this user's         a new file beside it, renamed to it
+//!   a link, another user's, one with more names    overwritten in place
+//!   a file in a folder that takes no new ones      overwritten in place
+//! ```
+//!
+//! Processes of one family may write at the same time; `replace` says how the right one stays.
 
 use crate::base::own_fds;
 use crate::config;
@@ -19,17 +34,20 @@ pub struct Destination {
     pub path: String,
     /// The family's name; `None`: every process writes its own.
     pub family: Option<String>,
+    /// Descriptors as they were at load.
     pub kept: Kept,
 }
 
-/// What `write` needs room for. Nothing of it outlives a call: a fork child need not put it right.
+/// What `write` needs room for, since it may not allocate. Nothing of it outlives a call: a fork child need not put it right.
 struct Room(UnsafeCell<Texts>);
 
 // SAFETY: only touched by the thread whose turn it is, or before there is a second one.
 unsafe impl Sync for Room {}
 
 struct Texts {
+    /// The statistics.
     text: Text,
+    /// The path that they go to.
     path: Path,
     /// The name that a file has before it is whole.
     new: Path,
@@ -40,7 +58,7 @@ static ROOM: Room = Room(UnsafeCell::new(Texts { text: Text::new(), path: Path::
 /// As long as the kernel takes a path, the final NUL included.
 const LONGEST: usize = 4096;
 
-/// A C string in place.
+/// A C string in place: its bytes, with the final NUL once `end` has been called.
 struct Path {
     bytes: [u8; LONGEST],
     length: usize,
@@ -51,21 +69,22 @@ impl Path {
         Path { bytes: [0; LONGEST], length: 0 }
     }
 
+    /// Adds a byte. A path that is too long stays too long: `end` says so.
     fn push(&mut self, byte: u8) {
-        // A path that is too long stays too long: the kernel says so.
         if self.length < LONGEST {
             self.bytes[self.length] = byte;
             self.length += 1;
         }
     }
 
-    /// The path that a value of `stats` stands for.
+    /// Becomes the path that a value of `stats` stands for. Fails by ENAMETOOLONG.
     fn set(&mut self, value: &str, pid: i32) -> Result<(), i32> {
         self.length = 0;
         config::unescape(value, pid as u32, |byte| self.push(byte));
         self.end()
     }
 
+    /// Ends the string. Fails by ENAMETOOLONG where there is no room for the NUL.
     fn end(&mut self) -> Result<(), i32> {
         self.push(0);
         if self.bytes[self.length - 1] == 0 {
@@ -75,12 +94,13 @@ impl Path {
         }
     }
 
+    /// The path up to its last slash, that included; empty without one.
     fn folder(&self) -> &[u8] {
         let end = self.bytes[..self.length].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
         &self.bytes[..end]
     }
 
-    /// A name in the folder of `path` that nobody else has.
+    /// Becomes a name in the folder of `path` that no other process uses: of the process id and the time. Fails by ENAMETOOLONG.
     fn set_beside(&mut self, path: &Path, pid: i32) -> Result<(), i32> {
         self.length = 0;
         path.folder().iter().for_each(|&byte| self.push(byte));
@@ -95,7 +115,7 @@ impl Path {
     }
 }
 
-/// The descriptor that a path means which is another name of one: `/dev/stdout`, `/proc/self/fd/3`.
+/// Returns the descriptor of this process that a path is another name of: `/dev/stdout`, `/proc/self/fd/3`. `None`: any other path.
 fn descriptor(path: &str, pid: i32) -> Option<i32> {
     let of_process = || path.strip_prefix("/proc/")?.strip_prefix(&pid.to_string())?.strip_prefix("/fd/");
     match path {
@@ -106,7 +126,7 @@ fn descriptor(path: &str, pid: i32) -> Option<i32> {
     }
 }
 
-/// A value of `stats` that means the same file from everywhere, and in the process's children.
+/// Returns a value of `stats` that means the same file from every directory, and in the process's children. Called at load; allocates.
 pub fn absolute(value: &str, pid: i32) -> String {
     if let Some(fd) = descriptor(value, pid) {
         return format!("/proc/{pid}/fd/{fd}");
@@ -122,15 +142,16 @@ pub fn absolute(value: &str, pid: i32) -> String {
 
 /// Descriptors as they were at the start: the program may close its own, or use their numbers again.
 pub struct Kept {
-    /// A duplicate of the one that the path means, or −1.
+    /// A duplicate of the descriptor that the path means; -1: it means none.
     fd: i32,
+    /// Device and inode of `fd`: the program may close that number all the same (closefrom).
     what: Option<(u64, u64)>,
-    /// The file that sentences go to.
+    /// Device and inode of stderr, which complaints go to.
     errors: Option<(u64, u64)>,
 }
 
 impl Kept {
-    /// Takes down the descriptors as they are now. Called at load, before the program can change them.
+    /// Notes the descriptors as they are now. Called at load, before the program can change them.
     pub fn of(value: &str, pid: i32) -> Kept {
         let fd = descriptor(value, pid).and_then(|fd| sys::duplicate_high(fd, own_fds::own_lowest()).ok());
         let fd = fd.inspect(|&fd| own_fds::insert(fd)).unwrap_or(-1);
@@ -138,7 +159,7 @@ impl Kept {
     }
 }
 
-/// Which file a descriptor stands for.
+/// Device and inode of the file that a descriptor stands for; `None`: it is closed.
 fn identity(fd: i32) -> Option<(u64, u64)> {
     file::facts_of(fd).ok().map(|facts| (facts.st_dev, facts.st_ino))
 }
@@ -147,24 +168,26 @@ fn is(facts: &libc::stat, kind: libc::mode_t) -> bool {
     facts.st_mode & libc::S_IFMT == kind
 }
 
-/// When they are written.
+/// When the statistics are written.
 #[derive(Clone, Copy, PartialEq)]
 pub enum When {
-    /// The runtime has just started, or will find no way to its file then: the program has one thread.
+    /// The runtime has just started, or the program is about to give up its way to the file. The program has one thread.
     Start,
+    /// The program runs: only a kept file is overwritten.
     Meanwhile,
+    /// The process ends, or executes another program.
     End,
 }
 
-/// What has become of the place, in this process.
+/// What has become of the place, in this process. Written under the turn, but for `said`.
 struct State {
-    /// The file's descriptor, or −1.
+    /// The file's descriptor; -1: none is kept.
     file: AtomicI32,
     /// Which file `file` stands for: device and inode.
     identity: [AtomicU64; 2],
-    /// What can be added to has been written, which each process does once.
+    /// True: the line was added to what can only be added to, which each process does once.
     added: AtomicBool,
-    /// The line that the statistics cannot be written has been written: once for a process and those that come from it.
+    /// True: the line that the statistics cannot be written was written, once for a process and those that come from it.
     said: AtomicBool,
 }
 
@@ -175,14 +198,14 @@ static STATE: State = State {
     said: AtomicBool::new(false),
 };
 
-/// In a fork child: the parent's file is not its own.
+/// Lets go of the parent's file in a fork child, which makes its own. Called while there is one thread.
 pub fn after_fork() {
     let State { file, identity: _, added, said: _ } = &STATE;
     file.store(-1, Relaxed);
     added.store(false, Relaxed);
 }
 
-/// An earlier member of the family has said that the statistics cannot be written.
+/// Notes that an earlier member of the family has said that the statistics cannot be written. Called at load.
 pub fn note_said() {
     STATE.said.store(true, Relaxed);
 }
@@ -192,7 +215,8 @@ pub fn has_said() -> bool {
     STATE.said.load(Relaxed)
 }
 
-/// The kept descriptor, if that is what it was, and its file still has a name.
+/// Returns the kept descriptor, if it still stands for the same file (the program may have reused its number), and the file still has a
+/// name.
 fn kept_file() -> Option<i32> {
     let fd = STATE.file.load(Relaxed);
     let facts = file::facts_of(fd).ok().filter(|_| fd >= 0)?;
@@ -200,7 +224,7 @@ fn kept_file() -> Option<i32> {
     ((facts.st_dev, facts.st_ino) == (device, inode) && facts.st_nlink > 0).then_some(fd)
 }
 
-/// Keeps the file's descriptor, where there is room above the program's.
+/// Keeps the file's descriptor under a number above the program's; closes it where there is no room.
 fn keep_file(fd: i32) {
     match (identity(fd), own_fds::keep_high(fd)) {
         (Some((device, inode)), Some(high)) => {
@@ -212,7 +236,8 @@ fn keep_file(fd: i32) {
     }
 }
 
-/// Writes the statistics to where they are to go.
+/// Writes the statistics to where they are to go, as the table above says. Called with all signals blocked; allocates nothing. Fails by an
+/// error number. At the start no line is added, and what was made is kept.
 ///
 /// # Safety
 /// It is the calling thread's turn.
@@ -280,6 +305,7 @@ pub unsafe fn write(destination: &Destination, member: Member, pid: i32, when: W
     }
 }
 
+/// Keeps the file just written if this is the start, and closes it otherwise.
 fn done_with(fd: i32, when: When) {
     if when == When::Start {
         keep_file(fd);
@@ -288,8 +314,8 @@ fn done_with(fd: i32, when: When) {
     }
 }
 
-/// Adds a line to what has no name or is the program's own output: the members that made green threads do, and the first one, unless it
-/// only waited for others.
+/// Adds a line to what is no file or is the program's own output. Only members that made green threads add one, and the first process,
+/// unless it only waited for others (a wrapper).
 fn add(fd: i32, text: &mut Text, family: Option<&str>, member: Member, pid: i32) -> Result<(), i32> {
     let speaks = member.started || member.distance == 0 && !file::had_children();
     if !speaks || STATE.added.swap(true, Relaxed) {
@@ -299,12 +325,12 @@ fn add(fd: i32, text: &mut Text, family: Option<&str>, member: Member, pid: i32)
     put(fd, text.bytes())
 }
 
-/// How long a reader may take that does not read.
+/// How long `put` waits for a reader that does not read, in nanoseconds.
 const LONGEST_READER_NS: u64 = 2_000_000_000;
-/// As much as goes into a pipe that is said to have room.
+/// Bytes that a pipe takes without waiting once poll says it has room (PIPE_BUF).
 const PIECE: usize = 4096;
 
-/// Writes all of it, but does not wait for ever.
+/// Writes all bytes, in pieces that do not wait. Fails by ETIMEDOUT after `LONGEST_READER_NS`, or by the kernel's error.
 fn put(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
     let deadline_ns = sys::now_ns() + LONGEST_READER_NS;
     while !bytes.is_empty() {
@@ -324,7 +350,8 @@ fn put(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
     Ok(())
 }
 
-/// Makes a new file of the text, with the mode of the one that it is to replace.
+/// Makes a new file of the text, with the mode of the file that it is to replace (`None`: there is none), and returns its descriptor. Where
+/// that fails no file is left.
 fn make(new: &Path, text: &Text, mode: Option<u32>) -> Result<i32, i32> {
     let fd = file::open(new.as_c(), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)?;
     if let Some(mode) = mode {
@@ -338,15 +365,20 @@ fn make(new: &Path, text: &Text, mode: Option<u32>) -> Result<i32, i32> {
     result.map(|()| fd)
 }
 
-/// Gives the new file its name. Another process of the family may do the same right now, so the two change places, and if what comes out
-/// is to stay, they change back: at the end the name has the member that is to stay before all others that came.
+/// Gives the new file its name, where processes of the family may do the same right now:
+///
+/// 1. The name is free: it is taken (RENAME_NOREPLACE), and all is done.
+/// 2. The name's file is of a member that stays before this one: the new file is removed.
+/// 3. Otherwise the two files change places in one step (RENAME_EXCHANGE). What comes out may be of a third process, which came between.
+/// 4. If what came out stays before this one, it goes the same way from 1 on; otherwise it is removed.
+///
+/// So at the end the name has the member that stays before all others that came. A file system without such renaming gets a plain rename.
 fn replace(new: &Path, path: &Path, family: Option<&str>, mut mine: Member) -> Result<(), i32> {
     let (from, to) = (new.as_c(), path.as_c());
     loop {
         match file::rename(from, to, libc::RENAME_NOREPLACE) {
             Err(libc::EEXIST) => {}
             Ok(()) => return Ok(()),
-            // A file system that knows no such renaming.
             Err(_) => {
                 let stays = member_at(path, family).is_some_and(|there| there.stays_before(mine));
                 let result = if stays { Ok(()) } else { file::rename(from, to, 0) };
@@ -379,7 +411,7 @@ fn replace(new: &Path, path: &Path, family: Option<&str>, mut mine: Member) -> R
     Ok(())
 }
 
-/// Writes into the file that is there: one of another user's, behind a link, or with several names.
+/// Writes into the file that is there, and returns its descriptor: a file of another user's, behind a link, or with several names.
 fn change(path: &Path, text: &Text, family: Option<&str>, member: Member) -> Result<i32, i32> {
     let fd = file::open(path.as_c(), libc::O_RDWR | libc::O_CREAT)?;
     let result = overwrite(fd, text, family, member);
@@ -389,7 +421,7 @@ fn change(path: &Path, text: &Text, family: Option<&str>, member: Member) -> Res
     result.map(|()| fd)
 }
 
-/// The same by its descriptor, unless a member stands there that stays.
+/// Overwrites the file by its descriptor, unless it tells of a member that stays before this one.
 fn overwrite(fd: i32, text: &Text, family: Option<&str>, member: Member) -> Result<(), i32> {
     if member_in(fd, family).is_some_and(|there| there.stays_before(member)) {
         return Ok(());
@@ -397,7 +429,7 @@ fn overwrite(fd: i32, text: &Text, family: Option<&str>, member: Member) -> Resu
     file::overwrite(fd, text.bytes())
 }
 
-/// The member of the family that the file tells of.
+/// Returns the member of the family that the file at a path tells of; `None`: no file, or one of another family's.
 fn member_at(path: &Path, family: Option<&str>) -> Option<Member> {
     let fd = file::open(path.as_c(), libc::O_RDONLY).ok()?;
     let member = member_in(fd, family);
@@ -405,6 +437,7 @@ fn member_at(path: &Path, family: Option<&str>) -> Option<Member> {
     member
 }
 
+/// Returns the member of the family that the file of a descriptor tells of.
 fn member_in(fd: i32, family: Option<&str>) -> Option<Member> {
     let mut begin = [0; 256];
     let read = file::read_first(fd, &mut begin);
@@ -431,7 +464,7 @@ pub fn complain_beforehand(value: &str, pid: i32) {
     }
 }
 
-/// Says that they could not be written, if stderr still is what it was.
+/// Says on stderr that the statistics could not be written, if stderr still is the file that it was at load. Called in handlers too.
 pub fn complain(destination: &Destination, pid: i32, why: i32) {
     if identity(2) == destination.kept.errors {
         say(&destination.path, pid, why);
@@ -459,12 +492,12 @@ const REASONS: [(i32, &str); 17] = [
     (libc::EIO, "input/output error"),
 ];
 
-/// An error number in words, if it is one of these.
+/// Returns an error number in words, or a general sentence. Used by the dump, too.
 pub fn reason(number: i32) -> &'static str {
     REASONS.iter().find(|(known, _)| *known == number).map_or("it cannot be written", |(_, reason)| reason)
 }
 
-/// Once for a process and those that come from it.
+/// Writes the line on stderr, once for a process and those that come from it. Allocates nothing.
 fn say(value: &str, pid: i32, why: i32) {
     if STATE.said.swap(true, Relaxed) {
         return;
@@ -484,6 +517,7 @@ fn say(value: &str, pid: i32, why: i32) {
     put(2, &line.bytes[..line.length]).ok();
 }
 
+/// A line in the making; what does not fit is cut.
 struct Line {
     bytes: [u8; LONGEST + 256],
     length: usize,

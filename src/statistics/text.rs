@@ -1,5 +1,5 @@
-//! The statistics in words: one JSON object, put together without allocating. What `greenpatch stats` reads from outside is told here, too:
-//! the symbol `greenpatch_figures`.
+//! The statistics in words: one JSON object, put together without allocating. Beside it the symbol `greenpatch_figures`, by which
+//! `greenpatch stats` reads the same figures from outside.
 
 use crate::figures::{Layout, Name, Plain, MARK, ROWS};
 use crate::statistics::member::Member;
@@ -21,6 +21,7 @@ macro_rules! plain {
     };
 }
 
+/// The plain figures, by row.
 struct Table<const N: usize>([Plain; N]);
 
 // SAFETY: it points to statics, which are read as what they are: words that change at any time.
@@ -38,6 +39,7 @@ plain! {
     "kernel_threads_peak": 8 at runtime::machine::counts::KERNEL_THREADS_PEAK;
 }
 
+/// The hooks' names, by row.
 struct Names([Name; rows::NAMES.len()]);
 
 // SAFETY: it points to constant texts.
@@ -58,6 +60,7 @@ struct Figures(#[allow(dead_code)] Layout);
 // SAFETY: it points to statics.
 unsafe impl Sync for Figures {}
 
+/// Where the figures lie in memory, for readers from outside: constant from load on. `mark` changes with anything in `Layout`.
 #[allow(non_upper_case_globals)]
 #[no_mangle]
 static greenpatch_figures: Figures = Figures(Layout {
@@ -73,7 +76,7 @@ static greenpatch_figures: Figures = Figures(Layout {
     workers: &runtime::machine::counts::WORKERS,
 });
 
-/// As long as a text can become: for each hook twice its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
+/// Bytes that a text can become: for each hook twice its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
 const MOST: usize = 2 * ROWS * 64 + 1024;
 
 /// A text in the making.
@@ -93,7 +96,7 @@ impl Text {
         &self.bytes[..self.length]
     }
 
-    /// Begins anew.
+    /// Makes the text empty.
     pub fn clear(&mut self) {
         self.length = 0;
     }
@@ -119,7 +122,7 @@ impl Text {
         }
     }
 
-    /// `,"name":`, and what comes behind it by one of the next two.
+    /// Adds `,"name":`; the value comes after it, by one of the next three.
     fn key(&mut self, name: &str) {
         self.add(b",\"");
         self.add(name.as_bytes());
@@ -136,7 +139,7 @@ impl Text {
         self.add(if yes { b"true" } else { b"false" });
     }
 
-    /// A text without quotes, backslashes and control characters.
+    /// Adds a text, which has no quotes, backslashes and control characters.
     fn word(&mut self, name: &str, word: &str) {
         self.key(name);
         self.add(b"\"");
@@ -144,7 +147,8 @@ impl Text {
         self.add(b"\"");
     }
 
-    /// All that is counted by now.
+    /// Becomes the statistics as they are now. Called under the turn of `statistics`; other threads count meanwhile, so figures of one text
+    /// may be of different moments.
     pub fn tell(&mut self, family: Option<&str>, member: Member, pid: i32) {
         use runtime::machine::counts::{sum, GREEN_THREADS};
         self.clear();
@@ -200,7 +204,7 @@ impl Text {
     }
 }
 
-/// What a file begins with that such a text was written to: the member, if it is of this family.
+/// Returns the member that a file tells of, by the bytes that it begins with; `None`: it is no such file, or of another family.
 pub fn member_of(family: &str, begin: &[u8]) -> Option<Member> {
     let rest =
         begin.strip_prefix(b"{\"family\":\"")?.strip_prefix(family.as_bytes())?.strip_prefix(b"\",\"distance\":")?;
