@@ -12,7 +12,8 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-/// The option `stack_size` in bytes, or 0. As the two below it is a wish of the program's, and a fork child's too.
+/// The option `stack_size` in bytes, or 0 for none. As USUAL and DEFAULTS_CHANGED a wish of the program's: a fork child keeps all
+/// three.
 static DEFAULT_STACK: AtomicUsize = AtomicUsize::new(0);
 
 /// Takes down the option `stack_size`, in bytes. Called once, at load.
@@ -20,13 +21,15 @@ pub fn set_default_stack(bytes: Option<usize>) {
     DEFAULT_STACK.store(bytes.unwrap_or(0), Relaxed);
 }
 
-/// Bytes of stack and guard of a thread without an attribute: read once, for they cost an attribute's making; 0: not read.
+/// Bytes of stack and of guard of a thread without an attribute; 0: not read yet. Read once, because reading makes an attribute
+/// object.
 static USUAL: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
-/// The program has set an attribute for threads that are made without one: it is read each time.
+/// True once the program has called pthread_setattr_default_np: then the default attribute is read for each thread.
 static DEFAULTS_CHANGED: AtomicBool = AtomicBool::new(false);
 
-/// Returns the wish of a thread that is made without an attribute. Fails as `wish_of`.
+/// Returns the wish of a thread that is made without an attribute: `start` and `argument`, glibc's default stack or the option's,
+/// joinable, all else inherited. Fails as `wish_of`.
 pub fn wish_by_default(start: Start, argument: *mut c_void) -> Answer<Wish> {
     if USUAL[0].load(Relaxed) == 0 || DEFAULTS_CHANGED.load(Relaxed) {
         // SAFETY: an attribute of our own.
@@ -47,7 +50,7 @@ pub fn wish_by_default(start: Start, argument: *mut c_void) -> Answer<Wish> {
     Ok(Wish { start, argument, detached: false, stack, processors: None, schedule: None, mask: None })
 }
 
-/// The program changes what threads without an attribute are given.
+/// `pthread_setattr_default_np`: libc's own, with its errors. From now on its stack size counts, and no longer the option's.
 pub unsafe fn pthread_setattr_default_np(attr: *const pthread_attr_t) -> Answer<c_int> {
     let failed = real::pthread_setattr_default_np(attr);
     DEFAULT_STACK.store(0, Relaxed);
@@ -71,8 +74,8 @@ unsafe fn stack_bytes(attr: &pthread_attr_t) -> usize {
     }
 }
 
-/// Returns what an attribute object wishes of a thread. Fails with an error number where the kernel would refuse the policy or the
-/// processors.
+/// Returns what an attribute object wishes of a thread. EINVAL and EPERM where the kernel would refuse the policy or the processors.
+/// The object must be initialised, as for libc: it is read by libc's own functions.
 pub unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void) -> Answer<Wish> {
     let (mut detached, mut guard) = (0, 0);
     pthread_attr_getdetachstate(attr, &mut detached);
@@ -85,10 +88,11 @@ pub unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void
     Ok(Wish { start, argument, detached, stack, processors, schedule: schedule_of(attr)?, mask })
 }
 
+/// pthread.h.
 const PTHREAD_EXPLICIT_SCHED: c_int = 1;
 
-/// Returns the policy and priority that the program has set; `None`: they are inherited. EINVAL and EPERM where the kernel would refuse
-/// them.
+/// Returns the policy and priority that the program has set (PTHREAD_EXPLICIT_SCHED), or `None`: they are inherited. EINVAL and
+/// EPERM where the kernel would refuse them, which a trial on a schedule of its own finds out.
 unsafe fn schedule_of(attr: &pthread_attr_t) -> Answer<Option<(c_int, c_int)>> {
     let (mut inherit, mut policy, mut param) = (0, 0, sched_param { sched_priority: 0 });
     pthread_attr_getinheritsched(attr, &mut inherit);
@@ -103,7 +107,8 @@ unsafe fn schedule_of(attr: &pthread_attr_t) -> Answer<Option<(c_int, c_int)>> {
     Ok(Some((policy, param.sched_priority)))
 }
 
-/// Returns the lowest address and the bytes of a stack that the program has set. For none glibc reports (0 - size) as its address.
+/// Returns the lowest address and the bytes of a stack that the program has set; `None`: it has set none. glibc reports 0 less the
+/// size as the address of none.
 unsafe fn given_stack(attr: &pthread_attr_t) -> Option<(usize, usize)> {
     let (mut lowest, mut bytes) = (std::ptr::null_mut(), 0);
     pthread_attr_getstack(attr, &mut lowest, &mut bytes);
@@ -123,7 +128,8 @@ extern "C" {
     fn pthread_attr_getsigmask_np(attr: *const pthread_attr_t, mask: *mut sigset_t) -> c_int;
 }
 
-/// Returns the processors that the program has set, as far as they may be had (EINVAL: none of them); for none glibc reports all ones.
+/// Returns the processors that the program has set, as far as they may be had; `None`: it has set none, for which glibc reports all
+/// ones. EINVAL where none of them may be had.
 unsafe fn processors_of(attr: &pthread_attr_t) -> Answer<Option<sys::Processors>> {
     let mut set: sys::Processors = [0; 16];
     let failed = pthread_attr_getaffinity_np(attr, size_of_val(&set), set.as_mut_ptr() as *mut cpu_set_t);
@@ -140,8 +146,8 @@ unsafe fn mask_of(attr: &pthread_attr_t) -> Option<u64> {
     (pthread_attr_getsigmask_np(attr, &mut mask) != NO_SIGMASK).then(|| *(&mask as *const sigset_t as *const u64))
 }
 
-/// `pthread_getattr_np`: fills an attribute with a green thread's stack, guard, state and processors, as far as it is known; main's is
-/// libc's to answer.
+/// `pthread_getattr_np`: fills an attribute with a green thread's stack, guard, detach state and processors. Policy and priority are
+/// those of a fresh attribute. Main's is libc's to answer, and a foreign thread's. Always 0; the caller destroys the object.
 pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     if green.is_main {

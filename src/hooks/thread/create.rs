@@ -9,8 +9,9 @@ use crate::runtime::births::thread;
 use crate::runtime::machine::words::Start;
 use libc::*;
 
-/// Starts the runtime at the first thread: libc's entries are taken, and the handlers that the program has are put behind the runtime's.
-/// False: the program stays native, or the caller is alone with its kernel thread for ever and makes threads of libc's own.
+/// Starts the runtime at the first thread: libc's entries are taken, and the program's handlers are put behind the runtime's.
+/// Returns whether a green thread is to be made. False: the program stays native, or the caller is alone with its kernel thread for
+/// ever, and what it makes are libc's threads, which inherit from that kernel thread.
 fn start_or_refuse() -> bool {
     if runtime::started() {
         return !runtime::kernel::alone::stays();
@@ -22,8 +23,10 @@ fn start_or_refuse() -> bool {
     done
 }
 
-/// `pthread_create`: makes a green thread; the first call starts the runtime. libc answers where the program stays native. Fails with
-/// EAGAIN, EINVAL or EPERM, and `thread` is written before the new thread runs.
+/// `pthread_create`: makes a green thread; the first call starts the runtime. Returns the error number: EINVAL and EPERM for an
+/// attribute that the kernel would refuse, before anything is made; EAGAIN for want of memory or room. `thread` is written before
+/// the new thread runs. The thread inherits the caller's mask, policy and processors where the attribute says nothing. libc answers
+/// where `start_or_refuse` says so. No cancellation point.
 pub unsafe fn pthread_create(
     thread: *mut pthread_t,
     attr: *const pthread_attr_t,
@@ -39,7 +42,8 @@ pub unsafe fn pthread_create(
     Ok(0)
 }
 
-/// C11's `thrd_create`: as `pthread_create` without an attribute; EAGAIN becomes thrd_nomem.
+/// C11's `thrd_create`: as `pthread_create` without an attribute. thrd_nomem for every failure to make the thread: glibc answers
+/// that for EAGAIN, too.
 pub unsafe fn thrd_create(
     thread: *mut pthread_t,
     start: extern "C" fn(*mut c_void) -> c_int,
@@ -49,7 +53,6 @@ pub unsafe fn thrd_create(
         return Err(Miss::Libc);
     }
     let wish = wish_by_default(Start::C11(start), argument)?;
-    // ENOMEM is what C11 calls thrd_nomem; glibc answers that for EAGAIN too.
     thread::create(wish, |pthread| *thread = pthread as pthread_t).map_err(|_| Miss::Errno(ENOMEM))?;
     Ok(0)
 }

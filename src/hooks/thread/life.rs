@@ -14,7 +14,7 @@ use crate::runtime::{self, current};
 use libc::*;
 use std::sync::atomic::Ordering::*;
 
-/// Writes what a joined thread has returned, if the caller wants it.
+/// Writes what a joined thread has returned to `result`, unless that is null. Touched without asking, as by glibc.
 unsafe fn write_result(result: *mut *mut c_void, value: *mut c_void) -> Answer<c_int> {
     if !result.is_null() {
         *result = value;
@@ -22,8 +22,10 @@ unsafe fn write_result(result: *mut *mut c_void, value: *mut c_void) -> Answer<c
     Ok(0)
 }
 
-/// `pthread_join`: parks until the thread has ended. A cancellation point. Fails with EDEADLK, EINVAL (detached, or joined by another) and
-/// ESRCH.
+/// `pthread_join`: parks until the thread has ended. Returns the error number: EDEADLK for the caller itself; EINVAL for a thread
+/// that is detached or joined by another; ESRCH for one that has been joined. Differs from glibc's (nptl/pthread_join_common.c): two
+/// threads that join each other both wait. A handler does not end the wait. A cancellation point, which leaves the thread joinable.
+/// A foreign thread is joined by libc.
 pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     runtime::cancellation_point();
@@ -31,7 +33,8 @@ pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answe
     write_result(result, value)
 }
 
-/// `pthread_tryjoin_np`: EBUSY instead of a wait.
+/// `pthread_tryjoin_np`: as `pthread_join`, but EBUSY instead of a wait. EBUSY comes before the other errors, as in glibc
+/// (nptl/pthread_tryjoin.c). No cancellation point.
 pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     if green.life.load(Acquire) & (life::FINISHED | life::GONE) == 0 {
@@ -41,7 +44,8 @@ pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) ->
     write_result(result, value)
 }
 
-/// `pthread_timedjoin_np`: as `pthread_join`, until a moment of CLOCK_REALTIME.
+/// `pthread_timedjoin_np`: as `pthread_join`, until a moment of CLOCK_REALTIME: then ETIMEDOUT, and the thread stays joinable. A
+/// null moment has no end.
 pub unsafe fn pthread_timedjoin_np(
     thread: pthread_t,
     result: *mut *mut c_void,
@@ -50,8 +54,9 @@ pub unsafe fn pthread_timedjoin_np(
     pthread_clockjoin_np(thread, result, CLOCK_REALTIME, until)
 }
 
-/// `pthread_clockjoin_np`: as `pthread_timedjoin_np`, with a clock of the caller's choice. The order in which a bad moment is found
-/// differs by the version of glibc.
+/// `pthread_clockjoin_np`: as `pthread_timedjoin_np`, with a clock of the caller's choice. EINVAL for a clock other than
+/// CLOCK_REALTIME and CLOCK_MONOTONIC. EINVAL for a bad moment comes first in the glibc versions of which `join_checks_time` is
+/// true; in all others only where the call would wait.
 pub unsafe fn pthread_clockjoin_np(
     thread: pthread_t,
     result: *mut *mut c_void,
@@ -72,28 +77,29 @@ pub unsafe fn pthread_clockjoin_np(
     write_result(result, value)
 }
 
-/// `pthread_detach`: the thread's vessel is recycled when it ends; EINVAL if it is detached already.
+/// `pthread_detach`: from now on the thread's vessel is used again as soon as it ends. Returns the error number: EINVAL if it is
+/// detached already, ESRCH. Never waits.
 pub unsafe fn pthread_detach(thread: pthread_t) -> Answer<c_int> {
     thread::detach(by_pthread(thread)?).map_err(Miss::Errno)?;
     Ok(0)
 }
 
-/// C11's `thrd_join`: no cancellation point. `result` is written even if it fails, as by glibc.
+/// C11's `thrd_join`: as `pthread_join`, but no cancellation point. `result` is written even if it fails, as by glibc (thrd_join.c).
 pub unsafe fn thrd_join(thread: pthread_t, result: *mut c_int) -> Answer<c_int> {
     let joined = thread::join(by_pthread(thread)?, || Ok(None));
-    // glibc writes whatever came of it.
     if !result.is_null() {
         *result = joined.unwrap_or(std::ptr::null_mut()) as isize as c_int;
     }
     joined.map(|_| 0).map_err(Miss::Errno)
 }
 
-/// C11's `thrd_detach`: `pthread_detach`.
+/// C11's `thrd_detach`: as `pthread_detach`; thrd_error for every failure.
 pub unsafe fn thrd_detach(thread: pthread_t) -> Answer<c_int> {
     pthread_detach(thread)
 }
 
-/// `pthread_exit`: unwinds the caller's stack and does not return; on a foreign thread libc's own.
+/// `pthread_exit`: runs the cleanup handlers by unwinding the caller's stack, then the destructors of its values, and does not
+/// return. On a foreign thread libc's own.
 pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
     match current() {
         Some(me) => end::exit(me, result),
@@ -106,8 +112,9 @@ pub unsafe fn thrd_exit(result: c_int) -> Answer<()> {
     pthread_exit(result as isize as *mut c_void)
 }
 
-/// `pthread_cancel`: asks the thread to end at its next cancellation point, or anywhere if its type is asynchronous; a wait is ended.
-/// ESRCH when it has ended.
+/// `pthread_cancel`: asks the thread to end at its next cancellation point, or anywhere if its type is asynchronous. A wait that is
+/// a cancellation point ends. ESRCH when the thread has ended. A foreign thread is cancelled by libc. Returns before the target has
+/// acted, but for the caller itself with an asynchronous type.
 pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
     let target = by_pthread(thread)?;
     cancel::cancel(target).map_err(Miss::Errno)?;
@@ -118,7 +125,7 @@ pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
     Ok(0)
 }
 
-/// `pthread_testcancel`: a cancellation point, and nothing else.
+/// `pthread_testcancel`: a cancellation point, and nothing else. Returns if no cancellation is pending or the state is disabled.
 pub unsafe fn pthread_testcancel() -> Answer<()> {
     runtime::cancellation_point();
     Ok(())
@@ -130,7 +137,9 @@ const PTHREAD_CANCEL_DISABLE: c_int = 1;
 const PTHREAD_CANCEL_DEFERRED: c_int = 0;
 const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
 
-/// `pthread_setcancelstate`: kept in the green thread, and told to glibc, whose cleanup asks there. EINVAL for a state that is none.
+/// `pthread_setcancelstate`: kept in the green thread, and told to glibc, whose own cleanup asks there. EINVAL for a state that is
+/// none, before anything is changed. `old` may be null. A pending cancellation acts here only where the type is asynchronous
+/// (pthread_setcancelstate(3)).
 pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_int> {
     let me = me()?;
     if state != PTHREAD_CANCEL_ENABLE && state != PTHREAD_CANCEL_DISABLE {
@@ -145,7 +154,8 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
     Ok(0)
 }
 
-/// `pthread_setcanceltype`: kept in the green thread. A cancellation that waits acts here, once the type is asynchronous.
+/// `pthread_setcanceltype`: kept in the green thread. EINVAL for a type that is none. A pending cancellation acts here once the type
+/// is asynchronous.
 pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_int> {
     let me = me()?;
     if kind != PTHREAD_CANCEL_DEFERRED && kind != PTHREAD_CANCEL_ASYNCHRONOUS {
@@ -159,7 +169,8 @@ pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_in
     Ok(0)
 }
 
-/// `pthread_key_create`: libc's own; the key's number is noted, for its destructor runs at a green thread's end.
+/// `pthread_key_create`: libc's own, with its errors (EAGAIN). The key's number is noted, for the values' destructors run at a green
+/// thread's end.
 pub unsafe fn pthread_key_create(
     key: *mut pthread_key_t,
     destructor: Option<unsafe extern "C" fn(*mut c_void)>,

@@ -14,7 +14,7 @@ const NAME_BYTES: usize = 16;
 /// A thread's name as the kernel keeps it: it ends with a NUL.
 pub type Name = [u8; NAME_BYTES];
 
-/// What ps and /proc show of the process is its first kernel thread's name.
+/// The file of the first kernel thread's name, by which ps and /proc show the process.
 const NAME_OF_PROCESS: &std::ffi::CStr = c"/proc/self/comm";
 
 /// Opens the process's `comm` for reading and writing. Fails where /proc is not mounted.
@@ -25,7 +25,8 @@ fn open_name_of_process() -> Answer<usize> {
     answer(fd)
 }
 
-/// Sets the thread's name: main's in the kernel as well, which shows it as the process's. ENOENT when the thread has ended.
+/// Sets the thread's name. Main's goes to the kernel as well, which shows it as the process's. ENOENT when the thread has ended;
+/// another thread's name needs /proc, as natively (nptl/pthread_setname.c opens its `comm`): without it the error of opening.
 unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
     if green.has_ended() {
         return errno(ENOENT);
@@ -38,7 +39,7 @@ unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
                 sys::close(fd as c_int);
                 answer::<ssize_t>(written)?;
             }
-            // Natively a thread names itself without /proc. What shows from outside is the leader's name, if this runs there.
+            // A thread names itself without /proc, by prctl. Only the leader's name shows from outside: it is set if main runs there.
             Err(_) if is_me(green) => {
                 if green.worker().is_leader {
                     sys::set_thread_name(&name);
@@ -53,7 +54,8 @@ unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
     Ok(0)
 }
 
-/// Natively another thread's name is reached by its file: where there are none the answer is what opening it would be.
+/// Fails with the error of opening a thread's file in /proc, where there are none: natively another thread's name is reached by its
+/// file.
 fn has_files_of_threads() -> Answer<()> {
     // SAFETY: the kernel reads the string.
     answer::<c_int>(unsafe { sys::call(SYS_access, NAME_OF_PROCESS.as_ptr() as usize, F_OK as usize, 0, 0, 0, 0) })?;
@@ -91,7 +93,8 @@ pub unsafe fn name_of(green: &Green) -> Answer<Name> {
     Ok(name)
 }
 
-/// `pthread_setname_np`: ERANGE for 16 bytes and more; for another thread whatever opening its file in /proc would fail with.
+/// `pthread_setname_np`: ERANGE for 16 bytes and more comes first, as in glibc (nptl/pthread_setname.c). Then as `set_name`. A bad
+/// `name` crashes, as natively. Returns the error number.
 pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     let length = strnlen(name, NAME_BYTES);
@@ -103,13 +106,14 @@ pub unsafe fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> Answ
     set_name(green, bytes)
 }
 
-/// `pthread_getname_np`: ERANGE for less than 16 bytes of room, EFAULT for a bad pointer.
+/// `pthread_getname_np`: ERANGE for less than 16 bytes of room comes first, as in glibc (nptl/pthread_getname.c), then EFAULT for a
+/// bad pointer, then as `name_of`. Returns the error number.
 pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: size_t) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     if room < NAME_BYTES {
         return errno(ERANGE);
     }
-    // Natively the kernel writes it: its own thread's by prctl, another's by read.
+    // Natively the kernel writes the name: the caller's own by prctl, another's by read.
     if !memory::can_write(name as usize, NAME_BYTES) {
         return errno(EFAULT);
     }
@@ -117,8 +121,8 @@ pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: siz
     Ok(0)
 }
 
-/// prctl(PR_SET_NAME): the kernel takes the name down and cuts it (EFAULT for a bad pointer); then the kernel thread gets its own name
-/// back.
+/// prctl(PR_SET_NAME): the kernel takes the name down and cuts it to 15 bytes, with EFAULT for a bad pointer. Then the kernel thread
+/// gets its own name back.
 pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
     let before = sys::thread_name();
     answer::<c_int>(sys::call(SYS_prctl, PR_SET_NAME as usize, name, 0, 0, 0, 0))?;
@@ -127,7 +131,7 @@ pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
     set_name(me()?, given)
 }
 
-/// prctl(PR_GET_NAME): the kernel writes first, so that a bad pointer is EFAULT; then the caller's name goes over it.
+/// prctl(PR_GET_NAME): the kernel writes first, so that a bad pointer is EFAULT. Then the caller's name goes over what it wrote.
 pub unsafe fn own_name(name: usize) -> Answer<c_int> {
     answer::<c_int>(sys::call(SYS_prctl, PR_GET_NAME as usize, name, 0, 0, 0, 0))?;
     *(name as *mut Name) = name_of(me()?)?;

@@ -13,14 +13,16 @@ use crate::runtime::machine::schedule::{is_real_time, RESET_ON_FORK};
 use crate::sys;
 use libc::*;
 
-/// Keeps the processors that the thread may run on. EINVAL where none of them may be had, EFAULT for a bad pointer.
+/// Keeps the processors that the thread may run on; for the caller they are in force at once. EFAULT for a bad pointer, EINVAL where
+/// none of them may be had.
 fn set_processors(green: &'static Green, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
     let possible = kernel_state::possible(size, set as usize).map_err(Miss::Errno)?;
     kernel_state::set_processors(green, possible, is_me(green));
     Ok(0)
 }
 
-/// Writes the thread's processors over what the kernel tells; returns how many bytes that is.
+/// Writes the thread's processors over what the kernel tells; returns how many bytes the kernel wrote. EINVAL for a size below the
+/// kernel's set or not a multiple of 8, EFAULT (kernel/sched/syscalls.c).
 unsafe fn tell_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<size_t> {
     let told: size_t = answer(sys::call(SYS_sched_getaffinity, 0, size, set as usize, 0, 0, 0))?;
     let processors = kernel_state::processors(green);
@@ -80,7 +82,8 @@ unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) ->
     green.schedule.set(policy, read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
 }
 
-/// `pthread_getschedparam`: the policy and priority that are kept.
+/// `pthread_getschedparam`: the policy and priority that are kept. ESRCH when the thread has ended. Both places are written without
+/// asking, as by glibc.
 pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
     let green = living(thread)?;
     *policy = green.schedule.policy();
@@ -88,7 +91,8 @@ pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param
     Ok(0)
 }
 
-/// `pthread_setschedparam`: kept, not applied; refused where the kernel would refuse it (EINVAL, EPERM).
+/// `pthread_setschedparam`: kept, and not applied: green threads are not scheduled by priority. Refused where the kernel would
+/// refuse it: EFAULT, EINVAL, EPERM; ESRCH when the thread has ended. Returns the error number.
 pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
     set_policy(living(thread)?, policy, param)
 }
@@ -169,7 +173,8 @@ pub unsafe fn sched_setattr(tid: pid_t, attributes: usize, flags: usize) -> Answ
     schedule.set_all(policy, priority, nice).map(|()| 0).map_err(Miss::Errno)
 }
 
-/// The kernel tells of the thread at hand, in the size that is asked for; what is kept for the green thread goes over it.
+/// The system call sched_getattr: the kernel tells of the stand-in, in the size that is asked for, with its errors. Policy,
+/// priority, nice value and the reset flag that are kept for the green thread go over it; a SCHED_DEADLINE policy is the kernel's.
 pub unsafe fn sched_getattr(tid: pid_t, attributes: usize, bytes: usize, flags: usize) -> Answer<c_long> {
     let green = by_tid(tid)?;
     let kernel_tid = stand_in(green.tid()) as usize;
@@ -204,7 +209,8 @@ pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
     Ok(by_tid(who as pid_t)?.schedule.nice())
 }
 
-/// The system call's answer is never negative.
+/// The system call getpriority: 20 less the nice value, for its answer is never negative (getpriority(2), "C library/kernel
+/// differences").
 pub unsafe fn raw_getpriority(which: c_uint, who: id_t) -> Answer<c_long> {
     getpriority(which, who).map(|nice| 20 - nice as c_long)
 }
@@ -215,7 +221,8 @@ pub unsafe fn sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> Answer<c
     answer(sys::call(SYS_sched_rr_get_interval, 0, time as usize, 0, 0, 0, 0))
 }
 
-/// `nice`: changes the caller's own nice value, and returns it.
+/// `nice`: changes the caller's own nice value, and returns the new one. EPERM where the kernel would refuse it: glibc turns EACCES
+/// into EPERM (sysdeps/posix/nice.c).
 pub unsafe fn nice(step: c_int) -> Answer<c_int> {
     let schedule = &me()?.schedule;
     // The sum wraps as in glibc.

@@ -22,10 +22,10 @@ static AWAITED: Awaited =
     Awaited { lock: RawLock::new(Rank::Process), all: UnsafeCell::new(Vec::new()), count: AtomicUsize::new(0) };
 
 impl Awaited {
-    /// So many writers may be open at once.
+    /// The most pipes at once: each is a descriptor.
     const MOST: usize = 256;
 
-    /// False, and the pipe is closed: there are too many.
+    /// Adds a pipe for the thread's name. False: there are MOST of them, and this one has been closed.
     fn add(&self, green: &Green, fd: c_int) -> bool {
         self.look(|_, _| ());
         let has_room = self.lock.with(|| {
@@ -45,7 +45,8 @@ impl Awaited {
         has_room
     }
 
-    /// Takes what was written, and closes what nobody will write any more.
+    /// Reads what was written into the pipes, and gives it to `written` with the thread's tid. Closes the pipes whose writers have
+    /// closed. Called under no lock; `written` runs under this one.
     fn look(&self, mut written: impl FnMut(pid_t, &[u8])) {
         self.lock.with(|| {
             // SAFETY: under the lock.
@@ -74,12 +75,14 @@ impl Awaited {
 // SAFETY: the list is only touched under the lock.
 unsafe impl Sync for Awaited {}
 
-/// Takes the pipe's end `fd`, into which the thread's name may be written. False, and the pipe is closed: there are too many.
+/// Takes the pipe's end `fd`, into which the thread's name may be written. False: there are too many, and the pipe has been closed.
+/// Called by `proc/task_file.rs` when `comm` is opened for writing.
 pub fn await_writer(green: &Green, fd: c_int) -> bool {
     AWAITED.add(green, fd)
 }
 
-/// Before a name is told: those that were written into `comm` since.
+/// Takes the names that were written into `comm` since the last call. Called before a name is told. One load where no pipe is open.
+/// A name is cut to 15 bytes, as by the kernel (fs/proc/base.c, comm_write), and at a line's end.
 #[inline]
 pub fn take() {
     if AWAITED.count.load(Acquire) == 0 {
