@@ -10,7 +10,7 @@ pub struct ControlWords {
     x87: u32,
 }
 
-/// This thread's control words.
+/// Returns the running thread's control words, for a thread that it makes: they are inherited, as the kernel's clone does it.
 pub fn control_words() -> ControlWords {
     let mut words = ControlWords { mxcsr: 0, x87: 0 };
     // SAFETY: stores 4 and 2 bytes into `words`.
@@ -48,7 +48,7 @@ pub unsafe fn stack_in_jump_buffer(buffer: *const libc::c_void) -> usize {
     stack_pointer.rotate_right(ROTATED) ^ guard
 }
 
-/// Sets this thread's control words.
+/// Sets the running thread's control words to those that `control_words` has told. Called where a new thread begins.
 pub fn set_control_words(words: &ControlWords) {
     // SAFETY: loads control words that a thread had.
     unsafe { asm!("ldmxcsr [{0}]", "fldcw [{0} + 4]", in(reg) words, options(nostack, readonly, preserves_flags)) };

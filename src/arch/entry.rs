@@ -208,7 +208,7 @@ impl Instruction {
         Self { length: at + bytes, kind: Kind::Branch(opcode & 15, distance(code, at, bytes)) }
     }
 
-    /// One whose operands a ModRM byte at `at` tells, followed by so many bytes of constant.
+    /// Returns the instruction whose operands a ModRM byte at `at` tells, followed by so many bytes of constant.
     fn with_operand(code: &[u8; LONGEST], at: usize, immediate: usize) -> Option<Self> {
         let (mode, register) = (code[at] >> 6, code[at] & 7);
         let scaled = mode != 3 && register == 4;

@@ -149,7 +149,8 @@ pub fn possible() -> bool {
     std::arch::x86_64::__cpuid(1).ecx & OSXSAVE != 0
 }
 
-/// A system call as the program made it: what `called_inline`'s function gets.
+/// A system call as the program made it: what `called_inline`'s function gets, on the stack of the thread that made it. The order of the
+/// fields is that of the pushes.
 #[repr(C)]
 pub struct Call {
     pub number: i64,

@@ -39,7 +39,8 @@ impl Registers {
         failed
     }
 
-    /// The system call's number.
+    /// Returns the system call's number: rax, as long as the call has not been answered.
+    /// After that it is `result`.
     pub fn number(&self) -> i64 {
         self.get(libc::REG_RAX) as i64
     }
@@ -92,7 +93,7 @@ impl Registers {
         registers[libc::REG_RIP as usize] = at as i64;
     }
 
-    /// The same, and that is to be done on the stack below `top`.
+    /// Goes on as `go_on`, and tells the code at `at` by r11 that it is to run on the stack below `top` (`called_inline`).
     pub fn go_on_below(&self, at: usize, top: usize) {
         self.go_on(at);
         // SAFETY: by `of`'s contract.

@@ -6,7 +6,8 @@ use std::arch::asm;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
-/// This kernel thread's base. `fast`: the kernel allows the instructions.
+/// Returns the running kernel thread's base, 0 where the program has set none. Called by a switch, for programs that use the segment.
+/// `fast`: the kernel allows the instructions (`fast_switch`).
 pub fn read(fast: bool) -> usize {
     if !fast {
         return task::gs_base();
@@ -17,7 +18,7 @@ pub fn read(fast: bool) -> usize {
     base
 }
 
-/// Gives this kernel thread a base that `read` has told.
+/// Gives the running kernel thread a base that `read` has told, with the guard up. `fast` as for `read`.
 pub fn write(base: usize, fast: bool) {
     if fast {
         // SAFETY: the library's own code uses no GS segment; the kernel allows the instruction.
@@ -36,7 +37,7 @@ pub fn fast_switch() -> bool {
     FAST_SWITCH.load(Relaxed)
 }
 
-/// Says whether. Called by the front door, while there is one thread.
+/// Sets what `fast_switch` answers. Called by the front door, while there is one thread.
 pub fn set_fast_switch(fast: bool) {
     FAST_SWITCH.store(fast, Relaxed);
 }

@@ -1,4 +1,23 @@
 //! Cancellation inside glibc: its word in a thread's descriptor, and the points at which it acts.
+//!
+//! The word is glibc's, `cancelhandling`; the bits that the runtime sets and asks for:
+//!
+//! ```text
+//!   bit        set                                          cleared                          who it tells
+//!   CANCELED   `mark_cancelled`, by the canceller           `forget_exit`                    glibc's next point: end the thread
+//!   EXITING    glibc's unwinding; `note_exit`               `forget_exit`                    glibc's points: do not act any more
+//!   POINT      glibc, before a call that is a point         glibc, after it                  `is_in_point`: the call may be left
+//!   DISABLED   `set_cancel_state`; glibc around its own     the same                         `is_in_point`: the call may not be left
+//! ```
+//!
+//! A green thread is cancelled so:
+//!
+//! 1. The canceller notes it with the green thread, and sets CANCELED, but for main.
+//! 2. Where the thread may stand in a call, its kernel thread is sent a signal (`waiting/cancel.rs`).
+//! 3. The handler looks at the word, on the thread itself: with POINT and without DISABLED it stands in a call of libc's, which may be
+//!    left. The thread may have left the point since 2; then nothing is done, and the next point acts by 1.
+//!
+//! From glibc 2.41 on no bit tells of a point, only the instruction at which the thread was interrupted (`version::is_at_point`).
 
 use crate::arch;
 use crate::glibc::functions::{real, REAL};

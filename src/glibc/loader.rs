@@ -32,12 +32,12 @@ pub unsafe fn each_module(visit: ForModule, out: *mut c_void) {
     LOADER.with(|| unsafe { iterate(visit, out) });
 }
 
-/// A fork begins: nobody of ours is inside the loader until `after_fork`.
+/// Takes `LOADER` before a fork: no walk of this library's goes on in the loader until `after_fork`. Called by the forking thread.
 pub fn before_fork() {
     LOADER.lock();
 }
 
-/// The fork is done, in parent and child alike.
+/// Releases `LOADER` after a fork, in parent and child alike.
 pub fn after_fork() {
     LOADER.unlock();
 }
@@ -52,7 +52,7 @@ pub unsafe fn is_libcs_own(info: &libc::dl_phdr_info) -> bool {
     [&b"/libc.so.6"[..], b"/ld-linux-x86-64.so.2", b"linux-vdso.so.1"].iter().any(|own| name.ends_with(own))
 }
 
-/// The same of what `each_object` shows.
+/// Asks `is_libcs_own` of what `each_object` shows.
 pub fn is_libcs(object: &libc::dl_phdr_info) -> bool {
     // SAFETY: it comes from `dl_iterate_phdr`.
     unsafe { is_libcs_own(object) }

@@ -53,7 +53,7 @@ pub fn unregister_rseq() -> bool {
     }
 }
 
-/// Registers it again.
+/// Registers this thread's rseq area again, after `unregister_rseq` has answered that it was.
 pub fn register_rseq() {
     if let Some((area, bytes)) = rseq_area() {
         process::rseq(area, bytes, true);

@@ -78,7 +78,8 @@ pub fn join_thread(thread: pthread_t) {
     join_thread_by(thread, |_, wait| wait());
 }
 
-/// The same; `wait` gets the kernel thread's tid and is to call what waits for it.
+/// Joins as `join_thread` does; `wait` gets the kernel thread's tid and a function that waits once for its end, which it calls or leaves to
+/// the next round. The caller owns the thread.
 pub fn join_thread_by(thread: pthread_t, wait: impl Fn(i32, &dyn Fn())) {
     let end = end_of(thread);
     while let alive @ 1.. = end.load(Acquire) {

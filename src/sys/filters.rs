@@ -2,7 +2,7 @@
 
 use crate::sys::call::{call, checked, plain};
 
-/// Is a filter in force, whoever has set it?
+/// Asks whether a filter is in force for the running kernel thread, its own or an inherited one.
 pub fn is_filtered() -> bool {
     plain(libc::SYS_prctl, [libc::PR_GET_SECCOMP as usize, 0, 0, 0]) > 0
 }
@@ -27,7 +27,7 @@ pub fn leave() -> ! {
 /// Waits for such a child's end: has it left by itself, within the time that a busy machine may need? A filter may make its calls wait
 /// for a supervisor: then it is ended here.
 pub fn has_left(child: isize) -> bool {
-    const PATIENCE_NS: u64 = 2_000_000_000;
+    const LONGEST_NS: u64 = 2_000_000_000;
     let mut status = 0i32;
     let place = &mut status as *mut i32 as usize;
     let wait = |options: i32| {
@@ -35,7 +35,7 @@ pub fn has_left(child: isize) -> bool {
         // SAFETY: the kernel writes the status.
         checked(unsafe { call(libc::SYS_wait4, child as usize, place, options, 0, 0, 0) })
     };
-    let end_ns = super::now_ns() + PATIENCE_NS;
+    let end_ns = super::now_ns() + LONGEST_NS;
     while super::now_ns() < end_ns {
         match wait(libc::WNOHANG) {
             Ok(0) => plain(libc::SYS_poll, [0, 0, 1, 0]),

@@ -24,7 +24,7 @@ pub fn futex_wait(word: &AtomicU32, value: u32, deadline_ns: Option<u64>) -> Res
     checked(result).map(|_| ())
 }
 
-/// The same for a word that the kernel wakes without the private flag (clear_child_tid).
+/// Sleeps as `futex_wait`, without a deadline, on a word that the kernel wakes without the private flag (clear_child_tid).
 pub fn futex_wait_shared(word: &AtomicU32, value: u32) {
     // SAFETY: the kernel reads `word`, alive here.
     unsafe { call(libc::SYS_futex, word.as_ptr() as usize, libc::FUTEX_WAIT as usize, value as usize, 0, 0, 0) };
@@ -37,7 +37,7 @@ pub fn futex_wake(word: *const u32, count: u32) {
     plain(libc::SYS_futex, [word as usize, operation, count as usize, 0]);
 }
 
-/// The same for sleepers of any process.
+/// Wakes as `futex_wake`, sleepers of any process.
 pub fn futex_wake_shared(word: *const u32, count: u32) {
     plain(libc::SYS_futex, [word as usize, libc::FUTEX_WAKE as usize, count as usize, 0]);
 }

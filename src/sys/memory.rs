@@ -39,7 +39,8 @@ pub fn has_memory(bytes: usize) -> bool {
     checked(result).map(|address| unmap(address, bytes)).is_ok()
 }
 
-/// madvise on our own pages; the answer is an error number or 0.
+/// Advises the kernel of the library's own pages (`advice`: madvise's MADV_…). Returns an error number, or 0. Whole pages; an advice that
+/// the kernel does not know (EINVAL) leaves them as they are.
 pub fn advise(address: usize, bytes: usize, advice: i32) -> i32 {
     plain(libc::SYS_madvise, [address, bytes, advice as usize, 0]).min(0).unsigned_abs() as i32
 }
@@ -52,12 +53,14 @@ pub fn is_resident(address: usize) -> bool {
     result == 0 && resident & 1 != 0
 }
 
-/// Takes every access from our own pages.
+/// Takes every access from pages of the library's own: a stack's guard. False: the kernel has no room for one mapping more, and they are as
+/// they were.
 pub fn forbid(address: usize, bytes: usize) -> bool {
     plain(libc::SYS_mprotect, [address, bytes, libc::PROT_NONE as usize, 0]) == 0
 }
 
-/// Lets code be read and run, and written as well while `writable`.
+/// Lets code be read and run, and written as well while `writable`. Called at the start, while there is one thread. False: a policy forbids
+/// it (SELinux, PR_SET_MDWE), and the code is as it was.
 pub fn protect_code(address: usize, bytes: usize, writable: bool) -> bool {
     let write = if writable { libc::PROT_WRITE } else { 0 };
     plain(libc::SYS_mprotect, [address, bytes, (libc::PROT_READ | libc::PROT_EXEC | write) as usize, 0]) == 0

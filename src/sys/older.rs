@@ -180,7 +180,7 @@ pub fn status_flags(fd: i32) -> isize {
     )
 }
 
-/// The same as /proc tells them (`flags:` and octal digits); none where it does not.
+/// Returns the status flags as /proc tells them (`flags:` and octal digits); 0 where it does not.
 #[cold]
 fn told_flags(fd: i32) -> isize {
     const LABEL: &[u8] = b"flags:";

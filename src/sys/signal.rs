@@ -13,7 +13,7 @@ pub fn keep_open(signals: u64) {
     KEPT_OPEN.store(signals, Ordering::Relaxed);
 }
 
-/// The mask without what must stay open: what the kernel is to get.
+/// Returns the mask without what must stay open: what the kernel is to get. The program sees the mask as it has set it.
 #[inline]
 pub fn without_kept_open(mask: u64) -> u64 {
     mask & !KEPT_OPEN.load(Ordering::Relaxed)
@@ -28,7 +28,7 @@ pub fn set_signal_mask(mask: u64) -> u64 {
     old
 }
 
-/// This kernel thread's signal mask.
+/// Returns the running kernel thread's signal mask: the kernel's own, which of a green thread's may differ while the runtime is at work.
 pub fn signal_mask() -> u64 {
     let mut old = 0u64;
     // SAFETY: the kernel writes 8 bytes into `old`.
@@ -36,12 +36,13 @@ pub fn signal_mask() -> u64 {
     old
 }
 
-/// Sends a signal to a kernel thread of this process.
+/// Sends a signal to a kernel thread of this process. ESRCH: it has ended. EAGAIN: the queue of real-time signals is full. May be called in
+/// signal handlers too. The caller sees to it that the tid is not another thread's by now.
 pub fn signal_thread(tid: i32, signal: i32) -> Result<(), i32> {
     checked(plain(libc::SYS_tgkill, [process_id() as usize, tid as usize, signal as usize, 0])).map(|_| ())
 }
 
-/// Sends a signal to a process.
+/// Sends a signal to a process. A refusal (EPERM, ESRCH) is not told.
 pub fn kill_process(pid: i32, signal: i32) {
     plain(libc::SYS_kill, [pid as usize, signal as usize, 0, 0]);
 }
@@ -91,7 +92,8 @@ pub fn pending_for_process() -> Option<u64> {
     u64::from_str_radix(digits, 16).ok()
 }
 
-/// Sets an alternate signal stack for this kernel thread.
+/// Sets an alternate signal stack for the running kernel thread, and tells the one before; a null pointer leaves either out. Returns the
+/// kernel's answer: EPERM while the thread runs on the one it has.
 pub fn alternate_stack(new: *const libc::stack_t, old: *mut libc::stack_t) -> isize {
     // SAFETY: the kernel checks both pointers.
     unsafe { call(libc::SYS_sigaltstack, new as usize, old as usize, 0, 0, 0, 0) }

@@ -27,7 +27,8 @@ pub fn registers_of(kernel_thread: i32, registers: &mut libc::user_regs_struct) 
     unsafe { call(libc::SYS_ptrace, libc::PTRACE_GETREGS as usize, kernel_thread as usize, 0, place, 0, 0) == 0 }
 }
 
-/// One of prctl's options; the kernel's answer.
+/// Calls prctl for the running kernel thread with one option and one value; returns the kernel's answer, negative for an error. An option
+/// that writes gets an address of the caller's.
 pub fn option(option: i32, value: usize) -> isize {
     plain(libc::SYS_prctl, [option as usize, value, 0, 0])
 }
@@ -112,8 +113,8 @@ pub fn has_ring() -> bool {
     })
 }
 
-/// Does this kernel thread of the process's stand in a call, other than one that waits for a time only (nanosleep, clock_nanosleep), or
-/// is not made again where a signal comes (close of a socket that lingers)? Where nobody tells it may.
+/// Asks whether a kernel thread of this process's stands in a call, other than one that waits for a time only (nanosleep,
+/// clock_nanosleep), or is not made again where a signal comes (close of a socket that lingers). True where /proc does not tell.
 pub fn stands(tid: i32) -> bool {
     match call_of(tid) {
         Some(Some(libc::SYS_nanosleep | libc::SYS_clock_nanosleep | libc::SYS_close) | None) => false,
@@ -121,12 +122,12 @@ pub fn stands(tid: i32) -> bool {
     }
 }
 
-/// Does it sleep in a call, whichever? Where nobody tells it does not.
+/// Asks whether a kernel thread of this process's sleeps in any call. False where /proc does not tell.
 pub fn sleeps(tid: i32) -> bool {
     call_of(tid).flatten().is_some()
 }
 
-/// Does it run, or would, had it a processor? Where nobody tells, or it has ended, it does not.
+/// Asks whether a kernel thread of this process's runs, or would, had it a processor. False where /proc does not tell, or it has ended.
 pub fn runs(tid: i32) -> bool {
     call_of(tid) == Some(None)
 }

@@ -120,7 +120,8 @@ impl Bucket {
     /// # Safety
     /// As for `unlink`.
     unsafe fn dismiss(&self, queue: &mut Queue, node: &Node) {
-        // SAFETY: as the caller says.
+        // SAFETY: the node is in this bucket's queue, whose lock is held: there is no other way to a `Queue`. Its owner waits, and its
+        // frame stays until `queued` is 0.
         unsafe { self.unlink(queue, node) };
         node.queued.store(0, Release);
     }
@@ -154,7 +155,7 @@ impl Node {
             let away = self.away.take();
             let waits_on = away.is_none_or(|walks| walks == queue.walks);
             if waits_on {
-                // SAFETY: as the caller says.
+                // SAFETY: the node is its owner's, in no queue, and stays in place until `withdraw` or `step_out` has had the lock.
                 unsafe { bucket.append(queue, self) };
             }
             if away.is_some() {
