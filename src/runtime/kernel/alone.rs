@@ -1,10 +1,10 @@
 //! Threads that are bound to their kernel thread for ever, in two degrees. What makes a thread so stands in hooks/process/task.rs, a row a
 //! call.
 //!
-//! - *Bound*: the kernel thread has something that belongs to this green thread, and that no thread which it makes has: a ring that it
-//!   alone may enter, its being traced. It stays there for the rest of its life, without a slot; what it waits for it waits for in the
-//!   kernel, and no other thread ever runs there: the kernel thread ends with it.
-//! - *Alone*: the same, and the kernel thread has come to differ in what new threads inherit (folder or namespaces, capabilities, a filter
+//! - *Bound*: the kernel thread has something that belongs to this green thread, and that threads made by it do not get: a ring that it
+//!   alone may enter, a tracer. The green thread stays there for the rest of its life, without a slot, and waits in the kernel. No other
+//!   green thread ever runs there, and the kernel thread ends with this one.
+//! - *Alone*: bound, and the kernel thread has come to differ in what new threads inherit (folder or namespaces, capabilities, a filter
 //!   of system calls, …): the threads that it makes are kernel threads.
 
 use crate::runtime::kernel::worker;

@@ -11,7 +11,8 @@ use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::Ordering::*;
 
 /// Handles signal 32: called by the kernel on any kernel thread, at any instruction. A bell of the library's names a green thread, or
-/// `shortage::WHOEVER`; everything else is glibc's.
+/// `shortage::WHOEVER`; everything else is glibc's. What it does for a cancellation, by where it finds the thread, stands in
+/// `waiting::cancel`. Takes no lock and allocates nothing; does not return where it ends the thread.
 pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t.
     let Some(whose) = siginfo::whose_bell(unsafe { &*info }) else { return pass_on(signal, info, context) };
@@ -35,7 +36,7 @@ pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void
     }
     // SAFETY: the kernel's frame.
     let registers = unsafe { arch::registers::Registers::of(context) };
-    // (Elsewhere in libc the thread looks at its note before it goes into the kernel.)
+    // `at_point`: in the system call of a point inside libc. Elsewhere in libc the thread looks at its note before the call.
     let at_point = may_be_open(me) && glibc::is_at_point(registers.instruction(), registers.result());
     if !is_open(me) && !at_point {
         return;

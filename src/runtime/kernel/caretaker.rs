@@ -33,8 +33,8 @@ pub fn is_at_work() -> bool {
     SINCE_MS.load(Acquire) != 0
 }
 
-/// Is the caretaker of no help for now? Asked by the monitor. False where it, or the kernel thread that it waits for, needs nothing but a
-/// processor: on a busy machine that takes its time, and is no shortage.
+/// Does the caretaker wait for a lock? Asked by the monitor. False where the caretaker, or the kernel thread that it waits for, needs
+/// nothing but a processor: that takes its time on a busy machine, and is no shortage.
 pub fn is_stuck() -> bool {
     let since_ms = SINCE_MS.load(Acquire);
     since_ms != 0
@@ -66,12 +66,12 @@ pub struct Duties {
 
 static DUTIES: OnceBox<Duties> = OnceBox::new();
 
-/// Sets them, once. Called by the start, while there is one thread.
+/// Sets the caretaker's duties, once. Called by the start, while there is one thread.
 pub fn set_duties(duties: Duties) {
     DUTIES.set(Box::new(duties)).ok();
 }
 
-/// Its duties; set before there is a worker at rest.
+/// The caretaker's duties; `None` only before the start has set them, when no worker is at rest.
 pub fn duties() -> Option<&'static Duties> {
     DUTIES.get()
 }

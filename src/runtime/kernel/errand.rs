@@ -1,6 +1,12 @@
-//! Errands: system calls that only a certain kernel thread may make, whichever thread runs there. Each is made there in a handler of
-//! glibc's own signal for user ids, which no thread blocks. One at a time; the thread that asks waits for it in the kernel, with the guard
-//! up, for a handler of the program's might ask as well. It is sent with a code that glibc's handler takes for none of its own.
+//! Errands: system calls that only a certain kernel thread may make, whichever thread runs there. An errand, step by step:
+//!
+//! 1. The asking thread takes `TAKEN`, for there is one errand at a time, and puts the guard up: a handler of the program's that ran
+//!    meanwhile might ask as well, and would wait for ever.
+//! 2. It writes the call, stores ASKED, and sends the kernel thread glibc's own signal for user ids, which no thread blocks, with a code
+//!    that glibc's handler ignores.
+//! 3. The signal's handler (`identity`) makes the call there (`look`), stores DONE and wakes.
+//! 4. The asking thread, which has waited in the kernel, reads the result. A kernel thread that has ended never answers, so it looks every
+//!    `LOOKS_AGAIN_AFTER_NS` whether that is still there.
 
 use crate::base::guard;
 use crate::runtime::waiting::call::{block_for, Length};
@@ -27,7 +33,7 @@ struct Errand {
     result: AtomicIsize,
 }
 
-/// After so long the thread that waits looks whether the kernel thread is still there, and again and again.
+/// How often the thread that waits looks whether the kernel thread is still there, in nanoseconds.
 const LOOKS_AGAIN_AFTER_NS: u64 = 10_000_000;
 
 const FREE: u32 = 0;

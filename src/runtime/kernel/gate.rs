@@ -140,8 +140,8 @@ impl Gate {
         self.lists.with(|lists| !lists.dead.is_empty())
     }
 
-    /// In a fork child: the workers are in no list of the child's counts, by which time, rights and signals find their workers, so none of
-    /// them serves again.
+    /// Empties the lists in a fork child. The parent's workers are not in the child's roster (`counts`), by which CPU times, rights and
+    /// signals find workers: so none of them serves again.
     pub fn after_fork(&self) {
         let Gate { lists, birth, vessel_alive } = self;
         lists.after_fork(|Lists { dead, free }| {

@@ -1,9 +1,12 @@
 //! User and group ids, which belong to the process, while the kernel keeps them per kernel thread: glibc's setuid and its family signal
 //! (33) every thread that has a kernel thread, and wait until each has made the system call and said so in its descriptor.
 //!
-//! Two things are in the way. A worker runs on a vessel's TCB, and glibc's handler would answer there, while the sender waits for
-//! the worker's own descriptor: so the handler here loads the kernel thread's own TCB, calls glibc's, and puts the vessel's back. And a
-//! green caller would be taken for its vessel, and its kernel thread left out: so a thread made for this makes the call.
+//! Two things are in the way:
+//!
+//! - A worker runs on a vessel's TCB. glibc's handler would answer in the vessel's descriptor, while the sender waits for the worker's own.
+//!   So the handler here loads the kernel thread's own TCB, calls glibc's, and puts the vessel's back.
+//! - glibc leaves the caller out, and would take a green caller for its vessel: its kernel thread would keep the old ids. So a thread made
+//!   for this makes the call.
 //!
 //! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So none
 //! ends so while the threads are asked (`begin_unasked`).

@@ -115,7 +115,7 @@ pub fn is_making() -> bool {
 pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
     asking::begin_unasked();
     let kept = RESERVE.with(|resting| {
-        // (Workers that are being hired may come back: room for those, too.)
+        // Workers that are being hired may come back: there must be room for those, too.
         let keep = resting.len() < KEPT && pages::reserve(resting, 2 * KEPT);
         if keep {
             worker.kernel_thread_alive.store(1, Relaxed);

@@ -2,11 +2,14 @@
 //! descriptors and deadlines that are waited for: the workers that find nothing to do in their slots serve the others in turn
 //! (`share_workers`), and the monitor takes in what has come there.
 //!
-//! And those that there are may sleep in the kernel, in calls that have no hook. Natively each of these threads has its own. Here they must
-//! share: the monitor rings the kernel threads whose slots were taken, and a thread that is found in a system call steps
-//! aside there: it is ready, others run on its kernel thread, and when its turn comes the call is made once more, or says EINTR, as the
-//! kernel has it. A sleep for a time is left alone: it ends by itself, and would always say EINTR. So is the close
-//! of a socket that lingers: it is not made again, and what it promises would be lost.
+//! All kernel threads may sleep in the kernel, in calls that have no hook, while natively each thread has its own. Then threads share them:
+//!
+//! 1. The monitor rings the kernel threads whose slots were taken (`ring_those_without_slot`).
+//! 2. A thread that is found in a system call steps aside: it is made ready, and others run on its kernel thread.
+//! 3. When its turn comes the call is made once more, or fails by EINTR, as the kernel decides for a call that a signal interrupted.
+//!
+//! A sleep for a time is left alone: it ends by itself, and would always fail by EINTR. The close of a socket that lingers is left alone as
+//! well: it is not made again, and what it promises would be lost.
 //!
 //! The bell's handler changes the frame, so that the thread goes on in an ordinary call of a function of ours, on its own stack (as for a
 //! trapped call: arch/inline.rs). A system call is where that can be done: it loses two registers anyway.
@@ -24,7 +27,7 @@ use crate::runtime::waiting::{cancel, yielding};
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-/// The bell's value where it is for whichever thread runs there.
+/// The bell's value where the bell is for the thread that runs on the kernel thread, whichever that is.
 pub const WHOEVER: usize = 1;
 
 /// Held while the bells are rung, and while it is noted that a program is going to be executed.

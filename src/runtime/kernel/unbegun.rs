@@ -1,4 +1,5 @@
-//! Births that have not begun: while there is one glibc waits for it in some functions, and lets nobody make a thread.
+//! Births that have not begun: while a vessel has been born and has not begun, glibc waits for it in some functions, and lets no thread be
+//! made meanwhile.
 //!
 //! `begin_birth` and `without_unbegun` race for the two words:
 //!

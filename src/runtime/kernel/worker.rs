@@ -65,8 +65,8 @@ fn vacate(slot: &Slot) {
     VACANT.fetch_add(1, SeqCst);
 }
 
-/// Leaves the slot of a kernel thread that is no worker any more: the monitor gives the slot to another. (A kernel thread made here would
-/// inherit what this one has.) Called on the worker's kernel thread, by the green thread that runs there.
+/// Leaves the slot of a kernel thread that is no worker any more: the monitor gives the slot to another. The next worker is not made here,
+/// for its kernel thread would inherit what this one has. Called on the worker's kernel thread, by the green thread that runs there.
 pub fn resign(worker: &'static Worker) {
     guard::enter_runtime();
     if let Some(slot) = worker.enter() {
@@ -93,7 +93,7 @@ pub fn note_rings() {
     RINGS.store(true, Relaxed);
 }
 
-/// May this kernel thread have requests of the program's with the kernel? (A ring made by instructions of the program's own is found.)
+/// May this kernel thread have requests of the program's with the kernel? A ring that was made without a hook is found, too.
 fn has_submitted() -> bool {
     if !RINGS.load(Relaxed) && sys::task::has_ring() {
         note_rings();
@@ -125,8 +125,8 @@ fn become_spare(worker: &'static Worker) -> bool {
     has_submitted() && become_spare(worker)
 }
 
-/// Puts the worker among the spares. False: there are enough of them. (While user or group ids are being set no kernel thread may end: then
-/// all wait.)
+/// Puts the worker among the spares. False: there are enough of them. While user or group ids are being set no kernel thread may end: then
+/// all of them wait.
 fn wait_among_spares(worker: &'static Worker) -> bool {
     let may_end = !asking::is_asking();
     SPARES.with(|waiting| {
@@ -254,7 +254,7 @@ fn new_worker() -> Option<(&'static Worker, (usize, usize))> {
     Some((worker, stack))
 }
 
-/// No kernel thread is to be had for it.
+/// Takes back a worker and its stack, for which no kernel thread was to be had.
 fn not_made(worker: &'static Worker, stack: (usize, usize)) {
     small_stacks::keep_small_stack(stack.0);
     GATE.add_free(worker);

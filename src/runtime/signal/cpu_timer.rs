@@ -1,7 +1,7 @@
 //! Timers on the CPU clocks of green threads, which no clock of the kernel's is.
 //!
 //! Each is a kernel timer on CLOCK_MONOTONIC, made with the program's own notification, and armed only at the moment when it is to
-//! expire: so the signal, its information, its thread are the kernel's doing, as natively. When that moment is, the monitor finds: a
+//! expire: so the kernel makes the signal, its information and its thread, as natively. The monitor finds that moment: a
 //! thread uses no more CPU time than time passes, so nothing can be due before the least that any thread has left (`NEXT_LOOK_NS`).
 
 use crate::base::lock::{Locked, Rank};
@@ -20,7 +20,7 @@ struct CpuTimer {
     tid: i32,
     /// When it expires, on that clock; NEVER: not armed.
     at_ns: u64,
-    /// 0: once.
+    /// The interval in nanoseconds; 0: the timer expires once.
     interval_ns: u64,
 }
 
@@ -33,7 +33,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// The moment of CLOCK_MONOTONIC before which none is due.
 static NEXT_LOOK_NS: AtomicU64 = AtomicU64::new(NEVER);
 
-/// What is left until a timer expires, and its interval; (0, …): it is not armed.
+/// What is left until a timer expires, and its interval, in nanoseconds; (0, …): the timer is not armed.
 pub type Setting = (u64, u64);
 
 impl CpuTimer {
@@ -49,7 +49,8 @@ impl CpuTimer {
         (left, self.interval_ns)
     }
 
-    /// Expires if it is due; what its thread has left then.
+    /// Arms the kernel's timer if this one is due. Returns how much CPU time its thread may use until it is due again, in nanoseconds; NEVER:
+    /// the timer is not armed, or its thread has ended.
     fn look(&mut self) -> u64 {
         if self.at_ns == NEVER || !self.lives() {
             return NEVER;

@@ -10,8 +10,8 @@ pub fn set_default(signal: c_int) {
     unsafe { sys::signal_action(signal, &[0; 4], std::ptr::null_mut()) };
 }
 
-/// Lets the kernel do what the default is, as soon as this kernel thread does not block the signal: it is sent here. Where that ends the
-/// process the statistics are told before.
+/// Sends a signal with the default disposition to the calling kernel thread: the kernel does the default action as soon as that does not
+/// block the signal. Where the action ends the process the statistics are written before.
 pub fn act_by_default(signal: c_int) {
     if disposition::ends(signal) {
         counts::before_end();

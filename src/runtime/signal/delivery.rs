@@ -35,8 +35,8 @@ use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
 /// A list, linked by `next_to_ring`, of the threads for which a bell rang at a bad moment. Threads push, the monitor takes all.
 static AGAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Gives a thread's own signal, a timer's or a descriptor's, to it; `None`: that thread has ended, and the signal with it. Of a SIGIO that
-/// names no descriptor the process keeps one at a time: other owners may have missed one, and get it as well.
+/// Gives a signal of a timer or a descriptor to the thread that it is for; `None`: that thread has ended, and the signal is dropped. The
+/// kernel keeps one SIGIO that names no descriptor at a time for the process, so other owners may have missed theirs: they get one as well.
 pub fn pass_to(whose: Option<&'static Green>, info: &siginfo_t) {
     whose.inspect(|green| post(green, info));
     if owner::is_plain_one(info) {
@@ -113,7 +113,7 @@ pub fn give(green: &'static Green, info: &siginfo_t) {
     if green.pending.add(info, false) {
         notify(green);
     }
-    // (While a handler that blocks it runs, it waits in its order, unless another thread would take it.)
+    // A signal that only a running handler blocks waits in the queue, in its order, unless another thread would take it.
     if life_goes_on(green) && takes_soon(green, info.si_signo) {
         if roll::search(|other| takes(other, info.si_signo)).is_some() {
             hand_on_all(green, bit(info.si_signo) & green.mask.get());
@@ -181,8 +181,8 @@ pub fn deliver(me: &'static Green) {
 /// Like `deliver`, but inside a wait: keeps `restart`, so that one handler without SA_RESTART among several ends the call.
 pub fn take_waiting(me: &'static Green) {
     if frames::is_between_stacks(me) {
-        // It is taken once the frame here ends; if the thread has changed its mask but the kernel has yet to hear of that, at the next
-        // look.
+        // The signal is taken once the frame here ends. If the thread has changed its mask and the kernel thread's is not changed yet, it
+        // is taken at the next look.
         me.alerts.fetch_or(alert::SIGNAL, SeqCst);
         return ring(me, me.worker().kernel_tid.load(Relaxed));
     }
@@ -197,7 +197,7 @@ pub fn take_waiting(me: &'static Green) {
         if disposition::of(signal).is_handler() {
             ring_for(me, me.worker().kernel_tid.load(Relaxed), signal);
             if me.handlers() == ran {
-                // The kernel thread's mask is not what we think: it comes with the next change of mask.
+                // The kernel thread blocks the signal, against what is noted: the signal comes with the next change of mask.
                 return;
             }
         } else if me.pending.take(bit(signal)).is_some() && !disposition::of(signal).ignores(signal) {
@@ -282,7 +282,7 @@ pub fn restart() -> bool {
     current().is_some_and(|me| me.restart.get())
 }
 
-/// In a fork child: no bell is to ring.
+/// Forgets the bells that are to ring again in a fork child.
 pub fn after_fork() {
     AGAIN.store(std::ptr::null_mut(), Relaxed);
 }
@@ -299,7 +299,7 @@ pub fn put_back(info: &siginfo_t) {
     (back.si_errno, back.si_code) = (info.si_code, SI_PUT_BACK);
     sys::queue_signal_to_process(info.si_signo, &back).ok();
     refuse(info.si_signo);
-    // (A thread that has unblocked it meanwhile has looked aside before it stood there.)
+    // A thread that unblocked the signal meanwhile looked at `ASIDE` before the signal was put there: so look once more.
     if is_aside && REFUSED.load(SeqCst) & bit(info.si_signo) == 0 {
         bring_back(bit(info.si_signo));
     }

@@ -52,7 +52,7 @@ pub fn entry_address() -> usize {
 pub extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t, on this stack.
     let came = unsafe { &mut *info };
-    // (libc aborts on a worker's own stack, too, when another's setuid fails in part: that cannot wait.)
+    // A SIGABRT of libc's own cannot wait: libc aborts on a worker's own stack when another thread's setuid has failed in part.
     let aborts = signal == libc::SIGABRT && came.si_code == SI_TKILL;
     let (me, inside) = (current(), arch::guard_word() != 0 && !aborts);
     // SAFETY: the kernel's frame.
@@ -116,7 +116,7 @@ pub fn is_trap(info: &siginfo_t) -> bool {
     info.si_signo == libc::SIGSYS && info.si_code > 0
 }
 
-/// Did the call that runs right now bring this about itself? (The kernel says no more of it than of a kill by this process.)
+/// Did the call that runs right now cause this signal (SIGPIPE, SIGXFSZ)? The kernel marks such a signal like a kill by this process.
 pub fn is_own_doing(info: &siginfo_t) -> bool {
     // SAFETY: SI_USER has a pid field.
     matches!(info.si_signo, libc::SIGPIPE | libc::SIGXFSZ)
@@ -124,9 +124,11 @@ pub fn is_own_doing(info: &siginfo_t) -> bool {
         && unsafe { info.si_pid() } == sys::process_id()
 }
 
-/// Answers a bell: runs the handler of what waits in the running thread's queue. The bell is sent to a kernel thread, and the green thread
-/// it was for may have left that one: it looks at its queue when it goes on. But standard signals do not queue, so the kernel may have
-/// dropped a bell for the present thread while this one waited: therefore the present thread's queue is looked at in any case.
+/// Answers a bell: runs the handler of what waits in the running thread's queue. Called in the signal's handler, with the guard down.
+///
+/// 1. The bell was sent to a kernel thread. Its green thread may have left that one, and looks at its queue when it goes on.
+/// 2. Standard signals do not queue: the kernel may have dropped a bell for the present thread while the other one's waited.
+/// 3. Therefore the present thread's queue is looked at, whichever thread the bell names.
 pub fn answer_bell(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(me) = current() else { return };
     if arch::guard_word() != 0 {

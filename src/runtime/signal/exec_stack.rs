@@ -1,6 +1,6 @@
 //! Stacks that may be executed. A program, or a library that it loads, may say that it puts instructions onto the stack (nested
-//! functions of C): then glibc makes the stacks that it mapped executable, and knows nothing of ours. So the first instruction on one
-//! of ours faults, and is looked at: may the stack that the process began with be executed? Then so may this one.
+//! functions of C): then glibc makes the stacks that it mapped executable, and does not know the library's. So the first instruction on a
+//! stack of the library's faults. The handler makes that stack executable if the stack that the process began with is.
 
 use crate::runtime::machine::parts::Green;
 use crate::sys;

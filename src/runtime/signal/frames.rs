@@ -74,12 +74,12 @@ pub fn forget_left(me: &Green, here: usize) {
         places.len() != before
     });
     if left {
-        shelf::hand_on(me); // What they blocked, and the jump left so, is blocked for long.
+        shelf::hand_on(me); // Signals that those handlers blocked stay blocked after the jump: other threads may take them.
     }
 }
 
-/// Lets go of what such handlers, and the calls that they interrupted, held on to. Called by the jump itself (`here` is where it leads),
-/// too: a `close` would wait for the thread to notice, otherwise.
+/// Lets go of what handlers left by a jump, and the calls that they interrupted, held on to. Called when they are forgotten, and by the
+/// jump itself (`here` is where it leads): otherwise a `close` would wait until the thread notices.
 pub fn let_go_left(me: &Green, here: usize) {
     change(me, |places| {
         for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
@@ -101,14 +101,14 @@ pub fn is_bound(me: &Green) -> bool {
     me.pinned.get() > 0 && is_still_bound(me)
 }
 
-/// The same once handlers that were left by a jump are forgotten: these pin the thread no more.
+/// Is the thread bound to its kernel thread, once handlers that were left by a jump are forgotten? Those pin the thread no more.
 #[cold]
 pub fn is_still_bound(me: &Green) -> bool {
     forget_left(me, arch::stack_pointer());
     me.pinned.get() > 0
 }
 
-/// Forgets all handlers of the running thread, which ends, perhaps out of one.
+/// Forgets all handlers of the running thread, which ends, perhaps out of a handler. Called by `serve::vessel_main`.
 pub fn forget_all(me: &Green) {
     forget_left(me, 0);
     if let Some(record) = me.held.take() {

@@ -3,10 +3,15 @@
 //! While a handler runs its thread stays on its kernel thread (pinned): the frame's end is the kernel's. A handler left by a jump is
 //! noticed when the thread next wants to wait, or takes another signal: its stack pointer is no longer where the handler ran (`frames`).
 //!
-//! Which stack it runs on is what it is natively: its thread's own alternate stack, where the handler has SA_ONSTACK, or the one that was
-//! interrupted. There lies the whole frame, so that the handler, an unwinder and the frame's end find everything where the kernel would
-//! have put it; from a worker's alternate stack it is moved there (`alternate`), and what is done after the handler is done back
-//! here, with all signals blocked: the thread's own alternate stack may have room for the handler only.
+//! A handler runs on the stack that it has natively: its thread's own alternate stack, where the handler has SA_ONSTACK, or the stack that
+//! was interrupted. The whole frame lies there, so that the handler, an unwinder and the frame's end find everything where the kernel would
+//! have put it:
+//!
+//! 1. The kernel makes the frame on the worker's alternate stack, with all signals blocked.
+//! 2. The frame is moved to the thread's stack (`alternate`), and the thread goes on there (`run_on`).
+//! 3. The mask opens, and the program's handler runs (`complete`).
+//! 4. The thread comes back to the worker's alternate stack, with all signals blocked again, for `end`: the thread's own alternate stack
+//!    may have room for the handler only.
 
 use crate::arch::frame::{Frame, Room};
 use crate::base::guard;
@@ -77,7 +82,7 @@ impl Call {
         unsafe { arch::registers::Registers::of(self.context) }.stack_pointer()
     }
 
-    /// Was it a stack that may be executed?
+    /// Was the interrupted stack one that may be executed?
     fn is_mended(&self) -> bool {
         // SAFETY: the kernel's frame.
         let instruction = unsafe { arch::registers::Registers::of(self.context) }.instruction();
@@ -171,7 +176,7 @@ fn run_on(me: &'static Green, call: Call) {
     }
 }
 
-/// The handler's frame has been moved, and this function is called as the kernel calls handlers.
+/// Goes on after the frame has been moved: called, as the kernel calls handlers, on the stack where the frame now lies.
 extern "C" fn complete_moved(running: usize) {
     // SAFETY: `run_on` has left it above the frame.
     complete(unsafe { &*(running as *const Running) });
@@ -286,7 +291,8 @@ fn place_here(me: &Green, call: &Call) -> Place {
     alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
 }
 
-/// Does what the default is, where the program has no handler for what came: a fault, or a signal whose disposition has just changed.
+/// Does the default action of a signal that the program has no handler for: a fault, or a signal whose disposition has just changed. Called
+/// in the kernel's handler.
 #[cold]
 fn run_default(call: &Call) {
     guard::leave_runtime();

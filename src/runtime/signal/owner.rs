@@ -102,7 +102,7 @@ pub fn is_plain(fd: i32) -> bool {
     place_of(fd).is_some_and(|place| place.plain.load(Relaxed))
 }
 
-/// Changes that, after F_SETSIG; of a descriptor that no green thread owns nothing.
+/// Notes whether the signals of a descriptor name it, after F_SETSIG. Does nothing for a descriptor that no green thread owns.
 pub fn set_plain(fd: i32, plain: bool) {
     if let Some(place) = place_of(fd) {
         place.plain.store(plain, Relaxed);
@@ -120,7 +120,8 @@ fn named_by(info: &siginfo_t) -> Option<i32> {
     is_of_descriptor.then(|| unsafe { *((info as *const siginfo_t as *const u8).add(FD_AT) as *const i32) })
 }
 
-/// Whose signal this is, which is put as its owner would see it; `None`: no owned descriptor's; `Some(None)`: a thread's that has ended.
+/// Returns the thread that a descriptor's signal is for, and changes the signal to what that thread would see natively; `None`: no owned
+/// descriptor's signal; `Some(None)`: the thread has ended. Called in signal handlers.
 pub fn whose(info: &mut siginfo_t) -> Option<Option<&'static Green>> {
     if used().is_empty() {
         return None;
@@ -157,7 +158,7 @@ fn make_plain(info: &mut siginfo_t) {
     (info.si_signo, info.si_code) = (signal, SI_KERNEL);
 }
 
-/// Is it a SIGIO of which others may have come and gone unseen?
+/// Is this a SIGIO that names no descriptor? The kernel keeps one of those at a time, so other descriptors' may have been dropped.
 pub fn is_plain_one(info: &siginfo_t) -> bool {
     info.si_signo == libc::SIGIO && !used().is_empty()
 }
@@ -174,7 +175,7 @@ pub fn others(but: Option<&Green>, mut each: impl FnMut(&'static Green)) {
     }
 }
 
-/// In a fork child: it runs natively, and the parent's threads own what they owned.
+/// Forgets all owners in a fork child: the child runs natively, and the parent's threads own what they owned.
 pub fn after_fork() {
     for place in used() {
         place.fd.store(FREE, Relaxed);

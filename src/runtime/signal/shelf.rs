@@ -119,7 +119,8 @@ pub fn leave_to_descriptor(signals: u64) {
     stop_listening(REFUSED.load(SeqCst) & signals);
 }
 
-/// Puts onto the shelf what a thread was given of the process's signals and does not take any more. What only its handlers block stays.
+/// Puts onto the shelf what a thread was given of the process's signals and does not take any more: after a change of its mask, and at its
+/// end. Signals that only its handlers block stay in its queue. Called on any thread, with no lock held.
 #[inline]
 pub fn hand_on(green: &Green) {
     if green.pending.bits() == 0 {
@@ -147,7 +148,7 @@ pub fn accept(me: &Green, mask: u64) {
     accept_again(me, mask);
 }
 
-/// In a fork child: no signal waits for it.
+/// Empties the shelf in a fork child, for which no signal waits.
 pub fn after_fork() {
     SHELF.after_fork();
     REFUSED.store(0, Relaxed);

@@ -1,9 +1,13 @@
 //! The sweep of signals that were sent to the process: which thread gets one, and how it comes to it before what was sent later.
 //!
-//! The kernel gives such a signal to any kernel thread that does not block it, or keeps it until there is one. So it is in one of three
-//! places: in the kernel's queue (every kernel thread that may take it is asleep, or has yet to wake up for it), in hand (a kernel thread
-//! has taken it and is about to put it into a thread's queue or onto the shelf), or where it belongs. The first two are swept before news
-//! reach a thread.
+//! The kernel gives such a signal to any kernel thread that does not block it, or keeps it until there is one. So the signal is in one of
+//! three places, and the first two are swept before news reach a thread:
+//!
+//! ```text
+//!   the kernel's queue   every kernel thread that may take it is asleep, or has yet to wake up for it
+//!   in hand              a kernel thread has taken it, and is about to put it into a thread's queue or onto the shelf
+//!   where it belongs     a thread's queue, or the shelf
+//! ```
 //!
 //! Real-time signals keep their order against a kernel thread that is about to unblock them, and so to take them itself:
 //!
@@ -32,7 +36,7 @@ use std::sync::atomic::{fence, AtomicBool, Ordering::*};
 /// True: signals may have been left in the kernel's queue, to threads that run; the monitor comes back to them.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
-/// In a fork child: nothing is on its way.
+/// Forgets the signals on their way in a fork child.
 pub fn after_fork() {
     LEFT.store(false, Relaxed);
 }
@@ -89,8 +93,9 @@ fn hand_out_one(info: &siginfo_t) {
     }
 }
 
-/// Of these, those that are to be taken from the kernel for a thread. What no thread takes stays where it is, in its order, and so does
-/// what a running thread takes: its kernel thread hears it. (If that stops running first, the monitor comes back to it: `LEFT`.)
+/// Returns those of the signals in the set that are to be taken from the kernel for a thread. A signal that no thread takes stays where it
+/// is, in its order. So does a signal that a running thread takes, for its kernel thread gets it; if that stops running first, the monitor
+/// comes back to it (`LEFT`).
 fn takeable(signals: u64) -> u64 {
     let (untaken, left) = (Cell::new(signals), Cell::new(0));
     roll::search(|green| {
@@ -120,8 +125,8 @@ fn runs_elsewhere(green: &Green) -> bool {
     }
 }
 
-/// The signals that a kernel thread other than the monitor's would take now, or be told of: a worker that sleeps, or is about to, is told
-/// of all.
+/// Returns the signals that a kernel thread other than the monitor's would take now, or be told of. A worker that sleeps, or is about to,
+/// is told of all.
 fn open_elsewhere() -> u64 {
     let in_runtime = |slot: &Slot| slot.owner.see().mode() == Some(Mode::Runtime);
     if slots::slots().iter().any(in_runtime) {
@@ -142,7 +147,8 @@ pub fn sweep() {
     }
 }
 
-/// The same for news that came without a wait: only a signal that another kernel thread takes may still be on its way.
+/// Hands out the signals that came before news which came without a wait: only a signal that another kernel thread has in hand may still be
+/// on its way. Called with no lock held.
 #[inline]
 pub fn sweep_unwaited() {
     let handled = disposition::handled();
@@ -153,8 +159,8 @@ pub fn sweep_unwaited() {
 
 #[inline(never)]
 fn sweep_up() {
-    /// A kernel thread with a signal in hand needs a microsecond, but may have to wait for a processor, which perhaps this loop keeps from
-    /// it: so the wait has an end.
+    /// How long the wait for signals in hand lasts. A kernel thread with a signal in hand needs a microsecond. It may have to wait for a
+    /// processor, perhaps the one that this loop uses: so the wait has an end.
     const PATIENCE: u32 = 1000;
     guard::enter_runtime();
     loop {
@@ -198,7 +204,8 @@ fn take_all() -> bool {
     }
 }
 
-/// Of these, those that a kernel thread does not block: it takes the first, and a later one may not be taken past it.
+/// Returns those of the signals in the set that some kernel thread does not block: that kernel thread takes the first, and a later signal
+/// may not be taken past it.
 fn heard(signals: u64) -> u64 {
     let heard = Cell::new(0);
     counts::for_each_worker(|worker| heard.set(heard.get() | signals & !worker.mask.load(SeqCst)));
@@ -216,7 +223,7 @@ fn take_from_kernel(set: u64) -> Option<siginfo_t> {
     loop {
         let info = sys::take_signal(set).ok()?;
         match unwrapped(&info) {
-            None => knock(), // A bell: the thread that it was for looks when it goes on.
+            None => knock(), // A bell: its thread looks at its queue when it goes on.
             first => return first,
         }
     }
@@ -271,7 +278,7 @@ pub fn post_to_process(info: &siginfo_t) -> bool {
     taker.inspect(|green| give(green, info)).is_some()
 }
 
-/// A signal of `set` from the running thread's queue, or from the kernel's.
+/// Takes a signal of `set` from the running thread's queue, or from the kernel's.
 pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
     me.pending.take(set).or_else(|| loop {
         let Ok(info) = sys::take_signal(set) else { return crate::runtime::machine::put_back::take_aside(set) };
@@ -287,8 +294,8 @@ pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
     })
 }
 
-/// Counts later expiries into a timer's signal that was put back: the timer knows nothing of it, so its next signal waits behind it, where
-/// natively it is counted as an overrun.
+/// Counts later expiries into a timer's signal that was put back. The timer does not know that its signal waits again, so the next one
+/// waits behind it; natively the kernel counts that as an overrun.
 #[cold]
 pub fn count_later_expiries(first: &mut siginfo_t) {
     while let Ok(info) = sys::take_signal(bit(first.si_signo)) {
@@ -299,8 +306,8 @@ pub fn count_later_expiries(first: &mut siginfo_t) {
     }
 }
 
-/// Answers knocks as the guard goes down for the last time: hands out the shelf. The guard is up meanwhile, so that what comes now gets in
-/// line behind what came before.
+/// Answers knocks as the guard goes down for the last time: hands out the shelf. Called by the guard, on the kernel thread that was inside.
+/// The guard is up again meanwhile, so that signals which come now are shelved behind those that came before.
 #[cold]
 pub fn answer_knock() {
     while arch::guard_word() == KNOCKED {

@@ -29,7 +29,7 @@ pub fn blocked_by_handlers(green: &Green) -> u64 {
 
 /// The thread that gets a signal sent to the process: one that takes it now, or else one that will once its handlers are over.
 pub fn taker(signal: c_int) -> Option<&'static Green> {
-    // (A handler may end between the two looks: so the second asks for both.)
+    // A handler may end between the two looks: so the second asks for threads that take the signal now as well.
     let sooner_or_later = |green: &'static Green| takes_soon(green, signal) || takes(green, signal);
     roll::search(|green| takes(green, signal)).or_else(|| roll::search(sooner_or_later))
 }
@@ -65,8 +65,8 @@ pub fn blocked_for_long(green: &Green) -> u64 {
         fence(SeqCst);
         let blocked = green.mask.get() & !green.waits_for.get() & !for_handlers;
         fence(SeqCst);
-        // (A handler that has ended in between has opened what it blocked; what a handler that has begun blocks would look like the
-        // thread's own mask.)
+        // The handlers are counted before and after the masks are read. A handler that ended in between has opened what it blocked. A
+        // handler that began in between blocks signals that would look like the thread's own mask.
         if green.handled.load(SeqCst) == before {
             return blocked;
         }

@@ -1,8 +1,9 @@
 //! Timers that signal one thread (SIGEV_THREAD_ID). The kernel knows no green thread by its tid, so such a timer signals the
-//! process, and whoever gets that signal asks here whose it is. Looked at in signal handlers: no locks.
+//! process, and the handler or sweep that gets the signal asks here which thread it is for. Looked at in signal handlers: no locks.
 //!
-//! A timer that is deleted may have sent a signal that has not come yet: that is nobody's, and above all no other thread's. So its number
-//! stays until its place is needed again, as late as can be. (The kernel gives a number a second time only after all the others.)
+//! A timer that is deleted may have sent a signal that has not come yet. That signal is dropped, and must reach no other thread. So the
+//! timer's number stays in its place until the place is needed again, as late as can be. The kernel gives a number a second time only
+//! after all the others.
 
 use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::roll;
@@ -44,7 +45,8 @@ pub fn forget(timer: i32) {
     }
 }
 
-/// Whose signal this is; `None`: no directed timer's; `Some(None)`: a thread's that has ended, or a deleted timer's.
+/// Returns the thread that a timer's signal is for; `None`: no directed timer's signal; `Some(None)`: the thread has ended, or the timer
+/// was deleted. Called in signal handlers, on any thread.
 pub fn whose(info: &siginfo_t) -> Option<Option<&'static Green>> {
     const SI_TIMER: i32 = -2;
     const NUMBER_AT: usize = 16;
