@@ -9,7 +9,7 @@ use crate::glibc::{objects, symbols};
 mod arch;
 mod base;
 mod config;
-// A part of it is for the command.
+// The command uses parts of it that the library does not.
 #[allow(dead_code)]
 mod dump;
 mod dumper;
@@ -24,12 +24,15 @@ mod statistics;
 mod sys;
 mod why;
 
-/// Runs before every other constructor (`-z initfirst`), so that no hook is entered before it is ready. When anything is missing
-/// the hooks stay closed: the program runs natively. (Loaded later, by dlopen, it runs on whatever thread that is.) A second copy of the
-/// library stays closed, too: both would take the same entries and signals.
+/// Prepares the library, and opens the hooks. Called by the loader before every other constructor (`-z initfirst`), so that no hook
+/// is entered before it is ready; by a dlopen later, on any thread.
+/// Where anything is missing the hooks stay closed, and the program runs natively: a set-user-id program, a glibc of another form, a
+/// bad option. A second copy of the library stays closed, too: both would take the same entries and signals. Under valgrind, and
+/// with libraries that wrap what is hooked, the runtime refuses to start.
 #[ctor::ctor(unsafe)]
 fn load() {
-    // First of all: whoever registers a fork handler later (an allocator in its first malloc) has it called before ours, and back after.
+    // First of all: a fork handler that is registered later (an allocator's, in its first malloc) closes before this library's and opens
+    // after it.
     hooks::process::fork::prepare();
     // SAFETY: called by the loader, single-threaded, on the initial stack's process image.
     let Some(mut environment) = (unsafe { environment::Environment::of_process() }) else { return };
@@ -67,7 +70,8 @@ fn load() {
         environment.unpreload();
     }
     if misfit.is_some() {
-        return; // The hooks stay closed.
+        // `set_ready` would open the hooks.
+        return;
     }
     glibc::set_ready();
     if environment::libc_runs() {
@@ -75,7 +79,8 @@ fn load() {
     }
 }
 
-/// Finds what the library needs of glibc: None, or what does not fit.
+/// Finds what the library needs of glibc: its symbols, the real functions, the layout of its locks. Returns `None`, or what does not
+/// fit, for the message. Called once, by `load`.
 fn misfit() -> Option<&'static str> {
     if let Err(name) = glibc::find() {
         let why = format!("this glibc has no {} that the library knows", name.to_string_lossy());
@@ -86,11 +91,13 @@ fn misfit() -> Option<&'static str> {
         .then_some("this glibc lays out its locks in a way that the library does not know")
 }
 
-/// The end of the process: handlers have run, streams are flushed.
+/// Writes the statistics at the end of the process: atexit handlers have run, and stdio's streams are flushed. Called by the loader,
+/// from `.fini_array`; not for `_exit`, whose hook writes them itself.
 extern "C" fn unload() {
     statistics::write();
 }
 
+/// `unload`'s place among the library's destructors.
 #[used]
 #[link_section = ".fini_array"]
 static UNLOAD: extern "C" fn() = unload;

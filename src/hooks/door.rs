@@ -72,8 +72,9 @@ mod rooms {
     }
 }
 
-/// Sets errno. With EPIPE the kernel has sent SIGPIPE to the kernel thread at hand; if its mask holds that back, it goes to the green
-/// thread's queue, or the next green thread here would get it.
+/// Sets errno. Called for each error that a row of FAILS `errno` or `never` answers. With EPIPE the kernel has sent SIGPIPE to the
+/// kernel thread at hand. If its mask holds that back, the signal is moved to the green thread's queue: the next green thread here
+/// would get it otherwise.
 #[inline]
 fn fail(number: i32) {
     if number == libc::EPIPE {
@@ -86,7 +87,8 @@ fn fail(number: i32) {
 
 /// How a row's error reaches C: by its column FAILS.
 mod fails {
-    /// C11's thrd_* codes (threads.h): thrd_success 0, thrd_busy 1, thrd_error 2, thrd_nomem 3, thrd_timedout 4.
+    /// Returns C11's code for an error number (threads.h): thrd_success 0, thrd_busy 1, thrd_error 2, thrd_nomem 3, thrd_timedout 4.
+    /// Success does not come here.
     fn thrd(number: i32) -> i32 {
         match number {
             libc::EBUSY => 1,
@@ -98,8 +100,11 @@ mod fails {
 
     /// A result type of C's in which an error can be told.
     pub trait Fails: Sized {
+        /// Returns what says "see errno": -1, or null.
         fn with_errno() -> Self;
+        /// Returns the error number itself, as pthread functions do.
         fn with_code(number: i32) -> Self;
+        /// Returns C11's code for the error number.
         fn with_thrd(number: i32) -> Self {
             Self::with_code(thrd(number))
         }
@@ -145,7 +150,11 @@ macro_rules! fail {
     }};
 }
 
-/// Decides by the row's column SCOPE whether a caller's call goes to the handler; else the real function gets it.
+/// Decides by the row's column SCOPE whether a caller's call goes to the handler; else the real function gets it:
+/// - `green`: calls of green threads;
+/// - `early`: those, and all calls before the start;
+/// - `always`: all calls once the library is ready, but for a vfork child's;
+/// - `child`: all calls once the library is ready, a vfork child's too.
 macro_rules! admitted {
     (green) => {
         runtime::current().is_some()
@@ -162,7 +171,8 @@ macro_rules! admitted {
     };
 }
 
-/// Compares a row's types with the libc crate's declaration, by its column CHECK.
+/// Compares a row's types with the libc crate's declaration where its column CHECK is `typed`: a difference does not compile. `bare` rows
+/// are those that the crate does not declare, or declares otherwise.
 macro_rules! check {
     (typed $name:ident ($($t:ty),*) $r:ty) => {
         const _: unsafe extern "C" fn($($t),*) -> $r = libc::$name;

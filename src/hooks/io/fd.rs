@@ -27,8 +27,9 @@ use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
 
-/// `close`: parked waits move to a duplicate first, then the kernel closes; what was known is forgotten. EBADF for the library's own
-/// descriptors. A cancellation point.
+/// `close`: parked waits move to a duplicate first, then the kernel closes, and what was known of the number is forgotten. EBADF for
+/// the library's own descriptors; all other errors are the kernel's. May wait (a lingering socket), with the slot offered. A
+/// cancellation point, before anything is done.
 pub unsafe fn close(fd: c_int) -> Answer<c_int> {
     if own_fds::is_own(fd) {
         return errno(libc::EBADF);
@@ -46,7 +47,8 @@ pub unsafe fn close(fd: c_int) -> Answer<c_int> {
     Ok(closed)
 }
 
-/// `close_range`: as `close`, around the library's own descriptors. EINVAL for flags that the kernel does not know.
+/// `close_range`: as `close`, around the library's own descriptors. EINVAL for a range upside down and for unknown flags comes
+/// first, as in fs/file.c. With CLOSE_RANGE_CLOEXEC nothing is closed, and no wait moves.
 pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_int> {
     if first > last || flags & !((libc::CLOSE_RANGE_CLOEXEC | libc::CLOSE_RANGE_UNSHARE) as c_int) != 0 {
         return errno(libc::EINVAL);
@@ -72,21 +74,21 @@ unsafe fn close_stretch(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_i
     plain(|| sys::call(libc::SYS_close_range, first as usize, last as usize, flags as usize, 0, 0, 0))
 }
 
-/// `closefrom`: `close_range` to the end; on a kernel without that libc has another way.
+/// `closefrom`: as `close_range` to the end. libc answers on a kernel without close_range: it closes by /proc/self/fd.
 pub unsafe fn closefrom(first: c_int) -> Answer<()> {
     match close_range(first.max(0) as c_uint, c_uint::MAX, 0) {
         Ok(_) => Ok(()),
-        // A kernel without close_range: libc knows another way.
         Err(_) => Err(Miss::Libc),
     }
 }
 
-/// `dup`: the new number is a twin of the old one.
+/// `dup`: the new number and the old one are noted as twins, for O_NONBLOCK belongs to the file. Errors are the kernel's.
 pub unsafe fn dup(from: c_int) -> Answer<c_int> {
     duplicate(from, || sys::call(libc::SYS_dup, from as usize, 0, 0, 0, 0, 0))
 }
 
-/// `dup2`: the number `to` loses its file as by `close`, but only if the call will succeed.
+/// `dup2`: the number `to` loses its file as by `close`, but only if the call will succeed. EBADF for the library's own descriptors.
+/// May wait for what the lost file's close does, with the slot offered. Equal numbers are libc's.
 pub unsafe fn dup2(from: c_int, to: c_int) -> Answer<c_int> {
     if from == to {
         return Err(Miss::Libc);
@@ -121,7 +123,8 @@ fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int
     duplicate(from, || runtime::block(call))
 }
 
-/// The stream's number loses its file; the rest is libc's.
+/// `fclose`: libc's own. The stream's number loses its file as by `close`: parked waits move first. A cancellation does not act
+/// inside libc.
 pub unsafe fn fclose(file: *mut FILE) -> Answer<c_int> {
     let fd = vacate_stream(file);
     let closed = glibc::uncancelled(|| real::fclose(file));
@@ -140,7 +143,8 @@ pub unsafe fn freopen64(path: *const c_char, mode: *const c_char, file: *mut FIL
     freopen(path, mode, file)
 }
 
-/// Before libc closes a stream: its number, or -1.
+/// Moves the waits parked on a stream's number, before libc closes the stream. Returns the number, or -1 for a stream without one.
+/// errno is as before.
 ///
 /// # Safety
 /// As for fclose.
@@ -154,7 +158,7 @@ pub unsafe fn vacate_stream(file: *mut FILE) -> c_int {
     fd
 }
 
-/// New sockets: nobody else has them, whatever was known of their numbers.
+/// `socket`: the kernel's own. The number's past is forgotten, and its file is known to be this process's alone.
 pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
     let fd = answer(sys::call(libc::SYS_socket, domain as usize, kind as usize, protocol as usize, 0, 0, 0))?;
     descriptor::made(fd);
@@ -193,8 +197,8 @@ pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_v
     Ok(done)
 }
 
-/// `fcntl`: a lock is tried before it is waited for; duplicates and O_NONBLOCK are noted; owners are room `owner`'s. F_SETLKW is a
-/// cancellation point.
+/// `fcntl`: F_SETLKW and F_OFD_SETLKW try the lock before they wait; duplicates and F_SETFL are noted; owners are `owner`'s. All
+/// else is libc's. F_SETLKW is a cancellation point, and EINTR after a handler without SA_RESTART. EDEADLK is the kernel's.
 pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
     let call = |command: c_int| sys::call(libc::SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0);
     match command {
@@ -211,7 +215,8 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
     }
 }
 
-/// A lock is tried before it is waited for in the kernel.
+/// Tries a file lock by the command `attempt`, then waits for it in the kernel by the command `wait`, with the slot offered. A
+/// foreign thread's call is libc's.
 fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_int> {
     if runtime::current().is_none() {
         return Err(Miss::Libc);
@@ -223,7 +228,7 @@ fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_
     }
 }
 
-/// `ioctl`: FIONBIO is noted, owners are room `owner`'s, all else is the kernel's.
+/// `ioctl`: FIONBIO is noted, owners are `owner`'s, all else is libc's, after one comparison.
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_int> {
     if request as u32 != libc::FIONBIO as u32 {
         return owner::ioctl(fd, request as u32, argument);
@@ -238,8 +243,9 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_
     openat(libc::AT_FDCWD, path, flags, mode)
 }
 
-/// `openat`: may wait (a FIFO, a disk), so the slot is offered. A cancellation point. Of a green thread's folder in /proc a file is made
-/// (`proc/task_file`).
+/// `openat`: the kernel's own. May wait (a FIFO, a disk), so the slot is offered. EINTR after a handler without SA_RESTART. For a
+/// green thread's folder in /proc a file is made (`proc/task_file.rs`). What was known of the number is forgotten. A cancellation
+/// point.
 pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
     static OPENS: Habit = Habit::new();
     let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
@@ -266,7 +272,7 @@ fn by_foreign(open: impl FnOnce() -> c_int) -> Answer<c_int> {
     }
 }
 
-/// The fortified forms have no mode: where one is needed libc complains.
+/// `__open_2`, the fortified form of `open`, which has no mode: where one is needed libc complains, which ends the process.
 pub unsafe fn open_2(path: *const c_char, flags: c_int) -> Answer<c_int> {
     openat_2(libc::AT_FDCWD, path, flags)
 }
@@ -284,7 +290,8 @@ pub unsafe fn creat(path: *const c_char, mode: mode_t) -> Answer<c_int> {
     open(path, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode)
 }
 
-/// Waits until a terminal has sent everything (source: TCSBRK with 1 in ioctl_tty(2)).
+/// `tcdrain`: the kernel waits until the terminal has sent everything (TCSBRK with 1 in ioctl_tty(2)), with the slot offered. A
+/// cancellation point.
 pub unsafe fn tcdrain(fd: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     plain(|| sys::call(libc::SYS_ioctl, fd as usize, libc::TCSBRK as usize, 1, 0, 0, 0))

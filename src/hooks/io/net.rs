@@ -26,13 +26,13 @@ pub const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ER
 /// The two ways in which a connection is known to be broken.
 const BROKEN: u32 = (libc::POLLERR | libc::POLLHUP) as u32;
 
-/// `recv`: `recvfrom` without an address.
+/// `recv`: as `recvfrom` without an address. A cancellation point.
 pub unsafe fn recv(fd: c_int, buf: *mut c_void, len: size_t, flags: c_int) -> Answer<ssize_t> {
     recvfrom(fd, buf, len, flags, std::ptr::null_mut(), std::ptr::null_mut())
 }
 
-/// `recvfrom`: parks until something is there, as long as SO_RCVTIMEO says (then EAGAIN). A cancellation point; restarts after a handler
-/// with SA_RESTART, but never with a timeout.
+/// `recvfrom`: parks until something is there, as long as SO_RCVTIMEO says: then EAGAIN. After a handler restarts if all that ran
+/// had SA_RESTART, but EINTR with a timeout (signal(7)). Errors are the kernel's. A cancellation point.
 pub unsafe fn recvfrom(
     fd: c_int,
     buf: *mut c_void,
@@ -45,7 +45,8 @@ pub unsafe fn recvfrom(
     receive(&descriptor::socket(fd)?, buf, len, flags, addr, addr_len)
 }
 
-/// The fortified forms: a buffer too small for the length is libc's to complain about.
+/// `__recv_chk`, the fortified form of `recv`: a buffer too small for the length is libc's to complain about, which ends the
+/// process.
 pub unsafe fn recv_chk(fd: c_int, buf: *mut c_void, len: size_t, room: size_t, flags: c_int) -> Answer<ssize_t> {
     if len > room {
         return Err(Miss::Libc);
@@ -69,7 +70,8 @@ pub unsafe fn recvfrom_chk(
     recvfrom(fd, buf, len, flags, addr, addr_len)
 }
 
-/// recvfrom, and read on a socket.
+/// Makes recvfrom, and read on a socket, after the cancellation point. A call that must not wait goes to the kernel as it is.
+/// MSG_WAITALL on a stream parks for the rest, too. With MSG_PEEK, or with SO_RCVLOWAT, the kernel counts: it waits for the rest.
 ///
 /// # Safety
 /// As for recvfrom.
@@ -124,7 +126,8 @@ fn note_rest(socket: &Descriptor, (record, before): (&Record, Hints), len: usize
     }
 }
 
-/// MSG_WAITALL: what came after the first part. An error waits for the next call.
+/// MSG_WAITALL: receives what comes after the first part, and returns how many bytes. An error, a timeout and a handler end it; the
+/// next call finds the error.
 #[cold]
 unsafe fn receive_rest(attempt: &mut Attempt, buf: *mut c_void, len: usize, got: usize, flags: c_int) -> usize {
     let whole = iovec { iov_base: buf, iov_len: len.min(MOST_AT_ONCE) };
@@ -133,7 +136,7 @@ unsafe fn receive_rest(attempt: &mut Attempt, buf: *mut c_void, len: usize, got:
     })
 }
 
-/// recvmsg or sendmsg of these vectors alone.
+/// Makes recvmsg or sendmsg of these vectors alone, without an address or control data.
 unsafe fn message_call(number: libc::c_long, fd: c_int, vectors: &[iovec], flags: c_int) -> isize {
     let mut message: msghdr = std::mem::zeroed();
     message.msg_iov = vectors.as_ptr() as *mut iovec;
@@ -141,7 +144,8 @@ unsafe fn message_call(number: libc::c_long, fd: c_int, vectors: &[iovec], flags
     sys::call(number, fd as usize, &mut message as *mut _ as usize, flags as usize, 0, 0, 0)
 }
 
-/// `recvmsg`: as `recvfrom`, into several pieces of memory, and with control data.
+/// `recvmsg`: as `recvfrom`, into several pieces of memory, and with control data. MSG_WAITALL on a stream is left to the kernel
+/// once the first byte is there. A cancellation point.
 pub unsafe fn recvmsg(fd: c_int, msg: *mut msghdr, flags: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -164,7 +168,8 @@ pub unsafe fn send(fd: c_int, buf: *const c_void, len: size_t, flags: c_int) -> 
     sendto(fd, buf, len, flags, std::ptr::null(), 0)
 }
 
-/// `sendto`: parks until everything is sent, as long as SO_SNDTIMEO says. A cancellation point.
+/// `sendto`: parks until everything is sent, as long as SO_SNDTIMEO says. EAGAIN, EINTR or another error only if nothing was sent;
+/// else returns how much was. EPIPE comes with SIGPIPE, unless MSG_NOSIGNAL is given (`door`'s `fail`). A cancellation point.
 pub unsafe fn sendto(
     fd: c_int,
     buf: *const c_void,
@@ -177,15 +182,15 @@ pub unsafe fn sendto(
     transmit(&descriptor::socket(fd)?, buf, len, flags, addr, addr_len)
 }
 
-/// Does the program not want to wait, or must the kernel connect first (MSG_FASTOPEN)?
+/// Does the kernel get the call as it is: with O_NONBLOCK or MSG_DONTWAIT, and with MSG_FASTOPEN, for which it connects first?
 pub fn as_it_is(socket: &Descriptor, flags: c_int) -> bool {
     socket.nonblocking() || flags & (libc::MSG_DONTWAIT | libc::MSG_FASTOPEN) != 0
 }
 
-/// As many bytes at once have room, or have none, but are seldom cut.
+/// A transfer of at most so many bytes is seldom cut in two: it does not hold on to the file between its tries.
 const MOSTLY_WHOLE: usize = 4096;
 
-/// sendto, and write on a socket.
+/// Makes sendto, and write on a socket, after the cancellation point. Returns the bytes sent.
 ///
 /// # Safety
 /// As for sendto.
@@ -221,7 +226,8 @@ pub unsafe fn transmit(
     answer(sent)
 }
 
-/// Sends what a stream had no room for: how much of it went through.
+/// Sends what a stream had no room for; returns how many bytes went through. Ends without an error on a broken connection, and
+/// raises no SIGPIPE (MSG_NOSIGNAL): the program's next call finds it.
 ///
 /// # Safety
 /// The vectors can be read.
@@ -232,7 +238,8 @@ pub unsafe fn transmit_rest(attempt: &mut Attempt, rest: &mut IovecTail, flags: 
     })
 }
 
-/// `sendmsg`: as `sendto`. Files that go with it are not only this process's from then on, whichever thread calls.
+/// `sendmsg`: as `sendto`. Files that go with the message (SCM_RIGHTS) are another process's, too, from then on, whichever thread
+/// calls.
 pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> Answer<ssize_t> {
     let sent = if runtime::current().is_some() {
         runtime::cancellation_point();
@@ -246,7 +253,7 @@ pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> Answer<ssi
     Ok(sent)
 }
 
-/// The files that went with a message are not only ours any more.
+/// Notes that the files of a message that was sent are no longer this process's alone: another may set O_NONBLOCK on them.
 pub unsafe fn hand_files_on(message: &msghdr) {
     let mut at = libc::CMSG_FIRSTHDR(message);
     while let Some(header) = at.as_ref() {

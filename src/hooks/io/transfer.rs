@@ -38,7 +38,7 @@ struct SocketCall {
     refused: AtomicBool,
 }
 
-// Both are found out once; a fork child is under the same filter.
+// A refusal is found out once: a fork child is under the same filter.
 static RECEIVE: SocketCall = SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) };
 
 static SEND: SocketCall = SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) };
@@ -62,7 +62,9 @@ impl SocketCall {
     }
 }
 
-/// `read`: by the table at the top. A cancellation point; 0 at the end of the file.
+/// `read`: by the table at the top. Returns 0 at the end of the file. EAGAIN with O_NONBLOCK, or when a socket's SO_RCVTIMEO is
+/// over; EINTR after a handler without SA_RESTART, and never once something was read. All other errors are the kernel's. A
+/// cancellation point.
 pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -80,7 +82,7 @@ pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t
     answer(read_waiting(&descriptor, &vector, 1))
 }
 
-/// `readv`: as `read`, into several pieces of memory.
+/// `readv`: as `read`, into several pieces of memory. EINVAL and EFAULT for the vectors are the kernel's, before it reads.
 pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -90,8 +92,8 @@ pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     answer(read_waiting(&descriptor, iov, n))
 }
 
-/// Begins again where what was believed a socket is none (ENOTSOCK): the number has got another file past the hooks. A number that still
-/// looks like a socket is libc's to answer.
+/// Makes a call again whose number was believed a socket's and is none (ENOTSOCK): the number has got another file without a hooked
+/// call. A number that still looks like a socket's is libc's to answer.
 #[cold]
 unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> Answer<ssize_t> {
     readiness::forget(fd);
@@ -101,7 +103,7 @@ unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> A
     }
 }
 
-/// Reads what there is, waiting for the first of it.
+/// Reads what is there, and parks for the first of it. Returns the kernel's result.
 unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
     let mut attempt = Attempt::new(descriptor, IN);
     let vectored =
@@ -114,10 +116,10 @@ unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> 
     result
 }
 
-/// The flag with which a transfer does not wait.
+/// The flag of preadv2 and pwritev2 with which a transfer fails with EAGAIN instead of waiting.
 const NOWAIT: usize = libc::RWF_NOWAIT as usize;
 
-/// A terminal's mode; `None`: it is none.
+/// Returns a terminal's mode; `None` for a file that is no terminal.
 fn terminal(fd: c_int) -> Option<libc::termios> {
     // SAFETY: all-zero is a value of termios; the kernel's own, which it writes, is shorter and begins alike.
     unsafe {
@@ -128,14 +130,15 @@ fn terminal(fd: c_int) -> Option<libc::termios> {
     }
 }
 
-/// Is it a terminal in raw mode with VTIME? Then a read ends by the terminal's own clock, which poll does not know.
+/// Is the terminal in noncanonical mode with VTIME? Then a read ends by the terminal's own clock, which poll does not know
+/// (termios(3)).
 fn counts_time(mode: &libc::termios) -> bool {
     mode.c_lflag & libc::ICANON == 0 && mode.c_cc[libc::VTIME] != 0
 }
 
-/// Is it this process's terminal, and another job's at the moment? Then the kernel stops who reads there, or fails the call,
-/// before it looks whether there is anything to be read; and who writes, if the terminal is so set. (The other end of a terminal
-/// is nobody's.)
+/// Is it this process's terminal, with another job in its foreground? Then the kernel stops a reader, or fails the call, before it
+/// looks whether there is anything to be read (tty_check_change); and a writer, where TOSTOP is set. The other end of a terminal (a
+/// master, which has a number) belongs to no job.
 fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
     let (mut job, mut number) = (0i32, 0i32);
     let ask = |what: libc::Ioctl, answer: &mut i32| {
@@ -148,7 +151,8 @@ fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
         && ask(libc::TIOCGPTN, &mut number) != 0
 }
 
-/// Makes a transfer: with RWF_NOWAIT where that is taken, else after poll.
+/// Makes a transfer in one direction: with RWF_NOWAIT where the file takes that, else after poll. A refusal by the file or by a
+/// filter is noted, so that the next transfer asks poll at once. A terminal's read that counts time is the kernel's.
 unsafe fn transfer(
     descriptor: &Descriptor,
     attempt: &mut Attempt,
@@ -175,7 +179,8 @@ unsafe fn transfer(
     }
 }
 
-/// `write`: by the table at the top; everything is written, unless an error or a signal comes after a part. A cancellation point.
+/// `write`: by the table at the top. Everything is written, unless an error or a handler comes after a part: then returns how much
+/// was. EPIPE comes with SIGPIPE. EINTR only if nothing was written, after a handler without SA_RESTART. A cancellation point.
 pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -205,7 +210,7 @@ pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> 
     answer(write_waiting(&descriptor, iov, n))
 }
 
-/// Writes everything, waiting for room.
+/// Writes everything, and parks for room. Returns the bytes written, or the kernel's error for the first part.
 unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
     let mut attempt = Attempt::new(descriptor, OUT);
     let mut done = transfer(descriptor, &mut attempt, OUT, |fd, blocking| write_vectors(fd, iov, n, blocking));
@@ -219,7 +224,7 @@ unsafe fn write_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) ->
     done
 }
 
-/// Makes a scattered write, without waiting or as the program made it.
+/// Makes a scattered write with RWF_NOWAIT, or as the program made it. Returns the kernel's result.
 unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, blocking: Blocking) -> isize {
     let number = match blocking {
         Blocking::No => libc::SYS_pwritev2,
@@ -228,7 +233,7 @@ unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, blocking: Blocki
     sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT)
 }
 
-/// Goes on after a partial write: how many bytes more.
+/// Goes on after a partial write; returns how many bytes more went through.
 #[cold]
 unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut IovecTail) -> usize {
     if descriptor.kind().socket() {
@@ -238,13 +243,14 @@ unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut 
     rest.push(attempt, 0, |fd, vectors, blocking| write_vectors(fd, vectors.as_ptr(), vectors.len() as c_int, blocking))
 }
 
-/// Positioned transfers never wait for readiness: what cannot be positioned is refused.
+/// `pread`: the kernel's own, with the slot offered. Never waits for readiness: a file that has no positions is ESPIPE. A
+/// cancellation point.
 pub unsafe fn pread(fd: c_int, buf: *mut c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     disk(|| sys::call(libc::SYS_pread64, fd as usize, buf as usize, count, offset as usize, 0, 0))
 }
 
-/// `pwrite`: the kernel's own, with the slot offered. A cancellation point.
+/// `pwrite`: as `pread`, writing.
 pub unsafe fn pwrite(fd: c_int, buf: *const c_void, count: size_t, offset: off_t) -> Answer<ssize_t> {
     runtime::cancellation_point();
     disk(|| sys::call(libc::SYS_pwrite64, fd as usize, buf as usize, count, offset as usize, 0, 0))
@@ -262,7 +268,8 @@ pub unsafe fn pwritev(fd: c_int, iov: *const iovec, n: c_int, offset: off_t) -> 
     disk(|| sys::call(libc::SYS_pwritev, fd as usize, iov as usize, n as usize, offset as usize, 0, 0))
 }
 
-/// At offset -1 without flags it is readv.
+/// `preadv2`: the kernel's own, with the slot offered. At offset -1 without flags it is `readv`, which may park. A cancellation
+/// point.
 pub unsafe fn preadv2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> Answer<ssize_t> {
     if offset == -1 && flags == 0 {
         return readv(fd, iov, n);
@@ -271,7 +278,7 @@ pub unsafe fn preadv2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, fla
     disk(|| sys::call(libc::SYS_preadv2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
 }
 
-/// At offset -1 without flags it is writev.
+/// `pwritev2`: as `preadv2`; at offset -1 without flags it is `writev`.
 pub unsafe fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, flags: c_int) -> Answer<ssize_t> {
     if offset == -1 && flags == 0 {
         return writev(fd, iov, n);
@@ -280,7 +287,7 @@ pub unsafe fn pwritev2(fd: c_int, iov: *const iovec, n: c_int, offset: off_t, fl
     disk(|| sys::call(libc::SYS_pwritev2, fd as usize, iov as usize, n as usize, offset as usize, 0, flags as usize))
 }
 
-/// The fortified forms: a buffer too small for the count is libc's to complain about.
+/// `__read_chk`, the fortified form of `read`: a buffer too small for the count is libc's to complain about, which ends the process.
 pub unsafe fn read_chk(fd: c_int, buf: *mut c_void, count: size_t, room: size_t) -> Answer<ssize_t> {
     if count > room {
         return Err(Miss::Libc);

@@ -1,6 +1,8 @@
-//! Calls that ask about a path: where the kernel has just said ENOENT of a green thread's folder or file in /proc, they are asked again of
-//! the thread's stand-in (`thread_path`). All others are libc's, and cost a comparison. The caller may be any thread, also one that libc
-//! makes itself.
+//! Calls that ask about a path.
+//!
+//! Where the kernel has just said ENOENT of a green thread's folder or file in /proc, the call is made again for the thread's stand-in
+//! (`thread_path`). All other calls are libc's, and cost a comparison. The caller may be any thread, also one that libc makes itself. None
+//! of them is a cancellation point, waits for a descriptor, or fails with EINTR.
 
 use crate::hooks::answer::{answer, Answer, Arguments, Miss};
 use crate::hooks::proc::thread_path;
@@ -11,7 +13,8 @@ use libc::{
 };
 use std::io::Write;
 
-/// Asks libc by `ask`, and again of the stand-in's path where the answer is `failed` with ENOENT and the path names a green thread.
+/// Makes libc's call by `ask`. Makes it again for the stand-in's path where the answer is `failed` with ENOENT and the path names a
+/// green thread. Errors are the kernel's in both.
 #[inline]
 unsafe fn asked<T: Copy + PartialEq>(path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
     asked_at(AT_FDCWD, path, failed, ask)
@@ -32,14 +35,15 @@ unsafe fn asked_at<T: Copy + PartialEq>(
     Ok(told)
 }
 
-/// Asks of the stand-in's path, or answers as before if the path names no green thread.
+/// Makes the call for the stand-in's path. Answers `failed` if the path names no green thread; errno is ENOENT still.
 #[cold]
 unsafe fn again<T: Copy>(dir: c_int, path: *const c_char, failed: T, ask: impl Fn(*const c_char) -> T) -> Answer<T> {
     let mut room = [0; thread_path::PATH_BYTES];
     Ok(thread_path::stand_in_of(dir, path, &mut room).map_or(failed, |path| ask(path.as_ptr())))
 }
 
-/// A system call whose argument `at` is the path; the one before, if there is one, is its folder.
+/// Makes a system call whose argument `at` is the path; the argument before, if there is one, is the folder's descriptor. The result
+/// is the kernel's, and that of a link as by `linked`.
 pub unsafe fn by_number(number: c_long, mut arguments: Arguments, at: usize) -> Answer<c_long> {
     let ask = |[a, b, c, d, e, f]: Arguments| answer(sys::call(number, a, b, c, d, e, f));
     let dir = if at == 0 { AT_FDCWD } else { arguments[at - 1] as c_int };
@@ -59,7 +63,8 @@ pub unsafe fn by_number(number: c_long, mut arguments: Arguments, at: usize) -> 
     }
 }
 
-/// What `/proc/thread-self` leads to; all other links are as the kernel has told them.
+/// Returns what `/proc/thread-self` leads to, for a green thread: `PID/task/TID`, cut to `size` without a NUL, as readlink(2) does.
+/// All other links are as the kernel has told them (`told`).
 #[inline]
 unsafe fn linked(dir: c_int, path: *const c_char, into: *mut c_char, size: size_t, told: ssize_t) -> Answer<ssize_t> {
     if told > 0 && thread_path::is_in_proc(path) {
@@ -68,7 +73,7 @@ unsafe fn linked(dir: c_int, path: *const c_char, into: *mut c_char, size: size_
             let mut rest = &mut link[..];
             write!(rest, "{}/task/{tid}", sys::process_id()).ok();
             let length = (64 - rest.len()).min(size);
-            // (As much as the caller has room for; the kernel may have written less.)
+            // The kernel's text may be shorter than this one: the memory beyond it is the caller's by `size`.
             into.cast::<u8>().copy_from_nonoverlapping(link.as_ptr(), length);
             return Ok(length as ssize_t);
         }
@@ -76,7 +81,7 @@ unsafe fn linked(dir: c_int, path: *const c_char, into: *mut c_char, size: size_
     Ok(told)
 }
 
-/// `stat`: the top of this file says when it is asked twice. So are all of these.
+/// `stat`: the call is made twice for a green thread's path, as the top of this file says. So are all of these.
 pub unsafe fn stat(path: *const c_char, into: *mut libc::stat) -> Answer<c_int> {
     asked(path, -1, |path| real::stat(path, into))
 }
@@ -106,17 +111,17 @@ pub unsafe fn fstatat64(dir: c_int, path: *const c_char, into: *mut libc::stat64
     asked_at(dir, path, -1, |path| real::fstatat64(dir, path, into, flags))
 }
 
-/// The names that programs from before glibc 2.33 call: the first argument is the structure's version.
+/// `__xstat`, which programs from before glibc 2.33 call for stat: the first argument is the structure's version.
 pub unsafe fn xstat(version: c_int, path: *const c_char, into: *mut c_void) -> Answer<c_int> {
     asked(path, -1, |path| real::__xstat(version, path, into))
 }
 
-/// As `xstat`, a link itself.
+/// `__lxstat`: as `xstat`, for a link itself.
 pub unsafe fn lxstat(version: c_int, path: *const c_char, into: *mut c_void) -> Answer<c_int> {
     asked(path, -1, |path| real::__lxstat(version, path, into))
 }
 
-/// As `xstat`, relative to a folder.
+/// `__fxstatat`: as `xstat`, relative to a folder.
 pub unsafe fn fxstatat(
     version: c_int,
     dir: c_int,

@@ -18,7 +18,7 @@ use libc::*;
 use std::ffi::CStr;
 use std::io::Write;
 
-/// Opens a path as the kernel does, for the library or for the program.
+/// Opens a path by the kernel, for the library or for the program. Fails with the kernel's error.
 fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     // SAFETY: the kernel reads the string.
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
@@ -33,7 +33,8 @@ fn open_of_stand_in(file: &TaskFile, flags: c_int) -> Answer<c_int> {
     }
 }
 
-/// After ENOENT: the file of that path, if it is one of a green thread's.
+/// Opens the file of that path, if it is one of a green thread's; main's is the kernel's. Called after the kernel has said ENOENT,
+/// which stays the answer for all other paths. Returns a new descriptor.
 ///
 /// # Safety
 /// The kernel has just read the path.
@@ -63,7 +64,8 @@ fn open_file(file: &TaskFile, green: &'static Green, flags: c_int) -> Answer<c_i
     }
 }
 
-/// The kernel has opened it: the same, or what stands for it, if it tells of a thread.
+/// Returns the descriptor that stands for what the kernel has opened as `fd`: the same, or one with the green thread's file, if the
+/// path tells of a thread. A failure to make that file leaves the kernel's. O_PATH descriptors stay as they are.
 ///
 /// # Safety
 /// The kernel has just read the path.
@@ -74,7 +76,7 @@ pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -
     let Some(file) = file.filter(|_| flags & O_PATH == 0) else { return Ok(fd) };
     let Some(green) = file.green else { return Ok(fd) };
     Ok(match open_file(&file, green, flags) {
-        // What is read comes to the number that the kernel has chosen, the lowest.
+        // open(2) returns the lowest number that is free: the file is moved to the number that the kernel has chosen.
         Ok(instead) if flags & O_ACCMODE == O_RDONLY => {
             let close_on_exec = flags & O_CLOEXEC;
             sys::call(SYS_dup3, instead as usize, fd as usize, close_on_exec as usize, 0, 0, 0);
@@ -89,7 +91,8 @@ pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -
     })
 }
 
-/// Makes a file in memory of the text, to be read from its beginning. ENOMEM where the kernel has no room for it.
+/// Makes a file in memory of the text, to be read from its beginning. Returns its descriptor. ENOMEM where the kernel has no room
+/// for the text, and memfd_create's errors.
 fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
     let close = if flags & O_CLOEXEC != 0 { MFD_CLOEXEC } else { 0 };
     // SAFETY: the kernel reads the string, then the text.
@@ -104,7 +107,8 @@ fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
     }
 }
 
-/// Makes a file of the stand-in's text, with what is the green thread's own in it (`make`). EIO for a text that is not as expected.
+/// Makes a file of the stand-in's text, with what is the green thread's own in it (`make`). EIO for a text of another form than
+/// expected. Texts of more than 4096 bytes are cut.
 fn made(
     file: &TaskFile,
     green: &Green,
@@ -123,7 +127,7 @@ fn made(
     text_file(&made, flags)
 }
 
-/// Returns the thread's name as text, for a line of `stat` or `status`.
+/// Returns the thread's name as text, for a line of `stat` or `status`; an empty one where the name cannot be had.
 fn name(green: &Green) -> String {
     // SAFETY: a living thread, as far as is known: a name is always whole.
     let name = unsafe { name::name_of(green) }.unwrap_or_default();
@@ -131,7 +135,7 @@ fn name(green: &Green) -> String {
     String::from_utf8_lossy(&name[..length]).into_owned()
 }
 
-/// The thread's state as a letter: R for the caller, S for all others, whether they run or not.
+/// Returns the thread's state as a letter: R for the caller, S for all others, whether they run or not.
 fn state(green: &Green) -> char {
     let is_me = current().is_some_and(|me| std::ptr::eq(me, green));
     if is_me {
@@ -141,8 +145,9 @@ fn state(green: &Green) -> char {
     }
 }
 
-/// proc(5): tid, (name), state, then numbers by their place; the 14th and 15th are the CPU time in hundredths of a second, the 20th counts
-/// the threads.
+/// Writes the line of `stat` anew: tid, (name), state, then numbers by their place (proc(5)). The 14th is the CPU time in hundredths
+/// of a second, the 15th 0, the 20th the count of threads. All other numbers are the stand-in's. `None`: the text is not of that
+/// form.
 fn stat(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     const TICK_NS: u64 = 10_000_000;
     let rest = &text[text.rfind(')')? + 2..];
@@ -177,7 +182,7 @@ fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// A thread's name as `comm` shows it: a line, and its length.
+/// Returns a thread's name as `comm` shows it: a line of at most 16 bytes, and its length. ENOENT when the thread has ended.
 fn line_of(green: &Green) -> Answer<([u8; 16], usize)> {
     // SAFETY: a living thread, as far as is known: a name is always whole.
     let name = unsafe { name::name_of(green) }?;
@@ -187,7 +192,8 @@ fn line_of(green: &Green) -> Answer<([u8; 16], usize)> {
     Ok((line, length + 1))
 }
 
-/// Makes a pipe for a `comm` that is opened to write: what is written into its second end is read from the first.
+/// Makes a pipe for a `comm` that is opened to write: what is written into its second end is read from the first, a write at a time
+/// (O_DIRECT).
 fn name_pipe() -> Answer<[c_int; 2]> {
     let mut ends = [0 as c_int; 2];
     let kind = O_NONBLOCK | O_CLOEXEC | O_DIRECT;
@@ -211,7 +217,8 @@ fn name_socket(green: &Green) -> Answer<[c_int; 2]> {
     Ok(ends)
 }
 
-/// Returns the end into which a name is written; the other is looked into when a name is asked for. EMFILE: there are too many already.
+/// Returns the end into which a name is written; the other is looked into when a name is asked for. EMFILE: too many are open
+/// already, and both ends are closed.
 fn written_name(green: &'static Green, flags: c_int, [reader, writer]: [c_int; 2]) -> Answer<c_int> {
     if !written_names::await_writer(green, own_fds::keep(reader)) {
         sys::close(writer);

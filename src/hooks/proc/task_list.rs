@@ -24,15 +24,17 @@ const LENGTH: usize = 16;
 const TYPE: usize = 18;
 const NAME: usize = 19;
 
-/// Such a folder has been read, in this process or in one that it was forked from: from then on an end of the kernel's list is looked at.
+/// True once such a folder has been read, in this process or in one that it was forked from. From then on an end of the kernel's
+/// list is looked at, too.
 static IS_READ: AtomicBool = AtomicBool::new(false);
 
-/// `getdents64`: as the kernel tells it, but for the process's task folder.
+/// `getdents64`: as the kernel tells it, but for the process's task folder. Errors are the kernel's. Called by any thread; readdir
+/// calls it inside libc.
 pub unsafe fn getdents64(fd: c_int, to: *mut c_void, bytes: size_t) -> Answer<ssize_t> {
     shown(fd, to as *mut u8, bytes, real::getdents64(fd, to, bytes))
 }
 
-/// The system call `getdents64`, whose result is not libc's.
+/// The system call getdents64: as the function, with the kernel's result. Its count is cut to 32 bits, as by the kernel.
 pub unsafe fn by_number([fd, to, bytes, ..]: Arguments) -> Answer<c_long> {
     let told = answer(sys::call(SYS_getdents64, fd, to, bytes, 0, 0, 0))?;
     shown(fd as c_int, to as *mut u8, bytes as c_uint as usize, told).map(|told| told as c_long)
@@ -62,7 +64,8 @@ unsafe fn length(entry: *const u8) -> usize {
     (entry.add(LENGTH) as *const u16).read_unaligned() as usize
 }
 
-/// Where the entries began, if the first folder among them, but for `.` and `..`, has a digit as its name's first letter.
+/// Returns the position at which the entries began, if the first folder among them, but for `.` and `..`, has a digit as its name's
+/// first letter: a task folder, or /proc itself.
 unsafe fn begins_with_number(entries: *const u8, bytes: usize) -> Option<i64> {
     let (begin, mut at) = (next_position(entries) - 1, 0);
     while at < bytes {
@@ -76,7 +79,7 @@ unsafe fn begins_with_number(entries: *const u8, bytes: usize) -> Option<i64> {
     None
 }
 
-/// Is the descriptor that of this process's task folder?
+/// Is the descriptor one of this process's task folder, by the kernel's link in /proc/self/fd?
 fn is_task_folder(fd: c_int) -> bool {
     let (mut room, mut own) = ([0; thread_path::PATH_BYTES], Vec::with_capacity(32));
     write!(own, "/proc/{}/task", sys::process_id()).ok();
@@ -89,7 +92,8 @@ fn seek(fd: c_int, position: i64, whence: c_int) -> i64 {
     unsafe { sys::call(SYS_lseek, fd as usize, position as usize, whence as usize, 0, 0, 0) as i64 }
 }
 
-/// Writes the entries of the threads from a position on into the program's memory, as many as fit. EFAULT moves nothing.
+/// Writes the entries of the threads from `position` on into the program's memory, as many as fit, and moves the folder's position
+/// behind them. Returns their bytes. EFAULT moves nothing. For another folder returns `told`.
 #[cold]
 unsafe fn threads(fd: c_int, position: Option<i64>, to: *mut u8, bytes: usize, told: isize) -> Answer<ssize_t> {
     if !is_task_folder(fd) {
@@ -121,7 +125,7 @@ unsafe fn threads(fd: c_int, position: Option<i64>, to: *mut u8, bytes: usize, t
     Ok(entries.len() as ssize_t)
 }
 
-/// The folder's entries: their positions and names.
+/// Visits the folder's entries: their positions and names, `.` and `..` first.
 fn names(tids: &[pid_t]) -> impl Iterator<Item = (i64, String)> + '_ {
     let first = [(0, ".".to_owned()), (1, "..".to_owned())];
     first.into_iter().chain(tids.iter().map(|&tid| (tid as i64 + 2, tid.to_string())))
@@ -138,7 +142,7 @@ pub fn count() -> Option<usize> {
 /// Returns the tids of all threads in order: the green ones', and of the kernel's those that are not the library's. The folder is read from
 /// its beginning.
 fn tids(fd: c_int) -> Vec<pid_t> {
-    // The first thread's stays until the process ends.
+    // The first kernel thread stays until the process ends, and the kernel lists it, also after main's end.
     let all = RefCell::new(vec![sys::process_id()]);
     roll::search(|green| {
         all.borrow_mut().push(green.tid());
@@ -155,7 +159,8 @@ fn tids(fd: c_int) -> Vec<pid_t> {
     all
 }
 
-/// Shows the tid of each kernel thread that the folder lists, from its beginning.
+/// Gives `visit` the tid of each kernel thread that the folder lists. Reads the folder from its beginning, and leaves its position
+/// at the end.
 fn each_in_kernel(fd: c_int, mut visit: impl FnMut(pid_t)) {
     let mut entries = [0u64; 512];
     seek(fd, 0, SEEK_SET);

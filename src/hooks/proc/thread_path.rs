@@ -13,11 +13,14 @@ use std::io::Write;
 pub struct TaskFile<'a> {
     /// `None`: the process's own.
     pub green: Option<&'static Green>,
+    /// By a folder below the process's `task`, and not by /proc/TID.
     pub in_process: bool,
+    /// What follows the thread's folder: a slash and a name, or nothing.
     pub name: &'a [u8],
 }
 
-/// Splits a text into the number that it begins with, up to its end or a slash, and what follows.
+/// Splits a text into the number that it begins with, up to its end or a slash, and what follows. `None`: it begins with no number,
+/// or with one above 2³¹ - 1.
 fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = text.split_at(digits);
@@ -103,7 +106,8 @@ pub fn path_of_stand_in<'a>(file: &TaskFile, room: &'a mut Room) -> Option<&'a C
     CStr::from_bytes_until_nul(room).ok()
 }
 
-/// After ENOENT: the path of the same file of the thread's stand-in, if it is one of a green thread's. (`room` is zeroed.)
+/// Returns the path of the same file of the thread's stand-in, written into `room`, which is zeroed, if the path is one of a green
+/// thread's. Called after ENOENT. `None` before the start.
 ///
 /// # Safety
 /// The kernel has just read the path.
@@ -117,7 +121,7 @@ pub unsafe fn stand_in_of(dir: c_int, path: *const c_char, room: &mut Room) -> O
     path_of_stand_in(&file, room)
 }
 
-/// The caller's tid, if the path is `/proc/thread-self` itself.
+/// Returns the caller's tid, if the path is `/proc/thread-self` itself and the caller a green thread.
 ///
 /// # Safety
 /// The kernel has just read the path.

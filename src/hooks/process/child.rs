@@ -25,14 +25,14 @@ use libc::*;
 #[derive(Clone, Copy)]
 pub enum Child {
     Pid(pid_t),
-    /// A descriptor of the program's that does.
+    /// A descriptor of the program's, made by pidfd_open.
     Fd(c_int),
     /// No descriptor can: several children, or their stops.
     Other,
 }
 
 impl Child {
-    /// The child of a wait4; a group, any child, or a child's stops have no descriptor.
+    /// Returns the child of a wait4. A group, any child, and a child's stops have no descriptor.
     fn by_pid(pid: pid_t, options: c_int) -> Child {
         if pid > 0 && options & (WUNTRACED | WCONTINUED) == 0 {
             Child::Pid(pid)
@@ -41,18 +41,19 @@ impl Child {
         }
     }
 
-    /// The child of a waitid, as `by_pid`.
+    /// Returns the child of a waitid, as `by_pid`.
     fn by_id(kind: idtype_t, id: id_t, options: c_int) -> Child {
         match kind {
             _ if options & (WEXITED | WSTOPPED | WCONTINUED) != WEXITED => Child::Other,
             P_PID => Child::Pid(id as pid_t),
-            // With O_NONBLOCK it is not waited for.
+            // waitid does not wait on a descriptor with O_NONBLOCK: EAGAIN, by the kernel.
             P_PIDFD if older::status_flags(id as c_int) & O_NONBLOCK as isize == 0 => Child::Fd(id as c_int),
             _ => Child::Other,
         }
     }
 
-    /// Returns a descriptor of the library's own that becomes readable when the child ends; `None`: there is none, or no room for one.
+    /// Returns a descriptor of the library's own that becomes readable when the child ends. `None`: no descriptor can stand for the
+    /// child, or no room is left for one.
     fn descriptor(self) -> Option<c_int> {
         let fd = match self {
             Child::Pid(pid) => sys::process_fd(pid).ok()?,
@@ -81,7 +82,8 @@ pub enum End {
     Kernel,
 }
 
-/// Asks, and parks until there is an answer. `ask` does not wait, and says `None` if there is nothing yet.
+/// Asks by `ask`, and parks until there is an answer. `ask` does not wait, and says `None` if there is nothing yet. Called on any
+/// thread; a foreign one, and one that may not leave its kernel thread, gets `End::Kernel`. Also called by `command`.
 pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     if let Some(result) = ask() {
         return End::Answer(result);
@@ -95,7 +97,8 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     end
 }
 
-/// Parks on the descriptor of a child's end, which is the caller's own while it does: a handler that jumps away gives it back.
+/// Parks on the descriptor of a child's end. The descriptor is the green thread's private one meanwhile: a handler that jumps away
+/// gives it back. Asks again after 1, 2, 4 ms … 1 s, for a traced child's stops.
 fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     const SECOND_NS: u64 = 1_000_000_000;
     let mut interval_ns = 1_000_000;
@@ -120,7 +123,8 @@ fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> 
     End::Kernel
 }
 
-/// As `park`, and what cannot park waits in the kernel by `block`; a cancellation point.
+/// Waits for a child: as `park`, and what cannot park waits in the kernel by `block`, with the slot offered. ECHILD, EINVAL and
+/// EFAULT are the kernel's. EINTR after a handler without SA_RESTART. A cancellation point, which takes no child.
 fn wait_for<T: TryFrom<isize>>(
     child: Child,
     why: Why,
@@ -142,23 +146,25 @@ fn wait_for<T: TryFrom<isize>>(
     }
 }
 
-/// Returns the kernel's answer as it is. A child that has ended has sent SIGCHLD before, whose handler runs first.
+/// Makes an answer of the kernel's. `sweep` comes before: a child that has ended has sent SIGCHLD, whose handler runs before the
+/// wait returns, as natively.
 fn told<T: TryFrom<isize>>(result: isize) -> Answer<T> {
     runtime::sweep();
     answer(result)
 }
 
-/// wait4 without waiting: `None` if there is nothing yet.
+/// Makes wait4 with WNOHANG; `None` if no child has changed yet.
 pub unsafe fn ask(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Option<isize> {
     Some(call(pid, status, options | WNOHANG, usage)).filter(|&result| result != 0)
 }
 
-/// wait4, as the kernel answers it.
+/// Makes wait4 in the kernel; returns its result.
 pub unsafe fn call(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> isize {
     sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)
 }
 
-/// `wait4`: by the rules at the top. A cancellation point; EINTR after a handler without SA_RESTART.
+/// `wait4`: by the rules at the top. WNOHANG does not wait. ECHILD, EINVAL and EFAULT are the kernel's (kernel/exit.c). EINTR after
+/// a handler without SA_RESTART. A cancellation point.
 pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Answer<pid_t> {
     if options & WNOHANG != 0 {
         runtime::cancellation_point();
@@ -184,7 +190,8 @@ pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<
     wait4(pid, status, options, std::ptr::null_mut())
 }
 
-/// `waitid`: as `wait4`, also by a process's descriptor, and for states other than ends.
+/// `waitid`: as `wait4`, also by a process's descriptor, and for states other than ends. WNOWAIT leaves the child to be waited for.
+/// A null `info` is allowed, as by the kernel.
 pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
     let call = |info: *mut siginfo_t, options: c_int| {
         sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)
@@ -197,7 +204,7 @@ pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_
         let mut unwanted: siginfo_t = std::mem::zeroed();
         let seen = if info.is_null() { &mut unwanted } else { info };
         let result = call(seen, options | WNOHANG);
-        // The kernel has written whom it found: nobody yet.
+        // With WNOHANG a result of 0 and an si_signo of 0 say that no child has changed yet (waitid(2)).
         Some(result).filter(|&result| result != 0 || (*seen).si_signo != 0)
     };
     let why = if kind == P_PID { Why::Child(id as pid_t) } else { Why::Children };

@@ -1,5 +1,6 @@
-//! system: glibc's own waits inside libc, where no cancellation of ours can pass. This one does the same in the open: SIGINT and
-//! SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and a cancellation ends the shell.
+//! system: glibc's own waits inside libc, where a green thread's cancellation cannot end it. `system` here follows glibc's
+//! (sysdeps/posix/system.c) by hooked calls: SIGINT and SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and
+//! a cancellation ends the shell.
 
 use crate::base::lock::Rank;
 use crate::base::lock::RawLock;
@@ -29,11 +30,11 @@ unsafe impl Sync for Commands {}
 /// The commands that run now.
 static COMMANDS: Commands =
     Commands { lock: RawLock::new(Rank::Process), running: UnsafeCell::new((0, [Action::DEFAULT; 2])) };
-/// The signals that a terminal's keys send, which are the command's while it runs.
+/// The signals that a terminal's keys send. They are for the command while it runs.
 const QUIET: [c_int; 2] = [SIGINT, SIGQUIT];
 const IGNORE: Action = Action { handler: SIG_IGN, flags: 0, mask: 0 };
 
-/// In a fork child: no command of its runs.
+/// In a fork child: forgets the commands that run, which are its parent's. Called by `fork` of this folder, with one thread.
 pub fn after_fork() {
     let Commands { lock, running } = &COMMANDS;
     lock.after_fork();
@@ -41,7 +42,8 @@ pub fn after_fork() {
     unsafe { (*running.get()).0 = 0 };
 }
 
-/// Counts one more command; the first has SIGINT and SIGQUIT ignored. Returns what they were before the first.
+/// Counts one more command. The first has SIGINT and SIGQUIT ignored in the whole process. Returns what the two were before the
+/// first.
 unsafe fn begin() -> [Action; 2] {
     COMMANDS.lock.with(|| {
         let (count, before) = &mut *COMMANDS.running.get();
@@ -53,7 +55,8 @@ unsafe fn begin() -> [Action; 2] {
     })
 }
 
-/// Counts one command less; after the last SIGINT and SIGQUIT are as before. The caller's mask is `mask` again.
+/// Counts one command less. After the last SIGINT and SIGQUIT are as before. Sets the caller's mask to `mask`, which may run
+/// handlers.
 unsafe fn end(me: &'static Green, mask: u64) {
     COMMANDS.lock.with(|| {
         let (count, before) = &mut *COMMANDS.running.get();
@@ -67,7 +70,8 @@ unsafe fn end(me: &'static Green, mask: u64) {
     delivery::set_mask(me, mask);
 }
 
-/// The shell, with the caller's mask; it ignores only what was ignored before.
+/// Makes the shell, with the signal mask `mask`; returns its pid or posix_spawn's error number. SIGINT and SIGQUIT are at their
+/// defaults in it, but for one that was ignored before the first command.
 unsafe fn spawn(command: *const c_char, before: [Action; 2], mask: u64) -> Result<pid_t, c_int> {
     extern "C" {
         static environ: *const *mut c_char;
@@ -92,7 +96,7 @@ unsafe fn spawn(command: *const c_char, before: [Action; 2], mask: u64) -> Resul
     }
 }
 
-/// Waits with `wait` until it is not interrupted.
+/// Calls `wait` until its result is not EINTR. Returns that result.
 fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
     loop {
         let result = wait();
@@ -102,8 +106,10 @@ fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
     }
 }
 
-/// `system`: runs `/bin/sh -c`; the shell's status, or 127 << 8 where it cannot be made. A cancellation point, at which the shell is
-/// killed and waited for.
+/// `system`: runs `/bin/sh -c command`. Returns the shell's status; 127 << 8 and errno where the shell cannot be made; -1 and ECHILD
+/// where its status is lost (SIGCHLD ignored). A null command, and a foreign thread's call, are libc's.
+/// Parks until the shell ends, and goes on after a handler. A cancellation point: the shell is killed and waited for, and the
+/// dispositions are put back, before the unwinding begins, as in glibc (cancel_handler).
 pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
     let me = current().filter(|_| !command.is_null()).ok_or(Miss::Libc)?;
     let (before, mask) = (begin(), me.mask.get());

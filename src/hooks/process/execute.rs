@@ -10,9 +10,9 @@ use crate::runtime::{self, current};
 use crate::{arch, statistics};
 use libc::*;
 
-/// Executes a program by `execute`, here or in the child that posix_spawn has made on its parent's memory: the program gets the calling
-/// thread's settings. (A child of fork or vfork has had them from its beginning.) The statistics are written before. Returns only if it
-/// fails: then the thread is shared as before.
+/// Executes a program by `execute`, on this thread or in the child that posix_spawn has made on its parent's memory: the program
+/// gets the calling thread's settings. A child of fork or vfork has had them from its beginning. The statistics are written before.
+/// Returns only if `execute` fails, with its errno: then the thread is shared as before, unless its settings had to be applied.
 unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
     // SAFETY: null, or a green thread; those are never freed.
     if let Some(parent) = (arch::vfork::spawned_by() as *const Green).as_ref() {
@@ -20,7 +20,7 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
         return Ok(execute());
     }
     if runtime::started() {
-        // The statistics of what this process has been until now.
+        // The statistics of the program that ends here: no destructor runs.
         statistics::write();
     }
     if current().is_none() {
@@ -40,7 +40,8 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
 
 type Pointers = *const *const c_char;
 
-/// `execve`: libc's own, after what is kept for the thread has been given to its kernel thread. Returns only if it fails.
+/// `execve`: libc's own, after what is kept for the thread has been given to its kernel thread. Returns only if it fails, with
+/// libc's errno. No cancellation point.
 pub unsafe fn execve(path: *const c_char, arguments: Pointers, environment: Pointers) -> Answer<c_int> {
     executing(|| real::execve(path, arguments, environment))
 }

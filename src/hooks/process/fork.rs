@@ -29,7 +29,9 @@ use crate::{arch, glibc, statistics, sys};
 use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Registers our handlers; before any other library can register one.
+/// Registers the library's atfork handlers. Called at load, before any other library can register one: of prepare handlers the first
+/// registered runs last, of parent and child handlers first (pthread_atfork(3)). So these run right before the fork, and right after
+/// it.
 pub fn prepare() {
     // SAFETY: the handlers take nothing and may run in any process.
     unsafe { pthread_atfork(Some(prepared), Some(done_in_parent), Some(done_in_child)) };
@@ -40,34 +42,38 @@ fn is_by_handlers() -> bool {
     arch::forking_word() == 0
 }
 
+/// The prepare handler of `prepare`: closes all, unless `_Fork`'s hook does it.
 extern "C" fn prepared() {
     if is_by_handlers() {
         before();
     }
 }
 
+/// The parent handler of `prepare`.
 extern "C" fn done_in_parent() {
     if is_by_handlers() {
         in_parent();
     }
 }
 
+/// The child handler of `prepare`.
 extern "C" fn done_in_child() {
     if is_by_handlers() {
         in_child();
     }
 }
 
-/// `before` has closed the loader's gate and the rest, for `in_parent` to open on both sides of the fork. It does so after the start only:
-/// before, nothing keeps out a signal handler, which may fork as well.
+/// True between `before` and `in_parent`, on both sides of the fork: the loader's gate and the rest are closed. Set after the start
+/// only: before it nothing keeps out a signal handler, which may fork as well.
 static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
 
-/// The mask of the one that forks. No signal comes from before the fork until all is put right after it: what comes is for the parent or
-/// for the child, and is neither lost with what the child forgets, nor seen to by a runtime that is not its own.
+/// The forking kernel thread's signal mask, for `in_parent` to put back. All signals are blocked from `before` until then: one that
+/// comes meanwhile is for the parent or for the child, is not lost with what the child forgets, and is not handled by a runtime that
+/// is not its process's own.
 static MASK: AtomicU64 = AtomicU64::new(0);
 
-/// Right before a fork, on the forking thread: blocks its signals, and closes the loader, the runtime and the dispositions, in this order,
-/// so that the child's copies are whole. Nothing before the start.
+/// Right before a fork, on the forking thread: blocks its signals, and closes the loader, the runtime and the dispositions, in this
+/// order, so that the child's copies are whole. Does nothing before the start.
 fn before() {
     if runtime::started() {
         let mask = sys::set_signal_mask(signal_set::CLOSED);
@@ -88,7 +94,7 @@ fn in_parent() {
         glibc::after_fork();
         sys::set_signal_mask(mask);
     }
-    // What was opened by others while it forked.
+    // Files that other threads have opened during the fork may be the child's, too.
     descriptor::forked();
 }
 
@@ -108,13 +114,14 @@ fn in_child() {
     in_parent();
 }
 
-/// `fork`: libc's own. Where its entry to `_Fork` is taken all is done there, else by the handlers of `prepare`.
+/// `fork`: libc's own. Where libc's entry to `_Fork` is taken all is done there, else by the handlers of `prepare`. The child has
+/// one thread, and runs natively. EAGAIN and ENOMEM are the kernel's. Called by any thread. No cancellation point.
 pub unsafe fn fork() -> Answer<pid_t> {
     descriptor::forked();
     if !runtime::started() || !entries::takes_fork() {
         return Err(Miss::Libc);
     }
-    // A handler may fork while its thread does.
+    // A signal handler may fork while its thread does: the word goes back to what it was.
     let outer = arch::forking_word();
     arch::set_forking_word(1);
     let pid = real::fork();
@@ -122,13 +129,14 @@ pub unsafe fn fork() -> Answer<pid_t> {
     Ok(pid)
 }
 
-/// `_Fork`, which runs no handlers. Called by libc's fork it finds libc's locks taken, and leaves the gate of births alone.
+/// `_Fork`: runs no atfork handlers. When libc's fork calls it, libc's locks are taken, and the gate of births is left alone.
 pub unsafe fn raw_fork() -> Answer<pid_t> {
     let fork = || real::_Fork() as isize;
     Ok(if arch::forking_word() != 0 { around(fork) } else { fork_by(fork) } as pid_t)
 }
 
-/// Makes a fork that libc knows nothing of: the child's tid is written where libc keeps it.
+/// Makes a fork that libc knows nothing of, by `fork`, which returns the kernel's result. In the child the tid is written where libc
+/// keeps it.
 pub unsafe fn fork_inline(fork: impl FnOnce() -> isize) -> isize {
     fork_by(|| {
         let pid = fork();
@@ -149,7 +157,7 @@ fn fork_by(fork: impl FnOnce() -> isize) -> isize {
     }
 }
 
-/// Makes a process by `fork`, with all that is done right before it, and right after it on both sides.
+/// Makes a process by `fork`: `before`, then `in_child` or `in_parent`. Returns what `fork` did.
 fn around(fork: impl FnOnce() -> isize) -> isize {
     before();
     let pid = fork();
@@ -161,7 +169,7 @@ fn around(fork: impl FnOnce() -> isize) -> isize {
     pid
 }
 
-/// A child that shares nothing but what it is told to, or one that runs in its parent's place until it executes.
+/// The flags of a child that runs in its parent's place, on its memory, until it executes or ends.
 const IN_PLACE: c_int = CLONE_VM | CLONE_VFORK;
 
 /// What `clone`'s child begins with: it does not return to here.
@@ -186,8 +194,9 @@ extern "C" fn begin_in_child(beginning: *mut c_void) -> c_int {
     }
 }
 
-/// libc's `clone`. A child with memory of its own is a fork. One that shares the memory and lets its parent wait is a vfork. One that
-/// shares the memory beside its parent is a kernel thread that the program makes for itself.
+/// libc's `clone`, with a stack for the child. A child with memory of its own is a fork. A child that shares the memory and lets its
+/// parent wait is a vfork. A child that shares the memory beside its parent is a kernel thread that the program makes for itself:
+/// libc's. Errors are libc's and the kernel's.
 pub unsafe fn clone(
     function: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
     stack: *mut c_void,
@@ -212,7 +221,9 @@ pub unsafe fn clone(
     }
 }
 
-/// The system calls that make a process, by number. Their child goes on behind the call, so it needs the stack that the call was made on.
+/// The system calls fork, vfork, clone and clone3. Their child goes on behind the call, so it needs the stack that the call was made
+/// on: a vfork without a stack of its own becomes a fork that the parent waits for. clone with CLONE_THREAD, and a clone3 whose
+/// structure cannot be read, are the kernel's.
 pub unsafe fn fork_by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
     let (flags, stack) = match number {
         libc::SYS_fork => (0, 0),
@@ -266,7 +277,8 @@ pub unsafe fn fork_by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_
 /// clone3's least structure (source: linux/sched.h, CLONE_ARGS_SIZE_VER0).
 const CLONE_ARGS_LEAST: usize = 64;
 
-/// On the child's own stack: it does not return through the fork.
+/// Called by the assembly in a child on a stack of its own, which does not return through `fork_by`: puts right what that would
+/// have.
 extern "C" fn fork_begins() {
     // SAFETY: this thread's own descriptor.
     unsafe { *glibc::tid_field(arch::tcb()) = sys::kernel_thread_id() };
@@ -274,8 +286,8 @@ extern "C" fn fork_begins() {
     runtime::kernel::gate::GATE.leave();
 }
 
-/// The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2 and more by libc's entries: all
-/// that passes through, as in a vfork child.
+/// `posix_spawn`: libc's own. The child runs on this thread's memory and thread pointer until it executes, and calls sigaction, dup2
+/// and more by libc's entries: all of that passes through, as in a vfork child. Returns libc's error number. No cancellation point.
 pub unsafe fn posix_spawn(
     pid: *mut pid_t,
     path: *const c_char,
@@ -299,16 +311,17 @@ pub unsafe fn posix_spawnp(
     spawned(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment))
 }
 
-/// Makes a child that runs on this thread's memory: what it calls is nobody's call.
+/// Makes a child that runs on this thread's memory: its calls belong to no green thread.
 fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
     descriptor::forked();
     let done = arch::vfork::as_nobody(spawn);
-    // What was opened by others meanwhile.
+    // Files that other threads have opened meanwhile may be the child's, too.
     descriptor::forked();
     Ok(done)
 }
 
-/// `pclose`: libc's own, with the thread bound meanwhile: the wait is inside libc.
+/// `pclose`: libc's own, with the thread on its kernel thread meanwhile: the wait is inside libc. The stream's number loses its file
+/// as by `close`.
 pub unsafe fn pclose(file: *mut FILE) -> Answer<c_int> {
     let fd = fd::vacate_stream(file);
     let status = runtime::in_libc(|| real::pclose(file));
@@ -322,7 +335,8 @@ pub unsafe fn daemon(_nochdir: c_int, _noclose: c_int) -> Answer<c_int> {
     Err(Miss::Libc)
 }
 
-/// `_exit` and its aliases: the statistics are written, for no destructor will run.
+/// `_exit`, `_Exit` and the system call exit_group: the statistics are written, for no destructor will run. Then libc ends the
+/// process.
 pub unsafe fn exit_now(_: c_int) -> Answer<()> {
     statistics::write();
     Err(Miss::Libc)

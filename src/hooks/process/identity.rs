@@ -8,13 +8,14 @@ use crate::runtime::kernel::identity::by_another;
 use crate::runtime::{self, current};
 use libc::*;
 
-/// Has another thread call libc: what it answers, with its errno.
+/// Has another thread call libc, whose functions change the ids of every thread of the process (nptl/nptl_setxid.c). Returns libc's
+/// answer, with that thread's errno; EAGAIN where the call could not be made. Before the start libc is called as usual.
 fn whole(mut call: impl FnMut() -> c_int) -> Answer<c_int> {
     if !runtime::started() {
         return Err(Miss::Libc);
     }
     if current().is_some_and(|me| me.settings.own_keeps_capabilities() == Some(true)) {
-        // The caller keeps its capabilities, the other threads do not.
+        // PR_SET_KEEPCAPS is the caller's alone: its kernel thread must keep what the others lose.
         alone::stay();
     }
     let (mut result, mut number) = (0, 0);
@@ -33,6 +34,8 @@ fn whole(mut call: impl FnMut() -> c_int) -> Answer<c_int> {
 
 macro_rules! whole {
     ($($name:ident($($argument:ident: $t:ty),*);)*) => {$(
+        /// libc's function of this name, made for the whole process (`whole`). EINVAL, EPERM and EAGAIN are libc's.
+        ///
         /// # Safety
         /// That of libc's function.
         pub unsafe fn $name($($argument: $t),*) -> Answer<c_int> {

@@ -1,11 +1,11 @@
 //! liburing's functions that make a ring, or make it known by a number: its system calls are instructions of its own, so these are
-//! exported beside the table, for they are no libc's. Each calls liburing's own and notes what has been made (room `task`); they are looked
-//! up when they are called, for liburing may be loaded late.
+//! exported beside the table, which is for libc's. Each calls liburing's own, and notes what has been made (`task.rs`). liburing's are
+//! looked up at each call, for liburing may be loaded late.
 
 use crate::hooks::process::task::{ring_made, ring_registered};
 use libc::{c_char, c_int, c_uint, c_void};
 
-/// In `struct io_uring_params` (source: linux/io_uring.h).
+/// The place of the flags in `struct io_uring_params`, counted in words of 4 bytes (source: linux/io_uring.h).
 const FLAGS: usize = 2;
 
 /// Returns a set-up's flags out of liburing's structure.
@@ -13,7 +13,8 @@ unsafe fn flags(parameters: *const c_uint) -> c_uint {
     *parameters.add(FLAGS)
 }
 
-/// Returns liburing's function of this name, in the libraries behind this one or in those that were loaded privately (RTLD_LOCAL).
+/// Returns the address of liburing's function of this name, in the libraries behind this one or in those that were loaded privately
+/// (RTLD_LOCAL); 0: there is none.
 unsafe fn theirs(name: &'static std::ffi::CStr) -> usize {
     const NAMES: [*const c_char; 2] = [c"liburing.so.2".as_ptr(), c"liburing.so.1".as_ptr()];
     let next = libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) as usize;
@@ -32,6 +33,9 @@ unsafe fn theirs(name: &'static std::ffi::CStr) -> usize {
 
 macro_rules! liburing {
     ($($symbol:ident $name:literal ($($argument:ident: $t:ty),*) => |$made:ident| $note:expr;)*) => {$(
+        /// liburing's function of this name; its result is liburing's, a negated error number, and -ENOSYS where there is no liburing.
+        /// Called by any thread. A vfork child's ring is not noted: it is not this process's.
+        ///
         /// # Safety
         /// liburing's.
         #[no_mangle]

@@ -29,7 +29,7 @@ use crate::runtime::{self, current};
 use crate::sys::{self, task};
 use libc::*;
 
-/// The running thread, if its kernel thread is others' too.
+/// Returns the running green thread, if its kernel thread may serve others, too.
 pub fn shared() -> Option<&'static Green> {
     current().filter(|me| !me.bound.get())
 }
@@ -45,13 +45,14 @@ const PR_SCHED_CORE_CREATE: usize = 1;
 const PR_SCHED_CORE_SHARE_FROM: usize = 3;
 const PR_CAP_AMBIENT_IS_SET: usize = 1;
 
-/// `prctl`, by the table at the top; all other options are the kernel's. Called by green threads.
+/// `prctl`, by the table at the top; all other options are the kernel's. Called by green threads. Options that are kept check their
+/// arguments as kernel/sys.c does (EINVAL), or have the kernel check them on the kernel thread at hand, and put that back.
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     let me = current().ok_or(Miss::Libc)?;
     let own = &me.settings;
     let nothing_else = b | c | d == 0;
     match option {
-        // Its child would execute its program with the process's.
+        // Without the entry of execve a posix_spawn inside libc would execute without what is kept for the thread.
         PR_SET_NO_NEW_PRIVS if !entries::lead_to_execve() => alone_after(me, || real::prctl(option, a, b, c, d)),
         PR_SET_NO_NEW_PRIVS if a != 1 || !nothing_else => errno(EINVAL),
         PR_SET_NO_NEW_PRIVS => {
@@ -115,7 +116,8 @@ fn of_option(option: c_int, a: usize, b: usize) -> Option<[isize; 2]> {
     }
 }
 
-/// Sets what has been kept on the kernel thread as well, if the caller has that for itself; else the switch applies it where it matters.
+/// Sets what has been kept on the kernel thread as well, by `set`, if the caller has that for itself. Else returns 0, and the switch
+/// applies the setting where it matters.
 fn kept(me: &Green, set: impl FnOnce() -> c_int) -> Answer<c_int> {
     if me.bound.get() {
         return Ok(set());
@@ -207,7 +209,8 @@ fn with_priority(which: usize, who: usize) -> Answer<&'static Green> {
     by_tid(who as pid_t)
 }
 
-/// The system call: kept for the thread, applied where it has its kernel thread for itself. EINVAL and EPERM as by the kernel.
+/// The system call ioprio_set: kept for the thread, and applied where it has its kernel thread for itself. EINVAL and EPERM as by
+/// the kernel (block/ioprio.c). Groups and users are the kernel's.
 pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
     task::check_io_priority(priority).map_err(Miss::Errno)?;
@@ -218,7 +221,7 @@ pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_
     Ok(0)
 }
 
-/// The system call: what is kept, or what the process has.
+/// The system call ioprio_get: what is kept, or else what the kernel thread at hand has.
 pub fn ioprio_get(which: usize, who: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
     match green.settings.own_io_priority() {
@@ -232,7 +235,9 @@ const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
 const KEYCTL_SET_REQKEY_KEYRING: usize = 14;
 const KEYCTL_ASSUME_AUTHORITY: usize = 16;
 
-/// Keys: what a thread's, a process's or a session's keyring is made by, which are a kernel thread's each.
+/// The system calls keyctl, add_key and request_key. A thread's, a process's and a session's keyring belong to a kernel thread's
+/// credentials: calls that make one bind the caller, or leave it alone with its kernel thread. Calls that name no special keyring
+/// (numbers -8 to -1) are libc's.
 unsafe fn keys(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
     let [a, b, c, d, e, f] = arguments;
     let operation = if number == libc::SYS_keyctl { a } else { usize::MAX };
@@ -263,10 +268,11 @@ const IORING_SETUP_SINGLE_ISSUER: u32 = 1 << 12;
 const IORING_REGISTER_ENABLE_RINGS: usize = 12;
 const IORING_REGISTER_RING_FDS: usize = 20;
 
-/// Where a set-up's flags lie.
+/// The place of the flags in `struct io_uring_params`, counted in words of 4 bytes.
 const FLAGS: usize = 2;
 
-/// A ring has been made with these flags.
+/// Notes that a ring has been made with these flags. A ring for a single issuer binds the caller, unless it begins disabled: then
+/// the thread that enables it is bound.
 pub fn ring_made(flags: u32) {
     runtime::kernel::worker::note_rings();
     if flags & IORING_SETUP_SINGLE_ISSUER != 0 && flags & IORING_SETUP_R_DISABLED == 0 {
@@ -274,7 +280,7 @@ pub fn ring_made(flags: u32) {
     }
 }
 
-/// A ring is known to its kernel thread by a number, or takes submissions from now on from the one that says so.
+/// Notes that a ring is known to this kernel thread by a number, or takes submissions from it alone from now on: binds the caller.
 pub fn ring_registered() {
     alone::bind();
 }
@@ -330,7 +336,7 @@ pub unsafe fn arch_prctl(code: c_int, address: usize) -> Answer<c_int> {
     Ok(result)
 }
 
-/// The right to all I/O ports, which a thread begins without.
+/// `iopl`: libc's own. A thread that is given the right to all I/O ports is alone from then on: a thread begins without it.
 pub unsafe fn iopl(level: c_int) -> Answer<c_int> {
     let result = real::iopl(level);
     if level != 0 {
@@ -382,7 +388,8 @@ pub unsafe fn capset(header: *mut c_void, sets: *const c_void) -> Answer<c_int> 
     alone_if_changed(|| Some(task::marks()), || set() as c_long).map(|result| result as c_int)
 }
 
-/// All ones only ask.
+/// `personality`: libc's own; the thread is alone from then on if that has changed its persona. 0xffffffff only asks
+/// (personality(2)). Returns the persona before.
 pub unsafe fn personality(persona: c_ulong) -> Answer<c_int> {
     const ASK: c_ulong = 0xffff_ffff;
     if persona == ASK {
@@ -391,7 +398,8 @@ pub unsafe fn personality(persona: c_ulong) -> Answer<c_int> {
     alone_if_changed(|| Some(task::marks()), || real::personality(persona) as c_long).map(|before| before as c_int)
 }
 
-/// glibc's ptrace gives what is there; the system call writes it to where `data` says.
+/// `ptrace`: by `traced`. The PEEK requests return the word, with errno 0; the system call writes it to where `data` says, and
+/// glibc's function has no such place (ptrace(2), "C library/kernel differences").
 pub unsafe fn ptrace(request: c_uint, pid: pid_t, address: usize, data: usize) -> Answer<c_long> {
     let mut word: c_long = 0;
     let peeks = matches!(request, PTRACE_PEEKTEXT | PTRACE_PEEKDATA | PTRACE_PEEKUSER);
@@ -404,8 +412,9 @@ pub unsafe fn ptrace(request: c_uint, pid: pid_t, address: usize, data: usize) -
     Ok(result)
 }
 
-/// The kernel serves the kernel thread only that traces: the one that forked a child which asked for it, or has attached to it. That one
-/// does not end while it has children, traced ones among them. It is asked to make the call.
+/// Makes the system call ptrace. The kernel serves only the kernel thread that traces: the one that has attached, or has forked a
+/// child that asked for it. After ESRCH that kernel thread is asked to make the call (`errand`); it does not end while it has
+/// children, traced ones among them. PTRACE_TRACEME binds the caller.
 unsafe fn traced(arguments: [usize; 4]) -> Answer<c_long> {
     let [request, pid, address, data] = arguments;
     let result = sys::call(libc::SYS_ptrace, request, pid, address, data, 0, 0);
@@ -468,7 +477,8 @@ numbers! {
     SYS_capset => |[header, sets, ..]| capset(header as *mut c_void, sets as *const c_void).map(c_long::from);
 }
 
-/// Of these, what binds the only thread of a program that still runs natively: it is asked for before the start, too.
+/// Is it one of the numbers that bind the only thread of a program that still runs natively? `by_number` is asked for those before
+/// the start, too.
 pub fn binds_early(number: c_long) -> bool {
     matches!(
         number,
