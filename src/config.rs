@@ -3,8 +3,11 @@
 //!     name: Type = default, "PLACEHOLDER", "meaning";
 //!
 //! GREENPATCH_OPTIONS=key=value:key=value. A wrong key or value is one line on stderr, and the program runs natively.
+//!
+//! A value ends at the next colon. Two things are written around that: `%3A` is a colon in a path (`escape`), and the path behind a signal
+//! of `dump` belongs to it (`length`).
 
-/// How a number of bytes is written: digits, then nothing, K, M or G (powers of 1024).
+/// Parses a number of bytes: digits, then nothing, K, M or G (powers of 1024). `None`: it is written otherwise, or too large for a usize.
 pub fn parse_bytes(text: &str) -> Option<usize> {
     let (digits, shift) = match text.as_bytes().last()? {
         b'K' | b'k' => (&text[..text.len() - 1], 10),
@@ -19,14 +22,17 @@ pub fn parse_bytes(text: &str) -> Option<usize> {
 /// The most workers that can be asked for.
 pub const MOST_WORKERS: usize = 256;
 
+/// Parses a number of workers, 1 to `MOST_WORKERS`.
 fn parse_workers(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| (1..=MOST_WORKERS).contains(n))
 }
 
+/// Parses the bytes of a stack: at least PTHREAD_STACK_MIN (16 KiB), at most 1 TiB.
 fn parse_stack(text: &str) -> Option<usize> {
     parse_bytes(text).filter(|bytes| (16 << 10..=1 << 40).contains(bytes))
 }
 
+/// Parses `0` or `1`.
 fn parse_switch(text: &str) -> Option<bool> {
     match text {
         "0" => Some(false),
@@ -35,7 +41,7 @@ fn parse_switch(text: &str) -> Option<bool> {
     }
 }
 
-/// `None`: as the library finds right.
+/// Parses `auto`, `0` or `1`. The inner `None` is `auto`: the library decides.
 fn parse_choice(text: &str) -> Option<Option<bool>> {
     if text == "auto" {
         Some(None)
@@ -44,6 +50,7 @@ fn parse_choice(text: &str) -> Option<Option<bool>> {
     }
 }
 
+/// Parses a path, still escaped (`unescape`): anything but nothing.
 fn parse_path(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
@@ -51,12 +58,14 @@ fn parse_path(text: &str) -> Option<&str> {
 /// A signal on which the green threads are listed, and where to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dump<'a> {
+    /// The signal's number.
     pub signal: i32,
     /// As a value of `stats`; `None`: stderr.
     pub path: Option<&'a str>,
 }
 
-/// The signals that a user can send without a meaning of the kernel's or of libc's being lost, by name.
+/// The signals that the option `dump` takes, by name. Left out are those that cannot be handled (KILL, STOP), that faults send (SEGV, BUS,
+/// ILL, FPE, TRAP, SYS), ABRT, and those that are libc's own.
 const SIGNALS: [(&str, i32); 22] = [
     ("HUP", libc::SIGHUP),
     ("INT", libc::SIGINT),
@@ -84,7 +93,7 @@ const SIGNALS: [(&str, i32); 22] = [
 /// The real-time signals that glibc leaves to programs.
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
-/// A signal's name, with or without SIG, or its number; RTMIN+n and RTMAX-n.
+/// Parses a signal's name, with or without SIG, or its number; RTMIN+n and RTMAX-n. `None`: no such signal, or none that `dump` takes.
 fn parse_signal(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse() {
         let is_known = SIGNALS.iter().any(|(_, known)| *known == number) || REAL_TIME.contains(&number);
@@ -100,6 +109,7 @@ fn parse_signal(text: &str) -> Option<i32> {
     REAL_TIME.contains(&number).then_some(number)
 }
 
+/// Parses `SIGNAL` or `SIGNAL:PATH`; the colon may be written `%3A`.
 fn parse_dump(text: &str) -> Option<Dump<'_>> {
     let (signal, path) = match text.split_once(':').or_else(|| text.split_once("%3A")) {
         Some((signal, path)) => (signal, Some(parse_path(path)?)),
@@ -108,7 +118,7 @@ fn parse_dump(text: &str) -> Option<Dump<'_>> {
     Some(Dump { signal: parse_signal(signal)?, path })
 }
 
-/// The key that the library adds behind `stats`, for the programs that this one executes: no option of the user's.
+/// The key that the library adds behind `stats`, for the programs that this one executes. It is no option of the user's, and has no help.
 pub const FAMILY: &str = "stats_family";
 
 /// A file's name as a value of `stats` writes it: `%3A` is a colon, which would end the value, `%25` is a percent sign, `%80` to `%FF` are
@@ -128,7 +138,8 @@ pub fn escape(name: &[u8]) -> String {
     value
 }
 
-/// The bytes of the name that a value of `stats` stands for, one after the other. Allocates nothing.
+/// Gives the bytes of the name that a value of `stats` or `dump` stands for, one after the other. Called in signal handlers, too: allocates
+/// nothing.
 #[allow(dead_code)]
 pub fn unescape(value: &str, pid: u32, mut give: impl FnMut(u8)) {
     let bytes = value.as_bytes();
@@ -156,6 +167,7 @@ pub fn unescape(value: &str, pid: u32, mut give: impl FnMut(u8)) {
     }
 }
 
+/// Returns the byte that two hexadecimal digits stand for, if it is one that `escape` writes so.
 fn escaped(first: u8, second: u8) -> Option<u8> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -223,13 +235,18 @@ options! {
 /// What can be wrong with GREENPATCH_OPTIONS.
 #[derive(Debug, PartialEq)]
 pub enum Wrong<'a> {
+    /// A part without `=`.
     NoValue(&'a str),
+    /// A key that no option has.
     UnknownKey(&'a str),
+    /// The same within `Options::set`, which does not know where the key's text lives.
     Key,
+    /// A value that the option does not take, and what it expects.
     Value { key: &'static str, value: &'a str, expects: &'static str },
 }
 
-/// How long the first option of `text` is: to the next colon, but that a path belongs to the signal before it.
+/// Returns how many bytes of `text` are its first option: up to the next colon. A `dump` with a path goes on to the colon after that: what
+/// comes behind its signal is a path if it begins with `/` or `.`, or is no `key=value`.
 fn length(text: &str) -> usize {
     let end = |from: usize| text[from..].find(':').map_or(text.len(), |at| from + at);
     let first = end(0);
@@ -256,7 +273,7 @@ pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
         let Some((key, value)) = part.split_once('=') else { return Err(Wrong::NoValue(part)) };
         match key {
             FAMILY => options.family = Some(value),
-            // Another path is another family's.
+            // A later `stats` of the user's begins a family of its own.
             "stats" => options.family = None,
             _ => {}
         }
@@ -268,6 +285,7 @@ pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
     Ok(options)
 }
 
-/// Functions that another library, preloaded behind this one, is not to put itself in front of: a green thread's call is made here, and
-/// would pass it by. (Where a connection or a path leads is the whole purpose of such a library: proxies, other roots.)
+/// Functions that another library, preloaded behind this one, is not to put itself in front of: a green thread's call of them is made here,
+/// and would pass that library by. To decide where a connection or a path leads is the whole purpose of such a library (proxies, other
+/// roots), so the program stays native then.
 pub const PASSED_BY: [&std::ffi::CStr; 3] = [c"connect", c"open", c"openat"];

@@ -1,6 +1,8 @@
 //! The list of the green threads, written by the process itself when the signal of the option `dump` has come: to stderr, or to the end of
-//! a file. It is read as `greenpatch dump PID` reads it from outside, from memory and /proc (src/dump), so that nobody's lock is taken;
-//! what it allocates is the library's own.
+//! a file. The list is read as `greenpatch dump PID` reads it from outside, from memory and /proc (src/dump), so no lock of the runtime's
+//! or the program's is taken; memory comes from the library's own allocator.
+//!
+//! `runtime::dump` knows how the signal comes; this file is the `Duty` that it does then.
 
 use crate::config::Dump;
 use crate::dump::list::Lister;
@@ -14,14 +16,14 @@ use std::ffi::CString;
 /// The file's path, as an option writes it; `None`: stderr.
 static PATH: OnceBox<Option<String>> = OnceBox::new();
 
-/// Takes down what the user wants: the process has one thread.
+/// Notes where the list is to go, and takes the signal. Called at load, while the process has one thread; may allocate.
 pub fn prepare(option: &Dump) {
     let path = option.path.map(|path| place::absolute(path, sys::process_id()));
     PATH.set(Box::new(path)).ok();
     runtime::dump::prepare(runtime::dump::Duty { signal: option.signal, write, say_native });
 }
 
-/// This process, seen by its own kernel thread.
+/// This process, read on the kernel thread that writes lists, while its other threads go on.
 struct Own;
 
 impl Process for Own {
@@ -51,7 +53,7 @@ impl Process for Own {
     }
 }
 
-/// The text of a file of /proc.
+/// Reads a whole file of /proc; `None`: it cannot be opened or read.
 fn whole(path: &str) -> Option<Vec<u8>> {
     const AT_ONCE: usize = 64 << 10;
     let file = OwnFile::open(path)?;
@@ -65,6 +67,7 @@ fn whole(path: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// A file by its descriptor, which is closed at the end.
 struct OwnFile(i32);
 
 impl OwnFile {
@@ -92,7 +95,8 @@ impl File for OwnFile {
     }
 }
 
-/// Writes the list. Runs on the kernel thread that is there for it.
+/// Writes the list. Called on the kernel thread that is there for it (`runtime::dump`), with all signals blocked and no lock held. Where
+/// the process may not read its own memory (a seccomp filter), one line says so.
 fn write() {
     let pid = sys::process_id();
     match Lister::new(&Own, table::address() as u64) {
@@ -101,7 +105,7 @@ fn write() {
     }
 }
 
-/// The runtime does not run. Called inside a signal handler: it allocates nothing.
+/// Writes one line: the runtime does not run. Called inside the signal's handler, on any thread: allocates nothing.
 fn say_native() {
     deliver(b"greenpatch: there are no green threads: the program has made no thread, or runs natively\n");
 }
@@ -109,7 +113,8 @@ fn say_native() {
 /// As long as the kernel takes a path, the final NUL included.
 const LONGEST: usize = 4096;
 
-/// Writes to where the user wants it; what is no file may have a reader that does not read, and is not waited for then. Allocates nothing.
+/// Writes a text to where the list is to go: appended to the file, in one write where the file takes it, or to stderr. The path is opened
+/// anew each time, for the file may have been moved away. A failure is one line on stderr. Allocates nothing.
 fn deliver(text: &[u8]) {
     let Some(Some(value)) = PATH.get().map(Option::as_deref) else {
         sys::write_all(2, text);
@@ -136,15 +141,17 @@ fn deliver(text: &[u8]) {
     }
 }
 
-/// Writes all of it, to a descriptor that does not wait.
+/// Writes all bytes to a descriptor that does not wait. Fails by ETIMEDOUT where its reader (of a FIFO, a terminal) takes nothing for
+/// `LONGEST_READER_NS`, or by the kernel's error.
 fn write_all(fd: i32, mut text: &[u8]) -> Result<(), i32> {
-    const PATIENCE_NS: u64 = 1_000_000_000;
+    /// How long a reader may take nothing, in nanoseconds.
+    const LONGEST_READER_NS: u64 = 1_000_000_000;
     while !text.is_empty() {
         match file::write(fd, text) {
             Ok(bytes) => text = &text[bytes..],
             Err(libc::EAGAIN) => {
                 let mut poll = [libc::pollfd { fd, events: libc::POLLOUT, revents: 0 }];
-                if sys::poll(&mut poll, Some(sys::now_ns() + PATIENCE_NS)) == Ok(0) {
+                if sys::poll(&mut poll, Some(sys::now_ns() + LONGEST_READER_NS)) == Ok(0) {
                     return Err(libc::ETIMEDOUT);
                 }
             }

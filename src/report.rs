@@ -1,4 +1,5 @@
-//! What the library says at its start: the answer to a wrong or a helpful GREENPATCH_OPTIONS.
+//! What the library says at its start: the answer to a wrong or a helpful GREENPATCH_OPTIONS. All of it is called at load or at the first
+//! pthread_create, and writes to stderr.
 
 use crate::config::{self, Options, Wrong};
 use crate::environment::Environment;
@@ -7,7 +8,8 @@ use crate::sys;
 /// The environment variable that holds the options.
 pub const VARIABLE: &str = "GREENPATCH_OPTIONS";
 
-/// Parses the options; `None` (said in one line on stderr): run natively.
+/// Parses the options in the environment, and writes the help where they ask for it. Called once, at load. `None`: they are wrong, one line
+/// on stderr has said how, and the program is to run natively.
 pub fn options(environment: &mut Environment) -> Option<Options<'static>> {
     let Some(value) = environment.get(VARIABLE) else { return Some(Options::DEFAULT) };
     let Ok(text) = value.to_str() else {
@@ -28,7 +30,7 @@ pub fn options(environment: &mut Environment) -> Option<Options<'static>> {
     }
 }
 
-/// What is wrong with an option, in words.
+/// Returns what is wrong with an option, in words. `Wrong::Key` does not come here: `config::parse` names the key.
 fn describe(wrong: &Wrong) -> String {
     match wrong {
         Wrong::NoValue(part) => format!("'{part}' is not of the form key=value"),
@@ -46,7 +48,7 @@ fn complain(what: &str) {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}; running natively\n").as_bytes());
 }
 
-/// Why a program stays native that valgrind runs.
+/// Why a program under valgrind stays native.
 pub const VALGRIND: &str = "valgrind runs every thread itself, one at a time, and knows no green ones";
 
 /// Why a program stays native beside a library of `config::PASSED_BY`.

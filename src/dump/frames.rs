@@ -1,4 +1,8 @@
 //! From one frame of a stack to the next, by the call frame information that every module carries for exceptions (.eh_frame).
+//!
+//! A step takes the registers at one frame and finds, in the module's table, the rules for that address: where the frame begins (CFA), and
+//! where each register that the caller needs was saved, relative to it. Nothing is trusted: memory may change while it is read, so each
+//! read may fail, and the walk ends then.
 
 use super::process::{bytes, word, Process};
 use super::table::Saved;
@@ -13,7 +17,8 @@ pub struct Unwinding {
 }
 
 impl Unwinding {
-    /// Reads what the header at `header` leads to, in a segment that ends at `end`.
+    /// Reads the call frame information that the header (.eh_frame_hdr) at `header` leads to, up to `end`, the end of its segment. `None`:
+    /// it cannot be read, or is written in a way that is not known.
     pub fn read(process: &impl Process, header: u64, header_bytes: usize, end: u64) -> Option<Unwinding> {
         let head = bytes(process, header, header_bytes)?;
         let bases = BaseAddresses::default().set_eh_frame_hdr(header);
@@ -23,7 +28,7 @@ impl Unwinding {
         Some(Unwinding { header: (header, head), frames: (frames, data) })
     }
 
-    /// The caller's registers; `None`: these are the outermost, or there is nothing to go by.
+    /// Returns the caller's registers, from those at the instruction `pc`. `None`: the frame is the outermost, or there is no rule for it.
     pub fn step(&self, process: &impl Process, registers: &Registers, pc: u64) -> Option<Registers> {
         let bases = BaseAddresses::default().set_eh_frame_hdr(self.header.0).set_eh_frame(self.frames.0);
         let header = EhFrameHdr::new(&self.header.1, LittleEndian).parse(&bases, 8).ok()?;
@@ -61,7 +66,7 @@ const RETURN_ADDRESS: u16 = 16;
 pub struct Registers([Option<u64>; COUNT]);
 
 impl Registers {
-    /// Those of a thread that is suspended with this stack pointer.
+    /// Reads the registers of a thread that is suspended with this stack pointer, by the table's `Saved`. `None`: they cannot be read.
     pub fn saved(process: &impl Process, sp: u64, saved: &Saved) -> Option<Registers> {
         let mut registers = Registers([None; COUNT]);
         let places = [
@@ -80,7 +85,7 @@ impl Registers {
         Some(registers)
     }
 
-    /// Where it goes on.
+    /// The address at which the frame's function goes on; `None`: it is not known.
     pub fn pc(&self) -> Option<u64> {
         self.get(Register(RETURN_ADDRESS))
     }

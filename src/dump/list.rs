@@ -13,18 +13,19 @@ use std::mem::{size_of, MaybeUninit};
 /// What a green thread does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It runs on a kernel thread.
+    /// The thread runs on a kernel thread.
     Running,
-    /// It could run, and waits for its turn.
+    /// The thread could run, and waits for a slot.
     Ready,
+    /// The thread waits, without a kernel thread.
     Parked,
-    /// It stands in a call that may wait in the kernel, on a kernel thread of its own.
+    /// The thread is in a call that may block in the kernel, on its worker's kernel thread.
     InCall,
-    /// It has ended, and nobody has joined it.
+    /// The thread has ended, and was not joined.
     Ended,
 }
 
-/// The states' names, in their order.
+/// The states' names, in the order of `State`. The table leads to them, so that readers of another version show the process's own.
 pub static STATES: [Name; 5] =
     [Name::new("running"), Name::new("ready"), Name::new("parked"), Name::new("in a call"), Name::new("ended")];
 
@@ -36,22 +37,25 @@ pub struct Thread {
     pub tid: i32,
     pub name: String,
     pub state: String,
-    /// The kernel thread of one that runs or stands in a call.
+    /// The kernel thread of a thread that runs or is in a call.
     pub kernel_tid: Option<i32>,
-    /// What one that is parked or stands in a call waits for.
+    /// What a thread waits for that is parked or in a call.
     pub reason: Option<Waiting>,
-    /// Of one that is suspended: from the call that waits on.
+    /// The frames of a suspended thread, the innermost first: from the call that waits on. Empty where they could not be read.
     pub frames: Vec<Frame>,
 }
 
 /// A reason for a wait.
 pub struct Waiting {
+    /// The reason's name (src/why.rs).
     pub kind: String,
+    /// What it is about: a descriptor, an address, a tid, a count.
     pub operand: u64,
+    /// The same in words.
     pub words: String,
 }
 
-/// A frame of a suspended stack: where it goes on.
+/// A frame of a suspended stack: the address at which its function goes on, and what is there.
 pub struct Frame {
     pub address: u64,
     pub place: Option<Place>,
@@ -59,7 +63,9 @@ pub struct Frame {
 
 /// Why there is no list.
 pub enum Failure {
+    /// The process's memory may not be read, or is gone.
     Unreadable,
+    /// The table is of a version with another `MARK`.
     OtherVersion,
 }
 
@@ -87,6 +93,7 @@ fn structure<T>(process: &impl Process, address: u64) -> Option<T> {
     }
 }
 
+/// Reads a name of the process's, 256 bytes of it at most.
 fn text(process: &impl Process, name: &Name) -> Option<String> {
     const LONGEST: usize = 256;
     let text = bytes(process, name.text as u64, name.bytes.min(LONGEST))?;
@@ -94,7 +101,8 @@ fn text(process: &impl Process, name: &Name) -> Option<String> {
 }
 
 impl<'a, P: Process> Lister<'a, P> {
-    /// The table lies at `address`.
+    /// Reads the table at `address`, the process's maps, and the names that the table leads to. Fails where they cannot be read, or the
+    /// table is of another version.
     pub fn new(process: &'a P, address: u64) -> Result<Lister<'a, P>, Failure> {
         let mark = bytes(process, address, MARK.len()).ok_or(Failure::Unreadable)?;
         if mark != MARK {
@@ -134,7 +142,7 @@ impl<'a, P: Process> Lister<'a, P> {
         &self.version
     }
 
-    /// A word of 32 bits.
+    /// Reads a word of 32 bits.
     fn half(&self, address: u64) -> Option<u32> {
         let mut room = [0; 4];
         self.process.read(address, &mut room).then(|| u32::from_le_bytes(room))
@@ -151,7 +159,7 @@ impl<'a, P: Process> Lister<'a, P> {
         threads
     }
 
-    /// The list as text.
+    /// Returns the list as text: a line with the version and the process, then each thread's lines.
     pub fn text(&mut self, pid: u32) -> String {
         let threads = self.threads();
         let mut text = format!("greenpatch {}: process {pid}, {} green threads\n", self.version, threads.len());
@@ -159,6 +167,8 @@ impl<'a, P: Process> Lister<'a, P> {
         text
     }
 
+    /// Reads the green thread at an address. `None`: it serves no thread, or cannot be read. Its words are read one after the other while
+    /// the thread goes on, so they may be of different moments; only frames are checked (`frames`).
     fn thread(&mut self, green: u64) -> Option<Thread> {
         let (offsets, bits) = (&self.table.green, &self.table.bits);
         let at = |offset: u32| green + u64::from(offset);
@@ -187,8 +197,18 @@ impl<'a, P: Process> Lister<'a, P> {
         Some(Thread { tid, name, state: state_name, kernel_tid, reason, frames })
     }
 
-    /// What a thread does, by the words that others may read. `on_worker`: it is the last that its worker has resumed. A waiter that
-    /// has its news belongs to a thread that is ready, or runs a few instructions before it sees them.
+    /// Returns what a thread does, by the words that any thread may read. `on_worker`: its worker has resumed no other thread since. The
+    /// first row that fits:
+    ///
+    /// ```text
+    ///   life       waiter           on_worker   in_kernel   state
+    ///   finished   any              any         any         Ended
+    ///   living     parked           any         any         Parked
+    ///   living     any              no          any         Ready
+    ///   living     news             yes         any         Ready (or it runs the few instructions before it sees the news)
+    ///   living     idle or armed    yes         yes         InCall
+    ///   living     idle or armed    yes         no          Running
+    /// ```
     fn state(&self, life: u32, waiter: u32, on_worker: bool, why: u64) -> State {
         let bits = &self.table.bits;
         if life & bits.finished != 0 {
@@ -225,7 +245,8 @@ impl<'a, P: Process> Lister<'a, P> {
         format!("{before}{shown}{after}")
     }
 
-    /// The frames of a thread that is suspended, and has been all the while.
+    /// Returns the frames of a suspended thread. The waiter's word is read again after the stack: with another word the thread went on
+    /// meanwhile, and there are none. A word that is the same means the same wait, for it holds the wait's number.
     fn frames(&mut self, sp: u64, waiter_at: u64, waiter: u64) -> Vec<Frame> {
         let Some(sp) = word(self.process, sp) else { return Vec::new() };
         let addresses = unwind::walk(self.process, &mut self.modules, sp, &self.table.saved);
@@ -241,6 +262,7 @@ impl<'a, P: Process> Lister<'a, P> {
         frames
     }
 
+    /// Is the frame's function this library's?
     fn is_own(&self, frame: &Frame) -> bool {
         frame.place.as_ref().is_some_and(|place| place.path == self.library)
     }

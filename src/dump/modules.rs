@@ -6,15 +6,18 @@ use super::process::{bytes, File, Process};
 
 /// A file that is mapped, from its first byte on.
 struct Module {
-    /// Where it begins and ends, and how maps writes its first range.
+    /// Where it begins.
     start: u64,
+    /// Where its last mapping ends.
     end: u64,
+    /// Its first range, as maps writes it: the name of the file in /proc/PID/map_files.
     range: String,
     path: String,
+    /// What has been read of it; `None`: it was not asked for.
     known: Option<Known>,
 }
 
-/// What has been read of a module that somebody asked for.
+/// What has been read of a module, once an address in it was asked for.
 struct Known {
     /// What is added to an address of the file's.
     bias: u64,
@@ -22,16 +25,21 @@ struct Known {
     functions: Functions,
 }
 
-/// The functions of a file, by address.
+/// The functions of a file.
 #[derive(Default)]
 struct Functions {
+    /// Sorted by address.
     places: Vec<Function>,
+    /// The file's table of names, each ended by a NUL.
     names: Vec<u8>,
 }
 
+/// A function, as the file's symbol table has it.
 struct Function {
+    /// The address in the file, without the bias.
     address: u64,
     bytes: u64,
+    /// Where its name begins in `names`.
     name: usize,
 }
 
@@ -105,6 +113,7 @@ fn number(data: &[u8], at: usize, bytes: usize) -> Option<u64> {
 }
 
 impl Module {
+    /// Reads what is asked of a module: its segments from memory, its functions from the file. What cannot be read is left out.
     fn learn(&self, process: &impl Process) -> Known {
         let (bias, unwinding) = self.segments(process).unwrap_or((self.start, None));
         let file = process.open(&self.range, &self.path);
@@ -143,7 +152,7 @@ fn functions(file: &impl File) -> Option<Functions> {
     const SYMBOL: usize = 24;
     const SYMTAB: u64 = 2;
     const DYNSYM: u64 = 11;
-    /// Larger tables are not looked at.
+    /// Bytes of a table that is still read.
     const MOST: u64 = 256 << 20;
     let read = |from: u64, count: u64| {
         let mut room = vec![0; Some(count).filter(|&count| count <= MOST)? as usize];

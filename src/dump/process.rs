@@ -1,6 +1,7 @@
 //! The process that is looked at, as far as it is asked: its memory, its maps, its files.
 
-/// The process that is looked at.
+/// The process that is looked at: this one (src/dumper.rs), or another (`greenpatch dump PID`). Every question may fail, for the process
+/// goes on meanwhile and may end; the list does without what is missing.
 pub trait Process {
     type File: File;
 
@@ -16,7 +17,7 @@ pub trait Process {
     /// The text of /proc/PID/net/TABLE.
     fn network(&self, table: &str) -> Option<Vec<u8>>;
 
-    /// What the process's descriptor stands for, as /proc/PID/fd says it.
+    /// Returns what the process's descriptor stands for, as /proc/PID/fd says it; `None`: it is closed.
     fn descriptor(&self, fd: u64) -> Option<String>;
 }
 
@@ -26,13 +27,13 @@ pub trait File {
     fn read(&self, from: u64, room: &mut [u8]) -> bool;
 }
 
-/// A word of the process's memory.
+/// Reads a word of the process's memory; `None`: it cannot be read.
 pub fn word(process: &impl Process, address: u64) -> Option<u64> {
     let mut room = [0; 8];
     process.read(address, &mut room).then(|| u64::from_le_bytes(room))
 }
 
-/// Bytes of the process's memory.
+/// Reads bytes of the process's memory; `None`: not all of them can be read.
 pub fn bytes(process: &impl Process, address: u64, count: usize) -> Option<Vec<u8>> {
     let mut room = vec![0; count];
     process.read(address, &mut room).then_some(room)

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct Sockets(Option<BTreeMap<u64, String>>);
 
 impl Sockets {
-    /// What a descriptor stands for, in words: `file` as /proc/PID/fd says it, or, of a socket that has an address, where that leads.
+    /// Returns what a descriptor stands for, in words: `file` as /proc/PID/fd says it; of a socket that has an address, where that leads.
     pub fn words(&mut self, process: &impl Process, file: String) -> String {
         let number = file.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')?.parse::<u64>().ok());
         let Some(number) = number else { return file };
@@ -17,6 +17,7 @@ impl Sockets {
     }
 }
 
+/// Reads the process's tables. A table that cannot be read has no lines.
 fn read(process: &impl Process) -> BTreeMap<u64, String> {
     let mut known = BTreeMap::new();
     for table in ["tcp", "tcp6", "udp", "udp6"] {

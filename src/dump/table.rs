@@ -25,7 +25,7 @@ pub struct GreenOffsets {
     pub why: u32,
     pub life: u32,
     pub tid: u32,
-    /// 16 bytes.
+    /// Its name: 16 bytes, filled up with NULs.
     pub name: u32,
 }
 

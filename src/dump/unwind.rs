@@ -8,7 +8,8 @@ use super::table::Saved;
 /// The most frames that are looked at.
 pub const MOST_FRAMES: usize = 64;
 
-/// The return addresses on the stack of a thread that is suspended with this stack pointer, the innermost first.
+/// Returns the return addresses on the stack of a thread that is suspended with this stack pointer, the innermost first. The walk ends at
+/// the outermost frame, at one that there is no rule for, or after `MOST_FRAMES`.
 pub fn walk<P: Process>(process: &P, modules: &mut Modules, sp: u64, saved: &Saved) -> Vec<u64> {
     let mut frames = Vec::new();
     let mut registers = Registers::saved(process, sp, saved);

@@ -49,8 +49,8 @@ impl CpuTimer {
         (left, self.interval_ns)
     }
 
-    /// Arms the kernel's timer if this one is due. Returns how much CPU time its thread may use until it is due again, in nanoseconds; NEVER:
-    /// the timer is not armed, or its thread has ended.
+    /// Arms the kernel's timer if this one is due. Returns how much CPU time its thread may use until it is due again, in nanoseconds;
+    /// NEVER: the timer is not armed, or its thread has ended.
     fn look(&mut self) -> u64 {
         if self.at_ns == NEVER || !self.lives() {
             return NEVER;
