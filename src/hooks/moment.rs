@@ -12,7 +12,8 @@ use libc::{clockid_t, timespec, timeval};
 /// A second in nanoseconds.
 pub const SECOND_NS: u64 = 1_000_000_000;
 
-/// So long a wait inside libc, or in the kernel by a function of libc's, goes on before it looks up for a cancellation.
+/// The longest time in nanoseconds that a wait inside libc, or in the kernel by a function of libc's, goes on before it looks for a
+/// cancellation.
 pub const SLICE_NS: u64 = 50_000_000;
 
 /// A deadline that has passed.
@@ -26,7 +27,7 @@ pub struct Until {
 }
 
 impl Until {
-    /// Without an end.
+    /// The limit of a call that has none.
     pub const NEVER: Until = Until { clock: libc::CLOCK_REALTIME, time: std::ptr::null() };
 
     /// Is there no end?
@@ -34,7 +35,8 @@ impl Until {
         self.time.is_null()
     }
 
-    /// The deadline; a moment before the clock's beginning has passed, whatever its nanoseconds.
+    /// Returns the deadline. A moment before the clock's beginning has passed, whatever its nanoseconds: no EINVAL then. Fails as
+    /// `moment`.
     ///
     /// # Safety
     /// `time` is null or a timespec.
@@ -47,7 +49,7 @@ impl Until {
     }
 }
 
-/// EINVAL for a clock on which libc's timed waits do not wait.
+/// Checks a clock: EINVAL for one on which libc's timed waits do not wait (all but CLOCK_REALTIME and CLOCK_MONOTONIC).
 pub fn waitable(clock: clockid_t) -> Answer<()> {
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC => Ok(()),
@@ -55,7 +57,7 @@ pub fn waitable(clock: clockid_t) -> Answer<()> {
     }
 }
 
-/// EINVAL for a moment whose nanoseconds are no part of a second.
+/// Checks a moment: EINVAL where the nanoseconds are no part of a second. A negative second is valid.
 ///
 /// # Safety
 /// `time` points to a timespec, as libc demands of its timed waits.
@@ -75,7 +77,7 @@ pub fn nanoseconds(time: &timespec) -> Answer<u64> {
     Ok(whole(time.tv_sec as u64, time.tv_nsec as u64))
 }
 
-/// A length in whole seconds and a rest in nanoseconds. What does not fit is long enough (584 years).
+/// Returns a length of whole seconds and a rest in nanoseconds. A sum of more than 584 years does not fit, and is cut to that.
 fn whole(seconds: u64, rest_ns: u64) -> u64 {
     seconds.saturating_mul(SECOND_NS).saturating_add(rest_ns)
 }
@@ -85,12 +87,13 @@ pub fn of_timeval(time: &timeval) -> u64 {
     whole(time.tv_sec as u64, time.tv_usec as u64 * 1000)
 }
 
-/// The deadline `ns` from now.
+/// Returns the deadline `ns` nanoseconds from now; `None`, no end, where that does not fit.
 pub fn after(ns: u64) -> Deadline {
     sys::now_ns().checked_add(ns)
 }
 
-/// The deadline at the moment `time` of `clock`.
+/// Returns the deadline at the moment `time` of `clock`, turned into one of CLOCK_MONOTONIC. EINVAL by `nanoseconds`, and for a
+/// clock that the kernel does not read.
 pub fn moment(clock: clockid_t, time: &timespec) -> Answer<Deadline> {
     let at = nanoseconds(time)?;
     if at == u64::MAX {

@@ -54,17 +54,18 @@ pub fn allow(each_row: EachRow) {
     ROWS.set(Box::new(each_row)).ok();
 }
 
-/// How many entries lead to the hooks.
+/// Returns how many entries lead to the hooks; 0 until `take` has run.
 pub fn count() -> u64 {
     ENTRIES.load(Relaxed)
 }
 
-/// Does libc come to the hooks wherever it executes a program?
+/// Does libc come to the hooks wherever it executes a program? True once the entry of execve is taken.
 pub fn lead_to_execve() -> bool {
     EXECUTES.load(Relaxed)
 }
 
-/// Takes libc's entries, once: while there is only one thread, or hardly any calls them.
+/// Takes libc's entries, once: while there is only one thread, or hardly any thread calls them. Called right before the first thread
+/// is made, or by a late load. Leaves all entries as they are where code may not be written.
 pub fn take() {
     let Some(each_row) = ROWS.get().filter(|_| !TAKEN.swap(true, Relaxed)) else { return };
     let Some((start, bytes)) = glibc::text() else { return };

@@ -6,7 +6,8 @@ use crate::runtime;
 use crate::runtime::births::leaks;
 use libc::*;
 
-/// `dl_iterate_phdr`: libc's own, and for a leak check the memory of the threads as further modules.
+/// `dl_iterate_phdr`: libc's own; for a leak check the threads' memory is shown as further modules, after libc's. Returns what the
+/// last `visit` did. Before the start, and with a null `visit`, libc answers.
 pub unsafe fn dl_iterate_phdr(visit: Option<leaks::Visit>, data: *mut c_void) -> Answer<c_int> {
     let Some(function) = visit.filter(|_| runtime::started()) else {
         return Err(Miss::Libc);

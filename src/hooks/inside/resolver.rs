@@ -10,8 +10,8 @@ use crate::hooks::real;
 use crate::runtime;
 use libc::*;
 
-/// Calls a function that waits inside libc: it parks there if libc's entries lead to the hooks; else the thread stays on its kernel thread,
-/// and the slot is offered.
+/// Calls a function that waits inside libc. If libc's entries lead to the hooks the thread parks there. Else the thread stays on its
+/// kernel thread, whose slot is offered.
 fn waiting_inside<R>(function: impl FnOnce() -> R) -> R {
     if entries::count() > 0 {
         function()
@@ -23,7 +23,8 @@ fn waiting_inside<R>(function: impl FnOnce() -> R) -> R {
 /// `name(arguments) -> result;`: libc's function of that name, which may take its time.
 macro_rules! libcs_own {
     ($($name:ident($($a:ident: $t:ty),*) -> $r:ty;)*) => {$(
-        /// libc's own function, which may wait inside libc for seconds.
+        /// libc's own function, which may wait inside libc for seconds. Its result, h_errno and errors are libc's. Called by green threads;
+        /// a foreign thread's call is libc's.
         #[allow(clippy::too_many_arguments)]
         pub unsafe fn $name($($a: $t),*) -> Answer<$r> {
             Ok(waiting_inside(|| real::$name($($a),*)))

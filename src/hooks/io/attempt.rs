@@ -39,7 +39,7 @@ pub enum Blocking {
 }
 
 impl Blocking {
-    /// For the flags of a socket call.
+    /// Returns the flag that a socket call gets: MSG_DONTWAIT for `No`, none for `Yes`.
     pub fn flag(self) -> c_int {
         match self {
             Blocking::No => libc::MSG_DONTWAIT,
@@ -263,7 +263,8 @@ impl Attempt {
         runtime::waiting::cancel::block(|| call(fd, Blocking::Yes))
     }
 
-    /// May a byte stream have more room, or more bytes, after a partial transfer?
+    /// May a byte stream have more room, or more bytes, after a partial transfer? False once the kernel has done the waiting: its
+    /// answer is final.
     pub fn may_go_on(&self) -> bool {
         !self.by_kernel
     }
@@ -345,7 +346,7 @@ impl Attempt {
         }
     }
 
-    /// What others are told of the wait.
+    /// Returns what a dump says of the wait.
     #[inline]
     fn why(&self) -> Why {
         if self.interest & record::OUT == 0 {
@@ -369,7 +370,7 @@ impl Attempt {
         answer
     }
 
-    /// The reactor's epoll does not take this descriptor: the kernel waits.
+    /// Waits in the kernel, by poll, for a descriptor that the reactor's epoll does not take. Fails as `wait`. A cancellation point.
     #[cold]
     fn wait_in_kernel(&mut self) -> Result<(), c_int> {
         let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
@@ -395,7 +396,7 @@ impl Attempt {
         }
     }
 
-    /// The file is not needed any more.
+    /// Lets go of the file and closes the private duplicate. Called at the call's end, and before a cancellation acts.
     fn release(&mut self) {
         self.let_go();
         self.release_duplicate();
@@ -416,17 +417,17 @@ impl Attempt {
         }
     }
 
-    /// The number to use for this call's own further calls.
+    /// Returns the number to use for this call's own further calls: the program's, or the private duplicate.
     pub fn fd(&self) -> c_int {
         self.fd
     }
 
-    /// What is known of that number, and was known before the last try.
+    /// Returns the record of that number, and what was known of it before the last try.
     pub fn record(&self) -> (&'static Record, Hints) {
         (self.record, self.hints)
     }
 
-    /// The call is over; one that never waited lets others run when it is their turn.
+    /// Ends the call. One that never waited lets others run when it is their turn. Must be called on each path that returns.
     #[inline]
     pub fn end(mut self) {
         self.release();

@@ -4,7 +4,7 @@ use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::kernel::WOULD_BLOCK;
 use libc::{c_int, iovec};
 
-/// What the kernel cuts longer transfers to (its MAX_RW_COUNT).
+/// The length in bytes to which the kernel cuts longer transfers (MAX_RW_COUNT in linux/fs.h).
 pub const MOST_AT_ONCE: usize = 0x7fff_f000;
 
 /// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone,
@@ -31,7 +31,7 @@ impl IovecTail {
         self.count > 0
     }
 
-    /// Another `done` bytes are through.
+    /// Counts another `done` bytes as transferred.
     ///
     /// # Safety
     /// As for `new`.
@@ -44,7 +44,7 @@ impl IovecTail {
         }
     }
 
-    /// The vectors to hand over next.
+    /// Returns the vectors to hand over next: the rest of the one that was cut, alone, or all that are left.
     ///
     /// # Safety
     /// As for `new`.
@@ -57,7 +57,8 @@ impl IovecTail {
         std::slice::from_ref(&self.tail)
     }
 
-    /// Moves the rest as far as it goes: how many bytes. It ends where poll says one of `stop`.
+    /// Moves the rest as far as it goes; returns how many bytes that was. Parks between the tries. Ends where poll says one of
+    /// `stop`, at an error, a timeout or a handler.
     ///
     /// # Safety
     /// As for `new`, and that of the call.

@@ -1,4 +1,7 @@
 //! Signals sent to threads and to the process: what the kernel would do with them, done by the runtime for green threads.
+//!
+//! None of these calls waits, and none is a cancellation point. A handler that runs in the caller before the call returns does so inside
+//! the call, as natively on the way out of the kernel.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::named::{self, is_me, me, process_of};

@@ -1,4 +1,7 @@
 //! Waits for signals: until a handler has run (sigsuspend, sigpause), or until one of a set can be taken (sigwait and its relatives).
+//!
+//! A handler's SA_RESTART means nothing to these calls: signal(7) lists them among those that always fail with EINTR. sigwait alone goes
+//! on, by glibc's own loop.
 
 use crate::base::own_fds;
 use crate::base::signal_set::{self, bit};
@@ -19,7 +22,8 @@ use libc::*;
 
 /// `sigsuspend`: parks with `mask` in force until a handler has run, and puts the mask before back. Always fails: with EFAULT for a
 /// mask that cannot be read, which comes before the wait, else with EINTR.
-/// SA_RESTART changes nothing: the kernel's call ends with ERESTARTNOHAND (kernel/signal.c). A cancellation point.
+/// SA_RESTART changes nothing: the kernel's call ends with ERESTARTNOHAND (kernel/signal.c). A handler runs with `mask` in force,
+/// and what is queued and open by `mask` runs at once. A cancellation point.
 pub unsafe fn sigsuspend(mask: *const sigset_t) -> Answer<c_int> {
     masked::suspend(me()?, read_mask(mask)?);
     errno(EINTR)

@@ -3,6 +3,8 @@
 //! A timer that is to signal a thread signals the process instead, and the runtime passes the signal on
 //! (`runtime/signal/thread_timer.rs`). A timer by a thread's CPU clock is one of another clock that the runtime arms when the thread has
 //! used so much (`runtime/signal/cpu_timer.rs`). All others are the kernel's.
+//!
+//! None of these calls waits, and none is a cancellation point. A fork child has no timers (timer_create(2)).
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::{memory, moment, named, real};
