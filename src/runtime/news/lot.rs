@@ -74,7 +74,7 @@ impl Bucket {
         }
     }
 
-    /// One more, or one less, is in the queue or away. Under the lock.
+    /// Counts a node that came into the queue or went away from it (`change` is 1 or -1). Called under the lock.
     fn count(&self, change: i32) {
         self.count.store(self.count.load(Relaxed).saturating_add_signed(change), Relaxed);
     }
@@ -166,14 +166,15 @@ impl Node {
         })
     }
 
-    /// May a waker still touch the node? (A waker is done with it once it is dismissed, but for a sleeper's waiter, which it wakes under
-    /// the lock after that.)
+    /// May a waker still touch the node? A waker is done with a node once it has dismissed it. The waiter of a sleeper is an exception: the
+    /// waker wakes it under the lock after that.
     #[inline]
     fn is_watched(&self) -> bool {
         self.queued.load(Acquire) != 0 || !self.ticket.get().outlives()
     }
 
-    /// The wait is over: takes the node out of whatever bucket it is in by now, if it still is.
+    /// Takes the node out of whatever bucket it is in by now, if it still is: the wait is over. Called by the waiting thread, before the
+    /// node's frame ends.
     #[inline]
     pub fn withdraw(&self) {
         if self.is_watched() {
@@ -198,8 +199,9 @@ impl Node {
         while !done(unsafe { &*self.bucket.load(Relaxed) }) {}
     }
 
-    /// A handler is about to run, which may leave the wait by a jump: the node leaves its queue, but is counted there, so that wakers come
-    /// by. A node that was dismissed before stays out. Only for nodes that nobody moves.
+    /// Takes the node out for a handler, which may leave the wait by a jump: the node leaves its queue, but is counted there, so that
+    /// wakers still walk the queue. A node that was dismissed before stays out. Called by the waiting thread, for nodes that no `requeue`
+    /// moves.
     pub fn step_out(&self) {
         if !self.is_watched() {
             return;
@@ -216,12 +218,12 @@ impl Node {
         });
     }
 
-    /// Is its owner away, so that no waker has dismissed the node?
+    /// Is the node away: taken out by `step_out`, and by no waker before?
     pub fn is_away(&self) -> bool {
         self.away.get().is_some()
     }
 
-    /// Its owner will not wait again.
+    /// Ends an absence: the owner will not wait again. Called by the waiting thread; does nothing for a node that is not away.
     pub fn come_back(&self) {
         if self.away.take().is_some() {
             let bucket = bucket_of(self.address.get());
@@ -230,7 +232,7 @@ impl Node {
     }
 }
 
-/// Lets others see `token` at `address` while `work` runs, which may park there: the node is nobody's, a wake passes it over.
+/// Lets wakers see `token` at `address` while `work` runs, which may park there. The node's ticket never wins, so no wake is used up by it.
 pub fn present<R>(address: usize, token: usize, work: impl FnOnce() -> R) -> R {
     let nobody = Waiter::new();
     let node = Node::new(address, token);
@@ -241,15 +243,15 @@ pub fn present<R>(address: usize, token: usize, work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Is anybody perhaps parked at `address`? False is certain for whoever changed the world before.
+/// May a thread be parked at `address`? False is certain for a caller that has changed the world before: a waiter that comes later sees the
+/// change. Called on any thread, without the lock.
 #[inline]
 pub fn waiting(address: usize) -> bool {
     fence(SeqCst);
     queued(address)
 }
 
-/// The same without a fence: for callers that cannot have changed the world before the waiter was enqueued (a lock that both have held
-/// orders them), or that had one.
+/// May a thread be parked at `address`? Without a fence: for callers that had one, or that a lock orders after the waiter's enqueueing.
 #[inline]
 pub fn queued(address: usize) -> bool {
     bucket_of(address).count.load(Relaxed) != 0
@@ -328,7 +330,7 @@ pub fn requeue(from: usize, to: usize, most: usize, moves: usize, batch: &Batch)
     }
 }
 
-/// In a fork child: every waiter is gone.
+/// Empties all queues in a fork child, where no waiter is left. Called while there is one thread.
 pub fn after_fork() {
     for Bucket { queue, count } in LOT.iter() {
         count.store(0, Relaxed);

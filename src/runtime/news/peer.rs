@@ -1,8 +1,8 @@
 //! Peers: for each descriptor the other end of its connection, where that is this process's too. A sender makes the reader ready itself.
 //!
-//! Left to the reactor, the reader runs when the event comes round, after all that is ready already; by then neither its data nor the
-//! kernel's state of its connection is in a cache. Handed over at once, both are. The reactor's event, when its turn comes, finds nothing
-//! to report.
+//! A reader that is left to the reactor runs when the event is taken in, after all threads that are ready already; by then neither its data
+//! nor the kernel's state of its connection is in a cache. A reader that is made ready at once finds both there. The reactor's event finds
+//! nothing to report later.
 //!
 //! Two ends find each other by their addresses when they are registered first, and a socketpair's at its birth. All of it is a
 //! hint: a reader that was made ready for nothing tries, and waits again. So the words are loaded and stored relaxed, each for itself.

@@ -1,7 +1,7 @@
 //! Records: for each descriptor number where it is registered, which threads wait for it, and the hints that save system calls.
 //!
-//! What wins time is what is left out (an epoll_ctl per wait, a recv that must fail), and all that is left out is left out on a
-//! *hint*. The hints of one direction, in the word `hints`:
+//! System calls are left out to save time (an epoll_ctl per wait, a recv that must fail), and each is left out on a *hint*. The hints of
+//! one direction, in the word `hints`:
 //!
 //! ```text
 //!   events  how many came: a call that has loaded the count before its try knows afterwards whether the try may have missed one
@@ -193,7 +193,7 @@ pub struct FdWait {
     pub moved: Cell<i32>,
     /// Does its call hold on to the file?
     pub holds: bool,
-    /// It waits because the file was not O_NONBLOCK when that was last asked.
+    /// The call waits because the file was not O_NONBLOCK when that was last asked.
     trusting: bool,
 }
 
@@ -215,7 +215,7 @@ impl FdWait {
         }
     }
 
-    /// The same, of a call that holds on to the file, or that trusts it to be one that blocks.
+    /// Makes this the wait of a call that holds on to the file (`holds`), or trusts it to be without O_NONBLOCK (`trusting`).
     pub fn of_call(self, holds: bool, trusting: bool) -> FdWait {
         FdWait { holds, trusting, ..self }
     }

@@ -5,7 +5,7 @@
 //! ```text
 //!   from      to         by                         under
 //!   Idle      Armed      arm                        the waiting thread
-//!   Armed     Parked     set_parked                 whoever runs after the switch, on another stack (`sched`)
+//!   Armed     Parked     set_parked                 the context that runs after the switch, on another stack (`sched`)
 //!   Armed     Sleeping   set_sleeping               the waiting thread, which is about to sleep in the kernel
 //!   Armed     news       fire → Won                 the queue's lock, or `interrupt`
 //!   Parked    news       fire → Wake                the same: the winner must make the thread ready
@@ -16,10 +16,10 @@
 //! *News* are Ready(token), TimedOut and Alerted. The race between a thread that leaves its stack and a clause that fires:
 //!
 //! 1. The leaver stores Armed, enqueues its clauses, and switches away.
-//! 2. Whoever runs next exchanges Armed → Parked; a clause exchanges Armed or Parked → news. Both are compare-exchanges on one word, so one
-//!    is first.
-//! 3. Is the clause first, `set_parked` fails, and its caller makes the thread ready. Is `set_parked` first, the clause sees Parked and
-//!    makes the thread ready. So nobody resumes a stack in use, and nobody spins for it.
+//! 2. The context that runs next exchanges Armed → Parked; a clause exchanges Armed or Parked → news. Both are compare-exchanges on one
+//!    word, so one is first.
+//! 3. If the clause is first, `set_parked` fails, and its caller makes the thread ready. If `set_parked` is first, the clause sees Parked
+//!    and makes the thread ready. So no stack in use is resumed, and no thread spins for it.
 //!
 //! Model-checked in tests/model.
 
@@ -32,7 +32,7 @@ use std::cell::Cell;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sequence(u32);
 
-/// What whoever fires a wait tells the thread that waits: a small number, below 2^29.
+/// What the clause that fires a wait tells the thread that waits: a small number, below 2^29.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token(u32);
 
@@ -238,7 +238,7 @@ impl Ticket {
         Ticket { waiter, sequence: Sequence(u32::MAX), outlives: false }
     }
 
-    /// Does the waiter outlive the wait? Then who has fired it is done with it; else it lives until the queue's lock is released.
+    /// Does the waiter outlive the wait? Otherwise it lives only until the lock is released of the queue in which it was fired.
     pub fn outlives(&self) -> bool {
         self.outlives
     }
