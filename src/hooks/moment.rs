@@ -19,7 +19,7 @@ pub const SLICE_NS: u64 = 50_000_000;
 /// A deadline that has passed.
 const PAST: Deadline = Some(0);
 
-/// Until when a call may wait: a moment of a clock, or for ever when there is none.
+/// The limit of a wait: a moment of a clock, or none.
 #[derive(Clone, Copy)]
 pub struct Until {
     pub clock: clockid_t,

@@ -3,8 +3,8 @@
 //! row's function becomes a jump to our hook, and its real function is what stood there, moved (arch/entry.rs). The rows that
 //! keep their entry stand in `no_entry.rs`.
 //!
-//! It is done right before the first thread is made: a program that makes none is not touched. A library that is loaded late, by dlopen,
-//! does it at once: what the program calls is bound to libc already. Where code may not be written (SELinux, MDWE), or a function
+//! `take` does that right before the first thread is made: a program that makes none is not touched. A library that is loaded late, by
+//! dlopen, does it at once: what the program calls is bound to libc already. Where code may not be written (SELinux, MDWE), or a function
 //! begins in a way that is not understood, its entry stays; all this is a gain of milliseconds, and the monitor covers what is not
 //! reached.
 //!

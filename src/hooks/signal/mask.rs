@@ -1,4 +1,7 @@
-//! A thread's own of signals: its mask, what waits for it, its alternate stack.
+//! A thread's own of signals: its mask, the signals that are queued for it, its alternate stack.
+//!
+//! The kernel thread's mask is the runtime's (`delivery::set_mask`); here only the green thread's is changed and told. None of these calls
+//! waits, and none is a cancellation point.
 
 use crate::arch;
 use crate::base::signal_set::{self, bit};

@@ -59,7 +59,7 @@ struct Retries {
 }
 
 impl Retries {
-    /// When to try again, if nobody wakes us.
+    /// Returns the moment of the next try, should no wake come before.
     fn next(&mut self) -> Deadline {
         let retry = sys::now_ns() + self.interval_ns;
         let slowest = LAST_RETRY_NS * (1 + (WAITING.load(Relaxed) / RETRIERS) as u64);

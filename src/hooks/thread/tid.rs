@@ -36,10 +36,11 @@ pub unsafe fn perf_event_open([attributes, tid, processor, group, flags, last]: 
     Ok(counter)
 }
 
-/// A robust list's head takes so much.
+/// The bytes of a robust list's head (struct robust_list_head).
 const ROBUST_HEAD_BYTES: usize = 24;
 
-/// The list's length is written first, as the kernel does.
+/// The system call get_robust_list: tells the list that is kept for the thread. EFAULT; the length is written before the head, as by
+/// the kernel (kernel/futex/syscalls.c).
 pub unsafe fn get_robust_list(tid: pid_t, head: usize, bytes: usize) -> Answer<c_long> {
     let list = by_tid(tid)?.robust_list();
     for (at, value) in [(bytes, ROBUST_HEAD_BYTES), (head, list)] {
@@ -58,7 +59,8 @@ pub unsafe fn set_robust_list(head: usize, bytes: usize) -> Answer<c_long> {
     Ok(0)
 }
 
-/// The word would be zeroed when the kernel thread ends, which is not when the green thread does.
+/// The system call set_tid_address: returns the caller's tid, and notes nothing. The kernel would zero the word when the kernel
+/// thread ends, which is not when the green thread does.
 pub unsafe fn set_tid_address() -> Answer<c_long> {
     current().map(|me| me.tid() as c_long).ok_or(Miss::Libc)
 }
@@ -73,7 +75,7 @@ pub unsafe fn getsid(pid: pid_t) -> Answer<pid_t> {
     answer(sys::call(SYS_getsid, stand_in(pid) as usize, 0, 0, 0, 0, 0))
 }
 
-/// The kernel moves processes only, and says EINVAL of a thread that does not stand for one.
+/// `setpgid`: EINVAL for another thread than main, which the kernel would refuse as no leader of a process. All else is libc's.
 pub unsafe fn setpgid(pid: pid_t, _: pid_t) -> Answer<c_int> {
     match by_tid(pid) {
         Ok(green) if pid != 0 && !green.is_main => errno(EINVAL),
@@ -127,7 +129,8 @@ pub unsafe fn process_vm_writev(
     process_vm(SYS_process_vm_writev, pid, vectors)
 }
 
-/// capget's and capset's header: version and tid (linux/capability.h). With a green thread's tid: that of its stand-in.
+/// Returns capget's or capset's header (version and tid, linux/capability.h) with the stand-in's tid; `None` if it names no green
+/// thread, or cannot be read.
 unsafe fn translated_header(header: *mut c_void) -> Option<[u32; 2]> {
     if !runtime::started() || !memory::can_read(header as usize, size_of::<[u32; 2]>()) {
         return None;
@@ -137,7 +140,8 @@ unsafe fn translated_header(header: *mut c_void) -> Option<[u32; 2]> {
     (kernel_tid != tid).then_some([version, kernel_tid])
 }
 
-/// The kernel writes the version that it knows into a header with another.
+/// `capget`: asks of the thread's stand-in. A header of another version gets the one that the kernel knows, as natively. All other
+/// headers are libc's.
 pub unsafe fn capget(header: *mut c_void, sets: *mut c_void) -> Answer<c_int> {
     let mut translated = translated_header(header).ok_or(Miss::Libc)?;
     let told = sys::call(SYS_capget, translated.as_mut_ptr() as usize, sets as usize, 0, 0, 0, 0);
@@ -145,13 +149,13 @@ pub unsafe fn capget(header: *mut c_void, sets: *mut c_void) -> Answer<c_int> {
     answer(told)
 }
 
-/// A header for capset: only the caller may be named in it.
+/// Returns the header for a capset that names the caller; `None` for all others: capset changes the caller only.
 pub unsafe fn own_header(header: *mut c_void) -> Option<[u32; 2]> {
     translated_header(header).filter(|[_, tid]| *tid as pid_t == sys::kernel_thread_id())
 }
 
-/// A descriptor of a thread tells when its kernel thread ends: only who is alone has one of its own. Without the flag the kernel
-/// refuses each thread that does not stand for its process.
+/// `pidfd_open`: a descriptor of a thread (PIDFD_THREAD) tells when its kernel thread ends, so only a thread that is alone with its
+/// own has one: EINVAL for others. Without the flag the kernel refuses each thread that does not stand for its process.
 pub unsafe fn pidfd_open(pid: pid_t, flags: c_uint) -> Answer<c_int> {
     const PIDFD_THREAD: c_uint = O_EXCL as c_uint;
     let named = by_tid(pid)?;

@@ -141,7 +141,9 @@ unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, 
 /// C11's `thrd_sleep`: 0, -1 after a handler, -2 for every other error, as in glibc (thrd_sleep.c). errno stays as it is. A
 /// cancellation point.
 pub unsafe fn thrd_sleep(time: *const timespec, left: *mut timespec) -> Answer<c_int> {
+    /// After a handler.
     const INTERRUPTED: c_int = -1;
+    /// After any other error.
     const FAILED: c_int = -2;
     match clock_nanosleep(libc::CLOCK_REALTIME, 0, time, left) {
         Err(Miss::Errno(libc::EINTR)) => Ok(INTERRUPTED),
