@@ -159,9 +159,9 @@ pub fn sweep_unwaited() {
 
 #[inline(never)]
 fn sweep_up() {
-    /// How long the wait for signals in hand lasts. A kernel thread with a signal in hand needs a microsecond. It may have to wait for a
-    /// processor, perhaps the one that this loop uses: so the wait has an end.
-    const PATIENCE: u32 = 1000;
+    /// After how many looks the wait for signals in hand ends. A kernel thread with a signal in hand needs a microsecond. It may have to
+    /// wait for a processor, perhaps the one that this loop uses: so the wait has an end.
+    const MOST_LOOKS: u32 = 1000;
     guard::enter_runtime();
     loop {
         hand_out_shelf();
@@ -171,7 +171,7 @@ fn sweep_up() {
         }
         sys::yield_processor();
     }
-    for _ in 0..PATIENCE {
+    for _ in 0..MOST_LOOKS {
         if IN_HAND.load(SeqCst) == 0 {
             break;
         }
