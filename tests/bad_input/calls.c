@@ -582,18 +582,26 @@ static void print_answer(int number)
     printf("\n");
 }
 
-/* How many kernel threads a process with nine threads has. */
+/* How many kernel threads a process with nine threads keeps: the fewest of some looks, for those that are made to rest do so soon. */
 static void print_kernel_threads(void)
 {
-    int tasks = 0;
+    enum { LOOKS = 50, BETWEEN_US = 10000 };
+    int fewest = 0;
     char line[200];
     pthread_t thread;
     for (int i = 0; i < 8; i++)
         MUST(pthread_create(&thread, NULL, second_thread, NULL) == 0);
-    FILE *status = fopen("/proc/self/status", "r");
-    while (fgets(line, sizeof line, status))
-        sscanf(line, "Threads: %d", &tasks);
-    printf("%d kernel threads\n", tasks);
+    for (int look = 0; look < LOOKS; look++) {
+        int tasks = 0;
+        FILE *status = fopen("/proc/self/status", "r");
+        while (fgets(line, sizeof line, status))
+            sscanf(line, "Threads: %d", &tasks);
+        fclose(status);
+        if (look == 0 || tasks < fewest)
+            fewest = tasks;
+        usleep(BETWEEN_US);
+    }
+    printf("%d kernel threads\n", fewest);
     fflush(stdout);
     _exit(0);
 }
