@@ -1,4 +1,4 @@
-//! The kernel: the only file that makes system calls or ends the process.
+//! The kernel: the only folder that makes system calls or ends the process.
 //!
 //! No libc wrapper is called here: those are the hooks themselves. Results are the kernel's own: a negative number is
 //! an error number with its sign turned. The clock is the exception: it is read through the vDSO by libc's real

@@ -1,7 +1,6 @@
 //! The end of the process, where nothing else is left to do.
 
-use crate::sys::call::call;
-use crate::sys::call::write_all;
+use crate::sys::call::{call, write_all};
 use crate::sys::process::kernel_thread_id;
 use crate::sys::signal::signal_thread;
 

@@ -88,9 +88,8 @@ pub fn yield_processor() {
 ///
 /// Returns the robust list's head that glibc had registered.
 pub fn loosen(gone: &AtomicU32) -> usize {
-    let head = robust_list();
-    set_robust_list(0);
-    plain(libc::SYS_set_tid_address, [gone.as_ptr() as usize, 0, 0, 0]);
+    let head = take_robust_list();
+    watch_end(gone);
     head
 }
 
@@ -147,11 +146,7 @@ pub fn dispatch_off() {
 
 /// Takes the robust list that glibc registered for a thread from this kernel thread: its head.
 pub fn take_robust_list() -> usize {
-    let (mut head, mut length) = (0usize, 0usize);
-    // SAFETY: the kernel writes one word into each.
-    unsafe {
-        call(libc::SYS_get_robust_list, 0, &mut head as *mut _ as usize, &mut length as *mut _ as usize, 0, 0, 0)
-    };
+    let head = robust_list();
     set_robust_list(0);
     head
 }

@@ -7,6 +7,7 @@
 //! each call has something to fall back to, or the start fails.
 
 use crate::runtime::machine::started::{self, OWN};
+use crate::sys::thread::PR_SET_SYSCALL_USER_DISPATCH;
 use crate::sys::{self, filters};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -89,8 +90,6 @@ const CALLS: &[(libc::c_long, [usize; 4])] = &[
     (libc::SYS_clone3, [0, 0, 0, 0]),
     (libc::SYS_wait4, [NONE, 0, libc::WNOHANG as usize, 0]),
 ];
-
-const PR_SET_SYSCALL_USER_DISPATCH: usize = 59;
 
 /// Does a process that does `first` and makes these calls live on? It is taken to do so where there can be none. No handler of the
 /// program's runs in it.

@@ -16,7 +16,7 @@ use crate::base::{guard, pages, signal_set, summon};
 use crate::runtime::kernel::gate::GATE;
 use crate::runtime::kernel::reserve::{self, Woken};
 use crate::runtime::kernel::{asking, caretaker, shortage, small_stacks};
-use crate::runtime::machine::parts::{Slot, Worker};
+use crate::runtime::machine::parts::{Green, Slot, Worker};
 use crate::runtime::machine::{alternate, counts, kernel_state};
 use crate::runtime::sched::mask;
 use crate::runtime::sched::slots::{self, VACANT};
@@ -76,7 +76,7 @@ pub fn resign(worker: &'static Worker) {
     guard::leave_runtime();
 }
 
-fn find(slot: &'static Slot) -> Option<&'static crate::runtime::machine::parts::Green> {
+fn find(slot: &'static Slot) -> Option<&'static Green> {
     let found = slots::choose(slot, sweep::sweep);
     if found.is_some() || slots::slots().len() == 1 {
         return found;
