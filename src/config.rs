@@ -1,13 +1,16 @@
 //! The options: one row each, read by the library (GREENPATCH_OPTIONS) and by the command (its flags and help).
 //!
-//!     name: Type = default, "PLACEHOLDER", "meaning";
-//!
 //! GREENPATCH_OPTIONS=key=value:key=value. A wrong key or value is one line on stderr, and the program runs natively.
 //!
-//! A value ends at the next colon. Two things are written around that: `%3A` is a colon in a path (`escape`), and the path behind a signal
-//! of `dump` belongs to it (`length`).
+//! A value ends at the next colon, with two exceptions: `%3A` is a colon in a path (`escape`), and the path behind a signal of `dump`
+//! belongs to that value (`length`).
+//!
+//! `report` reads the variable at load and tells what is wrong; `greenpatch run` makes a flag of each row and checks the values by the same
+//! parsers. So this file names nothing else of the library. No parser allocates: what it returns borrows from the text, which in the
+//! library is the environment on the initial stack.
 
-/// Parses a number of bytes: digits, then nothing, K, M or G (powers of 1024). `None`: it is written otherwise, or too large for a usize.
+/// Parses a number of bytes: digits, then nothing, K, M or G (powers of 1024). `None`: the text is written otherwise, or the number is too
+/// large for a usize.
 pub fn parse_bytes(text: &str) -> Option<usize> {
     let (digits, shift) = match text.as_bytes().last()? {
         b'K' | b'k' => (&text[..text.len() - 1], 10),
@@ -19,20 +22,22 @@ pub fn parse_bytes(text: &str) -> Option<usize> {
     number.checked_mul(1 << shift)
 }
 
-/// The most workers that can be asked for.
+/// The most workers that can be asked for. The library also keeps to it where `workers` is not set and the affinity mask has more
+/// processors.
 pub const MOST_WORKERS: usize = 256;
 
-/// Parses a number of workers, 1 to `MOST_WORKERS`.
+/// Parses a number of workers, 1 to `MOST_WORKERS`: how many green threads run at once. `None`: no number, or one out of that range.
 fn parse_workers(text: &str) -> Option<usize> {
     text.parse().ok().filter(|n| (1..=MOST_WORKERS).contains(n))
 }
 
-/// Parses the bytes of a stack: at least PTHREAD_STACK_MIN (16 KiB), at most 1 TiB.
+/// Parses the bytes of a stack: at least PTHREAD_STACK_MIN (16 KiB), at most 1 TiB. `None`: no size, or one out of that range. The value
+/// holds for threads whose attributes set no size (`hooks::thread::attributes`).
 fn parse_stack(text: &str) -> Option<usize> {
     parse_bytes(text).filter(|bytes| (16 << 10..=1 << 40).contains(bytes))
 }
 
-/// Parses `0` or `1`.
+/// Parses `0` or `1`. `None`: any other text, `true` and `yes` among it.
 fn parse_switch(text: &str) -> Option<bool> {
     match text {
         "0" => Some(false),
@@ -41,7 +46,7 @@ fn parse_switch(text: &str) -> Option<bool> {
     }
 }
 
-/// Parses `auto`, `0` or `1`. The inner `None` is `auto`: the library decides.
+/// Parses `auto`, `0` or `1`. The inner `None` is `auto`: the library decides. The outer `None`: the text is none of the three.
 fn parse_choice(text: &str) -> Option<Option<bool>> {
     if text == "auto" {
         Some(None)
@@ -50,22 +55,24 @@ fn parse_choice(text: &str) -> Option<Option<bool>> {
     }
 }
 
-/// Parses a path, still escaped (`unescape`): anything but nothing.
+/// Parses a path, still escaped: any text but the empty one. The bytes come out of it where the file is opened (`unescape`), for `%p` means
+/// another number in a fork child.
 fn parse_path(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A signal on which the green threads are listed, and where to.
+/// A signal on which the green threads are listed, and the file that the list goes to. Parsed here, acted on by `dumper` and
+/// `runtime::dump`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dump<'a> {
     /// The signal's number.
     pub signal: i32,
-    /// As a value of `stats`; `None`: stderr.
+    /// The file that each list is added to, written as a value of `stats`; `None`: stderr.
     pub path: Option<&'a str>,
 }
 
-/// The signals that the option `dump` takes, by name. Left out are those that cannot be handled (KILL, STOP), that faults send (SEGV, BUS,
-/// ILL, FPE, TRAP, SYS), ABRT, and those that are libc's own.
+/// The signals that the option `dump` takes, by name, beside the real-time ones. Left out are those that cannot be handled (KILL, STOP),
+/// that faults send (SEGV, BUS, ILL, FPE, TRAP, SYS), ABRT, and those that are libc's own.
 const SIGNALS: [(&str, i32); 22] = [
     ("HUP", libc::SIGHUP),
     ("INT", libc::SIGINT),
@@ -90,10 +97,11 @@ const SIGNALS: [(&str, i32); 22] = [
     ("IO", libc::SIGIO),
     ("PWR", libc::SIGPWR),
 ];
-/// The real-time signals that glibc leaves to programs.
+/// The real-time signals that glibc leaves to programs: 32 and 33 are its own (cancellation, setuid).
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
 /// Parses a signal's name, with or without SIG, or its number; RTMIN+n and RTMAX-n. `None`: no such signal, or none that `dump` takes.
+/// RTMIN and RTMAX are glibc's, 34 and 64: the kernel counts from 32.
 fn parse_signal(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse() {
         let is_known = SIGNALS.iter().any(|(_, known)| *known == number) || REAL_TIME.contains(&number);
@@ -109,7 +117,13 @@ fn parse_signal(text: &str) -> Option<i32> {
     REAL_TIME.contains(&number).then_some(number)
 }
 
-/// Parses `SIGNAL` or `SIGNAL:PATH`; the colon may be written `%3A`.
+/// Parses `SIGNAL` or `SIGNAL:PATH`; the colon may be written `%3A`. `None`: the signal is none that can be taken, or the path behind the
+/// colon is empty.
+///
+/// ```text
+///   USR1              signal 10, stderr
+///   SIGRTMIN+3:/tmp/x signal 37, the file /tmp/x
+/// ```
 fn parse_dump(text: &str) -> Option<Dump<'_>> {
     let (signal, path) = match text.split_once(':').or_else(|| text.split_once("%3A")) {
         Some((signal, path)) => (signal, Some(parse_path(path)?)),
@@ -118,11 +132,13 @@ fn parse_dump(text: &str) -> Option<Dump<'_>> {
     Some(Dump { signal: parse_signal(signal)?, path })
 }
 
-/// The key that the library adds behind `stats`, for the programs that this one executes. It is no option of the user's, and has no help.
+/// The key that the library adds behind `stats`, for the programs that this one executes (`statistics::prepare`). No user sets it: it has
+/// no row below, and no help.
 pub const FAMILY: &str = "stats_family";
 
-/// A file's name as a value of `stats` writes it: `%3A` is a colon, which would end the value, `%25` is a percent sign, `%80` to `%FF` are
-/// bytes of names that are no UTF-8 text, and `%p` is the process id. Any other percent sign stands for itself.
+/// Writes a file's name as a value of `stats`: `%3A` is a colon, which would end the value, `%25` is a percent sign, and `%80` to `%FF` are
+/// bytes of names that are no UTF-8 text. (In a value `%p` is the process id; any other percent sign stands for itself.) `unescape` gives
+/// the same bytes back. Called at load, for the working directory; allocates.
 pub fn escape(name: &[u8]) -> String {
     let mut value = String::new();
     for part in name.utf8_chunks() {
@@ -138,8 +154,9 @@ pub fn escape(name: &[u8]) -> String {
     value
 }
 
-/// Gives the bytes of the name that a value of `stats` or `dump` stands for, one after the other. Called in signal handlers, too: allocates
-/// nothing.
+/// Passes the bytes of the name that a value of `stats` or `dump` stands for to `give`, one after the other, with `pid` in decimal for each
+/// `%p`. Never fails: a percent sign that begins no escape is passed as it is. Called in signal handlers, too: allocates nothing and takes
+/// no lock.
 #[allow(dead_code)]
 pub fn unescape(value: &str, pid: u32, mut give: impl FnMut(u8)) {
     let bytes = value.as_bytes();
@@ -167,7 +184,8 @@ pub fn unescape(value: &str, pid: u32, mut give: impl FnMut(u8)) {
     }
 }
 
-/// Returns the byte that two hexadecimal digits stand for, if it is one that `escape` writes so.
+/// Returns the byte that two hexadecimal digits stand for, if it is one that `escape` writes so. `None`: the digits are none, or stand for
+/// another byte: the text is no escape then.
 fn escaped(first: u8, second: u8) -> Option<u8> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -178,9 +196,17 @@ fn escaped(first: u8, second: u8) -> Option<u8> {
     (byte >= 0x80 || byte == b':' || byte == b'%').then_some(byte)
 }
 
+/// Makes of the table below the struct `Options`, its defaults, `Options::set`, and `HELP`. A row:
+///
+/// ```text
+///   name: Type = default, parser, "PLACEHOLDER", "what the parser expects, for a complaint",
+///       "meaning, for help texts and the field's documentation";
+/// ```
+///
+/// A parser takes the value's text and returns `None` for what it does not take. An option of type `Option` is `None` until it is set.
 macro_rules! options {
     ($($name:ident: $t:ty = $default:expr, $parse:path, $placeholder:literal, $expects:literal, $meaning:literal;)*) => {
-        /// Every option's value.
+        /// Every option's value: as the environment sets it, or the default. Text is borrowed from the environment, as it is written there.
         #[derive(Clone, Debug, PartialEq)]
         pub struct Options<'a> {
             $(#[doc = $meaning] pub $name: $t,)*
@@ -190,8 +216,11 @@ macro_rules! options {
         }
 
         impl<'a> Options<'a> {
+            /// The values without GREENPATCH_OPTIONS.
             pub const DEFAULT: Options<'a> = Options { $($name: $default,)* family: None, phantom: std::marker::PhantomData };
 
+        /// Every option's value: as the environment sets it, or the default. Text is borrowed from the environment, as it is written
+        /// there.
             fn set(&mut self, key: &str, value: &'a str) -> Result<(), Wrong<'a>> {
                 match key {
                     $(stringify!($name) => match $parse(value) {
@@ -232,21 +261,23 @@ options! {
         "whether programs that this one executes are preloaded as well (default: 1)";
 }
 
-/// What can be wrong with GREENPATCH_OPTIONS.
+/// What can be wrong with GREENPATCH_OPTIONS. `report::describe` and the command's `options` put it into words.
 #[derive(Debug, PartialEq)]
 pub enum Wrong<'a> {
     /// A part without `=`.
     NoValue(&'a str),
     /// A key that no option has.
     UnknownKey(&'a str),
-    /// The same within `Options::set`, which does not know where the key's text lives.
+    /// A key that no option has, as `Options::set` returns it, which does not have the key's text for as long as `'a`. `parse` makes it
+    /// `UnknownKey`; no caller of `parse` gets it.
     Key,
     /// A value that the option does not take, and what it expects.
     Value { key: &'static str, value: &'a str, expects: &'static str },
 }
 
 /// Returns how many bytes of `text` are its first option: up to the next colon. A `dump` with a path goes on to the colon after that: what
-/// comes behind its signal is a path if it begins with `/` or `.`, or is no `key=value`.
+/// comes behind its signal is a path if it begins with `/` or `.`, or is no `key=value`. Called by `parse` alone, with a text that is not
+/// empty.
 fn length(text: &str) -> usize {
     let end = |from: usize| text[from..].find(':').map_or(text.len(), |at| from + at);
     let first = end(0);
@@ -259,7 +290,8 @@ fn length(text: &str) -> usize {
     }
 }
 
-/// Parses `key=value:key=value`; empty parts are passed over, the last of equal keys wins.
+/// Parses `key=value:key=value`; empty parts are passed over, the last of equal keys wins. Fails by the first part that is wrong; what
+/// comes behind that is not looked at. Called by `report::options` at load, and by `greenpatch run` before the program is executed.
 pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
     let mut options = Options::DEFAULT;
     let mut rest = text;
@@ -285,7 +317,7 @@ pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
     Ok(options)
 }
 
-/// Functions that another library, preloaded behind this one, is not to put itself in front of: a green thread's call of them is made here,
+/// Functions in front of which no other library, preloaded behind this one, may put its own: a green thread's call of them is made here,
 /// and would pass that library by. To decide where a connection or a path leads is the whole purpose of such a library (proxies, other
-/// roots), so the program stays native then.
+/// roots), so the program stays native then. Read by the front door (`symbols::are_wrapped`) and by `greenpatch doctor`.
 pub const PASSED_BY: [&std::ffi::CStr; 3] = [c"connect", c"open", c"openat"];

@@ -2,6 +2,14 @@
 //!
 //! The front door: what happens when the library is loaded and when the process ends. Everything else is behind it: `hooks` know C
 //! and errno, `runtime` knows green threads, `glibc` and `sys` know what is below. See ARCHITECTURE.md.
+//!
+//! The front door decides once, at load, between three outcomes:
+//!
+//! ```text
+//!   closed    the hooks pass every call on to libc         a set-user-id program, a second copy, wrong options, an unknown glibc
+//!   refused   the first pthread_create starts nothing      valgrind, a library in front of `config::PASSED_BY`
+//!   open      the first pthread_create starts the runtime  otherwise
+//! ```
 #![warn(clippy::undocumented_unsafe_blocks)]
 
 use crate::glibc::{objects, symbols};
@@ -79,8 +87,9 @@ fn load() {
     }
 }
 
-/// Finds what the library needs of glibc: its symbols, the real functions, the layout of its locks. Returns `None`, or what does not
-/// fit, for the message. Called once, by `load`.
+/// Finds what the library needs of glibc: its symbols, the real functions, the layout of its locks. Returns `None`, or what does not fit,
+/// for the message. Called once, by `load`. It runs before the options are read, so the reason is noted (`refuse`) for the statistics even
+/// though the hooks stay closed.
 fn misfit() -> Option<&'static str> {
     if let Err(name) = glibc::find() {
         let why = format!("this glibc has no {} that the library knows", name.to_string_lossy());

@@ -1,5 +1,9 @@
-//! What the library says at its start: the answer to a wrong or a helpful GREENPATCH_OPTIONS. All of it is called at load or at the first
-//! pthread_create, and writes to stderr.
+//! What the library says at its start: the answer to a wrong or a helpful GREENPATCH_OPTIONS. All of it is called at load, and writes
+//! to stderr.
+//!
+//! Each line begins with `greenpatch` and goes to descriptor 2 by system calls, not by stdio: the hooks are still closed, and libc may
+//! not have begun. Memory is allocated freely here; nothing of it is called in signal handlers. What is found wrong later, at the end, is
+//! told by `statistics::place` and `dumper`, which allocate nothing.
 
 use crate::config::{self, Options, Wrong};
 use crate::environment::Environment;
@@ -9,7 +13,8 @@ use crate::sys;
 pub const VARIABLE: &str = "GREENPATCH_OPTIONS";
 
 /// Parses the options in the environment, and writes the help where they ask for it. Called once, at load. `None`: they are wrong, one line
-/// on stderr has said how, and the program is to run natively.
+/// on stderr has said how, and the program is to run natively. What is returned borrows the environment's entry, which lives as long as the
+/// process.
 pub fn options(environment: &mut Environment) -> Option<Options<'static>> {
     let Some(value) = environment.get(VARIABLE) else { return Some(Options::DEFAULT) };
     let Ok(text) = value.to_str() else {
@@ -43,7 +48,7 @@ fn describe(wrong: &Wrong) -> String {
     }
 }
 
-/// Writes a line on stderr about the options; the program runs natively then.
+/// Writes a line on stderr about the options, after which the caller leaves the program native. `what` is a clause without a full stop.
 fn complain(what: &str) {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}; running natively\n").as_bytes());
 }
@@ -56,18 +61,19 @@ pub const PASSED_BY: &str =
     "a library behind it in LD_PRELOAD puts itself in front of connect or open, and green threads would pass it by: \
     put that library first";
 
-/// Writes a line on stderr that says why the program runs natively.
+/// Writes a line on stderr that says why the program runs natively. Called by the front door at load, with `VALGRIND` or `PASSED_BY`.
 pub fn warn(why: &str) {
     sys::write_all(2, format!("greenpatch: {why}; running natively\n").as_bytes());
 }
 
-/// Writes a line on stderr: `inline=1` is set, and the kernel cannot do it. The program runs green all the same.
+/// Writes a line on stderr: `inline=1` is set, and the kernel cannot do it. The program runs green all the same. Called by the front door
+/// at load.
 pub fn refuse_inline() {
     let what = "inline=1 needs Syscall User Dispatch from a range of addresses (Linux 6.17); running without it";
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}\n").as_bytes());
 }
 
-/// Writes every option and its meaning on stderr: `help`.
+/// Writes every option and its meaning on stderr: the option `help`. The program then runs as the other options say.
 fn help() {
     let mut text = format!("greenpatch {}: {VARIABLE}=key=value:key=value\n", env!("CARGO_PKG_VERSION"));
     for (name, placeholder, meaning) in config::HELP {

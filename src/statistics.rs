@@ -19,6 +19,18 @@
 //! A path that is no file (a FIFO, a terminal), or that is the program's own output, gets one line at the end.
 //! `write` and all below it allocate nothing and take no lock of the program's or of libc's: they run inside signal handlers, and in
 //! processes that crash.
+//!
+//! The way of a figure: `runtime::machine::counts` counts, `text` puts the counts into words, `place` finds the file and writes it, and
+//! this file says when, and for which member. Threads of one process take turns (`STATE.turn`); which of a family's members stays in the
+//! file is decided at the file (`place::replace`).
+//!
+//! A thread's way through `write_at`:
+//!
+//! 1. A process that may not write (`STATE.process`) returns: a vfork child, and one whose filter kills for a system call.
+//! 2. All signals are blocked, so that no handler of this thread meets its turn half done.
+//! 3. The turn is taken, or given up after `LONGEST_TURN_NS`: a thread that crashed in its turn never gives it back.
+//! 4. The text is made and written; the turn is given back.
+//! 5. A SIGPIPE or SIGXFSZ that this write caused is taken back, and the mask is as before.
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
@@ -37,10 +49,11 @@ use crate::{runtime, sys};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 
-/// Where the statistics go. Set at load, and the same in a fork child.
+/// Where the statistics go. Set at load, and the same in a fork child; not set: no statistics are asked for, and every function here
+/// returns at once.
 static DESTINATION: OnceBox<Destination> = OnceBox::new();
 
-/// Whose the statistics are, in this process.
+/// Whose the statistics are, in this process. Written at load, by `after_fork` and by `end`; read at each write.
 struct State {
     /// The process that may write; 0: none. Another process that finds its parent's id here (a vfork child, which uses its parent's memory)
     /// may not.
@@ -53,7 +66,8 @@ struct State {
 
 static STATE: State = State { process: AtomicI32::new(0), distance: AtomicU32::new(0), turn: AtomicU32::new(0) };
 
-/// Ends the family's value in the environment where an earlier member has written the line that the statistics cannot be written.
+/// The end of the family's value in the environment where an earlier member has written the line that the statistics cannot be written: one
+/// line is enough for a family.
 const SAID_BEFORE: &str = ".said";
 
 /// Notes where the statistics are to go, and puts that into the environment for executed programs. Called once, at load, while the process
@@ -88,14 +102,17 @@ pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
     });
 }
 
-/// Returns (family, process id, distance) of the member that put `value` into the environment; `None`: it is malformed.
+/// Returns (family, process id, distance) of the member that put `value` into the environment: `NAME.PID.DISTANCE`, perhaps with
+/// `SAID_BEFORE` behind. `None`: the value is malformed. A process that finds its own id there has executed another program and is the same
+/// member; any other is a child, one step farther.
 fn family(value: &str) -> Option<(&str, i32, u32)> {
     let mut parts = value.strip_suffix(SAID_BEFORE).unwrap_or(value).rsplitn(3, '.');
     let (distance, process) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
     Some((parts.next()?, process, distance))
 }
 
-/// Puts the path and the family into the options of the programs that this one executes, in place of what they say of both.
+/// Puts the path and the family into the options of the programs that this one executes, in place of what they say of both. Called by
+/// `prepare`, before libc has read the environment; a variable that is not set is not made (`Environment::replace`).
 fn tell_children(environment: &mut Environment, path: &str, family: &str) {
     let value = environment.get(VARIABLE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let others = value.split(':').filter(|part| !["stats", FAMILY].contains(&part.split('=').next().unwrap_or("")));
@@ -118,7 +135,8 @@ pub fn after_fork() {
 /// How long a thread waits for its turn, in nanoseconds: a thread that crashes while it writes keeps the turn for ever.
 const LONGEST_TURN_NS: u64 = 2_000_000_000;
 
-/// Takes the turn, when no other thread of this process writes. False: the turn was not to be had in `LONGEST_TURN_NS`.
+/// Takes the turn, when no other thread of this process writes. False: the turn was not to be had in `LONGEST_TURN_NS`. Waits on the futex,
+/// with all signals blocked; called by `write_at` alone.
 fn take_turn() -> bool {
     let deadline_ns = sys::now_ns() + LONGEST_TURN_NS;
     while STATE.turn.swap(1, Acquire) != 0 {
@@ -143,13 +161,15 @@ pub fn end() {
 }
 
 /// Makes the file before the runtime starts, and keeps it open: the program is about to put it out of its own reach. Called by the hook of
-/// landlock_restrict_self, while the program runs natively.
+/// landlock_restrict_self, while the program runs natively. A second call overwrites the file. A failure is not told: the end
+/// tries again.
 pub fn open() {
     write_at(When::Start);
 }
 
 /// Writes the statistics as they are now: the process ends, or is about to execute another program. Called on any thread, in signal
-/// handlers too.
+/// handlers too. The callers: `_exit`, `quick_exit` and exec's hooks, the library's destructor, whatever lets a signal end the process
+/// (`counts::before_end`). May wait: two seconds for the turn, and as long for a reader (`place::put`).
 pub fn write() {
     write_at(When::End);
 }

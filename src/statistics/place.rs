@@ -28,7 +28,7 @@ use std::cell::UnsafeCell;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::*};
 
-/// Where the statistics go, and whose they are.
+/// Where the statistics go, and whose they are. Made at load (`statistics::prepare`), and never changed.
 pub struct Destination {
     /// The path, as the option `stats` writes it.
     pub path: String,
@@ -44,6 +44,7 @@ struct Room(UnsafeCell<Texts>);
 // SAFETY: only touched by the thread whose turn it is, or before there is a second one.
 unsafe impl Sync for Room {}
 
+/// The three texts that a write makes. Each is begun anew by its first use in a call.
 struct Texts {
     /// The statistics.
     text: Text,
@@ -53,6 +54,7 @@ struct Texts {
     new: Path,
 }
 
+/// The one room of the process. A thread has it from `take_turn` to `give_turn`.
 static ROOM: Room = Room(UnsafeCell::new(Texts { text: Text::new(), path: Path::new(), new: Path::new() }));
 
 /// As long as the kernel takes a path, the final NUL included.
@@ -65,6 +67,7 @@ struct Path {
 }
 
 impl Path {
+    /// An empty path.
     const fn new() -> Path {
         Path { bytes: [0; LONGEST], length: 0 }
     }
@@ -110,12 +113,16 @@ impl Path {
         self.end()
     }
 
+    /// The path for a system call. Called after `end` has said that the path is whole; before that it is the empty string, which no call
+    /// takes.
     fn as_c(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes[..self.length]).unwrap_or(c"")
     }
 }
 
-/// Returns the descriptor of this process that a path is another name of: `/dev/stdout`, `/proc/self/fd/3`. `None`: any other path.
+/// Returns the descriptor of this process that a path is another name of: `/dev/stdout`, `/proc/self/fd/3`. `None`: any other path. The
+/// path is compared as text: another link to stdout or stderr is found by device and inode
+/// (`write`).
 fn descriptor(path: &str, pid: i32) -> Option<i32> {
     let of_process = || path.strip_prefix("/proc/")?.strip_prefix(&pid.to_string())?.strip_prefix("/fd/");
     match path {
@@ -126,7 +133,9 @@ fn descriptor(path: &str, pid: i32) -> Option<i32> {
     }
 }
 
-/// Returns a value of `stats` that means the same file from every directory, and in the process's children. Called at load; allocates.
+/// Returns a value of `stats` that means the same file from every directory, and in the process's children. Called at load; allocates. A
+/// descriptor's path is written with this process's id, for a child's own descriptor of that number may be another file. Also used for the
+/// option `dump`.
 pub fn absolute(value: &str, pid: i32) -> String {
     if let Some(fd) = descriptor(value, pid) {
         return format!("/proc/{pid}/fd/{fd}");
@@ -140,7 +149,7 @@ pub fn absolute(value: &str, pid: i32) -> String {
     }
 }
 
-/// Descriptors as they were at the start: the program may close its own, or use their numbers again.
+/// Descriptors as they were at the start: the program may close its own, or use their numbers again. A fork child has the same.
 pub struct Kept {
     /// A duplicate of the descriptor that the path means; -1: it means none.
     fd: i32,
@@ -159,11 +168,12 @@ impl Kept {
     }
 }
 
-/// Device and inode of the file that a descriptor stands for; `None`: it is closed.
+/// Device and inode of the file that a descriptor stands for; `None`: it is closed. Two descriptors with the same pair are of one file.
 fn identity(fd: i32) -> Option<(u64, u64)> {
     file::facts_of(fd).ok().map(|facts| (facts.st_dev, facts.st_ino))
 }
 
+/// Is the file of this kind (S_IFREG, S_IFDIR)?
 fn is(facts: &libc::stat, kind: libc::mode_t) -> bool {
     facts.st_mode & libc::S_IFMT == kind
 }
@@ -191,6 +201,7 @@ struct State {
     said: AtomicBool,
 }
 
+/// The state of the process's place. A fork child begins with its own (`after_fork`), but for `said`.
 static STATE: State = State {
     file: AtomicI32::new(-1),
     identity: [const { AtomicU64::new(0) }; 2],
@@ -216,7 +227,7 @@ pub fn has_said() -> bool {
 }
 
 /// Returns the kept descriptor, if it still stands for the same file (the program may have reused its number), and the file still has a
-/// name.
+/// name. Called under the turn. A file without a name has been removed: the end makes one anew.
 fn kept_file() -> Option<i32> {
     let fd = STATE.file.load(Relaxed);
     let facts = file::facts_of(fd).ok().filter(|_| fd >= 0)?;
@@ -224,7 +235,8 @@ fn kept_file() -> Option<i32> {
     ((facts.st_dev, facts.st_ino) == (device, inode) && facts.st_nlink > 0).then_some(fd)
 }
 
-/// Keeps the file's descriptor under a number above the program's; closes it where there is no room.
+/// Keeps the file's descriptor under a number above the program's; closes it where there is no room. Called under the turn. From here on
+/// the descriptor is the library's own: the program's close does not reach it (`own_fds`).
 fn keep_file(fd: i32) {
     match (identity(fd), own_fds::keep_high(fd)) {
         (Some((device, inode)), Some(high)) => {
@@ -315,7 +327,7 @@ fn done_with(fd: i32, when: When) {
 }
 
 /// Adds a line to what is no file or is the program's own output. Only members that made green threads add one, and the first process,
-/// unless it only waited for others (a wrapper).
+/// unless it only waited for others (a wrapper). Called under the turn, at the end only. Fails as `put` does, and adds nothing more then.
 fn add(fd: i32, text: &mut Text, family: Option<&str>, member: Member, pid: i32) -> Result<(), i32> {
     let speaks = member.started || member.distance == 0 && !file::had_children();
     if !speaks || STATE.added.swap(true, Relaxed) {
@@ -351,7 +363,8 @@ fn put(fd: i32, mut bytes: &[u8]) -> Result<(), i32> {
 }
 
 /// Makes a new file of the text, with the mode of the file that it is to replace (`None`: there is none), and returns its descriptor. Where
-/// that fails no file is left.
+/// that fails no file is left. The file is made by O_EXCL, so a file of that name is never overwritten. Fails by the kernel's error, or as
+/// `put` does.
 fn make(new: &Path, text: &Text, mode: Option<u32>) -> Result<i32, i32> {
     let fd = file::open(new.as_c(), libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)?;
     if let Some(mode) = mode {
@@ -411,7 +424,9 @@ fn replace(new: &Path, path: &Path, family: Option<&str>, mut mine: Member) -> R
     Ok(())
 }
 
-/// Writes into the file that is there, and returns its descriptor: a file of another user's, behind a link, or with several names.
+/// Writes into the file that is there, and returns its descriptor: a file of another user's, behind a link, or with several names. Such a
+/// file is overwritten in place, for a rename would change whose it is, or which file the link leads to. The descriptor is the caller's;
+/// fails by the kernel's error, and closes it then.
 fn change(path: &Path, text: &Text, family: Option<&str>, member: Member) -> Result<i32, i32> {
     let fd = file::open(path.as_c(), libc::O_RDWR | libc::O_CREAT)?;
     let result = overwrite(fd, text, family, member);
@@ -421,7 +436,8 @@ fn change(path: &Path, text: &Text, family: Option<&str>, member: Member) -> Res
     result.map(|()| fd)
 }
 
-/// Overwrites the file by its descriptor, unless it tells of a member that stays before this one.
+/// Overwrites the file by its descriptor, unless it tells of a member that stays before this one. Called under the turn. Fails by the
+/// kernel's error.
 fn overwrite(fd: i32, text: &Text, family: Option<&str>, member: Member) -> Result<(), i32> {
     if member_in(fd, family).is_some_and(|there| there.stays_before(member)) {
         return Ok(());
@@ -429,7 +445,8 @@ fn overwrite(fd: i32, text: &Text, family: Option<&str>, member: Member) -> Resu
     file::overwrite(fd, text.bytes())
 }
 
-/// Returns the member of the family that the file at a path tells of; `None`: no file, or one of another family's.
+/// Returns the member of the family that the file at a path tells of; `None`: no file, or one of another family's. Called under the turn;
+/// allocates nothing.
 fn member_at(path: &Path, family: Option<&str>) -> Option<Member> {
     let fd = file::open(path.as_c(), libc::O_RDONLY).ok()?;
     let member = member_in(fd, family);
@@ -445,6 +462,8 @@ fn member_in(fd: i32, family: Option<&str>) -> Option<Member> {
 }
 
 /// Says at the start that the statistics cannot be written, for at the end the terminal may be gone. Called at load, by the family's first.
+/// Nothing is made or written: the kernel is asked for the path's facts, and for the right to write into its folder. A descriptor's path is
+/// not asked for.
 pub fn complain_beforehand(value: &str, pid: i32) {
     let mut path = Path::new();
     let known = path.set(value, pid).and_then(|()| match file::facts(path.as_c(), 0) {
@@ -464,7 +483,8 @@ pub fn complain_beforehand(value: &str, pid: i32) {
     }
 }
 
-/// Says on stderr that the statistics could not be written, if stderr still is the file that it was at load. Called in handlers too.
+/// Says on stderr that the statistics could not be written, if stderr still is the file that it was at load. Called in handlers too. `why`
+/// is an error number; of all failures of a process and of its children one is told (`STATE.said`).
 pub fn complain(destination: &Destination, pid: i32, why: i32) {
     if identity(2) == destination.kept.errors {
         say(&destination.path, pid, why);
@@ -524,6 +544,7 @@ struct Line {
 }
 
 impl Line {
+    /// Adds bytes, as many as there is room for.
     fn add(&mut self, part: &[u8]) {
         for &byte in part {
             if self.length < self.bytes.len() {

@@ -1,17 +1,31 @@
 //! The statistics in words: one JSON object, put together without allocating. Beside it the symbol `greenpatch_figures`, by which
 //! `greenpatch stats` reads the same figures from outside.
+//!
+//! The text, one line:
+//!
+//! ```text
+//!   {"family":"…","distance":0,"started":true,   read back by `member_of`: keep their order
+//!    "native":"…",                                only where the program stays native, and why is known
+//!    "version":"…","pid":…,
+//!    … the rows of PLAIN but `started`, in their order …
+//!    "green_threads":…,"parks":…,"switches":…,   sums over the workers
+//!    "hooks":{…},"served":{…}}                    calls of each hook: as they came, and those of them that were served
+//! ```
 
 use crate::figures::{Layout, Name, Plain, MARK, ROWS};
 use crate::statistics::member::Member;
 use crate::{rows, runtime};
 use std::sync::atomic::Ordering::Relaxed;
 
+/// The library's version, as Cargo.toml has it.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Makes the place of a constant text, for readers from outside.
 const fn name(text: &'static str) -> Name {
     Name { text: text.as_ptr(), bytes: text.len() }
 }
 
+/// Makes `PLAIN` of rows `"name": bytes at place`. The size is written by hand and must be the static's: 8 for a number, 1 for a bool.
 macro_rules! plain {
     ($($name:literal: $bytes:literal at $place:path;)*) => {
         /// The figures that are one word somewhere.
@@ -45,6 +59,7 @@ struct Names([Name; rows::NAMES.len()]);
 // SAFETY: it points to constant texts.
 unsafe impl Sync for Names {}
 
+/// The hooks' names as places, made of `rows::NAMES` when the library is compiled.
 static NAMES: Names = Names({
     let mut names = [const { name("") }; rows::NAMES.len()];
     let mut row = 0;
@@ -55,6 +70,7 @@ static NAMES: Names = Names({
     names
 });
 
+/// What `greenpatch_figures` is: a `Layout` that is only read from outside, so the compiler sees no use of it.
 struct Figures(#[allow(dead_code)] Layout);
 
 // SAFETY: it points to statics.
@@ -79,7 +95,8 @@ static greenpatch_figures: Figures = Figures(Layout {
 /// Bytes that a text can become: for each hook twice its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
 const MOST: usize = 2 * ROWS * 64 + 1024;
 
-/// A text in the making.
+/// A text in the making: bytes in place, so that nothing is allocated. 50 KB, too much for a small stack: the one that is used is static
+/// (`place::ROOM`), and belongs to the thread whose turn it is.
 pub struct Text {
     bytes: [u8; MOST],
     length: usize,
@@ -129,17 +146,20 @@ impl Text {
         self.add(b"\":");
     }
 
+    /// Adds `,"name":number`.
     fn figure(&mut self, name: &str, number: u64) {
         self.key(name);
         self.number(number);
     }
 
+    /// Adds `,"name":true` or `,"name":false`.
     fn yes_or_no(&mut self, name: &str, yes: bool) {
         self.key(name);
         self.add(if yes { b"true" } else { b"false" });
     }
 
-    /// Adds a text, which has no quotes, backslashes and control characters.
+    /// Adds `,"name":"word"`. The word has no quotes, backslashes and control characters: nothing is escaped. It is a constant of the
+    /// library's.
     fn word(&mut self, name: &str, word: &str) {
         self.key(name);
         self.add(b"\"");
@@ -185,7 +205,8 @@ impl Text {
         self.add(b"}\n");
     }
 
-    /// Adds a figure of each hook that was called, of how many calls came and how many of them were served.
+    /// Adds `,"key":{"hook":calls,…}`, with a figure of each hook that has one. `part` chooses of (calls that came, calls that were
+    /// served).
     fn calls(&mut self, key: &str, part: fn((u64, u64)) -> u64) {
         self.key(key);
         let mut before: &[u8] = b"{";
@@ -204,7 +225,9 @@ impl Text {
     }
 }
 
-/// Returns the member that a file tells of, by the bytes that it begins with; `None`: it is no such file, or of another family.
+/// Returns the member that a file tells of, by the bytes that it begins with; `None`: it is no such file, or of another family. The bytes
+/// are read by this exact form and no other, for the library wrote them. Called under the turn, on what `place` has just read; allocates
+/// nothing.
 pub fn member_of(family: &str, begin: &[u8]) -> Option<Member> {
     let rest =
         begin.strip_prefix(b"{\"family\":\"")?.strip_prefix(family.as_bytes())?.strip_prefix(b"\",\"distance\":")?;
