@@ -13,6 +13,7 @@
 //! The two ends differ in what they may do: `write` allocates and may wait for a slow reader; `say_native` runs in a handler, at any
 //! instruction of any thread, and shares `deliver` with it. So `deliver` and what it calls allocate nothing.
 
+use crate::base::kept::Kept;
 use crate::config::Dump;
 use crate::dump::list::Lister;
 use crate::dump::process::{File, Process};
@@ -24,7 +25,7 @@ use std::ffi::CString;
 
 /// The file's path, as an option writes it and absolute; `None`: stderr. Set at load, the same in a fork child. The escapes stay in it, so
 /// that `%p` is a fork child's own id.
-static PATH: OnceBox<Option<String>> = OnceBox::new();
+static PATH: Kept<OnceBox<Option<String>>> = Kept::new(OnceBox::new());
 
 /// Notes where the list is to go, and takes the signal. Called at load, while the process has one thread; may allocate. A relative path
 /// counts from the directory in which the process is then, wherever the program goes later.

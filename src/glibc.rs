@@ -24,7 +24,7 @@ pub use crate::glibc::cancel::{
 pub use crate::glibc::find::find;
 pub use crate::glibc::functions::{ready, set_ready};
 pub use crate::glibc::keys::{note_all_keys, note_key, run_destructors};
-pub use crate::glibc::loader::{after_fork, before_fork};
+pub use crate::glibc::loader::{before_fork, forked};
 pub use crate::glibc::locals::restore_thread_locals;
 pub use crate::glibc::rseq::unregister_rseq;
 pub use crate::glibc::text::{each_text, function_moved, kernel_timer, main_stack, own_text, text};

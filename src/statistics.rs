@@ -38,6 +38,7 @@ mod member;
 pub mod place;
 mod text;
 
+use crate::base::kept::Kept;
 use crate::base::signal_set::CLOSED;
 use crate::config::{Options, FAMILY};
 use crate::environment::Environment;
@@ -51,7 +52,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 
 /// Where the statistics go. Set at load, and the same in a fork child; not set: no statistics are asked for, and every function here
 /// returns at once.
-static DESTINATION: OnceBox<Destination> = OnceBox::new();
+static DESTINATION: Kept<OnceBox<Destination>> = Kept::new(OnceBox::new());
 
 /// Whose the statistics are, in this process. Written at load, by `after_fork` and by `end`; read at each write.
 struct State {
@@ -92,7 +93,7 @@ pub fn prepare(environment: &mut Environment, options: &Options<'static>) {
     }
     let said = if place::has_said() { SAID_BEFORE } else { "" };
     tell_children(environment, &path, &format!("{name}.{me}.{distance}{said}"));
-    let kept = place::Kept::of(&path, me);
+    let kept = place::AtStart::of(&path, me);
     let family = shared.then_some(name);
     DESTINATION.set(Box::new(Destination { path, family, kept })).ok();
     runtime::machine::counts::tell_by(Tellers {

@@ -34,6 +34,7 @@
 //!     below      the extended registers' area, 2688 bytes, at a multiple of 64
 //! ```
 
+use crate::base::kept::Kept;
 use std::arch::global_asm;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
@@ -120,7 +121,7 @@ extern "C" {
     fn gp_bridges();
     fn gp_vfork_on();
     /// Where each bridge leads; 0: nowhere yet.
-    static gp_bridged: [AtomicUsize; BRIDGES];
+    static gp_bridged: Kept<[AtomicUsize; BRIDGES]>;
 }
 
 /// Returns the address of the bridge for the instruction that ends at `back`; `None`: there are no more near its place. Called by the

@@ -1,6 +1,7 @@
 //! The base of the GS segment: the program's own to set (Wine keeps its thread block there), by arch_prctl, or by an instruction that
 //! nobody sees; the kernel keeps it per kernel thread, so a switch must (`kernel_state`).
 
+use crate::base::kept::Kept;
 use crate::sys::task;
 use std::arch::asm;
 use std::sync::atomic::AtomicBool;
@@ -29,7 +30,7 @@ pub fn write(base: usize, fast: bool) {
 }
 
 /// Set once, by the front door: the kernel and the processor allow FSGSBASE (auxv AT_HWCAP2).
-pub static FAST_SWITCH: AtomicBool = AtomicBool::new(false);
+pub static FAST_SWITCH: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// May the switch load the fs base itself (FSGSBASE), or must it ask the kernel?
 #[inline(always)]

@@ -1,11 +1,12 @@
 //! The coarse clock: CLOCK_MONOTONIC in milliseconds as of the monitor's last tick.
 
+use crate::base::kept::Kept;
 use crate::sys;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::*;
 
 /// The clock's last reading. Written by `set_now` alone.
-pub static NOW_MS: AtomicU64 = AtomicU64::new(0);
+pub static NOW_MS: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
 
 /// CLOCK_MONOTONIC in milliseconds, as of the last tick or the last slot that went to sleep: costs nothing to read.
 #[inline]

@@ -9,6 +9,7 @@
 //!    hands the signal out itself. Both run on the same kernel thread, so no fence is needed.
 
 use crate::arch;
+use crate::base::kept::Kept;
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::*;
 
@@ -30,7 +31,7 @@ pub fn leave_runtime() {
 }
 
 /// The function that answers a knock (`signal::delivery`'s): set once by the start, before the first knock.
-static ANSWER: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static ANSWER: Kept<AtomicPtr<()>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
 
 /// Sets what answers a knock, for the whole process. Called by the start, while there is one thread.
 pub fn answer_by(answer: fn()) {

@@ -6,6 +6,7 @@ pub mod atomic;
 pub mod clock;
 pub mod futex;
 pub mod guard;
+pub mod kept;
 pub mod lock;
 pub mod own_fds;
 pub mod pages;

@@ -20,6 +20,7 @@
 //! From glibc 2.41 on no bit tells of a point, only the instruction at which the thread was interrupted (`version::is_at_point`).
 
 use crate::arch;
+use crate::base::kept::Kept;
 use crate::glibc::functions::{real, REAL};
 use crate::glibc::text::text;
 use crate::glibc::version;
@@ -40,9 +41,9 @@ pub const EXITING: i32 = 1 << 4;
 
 /// The bit that says: asynchronously. Up to 2.40 glibc's cancellation points inside libc set it while they are in the kernel; 0 where a
 /// version keeps it elsewhere.
-pub static POINT: AtomicI32 = AtomicI32::new(0);
+pub static POINT: Kept<AtomicI32> = Kept::new(AtomicI32::new(0));
 /// The bit that says: not now. libc sets it around calls of its own that are no cancellation points (pclose's wait).
-pub static DISABLED: AtomicI32 = AtomicI32::new(0);
+pub static DISABLED: Kept<AtomicI32> = Kept::new(AtomicI32::new(0));
 
 /// Sees which bits change with the type and with the state.
 pub fn find_bits() {

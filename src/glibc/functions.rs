@@ -9,6 +9,7 @@
 //!
 //! Relaxed loads do: threads are made after `find`, and a thread's making orders what came before it.
 
+use crate::base::kept::Kept;
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
@@ -29,7 +30,7 @@ pub struct Functions {
 }
 
 /// What `find` has found; zeros before, when nothing but `find` itself may look.
-pub static REAL: Functions = Functions {
+pub static REAL: Kept<Functions> = Kept::new(Functions {
     pthread_create: AtomicUsize::new(0),
     pthread_join: AtomicUsize::new(0),
     pthread_exit: AtomicUsize::new(0),
@@ -42,10 +43,10 @@ pub static REAL: Functions = Functions {
     guard: [const { AtomicUsize::new(0) }; 3],
     tid_offset: AtomicUsize::new(0),
     cancelhandling_offset: AtomicUsize::new(0),
-};
+});
 
 /// Whether the hooks serve. Set once, by the front door.
-pub static READY: AtomicBool = AtomicBool::new(false);
+pub static READY: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Has the front door finished? Until then every hook passes through.
 #[inline(always)]

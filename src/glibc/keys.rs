@@ -1,12 +1,13 @@
 //! Thread-specific keys, C++ destructors and locales at the end of a green thread.
 
+use crate::base::kept::Kept;
 use crate::glibc::functions::{real, REAL};
 use libc::c_void;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::*;
 
 /// The greatest key that ever had a destructor or may have a value, plus one.
-pub static KEYS_SEEN: AtomicUsize = AtomicUsize::new(0);
+pub static KEYS_SEEN: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// Remembers that `key` exists.
 pub fn note_key(key: u32) {

@@ -1,5 +1,6 @@
 //! The loader's list of modules, read under its lock.
 
+use crate::base::kept::Kept;
 use crate::base::lock::{Rank, RawLock};
 use crate::glibc::symbols;
 use libc::{c_int, c_void};
@@ -7,14 +8,14 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::*;
 
 /// Held while we make the loader walk its list, and across a fork: glibc leaves the loader's lock in a fork child as it was, and
-/// walks of ours are frequent.
-pub static LOADER: RawLock = RawLock::new(Rank::Loader);
+/// walks of ours are frequent. Given back on both sides of the fork by who took it.
+pub static LOADER: Kept<RawLock> = Kept::new(RawLock::new(Rank::Loader));
 
 /// What `dl_iterate_phdr` calls for each module: its facts, their size in bytes, the caller's pointer; other than 0 ends the walk.
 pub type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c_void) -> c_int;
 
 /// libc's own dl_iterate_phdr, 0 until it is first called.
-pub static ITERATE: AtomicUsize = AtomicUsize::new(0);
+pub static ITERATE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// dl_iterate_phdr.
 ///
@@ -32,13 +33,13 @@ pub unsafe fn each_module(visit: ForModule, out: *mut c_void) {
     LOADER.with(|| unsafe { iterate(visit, out) });
 }
 
-/// Takes `LOADER` before a fork: no walk of this library's goes on in the loader until `after_fork`. Called by the forking thread.
+/// Takes `LOADER` before a fork: no walk of this library's goes on in the loader until `forked`. Called by the forking thread.
 pub fn before_fork() {
     LOADER.lock();
 }
 
 /// Releases `LOADER` after a fork, in parent and child alike.
-pub fn after_fork() {
+pub fn forked() {
     LOADER.unlock();
 }
 

@@ -1,6 +1,7 @@
 //! Thread-local variables: their initial images, put back before a vessel serves another thread.
 
 use crate::arch;
+use crate::base::kept::Kept;
 use crate::glibc::keys::GLOBAL_LOCALE;
 use crate::glibc::loader::{each_module, is_libcs_own};
 use crate::glibc::thread::set_errno;
@@ -25,7 +26,7 @@ pub struct Images {
 }
 
 /// The images as of the last change of the list of modules. Replaced whole, never freed: a reader may still copy from the last ones.
-pub static IMAGES_NOW: AtomicPtr<Images> = AtomicPtr::new(std::ptr::null_mut());
+pub static IMAGES_NOW: Kept<AtomicPtr<Images>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
 
 /// For `dl_iterate_phdr`: how many modules came and went, read from the first one.
 ///

@@ -1,15 +1,16 @@
 //! Restartable sequences, which glibc registers for each thread and the runtime takes back.
 
 use crate::arch;
+use crate::base::kept::Kept;
 use crate::glibc::symbols;
 use crate::sys::process;
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicI32, AtomicIsize, AtomicUsize};
 
 /// Where glibc puts a thread's rseq area: the distance from the TCB, and its bytes, 0 where there is none.
-pub static RSEQ_AT: AtomicIsize = AtomicIsize::new(0);
+pub static RSEQ_AT: Kept<AtomicIsize> = Kept::new(AtomicIsize::new(0));
 /// That area's bytes; 0 where glibc registers none.
-pub static RSEQ_BYTES: AtomicUsize = AtomicUsize::new(0);
+pub static RSEQ_BYTES: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// Reads glibc's public constants (source: sys/rseq.h).
 pub fn find_rseq() {

@@ -4,6 +4,7 @@
 //! without a row, newer than this library, is taken for what the probes say of it; where they say too little, no runtime starts.
 
 use crate::arch;
+use crate::base::kept::Kept;
 use crate::sys::{process, thread};
 use libc::{c_char, c_int, c_void, pthread_t, timespec};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::*};
@@ -52,12 +53,12 @@ const VERSIONS: [Version; 10] = [
 ];
 
 /// Where the end word lies in a descriptor; 0: not known yet.
-static END_OFFSET: AtomicUsize = AtomicUsize::new(0);
+static END_OFFSET: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// The end word is not the tid.
-static HAS_STATE: AtomicBool = AtomicBool::new(false);
-static POINTS_HAVE_A_PLACE: AtomicBool = AtomicBool::new(false);
+static HAS_STATE: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
+static POINTS_HAVE_A_PLACE: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// A join looks at its time before it looks at the thread.
-static JOIN_CHECKS_TIME: AtomicBool = AtomicBool::new(false);
+static JOIN_CHECKS_TIME: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// The minor version, from text such as `2.41`; 0 where it does not begin with 2.
 fn minor(text: &[u8]) -> u32 {

@@ -43,7 +43,7 @@ macro_rules! hooks {
                         unsafe { std::ffi::CStr::from_bytes_with_nul_unchecked(concat!(stringify!($name), "\0").as_bytes()) };
 
                     /// The real function's address; 0 until `resolve` has run. A fork child has it from its parent.
-                    pub static FOUND: AtomicUsize = AtomicUsize::new(0);
+                    pub static FOUND: $crate::base::kept::Kept<AtomicUsize> = $crate::base::kept::Kept::new(AtomicUsize::new(0));
 
                     /// Returns the real function. If this glibc has none of that name the process ends, and says which.
                     #[inline]

@@ -7,6 +7,7 @@
 //! threads block it. The program's own handler of that signal runs as well; its default action does not.
 
 use crate::base::guard;
+use crate::base::kept::Kept;
 use crate::base::signal_set;
 use crate::runtime::kernel::gate::GATE;
 use crate::runtime::machine::{counts, disposition, siginfo};
@@ -26,7 +27,7 @@ pub struct Duty {
     pub say_native: fn(),
 }
 
-static DUTY: OnceBox<Duty> = OnceBox::new();
+static DUTY: Kept<OnceBox<Duty>> = Kept::new(OnceBox::new());
 /// 1: the signal has come.
 static BELL: AtomicU32 = AtomicU32::new(0);
 /// The kernel thread that waits for the bell, or 0.

@@ -19,6 +19,7 @@
 //! `STARTED` is stored last, and with it every hook changes over. Until then the hooks of the program's other threads run natively.
 
 use crate::arch::{self, segment};
+use crate::base::kept::Kept;
 use crate::base::{guard, own_fds};
 use crate::runtime::births::{duties, end, vessel};
 use crate::runtime::kernel::caretaker::{self, Duties};
@@ -42,8 +43,8 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
 /// 1 while the start is under way: a thread that finds 1 goes on natively.
 static STARTING: AtomicU32 = AtomicU32::new(0);
-/// How many workers were asked for. Written by `configure`, read by the statistics by its address.
-pub static WORKERS: AtomicUsize = AtomicUsize::new(1);
+/// How many workers were asked for, of a fork child as well. Written by `configure`, read by the statistics by its address.
+pub static WORKERS: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(1));
 
 /// How many workers were asked for: as many slots there are. Any thread asks.
 pub fn workers() -> usize {
@@ -187,7 +188,7 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
 }
 
 /// The process id of the process that forks at this moment; 0: it does not. A child reads its parent's id here until `forked`.
-static FORKING: AtomicI32 = AtomicI32::new(0);
+static FORKING: Kept<AtomicI32> = Kept::new(AtomicI32::new(0));
 
 /// Called right before a fork, which forks exclude each other for (hooks/process).
 pub fn before_fork() {

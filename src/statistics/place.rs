@@ -19,6 +19,7 @@
 //!
 //! Processes of one family may write at the same time; `replace` says how the right one stays.
 
+use crate::base::kept::Kept;
 use crate::base::own_fds;
 use crate::config;
 use crate::statistics::member::Member;
@@ -35,7 +36,7 @@ pub struct Destination {
     /// The family's name; `None`: every process writes its own.
     pub family: Option<String>,
     /// Descriptors as they were at load.
-    pub kept: Kept,
+    pub kept: AtStart,
 }
 
 /// What `write` needs room for, since it may not allocate. Nothing of it outlives a call: a fork child need not put it right.
@@ -55,7 +56,8 @@ struct Texts {
 }
 
 /// The one room of the process. A thread has it from `take_turn` to `give_turn`.
-static ROOM: Room = Room(UnsafeCell::new(Texts { text: Text::new(), path: Path::new(), new: Path::new() }));
+static ROOM: Kept<Room> =
+    Kept::new(Room(UnsafeCell::new(Texts { text: Text::new(), path: Path::new(), new: Path::new() })));
 
 /// As long as the kernel takes a path, the final NUL included.
 const LONGEST: usize = 4096;
@@ -150,7 +152,7 @@ pub fn absolute(value: &str, pid: i32) -> String {
 }
 
 /// Descriptors as they were at the start: the program may close its own, or use their numbers again. A fork child has the same.
-pub struct Kept {
+pub struct AtStart {
     /// A duplicate of the descriptor that the path means; -1: it means none.
     fd: i32,
     /// Device and inode of `fd`: the program may close that number all the same (closefrom).
@@ -159,12 +161,12 @@ pub struct Kept {
     errors: Option<(u64, u64)>,
 }
 
-impl Kept {
+impl AtStart {
     /// Notes the descriptors as they are now. Called at load, before the program can change them.
-    pub fn of(value: &str, pid: i32) -> Kept {
+    pub fn of(value: &str, pid: i32) -> AtStart {
         let fd = descriptor(value, pid).and_then(|fd| sys::duplicate_high(fd, own_fds::own_lowest()).ok());
         let fd = fd.inspect(|&fd| own_fds::insert(fd)).unwrap_or(-1);
-        Kept { fd, what: identity(fd), errors: identity(2) }
+        AtStart { fd, what: identity(fd), errors: identity(2) }
     }
 }
 

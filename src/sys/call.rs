@@ -1,10 +1,11 @@
 //! System calls: the instruction, its results, and the clock.
 
 use crate::arch;
+use crate::base::kept::Kept;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// libc's real `clock_gettime`, 0 until the front door has found it.
-pub static CLOCK: AtomicUsize = AtomicUsize::new(0);
+pub static CLOCK: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// A raw system call: the kernel's answer, negative for an error. No errno, no cancellation.
 ///

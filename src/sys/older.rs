@@ -11,6 +11,7 @@
 //! | fcntl(F_GETFL) | | /proc/self/fdinfo |
 //! | preadv2, pwritev2, recvfrom, sendto | | the hooks (`io`): poll, then the call that the program made |
 
+use crate::base::kept::Kept;
 use crate::sys::call::{call, checked, now_ns, plain, timespec};
 use crate::sys::descriptor::close;
 use crate::sys::process::process_id;
@@ -79,8 +80,8 @@ pub fn epoll_wait(
     deadline_ns: Option<u64>,
     mask: u64,
 ) -> Result<usize, i32> {
-    static EXACT: Memory = Memory::new();
-    static MASKED: Memory = Memory::new();
+    static EXACT: Kept<Memory> = Kept::new(Memory::new());
+    static MASKED: Kept<Memory> = Kept::new(Memory::new());
     let left = deadline_ns.map(|deadline| if deadline == 0 { 0 } else { deadline.saturating_sub(now_ns()) });
     let mask = without_kept_open(mask);
     let (epoll, at, count, mask_at) =
@@ -123,7 +124,7 @@ pub fn epoll_wait(
 /// # Safety
 /// The kernel checks `fds`, and writes there.
 pub unsafe fn poll_exactly(fds: usize, count: usize, time: Option<&libc::timespec>) -> isize {
-    static EXACT: Memory = Memory::new();
+    static EXACT: Kept<Memory> = Kept::new(Memory::new());
     let time_at = time.map_or(0, |time| time as *const _ as usize);
     let ms = time.map_or(usize::MAX, |time| milliseconds(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64));
     EXACT.first_of(
@@ -172,7 +173,7 @@ fn with_flags(made: isize, nonblocking: bool) -> Result<i32, i32> {
 
 /// The file's status flags, or a negative error number.
 pub fn status_flags(fd: i32) -> isize {
-    static ASKED: Memory = Memory::new();
+    static ASKED: Kept<Memory> = Kept::new(Memory::new());
     ASKED.first_of(
         // SAFETY: F_GETFL hands over no memory.
         || unsafe { call(libc::SYS_fcntl, fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0) },
@@ -205,7 +206,7 @@ fn told_flags(fd: i32) -> isize {
     digits.iter().fold(0, |flags, digit| flags * 8 + (digit & 7) as isize)
 }
 
-static BELLS: Memory = Memory::new();
+static BELLS: Kept<Memory> = Kept::new(Memory::new());
 
 /// Queues a signal with its information to a kernel thread of this process; where that is refused, it comes without the information.
 pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "why",
     "dump",
     "config",
+    "base/kept",
     "arch",
     "sys",
     "arch/segment",

@@ -11,6 +11,7 @@
 //! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (hooks/sync/private.rs).
 
 use crate::arch::entry;
+use crate::base::kept::Kept;
 use crate::glibc::{self, symbols};
 use crate::hooks::inside::vfork;
 use crate::hooks::sync::private;
@@ -36,13 +37,13 @@ pub type Visit<'a> = dyn FnMut(&'static CStr, usize, &'static AtomicUsize) + 'a;
 pub type EachRow = fn(&mut Visit);
 
 /// How to see the rows, where entries are to be taken at all. Set at load, and as true in a fork child.
-static ROWS: OnceBox<EachRow> = OnceBox::new();
+static ROWS: Kept<OnceBox<EachRow>> = Kept::new(OnceBox::new());
 /// `take` has run. A fork child has the entries as its parent had them.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+static TAKEN: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// What libc's own functions execute a program by leads to the hooks.
-static EXECUTES: AtomicBool = AtomicBool::new(false);
+static EXECUTES: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// libc's own fork calls the hook of `_Fork` in its midst.
-static TAKES_FORK: AtomicBool = AtomicBool::new(false);
+static TAKES_FORK: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Does libc's own fork come by the hook of `_Fork`, in its midst?
 pub fn takes_fork() -> bool {

@@ -24,6 +24,7 @@
 //!   that trusts in its absence is verified (`runtime/news/record.rs`); that wait ends as if the flag had been there when it began.
 //! - *RWF_NOWAIT refused* is noted per direction, and lasts as long as the kind.
 
+use crate::base::kept::Kept;
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::moment;
 use crate::runtime::news::reactor;
@@ -118,7 +119,7 @@ const CHANGES: u64 = 0xff << 24;
 const EPOCH_SHIFT: u32 = 32;
 
 /// Which answers of the kernel's count: those of this epoch. A fork child goes on with its parent's.
-static EPOCH: AtomicU32 = AtomicU32::new(0);
+static EPOCH: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
 
 /// A descriptor, and what was known of it when the call began.
 #[derive(Clone, Copy)]
@@ -239,7 +240,7 @@ fn ask_bit(interest: u32) -> u64 {
 
 /// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again.
 /// A fork child is under the same filter.
-static REFUSED: AtomicU64 = AtomicU64::new(0);
+static REFUSED: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
 
 /// A transfer that does not wait was refused: is it the call, and not this use of it?
 #[cold]

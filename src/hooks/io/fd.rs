@@ -10,6 +10,7 @@
 //! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
 //! All but the last group are seen from any caller, a green thread or not.
 
+use crate::base::kept::Kept;
 use crate::base::own_fds;
 use crate::glibc;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
@@ -247,7 +248,7 @@ pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_
 /// green thread's folder in /proc a file is made (`proc/task_file.rs`). What was known of the number is forgotten. A cancellation
 /// point.
 pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
-    static OPENS: Habit = Habit::new();
+    static OPENS: Kept<Habit> = Kept::new(Habit::new());
     let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
     let told = match runtime::current() {
         Some(_) => plain_for(Length::Usual(&OPENS), call),

@@ -4,6 +4,7 @@
 //! slot is offered at once. What goes to a disk is done in no time where there is nothing to write, or no disk: that is a habit of the
 //! disk's (`runtime::Habit`).
 
+use crate::base::kept::Kept;
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::io::fd;
 use crate::hooks::io::kernel::{long_uncancelled, plain_for, WOULD_BLOCK};
@@ -12,10 +13,10 @@ use crate::sys;
 use libc::*;
 
 /// How long transfers from and to files took lately.
-static TRANSFERS: Habit = Habit::new();
+static TRANSFERS: Kept<Habit> = Kept::new(Habit::new());
 
 /// How long calls that bring a file's content to its disk took lately.
-static FLUSHES: Habit = Habit::new();
+static FLUSHES: Kept<Habit> = Kept::new(Habit::new());
 
 /// Makes a transfer from or to a file, which may have to wait for its disk. A cancellation point.
 #[inline]

@@ -7,6 +7,7 @@
 //! - *System V's* have no descriptor: tried without waiting, then in the kernel, the slot offered.
 //! - *aio* is glibc's own, on kernel threads of its own: its waits are libc's, in slices, so that a cancellation comes through.
 
+use crate::base::kept::Kept;
 use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::io::attempt::{Attempt, Blocking};
@@ -66,7 +67,7 @@ unsafe fn transfer<T: TryFrom<isize>>(
 }
 
 /// This process, or one that it was forked from, has registered for a notification: from then on receivers wait in the kernel.
-static NOTIFIED: AtomicBool = AtomicBool::new(false);
+static NOTIFIED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// May there be a registration for a notification by this queue? Reads NOTIFY_PID in the queue's text (mq_overview(7)).
 fn notifies(queue: c_int) -> bool {

@@ -14,6 +14,7 @@
 //! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
 //! what it means differs by kind.
 
+use crate::base::kept::Kept;
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::descriptor::{self, Descriptor, Kind};
@@ -39,9 +40,10 @@ struct SocketCall {
 }
 
 // A refusal is found out once: a fork child is under the same filter.
-static RECEIVE: SocketCall = SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) };
+static RECEIVE: Kept<SocketCall> =
+    Kept::new(SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) });
 
-static SEND: SocketCall = SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) };
+static SEND: Kept<SocketCall> = Kept::new(SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) });
 
 impl SocketCall {
     /// Was the call found to be refused?

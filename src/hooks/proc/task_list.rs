@@ -5,6 +5,7 @@
 //! and end meanwhile, and telldir, seekdir and rewinddir work as they do. (The kernel counts threads there: beyond the last it has no
 //! more to say, but the position remains.)
 
+use crate::base::kept::Kept;
 use crate::base::signal_set;
 use crate::hooks::answer::{answer, errno, Answer, Arguments};
 use crate::hooks::proc::thread_path;
@@ -26,7 +27,7 @@ const NAME: usize = 19;
 
 /// True once such a folder has been read, in this process or in one that it was forked from. From then on an end of the kernel's
 /// list is looked at, too.
-static IS_READ: AtomicBool = AtomicBool::new(false);
+static IS_READ: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// `getdents64`: as the kernel tells it, but for the process's task folder. Errors are the kernel's. Called by any thread; readdir
 /// calls it inside libc.

@@ -15,6 +15,7 @@
 //! all is done right around `_Fork`, which libc's fork calls between the handlers, also inside libc (daemon, forkpty). Where its entry
 //! is not taken, handlers of our own do it, registered before all others: they are the last to run before the fork.
 
+use crate::base::kept::Kept;
 use crate::base::signal_set;
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::inside::entries;
@@ -65,12 +66,12 @@ extern "C" fn done_in_child() {
 
 /// True between `before` and `in_parent`, on both sides of the fork: the loader's gate and the rest are closed. Set after the start
 /// only: before it nothing keeps out a signal handler, which may fork as well.
-static HOLDS_LOADER: AtomicBool = AtomicBool::new(false);
+static HOLDS_LOADER: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// The forking kernel thread's signal mask, for `in_parent` to put back. All signals are blocked from `before` until then: one that
 /// comes meanwhile is for the parent or for the child, is not lost with what the child forgets, and is not handled by a runtime that
 /// is not its process's own.
-static MASK: AtomicU64 = AtomicU64::new(0);
+static MASK: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
 
 /// Right before a fork, on the forking thread: blocks its signals, and closes the loader, the runtime and the dispositions, in this
 /// order, so that the child's copies are whole. Does nothing before the start.
@@ -91,7 +92,7 @@ fn in_parent() {
         let mask = MASK.load(Relaxed);
         runtime::machine::disposition::forked();
         runtime::start::forked();
-        glibc::after_fork();
+        glibc::forked();
         sys::set_signal_mask(mask);
     }
     // Files that other threads have opened during the fork may be the child's, too.

@@ -19,6 +19,7 @@
 //!   a waiter that has lost some rounds says so in its token, and the thread that wakes it lets it run before going on (`Outcome`).
 //! - *Convoys* come from handing over; for the first rounds nothing is handed over, and a free lock goes to the thread that runs.
 
+use crate::base::kept::Kept;
 use crate::hooks::answer::{code, errno, Answer};
 use crate::runtime::news::lot::{self, Choice};
 use crate::runtime::waiting::park;
@@ -50,7 +51,7 @@ const RETRIERS: usize = 256;
 
 /// How many threads wait here at this moment. A fork child keeps the number: a wait in whose handler the fork came is still counted
 /// down when it ends. A number that is too high makes retries rarer, and nothing else.
-static WAITING: AtomicUsize = AtomicUsize::new(0);
+static WAITING: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// The retries of a wait: when the next one is due, and when they are over.
 struct Retries {

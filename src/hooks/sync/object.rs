@@ -8,6 +8,7 @@
 //! The few fields without an attribute (a mutex's owner, a rwlock's readers and writer) stand where the ABI of static
 //! initialisers and the inlined lock elision have kept them since glibc 2.25 (source: bits/struct_mutex.h, bits/struct_rwlock.h).
 
+use crate::base::kept::Kept;
 use libc::{pthread_mutex_t, pthread_rwlock_t};
 use std::ffi::c_void;
 use std::mem::{size_of, zeroed};
@@ -64,23 +65,23 @@ unsafe fn word<T>(object: *const T, offset: usize) -> u32 {
 }
 
 /// A condition variable is shared between processes.
-pub static COND_SHARED: Flag = Flag::at(36, 1);
+pub static COND_SHARED: Kept<Flag> = Kept::new(Flag::at(36, 1));
 /// A condition variable waits by CLOCK_MONOTONIC. The other bits of its word count glibc's own waiters.
-pub static COND_MONOTONIC: Flag = Flag::at(36, 2);
+pub static COND_MONOTONIC: Kept<Flag> = Kept::new(Flag::at(36, 2));
 /// A rwlock is shared between processes.
-pub static RWLOCK_SHARED: Flag = Flag::at(28, 1);
+pub static RWLOCK_SHARED: Kept<Flag> = Kept::new(Flag::at(28, 1));
 /// A barrier is shared between processes.
-pub static BARRIER_SHARED: Flag = Flag::at(BARRIER_SHARED_AT, 0x80);
+pub static BARRIER_SHARED: Kept<Flag> = Kept::new(Flag::at(BARRIER_SHARED_AT, 0x80));
 /// A semaphore is shared between processes.
-pub static SEMAPHORE_SHARED: Flag = Flag::at(8, 0x80);
+pub static SEMAPHORE_SHARED: Kept<Flag> = Kept::new(Flag::at(8, 0x80));
 /// A mutex is shared between processes.
-static MUTEX_SHARED: Flag = Flag::at(MUTEX_KIND, 0x80);
+static MUTEX_SHARED: Kept<Flag> = Kept::new(Flag::at(MUTEX_KIND, 0x80));
 /// A mutex is robust: its owner may end without unlocking it.
-static MUTEX_ROBUST: Flag = Flag::at(MUTEX_KIND, 0x10);
+static MUTEX_ROBUST: Kept<Flag> = Kept::new(Flag::at(MUTEX_KIND, 0x10));
 /// A mutex inherits priority.
-static MUTEX_INHERIT: Flag = Flag::at(MUTEX_KIND, 0x20);
+static MUTEX_INHERIT: Kept<Flag> = Kept::new(Flag::at(MUTEX_KIND, 0x20));
 /// The kinds of mutex whose owner the kernel or another process reads: shared, robust, inheriting, protecting.
-static MUTEX_KERNELS: AtomicU32 = AtomicU32::new(0xF0);
+static MUTEX_KERNELS: Kept<AtomicU32> = Kept::new(AtomicU32::new(0xF0));
 
 /// `barrier.rs` has the whole of a barrier, in which the flag stands here.
 pub const BARRIER_SHARED_AT: usize = 12;

@@ -5,6 +5,7 @@
 //! The word is 0 free, 1 held, 2 held and perhaps waited for (source: glibc's lowlevellock.h). Both functions are libc's own entries, which
 //! replaces them together (`inside/entries.rs`): a wake that only knew the kernel would miss the parked.
 
+use crate::base::kept::Kept;
 use crate::hooks::sync::contended::{self, LockKind, EXCLUSIVE};
 use crate::runtime::news::lot;
 use crate::runtime::{current, start};
@@ -22,7 +23,7 @@ const WAITED_FOR: u32 = 2;
 /// parked thread may never run without it. The second to come finds the lock busy and waits on.
 ///
 /// A fork child keeps the number: too high it costs a needless system call.
-static SLEEPERS: AtomicUsize = AtomicUsize::new(0);
+static SLEEPERS: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// Takes a lock that was found busy.
 ///

@@ -1,5 +1,6 @@
 //! A futex call as it came, and its word: whether there is one, what it holds, and until when the call may wait.
 
+use crate::base::kept::Kept;
 use crate::base::signal_set::bit;
 use crate::hooks::answer::Answer;
 use crate::hooks::{memory, moment, real};
@@ -94,7 +95,7 @@ pub fn load(word: usize) -> Option<u32> {
 /// the library's, where none waits.
 pub unsafe fn is_read_only(word: usize) -> bool {
     const OR_NOTHING: usize = 2 << 28;
-    static NOBODYS: AtomicU32 = AtomicU32::new(0);
+    static NOBODYS: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
     let operation = libc::FUTEX_WAKE_OP | libc::FUTEX_PRIVATE_FLAG;
     sys::call(libc::SYS_futex, NOBODYS.as_ptr() as usize, operation as usize, 0, 0, word, OR_NOTHING) < 0
 }

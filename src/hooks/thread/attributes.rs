@@ -1,5 +1,6 @@
 //! A thread's attributes: an attribute object as the wish of the thread that is to be made, and a living thread's as an object.
 
+use crate::base::kept::Kept;
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::named::by_pthread;
 use crate::hooks::real;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// The option `stack_size` in bytes, or 0 for none. As USUAL and DEFAULTS_CHANGED a wish of the program's: a fork child keeps all
 /// three.
-static DEFAULT_STACK: AtomicUsize = AtomicUsize::new(0);
+static DEFAULT_STACK: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// Takes down the option `stack_size`, in bytes. Called once, at load.
 pub fn set_default_stack(bytes: Option<usize>) {
@@ -23,10 +24,10 @@ pub fn set_default_stack(bytes: Option<usize>) {
 
 /// Bytes of stack and of guard of a thread without an attribute; 0: not read yet. Read once, because reading makes an attribute
 /// object.
-static USUAL: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+static USUAL: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
 
 /// True once the program has called pthread_setattr_default_np: then the default attribute is read for each thread.
-static DEFAULTS_CHANGED: AtomicBool = AtomicBool::new(false);
+static DEFAULTS_CHANGED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Returns the wish of a thread that is made without an attribute: `start` and `argument`, glibc's default stack or the option's,
 /// joinable, all else inherited. Fails as `wish_of`.

@@ -1,6 +1,7 @@
 //! The function that runs on a vessel: glibc starts it, and it serves one thread after the other.
 
 use crate::base::guard;
+use crate::base::kept::Kept;
 use crate::runtime::births::end;
 use crate::runtime::kernel::asking;
 use crate::runtime::kernel::gate::GATE;
@@ -17,8 +18,8 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
 /// 1 once the newest vessel's context is saved and its kernel thread is off its stack; 0 before. A futex. Stored by `arch::retire` on the
-/// newborn, awaited by its creator (`vessel::uncaught_birth`).
-pub static PUBLISHED: AtomicU32 = AtomicU32::new(0);
+/// newborn, awaited by its creator (`vessel::uncaught_birth`), which stores 0 before each birth.
+pub static PUBLISHED: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
 
 /// Runs on a vessel from its birth to its death: the function that glibc starts. What it does, by how it comes here:
 ///

@@ -18,6 +18,7 @@
 //!              fresh       (unmapped)  unmap_fresh
 //! ```
 
+use crate::base::kept::Kept;
 use crate::base::pages;
 use crate::runtime::machine::stack::PAGE;
 use crate::sys;
@@ -30,7 +31,7 @@ const STACKS_PER_REGION: usize = 64;
 const SPARE_MEMORY: usize = 1 << 20;
 
 /// Does this kernel have no MADV_GUARD_INSTALL (Linux 6.13)? Learnt from the first try.
-static GUARD_PAGES_REFUSED: AtomicBool = AtomicBool::new(false);
+static GUARD_PAGES_REFUSED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// Is every new mapping locked in memory (MCL_FUTURE)?
 static LOCKED: AtomicBool = AtomicBool::new(false);
 

@@ -13,6 +13,7 @@
 //!   dead     (born)   vessel::birth: the green thread serves with a new stack
 //! ```
 
+use crate::base::kept::Kept;
 use crate::base::lock::{Locked, Rank};
 use crate::base::{pages, signal_set};
 use crate::runtime::births::stacks::{self, Stacks};
@@ -72,7 +73,7 @@ pub static YARD: Yard = Yard {
 };
 
 /// How many bytes below the end of its stack glibc lays a TCB; 0 until the leader's vessel is born.
-pub static TCB_BELOW_END: AtomicUsize = AtomicUsize::new(0);
+pub static TCB_BELOW_END: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// Returns what glibc is told of a stack: its lowest address, and how many bytes. A stack of the library's is longer than asked for, by
 /// less than a page: the TCB's first line becomes the last of a page (`vessel`).

@@ -13,6 +13,7 @@
 //! ```
 
 use crate::base::clock;
+use crate::base::kept::Kept;
 use crate::sys;
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
@@ -64,7 +65,7 @@ pub struct Duties {
     pub has_worked: fn(),
 }
 
-static DUTIES: OnceBox<Duties> = OnceBox::new();
+static DUTIES: Kept<OnceBox<Duties>> = Kept::new(OnceBox::new());
 
 /// Sets the caretaker's duties, once. Called by the start, while there is one thread.
 pub fn set_duties(duties: Duties) {

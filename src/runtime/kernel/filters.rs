@@ -6,6 +6,7 @@
 //! sandbox's) is tried in the same way when the first thread is made (`look`). What a filter refuses with an error is no matter here:
 //! each call has something to fall back to, or the start fails.
 
+use crate::base::kept::Kept;
 use crate::runtime::machine::started::{self, OWN};
 use crate::sys::thread::PR_SET_SYSCALL_USER_DISPATCH;
 use crate::sys::{self, filters};
@@ -15,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 pub const OWN_SET: &str =
     "a seccomp filter that the program has set before its first thread kills for calls that the library needs";
 
-/// Has `look` or `try_own` tried the filters there are?
-static LOOKED: AtomicBool = AtomicBool::new(false);
+/// Has `look` or `try_own` tried the filters there are? A fork child is under the same.
+static LOOKED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Looks, once, whether there are filters that kill for the runtime's own calls, and refuses the start then. Called before the start makes
 /// any such call.

@@ -11,6 +11,7 @@
 //! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So none
 //! ends so while the threads are asked (`begin_unasked`).
 
+use crate::base::kept::Kept;
 use crate::base::signal_set;
 use crate::runtime::kernel::asking::{ASKING, IS_ASKING};
 use crate::runtime::kernel::errand::{self, SIGNAL};
@@ -26,8 +27,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// glibc's handler.
-static REAL: AtomicUsize = AtomicUsize::new(0);
+/// glibc's handler. A fork child has ours before it from its parent, and so never asks the kernel for it (`begin`).
+static REAL: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// Puts the library's handler before glibc's, which is there since the first real pthread_create. Called by the start.
 pub fn begin() {

@@ -21,6 +21,7 @@
 //!   is_limited  look_at_limit: RLIMIT_AS is set          look_at_limit: it is not
 //! ```
 
+use crate::base::kept::Kept;
 use crate::base::lock::{Locked, Rank};
 use crate::base::{pages, signal_set};
 use crate::runtime::kernel::{asking, caretaker};
@@ -149,7 +150,7 @@ pub fn is_made() {
 /// Ends the kernel thread here; another goes on from here when the worker is hired. Called on the worker's own stack, after `keep` was
 /// true. Every signal is blocked when it returns, and the guard is down.
 pub fn rest(worker: &'static Worker) {
-    static RESTED: AtomicU32 = AtomicU32::new(0);
+    static RESTED: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
     sys::set_signal_mask(u64::MAX);
     worker.thread.set(arch::tcb());
     worker.fs.set(arch::tcb());

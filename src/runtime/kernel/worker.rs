@@ -12,6 +12,7 @@
 //! those with children. `GATE` lets one vessel's birth happen at a time, which first waits until the one that died last is really gone.
 
 use crate::arch::segment::fast_switch;
+use crate::base::kept::Kept;
 use crate::base::{guard, pages, signal_set, summon};
 use crate::runtime::kernel::gate::GATE;
 use crate::runtime::kernel::reserve::{self, Woken};
@@ -86,7 +87,8 @@ fn find(slot: &'static Slot) -> Option<&'static Green> {
 }
 
 /// True: the program submits to rings of io_uring's. The kernel cancels what a kernel thread has submitted when that ends, so none ends.
-static RINGS: AtomicBool = AtomicBool::new(false);
+/// A fork child has its parent's rings.
+static RINGS: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Notes that the program has a ring. Called by hooks.
 pub fn note_rings() {

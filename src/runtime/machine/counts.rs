@@ -4,6 +4,7 @@
 //! they are asked for. Threads that are no workers share `OTHERS` in the same way, and may lose a count to each other. The handler that
 //! tells the figures before a signal ends the process (`end`) stands here, too.
 
+use crate::base::kept::Kept;
 use crate::figures::{Counters, ROWS};
 use crate::runtime::machine::disposition;
 use crate::runtime::machine::parts::Worker;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 pub static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
 
 /// How many of libc's entries lead to the hooks. A fork child keeps it, for it has its parent's entries.
-pub static ENTRIES: AtomicU64 = AtomicU64::new(0);
+pub static ENTRIES: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
 
 /// The calls among `OTHERS` that went on to libc.
 pub static OTHERS_PASSED: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
@@ -152,7 +153,7 @@ pub struct Tellers {
     pub end: fn(),
 }
 
-static TELLERS: OnceBox<Tellers> = OnceBox::new();
+static TELLERS: Kept<OnceBox<Tellers>> = Kept::new(OnceBox::new());
 
 /// Sets the functions that tell the figures; the first call counts. Called by the library's constructor.
 pub fn tell_by(tellers: Tellers) {

@@ -9,6 +9,7 @@
 //!
 //! The kernel is told under the lock, too (`settle`), so after changes at the same time it knows the last one's.
 
+use crate::base::kept::Kept;
 use crate::base::lock::{Rank, RawLock};
 use crate::base::signal_set::bit;
 use crate::{arch, sys};
@@ -113,13 +114,13 @@ struct Table {
     ignored: AtomicU64,
 }
 
-static TABLE: Table = Table {
+static TABLE: Kept<Table> = Kept::new(Table {
     lock: RawLock::new(Rank::Disposition),
     entries: [const { Entry::new() }; SIGNALS],
     handled: AtomicU64::new(0),
     varying: AtomicU64::new(0),
     ignored: AtomicU64::new(0),
-};
+});
 
 /// The action that the program has set for a signal. Called on any thread and in handlers; takes the lock only where a change is under way.
 #[inline]

@@ -10,6 +10,7 @@
 
 use crate::arch;
 use crate::arch::segment::fast_switch;
+use crate::base::kept::Kept;
 use crate::runtime::machine::parts::{self, Green, Worker};
 use crate::runtime::machine::unusual::{COUNTS, DEATH, PROCESSORS, RIGHTS, SEGMENT};
 use crate::runtime::machine::{counts, death_signal};
@@ -17,13 +18,13 @@ use crate::sys::{self, Processors};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 /// The program has protection keys.
-static HAS_KEYS: AtomicBool = AtomicBool::new(false);
+static HAS_KEYS: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// The program has set the base of a GS segment.
-static HAS_SEGMENTS: AtomicBool = AtomicBool::new(false);
+static HAS_SEGMENTS: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// CPU time is counted.
-static COUNTING: AtomicBool = AtomicBool::new(false);
+static COUNTING: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// The processors that the process was given.
-static USUAL: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+static USUAL: Kept<[AtomicU64; 16]> = Kept::new([const { AtomicU64::new(0) }; 16]);
 
 /// Notes what the process has before it is green. Called by the start, on main's kernel thread.
 pub fn begin(main: &Green) {

@@ -8,6 +8,7 @@
 //! the creator before the thread is made ready; an atomic any thread. What a switch touches stands first.
 
 use crate::arch;
+use crate::base::kept::Kept;
 use crate::figures::Counters;
 use crate::runtime::machine::alternate::Alternate;
 use crate::runtime::machine::owner::{Owner, Seen, WorkerId};
@@ -303,8 +304,8 @@ pub fn current() -> Option<&'static Green> {
     unsafe { (arch::self_word() as *const Green).as_ref() }
 }
 
-/// Threads submit by instructions that nobody sees (liburing's) to rings that are not one thread's own.
-pub static UNSEEN: AtomicBool = AtomicBool::new(false);
+/// Threads submit by instructions that nobody sees (liburing's) to rings that are not one thread's own. A fork child has the same rings.
+pub static UNSEEN: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Sets `UNSEEN`. Called by the hook that sets up such a ring.
 pub fn note_unseen_submissions() {

@@ -3,6 +3,7 @@
 //! Each carries a code of the library's (`siginfo`), by which it is told from one that comes for the first time. Of a timer's signal only a
 //! stand-in is in the kernel's queue; the signal itself is in `ASIDE`.
 
+use crate::base::kept::Kept;
 use crate::base::signal_set::{bit, FIRST_OF_MANY};
 use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::pending::{is_of_same_timer, Aside};
@@ -37,7 +38,7 @@ pub fn keep_own_doing(me: &Green) {
 /// Timers' signals that were put back.
 pub static ASIDE: Aside = Aside::new();
 /// The signals that the program reads from descriptors (signalfd).
-pub static ON_DESCRIPTORS: AtomicU64 = AtomicU64::new(0);
+pub static ON_DESCRIPTORS: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
 
 /// The signal that a put-back one stands for: a timer's from `ASIDE`, any other itself. `None`: the timer's has been handed out meanwhile.
 pub fn taken_back(info: &siginfo_t) -> Option<siginfo_t> {

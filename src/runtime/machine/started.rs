@@ -2,6 +2,7 @@
 //!
 //! Written by the start and by hooks that refuse it; read by every hook.
 
+use crate::base::kept::Kept;
 use crate::runtime::machine::started;
 use once_cell::race::OnceBox;
 use std::sync::atomic::AtomicBool;
@@ -10,9 +11,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// The runtime has started. Set by the start, as its last step.
 pub static STARTED: AtomicBool = AtomicBool::new(false);
 /// The runtime cannot start in this process.
-pub static REFUSED: AtomicBool = AtomicBool::new(false);
+pub static REFUSED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// Why it cannot, for the statistics: the first reason.
-pub static WHY: OnceBox<&str> = OnceBox::new();
+pub static WHY: Kept<OnceBox<&str>> = Kept::new(OnceBox::new());
 
 /// Has the runtime started? Asked by each hook on each call: one load.
 #[inline(always)]
@@ -32,4 +33,4 @@ pub fn is_refused() -> bool {
 }
 
 /// The program has set a filter, before it was green, under which the runtime cannot run; nor can it in a fork child, which has it too.
-pub static OWN: AtomicBool = AtomicBool::new(false);
+pub static OWN: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));

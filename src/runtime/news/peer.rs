@@ -7,6 +7,7 @@
 //! Two ends find each other by their addresses when they are registered first, and a socketpair's at its birth. All of it is a
 //! hint: a reader that was made ready for nothing tries, and waits again. So the words are loaded and stored relaxed, each for itself.
 
+use crate::base::kept::Kept;
 use crate::sys;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 pub const NUMBERS: usize = 1 << 20;
 
 /// For each descriptor number its peer: its record's generation << 32 | its number + 1; 0: not known. Mapped when first needed.
-static PEERS: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+/// A hint, which a fork child keeps: each number forgets its peer with its record (`Record::reset`).
+static PEERS: Kept<AtomicPtr<AtomicU64>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
 
 /// Where two ends meet, behind the peers: a hash of both addresses << 32 | the number + 1 of the end that came first.
 const PLACES: usize = 1 << 16;

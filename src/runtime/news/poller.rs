@@ -3,6 +3,7 @@
 //! A poller is made with its slot's number, before the slot, and lives as long as the process. Its slot's owner sleeps in it
 //! (`reactor::poll`), or the monitor looks into it where the slot is vacant; any thread registers descriptors and wakes the sleeper.
 
+use crate::base::kept::Kept;
 use crate::base::own_fds;
 use crate::sys::{self, older};
 use std::sync::atomic::AtomicPtr;
@@ -48,8 +49,8 @@ impl Poller {
     }
 }
 
-/// All pollers, by their slots' numbers; made when the runtime starts.
-static POLLERS: AtomicPtr<Vec<Poller>> = AtomicPtr::new(std::ptr::null_mut());
+/// All pollers, by their slots' numbers; made when the runtime starts. A fork child makes others when it starts.
+static POLLERS: Kept<AtomicPtr<Vec<Poller>>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
 
 /// Makes `count` pollers; an error number where descriptors are not to be had. Called by the start, while there is one thread.
 pub fn make_all(count: usize, signals: i32) -> Result<(), i32> {

@@ -4,6 +4,7 @@
 //! call, so the reactor notices the stop: its own epoll_wait, with all signals blocked, ends with EINTR only then; and where no worker was
 //! in epoll_wait, it returns later than it was due (`LATE_NS`). Then waits on such descriptors (`STOPS`) are fired, and their calls tried.
 
+use crate::base::kept::Kept;
 use crate::base::signal_set::CLOSED;
 use crate::runtime::news::poller::Poller;
 use crate::runtime::news::record::{self, known_record, known_stretches, Record, IN, OUT};
@@ -22,7 +23,7 @@ pub fn dispatch(data: u64, events: u32, batch: &Batch) {
 
 /// The pattern of `Record::info` that marks descriptors whose waits are to be tried again when the process was stopped and goes on: {bits,
 /// their values}; 0, 0: there are none. Set once.
-pub static STOPS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+pub static STOPS: Kept<[AtomicU64; 2]> = Kept::new([const { AtomicU64::new(0) }; 2]);
 
 /// Sets the pattern (`STOPS`), if there is none yet. Called by a hook before the first such wait.
 pub fn try_when_continued(bits: u64, values: u64) {
@@ -32,8 +33,9 @@ pub fn try_when_continued(bits: u64, values: u64) {
     }
 }
 
-/// The time of the last `poll` (CLOCK_MONOTONIC), kept while `STOPS` is set.
-pub static SEEN_NS: AtomicU64 = AtomicU64::new(0);
+/// The time of the last `poll` (CLOCK_MONOTONIC), kept while `STOPS` is set. In a fork child's first `poll` it is its
+/// parent's, and waits are tried once more than need be.
+pub static SEEN_NS: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
 
 /// The delay, in nanoseconds, from which on the process may have been stopped meanwhile.
 pub const LATE_NS: u64 = 20_000_000;

@@ -32,6 +32,7 @@
 //! 3. At least one sees the other: the sleeper finds the work, or the waker finds ASLEEP and rouses the slot.
 
 use crate::arch::{self, segment};
+use crate::base::kept::Kept;
 use crate::base::{clock, guard, summon};
 use crate::runtime::machine::counts::count_one as count;
 use crate::runtime::machine::owner::Owner;
@@ -244,8 +245,8 @@ pub fn rouse(slot: &Slot) -> bool {
 /// How many slots are ASLEEP, and not roused.
 static IDLE: AtomicUsize = AtomicUsize::new(0);
 
-/// All slots, made when the runtime starts.
-static SLOTS: AtomicPtr<Vec<Slot>> = AtomicPtr::new(std::ptr::null_mut());
+/// All slots, made when the runtime starts. A fork child makes others when it starts.
+static SLOTS: Kept<AtomicPtr<Vec<Slot>>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
 
 /// All slots, in their numbers' order; none before the start.
 #[inline]

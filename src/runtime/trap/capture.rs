@@ -16,6 +16,7 @@
 //! thread's life, and waits for nobody. Where the kernel has no dispatch, births take the long way (`vessel::birth`).
 
 use crate::arch::{self, registers};
+use crate::base::kept::Kept;
 use crate::base::signal_set;
 use crate::runtime::machine::disposition;
 use crate::runtime::signal::entry;
@@ -41,11 +42,11 @@ pub struct Unborn {
     pub fs: usize,
 }
 
-static POSSIBLE: AtomicBool = AtomicBool::new(false);
+static POSSIBLE: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// Where this library's instructions are, whose calls are not dispatched: start and bytes. A fork child need not look again.
-static TEXT: OnceBox<(usize, usize)> = OnceBox::new();
+static TEXT: Kept<OnceBox<(usize, usize)>> = Kept::new(OnceBox::new());
 /// The kernel's selector: every call from elsewhere is dispatched.
-static BLOCK: AtomicU8 = AtomicU8::new(1);
+static BLOCK: Kept<AtomicU8> = Kept::new(AtomicU8::new(1));
 
 /// Are births caught? Then SIGSYS is ours.
 pub fn possible() -> bool {

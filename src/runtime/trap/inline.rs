@@ -28,6 +28,7 @@
 
 use crate::arch::registers::Registers;
 use crate::arch::{self, inline};
+use crate::base::kept::Kept;
 use crate::base::signal_set;
 use crate::glibc::{self, objects};
 use crate::runtime::machine::parts::{self, current, Green};
@@ -46,18 +47,18 @@ pub struct Hooks {
     pub way: extern "C" fn(),
 }
 
-static TAKE: AtomicUsize = AtomicUsize::new(0);
-static WAY: AtomicUsize = AtomicUsize::new(0);
+static TAKE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
+static WAY: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// Are such calls caught? Read by the list of threads; else by `is_on`.
 pub static ON: AtomicBool = AtomicBool::new(false);
 /// The addresses whose calls are dispatched: start and bytes.
-static RANGE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+static RANGE: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
 /// libc's text: start and end.
-static LIBC: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
-/// The kernel's selector: 1, dispatch; 0, no more.
-static SELECTOR: AtomicU8 = AtomicU8::new(1);
+static LIBC: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
+/// The kernel's selector: 1, dispatch; 0, no more, in a fork child neither: it has its parent's bridges, and these are used up.
+static SELECTOR: Kept<AtomicU8> = Kept::new(AtomicU8::new(1));
 /// Where main's stack begins.
-static MAINS_TOP: AtomicUsize = AtomicUsize::new(0);
+static MAINS_TOP: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// How many have been caught.
 pub static CALLS: AtomicU64 = AtomicU64::new(0);
 
@@ -66,7 +67,7 @@ const NOT_CAUGHT: &str =
     "its own system call instructions set a thread's state, and this kernel cannot catch them (Linux 6.17 can)";
 
 /// The hooks, where the start decides whether they are needed (`decide`).
-static HOOKS: OnceBox<Hooks> = OnceBox::new();
+static HOOKS: Kept<OnceBox<Hooks>> = Kept::new(OnceBox::new());
 
 /// Leaves it to the start whether such calls are caught (`decide`). Called by the front door.
 pub fn want_if_needed(hooks: Hooks) {
@@ -109,8 +110,8 @@ pub fn prepare(sigsys_is_ours: bool) {
     if chosen.start == LOWEST {
         sys::fill_above(chosen.end);
     }
-    [chosen.start, chosen.len()].into_iter().zip(&RANGE).for_each(|(value, place)| place.store(value, Relaxed));
-    [libc.start, libc.end].into_iter().zip(&LIBC).for_each(|(value, place)| place.store(value, Relaxed));
+    [chosen.start, chosen.len()].into_iter().zip(RANGE.iter()).for_each(|(value, place)| place.store(value, Relaxed));
+    [libc.start, libc.end].into_iter().zip(LIBC.iter()).for_each(|(value, place)| place.store(value, Relaxed));
     MAINS_TOP.store(glibc::main_stack().unwrap_or(usize::MAX), Relaxed);
     sys::keep_open(signal_set::bit(libc::SIGSYS));
     // main's kernel thread may have it in its mask since before.

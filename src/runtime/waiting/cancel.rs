@@ -24,6 +24,7 @@
 //! by themselves. So `cancel` writes that note too; of main it does not, for main's kernel thread must not end. A thread that glibc unwinds
 //! already is left alone (`ends_already`).
 
+use crate::base::kept::Kept;
 use crate::runtime::machine::disposition::RESTORER;
 use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::machine::words::{alert, life};
@@ -218,14 +219,14 @@ pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()
 }
 
 /// The handler of signal 32 before the library's: glibc's, if it had one; else 0.
-pub static BEFORE: AtomicUsize = AtomicUsize::new(0);
+pub static BEFORE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// Where this library's instructions are: begin and end. Written by `install`.
-pub static TEXT: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+pub static TEXT: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
 
 /// The address of signal 32's handler (`kernel::bell`). Set by the start, before the first bell.
-static HANDLER: AtomicUsize = AtomicUsize::new(0);
+static HANDLER: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// The function that ends the running thread (`births::end`), an `Exit`. Set by the start, before the first cancellation.
-static EXIT: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static EXIT: Kept<AtomicPtr<()>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
 
 /// Ends the running thread with a result, unwinding its stack.
 pub type Exit = unsafe fn(&'static Green, *mut c_void) -> !;
