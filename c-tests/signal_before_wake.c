@@ -104,6 +104,12 @@ static void *run(void *unused)
     return unused;
 }
 
+static void *run_unblocked(void *mask)
+{
+    CHECK_IS(pthread_sigmask(SIG_SETMASK, mask, NULL), 0);
+    return run(NULL);
+}
+
 static void *sleeps(void *unused)
 {
     for (;;)
@@ -130,10 +136,9 @@ int main(void)
     say("main");
     run(NULL);
 
-    /* The same where main blocks the signals, and another thread is meant. */
+    /* The same where main blocks the signals, from before the other thread is there, and the other thread is meant. */
     say("another thread");
-    pthread_t other = spawn(run, NULL);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
-    join(other);
+    join(spawn(run_unblocked, &before));
     return 0;
 }
