@@ -27,6 +27,7 @@ pub struct Duty {
     pub say_native: fn(),
 }
 
+/// The option's signal and what it does; not set: the option is not. Set once, at load.
 static DUTY: Kept<OnceBox<Duty>> = Kept::new(OnceBox::new());
 /// 1: the signal has come.
 static BELL: AtomicU32 = AtomicU32::new(0);
@@ -46,7 +47,7 @@ pub fn kernel_tid() -> i32 {
     KERNEL_TID.load(Relaxed)
 }
 
-/// Is this the dump's signal?
+/// Is this the dump's signal? Asked by the hooks of sigaction, on any thread. False without the option.
 pub fn is_signal(number: c_int) -> bool {
     DUTY.get().is_some_and(|duty| duty.signal == number)
 }

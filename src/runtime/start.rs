@@ -17,6 +17,16 @@
 //! ```
 //!
 //! `STARTED` is stored last, and with it every hook changes over. Until then the hooks of the program's other threads run natively.
+//!
+//! What every thread may see of the start (`machine::started`):
+//!
+//! ```text
+//!   STARTING  STARTED  REFUSED   how hooks serve
+//!   0         false    false     natively; the next pthread_create on the first kernel thread starts
+//!   1         false    false     natively; other threads' pthread_create makes native threads meanwhile
+//!   any       true     false     green
+//!   0         false    true      natively for ever (in a fork child, too)
+//! ```
 
 use crate::arch::{self, segment};
 use crate::base::kept::Kept;
@@ -93,14 +103,17 @@ pub fn start(prepare: fn()) -> bool {
 
 /// Bytes that the machine's parts take, and some more.
 const ENOUGH_MEMORY: usize = 16 << 20;
-/// How many descriptors the program is to have left.
+/// How many descriptors the program is to have left, beside those that the slots take. Below that it stays native: natively it had all of
+/// them.
 const DESCRIPTORS_LEFT: usize = 16;
+/// Why a start fails, for the statistics (`why_native`).
 const NO_MEMORY: &str = "there was not enough memory when the first thread was made";
 const NO_DESCRIPTORS: &str = "there were not enough free descriptors when the first thread was made";
 const UNKNOWN_LIBC: &str = "this libc tells the end of a thread in a way that is not known";
 const NO_KERNEL_THREAD: &str = "no kernel thread was to be had for the monitor when the first thread was made";
 
-/// Builds all that runs, or returns why that cannot be, with nothing left behind. Called by `start`, on the leader-to-be.
+/// Builds all that runs, or returns why that cannot be, with nothing left behind. Called by `start`, on the leader-to-be. Memory and
+/// descriptors are asked for before anything is taken, so that a program near its limits does not meet a half-built machine.
 fn build(prepare: fn()) -> Result<(), &'static str> {
     if !sys::has_memory(ENOUGH_MEMORY) || !crate::base::pages::has_reserve() {
         return Err(NO_MEMORY);
@@ -122,7 +135,9 @@ fn build(prepare: fn()) -> Result<(), &'static str> {
     built
 }
 
-/// Builds what stands on the slots: the leader, main, the monitor. Fails by why it cannot be; the caller takes the slots away then.
+/// Builds what stands on the slots: the leader, main, the monitor. Fails by why it cannot be; the caller takes the slots away then. The
+/// order is that of the table above. What cannot fail comes last: there main is given its identity, and `start` stores `STARTED` after
+/// that.
 fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     let leader = counts::enlist(Worker::new(true));
     if !small_stacks::reserve_small_stacks(workers()) {
@@ -190,12 +205,12 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
 /// The process id of the process that forks at this moment; 0: it does not. A child reads its parent's id here until `forked`.
 static FORKING: Kept<AtomicI32> = Kept::new(AtomicI32::new(0));
 
-/// Called right before a fork, which forks exclude each other for (hooks/process).
+/// Notes that this process forks. Called right before a fork, on the forking thread; forks exclude each other (hooks/process).
 pub fn before_fork() {
     FORKING.store(sys::process_id(), Relaxed);
 }
 
-/// Called after a fork, in the parent and, after `after_fork`, in the child.
+/// Notes that the fork is over. Called after it in the parent, also where it failed, and in the child after `after_fork`.
 pub fn forked() {
     FORKING.store(0, Relaxed);
 }
@@ -237,7 +252,8 @@ pub fn after_fork() {
     me.inspect(|me| keep_own(me));
 }
 
-/// Gives a fork child's kernel thread what the green thread that forked had as its own: pins, scheduling, settings and name.
+/// Gives a fork child's kernel thread what the green thread that forked had as its own: pins, scheduling, settings and name. Called last,
+/// when the parts are in order: it makes system calls on the child's only kernel thread.
 fn keep_own(me: &Green) {
     pin::after_fork(me, frames::running(me));
     me.private_fd.set(-1);

@@ -3,6 +3,13 @@
 //! `greenpatch_threads` is read from outside (`greenpatch dump PID`, the gdb command) by the symbol's name, from inside by `address`. The
 //! readers stop no thread and take no lock; every word that an offset leads to is one that any thread may read at any time. A field that
 //! moves is found by its new offset. A change of meaning, or of the table itself, needs another `MARK`.
+//!
+//! A reader's way, with nothing but this symbol and the process's memory:
+//!
+//! 1. `mark`: another one means another version of the table, and nothing more is read.
+//! 2. `newest` → the green thread made last; `green.older` in each → the one made before it; null ends the list.
+//! 3. In each green thread: `life` (does it serve a thread?), `waiter` and `why` (its state and reason, by `bits`), `worker` → `charged`
+//!    (does it run there?), `sp` → its saved registers (`saved`).
 
 use crate::arch::SAVED;
 use crate::dump::list::STATES;
@@ -55,7 +62,8 @@ static greenpatch_threads: Table = Table {
     saved: SAVED,
 };
 
-/// The table's address, for the list that the process writes itself. Called on the kernel thread of `runtime::dump`.
+/// The table's address, for the list that the process writes itself. Called on the kernel thread of `runtime::dump`. A reader outside finds
+/// it as the symbol `dump::table::SYMBOL`.
 pub fn address() -> usize {
     &raw const greenpatch_threads as usize
 }

@@ -11,7 +11,7 @@ use libc::{c_int, c_void, siginfo_t};
 use std::sync::atomic::Ordering::*;
 
 /// Handles signal 32: called by the kernel on any kernel thread, at any instruction. A bell of the library's names a green thread, or
-/// `shortage::WHOEVER`; everything else is glibc's. What it does for a cancellation, by where it finds the thread, stands in
+/// `shortage::THREAD_HERE`; everything else is glibc's. What it does for a cancellation, by where it finds the thread, stands in
 /// `waiting::cancel`. Takes no lock and allocates nothing; does not return where it ends the thread.
 pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a valid siginfo_t.
@@ -19,7 +19,7 @@ pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void
     // SAFETY: the kernel's frame.
     let registers = unsafe { arch::registers::Registers::of(context) };
     let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
-    if whose == shortage::WHOEVER {
+    if whose == shortage::THREAD_HERE {
         if !ours {
             // SAFETY: the program's or libc's instructions.
             unsafe { shortage::step_aside(&registers) };

@@ -28,7 +28,7 @@ use crate::{glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// The bell's value where the bell is for the thread that runs on the kernel thread, whichever that is.
-pub const WHOEVER: usize = 1;
+pub const THREAD_HERE: usize = 1;
 
 /// Held while the bells are rung, and while it is noted that a program is going to be executed.
 static RINGING: RawLock = RawLock::new(Rank::Process);
@@ -97,7 +97,7 @@ fn ring_all_without_slot() {
         let lost = worker.slot().is_some_and(|slot| slot.owner.glance().worker() != worker.id());
         let kernel_tid = worker.kernel_tid.load(Relaxed);
         if lost && sys::task::stands(kernel_tid) {
-            delivery::ring_at(kernel_tid, cancel::BELL, WHOEVER);
+            delivery::ring_at(kernel_tid, cancel::BELL, THREAD_HERE);
         }
     });
 }

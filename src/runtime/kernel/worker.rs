@@ -146,10 +146,10 @@ fn wait_among_spares(worker: &'static Worker) -> bool {
 
 /// Sleeps until a spare is wanted, and returns what for.
 fn await_bell(worker: &Worker) -> u32 {
-    const PATIENCE_NS: u64 = 200_000_000;
-    let patience_ns = if worker.stays.get() { LOOKS_AGAIN_EVERY_NS } else { PATIENCE_NS };
+    const LONGEST_SPARE_NS: u64 = 200_000_000;
+    let longest_ns = if worker.stays.get() { LOOKS_AGAIN_EVERY_NS } else { LONGEST_SPARE_NS };
     loop {
-        let deadline = (!worker.is_leader).then(|| sys::now_ns() + patience_ns);
+        let deadline = (!worker.is_leader).then(|| sys::now_ns() + longest_ns);
         let timed_out = sys::futex_wait(&worker.bell, SLEEP, deadline) == Err(libc::ETIMEDOUT);
         let rung = worker.bell.load(Acquire);
         if rung != SLEEP {

@@ -1,13 +1,22 @@
 //! The lot: address → queue of waiters. Nodes stand on the stacks of those that wait; `waiting::park` puts them here and parks.
 //!
 //! A queue is touched under its bucket's lock only, and its nodes live until they are taken out under it. Beside the lock stands `count`,
-//! which wakers look at first: zero, after a full fence that follows the change of the world, means that nobody waits for it.
+//! which wakers look at first: zero, after a full fence that follows the change of the world, means that no node waits for it. (The race
+//! itself, check and park against change and wake, stands in `waiting::park`.)
 //!
 //! ```text
 //!   a node      Out ──append──► Queued ──dismiss (a waker, or its owner)──► Out
 //!                ▲                └──step_out (its owner, for a handler)──► Away ──enqueue──► Queued, or Out: a waker came by
 //!                └──────────────────────────────come_back (its owner)──────┘
 //! ```
+//!
+//! A handler may leave a wait by a jump, which would leave a node of a dead frame in the queue. So the owner takes its node out before its
+//! handlers run, and is counted meanwhile:
+//!
+//! 1. `step_out`, under the lock: counts the owner, takes the node out, and notes `walks`.
+//! 2. A waker finds a count that is not zero, walks the queue under the lock, and so adds to `walks`. It does not find the node.
+//! 3. `enqueue`, under the lock: where `walks` is as noted the node is queued again. Where it is not, a wake may have been meant for this
+//!    wait: the caller checks the world again instead of parking.
 //!
 //! Model-checked in tests/model.
 
@@ -17,12 +26,15 @@ use crate::base::lock::{Locked, Rank};
 use crate::runtime::news::waiter::{Batch, News, Ticket, Token, Waiter};
 use std::cell::Cell;
 
-/// One wait for an address.
+/// One wait for an address. Made by the waiting thread in its frame, where it stays until `withdraw`.
 pub struct Node {
+    /// The wait that a waker fires. Set by `enqueue`, read by wakers under the lock.
     ticket: Cell<Ticket>,
     /// Changed under the lock of the bucket that the node is in (`requeue`).
     address: Cell<usize>,
+    /// What wakers see of the wait: a number of the caller's own meaning.
     token: usize,
+    /// Its neighbours in the queue; meaningless while `queued` is 0.
     next: Cell<*const Node>,
     before: Cell<*const Node>,
     /// The bucket that the node was put in last, for it may be moved; changed under the locks of both.
@@ -33,6 +45,7 @@ pub struct Node {
     away: Cell<Option<u32>>,
 }
 
+/// A bucket's nodes, in the order in which they came. Nodes of several addresses share it: each walk compares the address.
 struct Queue {
     first: *const Node,
     last: *const Node,
@@ -52,6 +65,7 @@ table! {
     static LOT: [Bucket; 1024] = Bucket::new();
 }
 
+/// The bucket of an address: the upper bits of a multiplicative hash, of an address without the two bits that are 0 in every word's.
 fn bucket_of(address: usize) -> &'static Bucket {
     let hash = (address >> 2).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     &LOT[hash >> (usize::BITS - LOT.len().trailing_zeros())]
@@ -60,8 +74,11 @@ fn bucket_of(address: usize) -> &'static Bucket {
 /// What a waker wants of the waiter it looks at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
+    /// Take it out and fire its wait.
     Wake,
+    /// Leave it where it is, and look at the next.
     Skip,
+    /// Leave it and all behind it.
     Stop,
 }
 
@@ -74,7 +91,8 @@ impl Bucket {
         }
     }
 
-    /// Counts a node that came into the queue or went away from it (`change` is 1 or -1). Called under the lock.
+    /// Counts a node that came into the queue or went away from it (`change` is 1 or -1). Called under the lock. A plain store is enough:
+    /// only the owner of the lock changes the count.
     fn count(&self, change: i32) {
         self.count.store(self.count.load(Relaxed).saturating_add_signed(change), Relaxed);
     }
@@ -97,7 +115,7 @@ impl Bucket {
         self.count(1);
     }
 
-    /// Takes a node out, to put it elsewhere.
+    /// Takes a node out, to put it elsewhere. Called under the lock; `queued` stays 1.
     ///
     /// # Safety
     /// The node is in this bucket's queue.
@@ -143,7 +161,8 @@ impl Node {
         }
     }
 
-    /// Puts the node into its queue, for the wait that `ticket` names. False: its owner was away, and a waker came by.
+    /// Puts the node into its queue, for the wait that `ticket` names. Called by the waiting thread, with no lock held; a full fence and
+    /// the caller's check come after it. False: the node was away for a handler, and a waker came by; it is in no queue then.
     ///
     /// # Safety
     /// The node stays where it is until `withdraw` or `step_out`.
@@ -182,6 +201,8 @@ impl Node {
         }
     }
 
+    /// Does what `withdraw` says. The node may be moved (`requeue`) until the lock of its bucket is held: so the bucket is compared under
+    /// the lock, and the other one is tried where it has changed.
     fn take_out(&self) {
         let done = |bucket: &Bucket| {
             bucket.queue.with(|queue| {
@@ -211,7 +232,7 @@ impl Node {
             if self.queued.load(Relaxed) != 0 {
                 // First, for wakers look without the lock: the count is not zero between queued and away.
                 bucket.count(1);
-                // SAFETY: it is in this bucket's queue, from which nobody moves it.
+                // SAFETY: it is in this bucket's queue, and no `requeue` moves it.
                 unsafe { bucket.dismiss(queue, self) };
                 self.away.set(Some(queue.walks));
             }
@@ -233,11 +254,12 @@ impl Node {
 }
 
 /// Lets wakers see `token` at `address` while `work` runs, which may park there. The node's ticket never wins, so no wake is used up by it.
+/// Called by a thread that is about to wait for a lock in more than one step, so that an unlock takes its slow way meanwhile.
 pub fn present<R>(address: usize, token: usize, work: impl FnOnce() -> R) -> R {
-    let nobody = Waiter::new();
+    let unused = Waiter::new();
     let node = Node::new(address, token);
     // SAFETY: the node stays here until `withdraw`.
-    unsafe { node.enqueue(Ticket::lost(&nobody)) };
+    unsafe { node.enqueue(Ticket::lost(&unused)) };
     let result = work();
     node.withdraw();
     result
@@ -257,9 +279,9 @@ pub fn queued(address: usize) -> bool {
     bucket_of(address).count.load(Relaxed) != 0
 }
 
-/// Walks the queue at `address` in order and fires the waits that `choose`, which sees their tokens, wants; returns how many, and leaves
-/// the threads to be made ready in `batch`. A waiter that is not in the queue by then finds the world changed: the bucket's lock orders
-/// its check after the change.
+/// Walks the queue at `address` in order and fires the waits that `choose`, which sees their tokens, wants; returns how many. `choose` runs
+/// under the bucket's lock. The fired threads are in `batch` then: the caller releases it with no lock held. A waiter that is not in the
+/// queue by then finds the world changed: the bucket's lock orders its check after the change.
 #[inline]
 pub fn fire(address: usize, batch: &Batch, mut choose: impl FnMut(usize) -> Choice) -> usize {
     let bucket = bucket_of(address);
@@ -288,7 +310,9 @@ pub fn fire(address: usize, batch: &Batch, mut choose: impl FnMut(usize) -> Choi
     })
 }
 
-/// Fires up to `most` waits at `from` and moves up to `moves` of the others to `to`: (fired, moved).
+/// Fires up to `most` waits at `from` and moves up to `moves` of the others to `to`: (fired, moved). Both buckets' locks are held
+/// meanwhile, the one at the lower address first, so that two calls cannot wait for each other. Not for waits whose owner may step out
+/// (`step_out` looks for the node where it was put in).
 pub fn requeue(from: usize, to: usize, most: usize, moves: usize, batch: &Batch) -> (usize, usize) {
     let moves = if from == to { 0 } else { moves };
     let (a, b) = (bucket_of(from), bucket_of(to));

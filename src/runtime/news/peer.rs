@@ -21,6 +21,7 @@ static PEERS: Kept<AtomicPtr<AtomicU64>> = Kept::new(AtomicPtr::new(std::ptr::nu
 /// Where two ends meet, behind the peers: a hash of both addresses << 32 | the number + 1 of the end that came first.
 const PLACES: usize = 1 << 16;
 
+/// The table of peers and places; mapped at the first call. `None`: there is no memory.
 #[cold]
 fn table() -> Option<&'static [AtomicU64]> {
     let words = NUMBERS + PLACES;
@@ -36,6 +37,7 @@ fn table() -> Option<&'static [AtomicU64]> {
     Some(unsafe { std::slice::from_raw_parts(table, words) })
 }
 
+/// The word of a number's peer; `None`: no peer was ever noted, or the number has no record.
 fn peer_of(fd: i32) -> Option<&'static AtomicU64> {
     let table = PEERS.load(Acquire);
     let known = !table.is_null() && (fd as usize) < NUMBERS;

@@ -3,6 +3,9 @@
 //! Natively a stop (SIGSTOP, SIGTSTP) and SIGCONT end some calls with EINTR. A green thread that waits for a descriptor is not in that
 //! call, so the reactor notices the stop: its own epoll_wait, with all signals blocked, ends with EINTR only then; and where no worker was
 //! in epoll_wait, it returns later than it was due (`LATE_NS`). Then waits on such descriptors (`STOPS`) are fired, and their calls tried.
+//!
+//! One `poll`: (1) a delay is noticed, before and after the wait; (2) epoll_wait; (3) the records, then their first waits, are prefetched;
+//! (4) each event goes to its record, which sets the hints and fires waits into the batch. The caller makes the batch's threads ready.
 
 use crate::base::kept::Kept;
 use crate::base::signal_set::CLOSED;
@@ -12,7 +15,8 @@ use crate::runtime::news::waiter::Batch;
 use crate::sys::{self, older};
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-/// Hands one event of a slot's epoll to the record it is about. An event of an older generation is about a file that has been closed.
+/// Hands one event of a slot's epoll to the record that it is about. An event of an older generation is about a file that has been closed,
+/// and is dropped. `data` is generation << 32 | number, as `Record::register` gave it to the kernel.
 pub fn dispatch(data: u64, events: u32, batch: &Batch) {
     if let Some(record) = known_record(data as u32 as i32) {
         if record.generation.load(Relaxed) == (data >> 32) as u32 {

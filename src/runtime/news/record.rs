@@ -11,6 +11,22 @@
 //!   STICKY  (both directions) hang-up, error or urgent data was seen: no more EMPTY, every try is made
 //! ```
 //!
+//! How the bits move (EMPTY stands for that of the try's or event's directions, `n` for the repetitions in `COUNT`):
+//!
+//! ```text
+//!   by              from                  to
+//!   exhausted       FULL, n < SURE        EMPTY, not FULL, n + 1      nothing was left: a lesson
+//!   exhausted       any other             EMPTY, not FULL
+//!   took_all        any                   EMPTY, not FULL, not GUESS
+//!   took_its_fill   FULL                  FULL, n = 0                 two full tries in a row: there was more
+//!   took_its_fill   not FULL, n < SURE    FULL
+//!   took_its_fill   not FULL, n = SURE    EMPTY, GUESS                as often before, there will be nothing more
+//!   event           any                   events + 1, not EMPTY, not FULL, not GUESS; STICKY for an end or urgent data
+//!   forget_hints    any                   events + 1, all bits clear
+//! ```
+//!
+//! The first six change nothing where an event came since the try began, where STICKY is set, or where the descriptor is not registered.
+//!
 //! The race between a call that tries, finds nothing and waits, and an event:
 //!
 //! 1. The call loads the hints (`look`), then tries: the system call says EAGAIN.
@@ -37,8 +53,10 @@ pub const IN: u32 = libc::EPOLLIN as u32;
 pub const OUT: u32 = libc::EPOLLOUT as u32;
 /// Interest in urgent data.
 pub const PRI: u32 = libc::EPOLLPRI as u32;
+/// Events that end both directions, and the one that ends what can be read.
 const ENDED: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 const HALF_ENDED: u32 = libc::EPOLLRDHUP as u32;
+/// What each registration asks for: the edges of all that can be read. OUT is added when a thread first waits for room.
 const ALWAYS: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32 | libc::EPOLLET as u32;
 
 const EMPTY_IN: u64 = 1;
@@ -81,10 +99,12 @@ impl Hints {
     }
 }
 
+/// Does an interest concern what can be read?
 fn inward(interest: u32) -> bool {
     interest & (IN | PRI) != 0
 }
 
+/// The EMPTY bits of an interest's directions.
 fn empty(interest: u32) -> u64 {
     (if inward(interest) { EMPTY_IN } else { 0 }) | (if interest & OUT != 0 { EMPTY_OUT } else { 0 })
 }
@@ -115,11 +135,14 @@ pub struct Record {
 // SAFETY: `unverified_ms`, the only cell, is touched under `lock`; the rest is atomic.
 unsafe impl Sync for Record {}
 
+/// In `registered`: room to write is asked for, too.
 const REGISTERED_OUT: u32 = 1 << 31;
 const CHUNK: usize = 512;
 const CHUNKS: usize = Record::NUMBERS / CHUNK;
+/// The records, by stretches of CHUNK numbers; null: nothing was noted about any number of the stretch.
 static TABLE: [AtomicPtr<Record>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
 
+/// Maps a stretch of records and puts it in its place, unless another thread was faster. `None`: no memory.
 #[cold]
 fn new_chunk(place: &AtomicPtr<Record>) -> Option<*mut Record> {
     let bytes = CHUNK * std::mem::size_of::<Record>();
@@ -290,12 +313,16 @@ impl Record {
         }
     }
 
+    /// What the kernel gives back with each event: generation << 32 | number.
     fn data(&self, fd: i32) -> u64 {
         (self.generation.load(Relaxed) as u64) << 32 | fd as u32 as u64
     }
 
     /// Registers the descriptor in the epoll of slot `home()`, or widens what is registered. Called under the lock. False: epoll refuses
-    /// it, as it does regular files.
+    /// it, as it does regular files, or has no memory; nothing is registered then.
+    ///
+    /// EEXIST: the epoll still has this file under this number (the number was closed, and dup brought the file back). ENOENT: the number
+    /// means another file by now, which no hook saw. Then the other operation is the right one.
     pub fn register(&self, fd: i32, interest: u32, home: impl FnOnce() -> usize) -> bool {
         let registered = self.registered.load(Relaxed);
         if registered != 0 && (interest & OUT == 0 || registered & REGISTERED_OUT != 0) {
@@ -345,15 +372,15 @@ impl Record {
         }
     }
 
-    /// Verifies the waits here if the oldest has lasted for `patience_ms`. `Some`: it has not, and has waited since that time (ms). `None`:
-    /// there is nothing left to verify. Called by `Verify`, under no lock.
-    pub fn verify(&self, fd: i32, now_ms: u64, patience_ms: u64, batch: &Batch) -> Option<u64> {
+    /// Verifies the waits here if the oldest has lasted for `after_ms`. `Some`: the oldest has not, and has waited since that time (ms).
+    /// `None`: there is nothing left to verify. Called by `Verify`, under no lock.
+    pub fn verify(&self, fd: i32, now_ms: u64, after_ms: u64, batch: &Batch) -> Option<u64> {
         self.lock.with(|| {
             let since_ms = self.unverified_ms.get();
             if self.waiting.load(Relaxed).is_null() || since_ms == 0 {
                 return None;
             }
-            if since_ms + patience_ms > now_ms {
+            if since_ms + after_ms > now_ms {
                 return Some(since_ms);
             }
             self.unverified_ms.set(0);
@@ -382,7 +409,8 @@ impl Record {
         std::iter::successors(first, |wait| unsafe { wait.next.get().as_ref() })
     }
 
-    /// Holds on to the file for a call, from its first try to its end: a close of the number waits until the call is parked.
+    /// Holds on to the file for a call, from its first try to its end: a close of the number waits until the call is parked. Called with no
+    /// lock held, by the thread that makes the call.
     pub fn hold(&self) {
         self.holders.fetch_add(1, SeqCst);
     }
@@ -468,6 +496,7 @@ impl Record {
     }
 
     /// Takes an event of the epoll's: sets the hints and fires the waits that it concerns (step 2). Called by the reactor, under no lock.
+    /// `events` is the kernel's mask (EPOLL…). The fired threads are in `batch` then, which the caller releases.
     pub fn event(&self, events: u32, batch: &Batch) {
         let sticky = if events & (ENDED | HALF_ENDED | PRI) != 0 { STICKY } else { 0 };
         let inward = events & (IN | PRI | HALF_ENDED | ENDED) != 0;

@@ -1,5 +1,13 @@
 //! Deadlines: one pairing heap per slot, of nodes on the waiting threads' stacks. Nanoseconds of CLOCK_MONOTONIC, never
 //! rounded. Inserting is O(1), removing O(log n) amortised; nothing is allocated.
+//!
+//! A deadline that comes and a thread that goes on race for the node, which is in the thread's frame:
+//!
+//! 1. `expire`, under the heap's lock: takes the node out, copies its ticket, clears `heap` (Release) as its last touch of the node, and
+//!    fires the ticket.
+//! 2. `remove`, on the thread: loads `heap` (Acquire). Null: 1 is done with the node, and the frame may end. Otherwise it takes the lock
+//!    and looks again: either the node is still in, or 1 was faster.
+//! 3. Which of several news ends the wait is decided by the ticket, not here (`waiter`).
 
 use crate::base::atomic::Ordering::*;
 use crate::base::atomic::{constructor, AtomicPtr, AtomicU64};
@@ -9,8 +17,11 @@ use std::cell::{Cell, UnsafeCell};
 
 /// A deadline of one wait, in the waiting thread's frame.
 pub struct TimerNode {
+    /// The wait that the deadline ends.
     ticket: Ticket,
+    /// When it is due.
     deadline_ns: u64,
+    /// Its first child, and the next child of its parent. No child is due before its parent.
     child: Cell<*const TimerNode>,
     sibling: Cell<*const TimerNode>,
     /// The parent of a first child, else the sibling before; null for the root.
@@ -20,7 +31,7 @@ pub struct TimerNode {
 }
 
 impl TimerNode {
-    /// A node for the wait that `ticket` names, in no heap.
+    /// A node for the wait that `ticket` names, in no heap. `deadline_ns` is a time of CLOCK_MONOTONIC.
     pub fn new(ticket: Ticket, deadline_ns: u64) -> TimerNode {
         let none = std::ptr::null();
         TimerNode {
@@ -37,9 +48,10 @@ impl TimerNode {
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
 
-/// A slot's heap of deadlines.
+/// A slot's heap of deadlines. Any thread takes its own node out; the slot's worker expires.
 pub struct Timers {
     lock: RawLock,
+    /// The node with the earliest deadline; null: the heap is empty. Touched under the lock.
     root: UnsafeCell<*const TimerNode>,
     /// The earliest deadline, to be looked at without the lock.
     earliest: AtomicU64,
@@ -68,7 +80,7 @@ impl Timers {
         self.earliest.load(Relaxed)
     }
 
-    /// Puts a node in; it must stay where it is until `remove`.
+    /// Puts a node in; it must stay where it is until `remove`. Called on the waiting thread, after its waiter is armed, with no lock held.
     pub fn insert(&self, node: &TimerNode) {
         node.heap.store(self as *const Timers as *mut Timers, Relaxed);
         self.lock.with(|| {
@@ -81,17 +93,19 @@ impl Timers {
         });
     }
 
-    /// Says what the earliest deadline is now.
+    /// Says what the earliest deadline is now: called after each change of the heap.
     ///
     /// # Safety
     /// Under the lock.
     unsafe fn publish(&self) {
-        // SAFETY: under the lock nobody changes the root, and a node stays in its thread's frame until `remove` has taken this lock.
+        // SAFETY: no other thread changes the root under the lock, and a node stays in its thread's frame until `remove` has taken this
+        // lock.
         let earliest = unsafe { (*self.root.get()).as_ref() }.map_or(NEVER, |root| root.deadline_ns);
         self.earliest.store(earliest, Relaxed);
     }
 
-    /// Fires every node whose deadline has come.
+    /// Takes out every node whose deadline has come at `now_ns`, and fires its wait into `batch`, which the caller releases. Called by the
+    /// slot's worker after it has polled, or by the monitor for a vacant slot.
     pub fn expire(&self, now_ns: u64, batch: &Batch) {
         self.lock.with(|| {
             // SAFETY: under the lock; a node's stack lives until `remove` has seen it out of the heap, and the waiter of a ticket is a
@@ -113,7 +127,7 @@ impl Timers {
     }
 }
 
-/// Takes a node out, if it is still in.
+/// Takes a node out, if it is still in: the wait is over. Called on the thread whose frame has the node, before that ends.
 pub fn remove(node: &TimerNode) {
     // SAFETY: heaps live as long as the process; the heap's word is cleared under its lock only.
     unsafe {
@@ -164,7 +178,7 @@ unsafe fn cut(heap: &Timers, node: &TimerNode) {
 /// Under the lock of the heap that both belong to.
 unsafe fn meld(a: *const TimerNode, b: *const TimerNode) -> *const TimerNode {
     // SAFETY: both roots and the first child are nodes of this heap, or the one that `insert` puts in; the lock is held, so none leaves its
-    // frame, and nobody else changes a link.
+    // frame, and no other thread changes a link.
     unsafe {
         let (top, below) = if (*b).deadline_ns < (*a).deadline_ns { (b, a) } else { (a, b) };
         let first = (*top).child.get();

@@ -22,15 +22,16 @@ use crate::sys;
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// The time in milliseconds for which a wait may rest on hints while its slot is busy.
-pub const BUSY_PATIENCE_MS: u64 = 250;
-/// The same where the slot is about to sleep.
-pub const IDLE_PATIENCE_MS: u64 = 20;
+pub const BUSY_HINT_MS: u64 = 250;
+/// The time in milliseconds for which a wait may rest on hints while its slot sleeps.
+pub const IDLE_HINT_MS: u64 = 20;
 /// The time in milliseconds for which a wait may rest on a guess while its slot is busy.
 pub const BUSY_GUESS_MS: u64 = 100;
-/// The same where the slot is about to sleep: it is verified first.
+/// The time in milliseconds for which a wait may rest on a guess where the slot is about to sleep: none, it is verified first.
 pub const IDLE_GUESS_MS: u64 = 0;
 
 const WORDS: usize = Record::NUMBERS / 64;
+/// The value of `oldest_ms` where the set is empty.
 const NONE: u64 = u64::MAX;
 
 /// A slot's set of waits to be verified.
@@ -67,22 +68,24 @@ impl Verify {
 
     /// The time in milliseconds at which the oldest wait is due; `None`: the set is empty.
     #[inline]
-    pub fn earliest(&self, patience_ms: u64) -> Option<u64> {
+    pub fn earliest(&self, after_ms: u64) -> Option<u64> {
         let oldest_ms = self.oldest_ms.load(SeqCst);
-        (oldest_ms != NONE).then(|| oldest_ms + patience_ms)
+        (oldest_ms != NONE).then(|| oldest_ms + after_ms)
     }
 
-    /// Verifies the descriptors whose waits have lasted for `patience_ms`: the kernel reports as an event what is ready. Called by the
+    /// Verifies the descriptors whose waits have lasted for `after_ms`: the kernel reports as an event what is ready. Called by the
     /// slot's owner in Runtime, or by the monitor for a vacant slot, under no lock.
     #[inline]
-    pub fn look_again(&self, now_ms: u64, patience_ms: u64, batch: &Batch) {
-        if self.earliest(patience_ms).is_some_and(|due_ms| due_ms <= now_ms) {
-            self.look_through(now_ms, patience_ms, batch);
+    pub fn look_again(&self, now_ms: u64, after_ms: u64, batch: &Batch) {
+        if self.earliest(after_ms).is_some_and(|due_ms| due_ms <= now_ms) {
+            self.look_through(now_ms, after_ms, batch);
         }
     }
 
+    /// Does what `look_again` says, over all numbers in the set. Waits that have not lasted so long are put back, and give the new
+    /// `oldest_ms`.
     #[cold]
-    fn look_through(&self, now_ms: u64, patience_ms: u64, batch: &Batch) {
+    fn look_through(&self, now_ms: u64, after_ms: u64, batch: &Batch) {
         self.oldest_ms.store(NONE, SeqCst);
         for (i, summary) in self.summary.iter().enumerate() {
             for word in bits(take(summary)) {
@@ -90,7 +93,7 @@ impl Verify {
                 for bit in bits(take(&self.words[word])) {
                     let fd = word * 64 + bit;
                     let Some(record) = record(fd as i32) else { continue };
-                    if let Some(since_ms) = record.verify(fd as i32, now_ms, patience_ms, batch) {
+                    if let Some(since_ms) = record.verify(fd as i32, now_ms, after_ms, batch) {
                         self.words[word].fetch_or(1 << bit, SeqCst);
                         self.summary[i].fetch_or(1 << (word % 64), SeqCst);
                         self.oldest_ms.fetch_min(since_ms, SeqCst);
@@ -107,6 +110,7 @@ impl Drop for Verify {
     }
 }
 
+/// Returns a word's bits and clears them. A word that is 0, as most are, is only loaded.
 fn take(word: &AtomicU64) -> u64 {
     if word.load(Relaxed) == 0 {
         return 0;

@@ -157,7 +157,7 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, sweep: impl Fn()) -> usize {
             slot.timers.expire(now, &batch);
         }
     }
-    look_again(&slot.verify, clock::now_ms(), verify::BUSY_PATIENCE_MS);
+    look_again(&slot.verify, clock::now_ms(), verify::BUSY_HINT_MS);
     look_again(&slot.guesses, clock::now_ms(), verify::BUSY_GUESS_MS);
     batch.release(|waiter| {
         let green = Green::of_waiter(waiter);
@@ -167,11 +167,11 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, sweep: impl Fn()) -> usize {
     events
 }
 
-/// Looks again at descriptors whose waits rest on hints for longer than `patience_ms`.
+/// Looks again at descriptors whose waits rest on hints for longer than `after_ms`.
 #[inline]
-fn look_again(set: &Verify, now_ms: u64, patience_ms: u64) {
+fn look_again(set: &Verify, now_ms: u64, after_ms: u64) {
     let batch = Batch::new();
-    set.look_again(now_ms, patience_ms, &batch);
+    set.look_again(now_ms, after_ms, &batch);
     batch.release(wake);
 }
 
@@ -183,7 +183,7 @@ pub fn mind(slot: &Slot) {
     if slot.timers.earliest() <= now {
         slot.timers.expire(now, &batch);
     }
-    look_again(&slot.verify, clock::now_ms(), verify::IDLE_PATIENCE_MS);
+    look_again(&slot.verify, clock::now_ms(), verify::IDLE_HINT_MS);
     look_again(&slot.guesses, clock::now_ms(), verify::IDLE_GUESS_MS);
     batch.release(|waiter| push(slot, Green::of_waiter(waiter)));
     if slot.has_ready() {
@@ -213,10 +213,10 @@ pub fn sleep(slot: &Slot, sweep: impl Fn() + Copy) {
 fn earliest(slot: &Slot) -> Option<u64> {
     let now_ms = clock::now_ms();
     look_again(&slot.guesses, now_ms, verify::IDLE_GUESS_MS);
-    let verification = slot.verify.earliest(verify::IDLE_PATIENCE_MS).and_then(|_| {
+    let verification = slot.verify.earliest(verify::IDLE_HINT_MS).and_then(|_| {
         let now_ms = clock::set_now();
-        look_again(&slot.verify, now_ms, verify::IDLE_PATIENCE_MS);
-        slot.verify.earliest(verify::IDLE_PATIENCE_MS)
+        look_again(&slot.verify, now_ms, verify::IDLE_HINT_MS);
+        slot.verify.earliest(verify::IDLE_HINT_MS)
     });
     let earliest =
         slot.timers.earliest().min(verification.map_or(crate::runtime::news::timer::NEVER, |ms| ms * 1_000_000));
