@@ -48,55 +48,74 @@ impl Blocking {
     }
 }
 
-/// Notes the record that the call holds on to, or that it holds none: a jump out of a signal handler, past the call's end, lets go of it.
+/// Notes in the green thread which record its call holds on to (`hold`), or `None` when the call has let go. A jump out of a signal
+/// handler leaves the call without its end: it reads this note, and lets go in the call's place. Does nothing on a foreign thread.
 fn note_held(record: Option<&'static Record>) {
     if let Some(me) = runtime::current() {
         me.held.set(record);
     }
 }
 
-/// What a call has to ask of its file before it waits.
+/// What a call still has to ask the kernel about its file before it may wait. Asked once, by `Attempt::ask`; a call that finds
+/// something at its first try never asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ask {
+    /// All is known: by the record (`Descriptor::blocks_for`), by the call itself (`looking`), or because it was asked.
     Nothing,
-    /// O_NONBLOCK, and which way it was opened.
+    /// O_NONBLOCK, and whether the file was opened for reading, for writing or for both (`descriptor::ask_file`).
     Flags,
-    /// A socket: O_NONBLOCK and its timeout.
+    /// For a socket: O_NONBLOCK, and SO_RCVTIMEO or SO_SNDTIMEO (`descriptor::ask_socket`).
     FlagsAndTimeout,
 }
 
-/// A call's dealings with one descriptor, from the first try to the answer. `end` is called on each path that returns.
+/// A call's dealings with one descriptor, from the first try to the answer.
+///
+/// Made on the calling thread by `looking`, `new` or `queue`, used by that thread alone, and ended by `end` on every path that
+/// returns. It has no destructor, for the door lets none run: a cancellation gives back what the call has by `release`, and a jump
+/// out of a signal handler lets go of the file by `note_held`'s note.
 #[must_use]
 pub struct Attempt {
     /// The number to use: the program's, or the private duplicate on which a wait goes on after a close.
     fd: c_int,
+    /// IN or OUT, or both for a call that either readiness ends (`vmsplice`).
     interest: u32,
+    /// The record of `fd`: it changes together with `fd` (`move_to`).
     record: &'static Record,
-    /// What was known of it before the last try.
+    /// The record's hints as they were right before the last try. An event that comes after that moment ends the next park at once.
     hints: Hints,
+    /// The end of the call's time (CLOCK_MONOTONIC, nanoseconds); `None`: the call waits for ever.
     deadline: Deadline,
-    /// What the call answers when its time is up.
+    /// The error number that the call answers when its time is up: EAGAIN for a file's timeout, ETIMEDOUT for a message queue,
+    /// EINPROGRESS or EALREADY for connect, and 0 for poll, which tells of no error then.
     late: c_int,
-    /// For this kind of file "would block" and poll never disagree.
+    /// True: for this kind of file "would block" and poll never disagree (`Kind::agrees`), so poll is not asked after a failed try.
     agrees: bool,
+    /// True: a try may be left out where the hints say that it would block. Always true from the second try on, for the first has
+    /// found what is wrong with the call.
     may_skip: bool,
+    /// True: a handler with SA_RESTART does not end the call (signal(7)). False for calls with a timeout and for calls that only
+    /// look.
     restarts: bool,
-    /// What is to be asked before it waits.
+    /// The question that is left to ask before the call waits.
     ask: Ask,
-    /// The file was asked, and the call must not wait: O_NONBLOCK, or the wrong direction.
+    /// True: the file was asked, and the call must not wait, because of O_NONBLOCK or of the direction that the file was opened for.
     refuses_to_wait: bool,
-    /// The file was not asked: the hints say that it blocks, and for how long.
+    /// True: the file was not asked, because the record says that it blocks and for how long. A verification that finds O_NONBLOCK
+    /// set ends such a wait (`Token::DISTRUST`).
     trusting: bool,
+    /// True once the call has parked, or was about to: then its slot has had its turn, and `end` does not yield.
     waited: bool,
+    /// True: `fd` is a private duplicate, which the call must close.
     moved: bool,
-    /// The call holds on to the file between its tries, so that a close of the number leaves it that.
+    /// True: the call holds on to the file between its tries (`Record::hold`), so that a close of the number leaves it the file.
     holds: bool,
-    /// The kernel did the waiting: its answer is final, however few bytes it moved.
+    /// True: the kernel did the waiting (`leave_to_kernel`), so its answer is final, however few bytes it moved.
     by_kernel: bool,
 }
 
 impl Attempt {
-    /// A call that only looks (poll, epoll_wait): O_NONBLOCK means nothing to it, it never restarts, and no time is no error.
+    /// Makes the attempt of a call that only looks (poll, epoll_wait). O_NONBLOCK means nothing to such a call, a handler always ends
+    /// it with EINTR, and the end of its time is no error: the result is 0 then. `deadline` is in nanoseconds of CLOCK_MONOTONIC.
     #[inline]
     pub fn looking(fd: c_int, record: &'static Record, interest: u32, deadline: Deadline) -> Attempt {
         Attempt {
@@ -119,8 +138,8 @@ impl Attempt {
         }
     }
 
-    /// Begins a call that waits for `interest`, as long as the file says: for ever, for its timeout, or not at all with O_NONBLOCK. Of a
-    /// file of which that is not known it is asked before the first wait.
+    /// Makes the attempt of a call that waits for `interest` as long as the file says: for ever, for the socket's timeout, or not at
+    /// all with O_NONBLOCK. A file of which that is not known is asked before the first wait, and not before the first try.
     #[inline]
     pub fn new(descriptor: &Descriptor, interest: u32) -> Attempt {
         let mut attempt = Attempt {
@@ -133,7 +152,8 @@ impl Attempt {
         attempt
     }
 
-    /// Begins the call's time anew, for the next of several messages. A socket of which all is known is not asked.
+    /// Begins the call's time anew: a call on several messages gives each of them the socket's whole timeout. No system call; a
+    /// socket of which something is not known is asked before the next wait.
     #[inline]
     pub fn begin_anew(&mut self, descriptor: &Descriptor) {
         match descriptor.blocks_for(self.interest) {
@@ -148,7 +168,8 @@ impl Attempt {
         }
     }
 
-    /// Begins a call on a message queue: it has a deadline of its own (then ETIMEDOUT), and starts again after a handler all the same.
+    /// Makes the attempt of a call on a message queue. Such a call has a deadline of its own, after which it answers ETIMEDOUT, and
+    /// starts again after a handler with SA_RESTART although it has a timeout. O_NONBLOCK is asked before the first wait: EAGAIN.
     pub fn queue(fd: c_int, record: &'static Record, interest: u32, deadline: Deadline) -> Attempt {
         Attempt {
             late: libc::ETIMEDOUT,
@@ -159,38 +180,52 @@ impl Attempt {
         }
     }
 
-    /// Returns the call with another error number for the end of its time.
+    /// Returns the attempt with another error number for the end of its time (`late`). Used by connect, whose first try has the
+    /// number.
     pub fn late(self, late: c_int) -> Attempt {
         Attempt { late, ..self }
     }
 
-    /// Returns the call as one whose first try may be left out where the hints say that it would block: nothing else may be wrong with it
-    /// (a bad pointer, a bad flag), for that would be found too late.
+    /// Returns the attempt as one whose first try may be left out where the hints say that it would block. Only for calls of which
+    /// nothing else can be wrong, or nothing that must be found before the wait: a bad flag or pointer is found by the first try that
+    /// is made.
     #[inline]
     pub fn may_skip(self) -> Attempt {
         Attempt { may_skip: true, ..self }
     }
 
-    /// Returns the call as one that may need several tries for its answer: a close of the number meanwhile leaves it the file.
+    /// Returns the attempt as one that may need several tries for its answer (MSG_WAITALL, a long send). A close of the number waits
+    /// until this call is parked, and then moves it to a private duplicate (`readiness::vacate`); natively a blocked call keeps its
+    /// file, too.
     pub fn hold(self) -> Attempt {
         self.record.hold();
         note_held(Some(self.record));
         Attempt { holds: true, ..self }
     }
 
-    /// Sets how long the call may wait from now on. A call with a timeout is never restarted.
+    /// Sets how many nanoseconds the call may wait from now on; `None`: for ever. A call with a timeout is never restarted
+    /// (signal(7)).
     fn limit(&mut self, timeout_ns: Option<u64>) {
         self.deadline = timeout_ns.and_then(moment::after);
         self.restarts = timeout_ns.is_none();
     }
 
-    /// Tries by `call`, and parks between the tries, until the answer is another one than "would block": the kernel's result. `call` gets
-    /// the number to use, which may be the private duplicate, and makes the try without blocking, or as the program made it.
+    /// Tries by `call`, and parks between the tries, until the answer is another one than "would block". Returns the kernel's result:
+    /// 0 or more, or a negated error number. `call` gets the number to use, which may be the private duplicate, and makes the try
+    /// without blocking or as the program made it.
     ///
     /// ```text
-    ///     hints before the try: looked at first (1), so that an event between (1) and the park (4) is seen there
-    ///     1. look at the hints    2. try    3. would block: note "empty", unless an event came since 1    4. park, unless one came since 1
+    /// 1. look at the hints        2. try        3. would block: note "empty", unless an event came since 1
+    /// 4. park, unless an event came since 1     5. woken: from 1 again
     /// ```
+    ///
+    /// The hints are looked at before the try, so that an event between the try and the park is seen by the park (4), which compares
+    /// under the record's lock. Data that has arrived may be of a process that sent a signal before: `sweep_unwaited` lets that
+    /// signal's handler go first.
+    ///
+    /// A try that says "would block" while poll says "ready" is made once more, for the data may have come in between. If both say so
+    /// again the kernel gets the call. Signals, timeouts and cancellations end the call as `wait` says. A cancellation does not
+    /// return.
     #[inline]
     pub fn complete(&mut self, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         let mut disagreed = false;
@@ -221,9 +256,11 @@ impl Attempt {
         }
     }
 
-    /// Ends a wait that no event ended (`number`: why it did): tries once more. Data that has arrived meanwhile goes first, and a guess may
-    /// have left out the first try. With O_NONBLOCK the wait was refused; then the try is made only if a guess had left it out, for the
-    /// program may know from poll what the hints do not.
+    /// Ends a wait that no event ended; `number` is the reason as an error number. Makes one more try, for two reasons: data that has
+    /// arrived meanwhile goes before a timeout or a signal, and a guess may have left out the first try.
+    ///
+    /// With O_NONBLOCK the wait was refused, not ended. Then the try is made only if a guess had left it out, for the program may
+    /// know from poll what the hints do not.
     #[cold]
     fn last_try(&mut self, number: c_int, skipped: bool, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         if self.refuses_to_wait && !skipped {
@@ -235,12 +272,16 @@ impl Attempt {
         }
     }
 
-    /// For calls that cannot be tried without waiting: poll until ready, then the call as the program made it.
+    /// Completes a call that cannot be tried without waiting: polls until the descriptor is ready, and then makes the call as the
+    /// program made it. Another thread or process may take what poll has seen: then the call waits in the kernel, with the slot
+    /// offered. Returns the kernel's result.
     pub fn complete_asking(&mut self, call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         self.complete_asking_unless(|_| false, call)
     }
 
-    /// As `complete_asking`; the call is made at once where `refuses` says that the kernel does not let it wait.
+    /// As `complete_asking`, but makes the call at once where `refuses` says of the number that the kernel would not let it wait (a
+    /// background job's terminal). Returns the kernel's result, or a negated error number when the time is up (`late`) and after a
+    /// handler without SA_RESTART (EINTR).
     pub fn complete_asking_unless(
         &mut self,
         refuses: impl Fn(c_int) -> bool,
@@ -252,7 +293,8 @@ impl Attempt {
         }
     }
 
-    /// Makes the call as the program made it.
+    /// Makes the call as the program made it, in the kernel, with the slot offered. Its answer is final: `may_go_on` is false from
+    /// then on. A cancellation point.
     #[cold]
     pub fn leave_to_kernel(&mut self, mut call: impl FnMut(c_int, Blocking) -> isize) -> isize {
         self.by_kernel = true;
@@ -263,19 +305,20 @@ impl Attempt {
         runtime::waiting::cancel::block(|| call(fd, Blocking::Yes))
     }
 
-    /// May a byte stream have more room, or more bytes, after a partial transfer? False once the kernel has done the waiting: its
-    /// answer is final.
+    /// May the call go on after a part of a transfer, with more bytes or more room? False once the kernel has done the waiting: it
+    /// returns early only for a reason of its own (a signal, a timeout, an error).
     pub fn may_go_on(&self) -> bool {
         !self.by_kernel
     }
 
-    /// Waits until poll says that the call would not wait: what it says. An error of EAGAIN is the program's own O_NONBLOCK, or its
-    /// timeout.
+    /// Waits until poll says that the call would not wait. Returns the events that poll tells (`revents`). `Err(EAGAIN)`: the
+    /// program's own O_NONBLOCK, or the end of the socket's timeout; `Err(EINTR)`: a handler without SA_RESTART. A cancellation does
+    /// not return.
     pub fn poll(&mut self) -> Result<u32, c_int> {
         self.poll_unless(|_| false)
     }
 
-    /// As `poll`; 0 where it would wait and `refuses` says that the kernel does not let it.
+    /// As `poll`; returns 0 where the call would wait and `refuses` says that the kernel does not let it.
     fn poll_unless(&mut self, refuses: impl Fn(c_int) -> bool) -> Result<u32, c_int> {
         loop {
             self.hints = self.record.look();
@@ -296,8 +339,8 @@ impl Attempt {
         }
     }
 
-    /// After a partial transfer, which is as good as "would block": waits, and begins the next try. What poll says then; it may be
-    /// nothing, when another thread has just shut the descriptor down.
+    /// Waits after a partial transfer, which is as good as "would block", and begins the next try. Returns what poll says then: it
+    /// may be 0 when another thread has just shut the descriptor down. Fails as `poll`.
     pub fn again(&mut self) -> Result<u32, c_int> {
         if self.hints.say_ended() {
             // The end that was reported with these bytes is not reported again.
@@ -310,14 +353,25 @@ impl Attempt {
         Ok(self.look())
     }
 
-    /// Begins the next try: what poll says now.
+    /// Begins the next try without a wait: notes the hints, and returns what poll says now.
     pub fn look(&mut self) -> u32 {
         self.hints = self.record.look();
         poll_now(self.fd, self.interest)
     }
 
-    /// Parks until the descriptor may be ready. `Err`: why the call ends (its time, EINTR, O_NONBLOCK). A cancellation acts here, after the
-    /// file has been let go.
+    /// Parks until the descriptor may be ready; `Ok` says no more than "try again". Called after a try that found nothing. How the
+    /// wait ends:
+    ///
+    /// | `woken` | answer |
+    /// |---|---|
+    /// | an event, a false alarm | `Ok` |
+    /// | DISTRUST: a verification found O_NONBLOCK | `Ok`, after the record was told; the next `wait` asks the file |
+    /// | `NotNeeded`: epoll does not take the descriptor | `wait_in_kernel` |
+    /// | the deadline | `late` |
+    /// | handlers, one of them without SA_RESTART, or a call that never restarts | EINTR |
+    /// | a cancellation | does not return, once the file and the duplicate are given back |
+    ///
+    /// The file itself may refuse the wait before all that: EAGAIN (`ask`).
     fn wait(&mut self) -> Result<(), c_int> {
         if self.ask != Ask::Nothing {
             self.ask()?;
@@ -346,7 +400,7 @@ impl Attempt {
         }
     }
 
-    /// Returns what a dump says of the wait.
+    /// Returns what a dump says of the wait: "readable" or "writable", with the number that the call uses.
     #[inline]
     fn why(&self) -> Why {
         if self.interest & record::OUT == 0 {
@@ -356,7 +410,8 @@ impl Attempt {
         }
     }
 
-    /// Asks the file whether it is one to wait for, and how long.
+    /// Asks the file whether it is one to wait for, and how long (`Ask`). Called once a call, before its first park. Fails with
+    /// EAGAIN for O_NONBLOCK and for the wrong direction, and with EBADF where the number was closed meanwhile.
     #[cold]
     fn ask(&mut self) -> Result<(), c_int> {
         let answer = match std::mem::replace(&mut self.ask, Ask::Nothing) {
@@ -370,7 +425,9 @@ impl Attempt {
         answer
     }
 
-    /// Waits in the kernel, by poll, for a descriptor that the reactor's epoll does not take. Fails as `wait`. A cancellation point.
+    /// Waits in the kernel, by poll, for a descriptor that the reactor's epoll does not take (an epoll nested too deep: ELOOP in
+    /// epoll_ctl(2)). Offers the slot at once. Fails with `late` when the time is up, and with the error number of poll, EINTR among
+    /// them. A cancellation point.
     #[cold]
     fn wait_in_kernel(&mut self) -> Result<(), c_int> {
         let mut poll = [libc::pollfd { fd: self.fd, events: self.interest as i16, revents: 0 }];
@@ -382,7 +439,8 @@ impl Attempt {
         }
     }
 
-    /// Goes on with a private duplicate: the program's number was closed, or got another file, during the wait.
+    /// Goes on with a private duplicate: the program's number was closed, or got another file, during the wait (`readiness::vacate`).
+    /// `vacate` has moved this call's hold to the duplicate's record, so only the note of it follows here.
     #[cold]
     fn move_to(&mut self, duplicate: c_int) {
         self.release_duplicate();
@@ -396,13 +454,14 @@ impl Attempt {
         }
     }
 
-    /// Lets go of the file and closes the private duplicate. Called at the call's end, and before a cancellation acts.
+    /// Lets go of the file and closes the private duplicate. Called at the call's end, and before a cancellation acts, for that runs
+    /// no destructor.
     fn release(&mut self) {
         self.let_go();
         self.release_duplicate();
     }
 
-    /// Lets go of the file, if the call holds on to it.
+    /// Lets go of the file, if the call holds on to it. The note goes first: a handler's jump must not let go a second time.
     fn let_go(&mut self) {
         if std::mem::take(&mut self.holds) {
             note_held(None);
@@ -410,7 +469,8 @@ impl Attempt {
         }
     }
 
-    /// Closes the private duplicate, if the call has one.
+    /// Closes the private duplicate, if the call has one. The record of the program's number is not touched: it is another file's by
+    /// now.
     fn release_duplicate(&mut self) {
         if std::mem::take(&mut self.moved) {
             readiness::release_duplicate(self.fd);
@@ -422,12 +482,14 @@ impl Attempt {
         self.fd
     }
 
-    /// Returns the record of that number, and what was known of it before the last try.
+    /// Returns the record of that number, and its hints as they were before the last try: what a caller hands to `Record::took_all`
+    /// and its like.
     pub fn record(&self) -> (&'static Record, Hints) {
         (self.record, self.hints)
     }
 
-    /// Ends the call. One that never waited lets others run when it is their turn. Must be called on each path that returns.
+    /// Ends the call: gives back the file and the duplicate. A call that never waited lets other green threads run if the monitor
+    /// asks for that (`breathe`). Must be called on each path that returns, on the thread that made the attempt.
     #[inline]
     pub fn end(mut self) {
         self.release();

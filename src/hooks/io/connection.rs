@@ -20,8 +20,15 @@ use crate::sys::{self, older};
 use libc::{c_int, sockaddr, socklen_t};
 
 /// `connect`: on a TCP socket that blocks parks until the connection is made or refused. All other sockets connect in the kernel,
-/// with the slot offered. EINPROGRESS when SO_SNDTIMEO is over (socket(7)). EINTR after a handler without SA_RESTART, and always
-/// with a timeout: the connection goes on then. A cancellation point.
+/// with the slot offered. Returns 0, or the kernel's error (ECONNREFUSED, ETIMEDOUT, EISCONN, …). A cancellation point; a cancelled
+/// connection goes on.
+///
+/// 1. `without_waiting` begins the connection: EINPROGRESS. A second thread finds one that is under way: EALREADY.
+/// 2. Parks until the socket is writable, which it is when the connection is made or has failed.
+/// 3. Connects once more, which tells the outcome, once: 0 or the error. EISCONN says that another thread's call was told before.
+///
+/// When SO_SNDTIMEO is over the answer is that of step 1: EINPROGRESS (socket(7)). EINTR after a handler without SA_RESTART, and
+/// after any handler with a timeout; the connection goes on then (connect(2)).
 pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answer<c_int> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -49,8 +56,9 @@ pub unsafe fn connect(fd: c_int, addr: *const sockaddr, len: socklen_t) -> Answe
     }
 }
 
-/// Makes a call with O_NONBLOCK set for its time, and puts the flags back. No other place sets the flag of a program's file: for a
-/// moment others that share the file see it.
+/// Makes a call with O_NONBLOCK set for its time, and puts the flags back. `flags` are the file's status flags before. Returns the
+/// kernel's result. No other place sets the flag of a program's file: for a moment others that share the file see it, and another
+/// thread's blocking call that begins then may answer EAGAIN.
 unsafe fn without_waiting(fd: c_int, flags: usize, call: impl FnOnce() -> isize) -> isize {
     let set = |flags: usize| sys::call(libc::SYS_fcntl, fd as usize, libc::F_SETFL as usize, flags, 0, 0, 0);
     set(flags | libc::O_NONBLOCK as usize);
@@ -76,7 +84,8 @@ pub unsafe fn accept4(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags
     }
 }
 
-/// Notes a connection that a foreign thread has accepted by libc's own call.
+/// Notes a connection that a foreign thread has accepted by libc's own call: its number is new, and its file this process's alone.
+/// Returns libc's result, with its errno.
 fn accepted_natively(fd: c_int) -> Answer<c_int> {
     if fd >= 0 {
         descriptor::made(fd);
@@ -84,8 +93,9 @@ fn accepted_natively(fd: c_int) -> Answer<c_int> {
     Ok(fd)
 }
 
-/// Makes accept4 on a green thread: parks on a listener that blocks. A socket that does not listen, and bad flags, are the kernel's
-/// to refuse.
+/// Makes accept4 on a green thread: parks on a listener that blocks. O_NONBLOCK, a socket that does not listen (EINVAL) and unknown
+/// flags (EINVAL) are left to the kernel, which does not wait then. Returns the new descriptor, which is noted
+/// (`descriptor::accepted`).
 unsafe fn accept_waiting(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let listener = descriptor::socket(fd)?;
@@ -108,8 +118,14 @@ unsafe fn accept_waiting(fd: c_int, addr: *mut sockaddr, len: *mut socklen_t, fl
     answer(got)
 }
 
-/// Accepts if poll says that there is a connection. Only one green thread does so at a time: the others would wait in the kernel for the
-/// connection that it takes. After `TURNS` yields a thread goes on without its turn, which is slow at worst.
+/// Accepts if poll says that there is a connection; WOULD_BLOCK if not.
+///
+/// 1. Takes the listener's turn, so that only one green thread is between poll and accept: the others would wait in the kernel for
+///    the connection that it takes.
+/// 2. Polls, and accepts if there is a connection. Another process may be faster: then the kernel waits, with the slot offered.
+/// 3. Gives the turn back; so does a cancellation in 2.
+///
+/// After `TURNS` yields a thread goes on without the turn, and may wait in the kernel.
 unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_int) -> isize) -> isize {
     const TURNS: usize = 100;
     for _ in 0..TURNS {
@@ -125,8 +141,8 @@ unsafe fn accept_at_once(listener: &Descriptor, fd: c_int, call: impl FnOnce(c_i
     got
 }
 
-/// `shutdown`: the kernel's own. Then all waits parked on the number try again, and find the end of the file or EPIPE. Never waits.
-/// No cancellation point.
+/// `shutdown`: the kernel's own, with its errors (ENOTCONN, EBADF). Then all waits parked on the number try again, and find the end
+/// of the file or EPIPE. Called by any thread. Never waits. No cancellation point.
 pub unsafe fn shutdown(fd: c_int, how: c_int) -> Answer<c_int> {
     let done = answer(sys::call(libc::SYS_shutdown, fd as usize, how as usize, 0, 0, 0, 0));
     readiness::stir(fd);

@@ -28,12 +28,12 @@ unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
     }
 }
 
-/// Is it a socket? SPLICE_F_NONBLOCK does not rule a socket's waiting: splice(2).
+/// Is it a socket? Sockets are waited for first: SPLICE_F_NONBLOCK does not keep a socket from waiting (splice(2)).
 fn socket(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind().socket())
 }
 
-/// Is it a pipe?
+/// Is it a pipe, the end that the kernel demands of each splice?
 fn pipe(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
 }
@@ -48,8 +48,8 @@ pub unsafe fn sendfile(to: c_int, from: c_int, offset: *mut off_t, count: size_t
 }
 
 /// `splice`: by `through_pipe`. Where a socket is the other end, the socket's readiness is waited for first: with SPLICE_F_NONBLOCK
-/// the kernel would wait for it all the same. Errors are the kernel's. EINTR after a handler without SA_RESTART. A cancellation
-/// point.
+/// the kernel would wait for it all the same. An end with an offset is no socket's (ESPIPE), so no wait is made for it. Errors are
+/// the kernel's. EINTR after a handler without SA_RESTART. A cancellation point.
 pub unsafe fn splice(
     from: c_int,
     from_at: *mut off_t,
@@ -75,7 +75,8 @@ pub unsafe fn splice(
     )
 }
 
-/// `tee`: by `through_pipe`, between two pipes; nothing is taken out of the first. A cancellation point.
+/// `tee`: by `through_pipe`, between two pipes; nothing is taken out of the first. EINVAL for other files is the kernel's. A
+/// cancellation point.
 pub unsafe fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let call = |flags: c_uint| plain(|| sys::call(libc::SYS_tee, from as usize, to as usize, n, flags as usize, 0, 0));
@@ -94,9 +95,13 @@ pub unsafe fn vmsplice(fd: c_int, iov: *const iovec, n: size_t, flags: c_uint) -
     through_pipe(n, flags, call, || await_ready(fd, IN | OUT))
 }
 
-/// Moves pages through a pipe. `call` is tried with SPLICE_F_NONBLOCK, which finds all that is wrong with the call; EAGAIN then
-/// parks by `wait`, and the kernel gets the call as it is. A program's own SPLICE_F_NONBLOCK, and a length of 0, go to the kernel at
-/// once.
+/// Moves pages through a pipe. Returns how many bytes, and the kernel's errors.
+///
+/// 1. `call` is made with SPLICE_F_NONBLOCK. It finds all that is wrong with the call, and moves what can be moved at once.
+/// 2. EAGAIN: `wait` parks until the ends that the call needs are ready, or fails with EINTR.
+/// 3. The kernel gets the call as it is. Another thread may have been faster: then the call waits there, with the slot offered.
+///
+/// A program's own SPLICE_F_NONBLOCK, and a length of 0, go to the kernel at once (3).
 unsafe fn through_pipe(
     n: size_t,
     flags: c_uint,
@@ -126,7 +131,8 @@ pub unsafe fn copy_file_range(
     copy(libc::SYS_copy_file_range, from, from_at, to, to_at, n, flags)
 }
 
-/// Makes splice or copy_file_range as it is, with the slot offered for as long as transfers took lately.
+/// Makes splice or copy_file_range as it is, with the slot offered for as long as transfers took lately (`disk`). A null offset means
+/// the file's own position. A cancellation point.
 unsafe fn copy(
     number: libc::c_long,
     from: c_int,

@@ -34,28 +34,31 @@ use crate::sys::{self, older};
 use libc::c_int;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// How a descriptor waits.
+/// How a descriptor waits. The discriminants are the three lowest bits of `Record::info`, in the order of KINDS; sockets come last
+/// (`socket`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Regular files, directories, block and memory devices: always ready, though slow at times. Never asked with RWF_NOWAIT,
-    /// for that may read short.
+    /// Regular files, directories, block and memory devices: always ready, though slow at times. Never asked with RWF_NOWAIT, for
+    /// such a transfer may read short.
     File,
+    /// Pipes and FIFOs.
     Pipe,
     /// Terminals and other character devices, eventfd, timerfd, signalfd, inotify and their like.
     Device,
-    /// Byte streams whose readiness agrees exactly with what a try finds.
+    /// TCP: a byte stream whose readiness agrees exactly with what a try finds.
     Tcp,
+    /// Byte streams of AF_UNIX, whose readiness for reading agrees as TCP's does.
     Local,
     /// Other byte streams (vsock, SCTP, TLS in the kernel, …).
     Stream,
-    /// Messages: datagrams, raw sockets, netlink.
+    /// Messages: datagrams, raw sockets, netlink, and every type that is neither of the other two.
     Packet,
     /// Messages of SOCK_SEQPACKET.
     Sequence,
 }
 
-/// The kinds by their bits.
+/// The kinds by their bits: KINDS[kind as usize] is `kind`.
 const KINDS: [Kind; 8] =
     [Kind::File, Kind::Pipe, Kind::Device, Kind::Tcp, Kind::Local, Kind::Stream, Kind::Packet, Kind::Sequence];
 
@@ -65,12 +68,14 @@ impl Kind {
         self as u8 >= Kind::Tcp as u8
     }
 
-    /// A byte stream, where a transfer may be partial.
+    /// Is it a byte stream, where a transfer may be partial and the rest can follow it?
     pub fn stream(self) -> bool {
         matches!(self, Kind::Tcp | Kind::Local | Kind::Stream | Kind::Pipe)
     }
 
-    /// Nothing to be had, nothing ready: "would block" and poll never disagree about reading.
+    /// Do "would block" and poll never disagree about reading? True for TCP, local streams and pipes: nothing to be had means nothing
+    /// ready there. A datagram with a bad checksum is an example of the others: poll says ready, and the receive finds nothing
+    /// (select(2), BUGS).
     pub fn agrees(self) -> bool {
         matches!(self, Kind::Tcp | Kind::Local | Kind::Pipe)
     }
@@ -80,7 +85,7 @@ impl Kind {
 const KIND: u64 = 7;
 /// The kind was asked.
 const KIND_KNOWN: u64 = 1 << 3;
-/// O_NONBLOCK was asked: see the next bit.
+/// O_NONBLOCK was asked: see the next bit. Kept in the record for an OWN socket only.
 const FLAGS_KNOWN: u64 = 1 << 4;
 /// The file is O_NONBLOCK.
 const NONBLOCKING: u64 = 1 << 5;
@@ -92,17 +97,17 @@ const RECEIVE_TIMED: u64 = 1 << 7;
 const SEND_KNOWN: u64 = 1 << 8;
 /// Sends have a timeout.
 const SEND_TIMED: u64 = 1 << 9;
-/// RWF_NOWAIT is refused: poll first.
+/// RWF_NOWAIT is refused for reading: poll is asked first.
 const ASK_TO_READ: u64 = 1 << 10;
-/// RWF_NOWAIT is refused for writing.
+/// RWF_NOWAIT is refused for writing: poll is asked first.
 const ASK_TO_WRITE: u64 = 1 << 11;
 /// Another number may mean the same open file.
 const TWIN: u64 = 1 << 12;
 /// SO_RCVLOWAT was set: only the kernel's own blocking receive knows when to return.
 const LOW_WATER: u64 = 1 << 13;
-/// A thread is between poll and accept: it has the turn.
+/// A thread is between poll and accept: it has the turn (`begin_accept`).
 const ACCEPTING: u64 = 1 << 14;
-/// The socket was seen to listen.
+/// The socket was seen to listen (SO_ACCEPTCONN).
 const LISTENS: u64 = 1 << 15;
 /// This process has made the file, as a hook saw, and no other process has it: what is asked can be kept.
 const OWN: u64 = 1 << 16;
@@ -118,14 +123,18 @@ const CHANGES: u64 = 0xff << 24;
 /// Where the epoch stands.
 const EPOCH_SHIFT: u32 = 32;
 
-/// Which answers of the kernel's count: those of this epoch. A fork child goes on with its parent's.
+/// The epoch whose answers of the kernel's count; what was asked in an older one is void. Grows by one whenever a file changes that
+/// may have another number (`changed`). A fork child goes on with its parent's.
 static EPOCH: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
 
-/// A descriptor, and what was known of it when the call began.
+/// A descriptor, and what was known of it when the call began. A copy: what another thread notes meanwhile is seen by the next call.
 #[derive(Clone, Copy)]
 pub struct Descriptor {
+    /// The program's number.
     pub fd: c_int,
+    /// The record of that number, which outlives every file.
     pub record: &'static Record,
+    /// `Record::info` at the call's beginning; its kind is known and its epoch is the present one.
     info: u64,
 }
 
@@ -135,20 +144,21 @@ impl Descriptor {
         KINDS[(self.info & KIND) as usize]
     }
 
-    /// Is it known to be O_NONBLOCK? (What is not known is asked before a wait.)
+    /// Is it known to be O_NONBLOCK? False where that is not known: then the file is asked before a wait (`ask_socket`, `ask_file`).
     #[inline]
     pub fn nonblocking(&self) -> bool {
         self.info & NONBLOCKING != 0
     }
 
-    /// The timeout of a socket that is known to block; `None`: not known.
+    /// Returns the timeout, in nanoseconds, of a socket that is known to block: `Some(None)` blocks for ever. `None`: O_NONBLOCK or
+    /// the timeout is not known, or the socket does not block.
     #[inline]
     pub fn blocks_for(&self, interest: u32) -> Option<Option<u64>> {
         let needed = FLAGS_KNOWN | timeout_known(interest);
         (self.info & (needed | NONBLOCKING) == needed).then(|| self.timeout_ns(interest))
     }
 
-    /// Returns a socket's timeout in nanoseconds; 0: none.
+    /// Returns the socket's timeout in that direction, in nanoseconds; `None`: it has none. Only true if the timeout was asked.
     fn timeout_ns(&self, interest: u32) -> Option<u64> {
         if interest & record::OUT != 0 {
             (self.info & SEND_TIMED != 0).then(|| self.record.send_timeout_ns.load(Relaxed))
@@ -157,7 +167,7 @@ impl Descriptor {
         }
     }
 
-    /// Must its receives be left to the kernel?
+    /// Must its receives be left to the kernel, which alone counts up to SO_RCVLOWAT?
     pub fn low_water(&self) -> bool {
         self.info & LOW_WATER != 0
     }
@@ -167,12 +177,14 @@ impl Descriptor {
         self.info & ask_bit(interest) != 0
     }
 
-    /// Notes that RWF_NOWAIT is refused in this direction: from then on poll is asked first.
+    /// Notes that RWF_NOWAIT is refused in this direction: from then on poll is asked first. Lasts until the number gets another
+    /// file.
     pub fn note_must_ask(&self, interest: u32) {
         self.record.info.fetch_or(ask_bit(interest), Relaxed);
     }
 
-    /// Does it wait for connections? Only such a socket is worth a wait in accept: all others refuse at once.
+    /// Does it wait for connections? Only such a socket is worth a wait in accept: the kernel refuses all others at once. One
+    /// getsockopt until the answer was yes.
     pub fn listens(&self) -> bool {
         if self.info & LISTENS == 0 {
             if option(self.fd, libc::SO_ACCEPTCONN) == 0 {
@@ -183,7 +195,8 @@ impl Descriptor {
         true
     }
 
-    /// Takes the turn to accept; false: another thread has it. Given back by `end_accept`.
+    /// Takes the turn to accept; false: another thread has it. Called by accept before its poll. The turn is given back by
+    /// `end_accept`, also where the accept is cancelled.
     pub fn begin_accept(&self) -> bool {
         self.record.info.fetch_or(ACCEPTING, Relaxed) & ACCEPTING == 0
     }
@@ -193,7 +206,8 @@ impl Descriptor {
         self.record.info.fetch_and(!ACCEPTING, Relaxed);
     }
 
-    /// Its kind, and an answer of this epoch: `None`: closed.
+    /// Returns the descriptor with its kind known and no answer of an older epoch, and notes both. `None`: the number has no file
+    /// (fstat fails).
     #[cold]
     fn look_closer(mut self) -> Option<Descriptor> {
         let before = self.info;
@@ -209,7 +223,8 @@ impl Descriptor {
         Some(self)
     }
 
-    /// Its status flags, or an error number below 0.
+    /// Asks the kernel for the status flags, and for the timeout in the direction of `interest` if that is not known; notes both in
+    /// this copy. Returns the status flags, or a negated error number.
     fn ask(&mut self, interest: u32) -> isize {
         let flags = older::status_flags(self.fd);
         self.info &= !NONBLOCKING;
@@ -229,7 +244,7 @@ impl Descriptor {
     }
 }
 
-/// The bit that says for a direction that RWF_NOWAIT is refused.
+/// Returns the bit that says for a direction that RWF_NOWAIT is refused.
 fn ask_bit(interest: u32) -> u64 {
     if interest & record::OUT != 0 {
         ASK_TO_WRITE
@@ -238,11 +253,12 @@ fn ask_bit(interest: u32) -> u64 {
     }
 }
 
-/// The directions in which this process is refused transfers that do not wait, as ask bits; what was refused once is not asked again.
-/// A fork child is under the same filter.
+/// The directions in which this process is refused transfers that do not wait (preadv2, pwritev2), as ask bits; a refusal lasts. A
+/// fork child is under the same filter.
 static REFUSED: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
 
-/// A transfer that does not wait was refused: is it the call, and not this use of it?
+/// Is the call itself refused, by an old kernel or by a filter, and not only this use of it? Called after a transfer that does not
+/// wait was refused in this direction. Makes one system call that only a refusal fails so (`older::refuses`), and remembers a yes.
 #[cold]
 pub fn is_refused(interest: u32) -> bool {
     let bit = ask_bit(interest);
@@ -254,7 +270,7 @@ pub fn is_refused(interest: u32) -> bool {
     refused
 }
 
-/// The bit that says for a direction that the timeout was asked.
+/// Returns the bit that says for a direction that the timeout was asked.
 fn timeout_known(interest: u32) -> u64 {
     if interest & record::OUT != 0 {
         SEND_KNOWN
@@ -263,12 +279,14 @@ fn timeout_known(interest: u32) -> u64 {
     }
 }
 
-/// The epoch in which the rest was asked.
+/// Returns the epoch in which O_NONBLOCK and the timeouts were asked.
 fn epoch_of(info: u64) -> u32 {
     (info >> EPOCH_SHIFT) as u32
 }
 
-/// Any descriptor, its kind known. What is closed, or has no record, is libc's to answer.
+/// Returns any descriptor, its kind known. Called by handlers at their beginning, on any thread; one load where the kind is known,
+/// else an fstat and for sockets a few getsockopts. `Err(Miss::Libc)` for a number without a file or without a record (negative, or
+/// of `Record::NUMBERS` and more): libc's call finds the error.
 #[inline]
 pub fn any(fd: c_int) -> Answer<Descriptor> {
     let record = record::record(fd).ok_or(Miss::Libc)?;
@@ -279,7 +297,7 @@ pub fn any(fd: c_int) -> Answer<Descriptor> {
     found.look_closer().ok_or(Miss::Libc)
 }
 
-/// A socket; what is none is libc's to answer.
+/// Returns a socket. `Err(Miss::Libc)` where the number has no file or is no socket: libc's call says EBADF or ENOTSOCK.
 #[inline]
 pub fn socket(fd: c_int) -> Answer<Descriptor> {
     let descriptor = any(fd)?;
@@ -290,14 +308,17 @@ pub fn socket(fd: c_int) -> Answer<Descriptor> {
     }
 }
 
-/// A socket call on what is believed to be no socket: forget the belief and look.
+/// Returns the socket of a number that was believed to be none. Forgets the belief and asks the kernel: the number may have got
+/// another file without a hooked call.
 #[cold]
 fn look_again(fd: c_int) -> Answer<Descriptor> {
     readiness::forget(fd);
     any(fd).and_then(|descriptor| if descriptor.kind().socket() { Ok(descriptor) } else { Err(Miss::Libc) })
 }
 
-/// A socket on which a call is about to wait: its timeout, or what the call is told (`refusal`). What is nobody else's is noted.
+/// Asks a socket on which a call is about to wait. Returns its timeout in nanoseconds, `None` for ever. `Err`: it must not wait, and
+/// the call answers this error number (`refusal`). An OWN socket's answers are noted, unless a change came meanwhile: then the
+/// exchange of the word fails.
 pub fn ask_socket(fd: c_int, interest: u32) -> Result<Option<u64>, c_int> {
     let mut socket = any(fd).map_err(|_| refusal(older::status_flags(fd)))?;
     let before = socket.info;
@@ -308,7 +329,8 @@ pub fn ask_socket(fd: c_int, interest: u32) -> Result<Option<u64>, c_int> {
     socket.blocks_for(interest).ok_or_else(|| refusal(flags))
 }
 
-/// The kind's bits, and what else follows from it.
+/// Returns the bits of the kind, and those that follow from it: RWF_NOWAIT is not tried on terminals and other character devices.
+/// `None`: the number has no file.
 fn kind_of(fd: c_int) -> Option<u64> {
     /// Memory devices (null, zero, random, …): they never wait, but read short with RWF_NOWAIT.
     const MEMORY: u32 = 1;
@@ -349,13 +371,14 @@ fn option(fd: c_int, name: c_int) -> c_int {
     value
 }
 
+/// Returns a socket's SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds; 0: it has none.
 fn timeout_ns(fd: c_int, name: c_int) -> u64 {
     let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
     get_option(fd, name, &mut time);
     moment::of_timeval(&time)
 }
 
-/// A socket option, left as it is where the kernel has no answer.
+/// Reads a socket option of SOL_SOCKET into `value`, which is left as it is where the kernel has no answer.
 fn get_option<T>(fd: c_int, name: c_int, value: &mut T) {
     let mut length = std::mem::size_of::<T>() as libc::socklen_t;
     let (value, length) = (value as *mut T as usize, &mut length as *mut _ as usize);
@@ -363,8 +386,9 @@ fn get_option<T>(fd: c_int, name: c_int, value: &mut T) {
     unsafe { sys::call(libc::SYS_getsockopt, fd as usize, libc::SOL_SOCKET as usize, name as usize, value, length, 0) };
 }
 
-/// A file on which a call is about to wait for `interest`. It does not where the program wishes so, or where the file was opened for the
-/// other direction: then this is what the call is told (`refusal`).
+/// Asks a file on which a call is about to wait for `interest`. `Err`: it must not wait, because of O_NONBLOCK or because it was
+/// opened for the other direction, and the call answers this error number (`refusal`). Nothing is noted: other processes may share
+/// the file. One fcntl.
 pub fn ask_file(fd: c_int, interest: u32) -> Result<(), c_int> {
     let flags = older::status_flags(fd);
     let wrong = match interest {
@@ -376,7 +400,8 @@ pub fn ask_file(fd: c_int, interest: u32) -> Result<(), c_int> {
     waits.then_some(()).ok_or_else(|| refusal(flags))
 }
 
-/// What a call is told that will not wait: EAGAIN, unless the number was closed since its first try (the flags are an error then).
+/// Returns what a call answers that must not wait: EAGAIN, unless the number was closed since its first try. `flags` is a negated
+/// error number then, and that is the answer.
 fn refusal(flags: isize) -> c_int {
     if flags < 0 {
         -flags as c_int
@@ -385,12 +410,13 @@ fn refusal(flags: isize) -> c_int {
     }
 }
 
-/// Do these status flags say that nothing waits? (An error number does.)
+/// Do these status flags say that nothing waits? A negated error number says so, too.
 pub fn has_nonblock(flags: isize) -> bool {
     flags < 0 || flags as c_int & libc::O_NONBLOCK != 0
 }
 
-/// What poll says of a descriptor right now, for the given interest; 0: nothing.
+/// Returns what poll says of a descriptor right now, without waiting: the events of `interest` that are ready, with POLLERR, POLLHUP
+/// and POLLNVAL; 0: nothing.
 pub fn poll_now(fd: c_int, interest: u32) -> u32 {
     let mut poll = libc::pollfd { fd, events: interest as i16, revents: 0 };
     let time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -399,7 +425,15 @@ pub fn poll_now(fd: c_int, interest: u32) -> u32 {
     poll.revents as u16 as u32
 }
 
-/// The program changed O_NONBLOCK or a timeout: ask again, through this number and through its twins.
+/// Forgets O_NONBLOCK and the timeouts of a number: the program has changed one of them. Called after the change, by any thread.
+/// Where another number may mean the same open file a new epoch begins, which voids the answers for all numbers.
+///
+/// The race with a call that asks meanwhile:
+///
+/// 1. The call reads `info` (`any`), then asks the kernel, and gets the answer from before the change.
+/// 2. The change is made, and `changed` moves the bits of CHANGES.
+/// 3. The call notes its answer by an exchange of the word of step 1, which fails. Its own wait goes on the old answer, as natively a
+///    wait that began before the change does.
 pub fn changed(fd: c_int) {
     let Some(record) = record::record(fd) else { return };
     if record.info.load(Relaxed) & TWIN != 0 {
@@ -408,12 +442,14 @@ pub fn changed(fd: c_int) {
     update(&record.info, |info| info & !ASKED & !CHANGES | (info.wrapping_add(ONE_CHANGE) & CHANGES));
 }
 
-/// Called right before and after each fork, on both sides: every file that is open now is shared, and nothing that was asked may be kept.
+/// Forgets all that may not be kept once another process has the open files: O_NONBLOCK, the timeouts, and that files are OWN. Called
+/// right before and after each fork, on both sides, and by the hooks of posix_spawn, daemon and clone.
 pub fn forked() {
     record::revise_all(|info| info & !(ASKED | OWN));
 }
 
-/// This process has made the file of this number.
+/// Notes that this process has just made the file of this number, and that no other process has it. Called by hooks that return a new
+/// socket, before the program knows the number.
 pub fn made(fd: c_int) {
     readiness::forget(fd);
     if let Some(record) = record::record(fd) {
@@ -421,21 +457,22 @@ pub fn made(fd: c_int) {
     }
 }
 
-/// The open file of this number went with a message: to another process, or to another number of this one's.
+/// Notes that the open file of this number went with a message (SCM_RIGHTS): another process may have it, or another number of this
+/// process's. Called after the message was sent.
 pub fn handed_on(fd: c_int) {
     if let Some(record) = record::record(fd) {
         update(&record.info, |info| info & !(ASKED | OWN));
     }
 }
 
-/// The program set SO_RCVLOWAT.
+/// Notes that the program has set SO_RCVLOWAT: receives are the kernel's from then on, whatever the value.
 pub fn low_water_set(fd: c_int) {
     if let Some(record) = record::record(fd) {
         update(&record.info, |info| info | LOW_WATER);
     }
 }
 
-/// The program put another protocol on top (TLS in the kernel): a short read no longer says that nothing is left.
+/// Notes that the program has put another protocol on top (TLS in the kernel): a short read no longer says that nothing is left.
 pub fn layered(fd: c_int) {
     if let Some(record) = record::record(fd) {
         update(&record.info, |info| info & !KIND | Kind::Stream as u64 | KIND_KNOWN);
@@ -447,17 +484,19 @@ pub fn note_queue(record: &Record) {
     record.info.fetch_or(QUEUE, Relaxed);
 }
 
-/// Wakes the receivers of all message queues: they are to look again, in the kernel.
+/// Wakes the parked receivers of all message queues: they try again, and then wait in the kernel. Called by mq_notify, before the
+/// registration.
 pub fn stir_queues() {
     readiness::stir_those(|info| info & QUEUE != 0);
 }
 
-/// Changes what is known by one atomic step.
+/// Changes a record's word by one atomic step; `change` may be called again where another thread was faster.
 fn update(info: &AtomicU64, change: impl Fn(u64) -> u64) {
     info.fetch_update(Relaxed, Relaxed, |info| Some(change(info))).ok();
 }
 
-/// `to` has become another number for the open file of `from`.
+/// Notes that `to` has become another number for the open file of `from`, and that both have a twin from then on. Called after the
+/// kernel has made the duplicate. Of `to` nothing else is known, but that the file is OWN if it was before.
 pub fn duplicated(from: c_int, to: c_int) {
     readiness::forget(to);
     let (Some(one), Some(other)) = (record::record(from), record::record(to)) else { return };
@@ -465,8 +504,9 @@ pub fn duplicated(from: c_int, to: c_int) {
     other.info.store(before & OWN | TWIN, Relaxed);
 }
 
-/// The kernel has just made `fd` out of a listener: it inherits kind and timeouts, but not O_NONBLOCK, which its first wait asks for:
-/// many programs set it at once.
+/// Notes that the kernel has just made the connection `fd` out of a listener. It inherits the kind and, where the listener has none,
+/// the absence of timeouts. O_NONBLOCK is not inherited (accept(2)): the connection's first wait asks for it, unless SOCK_NONBLOCK
+/// has set it.
 pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
     made(fd);
     let Some(record) = record::record(fd) else { return };
@@ -482,7 +522,8 @@ pub fn accepted(listener: &Descriptor, fd: c_int, nonblocking: bool) {
     record.info.store(info, Relaxed);
 }
 
-/// A call waits for a terminal: after a stop the process may be in the background.
+/// Has the waits for devices try again when the process was stopped and goes on: after a stop it may be in the background, where the
+/// kernel stops a reader or fails its call (termios(3)). Called before the first wait for a terminal.
 pub fn try_terminals_when_continued() {
     reactor::try_when_continued(KIND | KIND_KNOWN, Kind::Device as u64 | KIND_KNOWN);
 }

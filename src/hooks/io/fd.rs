@@ -9,6 +9,13 @@
 //! Our own descriptors do not exist for the program: closing one answers EBADF, and a range of numbers is closed around them.
 //! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
 //! All but the last group are seen from any caller, a green thread or not.
+//!
+//! The order around a close, and what each order guards against:
+//!
+//! 1. The waits parked on the number, and the calls that hold on to its file, move to private duplicates (`readiness::vacate`).
+//! 2. The kernel closes, or puts another file under the number.
+//! 3. What was known of the number is forgotten (`readiness::closed`, or `forget` by the hook that makes the new file). A wait that
+//!    came between 1 and 2 is woken here, tries again, and finds EBADF or the new file.
 
 use crate::base::kept::Kept;
 use crate::base::own_fds;
@@ -24,7 +31,8 @@ use crate::runtime::{self, Habit, Length};
 use crate::sys::{self, older};
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
 
-/// SO_RCVTIMEO and SO_SNDTIMEO as programs with 64-bit time on 32-bit machines call them (source: asm-generic/socket.h).
+/// SO_RCVTIMEO and SO_SNDTIMEO as the C library calls them where time is 64 bits wide and `long` is not (asm-generic/socket.h). The
+/// kernel takes both numbers everywhere.
 const SO_RCVTIMEO_NEW: c_int = 66;
 const SO_SNDTIMEO_NEW: c_int = 67;
 
@@ -70,7 +78,8 @@ pub unsafe fn close_range(first: c_uint, last: c_uint, flags: c_int) -> Answer<c
     close_stretch(from, last, flags)
 }
 
-/// Closes a range of numbers in which none is the library's own.
+/// Closes a range of numbers in which none is the library's own, or marks it close-on-exec, by `flags`. Errors are the kernel's
+/// (ENOSYS before Linux 5.9). A cancellation point.
 unsafe fn close_stretch(first: c_uint, last: c_uint, flags: c_int) -> Answer<c_int> {
     plain(|| sys::call(libc::SYS_close_range, first as usize, last as usize, flags as usize, 0, 0, 0))
 }
@@ -105,14 +114,17 @@ pub unsafe fn dup3(from: c_int, to: c_int, flags: c_int) -> Answer<c_int> {
     replace(from, to, || sys::call(libc::SYS_dup3, from as usize, to as usize, flags as usize, 0, 0, 0))
 }
 
-/// Makes a duplicate of `from` by `call`, and notes that both are twins.
+/// Makes a duplicate of `from` by `call`, and notes that both are twins. Returns the new number; fails as the kernel does (EBADF,
+/// EMFILE), and nothing is noted then.
 fn duplicate(from: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
     let to = answer(call())?;
     descriptor::duplicated(from, to);
     Ok(to)
 }
 
-/// Makes `to` another number of `from` by `call`. `to` loses its file, but only if the call will succeed: a bad `from` changes nothing.
+/// Makes `to` another number of `from` by `call`. `to` loses its file, but only if the call will succeed: a bad `from` changes
+/// nothing, and libc's call finds it. EBADF for the library's own descriptors. A `to` beyond RLIMIT_NOFILE is found by the kernel:
+/// EBADF. May wait for what the close of the lost file does (a lingering socket), with the slot offered.
 fn replace(from: c_int, to: c_int, call: impl FnOnce() -> isize) -> Answer<c_int> {
     if own_fds::is_own(to) || own_fds::is_own(from) {
         return errno(libc::EBADF);
@@ -133,7 +145,8 @@ pub unsafe fn fclose(file: *mut FILE) -> Answer<c_int> {
     Ok(closed)
 }
 
-/// `freopen`: the stream's number loses its file; the rest is libc's.
+/// `freopen`: the waits parked on the stream's number move to private duplicates, before libc gives the number another file. The rest
+/// is libc's. Called by any thread.
 pub unsafe fn freopen(_path: *const c_char, _mode: *const c_char, file: *mut FILE) -> Answer<*mut FILE> {
     vacate_stream(file);
     Err(Miss::Libc)
@@ -159,14 +172,16 @@ pub unsafe fn vacate_stream(file: *mut FILE) -> c_int {
     fd
 }
 
-/// `socket`: the kernel's own. The number's past is forgotten, and its file is known to be this process's alone.
+/// `socket`: the kernel's own, with its errors. The number's past is forgotten, and its file is known to be this process's alone
+/// (`descriptor::made`). Never waits. No cancellation point.
 pub unsafe fn socket(domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int> {
     let fd = answer(sys::call(libc::SYS_socket, domain as usize, kind as usize, protocol as usize, 0, 0, 0))?;
     descriptor::made(fd);
     Ok(fd)
 }
 
-/// `socketpair`: both ends are known to be nobody else's, and each other's peers.
+/// `socketpair`: the kernel's own, with its errors. Both ends are known to be this process's alone, and each other's peers: a send at
+/// one end readies the reader at the other without an event of the reactor's.
 pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut c_int) -> Answer<c_int> {
     let arguments = (domain as usize, kind as usize, protocol as usize, fds as usize);
     let done = answer(sys::call(libc::SYS_socketpair, arguments.0, arguments.1, arguments.2, arguments.3, 0, 0))?;
@@ -176,7 +191,8 @@ pub unsafe fn socketpair(domain: c_int, kind: c_int, protocol: c_int, fds: *mut 
     Ok(done)
 }
 
-/// `setsockopt`: the kernel's own; what the option changes of what is known is asked for anew.
+/// `setsockopt`: the kernel's own, with its errors. An option that changes what is known of the socket is noted, after the kernel has
+/// taken it: a timeout, SO_RCVLOWAT, or another protocol on top (TCP_ULP). Never waits.
 pub unsafe fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> Answer<c_int> {
     let done = answer(sys::call(
         libc::SYS_setsockopt,
@@ -216,8 +232,9 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
     }
 }
 
-/// Tries a file lock by the command `attempt`, then waits for it in the kernel by the command `wait`, with the slot offered. A
-/// foreign thread's call is libc's.
+/// Tries a file lock by the command `attempt`, then waits for it in the kernel by the command `wait`, with the slot offered. EAGAIN
+/// and EACCES both say that another process or open file has a lock there (fcntl(2)). EINTR after a handler without SA_RESTART. A
+/// cancellation point. A foreign thread's call is libc's.
 fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_int> {
     if runtime::current().is_none() {
         return Err(Miss::Libc);
@@ -229,7 +246,8 @@ fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_
     }
 }
 
-/// `ioctl`: FIONBIO is noted, owners are `owner`'s, all else is libc's, after one comparison.
+/// `ioctl`: FIONBIO is noted, after the kernel has taken it; owners are `owner`'s. All other requests are libc's, and cost one
+/// comparison. No cancellation point.
 pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_int> {
     if request as u32 != libc::FIONBIO as u32 {
         return owner::ioctl(fd, request as u32, argument);
@@ -239,14 +257,17 @@ pub unsafe fn ioctl(fd: c_int, request: c_ulong, argument: usize) -> Answer<c_in
     Ok(done)
 }
 
-/// `open`: `openat` in the working directory.
+/// `open`: `openat` in the working directory. glibc makes it of openat, too (open64.c).
 pub unsafe fn open(path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
     openat(libc::AT_FDCWD, path, flags, mode)
 }
 
-/// `openat`: the kernel's own. May wait (a FIFO, a disk), so the slot is offered. EINTR after a handler without SA_RESTART. For a
-/// green thread's folder in /proc a file is made (`proc/task_file.rs`). What was known of the number is forgotten. A cancellation
-/// point.
+/// `openat`: the kernel's own, with its errors. May wait (a FIFO without a partner, a disk), with the slot offered if such calls were
+/// long lately. EINTR after a handler without SA_RESTART. What was known of the number is forgotten. A cancellation point.
+///
+/// A green thread's folder in /proc is known to the library alone: after ENOENT `task_file::open` makes the file, and a path in /proc
+/// that the kernel has opened may be replaced (`task_file::opened`). Before the start libc answers; a foreign thread's call is
+/// libc's, and noted.
 pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t) -> Answer<c_int> {
     static OPENS: Kept<Habit> = Kept::new(Habit::new());
     let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
@@ -265,7 +286,7 @@ pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t
     Ok(fd)
 }
 
-/// Opens by libc's own call, in which a foreign thread is cancelled as natively.
+/// Makes libc's own call, in which a foreign thread is cancelled as natively. Returns the descriptor, or libc's errno.
 fn by_foreign(open: impl FnOnce() -> c_int) -> Answer<c_int> {
     match open() {
         -1 => errno(glibc::errno()),
@@ -273,12 +294,13 @@ fn by_foreign(open: impl FnOnce() -> c_int) -> Answer<c_int> {
     }
 }
 
-/// `__open_2`, the fortified form of `open`, which has no mode: where one is needed libc complains, which ends the process.
+/// `__open_2`, the fortified form of `open`, which has no mode. Where the flags need a mode (O_CREAT, O_TMPFILE) libc answers: it
+/// ends the process with a message.
 pub unsafe fn open_2(path: *const c_char, flags: c_int) -> Answer<c_int> {
     openat_2(libc::AT_FDCWD, path, flags)
 }
 
-/// `__openat_2`, the fortified form of `openat`.
+/// `__openat_2`, the fortified form of `openat`, as `open_2`.
 pub unsafe fn openat_2(dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_int> {
     if flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE {
         return Err(Miss::Libc);
@@ -286,7 +308,7 @@ pub unsafe fn openat_2(dir: c_int, path: *const c_char, flags: c_int) -> Answer<
     openat(dir, path, flags, 0)
 }
 
-/// `creat`: `open` with its flags.
+/// `creat`: `open` with the flags of creat(2): O_CREAT, O_WRONLY and O_TRUNC.
 pub unsafe fn creat(path: *const c_char, mode: mode_t) -> Answer<c_int> {
     open(path, libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC, mode)
 }

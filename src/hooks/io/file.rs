@@ -24,7 +24,8 @@ pub fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
     plain_for(Length::Usual(&TRANSFERS), call)
 }
 
-/// The calls that are cancellation points; the other ones go through `steadily`.
+/// Makes a call that brings a file's content to its disk, and is a cancellation point. The slot is offered if such calls were long
+/// lately. Errors are the kernel's (EIO, EBADF, EINVAL).
 unsafe fn flush(number: c_long, [a, b, c, d]: [usize; 4]) -> Answer<c_int> {
     plain_for(Length::Usual(&FLUSHES), || sys::call(number, a, b, c, d, 0, 0))
 }
@@ -36,7 +37,7 @@ unsafe fn flush_steadily(number: c_long, fd: usize) -> Answer<c_int> {
     answer(result)
 }
 
-/// `fsync`: offers the slot, as long as such calls lately took. A cancellation point.
+/// `fsync`: by `flush`, which offers the slot if such calls were long lately. A cancellation point.
 pub unsafe fn fsync(fd: c_int) -> Answer<c_int> {
     flush(SYS_fsync, [fd as usize, 0, 0, 0])
 }
@@ -46,12 +47,12 @@ pub unsafe fn fdatasync(fd: c_int) -> Answer<c_int> {
     flush(SYS_fdatasync, [fd as usize, 0, 0, 0])
 }
 
-/// `msync`: as `fsync`, for mapped memory.
+/// `msync`: as `fsync`, for mapped memory. ENOMEM for memory that is not mapped. A cancellation point also with MS_ASYNC.
 pub unsafe fn msync(address: *mut c_void, bytes: size_t, flags: c_int) -> Answer<c_int> {
     flush(SYS_msync, [address as usize, bytes, flags as usize, 0])
 }
 
-/// `sync_file_range`: as `fsync`, for a part of a file.
+/// `sync_file_range`: as `fsync`, for a part of a file. ESPIPE for a file without positions.
 pub unsafe fn sync_file_range(fd: c_int, offset: off64_t, bytes: off64_t, flags: c_uint) -> Answer<c_int> {
     flush(SYS_sync_file_range, [fd as usize, offset as usize, bytes as usize, flags as usize])
 }
@@ -61,7 +62,7 @@ pub unsafe fn sync() -> Answer<()> {
     flush_steadily(SYS_sync, 0).map(|_| ())
 }
 
-/// `syncfs`: as `sync`, for one file system.
+/// `syncfs`: as `sync`, for the file system of `fd`. EBADF. No cancellation point.
 pub unsafe fn syncfs(fd: c_int) -> Answer<c_int> {
     flush_steadily(SYS_syncfs, fd as usize)
 }
@@ -79,7 +80,8 @@ pub unsafe fn flock(fd: c_int, operation: c_int) -> Answer<c_int> {
     }
 }
 
-/// The section from the file's position on, exclusively.
+/// `lockf`: F_LOCK is F_SETLKW of the section from the file's position on, exclusively, by the hook of fcntl: parks in the kernel,
+/// with the slot offered; EDEADLK, EINTR. A cancellation point. The other commands never wait and are libc's.
 pub unsafe fn lockf(fd: c_int, command: c_int, bytes: off_t) -> Answer<c_int> {
     if command != F_LOCK {
         return Err(Miss::Libc);

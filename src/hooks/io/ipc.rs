@@ -6,6 +6,13 @@
 //!   registration. A registration of another process's that comes while a receiver is parked here is not seen.
 //! - *System V's* have no descriptor: tried without waiting, then in the kernel, the slot offered.
 //! - *aio* is glibc's own, on kernel threads of its own: its waits are libc's, in slices, so that a cancellation comes through.
+//!
+//! A receiver and the notification of its own process:
+//!
+//! 1. mq_notify sets NOTIFIED, and wakes the parked receivers of all queues (`descriptor::stir_queues`).
+//! 2. They try again, find nothing, see NOTIFIED, and wait in the kernel, which counts them from then on.
+//! 3. mq_notify yields once before the registration, so that a receiver of its slot gets as far as 2. A receiver on another slot may
+//!    be later: a message that comes in between is told of by a notification, and received as well.
 
 use crate::base::kept::Kept;
 use crate::base::own_fds;
@@ -26,8 +33,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 /// A moment that has passed; as a time's length: none.
 const PAST: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Returns until when a call on a message queue waits: a moment of CLOCK_REALTIME, or no end for a null one. EFAULT, then EINVAL for
-/// a bad moment, even when there is nothing to wait for: the kernel reads it first (ipc/mqueue.c, prepare_timeout).
+/// Returns until when a call on a message queue waits: a moment of CLOCK_REALTIME as a deadline, or no end for a null one. EFAULT,
+/// then EINVAL for a bad moment, even when there is nothing to wait for: the kernel reads it first (ipc/mqueue.c, prepare_timeout).
 unsafe fn deadline(until: *const timespec) -> Answer<Deadline> {
     if until.is_null() {
         return Ok(None);
@@ -66,10 +73,12 @@ unsafe fn transfer<T: TryFrom<isize>>(
     answer(result)
 }
 
-/// This process, or one that it was forked from, has registered for a notification: from then on receivers wait in the kernel.
+/// True once this process, or one that it was forked from, has registered for a notification: from then on receivers wait in the
+/// kernel. Never false again, for a registration may be made anew at any time.
 static NOTIFIED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
-/// May there be a registration for a notification by this queue? Reads NOTIFY_PID in the queue's text (mq_overview(7)).
+/// May there be a registration for a notification by this queue? Reads the queue's text, which says NOTIFY_PID:0 where there is none
+/// (mq_overview(7)). True as well where this process has registered once (NOTIFIED). A text that cannot be read says no.
 fn notifies(queue: c_int) -> bool {
     if NOTIFIED.load(SeqCst) {
         return true;
@@ -92,8 +101,9 @@ pub unsafe fn mq_notify(_: mqd_t, _: *const sigevent) -> Answer<c_int> {
     Err(Miss::Libc)
 }
 
-/// The kernel's answers when the moment has passed, and for what is no queue.
+/// The kernel's answer when the moment has passed: for the try, "would block".
 const TOO_LATE: isize = -(ETIMEDOUT as isize);
+/// The kernel's answer for a number that is no message queue's.
 const NO_QUEUE: isize = -(EBADF as isize);
 
 /// `mq_timedsend`: parks while the queue is full, until a moment of CLOCK_REALTIME, by `transfer`. EMSGSIZE and EINVAL for the
@@ -136,7 +146,8 @@ pub unsafe fn mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, prio
     mq_timedreceive(queue, message, bytes, priority, std::ptr::null())
 }
 
-/// `mq_close`: as `close`, but no cancellation point. EBADF for the library's own descriptors.
+/// `mq_close`: parked waits move to duplicates first, then the kernel closes. EBADF for the
+/// library's own descriptors, and by the kernel. Called by any thread. No cancellation point.
 pub unsafe fn mq_close(queue: mqd_t) -> Answer<c_int> {
     if own_fds::is_own(queue) {
         return errno(EBADF);
@@ -161,7 +172,9 @@ pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags:
     }
 }
 
-/// `msgrcv`: as `msgsnd`; ENOMSG is what a try says of an empty queue. A cancellation point.
+/// `msgrcv`: tried with IPC_NOWAIT, then made in the kernel, with the slot offered. ENOMSG is what the try says of an empty queue,
+/// and what the program gets with IPC_NOWAIT of its own. EINTR after any handler, as for `msgsnd`; EIDRM when the queue is removed,
+/// E2BIG. A cancellation point.
 pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long, flags: c_int) -> Answer<ssize_t> {
     const NOTHING: isize = -(ENOMSG as isize);
     runtime::cancellation_point();
@@ -176,7 +189,7 @@ pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long,
     }
 }
 
-/// Makes an answer of a try's result. Other green threads run if it is their turn.
+/// Makes an answer of a try's result, without a wait. Other green threads run if the monitor asks for it.
 fn at_once<T: TryFrom<isize>>(done: isize) -> Answer<T> {
     runtime::breathe();
     answer(done)
@@ -204,8 +217,9 @@ pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, tim
     }
 }
 
-/// `aio_suspend`: libc's own, in slices of SLICE_NS, between which a cancellation acts. EAGAIN when the time is up, EINTR after a
-/// handler of the caller's. A bad time is libc's to refuse. A cancellation point.
+/// `aio_suspend`: libc's own, in slices of SLICE_NS, between which a cancellation acts. A green thread's cancellation is the
+/// library's own, and does not reach into libc's wait. EAGAIN when the time is up, EINTR after a handler of the caller's; a signal of
+/// another thread's only ends a slice. A bad time is libc's to refuse. A cancellation point.
 pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const timespec) -> Answer<c_int> {
     let until = match time.as_ref().map(moment::nanoseconds) {
         None => None,
@@ -229,7 +243,8 @@ pub unsafe fn aio_suspend(list: *const *const aiocb, count: c_int, time: *const 
     }
 }
 
-/// `lio_listio`: libc's own. Only LIO_WAIT waits, inside libc, with the thread kept on its kernel thread.
+/// `lio_listio`: libc's own, with its errors. Only LIO_WAIT waits: inside libc, with the thread kept on its kernel thread and its
+/// slot offered (`in_libc`). LIO_NOWAIT is libc's at once.
 pub unsafe fn lio_listio(mode: c_int, list: *const *mut aiocb, count: c_int, event: *mut sigevent) -> Answer<c_int> {
     if mode == LIO_WAIT {
         Ok(runtime::in_libc(|| real::lio_listio(mode, list, count, event)))

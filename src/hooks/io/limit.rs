@@ -25,7 +25,7 @@ pub enum Time {
 }
 
 impl Time {
-    /// Begins a time in milliseconds; a negative one has no end.
+    /// Begins a time of `ms` milliseconds from now, as poll and epoll_wait have it: 0 only looks, a negative one has no end.
     pub fn of_ms(ms: c_int) -> Time {
         match ms {
             0 => Time::None,
@@ -34,7 +34,7 @@ impl Time {
         }
     }
 
-    /// Begins a time of `ns` nanoseconds, from now.
+    /// Begins a time of `ns` nanoseconds from now. A sum that does not fit is cut to the last moment that does.
     pub fn of_ns(ns: u64) -> Time {
         if ns == 0 {
             return Time::None;
@@ -62,14 +62,17 @@ pub fn pointer(time: &Option<timespec>) -> usize {
     time.as_ref().map_or(0, |time| time as *const timespec as usize)
 }
 
-/// Does the call wait with the mask that is in force: none given, or the same? A mask that cannot be read is for the kernel to refuse.
+/// Does the call wait with the mask that is in force: none given, or the same? Then it may park. A mask that cannot be read answers
+/// no: the kernel is to refuse it with EFAULT. On a foreign thread no mask is in force, so every mask answers no.
 pub unsafe fn keeps(mask: *const sigset_t) -> bool {
     let in_force = |mask| runtime::current().is_some_and(|me| me.mask.get() == mask);
     mask.is_null() || read_mask(mask).is_ok_and(in_force)
 }
 
-/// Makes a waiting call with another mask: the kernel waits, and swaps the masks. `call` gets the address of the mask that the kernel is to
-/// use, in which the runtime's own signals are open. A cancellation point.
+/// Makes a waiting call with another mask: the kernel waits, and swaps the masks in one step, as ppoll(2) demands. `call` gets the
+/// address of the mask that the kernel is to use, in which the runtime's own signals are open. A mask that cannot be read is handed
+/// on as it came, and the kernel says EFAULT. The thread keeps its kernel thread meanwhile, with the slot offered. A cancellation
+/// point.
 pub unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -> Answer<c_int> {
     let Ok(mask) = read_mask(mask) else { return plain(|| call(mask as usize)) };
     let open = sys::without_kept_open(mask);

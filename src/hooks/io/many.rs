@@ -11,11 +11,16 @@ use crate::runtime::news::record::{IN, OUT};
 use crate::{runtime, sys};
 use libc::{c_int, c_uint, mmsghdr, timespec};
 
-/// `recvmmsg`: parks before a message, and takes as many as are there. Returns how many; an error after the first message is left
-/// for the next call, as by the kernel (net/socket.c, do_recvmmsg).
+/// `recvmmsg`: parks before a message, and takes as many as are there. Returns how many; an error after the first message is left for
+/// the next call, as by the kernel (net/socket.c, do_recvmmsg). A cancellation point.
+///
 /// The timeout is looked at after each message only, as recvmmsg(2) says under BUGS: it does not end a wait. SO_RCVTIMEO does, and
-/// begins anew with each message. A handler ends the wait as of `recvfrom`, but not a call that has a message. A cancellation point.
-/// The kernel has the call as it is where it must not wait, for MSG_WAITALL, with SO_RCVLOWAT, for no messages, and for a bad
+/// begins anew with each message. A handler ends the wait as that of `recvfrom`, but not a call that has a message.
+///
+/// Ends with the last of the `n` messages, when the timeout is over, with MSG_WAITFORONE once there is a message, and after urgent
+/// data.
+///
+/// The kernel gets the call as it is where it must not wait, for MSG_WAITALL, with SO_RCVLOWAT, for no messages, and for a bad
 /// timeout (EFAULT, EINVAL).
 pub unsafe fn recvmmsg(
     fd: c_int,
@@ -40,6 +45,7 @@ pub unsafe fn recvmmsg(
     let mut attempt = Attempt::new(&socket, IN);
     let mut done = 0;
     let result = loop {
+        // With a timeout message by message, for it is looked at after each.
         let (first, room) = (msgs.add(done), if timeout.is_null() { n as usize - done } else { 1 });
         attempt.begin_anew(&socket);
         let got = attempt.complete(|fd, blocking| {
@@ -58,15 +64,17 @@ pub unsafe fn recvmmsg(
     answer(result)
 }
 
-/// recvmmsg's timeout, which ends at `end_ns` of CLOCK_MONOTONIC. What is left is written back after each message.
+/// The timeout of a recvmmsg. What is left is written back after each message, as by the kernel.
 struct TimeLeft {
+    /// The program's timeout; null: there is none, and the time has no end.
     timeout: *mut timespec,
+    /// The end of the time (CLOCK_MONOTONIC, nanoseconds).
     end_ns: u64,
 }
 
 impl TimeLeft {
-    /// Begins the time of a call; a null one has no end. `None`: the timeout cannot be read and written, or is no length of time. The
-    /// kernel gets such a call, to refuse it.
+    /// Begins the time of a call. `None`: the timeout cannot be read and written, or is no length of time; the kernel gets such a
+    /// call, to refuse it. Called before the first message, on the calling thread.
     unsafe fn new(timeout: *mut timespec) -> Option<TimeLeft> {
         if timeout.is_null() {
             return Some(TimeLeft { timeout, end_ns: u64::MAX });
@@ -77,7 +85,7 @@ impl TimeLeft {
         Some(TimeLeft { timeout, end_ns: sys::now_ns().saturating_add(ns) })
     }
 
-    /// Writes back what is left. Returns true if that is nothing. Called after each message.
+    /// Writes back what is left. Returns true if that is nothing. Called after each message; the memory was found writable by `new`.
     unsafe fn is_up(&mut self) -> bool {
         if self.timeout.is_null() {
             return false;
@@ -88,9 +96,9 @@ impl TimeLeft {
     }
 }
 
-/// `sendmmsg`: as many messages as the kernel takes at once, or, on a stream, one whole message after the other. Returns how many;
-/// an error after the first is left for the next call (net/socket.c, __sys_sendmmsg). A foreign thread's call is libc's. Files that
-/// went with the messages are handed on in both cases. A cancellation point.
+/// `sendmmsg`: as many messages as the kernel takes at once, or, on a stream, one whole message after the other. Returns how many; an
+/// error after the first is left for the next call (net/socket.c, __sys_sendmmsg). Called by any thread; a foreign thread's call is
+/// libc's. Files that went with the messages are handed on in both cases (`net::hand_files_on`). A cancellation point.
 pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
     let sent = match runtime::current() {
         Some(_) => transmit_messages(fd, msgs, n, flags)?,
@@ -100,8 +108,9 @@ pub unsafe fn sendmmsg(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -
     Ok(sent)
 }
 
-/// Makes `sendmmsg` for a green thread: parks until there is room, each message with the socket's SO_SNDTIMEO anew. More than
-/// UIO_MAXIOV messages are cut, as by the kernel.
+/// Makes `sendmmsg` for a green thread: parks until there is room, each message with the socket's SO_SNDTIMEO anew. Returns how many
+/// messages were sent. EAGAIN, EINTR and all other errors only if none was. More than UIO_MAXIOV messages are cut to that, as by the
+/// kernel.
 unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_int) -> Answer<c_int> {
     runtime::cancellation_point();
     let socket = descriptor::socket(fd)?;
@@ -141,8 +150,9 @@ unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_i
     answer(result)
 }
 
-/// Sends message after message on a stream, which may take a part of one. Ends after the first that was cut short, with that one
-/// counted. EFAULT where a message's length cannot be written: the message has been sent then, as natively.
+/// Sends message after message on a stream, which may take a part of one. Writes each message's length into its `msg_len`. Ends after
+/// the first that was cut short, with that one counted. Returns how many messages; an error only if none was sent. EFAULT where a
+/// message's length cannot be written: the message has been sent then, as natively.
 unsafe fn transmit_streamed(socket: &Descriptor, msgs: *mut mmsghdr, n: usize, flags: c_int) -> Answer<c_int> {
     for i in 0..n {
         let entry = msgs.add(i);

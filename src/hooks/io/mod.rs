@@ -1,4 +1,7 @@
 //! Descriptors: what is known of a number, the one shape of a wait for it, and the families of calls on it.
+//!
+//! From the ground up: `descriptor`, `kernel`; `attempt`; `vector`, `limit`, `owner`; `net`, `connection`, `poll`, `fd`; `many`, `select`,
+//! `file`, `ipc`; `copy`, `transfer`. A file names files to its left only.
 
 pub mod attempt;
 pub mod connection;

@@ -8,6 +8,12 @@
 //! - *MSG_WAITALL* is the same for recv. Where the kernel alone knows when enough is there (MSG_WAITALL with control data or
 //!   MSG_PEEK, SO_RCVLOWAT) the wait for the first byte is ours and the rest is the kernel's.
 //! - *SO_RCVTIMEO, SO_SNDTIMEO*: EAGAIN when the time is up, EINPROGRESS from connect; never restarted after a signal.
+//!
+//! What decides whether a receive may wait here, in this order:
+//!
+//! 1. O_NONBLOCK that is known, MSG_DONTWAIT, MSG_OOB, MSG_ERRQUEUE: the kernel gets the call, and does not wait.
+//! 2. The kernel alone can count (see above): poll parks for the first byte, then the kernel gets the call.
+//! 3. All else: tried, and parked for (`Attempt::complete`). An O_NONBLOCK that is not known yet is asked before the first park.
 
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::io::attempt::{Attempt, Blocking};
@@ -20,10 +26,10 @@ use crate::runtime::waiting::readiness;
 use crate::{runtime, sys};
 use libc::{c_int, c_void, iovec, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
-/// Flags with which a receive never waits.
+/// Flags with which a receive never waits: MSG_OOB and MSG_ERRQUEUE answer at once whether there is something.
 pub const NEVER_WAITS: c_int = libc::MSG_DONTWAIT | libc::MSG_OOB | libc::MSG_ERRQUEUE;
 
-/// The two ways in which a connection is known to be broken.
+/// The events by which poll tells that a connection is broken or ended.
 const BROKEN: u32 = (libc::POLLERR | libc::POLLHUP) as u32;
 
 /// `recv`: as `recvfrom` without an address. A cancellation point.
@@ -110,8 +116,9 @@ pub unsafe fn receive(
     answer(got)
 }
 
-/// Notes what this receive says of what is left: one that got less than it asked for has emptied the socket, and "would block" says that
-/// it is empty. The next receive, or a poll, is left out then until there is an event. Only for sockets whose readiness agrees.
+/// Notes what this receive says of what is left: one that got less than it asked for has emptied the socket, and "would block" says
+/// that it is empty. The next receive, or a poll, is left out then until there is an event. Only for sockets whose readiness agrees;
+/// MSG_PEEK takes nothing, and MSG_OOB and MSG_ERRQUEUE read another queue. `before`: the record's hints before the call.
 #[inline]
 fn note_rest(socket: &Descriptor, (record, before): (&Record, Hints), len: usize, flags: c_int, got: isize) {
     const UNUSUAL: c_int = libc::MSG_PEEK | libc::MSG_OOB | libc::MSG_ERRQUEUE;
@@ -126,8 +133,9 @@ fn note_rest(socket: &Descriptor, (record, before): (&Record, Hints), len: usize
     }
 }
 
-/// MSG_WAITALL: receives what comes after the first part, and returns how many bytes. An error, a timeout and a handler end it; the
-/// next call finds the error.
+/// Receives what comes after the first part of a MSG_WAITALL, and returns how many bytes. An error, a timeout and a handler end it,
+/// as natively: the part is returned, and the next call finds the error. A hang-up does not end it: bytes that came before are still
+/// to be read.
 #[cold]
 unsafe fn receive_rest(attempt: &mut Attempt, buf: *mut c_void, len: usize, got: usize, flags: c_int) -> usize {
     let whole = iovec { iov_base: buf, iov_len: len.min(MOST_AT_ONCE) };
@@ -136,7 +144,7 @@ unsafe fn receive_rest(attempt: &mut Attempt, buf: *mut c_void, len: usize, got:
     })
 }
 
-/// Makes recvmsg or sendmsg of these vectors alone, without an address or control data.
+/// Makes recvmsg or sendmsg of these vectors alone, without an address or control data. Returns the kernel's result.
 unsafe fn message_call(number: libc::c_long, fd: c_int, vectors: &[iovec], flags: c_int) -> isize {
     let mut message: msghdr = std::mem::zeroed();
     message.msg_iov = vectors.as_ptr() as *mut iovec;
@@ -182,15 +190,19 @@ pub unsafe fn sendto(
     transmit(&descriptor::socket(fd)?, buf, len, flags, addr, addr_len)
 }
 
-/// Does the kernel get the call as it is: with O_NONBLOCK or MSG_DONTWAIT, and with MSG_FASTOPEN, for which it connects first?
+/// Does the kernel get a send as it is? True with O_NONBLOCK that is known and with MSG_DONTWAIT, for the kernel does not wait then,
+/// and with MSG_FASTOPEN, for which it connects first.
 pub fn as_it_is(socket: &Descriptor, flags: c_int) -> bool {
     socket.nonblocking() || flags & (libc::MSG_DONTWAIT | libc::MSG_FASTOPEN) != 0
 }
 
-/// A transfer of at most so many bytes is seldom cut in two: it does not hold on to the file between its tries.
+/// The longest transfer, in bytes, that is seldom cut in two: it does not hold on to the file between its tries, which costs two
+/// atomic steps. If it is cut all the same, and the number closed meanwhile, the rest is not sent.
 const MOSTLY_WHOLE: usize = 4096;
 
-/// Makes sendto, and write on a socket, after the cancellation point. Returns the bytes sent.
+/// Makes sendto, and write on a socket, after the cancellation point. Returns the bytes sent, which are all unless an error, a
+/// timeout or a handler came after a part. Errors only if nothing was sent. Then makes a peer in this process ready, if it waits
+/// (`readiness::reach_peer`).
 ///
 /// # Safety
 /// As for sendto.
@@ -253,7 +265,11 @@ pub unsafe fn sendmsg(fd: c_int, msg: *const msghdr, flags: c_int) -> Answer<ssi
     Ok(sent)
 }
 
-/// Notes that the files of a message that was sent are no longer this process's alone: another may set O_NONBLOCK on them.
+/// Notes that the files of a message that was sent (SCM_RIGHTS) are no longer this process's alone: another may set O_NONBLOCK on
+/// them. Called by any thread after the kernel has taken the message, so that its control data can be read.
+///
+/// # Safety
+/// The message was sent, and is mapped still.
 pub unsafe fn hand_files_on(message: &msghdr) {
     let mut at = libc::CMSG_FIRSTHDR(message);
     while let Some(header) = at.as_ref() {
@@ -266,7 +282,12 @@ pub unsafe fn hand_files_on(message: &msghdr) {
     }
 }
 
-/// Sends one message as a blocking call does: everything, or an error of its first part.
+/// Sends one message as a blocking call does: everything, or an error of its first part. Control data and files go with the first
+/// part. Returns the bytes sent. EPIPE, EAGAIN, EINTR and the kernel's other errors only if nothing was sent. The caller has made the
+/// cancellation point; the waits in here are ones, too.
+///
+/// # Safety
+/// As for sendmsg.
 pub unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c_int) -> Answer<ssize_t> {
     if as_it_is(socket, flags) {
         return plain(|| sys::call(libc::SYS_sendmsg, socket.fd as usize, msg as usize, flags as usize, 0, 0, 0));

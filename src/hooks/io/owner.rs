@@ -1,5 +1,14 @@
 //! Who owns a descriptor's signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/signal/owner.rs). A
 //! thread's tid where a process is meant stands for its process, as natively.
+//!
+//! What becomes of the owner that the program sets:
+//!
+//! | the program's | the kernel's | who gets the signal |
+//! |---|---|---|
+//! | F_OWNER_TID, a green thread's tid | F_OWNER_PID, this process | that thread, by the runtime |
+//! | F_OWNER_TID, another tid | the same | the kernel decides |
+//! | F_OWNER_PID or F_SETOWN, a green thread's tid | its process | the kernel, then whichever thread takes it |
+//! | F_OWNER_PGRP, a group, another process | the same | the kernel decides |
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::memory;
@@ -26,7 +35,8 @@ const SIOCGPGRP: u32 = 0x8904;
 /// struct f_owner_ex: a kind (F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP), and the number that it names.
 type Owner = [c_int; 2];
 
-/// Makes an fcntl in the kernel, for the program or for the library. No cancellation point.
+/// Makes an fcntl in the kernel, for the program or for the library. Errors are the kernel's. No cancellation point, and it never
+/// waits.
 fn plainly(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
     // SAFETY: the program's own call, or one that reads our structure.
     answer(unsafe { sys::call(SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0) })
@@ -116,8 +126,9 @@ fn owner_of(fd: c_int) -> Option<pid_t> {
     None
 }
 
-/// Forgets that a thread owns the descriptor: from now on the kernel addresses its signals. Signals that were sent before go to
-/// their thread first (`sweep`). A signal of 0, for which SIGIO stood, is set again.
+/// Forgets that a green thread owns the descriptor: from now on the kernel addresses its signals. Called after the kernel has taken
+/// the new owner. Signals that were sent before go to their thread first (`sweep`). A signal of 0, for which SIGIO stood, is set
+/// again; a failure of that is not told.
 fn give_up(fd: c_int) {
     if owner::of(fd).is_none() {
         return;
@@ -128,9 +139,13 @@ fn give_up(fd: c_int) {
     }
 }
 
-/// Makes F_SETOWN_EX: a green thread's signals go to the process, and the runtime passes them on. A green thread's tid where a
-/// process is meant becomes its process's. SIGIO is set where the program has set none: only with a signal set the kernel tells
-/// which descriptor it is for (F_SETSIG in fcntl(2)).
+/// Makes F_SETOWN_EX. A green thread's signals go to the process, and the runtime passes them on; a green thread's tid where a
+/// process is meant becomes its process's. The steps for a green thread:
+///
+/// 1. The kernel gets the process as owner. It may refuse that (EBADF): nothing has changed then.
+/// 2. SIGIO is set where the program has set no signal: only with a signal set the kernel tells which descriptor it is for (F_SETSIG
+///    in fcntl(2)). `is_plain` remembers that, for F_GETSIG must answer 0.
+/// 3. The thread is noted. ENOMEM where no room is left: the process owns the descriptor then.
 fn set_owner(fd: c_int, [kind, named]: Owner) -> Answer<c_int> {
     let directed = kind == F_OWNER_TID && roll::find(named).is_some();
     let told: Owner = match kind {

@@ -6,6 +6,14 @@
 //!
 //! An epoll descriptor of the program's is waited for like any other, until it is readable. Where the reactor's epoll does
 //! not take a descriptor that poll does (an epoll nested too deep), the kernel waits, under a hand-over.
+//!
+//! The races of a wait on several descriptors:
+//!
+//! 1. The kernel is asked, and finds nothing.
+//! 2. A wait is armed in every descriptor's record: from here on an event fires the waiter.
+//! 3. The kernel is asked once more (`look`), for an event may have come between 1 and 2. Finds something: the waits are taken away.
+//! 4. The thread parks. Woken, it takes all waits away and asks the kernel, whose answer counts: an event may have been for what
+//!    another thread has taken meanwhile. Nothing: from 2 again, with the same deadline.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::io::attempt::Attempt;
@@ -19,11 +27,16 @@ use crate::sys::{self, older};
 use crate::why::Why;
 use libc::{c_int, c_short, epoll_event, nfds_t, pollfd, sigset_t, size_t, timespec};
 
-/// Parks on several descriptors until `look` sees something, the deadline, or a signal.
+/// Parks on several descriptors until `look` sees something, the deadline (0), or a signal (EINTR). The caller has asked once, and
+/// found nothing.
 ///
-/// `waits` are the `count` waits, one a descriptor: asked for more than once. `look` asks the kernel without waiting, and returns its
-/// result. `wait` is the kernel's own waiting call, for descriptors that the reactor's epoll does not take. What is ready goes before
-/// EINTR, as natively. The caller has asked once, and found nothing.
+/// - `waits` makes the `count` waits, one a descriptor; called again for each park.
+/// - `look` asks the kernel without waiting, and returns its result: how many are ready, or a negated error number, which ends the
+///   call.
+/// - `wait` is the kernel's own waiting call until the deadline, for descriptors that the reactor's epoll does not take. Its result
+///   ends the call.
+///
+/// What is ready goes before EINTR, as natively. A false alarm parks again. A cancellation does not return.
 pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     count: usize,
     waits: impl Fn() -> I,
@@ -53,8 +66,8 @@ pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     }
 }
 
-/// Asks the kernel about all of them, without waiting. The kernel writes into the program's array. Returns its result: EFAULT,
-/// EINVAL for more than RLIMIT_NOFILE, or how many are ready.
+/// Asks the kernel about all of them, without waiting. The kernel checks the array and writes the answers into it. Returns its
+/// result: how many are ready, or EFAULT, EINVAL (more than RLIMIT_NOFILE) or ENOMEM, negated.
 unsafe fn poll_all(fds: *mut pollfd, n: nfds_t) -> isize {
     older::poll_exactly(fds as usize, n as usize, Some(&NO_TIME))
 }
@@ -74,8 +87,8 @@ pub unsafe fn poll(fds: *mut pollfd, n: nfds_t, timeout_ms: c_int) -> Answer<c_i
     poll_until(fds, n, Time::of_ms(timeout_ms))
 }
 
-/// Makes poll or ppoll with the mask in force: one descriptor by `poll_one`, several by `wait_for_any`. No descriptors at all is a
-/// sleep.
+/// Makes poll or ppoll with the mask in force, after the cancellation point. One descriptor of one direction, whose structure is on
+/// the caller's stack, goes by `poll_one`, all others by `wait_for_any`. No descriptors at all is a sleep.
 unsafe fn poll_until(fds: *mut pollfd, n: nfds_t, time: Time) -> Answer<c_int> {
     if let (1, Time::Until(deadline), true) = (n, time, is_on_stack(fds)) {
         if let (Some(interest), Some(record)) = (one_direction((*fds).events), record::record((*fds).fd)) {
@@ -109,14 +122,16 @@ fn one_direction(events: c_short) -> Option<u32> {
     }
 }
 
-/// Polls one descriptor, the usual case: waits as recv does, and leaves out the look that the hints say finds nothing. Looks at the
-/// number, even when that was closed meanwhile: so does the kernel's. `entry` is on the caller's stack, so it can be written.
+/// Polls one descriptor, the usual case: waits as recv does, and leaves out the look that the hints say finds nothing. The structure
+/// is on the caller's stack, so it can be written. A number that was closed meanwhile is looked at all the same, as by the kernel:
+/// POLLNVAL, or what its new file says.
 unsafe fn poll_one(entry: *mut pollfd, attempt: Attempt) -> Answer<c_int> {
     (*entry).revents = 0;
     look_until(attempt, |_| poll_all(entry, 1))
 }
 
-/// Parks on one descriptor until `look` sees something, the deadline (then 0), or a signal (EINTR).
+/// Parks on one descriptor until `look` sees something, the deadline (then 0), or a signal (EINTR). `look` asks the kernel without
+/// waiting, and returns its result; it is given the number to ask about.
 fn look_until(mut attempt: Attempt, mut look: impl FnMut(c_int) -> isize) -> Answer<c_int> {
     let seen = attempt.complete(|fd, _| match look(fd) {
         0 => WOULD_BLOCK,
@@ -167,7 +182,9 @@ pub unsafe fn epoll_wait(fd: c_int, events: *mut epoll_event, n: c_int, timeout_
     epoll_until(fd, events, n, Time::of_ms(timeout_ms))
 }
 
-/// epoll_wait and its relatives with the mask in force; a call with no room for events is the kernel's to refuse.
+/// Makes epoll_wait and its relatives with the mask in force, after the cancellation point. Parks until the epoll descriptor is
+/// readable, and asks the kernel for the events. A call that does not wait, and one without room for events (EINVAL), go to the
+/// kernel at once. `Err(Miss::Libc)` for a number that has no record: EBADF.
 unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time) -> Answer<c_int> {
     let look = |fd: c_int| sys::call(libc::SYS_epoll_pwait, fd as usize, events as usize, n as usize, 0, 0, MASK_BYTES);
     let deadline = match time {
@@ -178,7 +195,8 @@ unsafe fn epoll_until(fd: c_int, events: *mut epoll_event, n: c_int, time: Time)
     look_until(Attempt::looking(fd, record, IN, deadline), look)
 }
 
-/// `epoll_pwait`: as `epoll_wait`; with another mask than the one in force the kernel waits.
+/// `epoll_pwait`: as `epoll_wait`. A mask other than the one in force leaves the wait to the kernel, which swaps the masks in one
+/// step, with the slot offered. EFAULT for a mask that cannot be read. A cancellation point.
 pub unsafe fn epoll_pwait(
     fd: c_int,
     events: *mut epoll_event,

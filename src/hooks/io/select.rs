@@ -1,6 +1,9 @@
 //! select and pselect: poll's dealings, with three sets of bits.
 //!
 //! The kernel answers in the program's own sets; what was asked is kept, for each further look needs it again.
+//!
+//! Numbers of FD_SETSIZE and more have no place in an fd_set; the kernel takes longer sets all the same. Such a call waits in the
+//! kernel.
 
 use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::io::limit::{at_once, keeps, left, masked, pointer, Time, NO_TIME};
@@ -13,8 +16,11 @@ use libc::{c_int, fd_set, sigset_t, timespec, timeval};
 
 /// The program's three sets, and what was asked in them before the kernel answered in their place.
 struct Sets {
+    /// The first argument: numbers from this one on are not looked at.
     n: c_int,
+    /// The program's sets, for reading, for writing and for exceptions; null: that direction is not asked about.
     sets: [*mut fd_set; 3],
+    /// What was asked, set by set.
     asked: [[u64; Sets::WORDS]; 3],
 }
 
@@ -51,7 +57,8 @@ impl Sets {
         Some(Sets { n, sets, asked })
     }
 
-    /// Asks the kernel, which answers in the program's own sets. Returns its result.
+    /// Asks the kernel, which answers in the program's own sets. `time` is how long it may wait; `None`: for ever. Returns its
+    /// result: how many bits it has left set, or EBADF, EFAULT, EINTR, negated.
     unsafe fn call(&self, time: Option<timespec>) -> isize {
         let [r, w, x] = self.sets.map(|set| set as usize);
         sys::call(libc::SYS_pselect6, self.n as usize, r, w, x, pointer(&time), 0)
@@ -94,9 +101,12 @@ impl Sets {
     }
 }
 
-/// Makes a select whose time was found valid: asks the kernel, and parks on all members if nothing is ready. EBADF and EFAULT are
-/// the kernel's. EINTR after any handler, with SA_RESTART or without (signal(7)), but what is ready goes before it; the sets are as
-/// they were then.
+/// Makes a select whose time was found valid: asks the kernel, and parks on all members if nothing is ready. Returns how many bits
+/// are set in the sets; 0 when the time is up, with all sets empty.
+///
+/// EBADF and EFAULT are the kernel's. EINTR after any handler, with SA_RESTART or without (signal(7)), but what is ready goes before
+/// it; the sets are as they were then.
+///
 /// Sets of more than FD_SETSIZE numbers, or ones that cannot be read, leave the whole call to the kernel, with the slot offered.
 unsafe fn select_until(n: c_int, sets: [*mut fd_set; 3], time: Time) -> Answer<c_int> {
     let Some(sets) = Sets::new(n, sets) else {

@@ -33,16 +33,20 @@ const NO_OFFSET: usize = usize::MAX;
 /// The kernel's answer of a file that knows no RWF_NOWAIT.
 const NOT_SUPPORTED: isize = -(libc::EOPNOTSUPP as isize);
 
-/// A call that only the library makes of a program's read or write on a socket: a filter that allows those may refuse it.
+/// A system call that the library makes in the place of a program's read or write on a socket. A filter that allows read and write
+/// may refuse it.
 struct SocketCall {
+    /// The system call's number.
     number: libc::c_long,
+    /// True once it was found to be refused.
     refused: AtomicBool,
 }
 
-// A refusal is found out once: a fork child is under the same filter.
+/// recvfrom, made for read. A refusal is found out once and lasts: a fork child is under the same filter.
 static RECEIVE: Kept<SocketCall> =
     Kept::new(SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) });
 
+/// sendto, made for write.
 static SEND: Kept<SocketCall> = Kept::new(SocketCall { number: libc::SYS_sendto, refused: AtomicBool::new(false) });
 
 impl SocketCall {
@@ -84,7 +88,8 @@ pub unsafe fn read(fd: c_int, buf: *mut c_void, count: size_t) -> Answer<ssize_t
     answer(read_waiting(&descriptor, &vector, 1))
 }
 
-/// `readv`: as `read`, into several pieces of memory. EINVAL and EFAULT for the vectors are the kernel's, before it reads.
+/// `readv`: as `read`, into several pieces of memory. EINVAL and EFAULT for the vectors are the kernel's, before it reads. O_NONBLOCK
+/// that is known, and SO_RCVLOWAT, leave the call to the kernel. A cancellation point.
 pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -95,7 +100,7 @@ pub unsafe fn readv(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
 }
 
 /// Makes a call again whose number was believed a socket's and is none (ENOTSOCK): the number has got another file without a hooked
-/// call. A number that still looks like a socket's is libc's to answer.
+/// call. Forgets the number first. A number that still looks like a socket's is libc's to answer.
 #[cold]
 unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> Answer<ssize_t> {
     readiness::forget(fd);
@@ -105,7 +110,8 @@ unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> A
     }
 }
 
-/// Reads what is there, and parks for the first of it. Returns the kernel's result.
+/// Reads what is there, and parks for the first of it. Returns the kernel's result. Into vectors, for preadv2 alone takes RWF_NOWAIT;
+/// offset -1 means the file's own position.
 unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
     let mut attempt = Attempt::new(descriptor, IN);
     let vectored =
@@ -139,8 +145,10 @@ fn counts_time(mode: &libc::termios) -> bool {
 }
 
 /// Is it this process's terminal, with another job in its foreground? Then the kernel stops a reader, or fails the call, before it
-/// looks whether there is anything to be read (tty_check_change); and a writer, where TOSTOP is set. The other end of a terminal (a
-/// master, which has a number) belongs to no job.
+/// looks whether there is anything to be read; and a writer, where TOSTOP is set (termios(3)). Such a call is the kernel's.
+///
+/// Three questions to the terminal: its mode was asked before; TIOCGPGRP fails for a terminal that is not the caller's; TIOCGPTN
+/// succeeds for a master only, which belongs to no job.
 fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
     let (mut job, mut number) = (0i32, 0i32);
     let ask = |what: libc::Ioctl, answer: &mut i32| {
@@ -153,8 +161,13 @@ fn is_anothers(fd: c_int, mode: &libc::termios, interest: u32) -> bool {
         && ask(libc::TIOCGPTN, &mut number) != 0
 }
 
-/// Makes a transfer in one direction: with RWF_NOWAIT where the file takes that, else after poll. A refusal by the file or by a
-/// filter is noted, so that the next transfer asks poll at once. A terminal's read that counts time is the kernel's.
+/// Makes a transfer in one direction, and returns the kernel's result.
+///
+/// 1. With RWF_NOWAIT, unless that is known to be refused: tries and parks (`Attempt::complete`).
+/// 2. A refusal by the file (EOPNOTSUPP) or by a kernel or filter (`descriptor::is_refused`) is noted, so that the next transfer
+///    begins with 3.
+/// 3. Polls until ready, and makes the call as the program made it. A terminal is looked at first: a read that counts time (VTIME) is
+///    the kernel's at once, and so is a background job's.
 unsafe fn transfer(
     descriptor: &Descriptor,
     attempt: &mut Attempt,
@@ -202,7 +215,8 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssiz
     answer(write_waiting(&descriptor, &vector, 1))
 }
 
-/// `writev`: as `write`, from several pieces of memory.
+/// `writev`: as `write`, from several pieces of memory. EINVAL and EFAULT for the vectors are the kernel's, before it writes.
+/// O_NONBLOCK that is known leaves the call to the kernel. A cancellation point.
 pub unsafe fn writev(fd: c_int, iov: *const iovec, n: c_int) -> Answer<ssize_t> {
     runtime::cancellation_point();
     let descriptor = descriptor::any(fd)?;
@@ -235,7 +249,8 @@ unsafe fn write_vectors(fd: c_int, iov: *const iovec, n: c_int, blocking: Blocki
     sys::call(number, fd as usize, iov as usize, n as usize, NO_OFFSET, NO_OFFSET, NOWAIT)
 }
 
-/// Goes on after a partial write; returns how many bytes more went through.
+/// Goes on after a partial write of a byte stream, parking for room; returns how many bytes more went through. A broken socket raises
+/// no SIGPIPE here (`net::transmit_rest`), a pipe does.
 #[cold]
 unsafe fn write_rest(descriptor: &Descriptor, attempt: &mut Attempt, rest: &mut IovecTail) -> usize {
     if descriptor.kind().socket() {

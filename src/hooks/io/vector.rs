@@ -7,19 +7,25 @@ use libc::{c_int, iovec};
 /// The length in bytes to which the kernel cuts longer transfers (MAX_RW_COUNT in linux/fs.h).
 pub const MOST_AT_ONCE: usize = 0x7fff_f000;
 
-/// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone,
-/// the following ones from their own place. Made after the kernel has taken the array once, so it can be read.
+/// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone, the
+/// following ones from their own place. Made after the kernel has taken the array once, so it can be read; a program that unmaps it
+/// meanwhile crashes here where the kernel would say EFAULT.
 pub struct IovecTail {
+    /// The first vector of the program's array that is not done.
     at: *const iovec,
+    /// How many vectors are left, that one among them.
     count: usize,
-    /// How much of the first vector is done.
+    /// How many bytes of the first vector are done: less than its length.
     cut: usize,
+    /// Room for the rest of the first vector, to which `vectors` points.
     tail: iovec,
 }
 
 impl IovecTail {
+    /// Begins with the whole array of `count` vectors, of which `done` bytes have been transferred.
+    ///
     /// # Safety
-    /// `iov` has `count` vectors that can be read.
+    /// `iov` has `count` vectors that can be read, as long as the result is used.
     pub unsafe fn new(iov: *const iovec, count: usize, done: usize) -> IovecTail {
         let mut rest = IovecTail { at: iov, count, cut: 0, tail: iovec { iov_base: std::ptr::null_mut(), iov_len: 0 } };
         rest.skip(done);
@@ -58,7 +64,11 @@ impl IovecTail {
     }
 
     /// Moves the rest as far as it goes; returns how many bytes that was. Parks between the tries. Ends where poll says one of
-    /// `stop`, at an error, a timeout or a handler.
+    /// `stop`, and at an error, a timeout or a handler: none of these is told, for the transfer has a part to report, and the next
+    /// call finds the error. A cancellation does not return, and the part is not told.
+    ///
+    /// `call` gets the number to use, the vectors, and whether the kernel may wait; it returns the kernel's result. Where poll says
+    /// "ready" and the call says "would block" the kernel gets the call, and its answer is the last one.
     ///
     /// # Safety
     /// As for `new`, and that of the call.
