@@ -3,6 +3,16 @@
 //! A step takes the registers at one frame and finds, in the module's table, the rules for that address: where the frame begins (CFA), and
 //! where each register that the caller needs was saved, relative to it. Nothing is trusted: memory may change while it is read, so each
 //! read may fail, and the walk ends then.
+//!
+//! ```text
+//!   higher    the caller's frame
+//!             return address        at CFA - 8
+//!             saved rbp, rbx, …     at CFA - 16 and below, as the rules for the address say
+//!   lower     locals                ← the frame's stack pointer
+//! ```
+//!
+//! The CFA is the caller's stack pointer once the call has returned. A green thread that is suspended has left its registers on its own
+//! stack in the switch (`Saved`): that is where the first step begins.
 
 use super::process::{bytes, word, Process};
 use super::table::Saved;
@@ -10,9 +20,11 @@ use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, LittleEndian, Register, RegisterRule, UnwindContext, UnwindSection,
 };
 
-/// A module's call frame information, as it lies in memory.
+/// A module's call frame information, as it lies in memory: each part with its address, for the pointers in it are relative.
 pub struct Unwinding {
+    /// .eh_frame_hdr: a table from addresses to descriptions, sorted.
     header: (u64, Vec<u8>),
+    /// .eh_frame: the descriptions.
     frames: (u64, Vec<u8>),
 }
 
@@ -29,6 +41,8 @@ impl Unwinding {
     }
 
     /// Returns the caller's registers, from those at the instruction `pc`. `None`: the frame is the outermost, or there is no rule for it.
+    /// `pc` is the address before the one at which the frame goes on, for a call may be a function's last instruction. Rules that are DWARF
+    /// expressions are not followed: such a register is not known then, and where it is needed the walk ends.
     pub fn step(&self, process: &impl Process, registers: &Registers, pc: u64) -> Option<Registers> {
         let bases = BaseAddresses::default().set_eh_frame_hdr(self.header.0).set_eh_frame(self.frames.0);
         let header = EhFrameHdr::new(&self.header.1, LittleEndian).parse(&bases, 8).ok()?;
@@ -90,6 +104,7 @@ impl Registers {
         self.get(Register(RETURN_ADDRESS))
     }
 
+    /// A register by DWARF's number; `None`: it is not known, or not kept here.
     fn get(&self, register: Register) -> Option<u64> {
         self.0.get(usize::from(register.0)).copied().flatten()
     }

@@ -1,4 +1,8 @@
 //! The green threads of a process: their states, reasons and frames, and the text that tells of them.
+//!
+//! All addresses are of the process that is looked at, and are read by `Process::read` alone: here nothing is dereferenced. So the same
+//! code lists this process and another one. A list may be wrong in a thread that runs while it is read; it is right for a thread that
+//! stands still.
 
 use super::super::figures::Name;
 use super::super::why::{self, Reason};
@@ -34,8 +38,11 @@ const SHOWN: usize = 8;
 
 /// A green thread as the list tells of it.
 pub struct Thread {
+    /// Its tid, as gettid answers it in the process.
     pub tid: i32,
+    /// Its name (pthread_setname_np), bytes that are no text replaced.
     pub name: String,
+    /// Its state, by the name that the process itself has for it.
     pub state: String,
     /// The kernel thread of a thread that runs or is in a call.
     pub kernel_tid: Option<i32>,
@@ -51,13 +58,15 @@ pub struct Waiting {
     pub kind: String,
     /// What it is about: a descriptor, an address, a tid, a count.
     pub operand: u64,
-    /// The same in words.
+    /// The reason in words, the operand among them.
     pub words: String,
 }
 
 /// A frame of a suspended stack: the address at which its function goes on, and what is there.
 pub struct Frame {
+    /// Where the function goes on: behind the call that it has made.
     pub address: u64,
+    /// `None`: no file is mapped there.
     pub place: Option<Place>,
 }
 
@@ -69,20 +78,24 @@ pub enum Failure {
     OtherVersion,
 }
 
-/// A process whose table has been found.
+/// A process whose table has been found. It may be asked for the threads again and again: modules are read once, at `new`, and what is
+/// mapped later has no names.
 pub struct Lister<'a, P> {
     process: &'a P,
     table: Table,
+    /// The library's version, and the names of states and reasons, as the process has them: another build's may differ.
     version: String,
     states: Vec<String>,
     reasons: Vec<(String, String)>,
     modules: Modules,
+    /// The sockets' addresses, once a thread waits for one.
     sockets: Sockets,
     /// Where this library lies.
     library: String,
 }
 
-/// A structure of table.rs, figures.rs or why.rs: words and arrays of words, for which all bytes are values.
+/// Reads a structure of table.rs, figures.rs or why.rs: words and arrays of words, for which all bytes are values. The caller answers for
+/// the type. Pointers in it are addresses in the process. `None`: it cannot be read.
 fn structure<T>(process: &impl Process, address: u64) -> Option<T> {
     let data = bytes(process, address, size_of::<T>())?;
     let mut value = MaybeUninit::<T>::uninit();
@@ -102,7 +115,7 @@ fn text(process: &impl Process, name: &Name) -> Option<String> {
 
 impl<'a, P: Process> Lister<'a, P> {
     /// Reads the table at `address`, the process's maps, and the names that the table leads to. Fails where they cannot be read, or the
-    /// table is of another version.
+    /// table is of another version. Stops and changes nothing in the process.
     pub fn new(process: &'a P, address: u64) -> Result<Lister<'a, P>, Failure> {
         let mark = bytes(process, address, MARK.len()).ok_or(Failure::Unreadable)?;
         if mark != MARK {
@@ -111,6 +124,7 @@ impl<'a, P: Process> Lister<'a, P> {
         Self::read(process, address).ok_or(Failure::Unreadable)
     }
 
+    /// Does what `new` says, once the mark is right. `None`: something that the table leads to cannot be read.
     fn read(process: &'a P, address: u64) -> Option<Lister<'a, P>> {
         let table: Table = structure(process, address)?;
         let states = (0..table.state_count).map(|at| {
@@ -148,7 +162,8 @@ impl<'a, P: Process> Lister<'a, P> {
         self.process.read(address, &mut room).then(|| u32::from_le_bytes(room))
     }
 
-    /// Shows every green thread that lives or waits to be joined, main first.
+    /// Shows every green thread that lives or waits to be joined, main first, the others by their tids. The list of green threads only
+    /// grows, and at its head: what is read of it is whole, but for threads made meanwhile.
     pub fn threads(&mut self) -> Vec<Thread> {
         let (mut threads, mut green) = (Vec::new(), word(self.process, self.table.newest as u64).unwrap_or(0));
         while green != 0 {
@@ -224,13 +239,15 @@ impl<'a, P: Process> Lister<'a, P> {
         }
     }
 
+    /// What the word of a reason says (`why`): a row of the process's table of reasons, and an operand. `None`: no such row.
     fn reason(&mut self, word: u64) -> Option<Waiting> {
         let (row, operand) = why::parts(word);
         let (kind, template) = self.reasons.get(row)?.clone();
         Some(Waiting { kind, operand, words: self.words(&template, operand) })
     }
 
-    /// A reason's words, with the operand in the place of the braces.
+    /// A reason's words, with the operand in the place of the braces: `{fd}` becomes the descriptor and its file, `{address}` a hexadecimal
+    /// number, any other a decimal one.
     fn words(&mut self, template: &str, operand: u64) -> String {
         let Some((before, rest)) = template.split_once('{') else { return template.into() };
         let (what, after) = rest.split_once('}').unwrap_or((rest, ""));
@@ -267,7 +284,16 @@ impl<'a, P: Process> Lister<'a, P> {
         frame.place.as_ref().is_some_and(|place| place.path == self.library)
     }
 
-    /// How many frames there are before those that called the thread's function.
+    /// How many frames there are before those that called the thread's function. The stack of a parked thread, the innermost first, and
+    /// what of it is shown:
+    ///
+    /// ```text
+    ///   waiting::…, hooks::…   this library's inside                     not shown (`own`)
+    ///   recv                   the hook that the program has called      shown, with all that follow
+    ///   …                      the program's functions and libraries'
+    ///   …                      this library's, which call the thread's   not shown, up to the outermost
+    ///   gp_guarded             the beginning of every green thread
+    /// ```
     fn programs(&self, frames: &[Frame]) -> usize {
         const CALLER: &str = "gp_guarded";
         let is_caller = |frame: &Frame| self.is_own(frame) && frame.function() == Some(CALLER);

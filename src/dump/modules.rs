@@ -4,14 +4,14 @@
 use super::frames::Unwinding;
 use super::process::{bytes, File, Process};
 
-/// A file that is mapped, from its first byte on.
+/// A file that is mapped, from its first byte on, or the kernel's own module ([vdso]).
 struct Module {
-    /// Where it begins.
+    /// Where its first mapping begins, and where its last one ends.
     start: u64,
-    /// Where its last mapping ends.
     end: u64,
     /// Its first range, as maps writes it: the name of the file in /proc/PID/map_files.
     range: String,
+    /// The file's path when it was mapped, perhaps with ` (deleted)` behind.
     path: String,
     /// What has been read of it; `None`: it was not asked for.
     known: Option<Known>,
@@ -21,6 +21,7 @@ struct Module {
 struct Known {
     /// What is added to an address of the file's.
     bias: u64,
+    /// `None`: the module has no call frame information that can be read.
     unwinding: Option<Unwinding>,
     functions: Functions,
 }
@@ -38,13 +39,15 @@ struct Functions {
 struct Function {
     /// The address in the file, without the bias.
     address: u64,
+    /// Its size; 0 where the table does not say.
     bytes: u64,
     /// Where its name begins in `names`.
     name: usize,
 }
 
-/// Where an address is.
+/// Where an address is, for a line of the list.
 pub struct Place {
+    /// The file's name, without its folders.
     pub module: String,
     /// The module's path.
     pub path: String,
@@ -57,7 +60,8 @@ pub struct Place {
 pub struct Modules(Vec<Module>);
 
 impl Modules {
-    /// Reads the process's maps; of each module more is read when it is first asked for.
+    /// Reads the process's maps; of each module more is read when it is first asked for. Without maps there are no modules, and addresses
+    /// have no names. A line of maps: range, rights, offset in the file, device, inode, path (source: proc(5)).
     pub fn read(process: &impl Process) -> Modules {
         let maps = process.maps().unwrap_or_default();
         let mut modules: Vec<Module> = Vec::new();
@@ -78,7 +82,7 @@ impl Modules {
         Modules(modules)
     }
 
-    /// The module around an address, with all that is known of it.
+    /// The module around an address, with all that is known of it. The file is read when the module is first asked for.
     fn at(&mut self, process: &impl Process, address: u64) -> Option<&Module> {
         let module = self.0.iter_mut().find(|module| (module.start..module.end).contains(&address))?;
         if module.known.is_none() {
@@ -105,7 +109,7 @@ impl Modules {
     }
 }
 
-/// A number of `bytes` bytes in `data`.
+/// A little-endian number of `bytes` bytes at `at` in `data`; `None`: the data ends before.
 fn number(data: &[u8], at: usize, bytes: usize) -> Option<u64> {
     let mut word = [0; 8];
     word[..bytes].copy_from_slice(data.get(at..at.checked_add(bytes)?)?);
@@ -120,7 +124,8 @@ impl Module {
         Known { bias, unwinding, functions: file.and_then(|file| functions(&file)).unwrap_or_default() }
     }
 
-    /// By the program headers (source: elf.h): the bias, and the call frame information.
+    /// Reads the program headers (source: elf.h): returns the bias, and the call frame information. The bias is where the module's address
+    /// 0 would be; a program that is not position-independent has 0. `None`: the beginning is no ELF header.
     fn segments(&self, process: &impl Process) -> Option<(u64, Option<Unwinding>)> {
         const HEADER: usize = 64;
         const SEGMENT: usize = 56;
@@ -145,7 +150,9 @@ impl Module {
     }
 }
 
-/// The functions of an ELF file (source: elf.h): those of its full symbol table, or, where that was stripped, of its dynamic one.
+/// Reads the functions of an ELF file (source: elf.h): those of its full symbol table, or, where that was stripped, of its dynamic one.
+/// Types 2 and 10 are functions and those chosen at load (IFUNC); section 0 is a function of another file. `None`: the file is none, or
+/// larger than is read.
 fn functions(file: &impl File) -> Option<Functions> {
     const HEADER: usize = 64;
     const SECTION: usize = 64;

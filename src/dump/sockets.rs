@@ -1,4 +1,12 @@
 //! What the sockets of a process are connected to, by the kernel's tables of the process's network (/proc/PID/net).
+//!
+//! ```text
+//!   /proc/PID/net/tcp    0: 0100007F:1F90 0100007F:A2B4 01 … 12345    place, own address, peer's, …, the socket's number
+//!   /proc/PID/net/unix   0000…: 00000002 00000000 … 12346 /run/x      …, the socket's number, its path
+//! ```
+//!
+//! The number is that of `socket:[NUMBER]` in /proc/PID/fd. A socket of another network namespace is in none of the tables, and is shown by
+//! its number.
 
 use super::process::Process;
 use std::collections::BTreeMap;
@@ -41,7 +49,8 @@ fn internet(line: &str) -> Option<(u64, String)> {
     Some((fields.get(9)?.parse().ok()?, words))
 }
 
-/// An address as the kernel writes it: words of four bytes in the machine's order, a colon, the port.
+/// An address as the kernel writes it: words of four bytes in the machine's order, a colon, the port. An IPv4 address has one word, an IPv6
+/// one four. `None`: the text is written otherwise.
 fn address(text: &str) -> Option<SocketAddr> {
     let (host, port) = text.split_once(':')?;
     let words: Option<Vec<u32>> =

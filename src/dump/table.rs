@@ -23,7 +23,9 @@ pub struct GreenOffsets {
     pub waiter: u32,
     /// Why it waits (src/why.rs).
     pub why: u32,
+    /// Its life: whether it serves a thread, and whether that has ended (`Bits`).
     pub life: u32,
+    /// The tid of the thread that it serves.
     pub tid: u32,
     /// Its name: 16 bytes, filled up with NULs.
     pub name: u32,
@@ -32,6 +34,7 @@ pub struct GreenOffsets {
 /// Where the fields of a worker lie.
 #[repr(C)]
 pub struct WorkerOffsets {
+    /// The kernel's tid of its kernel thread.
     pub kernel_tid: u32,
     /// The green thread that runs there, or ran there last.
     pub charged: u32,

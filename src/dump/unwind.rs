@@ -1,4 +1,6 @@
 //! The stack of a suspended thread, from where it stopped outward.
+//!
+//! Frame pointers are not needed: every step asks the call frame information of the module around the address (frames.rs).
 
 use super::frames::Registers;
 use super::modules::Modules;

@@ -52,7 +52,8 @@ pub fn is_signal(number: c_int) -> bool {
     DUTY.get().is_some_and(|duty| duty.signal == number)
 }
 
-/// The address of the handler that the kernel is told for the dump's signal.
+/// The address of the handler that the kernel is told for the dump's signal. Told to the kernel by the hooks of sigaction too, whatever the
+/// program sets for that signal.
 pub fn handler() -> usize {
     rang as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize
 }

@@ -1,4 +1,15 @@
 //! The handler of signal 32, the bell of kernel threads that stand in calls: a cancellation is due there, or a thread is to step aside.
+//!
+//! ```text
+//!   the bell names     and finds                                             so `rang`
+//!   nothing (glibc's)  any code                                              passes it on to glibc's handler
+//!   `THREAD_HERE`      the program's or libc's code                          has the thread step aside (`shortage`)
+//!   a green thread     another thread, or none, on this kernel thread        has it rung again, if a cancellation is wanted
+//!   the running one    no cancellation that may be acted on                  returns
+//!   the running one    a cancellation point, outside this library            ends the thread here (`cancel::act`)
+//!   the running one    this library's own call in the kernel                 makes that call end (`cut`)
+//!   the running one    any other code                                        has it rung again with the next tick
+//! ```
 
 use crate::runtime::kernel::shortage;
 use crate::runtime::machine::parts::{current, Green};
@@ -55,7 +66,7 @@ pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void
     delivery::ring_again(me);
 }
 
-/// Calls glibc's handler, if there was one before this one.
+/// Calls glibc's handler, if there was one before this one: natively a cancellation of a thread that is not green comes by it.
 pub fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let before = BEFORE.load(Relaxed);
     if before > libc::SIG_IGN {

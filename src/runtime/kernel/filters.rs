@@ -39,7 +39,7 @@ pub fn try_own(set: impl Fn()) -> bool {
     survived
 }
 
-/// No descriptor, no process, no address.
+/// An argument that names no descriptor, no process and no address.
 const NONE: usize = usize::MAX;
 
 /// The calls that the runtime makes and a program perhaps does not, so that each fails, or asks, or does nothing.

@@ -8,8 +8,8 @@
 //! - glibc leaves the caller out, and would take a green caller for its vessel: its kernel thread would keep the old ids. So a thread made
 //!   for this makes the call.
 //!
-//! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So none
-//! ends so while the threads are asked (`begin_unasked`).
+//! A kernel thread that ends otherwise than glibc ends one could take the signal with it, and the sender would wait for ever. So no kernel
+//! thread ends that way while the threads are asked (`begin_unasked`).
 
 use crate::base::kept::Kept;
 use crate::base::signal_set;
@@ -46,6 +46,8 @@ pub fn begin() {
     unsafe { sys::signal_action(SIGNAL, &action, std::ptr::null_mut()) };
 }
 
+/// Handles glibc's signal on any kernel thread, at any instruction: an errand of the library's own is told by its SI_QUEUE, everything else
+/// is glibc's.
 extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel's own information.
     if unsafe { (*info).si_code } == libc::SI_QUEUE {

@@ -27,7 +27,7 @@ use crate::runtime::waiting::{cancel, yielding};
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-/// The bell's value where the bell is for the thread that runs on the kernel thread, whichever that is.
+/// The bell's value where it is for the thread that runs on the kernel thread, whichever that is by then. No address of a green thread.
 pub const THREAD_HERE: usize = 1;
 
 /// Held while the bells are rung, and while it is noted that a program is going to be executed.

@@ -1,12 +1,20 @@
 //! Workers: the loop on a worker's own stack, the spares, and how kernel threads come and go.
 //!
-//! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker whose slot was taken
-//! becomes a spare once its green thread comes back; at most one spare waits, further ones retire, and the waiting one retires
-//! when it is not wanted for a while. Their stacks stay for the next ones (`reserve`).
-//! But a worker whose kernel thread has forked a child that lives stays among the spares, and serves again meanwhile: the child may have
-//! asked to die with the kernel thread that forked it (PR_SET_PDEATHSIG). The leader (the process's first kernel thread) never
-//! retires: /proc/self would go empty. A spare that is woken for an offered slot (`call`) takes it by itself; if its owner was back before,
-//! it waits on.
+//! The loop is where a worker is when nothing is ready: it steals, and sleeps in its slot's reactor. A worker's way:
+//!
+//! ```text
+//!   where it is            moved on by
+//!   at rest (`reserve`)    a hire: with a slot it serves, without one it is the caretaker
+//!   serves (`run`)         its slot was taken, and its green thread has left it: becomes a spare
+//!   spare                  TAKE_SLOT: serves. COME: serves if a slot is still offered (`call`), otherwise waits on
+//!                          RETIRE, or `LONGEST_SPARE_NS` without a bell: retires
+//!   retires                waits while it has children, then rests again; without room there its kernel thread ends (`gate`)
+//! ```
+//!
+//! At most one spare waits; further ones retire. Three kinds of worker stay among the spares beside that one, and serve again meanwhile:
+//! one whose kernel thread has forked a child that lives, for the child may have asked to die with the kernel thread that forked it
+//! (PR_SET_PDEATHSIG); one that may have submitted to a ring of io_uring's (`RINGS`); and the leader, the process's first kernel thread,
+//! which never retires: /proc/self would go empty.
 //!
 //! Kernel threads ≤ workers + green threads stuck in the kernel + 3 (the monitor, the caretaker, and one that it makes or buries), and
 //! those with children. `GATE` lets one vessel's birth happen at a time, which first waits until the one that died last is really gone.
@@ -28,7 +36,8 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
-/// Runs the loop of a worker, on its own stack; returns when the worker is to retire.
+/// Runs the loop of a worker, on its own stack; returns when the worker is to retire. A switch leads from here to a green thread, and back
+/// when that finds nothing to switch to.
 pub fn run(worker: &'static Worker) {
     slots::finish(worker);
     loop {
@@ -61,6 +70,7 @@ fn leave_slot(worker: &'static Worker, slot: &'static Slot) {
     vacate(slot);
 }
 
+/// Notes that the slot has no owner. The monitor looks for vacant slots at each tick.
 fn vacate(slot: &Slot) {
     slot.owner.vacate();
     VACANT.fetch_add(1, SeqCst);
@@ -77,6 +87,7 @@ pub fn resign(worker: &'static Worker) {
     guard::leave_runtime();
 }
 
+/// Finds a green thread to run: the slot's own, or one that an event makes ready now, or another slot's.
 fn find(slot: &'static Slot) -> Option<&'static Green> {
     let found = slots::choose(slot, sweep::sweep);
     if found.is_some() || slots::slots().len() == 1 {
@@ -144,8 +155,10 @@ fn wait_among_spares(worker: &'static Worker) -> bool {
     })
 }
 
-/// Sleeps until a spare is wanted, and returns what for.
+/// Sleeps on the worker's bell until a spare is wanted, and returns what for: TAKE_SLOT, COME or RETIRE. A time that runs out is a RETIRE,
+/// unless the worker was chosen at that moment: the spares' lock decides, under which a spare is taken out of the list.
 fn await_bell(worker: &Worker) -> u32 {
+    /// How long a spare waits before it retires, in nanoseconds.
     const LONGEST_SPARE_NS: u64 = 200_000_000;
     let longest_ns = if worker.stays.get() { LOOKS_AGAIN_EVERY_NS } else { LONGEST_SPARE_NS };
     loop {
@@ -188,6 +201,7 @@ fn give_up(worker: &'static Worker) -> bool {
     false
 }
 
+/// How often a kernel thread that must not end yet looks whether it may, in nanoseconds: no bell tells of the end of a child or a ring.
 const LOOKS_AGAIN_EVERY_NS: u64 = 1_000_000_000;
 
 /// Keeps a kernel thread that is to retire alive while it has children: their parent-death signal is sent when it ends.
@@ -262,6 +276,8 @@ fn not_made(worker: &'static Worker, stack: (usize, usize)) {
     GATE.add_free(worker);
 }
 
+/// Runs on a worker's kernel thread from its birth to its end: rests, does what it was hired for, and rests again, as long as the reserve
+/// keeps it. While it rests it is not counted (`counts::kernel_thread_gone`).
 extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `make_at_rest` passes a worker, which is never freed.
     let worker: &'static Worker = unsafe { &*(argument as *const Worker) };

@@ -11,6 +11,7 @@ use crate::runtime::machine::parts::Green;
 use crate::sys;
 use std::sync::atomic::{fence, AtomicU64, AtomicUsize, Ordering::*};
 
+/// A timer on a green thread's clock. Lives in `TIMERS` from timer_create to timer_delete.
 struct CpuTimer {
     /// libc's name of the timer, and the kernel's number.
     handle: usize,
@@ -24,6 +25,7 @@ struct CpuTimer {
     interval_ns: u64,
 }
 
+/// No moment: a timer that is not armed, a look that is not due.
 const NEVER: u64 = u64::MAX;
 
 /// All timers on CPU clocks of green threads.
@@ -37,10 +39,12 @@ static NEXT_LOOK_NS: AtomicU64 = AtomicU64::new(NEVER);
 pub type Setting = (u64, u64);
 
 impl CpuTimer {
+    /// Does the thread live whose clock the timer is on?
     fn lives(&self) -> bool {
         self.green.tid() == self.tid && !self.green.has_ended()
     }
 
+    /// What is left and the interval; at least 1 ns is left of a timer that is armed.
     fn setting(&self) -> Setting {
         let left = match self.at_ns {
             NEVER => 0,
@@ -67,6 +71,7 @@ impl CpuTimer {
     }
 }
 
+/// Does `work` on the timer of this handle, under the lock; `None`: it is none of these. A program without such timers pays one load.
 fn with<R>(handle: usize, work: impl FnOnce(&mut CpuTimer) -> R) -> Option<R> {
     if COUNT.load(Acquire) == 0 {
         return None;
@@ -83,7 +88,7 @@ pub fn add(handle: usize, number: i32, green: &'static Green) {
     kernel_state::cpu_ns(green);
 }
 
-/// Forgets a timer that is about to be deleted; of any other timer nothing happens.
+/// Forgets a timer that is about to be deleted; of any other timer nothing happens. Called by timer_delete, before libc frees the handle.
 pub fn forget(handle: usize) {
     if with(handle, |_| ()).is_some() {
         TIMERS.with(|all| all.retain(|timer| timer.handle != handle));
@@ -133,6 +138,7 @@ pub fn look() {
     }
 }
 
+/// Looks at every clock, arms the kernel's timers that are due, and sets the next look.
 #[cold]
 fn look_at_all() {
     /// The kernel's own CPU timers are as exact as its ticks.

@@ -3,6 +3,18 @@
 //! `post` and `give` put a signal into a queue (`Green::pending`); `notify` makes its thread look: a parked one's wait ends, a running one
 //! hears a bell, the running thread itself takes it at once (`deliver`). `entry` tells how all ways of a signal hang together.
 //!
+//! How `notify` makes a thread look, by what the thread does:
+//!
+//! ```text
+//!   the thread                    notify                                     it takes the signal
+//!   is the caller, guard down     delivers                                   before notify returns
+//!   is the caller, guard up       knocks                                     as the guard goes down (sweep::answer_knock)
+//!   is parked                     ends its wait and makes it ready           when it goes on (take_waiting)
+//!   runs, or did last, elsewhere  ends the wait that it has armed, if any,   in the bell's handler (entry::answer_bell), or when
+//!                                 and rings at that kernel thread            it next looks
+//!   has not begun                 only notes the alert                       at its first look
+//! ```
+//!
 //! The race between a signal for the process and the mask of the thread that it is given to:
 //!
 //! 1. `give` adds to the thread's queue, then reads its mask and `life`.
@@ -10,7 +22,8 @@
 //! 3. One of the two writes comes first: `give` sees that the thread no longer takes the signal and hands it on, or the thread sees the
 //!    signal and hands it on, or takes it.
 //!
-//! A bell that comes at a bad moment is rung again with the monitor's next tick (`ring_again`): the list `AGAIN` has its thread until then.
+//! A bell whose handler can do nothing for its thread is rung again with the monitor's next tick (`ring_again`): the list `AGAIN` has its
+//! thread until then.
 
 use crate::arch;
 use crate::base::guard::knock;
@@ -32,11 +45,13 @@ use crate::sys::{self, older};
 use libc::{c_int, siginfo_t};
 use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
 
-/// A list, linked by `next_to_ring`, of the threads for which a bell rang at a bad moment. Threads push, the monitor takes all.
+/// A list, linked by `next_to_ring`, of the threads for which a bell rang at a bad moment. Threads push, the monitor takes all. Null: the
+/// list is empty. Threads stay in it once each (`Green::rings_again`).
 static AGAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Gives a signal of a timer or a descriptor to the thread that it is for; `None`: that thread has ended, and the signal is dropped. The
-/// kernel keeps one SIGIO that names no descriptor at a time for the process, so other owners may have missed theirs: they get one as well.
+/// kernel keeps one SIGIO that names no descriptor at a time for the process, so other owners may have missed theirs: each of them gets one
+/// as well. Called in handlers and by sweeps, with no lock held.
 pub fn pass_to(whose: Option<&'static Green>, info: &siginfo_t) {
     whose.inspect(|green| post(green, info));
     if owner::is_plain_one(info) {
@@ -44,7 +59,8 @@ pub fn pass_to(whose: Option<&'static Green>, info: &siginfo_t) {
     }
 }
 
-/// Is this a fault of the instruction that the kernel thread was running?
+/// Is this a fault of the instruction that the kernel thread was running? A signal of such a number that was sent (kill, raise) is none:
+/// its code is not positive.
 pub fn is_fault(info: &siginfo_t) -> bool {
     info.si_code > 0
         && matches!(info.si_signo, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
@@ -123,7 +139,9 @@ pub fn give(green: &'static Green, info: &siginfo_t) {
     }
 }
 
-/// Makes a thread look at its queue, which has something new, if that is to be taken now: its wait ends, or a bell rings where it runs.
+/// Makes a thread look at its queue, which has something new, if that is to be taken now (the table above). Called after the signal was
+/// added, on any thread, with no lock held. An alert and a wait that begins do not miss each other: the alert is set, then the waiter
+/// interrupted; the thread arms its waiter, then reads its alerts (`wait`).
 fn notify(green: &'static Green) {
     if green.pending.bits() & (!green.mask.get() | green.waits_for.get()) == 0 {
         return;
@@ -143,7 +161,8 @@ fn notify(green: &'static Green) {
     }
 }
 
-/// Rings at the kernel thread where the thread runs, for the lowest signal in its queue that it does not block.
+/// Rings at the kernel thread where the thread runs, for the lowest signal in its queue that it does not block. Nothing is lost where the
+/// kernel thread runs another by then: the thread looks when it goes on.
 pub fn ring(green: &Green, kernel_tid: i32) {
     let open = green.pending.bits() & !green.mask.get();
     if open != 0 {
@@ -157,12 +176,13 @@ pub fn ring_for(green: &Green, kernel_tid: i32, signal: c_int) -> bool {
     older::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, green as *const Green as usize)).is_ok()
 }
 
-/// Rings at a kernel thread, whichever thread runs there; `value` tells the bell's handler what for.
+/// Rings at a kernel thread, whichever thread runs there; `value` tells the bell's handler what for. Called by the monitor, in a shortage.
 pub fn ring_at(kernel_tid: i32, signal: c_int, value: usize) {
     older::queue_signal(kernel_tid, signal, &information(signal, SI_BELL, value)).ok();
 }
 
-/// Takes signals that came for the running thread while it was not running. Called where a thread goes on after others have run.
+/// Takes signals that came for the running thread while it was not running. Called where a thread goes on after others have run. One load
+/// where nothing came.
 #[inline]
 pub fn look(me: &'static Green) {
     if me.alerts.load(Relaxed) & alert::SIGNAL != 0 {
@@ -170,15 +190,17 @@ pub fn look(me: &'static Green) {
     }
 }
 
-/// Takes what is in the running thread's queue and not blocked: the kernel delivers it right here, before this returns. Not inside the
-/// runtime (the guard is down), and no lock is held.
+/// Takes what is in the running thread's queue and not blocked: the kernel delivers it right here, before this returns. Called with the
+/// guard down and no lock held, for a handler may not return. Begins `restart` anew.
 #[cold]
 pub fn deliver(me: &'static Green) {
     me.restart.set(true);
     take_waiting(me);
 }
 
-/// Like `deliver`, but inside a wait: keeps `restart`, so that one handler without SA_RESTART among several ends the call.
+/// Like `deliver`, but inside a wait: keeps `restart`, so that one handler without SA_RESTART among several ends the call. Each round rings
+/// for one signal that has a handler at this very kernel thread, with the thread's mask in force: the handler has run when the system call
+/// returns.
 pub fn take_waiting(me: &'static Green) {
     if frames::is_between_stacks(me) {
         // The signal is taken once the frame here ends. If the thread has changed its mask and the kernel thread's is not changed yet, it
@@ -206,7 +228,8 @@ pub fn take_waiting(me: &'static Green) {
     }
 }
 
-/// Makes `mask` the running thread's mask; what it lets through is delivered before this returns.
+/// Makes `mask` the running thread's mask; what it lets through is delivered before this returns. Called by hooks, on that thread, with no
+/// lock held; a handler that runs here may not return.
 pub fn set_mask(me: &'static Green, mask: u64) {
     let mask = mask & CLOSED;
     let same = me.worker().mask.load(Relaxed) == mask;
@@ -235,8 +258,9 @@ pub fn adopt(main: &Green) {
     }
 }
 
-/// Prepares a change of the running thread's mask inside libc or the kernel, in one step with something else: what is pending and will be
-/// let through goes to the kernel thread, where the old mask still holds it back.
+/// Prepares a change of the running thread's mask inside libc or the kernel, in one step with something else (ppoll's wait, a jump): what
+/// is pending and will be let through goes to the kernel thread, where the old mask still holds it back. The signals stay in the queue:
+/// what is rung is bells.
 pub fn lend_mask(me: &Green, mask: u64) {
     let before = me.mask.replace(mask);
     accept(me, mask);
@@ -247,12 +271,14 @@ pub fn lend_mask(me: &Green, mask: u64) {
     }
 }
 
-/// Lets go of what the handlers hold that run below this place on the stack: a jump is about to leave them.
+/// Lets go of what the handlers hold that run below this place on the stack: a jump is about to leave them. Called by the hooks of jumps,
+/// on the thread; the handlers' places are forgotten later (`frames::forget_left`).
 pub fn leave_handlers(me: &Green, stack_pointer: usize) {
     frames::let_go_left(me, stack_pointer);
 }
 
-/// Prepares a jump that brings a mask with it, and does not come back.
+/// Prepares a jump that brings a mask with it, and does not come back. The mask is noted as the kernel thread's, which libc's jump makes
+/// true.
 pub fn before_jump(me: &Green, mask: u64) {
     lend_mask(me, mask & CLOSED);
     me.worker().mask.store(mask & CLOSED, Relaxed);
@@ -269,7 +295,8 @@ pub fn waiting(me: &Green) -> u64 {
     own | kernels & (OWN_DOING | sys::pending_for_process().unwrap_or(u64::MAX))
 }
 
-/// Begins a call in the kernel: `restart` tells of the handlers that run from now on.
+/// Begins a call in the kernel: `restart` tells of the handlers that run from now on. Called on any thread before a call that is made in
+/// the kernel; does nothing on one that is not green.
 pub fn begin_call() {
     if let Some(me) = current() {
         me.restart.set(true);

@@ -2,6 +2,14 @@
 //! when the thread next wants to wait, or takes another signal: the stack pointer is no longer where that handler ran.
 //!
 //! Each place counts once in `Green::pinned`, for the end of a handler's frame is the kernel's: the thread stays on its kernel thread.
+//!
+//! A place's way:
+//!
+//! 1. `enter`, before the handler is called: pushes the place, pins the thread, and takes over what the interrupted call holds on to
+//!    (`held`), so that the handler's own calls begin with nothing.
+//! 2. `leave`, after it has returned: pops the place, gives `held` back, and unpins.
+//! 3. A handler that was left by a jump reaches no `leave`. `forget_left` pops every innermost place that does not hold the stack pointer;
+//!    what those calls held on to is let go (`let_go_left`), for they go on no more.
 
 use crate::base::guard;
 use crate::base::signal_set::CLOSED;
@@ -22,7 +30,8 @@ pub fn is_between_stacks(me: &Green) -> bool {
     workers_stack(me).holds(arch::stack_pointer()) && sys::signal_mask() & CLOSED == CLOSED
 }
 
-/// Where the stack that `address` lies on may begin.
+/// Where the stack that `address` lies on may begin: the thread's own, or, on a stack that the library does not know (a coroutine's), 0:
+/// below `address` anything may be that stack.
 pub fn lowest_of(me: &Green, address: usize) -> usize {
     let own = me.stack.get().lowest..me.stack.get().lowest + me.stack.get().bytes;
     if own.contains(&address) {
@@ -50,7 +59,7 @@ pub fn enter(me: &Green, place: Place) {
     });
 }
 
-/// Notes that the innermost handler has returned.
+/// Notes that the innermost handler has returned. Called on its thread, by the end of the handler's frame.
 pub fn leave(me: &Green) {
     change(me, |places| end_last(me, places));
 }
@@ -64,6 +73,7 @@ pub fn end_last(me: &Green, places: &mut Vec<Place>) {
 }
 
 /// Forgets the innermost handlers in whose places `here`, the running thread's stack pointer, does not lie: they were left by a jump.
+/// Called on the thread, with the guard up or down, where it is about to wait or takes another signal.
 pub fn forget_left(me: &Green, here: usize) {
     let_go_left(me, here);
     let left = change(me, |places| {
@@ -90,12 +100,13 @@ pub fn let_go_left(me: &Green, here: usize) {
     });
 }
 
-/// How many handlers run on this thread.
+/// How many handlers run on this thread. Handlers that were left by a jump count until they are forgotten.
 pub fn running(me: &Green) -> u32 {
     change(me, |places| places.len() as u32)
 }
 
-/// Is the running thread bound to its kernel thread?
+/// Is the running thread bound to its kernel thread: by a handler that runs on it, or by what pins it otherwise? Such a thread blocks its
+/// kernel thread where another would park. One load for a thread that is not.
 #[inline]
 pub fn is_bound(me: &Green) -> bool {
     me.pinned.get() > 0 && is_still_bound(me)

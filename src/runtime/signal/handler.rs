@@ -31,7 +31,7 @@ use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, stack_t, ucontext_t};
 use std::sync::atomic::Ordering::*;
 
-/// A handler's call, as the kernel made it.
+/// A handler's call, as the kernel made it. The pointers lead into the kernel's frame, or into the frame as it was moved.
 #[derive(Clone, Copy)]
 pub struct Call {
     action: Action,
@@ -41,8 +41,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Calls the handler, with this mask: the kernel thread has another one where the kernel has blocked all signals, or may have
-    /// called the handler as an earlier action asked for.
+    /// Lets the guard down and calls the handler, with this mask: the kernel thread has another one where the kernel has blocked all
+    /// signals, or may have called the handler as an earlier action asked for.
     fn make(&self, mask: u64) {
         guard::leave_runtime();
         let signal = self.signal;
@@ -52,6 +52,7 @@ impl Call {
         self.enter();
     }
 
+    /// Calls the program's function, with three arguments or one as SA_SIGINFO says.
     fn enter(&self) {
         // SAFETY: the program's own handler, called with what the kernel gave.
         unsafe {
@@ -66,11 +67,13 @@ impl Call {
         }
     }
 
+    /// What the kernel says of the signal.
     fn info(&self) -> &siginfo_t {
         // SAFETY: the kernel's siginfo, in the frame.
         unsafe { &*self.info }
     }
 
+    /// The frame around this call.
     fn frame(&self) -> Frame {
         // SAFETY: the kernel's frame, or as it was moved.
         unsafe { Frame::of(self.info, self.context) }
@@ -82,7 +85,7 @@ impl Call {
         unsafe { arch::registers::Registers::of(self.context) }.stack_pointer()
     }
 
-    /// Was the interrupted stack one that may be executed?
+    /// Was the interrupted stack one that may be executed? Then it may be executed now, and the instruction runs again.
     fn is_mended(&self) -> bool {
         // SAFETY: the kernel's frame.
         let instruction = unsafe { arch::registers::Registers::of(self.context) }.instruction();
@@ -176,7 +179,8 @@ fn run_on(me: &'static Green, call: Call) {
     }
 }
 
-/// Goes on after the frame has been moved: called, as the kernel calls handlers, on the stack where the frame now lies.
+/// Goes on after the frame has been moved: called, as the kernel calls handlers, on the stack where the frame now lies. It returns into the
+/// end of that frame, as a handler does.
 extern "C" fn complete_moved(running: usize) {
     // SAFETY: `run_on` has left it above the frame.
     complete(unsafe { &*(running as *const Running) });

@@ -1,4 +1,8 @@
 //! Signals: which green thread gets one, and how its handler runs there.
+//!
+//! `entry` says which ways a signal goes and is to be read first; `delivery` puts it into a thread's queue; `handler` and `frames` run the
+//! program's handler; `sweep`, `shelf` and `takers` find a thread for what is the process's; `owner`, `thread_timer` and `cpu_timer` know
+//! signals that have an addressee; `overflow`, `exec_stack` and `default` know faults and defaults.
 
 #![warn(unsafe_op_in_unsafe_fn)]
 

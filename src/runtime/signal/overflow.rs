@@ -1,10 +1,15 @@
 //! The one line on stderr that tells of a stack overflow, before the signal ends the process as natively. It is put together
 //! without allocating: this runs in a signal handler, on a worker's alternate stack.
+//!
+//! Natively a stack overflow is a bare SIGSEGV. A green thread may have a smaller stack than the program's authors met (`stack_size`), so
+//! the line says which thread it was and how large its stack is.
 
 use crate::runtime::machine::parts::Green;
 use crate::sys;
 
-/// Writes the line of the running thread to descriptor 2. Called in the handler of the fault.
+/// Writes the line of the running thread to descriptor 2. Called in the handler of the fault, on the worker's alternate stack, once the
+/// fault's address is known to lie in the guard of the thread's stack; the default action follows. Takes no lock, and never fails: what
+/// cannot be written is lost.
 #[cold]
 pub fn tell(me: &Green) {
     // SAFETY: only the running thread writes its name.
@@ -20,12 +25,14 @@ pub fn tell(me: &Green) {
     sys::write_all(2, &line.bytes[..line.length]);
 }
 
+/// A line in the making: as many bytes as the longest has room for, the rest is cut.
 struct Line {
     bytes: [u8; 160],
     length: usize,
 }
 
 impl Line {
+    /// Adds bytes, but for zeros.
     fn add(&mut self, part: &[u8]) {
         for &byte in part.iter().filter(|&&byte| byte != 0) {
             if self.length < self.bytes.len() {

@@ -49,6 +49,8 @@ pub fn hand(info: &siginfo_t, context: *mut c_void) {
     IN_HAND.fetch_sub(1, SeqCst);
 }
 
+/// Does what `hand` says. Where no thread takes the signal it is blocked in the mask that the frame brings back, and noted so: otherwise
+/// the kernel would deliver it here again as soon as it is put back.
 fn hand_or_block(info: &siginfo_t, context: *mut c_void) {
     if let Some(green) = taker(info.si_signo) {
         return give(green, info);
@@ -79,6 +81,7 @@ pub fn hand_out_shelf() {
     }
 }
 
+/// Hands one signal out: to its addressee, to a thread that takes it, or back to the kernel.
 fn hand_out_one(info: &siginfo_t) {
     let mut info = *info;
     match addressee(&mut info) {
@@ -112,6 +115,8 @@ fn takeable(signals: u64) -> u64 {
     signals & !untaken.get() & !left.get()
 }
 
+/// Does the thread run on another worker's kernel thread, with the program's code, so that this one takes its signals from the kernel
+/// itself? `charged` alone says only that no other thread has run there since.
 fn runs_elsewhere(green: &Green) -> bool {
     // SAFETY: null before its first resume; workers are never freed.
     let Some(worker) = (unsafe { green.worker.load(SeqCst).as_ref() }) else { return false };
@@ -157,6 +162,13 @@ pub fn sweep_unwaited() {
     }
 }
 
+/// Takes all that may be waiting, in the order in which it came:
+///
+/// 1. What is on the shelf is handed out: it was taken from the kernel before.
+/// 2. What waits in the kernel is taken, with the shelf kept for this sweep (`while_clearing`); another sweep waits its turn.
+/// 3. Signals in hand are waited for, up to `MOST_LOOKS`, and the shelf is handed out once more.
+///
+/// The guard is up meanwhile: a signal that comes to this kernel thread goes to the shelf, behind the others.
 #[inline(never)]
 fn sweep_up() {
     /// After how many looks the wait for signals in hand ends. A kernel thread with a signal in hand needs a microsecond. It may have to
@@ -181,7 +193,9 @@ fn sweep_up() {
     leave_runtime();
 }
 
-/// Takes what waits in the kernel for some thread. False: a signal came to the shelf before that, and goes first.
+/// Takes what waits in the kernel for some thread. False: a signal came to the shelf before that, and goes first. Each round asks anew what
+/// is wanted and taken, for a signal that was handed out may have changed which threads take the next. Real-time signals are asked for
+/// twice, before and after `TAKING` says that they are taken (the race above).
 fn take_all() -> bool {
     loop {
         let mut set = takeable(wanted());
@@ -244,7 +258,8 @@ pub fn hand_out() {
 
 /// Lets the monitor sleep, with signals open meanwhile: (a) those without a handler that main does not block, so that the default action
 /// happens; (b) if it sleeps without a deadline (`endless`), also those with a handler that no other kernel thread has open: it gives them
-/// to a green thread (`entry`).
+/// to a green thread (`entry`). Before it sleeps it says what it listens to (`LISTENED`), then looks at the masks again: a thread that
+/// blocks a signal meanwhile sees the word and waits (`mask::stop_listening`), or this sees the mask.
 pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     let to_open = || {
         let of_main = !disposition::handled() & !roll::main().map_or(u64::MAX, |main| main.mask.get());
@@ -267,7 +282,8 @@ pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     sys::futex_wake(LISTENINGS.as_ptr(), u32::MAX >> 1);
 }
 
-/// Sends a signal to the process: gives it to a thread that takes it. False: no thread does, and the kernel is to keep it.
+/// Sends a signal to the process: gives it to a thread that takes it. False: no thread does, and the kernel is to keep it. Called by the
+/// hooks of kill and sigqueue.
 pub fn post_to_process(info: &siginfo_t) -> bool {
     let me = current().filter(|me| takes(me, info.si_signo) && !main_takes(info.si_signo));
     let taker = me.or_else(|| taker(info.si_signo));
@@ -278,7 +294,8 @@ pub fn post_to_process(info: &siginfo_t) -> bool {
     taker.inspect(|green| give(green, info)).is_some()
 }
 
-/// Takes a signal of `set` from the running thread's queue, or from the kernel's.
+/// Takes a signal of `set` from the running thread's queue, or from the kernel's. Called by the hooks of sigwait and its like, on the
+/// thread. `None`: none of them waits. What turns out to be another thread's on the way is given to that one.
 pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
     me.pending.take(set).or_else(|| loop {
         let Ok(info) = sys::take_signal(set) else { return crate::runtime::machine::put_back::take_aside(set) };

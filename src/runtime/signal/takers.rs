@@ -8,12 +8,14 @@ use crate::runtime::signal::{owner, thread_timer};
 use libc::{c_int, siginfo_t};
 use std::sync::atomic::{fence, Ordering::*};
 
-/// The thread for which the process got this signal (a timer's, a descriptor's); `None`: it is the process's; `Some(None)`: it has ended.
+/// The thread for which the process got this signal (a timer's, a descriptor's); `None`: it is the process's own; `Some(None)`: that thread
+/// has ended. Changes `info` to what the thread would see natively. Called in handlers and by sweeps.
 pub fn addressee(info: &mut siginfo_t) -> Option<Option<&'static Green>> {
     thread_timer::whose(info).or_else(|| owner::whose(info))
 }
 
-/// Would this thread take the signal now: does it not block it, or wait for it?
+/// Would this thread take the signal now: does it not block it, or wait for it? Asked on any thread, of any thread: the answer may be out
+/// of date at once, and callers look again where that matters (`delivery`, `shelf`).
 pub fn takes(green: &Green, signal: c_int) -> bool {
     (!green.mask.get() | green.waits_for.get()) & bit(signal) != 0
 }
@@ -27,7 +29,8 @@ pub fn blocked_by_handlers(green: &Green) -> u64 {
     }
 }
 
-/// The thread that gets a signal sent to the process: one that takes it now, or else one that will once its handlers are over.
+/// The thread that gets a signal sent to the process: one that takes it now, or else one that will once its handlers are over. `None`:
+/// every thread blocks it. The first that the roll's search meets is taken: POSIX leaves the choice open.
 pub fn taker(signal: c_int) -> Option<&'static Green> {
     // A handler may end between the two looks: so the second asks for threads that take the signal now as well.
     let sooner_or_later = |green: &'static Green| takes_soon(green, signal) || takes(green, signal);
@@ -44,7 +47,8 @@ pub fn main_takes(signal: c_int) -> bool {
     roll::main().is_some_and(|main| takes(main, signal))
 }
 
-/// Would the signal, sent to this thread now, do to the process what its default is?
+/// Would the signal, sent to this thread now, do to the process what its default is? Asked by the hooks that send, which then have it done
+/// at once.
 pub fn takes_default(green: &Green, signal: c_int) -> bool {
     let action = disposition::of(signal);
     action.handler == libc::SIG_DFL
