@@ -101,7 +101,7 @@ fn is_callers<T>(object: *const T) -> bool {
 /// Does the object lie anywhere on the running green thread's stack? Then it is mapped, and may be written.
 pub fn is_on_stack<T>(object: *const T) -> bool {
     runtime::current().is_some_and(|me| {
-        let stack = me.stack.get();
+        let stack = me.vessel.stack.get();
         (object as usize).wrapping_sub(stack.lowest) < stack.bytes.saturating_sub(size_of::<T>())
     })
 }

@@ -66,7 +66,7 @@ pub fn process_of(pid: pid_t) -> pid_t {
 /// Returns the tid of the kernel thread that a green thread has for itself, or, for the caller, runs on now. `None`: the thread is
 /// another's and may run on any.
 pub fn kernel_thread_of(green: &Green) -> Option<pid_t> {
-    (is_me(green) || green.bound.get()).then(|| green.worker().kernel_tid.load(Relaxed))
+    (is_me(green) || green.thread.bound.get()).then(|| green.worker().kernel_tid.load(Relaxed))
 }
 
 /// Returns the tid of the kernel thread that stands for the green thread with this tid: its own (`kernel_thread_of`), else the

@@ -150,9 +150,9 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     guard::answer_by(sweep::answer_knock);
     let main = Green::new(Stack::MAIN, true);
     main.fs.set(arch::tcb());
-    main.tid.set(sys::process_id());
+    main.thread.tid.set(sys::process_id());
     main.mask.set(sys::signal_mask());
-    main.robust_head.set(sys::robust_list());
+    main.vessel.robust_head.set(sys::robust_list());
     pin::begin(main);
     // Threads made from here on never register an rseq area: a vessel's would follow its first kernel thread, not the thread.
     glibc::unregister_rseq();
@@ -179,9 +179,9 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     leader.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
     leader.mask.store(main.mask.get(), Relaxed);
     // SAFETY: main is in no list yet: only this thread has it.
-    unsafe { *main.name.get() = sys::thread_name() };
-    main.alternate.set(worker_stack::take());
-    leader.signal_stack.set(own.stack.get().lowest - alternate::STACK_BYTES);
+    unsafe { *main.thread.name.get() = sys::thread_name() };
+    main.signals.alternate.set(worker_stack::take());
+    leader.signal_stack.set(own.vessel.stack.get().lowest - alternate::STACK_BYTES);
     worker_stack::give(leader);
     kernel_state::begin(main);
     death_signal::begin(main);
@@ -256,9 +256,9 @@ pub fn after_fork() {
 /// when the parts are in order: it makes system calls on the child's only kernel thread.
 fn keep_own(me: &Green) {
     pin::after_fork(me, frames::running(me));
-    me.private_fd.set(-1);
-    me.schedule.apply();
-    me.settings.apply();
+    me.wait.private_fd.set(-1);
+    me.thread.schedule.apply();
+    me.thread.settings.apply();
     // SAFETY: a copy that may be of either side of a change by another thread, as natively.
-    sys::set_thread_name(&unsafe { *me.name.get() });
+    sys::set_thread_name(&unsafe { *me.thread.name.get() });
 }

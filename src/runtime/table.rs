@@ -39,10 +39,10 @@ static greenpatch_threads: Table = Table {
         worker: offset_of!(Green, worker) as u32,
         // The word within the waiter, whose low bits are the state (`bits.state`).
         waiter: (offset_of!(Green, waiter) + waiter::WORD) as u32,
-        why: offset_of!(Green, why) as u32,
+        why: offset_of!(Green, wait.why) as u32,
         life: offset_of!(Green, life) as u32,
-        tid: offset_of!(Green, tid) as u32,
-        name: offset_of!(Green, name) as u32,
+        tid: offset_of!(Green, thread.tid) as u32,
+        name: offset_of!(Green, thread.name) as u32,
     },
     worker: WorkerOffsets {
         kernel_tid: offset_of!(Worker, kernel_tid) as u32,

@@ -9,7 +9,7 @@ crate::arch::vfork::exported_vfork!(begin_child, fail);
 /// Gives the child of a vfork what its parent's thread has set: it is nobody's green thread. Called by the assembly, in the child, on its
 /// parent's stack and memory.
 extern "C" fn begin_child(parent: &Green) {
-    parent.settings.apply();
+    parent.thread.settings.apply();
 }
 
 /// Answers for a vfork that has failed with this error number. Called by the assembly, in the parent.

@@ -52,7 +52,7 @@ impl Blocking {
 /// handler leaves the call without its end: it reads this note, and lets go in the call's place. Does nothing on a foreign thread.
 fn note_held(record: Option<&'static Record>) {
     if let Some(me) = runtime::current() {
-        me.held.set(record);
+        me.wait.held.set(record);
     }
 }
 

@@ -379,9 +379,9 @@ unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
 /// Makes the call with deferred cancellation disabled, for the green thread and for glibc. A thread with asynchronous cancellation
 /// may be cancelled anywhere, so also here.
 fn uncancelled(call: impl FnOnce() -> isize) -> isize {
-    let Some(me) = runtime::current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
-    let before = me.cancel_disabled.swap(true, Relaxed);
+    let Some(me) = runtime::current().filter(|me| !me.thread.cancel_asynchronous.load(Relaxed)) else { return call() };
+    let before = me.thread.cancel_disabled.swap(true, Relaxed);
     let result = glibc::uncancelled(call);
-    me.cancel_disabled.store(before, Relaxed);
+    me.thread.cancel_disabled.store(before, Relaxed);
     result
 }

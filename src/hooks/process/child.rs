@@ -91,7 +91,7 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     let Some(me) = current().filter(|me| !frames::is_bound(me)) else { return End::Kernel };
     readiness::release_private(me);
     let Some(fd) = child.descriptor() else { return End::Kernel };
-    me.private_fd.set(fd);
+    me.wait.private_fd.set(fd);
     let end = park_on(me, fd, why, ask);
     readiness::release_private(me);
     end
@@ -102,7 +102,7 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
 fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     const SECOND_NS: u64 = 1_000_000_000;
     let mut interval_ns = 1_000_000;
-    while let Some(record) = record::record(fd).filter(|_| me.private_fd.get() == fd) {
+    while let Some(record) = record::record(fd).filter(|_| me.wait.private_fd.get() == fd) {
         let known = record.look();
         let has_ended = poll_now(fd, IN) != 0;
         if let Some(result) = ask() {

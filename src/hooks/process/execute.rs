@@ -16,7 +16,7 @@ use libc::*;
 unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
     // SAFETY: null, or a green thread; those are never freed.
     if let Some(parent) = (arch::vfork::spawned_by() as *const Green).as_ref() {
-        parent.settings.apply();
+        parent.thread.settings.apply();
         return Ok(execute());
     }
     if runtime::started() {
@@ -28,7 +28,7 @@ unsafe fn executing(execute: impl FnOnce() -> c_int) -> Answer<c_int> {
     }
     let execute = || shortage::unrung(execute);
     let Some(me) = shared() else { return Ok(execute()) };
-    if me.settings.differ() {
+    if me.thread.settings.differ() {
         alone::stay();
         return Ok(execute());
     }

@@ -14,7 +14,7 @@ fn whole(mut call: impl FnMut() -> c_int) -> Answer<c_int> {
     if !runtime::started() {
         return Err(Miss::Libc);
     }
-    if current().is_some_and(|me| me.settings.own_keeps_capabilities() == Some(true)) {
+    if current().is_some_and(|me| me.thread.settings.own_keeps_capabilities() == Some(true)) {
         // PR_SET_KEEPCAPS is the caller's alone: its kernel thread must keep what the others lose.
         alone::stay();
     }

@@ -31,7 +31,7 @@ use libc::*;
 
 /// Returns the running green thread, if its kernel thread may serve others, too.
 pub fn shared() -> Option<&'static Green> {
-    current().filter(|me| !me.bound.get())
+    current().filter(|me| !me.thread.bound.get())
 }
 
 // prctl's options and their values (source: linux/prctl.h).
@@ -49,7 +49,7 @@ const PR_CAP_AMBIENT_IS_SET: usize = 1;
 /// arguments as kernel/sys.c does (EINVAL), or have the kernel check them on the kernel thread at hand, and put that back.
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     let me = current().ok_or(Miss::Libc)?;
-    let own = &me.settings;
+    let own = &me.thread.settings;
     let nothing_else = b | c | d == 0;
     match option {
         // Without the entry of execve a posix_spawn inside libc would execute without what is kept for the thread.
@@ -72,7 +72,7 @@ pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> An
             own.set_keeps_capabilities(a != 0);
             Ok(0)
         }
-        PR_GET_KEEPCAPS if !me.bound.get() => own.own_keeps_capabilities().map(c_int::from).ok_or(Miss::Libc),
+        PR_GET_KEEPCAPS if !me.thread.bound.get() => own.own_keeps_capabilities().map(c_int::from).ok_or(Miss::Libc),
         PR_SET_PDEATHSIG => {
             let result = answer(task::option(option, a))?;
             death_signal::set_death_signal(me, a as c_int);
@@ -119,7 +119,7 @@ fn of_option(option: c_int, a: usize, b: usize) -> Option<[isize; 2]> {
 /// Sets what has been kept on the kernel thread as well, by `set`, if the caller has that for itself. Else returns 0, and the switch
 /// applies the setting where it matters.
 fn kept(me: &Green, set: impl FnOnce() -> c_int) -> Answer<c_int> {
-    if me.bound.get() {
+    if me.thread.bound.get() {
         return Ok(set());
     }
     Ok(0)
@@ -135,7 +135,7 @@ fn differs(result: c_int) -> Answer<c_int> {
 
 /// Makes a call that changes this kernel thread, and the caller alone with it.
 fn alone_after(me: &Green, call: impl FnOnce() -> c_int) -> Answer<c_int> {
-    if me.alone.get() {
+    if me.thread.alone.get() {
         return Ok(call());
     }
     differs(call())
@@ -145,10 +145,10 @@ fn alone_after(me: &Green, call: impl FnOnce() -> c_int) -> Answer<c_int> {
 /// nothing can be asked, the caller is alone with this kernel thread from then on. libc's result, -1 and errno included.
 fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOnce() -> c_long) -> Answer<c_long> {
     let me = current().ok_or(Miss::Libc)?;
-    if me.alone.get() {
+    if me.thread.alone.get() {
         return Ok(call());
     }
-    if me.settings.differ() {
+    if me.thread.settings.differ() {
         // The thread's settings would be given to the kernel thread afterwards, over what the call has changed.
         alone::stay();
         return Ok(call());
@@ -164,7 +164,7 @@ fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOn
 /// Makes a call that the unprivileged may make only under "no new privileges". That is kept for the thread, and the kernel looks at its own
 /// thread: so a caller that has it is alone first.
 fn privileged<T>(me: &Green, call: impl FnOnce() -> Answer<T>) -> Answer<T> {
-    if me.settings.has_no_new_privileges() {
+    if me.thread.settings.has_no_new_privileges() {
         alone::stay();
     }
     call()
@@ -183,15 +183,15 @@ unsafe fn seccomp(operation: usize, flags: usize, filter: usize) -> Answer<c_lon
     }
     // All kernel threads get the filter, and with it that they will have no new privileges: the green threads as well.
     let had = task::option(PR_GET_NO_NEW_PRIVS, 0) == 1;
-    if me.settings.has_no_new_privileges() && !had {
+    if me.thread.settings.has_no_new_privileges() && !had {
         task::option(PR_SET_NO_NEW_PRIVS, 1);
     }
     let result = call();
     let everybody = result == 0 || result > 0 && flags & SECCOMP_FILTER_FLAG_NEW_LISTENER as usize != 0;
-    if me.settings.has_no_new_privileges() {
+    if me.thread.settings.has_no_new_privileges() {
         if everybody {
             roll::search(|green| {
-                green.settings.set_no_new_privileges();
+                green.thread.settings.set_no_new_privileges();
                 false
             });
         } else if !had {
@@ -214,7 +214,7 @@ fn with_priority(which: usize, who: usize) -> Answer<&'static Green> {
 pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
     task::check_io_priority(priority).map_err(Miss::Errno)?;
-    green.settings.set_io_priority(priority as c_int);
+    green.thread.settings.set_io_priority(priority as c_int);
     if alone::is_bound() && is_me(green) {
         task::set_io_priority(priority as c_int);
     }
@@ -224,7 +224,7 @@ pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_
 /// The system call ioprio_get: what is kept, or else what the kernel thread at hand has.
 pub fn ioprio_get(which: usize, who: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
-    match green.settings.own_io_priority() {
+    match green.thread.settings.own_io_priority() {
         Some(priority) => Ok(priority as c_long),
         None => answer(task::io_priority()),
     }

@@ -95,14 +95,14 @@ pub unsafe fn sigsetmask(mask: c_int) -> Answer<c_int> {
 /// for unknown flags, ENOMEM for less than MINSIGSTKSZ, then EFAULT for `old`, after the change.
 pub unsafe fn sigaltstack(new: *const stack_t, old: *mut stack_t) -> Answer<c_int> {
     let me = me()?;
-    let now = me.alternate.get();
+    let now = me.signals.alternate.get();
     let on_it = now.is_in_use(arch::stack_pointer());
     if !new.is_null() {
         let new = memory::read(new)?;
         if on_it {
             return errno(EPERM);
         }
-        me.alternate.set(Alternate::wanted(&new).map_err(Miss::Errno)?);
+        me.signals.alternate.set(Alternate::wanted(&new).map_err(Miss::Errno)?);
     }
     memory::write_if_wanted(old, now.told(on_it)).map(|()| 0)
 }

@@ -62,13 +62,13 @@ unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t
     if set & !before != 0 {
         delivery::set_mask(me, before | set);
     }
-    me.waits_for.set(set);
+    me.signals.waits_for.set(set);
     let taken = match sweep::take(me, set) {
         Some(info) => Ok(info),
         None if deadline == Some(0) => errno(EAGAIN),
         None => wait_to_take(me, set, deadline),
     };
-    me.waits_for.replace(0);
+    me.signals.waits_for.replace(0);
     shelf::hand_on(me);
     if set & !before != 0 {
         delivery::set_mask(me, before);
@@ -94,7 +94,7 @@ fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
 /// signalfd4 (EMFILE, ENFILE, ENOMEM) where no private descriptor could be made. That descriptor is released on every path.
 fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let answer = loop {
-        let known = record::record(me.private_fd.get()).map(|record| record.look());
+        let known = record::record(me.wait.private_fd.get()).map(|record| record.look());
         if let Some(info) = sweep::take(me, set) {
             break Ok(info);
         }
@@ -103,12 +103,12 @@ fn take_one(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
         }
         let Some(known) = known else {
             match older::signal_fd(-1, set) {
-                Ok(fd) => me.private_fd.set(own_fds::keep(fd)),
+                Ok(fd) => me.wait.private_fd.set(own_fds::keep(fd)),
                 Err(number) => break errno(number),
             }
             continue;
         };
-        match readiness::wait(Why::Signal, FdWait::new(me.private_fd.get(), IN), known, deadline).0 {
+        match readiness::wait(Why::Signal, FdWait::new(me.wait.private_fd.get(), IN), known, deadline).0 {
             Woken::Interrupted => break sweep::take(me, set).ok_or(Miss::Errno(EINTR)),
             Woken::Cancelled => break errno(EINTR),
             _ => {}

@@ -103,7 +103,7 @@ unsafe fn schedule_of(attr: &pthread_attr_t) -> Answer<Option<(c_int, c_int)>> {
     pthread_attr_getschedpolicy(attr, &mut policy);
     pthread_attr_getschedparam(attr, &mut param);
     let trial = Schedule::new();
-    trial.inherit(current().map(|me| &me.schedule));
+    trial.inherit(current().map(|me| &me.thread.schedule));
     trial.set(policy, param.sched_priority).map_err(Miss::Errno)?;
     Ok(Some((policy, param.sched_priority)))
 }
@@ -157,8 +157,8 @@ pub unsafe fn pthread_getattr_np(thread: pthread_t, attr: *mut pthread_attr_t) -
     }
     let detached = green.life.load(Relaxed) & life::DETACHED != 0;
     pthread_attr_init(attr);
-    pthread_attr_setstack(attr, green.stack.get().lowest as *mut c_void, green.stack.get().bytes);
-    pthread_attr_setguardsize(attr, green.stack.get().guard);
+    pthread_attr_setstack(attr, green.vessel.stack.get().lowest as *mut c_void, green.vessel.stack.get().bytes);
+    pthread_attr_setguardsize(attr, green.vessel.stack.get().guard);
     pthread_attr_setdetachstate(attr, if detached { PTHREAD_CREATE_DETACHED } else { PTHREAD_CREATE_JOINABLE });
     let processors = kernel_state::processors(green);
     pthread_attr_setaffinity_np(attr, size_of_val(&processors), processors.as_ptr() as *const cpu_set_t);

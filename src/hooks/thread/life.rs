@@ -119,7 +119,7 @@ pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
     let target = by_pthread(thread)?;
     cancel::cancel(target).map_err(Miss::Errno)?;
     let own = is_me(target);
-    if own && target.cancel_asynchronous.load(Relaxed) {
+    if own && target.thread.cancel_asynchronous.load(Relaxed) {
         runtime::cancellation_point();
     }
     Ok(0)
@@ -145,7 +145,7 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
     if state != PTHREAD_CANCEL_ENABLE && state != PTHREAD_CANCEL_DISABLE {
         return errno(EINVAL);
     }
-    let before = me.cancel_disabled.swap(state == PTHREAD_CANCEL_DISABLE, SeqCst);
+    let before = me.thread.cancel_disabled.swap(state == PTHREAD_CANCEL_DISABLE, SeqCst);
     glibc::set_cancel_state(state);
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_DISABLE } else { PTHREAD_CANCEL_ENABLE };
@@ -161,7 +161,7 @@ pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_in
     if kind != PTHREAD_CANCEL_DEFERRED && kind != PTHREAD_CANCEL_ASYNCHRONOUS {
         return errno(EINVAL);
     }
-    let before = me.cancel_asynchronous.swap(kind == PTHREAD_CANCEL_ASYNCHRONOUS, SeqCst);
+    let before = me.thread.cancel_asynchronous.swap(kind == PTHREAD_CANCEL_ASYNCHRONOUS, SeqCst);
     if !old.is_null() {
         *old = if before { PTHREAD_CANCEL_ASYNCHRONOUS } else { PTHREAD_CANCEL_DEFERRED };
     }

@@ -50,7 +50,7 @@ unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
     } else if !is_me(green) {
         has_files_of_threads()?;
     }
-    *green.name.get() = name;
+    *green.thread.name.get() = name;
     Ok(0)
 }
 
@@ -76,13 +76,13 @@ pub unsafe fn name_of(green: &Green) -> Answer<Name> {
         if !is_me(green) {
             has_files_of_threads()?;
         }
-        return Ok(*green.name.get());
+        return Ok(*green.thread.name.get());
     }
     let (mut name, fd) = (
         [0; NAME_BYTES],
         match open_name_of_process() {
             Ok(fd) => fd,
-            Err(_) if is_me(green) => return Ok(*green.name.get()),
+            Err(_) if is_me(green) => return Ok(*green.thread.name.get()),
             Err(miss) => return Err(miss),
         },
     );

@@ -79,15 +79,15 @@ unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) ->
     if policy < 0 {
         return errno(EINVAL);
     }
-    green.schedule.set(policy, read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
+    green.thread.schedule.set(policy, read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
 }
 
 /// `pthread_getschedparam`: the policy and priority that are kept. ESRCH when the thread has ended. Both places are written without
 /// asking, as by glibc.
 pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param: *mut sched_param) -> Answer<c_int> {
     let green = living(thread)?;
-    *policy = green.schedule.policy();
-    (*param).sched_priority = green.schedule.priority();
+    *policy = green.thread.schedule.policy();
+    (*param).sched_priority = green.thread.schedule.priority();
     Ok(0)
 }
 
@@ -99,7 +99,7 @@ pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *co
 
 /// `pthread_setschedprio`: as `pthread_setschedparam`, the priority alone.
 pub unsafe fn pthread_setschedprio(thread: pthread_t, priority: c_int) -> Answer<c_int> {
-    living(thread)?.schedule.set_priority(priority).map(|()| 0).map_err(Miss::Errno)
+    living(thread)?.thread.schedule.set_priority(priority).map(|()| 0).map_err(Miss::Errno)
 }
 
 /// `sched_setscheduler`: as `pthread_setschedparam`, by tid.
@@ -109,19 +109,19 @@ pub unsafe fn sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_
 
 /// `sched_getscheduler`: the policy that is kept, by tid.
 pub unsafe fn sched_getscheduler(tid: pid_t) -> Answer<c_int> {
-    Ok(by_tid(tid)?.schedule.policy())
+    Ok(by_tid(tid)?.thread.schedule.policy())
 }
 
 /// `sched_setparam`: as `pthread_setschedprio`, by tid.
 pub unsafe fn sched_setparam(tid: pid_t, param: *const sched_param) -> Answer<c_int> {
-    by_tid(tid)?.schedule.set_priority(read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
+    by_tid(tid)?.thread.schedule.set_priority(read_priority(param)?).map(|()| 0).map_err(Miss::Errno)
 }
 
 /// `sched_getparam`: the priority that is kept, by tid; the kernel writes first, so a bad pointer is EFAULT.
 pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_int> {
     let green = by_tid(tid)?;
     answer::<c_int>(sys::call(SYS_sched_getparam, 0, param as usize, 0, 0, 0, 0))?;
-    (*param).sched_priority = green.schedule.priority();
+    (*param).sched_priority = green.thread.schedule.priority();
     Ok(0)
 }
 
@@ -161,7 +161,7 @@ pub unsafe fn sched_setattr(tid: pid_t, attributes: usize, flags: usize) -> Answ
         alone::stay();
         return Ok(done);
     }
-    let schedule = &green.schedule;
+    let schedule = &green.thread.schedule;
     let reset = if wanted.flags & FLAG_RESET_ON_FORK != 0 { RESET_ON_FORK } else { 0 };
     // A policy that is kept keeps its flag, too.
     let policy = if wanted.flags & KEEP_POLICY != 0 { schedule.policy() } else { wanted.policy as c_int | reset };
@@ -183,13 +183,13 @@ pub unsafe fn sched_getattr(tid: pid_t, attributes: usize, bytes: usize, flags: 
     if attributes.policy == SCHED_DEADLINE {
         return Ok(told);
     }
-    let policy = green.schedule.policy();
+    let policy = green.thread.schedule.policy();
     let is_real_time = is_real_time(policy & !RESET_ON_FORK);
     attributes.policy = (policy & !RESET_ON_FORK) as u32;
     attributes.flags &= !FLAG_RESET_ON_FORK;
     attributes.flags |= if policy & RESET_ON_FORK != 0 { FLAG_RESET_ON_FORK } else { 0 };
-    attributes.nice = if is_real_time { 0 } else { green.schedule.nice() };
-    attributes.priority = green.schedule.priority() as u32;
+    attributes.nice = if is_real_time { 0 } else { green.thread.schedule.nice() };
+    attributes.priority = green.thread.schedule.priority() as u32;
     Ok(told)
 }
 
@@ -198,7 +198,7 @@ pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_in
     if which != PRIO_PROCESS as c_uint {
         return Err(Miss::Libc);
     }
-    by_tid(who as pid_t)?.schedule.set_nice(value).map(|()| 0).map_err(Miss::Errno)
+    by_tid(who as pid_t)?.thread.schedule.set_nice(value).map(|()| 0).map_err(Miss::Errno)
 }
 
 /// `getpriority`: the nice value that is kept.
@@ -206,7 +206,7 @@ pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
     if which != PRIO_PROCESS as c_uint {
         return Err(Miss::Libc);
     }
-    Ok(by_tid(who as pid_t)?.schedule.nice())
+    Ok(by_tid(who as pid_t)?.thread.schedule.nice())
 }
 
 /// The system call getpriority: 20 less the nice value, for its answer is never negative (getpriority(2), "C library/kernel
@@ -224,7 +224,7 @@ pub unsafe fn sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> Answer<c
 /// `nice`: changes the caller's own nice value, and returns the new one. EPERM where the kernel would refuse it: glibc turns EACCES
 /// into EPERM (sysdeps/posix/nice.c).
 pub unsafe fn nice(step: c_int) -> Answer<c_int> {
-    let schedule = &me()?.schedule;
+    let schedule = &me()?.thread.schedule;
     // The sum wraps as in glibc.
     match schedule.set_nice(schedule.nice().wrapping_add(step)) {
         Ok(()) => Ok(schedule.nice()),

@@ -163,7 +163,7 @@ pub unsafe fn pidfd_open(pid: pid_t, flags: c_uint) -> Answer<c_int> {
         return Err(Miss::Libc);
     }
     let kernel_tid = match kernel_thread_of(named) {
-        Some(kernel_tid) if named.alone.get() || flags & PIDFD_THREAD == 0 => kernel_tid,
+        Some(kernel_tid) if named.thread.alone.get() || flags & PIDFD_THREAD == 0 => kernel_tid,
         _ => return errno(EINVAL),
     };
     if kernel_tid == sys::process_id() {

@@ -97,7 +97,7 @@ pub fn take() {
             name[end..].fill(0);
         }
         // SAFETY: a copy that may be of either side of a change, as in pthread_setname_np.
-        unsafe { *green.name.get() = name };
+        unsafe { *green.thread.name.get() = name };
     });
 }
 

@@ -46,14 +46,14 @@ pub fn ended(green: &'static Green) {
 /// # Safety
 /// Nothing with a destructor of ours may be alive on this stack.
 pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
-    me.result.set(result);
-    me.cancel_disabled.store(true, SeqCst);
-    me.in_call.store(false, Relaxed);
-    me.cut.set(false);
+    me.thread.result.set(result);
+    me.thread.cancel_disabled.store(true, SeqCst);
+    me.wait.in_call.store(false, Relaxed);
+    me.wait.cut.set(false);
     if me.is_main {
         leave_main(me);
     } else {
-        me.unwinding.set(true);
+        me.thread.unwinding.set(true);
     }
     // SAFETY: the caller's rule: glibc unwinds a stack on which nothing of the library's has a destructor.
     unsafe { glibc::exit_thread() }

@@ -75,7 +75,7 @@ fn stops_the_world() -> bool {
 /// Returns the part of a thread's stack that is in use, with its thread-locals and its TCB: from the stack pointer in its worker's
 /// registers if a worker runs it, else from the saved one. All kernel threads stand still.
 fn live(green: &Green) -> Range<usize> {
-    let Stack { lowest, bytes, .. } = green.stack.get();
+    let Stack { lowest, bytes, .. } = green.vessel.stack.get();
     let mut from = None;
     counts::for_each_worker(|worker| {
         let runs =
@@ -84,7 +84,7 @@ fn live(green: &Green) -> Range<usize> {
     });
     // SAFETY: all kernel threads stand still.
     let from = from.unwrap_or(unsafe { *green.sp.get() } as usize);
-    let all = lowest..green.stack.get().mapped().end.max(lowest + bytes);
+    let all = lowest..green.vessel.stack.get().mapped().end.max(lowest + bytes);
     // A thread on another stack (a handler's, a coroutine's) may have anything on its own.
     if all.contains(&from) {
         from..all.end

@@ -37,10 +37,10 @@ pub static PUBLISHED: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
 pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `birth` passes a green thread, which is never freed.
     let me: &'static Green = unsafe { &*(argument as *const Green) };
-    if me.caught.get() {
+    if me.vessel.caught.get() {
         UNBEGUN.fetch_sub(1, SeqCst);
         // A worker's kernel thread: glibc has just given it this thread's robust list and a mask of all signals.
-        me.robust_head.set(sys::take_robust_list());
+        me.vessel.robust_head.set(sys::take_robust_list());
         me.worker().mask.store(u64::MAX, Relaxed);
     } else {
         me.fs.set(arch::tcb());
@@ -50,27 +50,27 @@ pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         sys::set_signal_mask(u64::MAX);
         // SAFETY: this thread's own descriptor, which is the vessel's.
         unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
-        me.robust_head.set(sys::loosen(&GATE.vessel_alive));
+        me.vessel.robust_head.set(sys::loosen(&GATE.vessel_alive));
         asking::end_unasked();
         // SAFETY: every signal is blocked, and `loosen` cut what tied the kernel thread to this TCB.
         unsafe { arch::retire(me.sp.get(), PUBLISHED.as_ptr()) };
     }
-    if me.start.get().is_none() {
+    if me.thread.start.get().is_none() {
         return serve_as_leader(me);
     }
-    if !me.dying.get() {
+    if !me.vessel.dying.get() {
         arch::set_self_word(me as *const Green as usize);
         slots::arrived(me);
         mask::apply_mask(me.worker(), me);
     }
-    while !me.dying.get() {
+    while !me.vessel.dying.get() {
         serve(me);
         if !still(me) {
             // In a fork child this is the only thread: it ends glibc's own way, and the process with it.
             if let Some(main) = current() {
                 crate::runtime::births::end::leave_main(main);
             }
-            return me.result.get();
+            return me.thread.result.get();
         }
         glibc::run_destructors();
         frames::forget_all(me);
@@ -80,7 +80,7 @@ pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         guard::enter_runtime();
         glibc::restore_thread_locals();
         slots::end(me, end::ended);
-        if !me.dying.get() {
+        if !me.vessel.dying.get() {
             guard::leave_runtime();
         }
     }
@@ -107,12 +107,12 @@ pub fn still(me: &'static Green) -> bool {
 pub fn serve(me: &'static Green) {
     glibc::guarded(call_program, me as *const Green as usize);
     if still(me) {
-        if glibc::is_exiting(me.fs.get()) && !me.unwinding.replace(false) {
+        if glibc::is_exiting(me.fs.get()) && !me.thread.unwinding.replace(false) {
             // A cancellation point inside libc has acted.
-            me.result.set(CANCELED);
+            me.thread.result.set(CANCELED);
         }
         glibc::note_exit();
-        if me.cancel_disabled.swap(true, SeqCst) {
+        if me.thread.cancel_disabled.swap(true, SeqCst) {
             glibc::set_cancel_state(0);
             glibc::note_exit();
         }
@@ -126,12 +126,12 @@ pub extern "C" fn call_program(me: usize) {
     // The thread's mask, which its creator could not take into account: process signals that the creator blocks may be accepted here.
     shelf::accept(me, me.mask.get());
     delivery::look(me);
-    arch::set_control_words(&me.control.get());
-    let argument = me.argument.get();
-    let result = match me.start.get() {
+    arch::set_control_words(&me.thread.control.get());
+    let argument = me.thread.argument.get();
+    let result = match me.thread.start.get() {
         Some(Start::Posix(function)) => function(argument),
         Some(Start::C11(function)) => function(argument) as isize as *mut c_void,
         None => std::ptr::null_mut(),
     };
-    me.result.set(result);
+    me.thread.result.set(result);
 }

@@ -73,28 +73,28 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     }
     // SAFETY: the descriptor of a vessel that does not run.
     unsafe { *glibc::tid_field(green.fs.get()) = green.tid() };
-    green.start.set(Some(wish.start));
-    green.argument.set(wish.argument);
-    green.control.set(arch::control_words());
-    green.result.set(std::ptr::null_mut());
+    green.thread.start.set(Some(wish.start));
+    green.thread.argument.set(wish.argument);
+    green.thread.control.set(arch::control_words());
+    green.thread.result.set(std::ptr::null_mut());
     green.alerts.store(0, Relaxed);
-    green.alone.set(false);
-    green.bound.set(false);
-    green.pending.clear();
-    green.waits_for.set(0);
-    green.cancel_disabled.store(false, Relaxed);
-    green.cancel_asynchronous.store(false, Relaxed);
+    green.thread.alone.set(false);
+    green.thread.bound.set(false);
+    green.signals.pending.clear();
+    green.signals.waits_for.set(0);
+    green.thread.cancel_disabled.store(false, Relaxed);
+    green.thread.cancel_asynchronous.store(false, Relaxed);
     glibc::forget_exit(green.fs.get());
-    green.alternate.set(Alternate::NONE);
+    green.signals.alternate.set(Alternate::NONE);
     let creator = current();
     green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));
     // SAFETY: nobody else knows the new thread yet; the creator's name is read by itself.
-    unsafe { *green.name.get() = creator.map_or_else(sys::thread_name, |creator| *creator.name.get()) };
+    unsafe { *green.thread.name.get() = creator.map_or_else(sys::thread_name, |creator| *creator.thread.name.get()) };
     kernel_state::inherit(green, creator, wish.processors);
-    green.schedule.inherit(creator.map(|creator| &creator.schedule));
-    green.settings.inherit(creator.map(|creator| &creator.settings));
+    green.thread.schedule.inherit(creator.map(|creator| &creator.thread.schedule));
+    green.thread.settings.inherit(creator.map(|creator| &creator.thread.settings));
     if let Some((policy, priority)) = wish.schedule {
-        green.schedule.set(policy, priority).ok();
+        green.thread.schedule.set(policy, priority).ok();
     }
     green.life.store(if wish.detached { life::DETACHED } else { 0 }, Release);
     let live = LIVE.fetch_add(1, AcqRel) + 1;
@@ -147,10 +147,10 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
             return Err(waited.err().unwrap_or(libc::ETIMEDOUT));
         }
     }
-    let result = green.result.get();
+    let result = green.thread.result.get();
     if green.is_main {
         green.life.store(life::GONE, Release);
-    } else if green.stack.get().foreign {
+    } else if green.vessel.stack.get().foreign {
         call::block(|| yard::bury(green));
     } else {
         yard::recycle(green);

@@ -79,8 +79,8 @@ pub fn take(bytes: usize, guard: usize) -> Result<&'static Green, i32> {
 /// program may give the stack again once that thread has ended, and no join tells it when.
 pub fn take_on(lowest: usize, bytes: usize) -> Result<&'static Green, i32> {
     let in_the_way = |guest: &&Green| {
-        guest.stack.get().lowest < lowest + bytes
-            && lowest < guest.stack.get().lowest + guest.stack.get().bytes
+        guest.vessel.stack.get().lowest < lowest + bytes
+            && lowest < guest.vessel.stack.get().lowest + guest.vessel.stack.get().bytes
             && guest.life.load(SeqCst) & (life::DETACHED | life::GONE) != 0
     };
     while YARD.with_lists(|lists| lists.guests.iter().any(in_the_way)) {
@@ -124,7 +124,7 @@ fn uncaught_birth(green: &'static Green) -> Result<(), i32> {
     PUBLISHED.store(0, Relaxed);
     GATE.vessel_alive.store(1, Relaxed);
     counts::kernel_thread_born();
-    let (stack, argument) = (given(&green.stack.get()), green as *const Green as *mut c_void);
+    let (stack, argument) = (given(&green.vessel.stack.get()), green as *const Green as *mut c_void);
     // The newborn inherits the mask.
     let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     let born = glibc::create_thread(vessel_main, argument, Some(stack));
@@ -147,18 +147,18 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     // The thread is pinned: the program's malloc may call hooks, and they must wait in the kernel, for this kernel thread's system calls
     // are dispatched to `capture` meanwhile.
     let creator = current();
-    creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
+    creator.inspect(|me| me.thread.pinned.set(me.thread.pinned.get() + 1));
     begin_birth();
-    let (stack, argument) = (green.stack.get(), green as *const Green as *mut c_void);
+    let (stack, argument) = (green.vessel.stack.get(), green as *const Green as *mut c_void);
     let create = || glibc::create_thread(vessel_main, argument, Some(given(&stack)));
     let unborn = capture::birth(roll::NOBODY, create);
-    creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
+    creator.inspect(|me| me.thread.pinned.set(me.thread.pinned.get() - 1));
     if unborn.is_err() {
         UNBEGUN.fetch_sub(1, SeqCst);
     }
     let unborn = unborn?;
     green.fs.set(unborn.fs);
-    green.caught.set(true);
+    green.vessel.caught.set(true);
     // SAFETY: the vessel has not begun: its context and its TLS are ours. No handler is to run in it before it has.
     unsafe {
         *green.sp.get() = unborn.sp;

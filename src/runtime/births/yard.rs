@@ -167,7 +167,7 @@ pub fn take_here(bytes: usize, guard: usize) -> Option<&'static Green> {
     }
     // SAFETY: null or a free vessel's green thread, which is never freed: the exchange makes this its only taker.
     let green = unsafe { place.swap(std::ptr::null_mut(), Acquire).as_ref() }?;
-    let stack = green.stack.get();
+    let stack = green.vessel.stack.get();
     if (stack.bytes, stack.guard) != (bytes, guard) {
         pool(green);
         return None;
@@ -189,7 +189,7 @@ pub fn keep_here(green: &'static Green) -> bool {
 /// worker that made `life` complete (`thread`).
 pub fn recycle(green: &'static Green) {
     green.life.store(life::GONE, Release);
-    if green.stack.get().foreign || green.spoilt.get() {
+    if green.vessel.stack.get().foreign || green.vessel.spoilt.get() {
         YARD.with_lists(|lists| {
             lists.dying.push(green);
             YARD.dying_count.fetch_add(1, Relaxed);
@@ -204,7 +204,7 @@ pub fn recycle(green: &'static Green) {
 
 /// Puts a free vessel into the pool of those with stacks of its size, which has room for it (`take_stack`). Takes the yard's lock.
 pub fn pool(green: &'static Green) {
-    YARD.with(green.stack.get().bytes, green.stack.get().guard, |class| {
+    YARD.with(green.vessel.stack.get().bytes, green.vessel.stack.get().guard, |class| {
         class.pool.push(green);
         YARD.pooled.store(YARD.pooled.load(Relaxed) + 1, Relaxed);
     });
@@ -221,7 +221,7 @@ pub fn pool(green: &'static Green) {
 /// and its green thread is lost.
 pub fn bury(green: &'static Green) -> bool {
     green.life.store(life::GONE, Release);
-    green.dying.set(true);
+    green.vessel.dying.set(true);
     let fs = green.fs.get();
     let (tid, end) = (glibc::tid_field(fs), glibc::version::end_word(fs));
     GATE.enter();
@@ -235,15 +235,15 @@ pub fn bury(green: &'static Green) -> bool {
     }
     counts::kernel_thread_gone();
     GATE.leave();
-    if born <= 0 && !green.stack.get().foreign {
-        green.dying.set(false);
+    if born <= 0 && !green.vessel.stack.get().foreign {
+        green.vessel.dying.set(false);
         reserve::refuse();
         return false;
     }
-    if green.stack.get().foreign {
+    if green.vessel.stack.get().foreign {
         YARD.with_lists(|lists| lists.guests.retain(|guest| !std::ptr::eq(*guest, green)));
     } else {
-        let Stack { lowest, bytes, guard, .. } = green.stack.get();
+        let Stack { lowest, bytes, guard, .. } = green.vessel.stack.get();
         sys::advise(lowest, bytes + PAGE, libc::MADV_DONTNEED);
         YARD.with(bytes, guard, |class| class.stacks.give_back(lowest));
     }

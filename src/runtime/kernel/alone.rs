@@ -23,31 +23,31 @@ pub fn bind() {
         }
         return;
     };
-    if me.bound.replace(true) {
+    if me.thread.bound.replace(true) {
         return;
     }
     death_signal::leave_shared(me);
-    me.settings.apply();
-    me.pinned.set(me.pinned.get() + 1);
+    me.thread.settings.apply();
+    me.thread.pinned.set(me.thread.pinned.get() + 1);
     me.worker().bond.tie();
     worker::resign(me.worker());
 }
 
 /// Binds the running thread and makes it alone: its kernel thread is not like the others any more.
 pub fn stay() {
-    if current().is_some_and(|me| !me.alone.replace(true)) {
+    if current().is_some_and(|me| !me.thread.alone.replace(true)) {
         bind();
     }
 }
 
 /// Does the running thread stay alone?
 pub fn stays() -> bool {
-    current().is_some_and(|me| me.alone.get())
+    current().is_some_and(|me| me.thread.alone.get())
 }
 
 /// Has the running thread's kernel thread the settings of this thread, and no other's?
 pub fn is_bound() -> bool {
-    current().is_some_and(|me| me.bound.get())
+    current().is_some_and(|me| me.thread.bound.get())
 }
 
 /// Binds main where it was to be bound before the start. Called right after that.

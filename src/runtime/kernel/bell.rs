@@ -53,7 +53,7 @@ pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void
         return;
     }
     let ours = (TEXT[0].load(Relaxed)..TEXT[1].load(Relaxed)).contains(&registers.instruction());
-    let in_call = me.in_call.load(Relaxed);
+    let in_call = me.wait.in_call.load(Relaxed);
     if arch::guard_word() == 0 && arch::capture_word() == 0 && !ours && !in_call && (at_point || is_at_point(me)) {
         call::leave(me);
         sys::set_signal_mask(me.worker().mask.load(Relaxed)); // As the frame's end would, which does not come.
@@ -61,7 +61,7 @@ pub extern "C" fn rang(signal: c_int, info: *mut siginfo_t, context: *mut c_void
     }
     // SAFETY: this library's instructions can be read.
     if arch::guard_word() == 0 && ours && in_call && unsafe { registers.interrupt_call() } {
-        return me.cut.set(true);
+        return me.wait.cut.set(true);
     }
     delivery::ring_again(me);
 }

@@ -55,7 +55,7 @@ extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
     // SAFETY: `begin` stored glibc's handler before ours was there.
     let real: Handler = unsafe { std::mem::transmute(REAL.load(Relaxed)) };
-    let dies = current().is_some_and(|me| me.dying.get());
+    let dies = current().is_some_and(|me| me.vessel.dying.get());
     let own = parts::here().filter(|_| !dies).map(|worker| match roll::main_or_its_end() {
         Some(main) if worker.is_leader => main.fs.get(),
         _ => worker.thread.get(),

@@ -123,7 +123,7 @@ pub unsafe fn step_aside(registers: &registers::Registers) {
     };
     // SAFETY: the caller's registers, of code that can be read.
     let is_at_call = || unsafe { registers.is_at_call() };
-    if !frames::is_bound(me) && !me.in_call.load(Relaxed) && is_at_call() {
+    if !frames::is_bound(me) && !me.wait.in_call.load(Relaxed) && is_at_call() {
         registers.go_on_below(way as *const () as usize, inline::top_for(me, registers.stack_pointer()));
     }
 }

@@ -46,13 +46,13 @@ pub fn make(wanted: usize, threads: usize) {
     }
     // A wait in the program's malloc keeps the kernel thread.
     let creator = current();
-    creator.inspect(|me| me.pinned.set(me.pinned.get() + 1));
+    creator.inspect(|me| me.thread.pinned.set(me.thread.pinned.get() + 1));
     (0..at_once).for_each(|_| make_announced());
     if RESERVE.count.load(Relaxed) == 0 {
         // From the first thread on there is one for the caretaker: the monitor must never have to make it.
         await_made();
     }
-    creator.inspect(|me| me.pinned.set(me.pinned.get() - 1));
+    creator.inspect(|me| me.thread.pinned.set(me.thread.pinned.get() - 1));
 }
 
 /// Makes one worker. Called where a wait for the program's allocator is allowed: by the caretaker, and by the monitor as the last resort.

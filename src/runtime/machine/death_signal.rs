@@ -15,29 +15,31 @@ pub static DEATH_SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// Notes the process's as main's. Called by the start, while there is one thread.
 pub fn begin(main: &Green) {
     let signal = task::death_signal();
-    main.settings.death_signal.store(signal, Relaxed);
+    main.thread.settings.death_signal.store(signal, Relaxed);
     DEATH_SIGNAL.store(signal, Relaxed);
 }
 
 /// Sets the signal that a thread has asked for (0: none), and shares it. Called on the kernel thread that runs `me`, or after its end.
 pub fn set_death_signal(me: &Green, signal: i32) {
-    me.settings.death_signal.store(signal, Relaxed);
+    me.thread.settings.death_signal.store(signal, Relaxed);
     share_death_signal();
 }
 
 /// Withdraws the wish of a thread that has ended.
 #[inline]
 pub fn end(green: &Green) {
-    if green.settings.death_signal() != 0 {
+    if green.thread.settings.death_signal() != 0 {
         set_death_signal(green, 0);
     }
 }
 
 /// Gives all kernel threads the signal that is asked for now: this one at once, the others at their next switch (`unusual::DEATH`).
 pub fn share_death_signal() {
-    let asked = current().map_or(0, |me| me.settings.death_signal());
-    let of_another =
-        || roll::search(|green| green.settings.death_signal() != 0).map_or(0, |green| green.settings.death_signal());
+    let asked = current().map_or(0, |me| me.thread.settings.death_signal());
+    let of_another = || {
+        roll::search(|green| green.thread.settings.death_signal() != 0)
+            .map_or(0, |green| green.thread.settings.death_signal())
+    };
     DEATH_SIGNAL.store(if asked != 0 { asked } else { of_another() }, SeqCst);
     counts::for_each_worker(|worker| {
         worker.unusual.fetch_or(unusual::DEATH, SeqCst);
@@ -55,7 +57,7 @@ pub fn arrive() {
 
 /// Gives the shared signal back to this kernel thread, after an exec that failed: it is shared again.
 pub fn share_death_signal_again(me: &Green) {
-    if DEATH_SIGNAL.load(Relaxed) != me.settings.death_signal() {
+    if DEATH_SIGNAL.load(Relaxed) != me.thread.settings.death_signal() {
         task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.load(SeqCst) as usize);
     }
 }
@@ -68,8 +70,8 @@ pub fn bring_death_signal(worker: &Worker) {
 
 /// Gives this kernel thread the running thread's signal, and not another's: it is that thread's own from here on.
 pub fn leave_shared(me: &Green) {
-    if DEATH_SIGNAL.load(Relaxed) != me.settings.death_signal() {
-        task::option(PR_SET_PDEATHSIG, me.settings.death_signal() as usize);
+    if DEATH_SIGNAL.load(Relaxed) != me.thread.settings.death_signal() {
+        task::option(PR_SET_PDEATHSIG, me.thread.settings.death_signal() as usize);
     }
 }
 

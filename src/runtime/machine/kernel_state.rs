@@ -29,7 +29,7 @@ static USUAL: Kept<[AtomicU64; 16]> = Kept::new([const { AtomicU64::new(0) }; 16
 /// Notes what the process has before it is green. Called by the start, on main's kernel thread.
 pub fn begin(main: &Green) {
     USUAL.iter().zip(sys::processors_of(0)).for_each(|(word, bits)| word.store(bits, Relaxed));
-    main.cpu_ns.store(sys::clock_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0), Relaxed);
+    main.thread.cpu_ns.store(sys::clock_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0), Relaxed);
     if arch::segment::read(fast_switch()) != 0 {
         HAS_SEGMENTS.store(true, SeqCst);
     }
@@ -76,10 +76,10 @@ pub fn keep_registers(worker: &Worker, me: &Green) {
     let unusual = worker.unusual.load(Relaxed);
     if unusual & RIGHTS != 0 {
         // SAFETY: the program has a key (RIGHTS), so the processor has the instruction.
-        me.rights.set(unsafe { arch::keys::read() });
+        me.thread.rights.set(unsafe { arch::keys::read() });
     }
     if unusual & SEGMENT != 0 {
-        me.segment.set(arch::segment::read(fast_switch()));
+        me.thread.segment.set(arch::segment::read(fast_switch()));
     }
 }
 
@@ -93,13 +93,13 @@ pub fn change(worker: &Worker, green: &Green) {
     }
     if unusual & RIGHTS != 0 {
         // SAFETY: the program has a key (RIGHTS), so the processor has the instruction; the rights are those that the thread left with.
-        unsafe { arch::keys::write(green.rights.get()) };
+        unsafe { arch::keys::write(green.thread.rights.get()) };
     }
     if unusual & DEATH != 0 {
         death_signal::bring_death_signal(worker);
     }
     if unusual & SEGMENT != 0 {
-        arch::segment::write(green.segment.get(), fast_switch());
+        arch::segment::write(green.thread.segment.get(), fast_switch());
     }
     if (unusual | green.unusual.load(Relaxed)) & PROCESSORS != 0 {
         bring_processors(worker, green);
@@ -118,18 +118,18 @@ pub fn processors(green: &Green) -> Processors {
         return std::array::from_fn(|i| USUAL[i].load(Relaxed));
     }
     // SAFETY: plain words that are always valid; a copy made during a change by another thread may have words of both masks.
-    unsafe { *green.processors.get() }
+    unsafe { *green.thread.processors.get() }
 }
 
 /// Sets up a new thread: the processors that it was given, or its creator's; this kernel thread's registers; no CPU time. Called by its
 /// creator, before the thread is ready.
 pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>) {
-    green.cpu_ns.store(0, Relaxed);
+    green.thread.cpu_ns.store(0, Relaxed);
     green.unusual.store(0, Relaxed);
     let has_keys = HAS_KEYS.load(Relaxed);
     // SAFETY: the program has a key, so the processor has the instruction; the creator runs here, so these are its rights.
-    green.rights.set(if has_keys { unsafe { arch::keys::read() } } else { arch::keys::INITIAL });
-    green.segment.set(if HAS_SEGMENTS.load(Relaxed) { arch::segment::read(fast_switch()) } else { 0 });
+    green.thread.rights.set(if has_keys { unsafe { arch::keys::read() } } else { arch::keys::INITIAL });
+    green.thread.segment.set(if HAS_SEGMENTS.load(Relaxed) { arch::segment::read(fast_switch()) } else { 0 });
     let of_creator = creator.filter(|creator| creator.unusual.load(Relaxed) & PROCESSORS != 0).map(processors);
     if let Some(set) = given.or(of_creator) {
         set_processors(green, set, false);
@@ -139,7 +139,7 @@ pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>
 /// Gives a thread processors of its own: the running one (`runs_here`) at once, another when it is next resumed.
 pub fn set_processors(green: &Green, set: Processors, runs_here: bool) {
     // SAFETY: plain words that are always valid; a reader at the same time may see words of both masks.
-    unsafe { *green.processors.get() = set };
+    unsafe { *green.thread.processors.get() = set };
     green.unusual.fetch_or(PROCESSORS, Release);
     if runs_here {
         bring_processors(green.worker(), green);
@@ -161,7 +161,7 @@ fn charge(worker: &Worker) {
     let now = sys::clock_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0);
     // SAFETY: null or a green thread, which is never freed.
     if let Some(green) = unsafe { worker.charged.swap(std::ptr::null_mut(), AcqRel).as_ref() } {
-        green.cpu_ns.fetch_add(now.saturating_sub(worker.since_ns.load(Relaxed)), Relaxed);
+        green.thread.cpu_ns.fetch_add(now.saturating_sub(worker.since_ns.load(Relaxed)), Relaxed);
     }
     worker.since_ns.store(now, Relaxed);
 }
@@ -189,9 +189,9 @@ pub fn cpu_ns(green: &Green) -> u64 {
         counts::for_each_worker(begin_counting);
     }
     loop {
-        let charged = green.cpu_ns.load(Acquire);
+        let charged = green.thread.cpu_ns.load(Acquire);
         let running = running_ns(green);
-        if green.cpu_ns.load(Acquire) == charged {
+        if green.thread.cpu_ns.load(Acquire) == charged {
             return charged + running;
         }
     }

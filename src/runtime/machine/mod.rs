@@ -9,6 +9,7 @@ pub mod alternate;
 pub mod counts;
 pub mod death_signal;
 pub mod disposition;
+pub mod groups;
 pub mod kernel_state;
 pub mod owner;
 pub mod parts;

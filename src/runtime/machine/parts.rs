@@ -10,24 +10,17 @@
 use crate::arch;
 use crate::base::kept::Kept;
 use crate::figures::Counters;
-use crate::runtime::machine::alternate::Alternate;
+use crate::runtime::machine::groups::{Signals, Thread, Vessel, Wait};
 use crate::runtime::machine::owner::{Owner, Seen, WorkerId};
 use crate::runtime::machine::parts;
-use crate::runtime::machine::pending::Pending;
-use crate::runtime::machine::place::Place;
-use crate::runtime::machine::schedule::Schedule;
-use crate::runtime::machine::settings::Settings;
 use crate::runtime::machine::stack::Stack;
-use crate::runtime::machine::words::{idle, life, Reason, Start, Word};
+use crate::runtime::machine::words::{idle, life, Word};
 use crate::runtime::news::poller::Poller;
-use crate::runtime::news::record::Record;
 use crate::runtime::news::timer::Timers;
 use crate::runtime::news::verify::Verify;
 use crate::runtime::news::waiter::Waiter;
-use crate::sys::Processors;
 use crossbeam_queue::ArrayQueue;
 use std::cell::{Cell, UnsafeCell};
-use std::ffi::c_void;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
@@ -40,110 +33,50 @@ pub fn after_fork() {
     NEWEST.store(std::ptr::null_mut(), Relaxed);
 }
 
-/// A green thread. Made with its first vessel, and reused with it for later threads.
+/// A green thread. Made with its first vessel, and reused with it for later threads. Fields whose values end earlier stand in groups
+/// (`machine::groups`). A field that stands here by itself either is in the first line, which every switch touches, or lives for ever.
 #[repr(C, align(64))]
 pub struct Green {
-    // What every switch touches comes first.
-    /// Saved stack pointer, valid while suspended.
+    // What every switch touches comes first: one line of the cache.
+    /// Saved stack pointer, valid while suspended. The vessel's.
     pub sp: UnsafeCell<*mut u8>,
-    /// The TCB: fs base and pthread_t.
+    /// The TCB: fs base and pthread_t. The vessel's.
     pub fs: Cell<usize>,
     /// The worker that runs it, or ran it last; written by the worker that resumes it.
     pub worker: AtomicPtr<Worker>,
-    /// The wait it is in.
+    /// The wait it is in. Its number goes on from thread to thread, so that a late waker of an earlier wait loses.
     pub waiter: Waiter,
     /// The next in whatever list it is in (injector, pool, a batch of the woken).
     pub link: AtomicPtr<Green>,
-    /// The signals that it blocks.
+    /// The signals that the thread blocks.
     pub mask: Word,
-    /// What it is to look at (bits: `words::alert`).
+    /// What the thread is to look at (bits: `words::alert`).
     pub alerts: AtomicU32,
-    /// The vessel is to die instead of serving again.
-    pub dying: Cell<bool>,
-    /// What the switch must see to for it, beside the mask (`kernel_state`).
+    /// What the switch must see to for the thread, beside the mask (`kernel_state`).
     pub unusual: AtomicU32,
-    /// The tid that it and glibc believe in.
-    pub tid: Cell<i32>,
+
+    /// The wait or call that the thread is in.
+    pub wait: Wait,
+    /// Where the thread's life stands (bits and transitions: `words::life`). Late wakers and joiners look at it for ever.
+    pub life: AtomicU32,
+    /// How many handlers have run on it, whichever thread it was: compared only.
+    pub handled: AtomicU32,
+    /// What is one thread's.
+    pub thread: Thread,
+    /// The thread's signals.
+    pub signals: Signals,
+    /// What is one vessel's.
+    pub vessel: Vessel,
+
+    // What lives for ever.
     /// Is it the process's main thread?
     pub is_main: bool,
-    /// Greater than 0: it stays on its kernel thread, and waits happen in the kernel.
-    pub pinned: Word,
-    /// Its mask outside of the handlers that run; all signals, where none runs.
-    pub outer_mask: Word,
-    /// It has its kernel thread for itself (`alone`).
-    pub alone: Cell<bool>,
-    /// It stays on its kernel thread for ever, alone or not (`alone`).
-    pub bound: Cell<bool>,
-    /// What it waits for (`why`): written as a wait begins, and kept until the next one.
-    pub why: Reason,
-    /// The list that the program has set in its place, or 0 (`pin::set_robust_list`).
-    pub program_list: Cell<usize>,
-    /// The kernel thread knows that list.
-    pub robust_registered: Cell<bool>,
-    /// The vessel is not to serve another thread.
-    pub spoilt: Cell<bool>,
-    /// Where its life stands (bits and transitions: `words::life`).
-    pub life: AtomicU32,
-    /// PTHREAD_CANCEL_DISABLE.
-    pub cancel_disabled: AtomicBool,
-    /// PTHREAD_CANCEL_ASYNCHRONOUS.
-    pub cancel_asynchronous: AtomicBool,
-    /// It is in a call that is a cancellation point (`cancel::block`).
-    pub in_call: AtomicBool,
-    /// That call was cut short.
-    pub cut: Cell<bool>,
-    /// It ends by unwinding (pthread_exit, cancellation).
-    pub unwinding: Cell<bool>,
-    /// Its start routine; `None`: main's.
-    pub start: Cell<Option<Start>>,
-    /// The start routine's argument.
-    pub argument: Cell<*mut c_void>,
-    /// The control words that it starts with: its creator's.
-    pub control: Cell<arch::ControlWords>,
-    /// What it has returned, for the joiner; written before FINISHED.
-    pub result: Cell<*mut c_void>,
-    /// Its vessel's stack.
-    pub stack: Cell<Stack>,
-    /// Born without a kernel thread (`capture`).
-    pub caught: Cell<bool>,
-    /// Its name (PR_SET_NAME), ended by a zero.
-    pub name: UnsafeCell<[u8; 16]>,
-    /// Signals that wait for it.
-    pub pending: Pending,
-    /// The signals that it waits for itself (sigwait).
-    pub waits_for: Word,
-    /// A descriptor of the library's on which it waits for what has none: signals of the process's, a child's end; or -1.
-    pub private_fd: Cell<i32>,
-    /// How many handlers have run on it.
-    pub handled: AtomicU32,
-    /// The places of the handlers that have not ended, the outermost first.
-    pub handlers: UnsafeCell<Vec<Place>>,
-    /// The file that its call holds on to from one try to the next.
-    pub held: Cell<Option<&'static Record>>,
     /// It is in the list of threads for which a bell was sent in vain.
     pub rings_again: AtomicBool,
     /// The next in that list.
     pub next_to_ring: AtomicPtr<Green>,
-    /// Its own alternate signal stack.
-    pub alternate: Cell<Alternate>,
     /// A stack for its own system calls' hooks, where it has no room for them (`inline`): lowest address, or 0.
     pub inline_stack: Cell<usize>,
-    /// Does its last interruption's handlers' SA_RESTART allow to go on?
-    pub restart: Cell<bool>,
-    /// Its own processors, if it has any (`kernel_state`).
-    pub processors: UnsafeCell<Processors>,
-    /// Its rights to pages with protection keys, while suspended (`kernel_state`).
-    pub rights: Cell<u32>,
-    /// The base of its GS segment, while suspended (`kernel_state`).
-    pub segment: Cell<usize>,
-    /// Its CPU time, as far as it has been charged.
-    pub cpu_ns: AtomicU64,
-    /// Its policy, priority and nice value.
-    pub schedule: Schedule,
-    /// Its own of the settings that the kernel keeps for each kernel thread.
-    pub settings: Settings,
-    /// The head of glibc's robust list of its.
-    pub robust_head: Cell<usize>,
     /// The green thread made before this one: the whole list begins at `NEWEST`.
     pub older: Cell<*const Green>,
 }
@@ -169,51 +102,19 @@ impl Green {
             worker: AtomicPtr::new(std::ptr::null_mut()),
             waiter: Waiter::new(),
             link: AtomicPtr::new(std::ptr::null_mut()),
-            tid: Cell::new(0),
-            is_main,
-            pinned: Word::new(0),
-            outer_mask: Word::new(u64::MAX),
-            alone: Cell::new(false),
-            bound: Cell::new(false),
-            program_list: Cell::new(0),
-            robust_registered: Cell::new(false),
-            spoilt: Cell::new(false),
-            life: AtomicU32::new(life::GONE),
-            alerts: AtomicU32::new(0),
-            cancel_disabled: AtomicBool::new(false),
-            cancel_asynchronous: AtomicBool::new(false),
-            in_call: AtomicBool::new(false),
-            cut: Cell::new(false),
-            unwinding: Cell::new(false),
-            start: Cell::new(None),
-            argument: Cell::new(std::ptr::null_mut()),
-            control: Cell::new(arch::control_words()),
-            result: Cell::new(std::ptr::null_mut()),
-            stack: Cell::new(stack),
-            caught: Cell::new(false),
-            dying: Cell::new(false),
-            name: UnsafeCell::new([0; 16]),
             mask: Word::new(0),
-            pending: Pending::new(),
-            waits_for: Word::new(0),
-            private_fd: Cell::new(-1),
+            alerts: AtomicU32::new(0),
+            unusual: AtomicU32::new(0),
+            wait: Wait::new(),
+            life: AtomicU32::new(life::GONE),
             handled: AtomicU32::new(0),
-            handlers: UnsafeCell::new(Vec::new()),
-            held: Cell::new(None),
+            thread: Thread::new(),
+            signals: Signals::new(),
+            vessel: Vessel::new(stack),
+            is_main,
             rings_again: AtomicBool::new(false),
             next_to_ring: AtomicPtr::new(std::ptr::null_mut()),
-            alternate: Cell::new(Alternate::NONE),
             inline_stack: Cell::new(0),
-            restart: Cell::new(true),
-            processors: UnsafeCell::new([0; 16]),
-            unusual: AtomicU32::new(0),
-            rights: Cell::new(arch::keys::INITIAL),
-            segment: Cell::new(0),
-            cpu_ns: AtomicU64::new(0),
-            schedule: Schedule::new(),
-            settings: Settings::new(),
-            robust_head: Cell::new(0),
-            why: Reason(AtomicU64::new(0)),
             older: Cell::new(std::ptr::null()),
         }));
         green.enlist();
@@ -229,14 +130,10 @@ impl Green {
         let _ = NEWEST.fetch_update(Release, Relaxed, link);
     }
 
-    /// Resets what belongs to a vessel: the green thread gets a new one, with this stack. What belongs to one thread
-    /// `births::thread::create` resets.
+    /// Begins a new vessel on this stack, in place of the one that has died. Called by the birth, before any thread is on it.
     pub fn begin_anew(&self, stack: Stack) {
-        self.stack.set(stack);
         self.worker.store(std::ptr::null_mut(), SeqCst);
-        self.caught.set(false);
-        self.spoilt.set(false);
-        self.dying.set(false);
+        self.vessel.begin(stack);
     }
 
     /// The green thread whose waiter this is.
@@ -271,15 +168,15 @@ impl Green {
 
     /// The head of its robust list: glibc's, or the program's own.
     pub fn robust_list(&self) -> usize {
-        match self.program_list.get() {
-            0 => self.robust_head.get(),
+        match self.thread.program_list.get() {
+            0 => self.vessel.robust_head.get(),
             list => list,
         }
     }
 
     /// The tid that it and glibc believe in.
     pub fn tid(&self) -> i32 {
-        self.tid.get()
+        self.thread.tid.get()
     }
 
     /// Is its start routine over? The result is there then.

@@ -30,7 +30,7 @@ pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
 pub fn keep_own_doing(me: &Green) {
     if me.mask.get() & bit(libc::SIGPIPE) != 0 {
         if let Some(info) = sys::take_signal(bit(libc::SIGPIPE)).ok().as_ref().and_then(unwrapped) {
-            me.pending.add(&info, true);
+            me.signals.pending.add(&info, true);
         }
     }
 }

@@ -125,7 +125,7 @@ pub fn enter(green: &'static Green) -> Option<()> {
             return None;
         };
         let green_pointer = green as *const Green as *mut Green;
-        green.tid.set(first + number as i32);
+        green.thread.tid.set(first + number as i32);
         if chunk[number % CHUNK].compare_exchange(std::ptr::null_mut(), green_pointer, Release, Relaxed).is_ok() {
             return Some(());
         }

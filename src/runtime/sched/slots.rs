@@ -402,7 +402,7 @@ fn switch_away(me: &'static Green, leaving: Leaving) {
 /// Finishes the switch on the resumed green thread's stack: called first thing there, with the guard up, and lowers it.
 #[inline]
 pub fn arrived(me: &'static Green) {
-    if me.dying.get() {
+    if me.vessel.dying.get() {
         // Not a worker: the kernel thread that lets this vessel die.
         arch::guard_down();
         return;

@@ -99,7 +99,7 @@ pub fn post(green: &'static Green, info: &siginfo_t) {
         return;
     }
     let ignored = disposition::of(signal).ignores(signal) && green.mask.get() & bit(signal) == 0;
-    if (!ignored || green.waits_for.get() & bit(signal) != 0) && green.pending.add(info, true) {
+    if (!ignored || green.signals.waits_for.get() & bit(signal) != 0) && green.signals.pending.add(info, true) {
         notify(green);
     }
 }
@@ -126,7 +126,7 @@ pub fn ring_those_again(also: impl Fn(&'static Green)) {
 /// Gives a signal that was sent to the process to a thread that takes it (`takers::taker`). The thread may end, or block it, just now: the
 /// race stands above.
 pub fn give(green: &'static Green, info: &siginfo_t) {
-    if green.pending.add(info, false) {
+    if green.signals.pending.add(info, false) {
         notify(green);
     }
     // A signal that only a running handler blocks waits in the queue, in its order, unless another thread would take it.
@@ -143,7 +143,7 @@ pub fn give(green: &'static Green, info: &siginfo_t) {
 /// added, on any thread, with no lock held. An alert and a wait that begins do not miss each other: the alert is set, then the waiter
 /// interrupted; the thread arms its waiter, then reads its alerts (`wait`).
 fn notify(green: &'static Green) {
-    if green.pending.bits() & (!green.mask.get() | green.waits_for.get()) == 0 {
+    if green.signals.pending.bits() & (!green.mask.get() | green.signals.waits_for.get()) == 0 {
         return;
     }
     green.alerts.fetch_or(alert::SIGNAL, SeqCst);
@@ -164,7 +164,7 @@ fn notify(green: &'static Green) {
 /// Rings at the kernel thread where the thread runs, for the lowest signal in its queue that it does not block. Nothing is lost where the
 /// kernel thread runs another by then: the thread looks when it goes on.
 pub fn ring(green: &Green, kernel_tid: i32) {
-    let open = green.pending.bits() & !green.mask.get();
+    let open = green.signals.pending.bits() & !green.mask.get();
     if open != 0 {
         ring_for(green, kernel_tid, open.trailing_zeros() as c_int + 1);
     }
@@ -194,7 +194,7 @@ pub fn look(me: &'static Green) {
 /// guard down and no lock held, for a handler may not return. Begins `restart` anew.
 #[cold]
 pub fn deliver(me: &'static Green) {
-    me.restart.set(true);
+    me.wait.restart.set(true);
     take_waiting(me);
 }
 
@@ -210,7 +210,7 @@ pub fn take_waiting(me: &'static Green) {
     }
     me.alerts.fetch_and(!alert::SIGNAL, SeqCst);
     loop {
-        let open = me.pending.bits() & !me.mask.get();
+        let open = me.signals.pending.bits() & !me.mask.get();
         if open == 0 {
             return;
         }
@@ -222,7 +222,7 @@ pub fn take_waiting(me: &'static Green) {
                 // The kernel thread blocks the signal, against what is noted: the signal comes with the next change of mask.
                 return;
             }
-        } else if me.pending.take(bit(signal)).is_some() && !disposition::of(signal).ignores(signal) {
+        } else if me.signals.pending.take(bit(signal)).is_some() && !disposition::of(signal).ignores(signal) {
             act_by_default(signal);
         }
     }
@@ -238,7 +238,7 @@ pub fn set_mask(me: &'static Green, mask: u64) {
         sys::set_signal_mask(mask);
     }
     accept(me, mask);
-    if me.pending.bits() & !mask != 0 {
+    if me.signals.pending.bits() & !mask != 0 {
         deliver(me);
     }
 }
@@ -251,7 +251,7 @@ pub fn adopt(main: &Green) {
     }
     for info in waiting {
         if info.si_code == SI_TKILL {
-            main.pending.add(&info, true);
+            main.signals.pending.add(&info, true);
         } else {
             delivery::put_back(&info);
         }
@@ -264,7 +264,7 @@ pub fn adopt(main: &Green) {
 pub fn lend_mask(me: &Green, mask: u64) {
     let before = me.mask.replace(mask);
     accept(me, mask);
-    let mut pending = me.pending.bits() & before & !mask;
+    let mut pending = me.signals.pending.bits() & before & !mask;
     while pending != 0 {
         ring_for(me, me.worker().kernel_tid.load(Relaxed), pending.trailing_zeros() as c_int + 1);
         pending &= pending - 1;
@@ -288,7 +288,7 @@ pub fn before_jump(me: &Green, mask: u64) {
 /// for a thread that ran here before, unless the running thread brought it about itself.
 pub fn waiting(me: &Green) -> u64 {
     const OWN_DOING: u64 = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);
-    let (own, kernels) = (me.pending.bits() & me.mask.get(), sys::pending_signals());
+    let (own, kernels) = (me.signals.pending.bits() & me.mask.get(), sys::pending_signals());
     if kernels & !own & !OWN_DOING == 0 {
         return own | kernels;
     }
@@ -299,14 +299,14 @@ pub fn waiting(me: &Green) -> u64 {
 /// the kernel; does nothing on one that is not green.
 pub fn begin_call() {
     if let Some(me) = current() {
-        me.restart.set(true);
+        me.wait.restart.set(true);
     }
 }
 
 /// May the call that was interrupted begin again? True while each handler that ran since `begin_call`, or since the wait began, had
 /// SA_RESTART; else the call fails by EINTR.
 pub fn restart() -> bool {
-    current().is_some_and(|me| me.restart.get())
+    current().is_some_and(|me| me.wait.restart.get())
 }
 
 /// Forgets the bells that are to ring again in a fork child.

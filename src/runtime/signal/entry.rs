@@ -93,9 +93,9 @@ pub extern "C" fn entry(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
 
 /// Puts a signal in line behind another of its kind that waits in the thread's queue: that one is in `came` afterwards.
 pub fn put_in_line(me: &Green, came: &mut siginfo_t, directed: bool) {
-    if me.pending.bits() & bit(came.si_signo) != 0 {
-        me.pending.add(came, directed);
-        if let Some(first) = me.pending.take(bit(came.si_signo)) {
+    if me.signals.pending.bits() & bit(came.si_signo) != 0 {
+        me.signals.pending.add(came, directed);
+        if let Some(first) = me.signals.pending.take(bit(came.si_signo)) {
             *came = first;
         }
     }
@@ -138,7 +138,7 @@ pub fn answer_bell(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         return;
     }
     guard::enter_runtime();
-    match me.pending.take(bit(signal)) {
+    match me.signals.pending.take(bit(signal)) {
         Some(kept) => {
             // SAFETY: the frame's siginfo is ours to change before the handler sees it.
             unsafe { *info = kept };

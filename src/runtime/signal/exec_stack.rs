@@ -15,7 +15,7 @@ const SEGV_ACCERR: i32 = 2;
 pub fn mend(me: &Green, info: &siginfo_t, instruction: usize) -> bool {
     // SAFETY: a fault's siginfo has an address.
     let address = unsafe { info.si_addr() } as usize;
-    let mapped = me.stack.get().mapped();
+    let mapped = me.vessel.stack.get().mapped();
     info.si_code == SEGV_ACCERR
         && address == instruction
         && mapped.contains(&address)

@@ -33,7 +33,7 @@ pub fn is_between_stacks(me: &Green) -> bool {
 /// Where the stack that `address` lies on may begin: the thread's own, or, on a stack that the library does not know (a coroutine's), 0:
 /// below `address` anything may be that stack.
 pub fn lowest_of(me: &Green, address: usize) -> usize {
-    let own = me.stack.get().lowest..me.stack.get().lowest + me.stack.get().bytes;
+    let own = me.vessel.stack.get().lowest..me.vessel.stack.get().lowest + me.vessel.stack.get().bytes;
     if own.contains(&address) {
         own.start
     } else {
@@ -46,7 +46,7 @@ pub fn change<R>(me: &Green, change: impl FnOnce(&mut Vec<Place>) -> R) -> R {
     guard::enter_runtime();
     // SAFETY: only the running thread touches its handlers' places, and no handler of its own does while the guard is up: `change` is not
     // entered twice.
-    let result = change(unsafe { &mut *me.handlers.get() });
+    let result = change(unsafe { &mut *me.signals.handlers.get() });
     guard::leave_runtime();
     result
 }
@@ -54,8 +54,8 @@ pub fn change<R>(me: &Green, change: impl FnOnce(&mut Vec<Place>) -> R) -> R {
 /// Notes that a handler begins at `place`, and takes over what the thread holds on to. The thread is pinned.
 pub fn enter(me: &Green, place: Place) {
     change(me, |places| {
-        places.push(Place { held: me.held.take(), ..place });
-        me.pinned.set(me.pinned.get() + 1);
+        places.push(Place { held: me.wait.held.take(), ..place });
+        me.thread.pinned.set(me.thread.pinned.get() + 1);
     });
 }
 
@@ -67,8 +67,8 @@ pub fn leave(me: &Green) {
 /// Takes the innermost place away, and gives back what the thread held on to before. Called within `change`.
 pub fn end_last(me: &Green, places: &mut Vec<Place>) {
     if let Some(place) = places.pop() {
-        me.held.set(place.held);
-        me.pinned.set(me.pinned.get().saturating_sub(1));
+        me.wait.held.set(place.held);
+        me.thread.pinned.set(me.thread.pinned.get().saturating_sub(1));
     }
 }
 
@@ -93,7 +93,7 @@ pub fn forget_left(me: &Green, here: usize) {
 pub fn let_go_left(me: &Green, here: usize) {
     change(me, |places| {
         for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
-            for record in [me.held.take(), place.held.take()].into_iter().flatten() {
+            for record in [me.wait.held.take(), place.held.take()].into_iter().flatten() {
                 record.let_go();
             }
         }
@@ -109,20 +109,20 @@ pub fn running(me: &Green) -> u32 {
 /// kernel thread where another would park. One load for a thread that is not.
 #[inline]
 pub fn is_bound(me: &Green) -> bool {
-    me.pinned.get() > 0 && is_still_bound(me)
+    me.thread.pinned.get() > 0 && is_still_bound(me)
 }
 
 /// Is the thread bound to its kernel thread, once handlers that were left by a jump are forgotten? Those pin the thread no more.
 #[cold]
 pub fn is_still_bound(me: &Green) -> bool {
     forget_left(me, arch::stack_pointer());
-    me.pinned.get() > 0
+    me.thread.pinned.get() > 0
 }
 
 /// Forgets all handlers of the running thread, which ends, perhaps out of a handler. Called by `serve::vessel_main`.
 pub fn forget_all(me: &Green) {
     forget_left(me, 0);
-    if let Some(record) = me.held.take() {
+    if let Some(record) = me.wait.held.take() {
         record.let_go();
     }
 }

@@ -143,28 +143,28 @@ struct Running {
 /// the thread's mask is what it was, unless the handler has changed the one in the frame.
 fn run_on(me: &'static Green, call: Call) {
     let Ok(stack) = stack_for(me, &call) else { return find_no_room(call) };
-    me.restart.set(me.restart.get() && call.action.has(libc::SA_RESTART));
+    me.wait.restart.set(me.wait.restart.get() && call.action.has(libc::SA_RESTART));
     me.handled.store(me.handled.load(Relaxed).wrapping_add(1), SeqCst);
     let (before, brought_back) = (me.mask.get(), call.mask_after());
     forget_left(me, call.interrupted());
     // From here until `end` puts the mask back, what the thread newly blocks is blocked by handlers only.
-    let outermost = me.pinned.get() == 0;
+    let outermost = me.thread.pinned.get() == 0;
     if outermost {
-        me.outer_mask.set(before);
+        me.signals.outer_mask.set(before);
     }
-    me.pinned.set(me.pinned.get() + 1);
+    me.thread.pinned.set(me.thread.pinned.get() + 1);
     note_mask(me, before | call.action.blocks(call.signal) & CLOSED);
     let place = stack.as_ref().map_or_else(|| place_here(me, &call), |stack| stack.place);
     let on_alternate = stack.as_ref().is_some_and(|stack| stack.is_alternate);
     enter(me, place);
-    me.pinned.set(me.pinned.get() - 1);
+    me.thread.pinned.set(me.thread.pinned.get() - 1);
     // SAFETY: the kernel's frame.
-    unsafe { *call.named_stack() = me.alternate.get().noted() };
+    unsafe { *call.named_stack() = me.signals.alternate.get().noted() };
     if on_alternate {
-        me.alternate.set(me.alternate.get().while_used());
+        me.signals.alternate.set(me.signals.alternate.get().while_used());
     }
     let mut running =
-        Running { me, call, before, brought_back, outermost, on_alternate, waits_for: me.waits_for.replace(0) };
+        Running { me, call, before, brought_back, outermost, on_alternate, waits_for: me.signals.waits_for.replace(0) };
     match stack {
         None => complete(&running),
         // SAFETY: the room was found on a stack that is free there: the thread's own alternate one, or what is unused of the interrupted
@@ -207,18 +207,18 @@ fn complete(running: &Running) {
 extern "C" fn end(running: usize) {
     // SAFETY: `complete` passes its own.
     let Running { me, call, before, brought_back, outermost, waits_for, .. } = unsafe { &*(running as *const Running) };
-    me.pinned.set(me.pinned.get() + 1);
+    me.thread.pinned.set(me.thread.pinned.get() + 1);
     leave(me);
     // SAFETY: the kernel's frame, which ends soon.
     unsafe { worker_stack::return_from(me, call.context as usize, call.named_stack()) };
-    me.waits_for.set(*waits_for);
+    me.signals.waits_for.set(*waits_for);
     let after = call.mask_after();
     let mask = if after == *brought_back { *before } else { after & CLOSED };
     mask::open_for(me.worker(), mask);
     note_mask(me, mask);
-    me.pinned.set(me.pinned.get() - 1);
+    me.thread.pinned.set(me.thread.pinned.get() - 1);
     if *outermost {
-        me.outer_mask.set(u64::MAX);
+        me.signals.outer_mask.set(u64::MAX);
     }
     accept(me, me.mask.get());
     ring(me, me.worker().kernel_tid.load(Relaxed));
@@ -241,7 +241,7 @@ struct NoRoom;
 /// signals blocked (hooks/signal): the mask opens only once the frame has moved, for an earlier signal would be delivered on the worker's
 /// stack, over the first frame.
 fn stack_for(me: &Green, call: &Call) -> Result<Option<Stack>, NoRoom> {
-    let (own, workers, interrupted) = (me.alternate.get(), workers_stack(me), call.interrupted());
+    let (own, workers, interrupted) = (me.signals.alternate.get(), workers_stack(me), call.interrupted());
     if workers.holds(interrupted) {
         return Ok(None);
     }
@@ -257,7 +257,7 @@ fn stack_for(me: &Green, call: &Call) -> Result<Option<Stack>, NoRoom> {
     let top = interrupted - RED_ZONE;
     let room = call.frame().below(top, size_of::<Running>());
     let is_used_up = own.is_in_use(interrupted) && !own.holds(room.start)
-        || call.signal == libc::SIGSEGV && is_fault(call.info()) && me.stack.get().guards(room.start);
+        || call.signal == libc::SIGSEGV && is_fault(call.info()) && me.vessel.stack.get().guards(room.start);
     if is_used_up {
         return Err(NoRoom);
     }
@@ -289,7 +289,7 @@ fn find_no_room(call: Call) {
 /// place ends at that pointer, exclusive: a jump out of the handler may land exactly there. (The stack pointer here is lower.)
 fn place_here(me: &Green, call: &Call) -> Place {
     let (here, interrupted) = (arch::stack_pointer(), call.interrupted());
-    let own = me.alternate.get();
+    let own = me.signals.alternate.get();
     let alternates = [Place::new(own.lowest, own.top()), workers_stack(me)];
     let alternate = alternates.into_iter().find(|stack| stack.holds(here) && !stack.holds(interrupted));
     alternate.unwrap_or(Place::new(lowest_of(me, here), interrupted))
@@ -308,7 +308,7 @@ fn run_default(call: &Call) {
     }
     // SAFETY: a fault's siginfo has an address.
     let address = unsafe { call.info().si_addr() } as usize;
-    if let Some(me) = current().filter(|me| call.signal == libc::SIGSEGV && me.stack.get().guards(address)) {
+    if let Some(me) = current().filter(|me| call.signal == libc::SIGSEGV && me.vessel.stack.get().guards(address)) {
         overflow::tell(me);
     }
     counts::before_end();

@@ -13,14 +13,14 @@ use crate::sys;
 #[cold]
 pub fn tell(me: &Green) {
     // SAFETY: only the running thread writes its name.
-    let name = unsafe { &*me.name.get() };
+    let name = unsafe { &*me.thread.name.get() };
     let mut line = Line { bytes: [0; 160], length: 0 };
     line.add(b"greenpatch: stack overflow in green thread ");
     line.add(&digits(me.tid() as usize));
     line.add(b" (");
     line.add(&name[..name.iter().position(|&byte| byte == 0).unwrap_or(name.len())]);
     line.add(b"): its stack of ");
-    line.add(&digits(me.stack.get().bytes >> 10));
+    line.add(&digits(me.vessel.stack.get().bytes >> 10));
     line.add(b" KiB is used up; give the thread a larger one\n");
     sys::write_all(2, &line.bytes[..line.length]);
 }

@@ -123,11 +123,11 @@ pub fn leave_to_descriptor(signals: u64) {
 /// end. Signals that only its handlers block stay in its queue. Called on any thread, with no lock held.
 #[inline]
 pub fn hand_on(green: &Green) {
-    if green.pending.bits() == 0 {
+    if green.signals.pending.bits() == 0 {
         return;
     }
     let left = if life_goes_on(green) { blocked_for_long(green) } else { u64::MAX };
-    if green.pending.bits() & left != 0 {
+    if green.signals.pending.bits() & left != 0 {
         hand_on_all(green, left);
     }
 }
@@ -135,7 +135,7 @@ pub fn hand_on(green: &Green) {
 /// Puts onto the shelf what a thread was given of the process's signals in the set `left`.
 #[cold]
 pub fn hand_on_all(green: &Green, left: u64) {
-    while let Some(info) = green.pending.take_undirected(left) {
+    while let Some(info) = green.signals.pending.take_undirected(left) {
         shelve(&info);
     }
 }

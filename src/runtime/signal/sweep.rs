@@ -103,7 +103,7 @@ fn takeable(signals: u64) -> u64 {
     let (untaken, left) = (Cell::new(signals), Cell::new(0));
     roll::search(|green| {
         let soon = untaken.get() & blocked_by_handlers(green);
-        let takes = untaken.get() & (!green.mask.get() | green.waits_for.get());
+        let takes = untaken.get() & (!green.mask.get() | green.signals.waits_for.get());
         untaken.set(untaken.get() & !(soon | takes));
         left.set(left.get() | soon | if takes != 0 && runs_elsewhere(green) { takes } else { 0 });
         untaken.get() == 0
@@ -297,7 +297,7 @@ pub fn post_to_process(info: &siginfo_t) -> bool {
 /// Takes a signal of `set` from the running thread's queue, or from the kernel's. Called by the hooks of sigwait and its like, on the
 /// thread. `None`: none of them waits. What turns out to be another thread's on the way is given to that one.
 pub fn take(me: &Green, set: u64) -> Option<siginfo_t> {
-    me.pending.take(set).or_else(|| loop {
+    me.signals.pending.take(set).or_else(|| loop {
         let Ok(info) = sys::take_signal(set) else { return crate::runtime::machine::put_back::take_aside(set) };
         if let Some(mut first) = unwrapped(&info) {
             if info.si_code == SI_PUT_BACK && first.si_code == libc::SI_TIMER {

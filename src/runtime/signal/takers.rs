@@ -17,13 +17,13 @@ pub fn addressee(info: &mut siginfo_t) -> Option<Option<&'static Green>> {
 /// Would this thread take the signal now: does it not block it, or wait for it? Asked on any thread, of any thread: the answer may be out
 /// of date at once, and callers look again where that matters (`delivery`, `shelf`).
 pub fn takes(green: &Green, signal: c_int) -> bool {
-    (!green.mask.get() | green.waits_for.get()) & bit(signal) != 0
+    (!green.mask.get() | green.signals.waits_for.get()) & bit(signal) != 0
 }
 
 /// What a thread blocks only while its handlers run.
 pub fn blocked_by_handlers(green: &Green) -> u64 {
-    if green.pinned.get() > 0 {
-        green.mask.get() & !green.outer_mask.get()
+    if green.thread.pinned.get() > 0 {
+        green.mask.get() & !green.signals.outer_mask.get()
     } else {
         0
     }
@@ -53,7 +53,7 @@ pub fn takes_default(green: &Green, signal: c_int) -> bool {
     let action = disposition::of(signal);
     action.handler == libc::SIG_DFL
         && !action.ignores(signal)
-        && (green.mask.get() | green.waits_for.get()) & bit(signal) == 0
+        && (green.mask.get() | green.signals.waits_for.get()) & bit(signal) == 0
 }
 
 /// Has the thread not finished yet? From its end on it takes nothing.
@@ -67,7 +67,7 @@ pub fn blocked_for_long(green: &Green) -> u64 {
         let before = green.handled.load(SeqCst);
         let for_handlers = blocked_by_handlers(green);
         fence(SeqCst);
-        let blocked = green.mask.get() & !green.waits_for.get() & !for_handlers;
+        let blocked = green.mask.get() & !green.signals.waits_for.get() & !for_handlers;
         fence(SeqCst);
         // The handlers are counted before and after the masks are read. A handler that ended in between has opened what it blocked. A
         // handler that began in between blocks signals that would look like the thread's own mask.

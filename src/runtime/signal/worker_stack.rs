@@ -16,10 +16,10 @@ pub fn of_worker(worker: &Worker) -> Alternate {
 /// # Safety
 /// `named` is the `uc_stack` of the handler's frame, which is alive and which no handler changes meanwhile.
 pub unsafe fn return_from(me: &Green, stack_pointer: usize, named: *mut stack_t) {
-    if !me.alternate.get().is_in_use(stack_pointer) {
+    if !me.signals.alternate.get().is_in_use(stack_pointer) {
         // SAFETY: the caller's frame.
         if let Ok(stack) = Alternate::wanted(unsafe { &*named }) {
-            me.alternate.set(stack);
+            me.signals.alternate.set(stack);
         }
     }
     // SAFETY: as above.
@@ -46,5 +46,5 @@ pub fn take() -> Alternate {
 
 /// In a fork child: its kernel thread has the forking thread's own alternate stack again.
 pub fn give_back(me: &Green) {
-    set(me.alternate.get());
+    set(me.signals.alternate.get());
 }

@@ -201,9 +201,9 @@ pub fn top_for(me: &Green, stack_pointer: usize) -> usize {
     const RED_ZONE: usize = 128;
     const BYTES: usize = 64 << 10;
     const GUARD: usize = 4096;
-    let alternate = me.alternate.get();
+    let alternate = me.signals.alternate.get();
     let known = [
-        (me.stack.get().lowest, me.stack.get().bytes),
+        (me.vessel.stack.get().lowest, me.vessel.stack.get().bytes),
         (alternate.lowest, alternate.bytes),
         (me.inline_stack.get(), BYTES),
     ];

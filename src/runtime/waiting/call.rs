@@ -80,7 +80,7 @@ impl Length {
 #[cold]
 pub fn announce(why: Why) {
     if let Some(me) = current() {
-        me.why.announce(why);
+        me.wait.why.announce(why);
     }
 }
 
@@ -107,9 +107,9 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     if long && owned {
         spares::call_spare();
     }
-    me.why.enter();
+    me.wait.why.enter();
     let result = call();
-    me.why.leave();
+    me.wait.why.leave();
     // The thread may have parked inside the call (in a hook that libc came upon): then the worker may be another, and the mark is gone.
     let worker = me.worker();
     // `kept`: no taker came. Otherwise the slot is gone for good, and the thread waits in line for another one.
@@ -130,7 +130,7 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
 /// Ends a `block` of the running thread that will not return: its slot is its worker's again, or gone. Called by the bell's handler, on the
 /// thread itself, before a cancellation unwinds the frame of the call.
 pub fn leave(me: &Green) {
-    me.why.leave();
+    me.wait.why.leave();
     let worker = me.worker();
     let Some(slot) = worker.slot() else { return };
     if !slot.owner.leave_call(worker.id()) {

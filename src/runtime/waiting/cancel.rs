@@ -95,13 +95,13 @@ fn ring(green: &'static Green) {
 /// may change its mind or end. Reads nothing of the thread's TCB.
 pub fn is_wanted(green: &Green) -> bool {
     green.alerts.load(SeqCst) & alert::CANCEL != 0
-        && !green.cancel_disabled.load(SeqCst)
+        && !green.thread.cancel_disabled.load(SeqCst)
         && green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
 /// Is the thread to be cancelled although it does not park? Reads its TCB, so the thread must be alive.
 pub fn is_open(green: &Green) -> bool {
-    (green.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
+    (green.wait.in_call.load(SeqCst) || is_at_point(green)) && is_due(green)
 }
 
 /// May the thread be in a cancellation point inside libc? Only the instruction pointer tells for sure (`kernel::bell`). False for main,
@@ -113,13 +113,15 @@ pub fn may_be_open(green: &Green) -> bool {
 /// May the thread be cancelled right where it is, outside the library's own calls? True for asynchronous cancellation, and at a point
 /// inside libc.
 pub fn is_at_point(green: &Green) -> bool {
-    green.cancel_asynchronous.load(SeqCst) || glibc::is_in_point(green.fs.get()) && !green.is_main
+    green.thread.cancel_asynchronous.load(SeqCst) || glibc::is_in_point(green.fs.get()) && !green.is_main
 }
 
 /// Is a cancellation pending and allowed? Called on the thread itself, or by `cancel` while the thread is alive.
 #[inline]
 pub fn is_due(green: &Green) -> bool {
-    green.alerts.load(SeqCst) & alert::CANCEL != 0 && !green.cancel_disabled.load(Relaxed) && !ends_already(green)
+    green.alerts.load(SeqCst) & alert::CANCEL != 0
+        && !green.thread.cancel_disabled.load(Relaxed)
+        && !ends_already(green)
 }
 
 /// Does a cancellation point inside libc act already? Then cancellation is disabled here: a second unwinding must not begin.
@@ -127,7 +129,7 @@ pub fn is_due(green: &Green) -> bool {
 fn ends_already(green: &Green) -> bool {
     let ends = glibc::is_exiting(green.fs.get());
     if ends {
-        green.cancel_disabled.store(true, SeqCst);
+        green.thread.cancel_disabled.store(true, SeqCst);
     }
     ends
 }
@@ -136,7 +138,7 @@ fn ends_already(green: &Green) -> bool {
 /// whose code calls the next hook soon may never be found in its own code by a bell.
 #[inline]
 pub fn asynchronous_point() {
-    if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
+    if current().is_some_and(|me| me.thread.cancel_asynchronous.load(Relaxed)) {
         cancellation_point();
     }
 }
@@ -162,10 +164,10 @@ pub fn act(me: &'static Green) -> ! {
 /// Does `call` with cancellation disabled: the call is no cancellation point, although functions that are one may be called in it. A thread
 /// with asynchronous cancellation is left open.
 pub fn without_points<R>(call: impl FnOnce() -> R) -> R {
-    let Some(me) = current().filter(|me| !me.cancel_asynchronous.load(Relaxed)) else { return call() };
-    let before = me.cancel_disabled.swap(true, SeqCst);
+    let Some(me) = current().filter(|me| !me.thread.cancel_asynchronous.load(Relaxed)) else { return call() };
+    let before = me.thread.cancel_disabled.swap(true, SeqCst);
     let result = call();
-    me.cancel_disabled.store(before, SeqCst);
+    me.thread.cancel_disabled.store(before, SeqCst);
     result
 }
 
@@ -184,7 +186,7 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
 
 /// Does `call`, which blocks in the kernel and is no cancellation point: only a thread with asynchronous cancellation ends in it.
 pub fn block_at_no_point<R>(length: Length, call: impl FnOnce() -> R) -> R {
-    if current().is_some_and(|me| me.cancel_asynchronous.load(Relaxed)) {
+    if current().is_some_and(|me| me.thread.cancel_asynchronous.load(Relaxed)) {
         block_for(length, call)
     } else {
         call::block_for(length, call)
@@ -202,16 +204,16 @@ pub fn block_at_no_point<R>(length: Length, call: impl FnOnce() -> R) -> R {
 #[inline]
 pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()) -> R {
     let Some(me) = current() else { return call() };
-    let outer = me.in_call.swap(true, SeqCst);
+    let outer = me.wait.in_call.swap(true, SeqCst);
     if is_due(me) {
-        me.cut.set(true);
+        me.wait.cut.set(true);
     }
-    let result = if me.cut.get() { None } else { Some(call::block_for(length, call)) };
-    me.in_call.store(outer, Relaxed);
+    let result = if me.wait.cut.get() { None } else { Some(call::block_for(length, call)) };
+    me.wait.in_call.store(outer, Relaxed);
     match result {
-        Some(result) if !me.cut.get() => result,
+        Some(result) if !me.wait.cut.get() => result,
         _ => {
-            me.cut.set(false);
+            me.wait.cut.set(false);
             undo();
             act(me)
         }

@@ -19,7 +19,7 @@ pub fn while_masked<R>(mask: u64, call: impl FnOnce() -> R) -> R {
         note_mask(me, before);
         result
     });
-    if me.pending.bits() & !before != 0 {
+    if me.signals.pending.bits() & !before != 0 {
         deliver(me);
     }
     result

@@ -32,22 +32,22 @@ pub fn note_early(taken: bool) {
 
 /// Pins main by what it held before the start. Called by the start; main's robust list is registered from the process's first moment on.
 pub fn begin(main: &Green) {
-    main.pinned.set(EARLY.load(Relaxed) as u64);
-    main.robust_registered.set(main.pinned.get() > 0);
+    main.thread.pinned.set(EARLY.load(Relaxed) as u64);
+    main.thread.robust_registered.set(main.thread.pinned.get() > 0);
 }
 
 /// Notes what the thread of a fork child holds, which runs natively from here on. Called by the fork child's thread. `handlers`: how many
 /// handlers run on it, each of which pins it too and is not counted here.
 pub fn after_fork(me: &Green, handlers: u32) {
-    EARLY.store((me.pinned.get() as u32).saturating_sub(handlers), Relaxed);
+    EARLY.store((me.thread.pinned.get() as u32).saturating_sub(handlers), Relaxed);
 }
 
 /// Makes the running thread stay on its kernel thread until as many `unpin`. Called by hooks before the lock, on any thread; does nothing
 /// on a foreign one. `robust`: for a robust mutex, so its robust list is registered.
 pub fn pin(robust: bool) {
     let Some(me) = current() else { return };
-    me.pinned.set(me.pinned.get() + 1);
-    if robust && !me.robust_registered.replace(true) {
+    me.thread.pinned.set(me.thread.pinned.get() + 1);
+    if robust && !me.thread.robust_registered.replace(true) {
         sys::set_robust_list(me.robust_list());
     }
 }
@@ -56,12 +56,12 @@ pub fn pin(robust: bool) {
 /// unlocks what another has locked.
 pub fn unpin() {
     let Some(me) = current() else { return };
-    if me.pinned.get() == 0 {
+    if me.thread.pinned.get() == 0 {
         return;
     }
-    me.pinned.set(me.pinned.get() - 1);
-    if me.pinned.get() == 0 {
-        if me.robust_registered.replace(false) {
+    me.thread.pinned.set(me.thread.pinned.get() - 1);
+    if me.thread.pinned.get() == 0 {
+        if me.thread.robust_registered.replace(false) {
             sys::set_robust_list(0);
         }
         breathe();
@@ -71,8 +71,8 @@ pub fn unpin() {
 /// Notes the robust list that the program sets: its own, or glibc's again. The list is what get_robust_list tells, is registered while the
 /// thread is pinned, and is walked at the thread's end. Called by the hook of set_robust_list, on the thread.
 pub fn set_robust_list(me: &Green, head: usize) {
-    me.program_list.set(if head == me.robust_head.get() { 0 } else { head });
-    if me.robust_registered.get() {
+    me.thread.program_list.set(if head == me.vessel.robust_head.get() { 0 } else { head });
+    if me.thread.robust_registered.get() {
         sys::set_robust_list(head);
     }
 }
@@ -82,9 +82,9 @@ pub fn set_robust_list(me: &Green, head: usize) {
 pub fn in_libc<R>(function: impl FnOnce() -> R) -> R {
     let Some(me) = current() else { return function() };
     block_for(Length::Long, || {
-        me.pinned.set(me.pinned.get() + 1);
+        me.thread.pinned.set(me.thread.pinned.get() + 1);
         let result = function();
-        me.pinned.set(me.pinned.get() - 1);
+        me.thread.pinned.set(me.thread.pinned.get() - 1);
         result
     })
 }
@@ -104,7 +104,7 @@ pub fn with_kernel_tid<R>(call: impl FnOnce() -> R) -> R {
 /// Notes that the running thread's vessel has come to differ from a new thread in a way that cannot be undone: it will not serve another.
 pub fn spoil() {
     if let Some(me) = current() {
-        me.spoilt.set(true);
+        me.vessel.spoilt.set(true);
     }
 }
 
@@ -121,11 +121,11 @@ struct Head {
 /// the thread, after its destructors. Words of a list of the program's hold the tid that gettid told; those of glibc's list, the kernel
 /// thread's.
 pub fn abandon(me: &Green) {
-    let own = me.program_list.replace(0);
+    let own = me.thread.program_list.replace(0);
     if own != 0 {
         abandon_words(own, me.tid() as u32);
     }
-    if me.pinned.replace(0) != 0 {
+    if me.thread.pinned.replace(0) != 0 {
         abandon_mutexes(me);
     }
 }
@@ -166,7 +166,7 @@ fn abandon_mutexes(me: &Green) {
     let tid = me.worker().kernel_tid.load(Relaxed) as u32;
     // SAFETY: the running thread's own list; its entries are mutexes that it holds, which must be alive.
     unsafe {
-        if let Some(head) = (me.robust_head.get() as *mut Head).as_mut() {
+        if let Some(head) = (me.vessel.robust_head.get() as *mut Head).as_mut() {
             let end = head as *const Head as usize;
             let mut at = std::mem::replace(&mut head.first, end);
             while at & !INHERITING != end {
@@ -176,7 +176,7 @@ fn abandon_mutexes(me: &Green) {
             }
         }
     }
-    if me.robust_registered.replace(false) {
+    if me.thread.robust_registered.replace(false) {
         sys::set_robust_list(0);
     }
 }

@@ -204,7 +204,7 @@ pub fn release_duplicate(fd: i32) {
 /// Closes the private duplicate that the thread's call went on with, if there is one. Called at the end of the call. A call that was left
 /// by a jump has not done so: then called at the thread's end.
 pub fn release_private(me: &Green) {
-    let fd = me.private_fd.replace(-1);
+    let fd = me.wait.private_fd.replace(-1);
     if fd >= 0 {
         release_duplicate(fd);
     }

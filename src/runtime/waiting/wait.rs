@@ -71,7 +71,7 @@ const LOOKS_EVERY_NS: u64 = 20_000_000;
 impl Bound {
     /// Begins a bound thread's wait: no handler has refused a restart yet.
     fn new(me: &'static Green, cancel: Cancel) -> Bound {
-        me.restart.set(true);
+        me.wait.restart.set(true);
         Bound { me, interest: interest(me, cancel), handled: me.handlers() }
     }
 
@@ -136,11 +136,11 @@ pub fn wait(
 ) -> Woken {
     let Some(green) = current() else { return wait_in_kernel(None, deadline, enqueue, dequeue) };
     if frames::is_bound(green) {
-        green.why.announce(why);
+        green.wait.why.announce(why);
         return call::block_for(Length::Long, || wait_bound(green, cancel, deadline, enqueue, dequeue));
     }
     let (waiter, handled) = (&green.waiter, green.handlers());
-    green.restart.set(true);
+    green.wait.restart.set(true);
     guard::enter_runtime();
     let sequence = waiter.arm();
     if green.alerts.load(SeqCst) & interest(green, cancel) != 0 {
@@ -150,7 +150,7 @@ pub fn wait(
     }
     let ticket = waiter.ticket(sequence, true);
     if enqueue(ticket) {
-        green.why.set(why);
+        green.wait.why.set(why);
         match deadline {
             None => slots::park(green),
             Some(deadline) => park_until(green, ticket, deadline),
@@ -168,8 +168,8 @@ pub fn wait(
 
 /// Returns the alerts that end a wait that takes a cancellation so.
 fn interest(green: &Green, cancel: Cancel) -> u32 {
-    let ignored = cancel == Cancel::Ignore && !green.cancel_asynchronous.load(Relaxed);
-    if ignored || green.cancel_disabled.load(Relaxed) {
+    let ignored = cancel == Cancel::Ignore && !green.thread.cancel_asynchronous.load(Relaxed);
+    if ignored || green.thread.cancel_disabled.load(Relaxed) {
         alert::SIGNAL
     } else {
         alert::SIGNAL | alert::CANCEL
