@@ -21,9 +21,10 @@ use crate::sys::{self, older};
 use crate::why::Why;
 use libc::*;
 
-/// The child that is waited for, as far as a descriptor can stand for it.
+/// The child that is waited for, as far as a descriptor can stand for it (a pidfd: pidfd_open(2)).
 #[derive(Clone, Copy)]
 pub enum Child {
+    /// One child by its pid.
     Pid(pid_t),
     /// A descriptor of the program's, made by pidfd_open.
     Fd(c_int),
@@ -41,7 +42,7 @@ impl Child {
         }
     }
 
-    /// Returns the child of a waitid, as `by_pid`.
+    /// Returns the child of a waitid, as `by_pid`: only a wait for ends alone (WEXITED) has a descriptor.
     fn by_id(kind: idtype_t, id: id_t, options: c_int) -> Child {
         match kind {
             _ if options & (WEXITED | WSTOPPED | WCONTINUED) != WEXITED => Child::Other,
@@ -53,7 +54,7 @@ impl Child {
     }
 
     /// Returns a descriptor of the library's own that becomes readable when the child ends. `None`: no descriptor can stand for the
-    /// child, or no room is left for one.
+    /// child, or no room is left for one; then the kernel waits. The caller closes it.
     fn descriptor(self) -> Option<c_int> {
         let fd = match self {
             Child::Pid(pid) => sys::process_fd(pid).ok()?,
@@ -72,18 +73,21 @@ impl Child {
     }
 }
 
-/// How a wait ended that parked.
+/// How a wait ended that could park.
 pub enum End {
     /// The kernel's answer.
     Answer(isize),
+    /// A handler has run, and the child has not changed. `runtime::restart` says whether the wait may go on.
     Interrupted,
+    /// A cancellation is due: the caller puts its things right, and acts.
     Cancelled,
     /// The wait cannot park: the kernel is to wait.
     Kernel,
 }
 
-/// Asks by `ask`, and parks until there is an answer. `ask` does not wait, and says `None` if there is nothing yet. Called on any
-/// thread; a foreign one, and one that may not leave its kernel thread, gets `End::Kernel`. Also called by `command`.
+/// Asks by `ask`, and parks until there is an answer. `ask` does not wait, and says `None` if there is nothing yet; its answer is the
+/// kernel's result. Called on any thread, with no lock held; a foreign one, and one that may not leave its kernel thread, gets
+/// `End::Kernel`. Also called by `command`.
 pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     if let Some(result) = ask() {
         return End::Answer(result);
@@ -98,7 +102,12 @@ pub fn park(child: Child, why: Why, ask: impl Fn() -> Option<isize>) -> End {
 }
 
 /// Parks on the descriptor of a child's end. The descriptor is the green thread's private one meanwhile: a handler that jumps away
-/// gives it back. Asks again after 1, 2, 4 ms … 1 s, for a traced child's stops.
+/// gives it back, and a handler that waits for another child closes it, which ends the loop.
+///
+/// 1. The descriptor's hints are noted, then poll is asked whether the child has ended, then `ask`: an end that comes between shows
+///    in 2.
+/// 2. Parks, until the child's end or for the interval, 1, 2, 4 ms … 1 s: a traced child's stops make no descriptor readable.
+/// 3. From 1 again. A child that has ended and of which `ask` still says nothing must be reaped by its tracer first: `End::Kernel`.
 fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> End {
     const SECOND_NS: u64 = 1_000_000_000;
     let mut interval_ns = 1_000_000;
@@ -123,8 +132,9 @@ fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> 
     End::Kernel
 }
 
-/// Waits for a child: as `park`, and what cannot park waits in the kernel by `block`, with the slot offered. ECHILD, EINVAL and
-/// EFAULT are the kernel's. EINTR after a handler without SA_RESTART. A cancellation point, which takes no child.
+/// Waits for a child: as `park`, and a wait that cannot park is made in the kernel by `block`, with the slot offered. `why` is shown
+/// in a dump. ECHILD, EINVAL and EFAULT are the kernel's. EINTR after a handler without SA_RESTART. A cancellation point, before the
+/// first question and while parked, which takes no child.
 fn wait_for<T: TryFrom<isize>>(
     child: Child,
     why: Why,
@@ -153,12 +163,13 @@ fn told<T: TryFrom<isize>>(result: isize) -> Answer<T> {
     answer(result)
 }
 
-/// Makes wait4 with WNOHANG; `None` if no child has changed yet.
+/// Makes wait4 with WNOHANG; returns its result, or `None` if no child has changed yet (0). Also called by `command`.
 pub unsafe fn ask(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> Option<isize> {
     Some(call(pid, status, options | WNOHANG, usage)).filter(|&result| result != 0)
 }
 
-/// Makes wait4 in the kernel; returns its result.
+/// Makes wait4 in the kernel as it is; returns its result: a pid, 0 with WNOHANG, or a negated error number. Also called by
+/// `command`.
 pub unsafe fn call(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut rusage) -> isize {
     sys::call(SYS_wait4, pid as usize, status as usize, options as usize, usage as usize, 0, 0)
 }
@@ -190,8 +201,9 @@ pub unsafe fn waitpid(pid: pid_t, status: *mut c_int, options: c_int) -> Answer<
     wait4(pid, status, options, std::ptr::null_mut())
 }
 
-/// `waitid`: as `wait4`, also by a process's descriptor, and for states other than ends. WNOWAIT leaves the child to be waited for.
-/// A null `info` is allowed, as by the kernel.
+/// `waitid`: as `wait4`, also by a process's descriptor (P_PIDFD), and for states other than ends. Returns 0. WNOWAIT leaves the
+/// child to be waited for. A null `info` is allowed, as by the kernel (waitid(2)): then the question goes with one of the library's,
+/// for only that tells whether a child has changed. EAGAIN by the kernel for a P_PIDFD with O_NONBLOCK. A cancellation point.
 pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_int) -> Answer<c_int> {
     let call = |info: *mut siginfo_t, options: c_int| {
         sys::call(SYS_waitid, kind as usize, id as usize, info as usize, options as usize, 0, 0)

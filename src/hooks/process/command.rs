@@ -1,6 +1,15 @@
-//! system: glibc's own waits inside libc, where a green thread's cancellation cannot end it. `system` here follows glibc's
-//! (sysdeps/posix/system.c) by hooked calls: SIGINT and SIGQUIT are ignored while any command runs, SIGCHLD is blocked for the caller, and
-//! a cancellation ends the shell.
+//! `system`. glibc's own waits inside libc, where a green thread's cancellation cannot end it, so `system` here follows glibc's
+//! (sysdeps/posix/system.c) by hooked calls.
+//!
+//! ```text
+//! 1. COMMANDS counts one more; the first has SIGINT and SIGQUIT ignored in the process     begin
+//! 2. SIGCHLD is blocked for the caller
+//! 3. the shell is made, with the mask and the two dispositions from before                 spawn
+//! 4. parks until the shell ends; a handler of the program's does not end the wait          child::park
+//! 5. COMMANDS counts one less; after the last the two dispositions are put back; the mask  end
+//! ```
+//!
+//! A cancellation in 4 kills the shell, waits for its end, and does 5 before the unwinding begins, as glibc's cancel_handler.
 
 use crate::base::lock::Rank;
 use crate::base::lock::RawLock;
@@ -18,9 +27,12 @@ use crate::{glibc, sys};
 use libc::*;
 use std::cell::UnsafeCell;
 
-/// How many commands run, and what SIGINT and SIGQUIT were before the first.
+/// How many commands run, and what SIGINT and SIGQUIT were before the first. glibc keeps such a count, too, for a foreign thread's
+/// `system`; the two do not know each other.
 struct Commands {
+    /// Guards `running`. Held while dispositions are changed, so that a first and a last command do not mix.
     lock: RawLock,
+    /// The number of commands; the dispositions of QUIET's signals before the first.
     running: UnsafeCell<(usize, [Action; 2])>,
 }
 
@@ -32,6 +44,7 @@ static COMMANDS: Commands =
     Commands { lock: RawLock::new(Rank::Process), running: UnsafeCell::new((0, [Action::DEFAULT; 2])) };
 /// The signals that a terminal's keys send. They are for the command while it runs.
 const QUIET: [c_int; 2] = [SIGINT, SIGQUIT];
+/// The disposition of QUIET's signals while a command runs.
 const IGNORE: Action = Action { handler: SIG_IGN, flags: 0, mask: 0 };
 
 /// In a fork child: forgets the commands that run, which are its parent's. Called by `fork` of this folder, with one thread.
@@ -43,7 +56,7 @@ pub fn after_fork() {
 }
 
 /// Counts one more command. The first has SIGINT and SIGQUIT ignored in the whole process. Returns what the two were before the
-/// first.
+/// first. Called by `system`, which calls `end` on every path. A disposition that cannot be changed counts as the default.
 unsafe fn begin() -> [Action; 2] {
     COMMANDS.lock.with(|| {
         let (count, before) = &mut *COMMANDS.running.get();
@@ -56,7 +69,7 @@ unsafe fn begin() -> [Action; 2] {
 }
 
 /// Counts one command less. After the last SIGINT and SIGQUIT are as before. Sets the caller's mask to `mask`, which may run
-/// handlers.
+/// handlers: so that is the last step, after the lock is given back.
 unsafe fn end(me: &'static Green, mask: u64) {
     COMMANDS.lock.with(|| {
         let (count, before) = &mut *COMMANDS.running.get();
@@ -70,8 +83,8 @@ unsafe fn end(me: &'static Green, mask: u64) {
     delivery::set_mask(me, mask);
 }
 
-/// Makes the shell, with the signal mask `mask`; returns its pid or posix_spawn's error number. SIGINT and SIGQUIT are at their
-/// defaults in it, but for one that was ignored before the first command.
+/// Makes the shell by the hooked posix_spawn, with the signal mask `mask`; returns its pid, or posix_spawn's error number. SIGINT and
+/// SIGQUIT are at their defaults in it, but for one that was ignored before the first command (system(3)).
 unsafe fn spawn(command: *const c_char, before: [Action; 2], mask: u64) -> Result<pid_t, c_int> {
     extern "C" {
         static environ: *const *mut c_char;
@@ -96,7 +109,7 @@ unsafe fn spawn(command: *const c_char, before: [Action; 2], mask: u64) -> Resul
     }
 }
 
-/// Calls `wait` until its result is not EINTR. Returns that result.
+/// Calls `wait`, a wait for the shell in the kernel, until its result is not EINTR. Returns that result.
 fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
     loop {
         let result = wait();
@@ -106,10 +119,12 @@ fn again_if_interrupted(wait: impl Fn() -> isize) -> isize {
     }
 }
 
-/// `system`: runs `/bin/sh -c command`. Returns the shell's status; 127 << 8 and errno where the shell cannot be made; -1 and ECHILD
-/// where its status is lost (SIGCHLD ignored). A null command, and a foreign thread's call, are libc's.
-/// Parks until the shell ends, and goes on after a handler. A cancellation point: the shell is killed and waited for, and the
-/// dispositions are put back, before the unwinding begins, as in glibc (cancel_handler).
+/// `system`: runs `/bin/sh -c command`. Returns the shell's status; 127 << 8 and errno where the shell cannot be made, as if the
+/// shell had ended by `_exit(127)` (system(3)); -1 and ECHILD where its status is lost (SIGCHLD ignored). A null command, and a
+/// foreign thread's call, are libc's.
+///
+/// Parks until the shell ends, and goes on after a handler. Where the wait cannot park the kernel waits, with the slot offered. A
+/// cancellation point: see the top.
 pub unsafe fn system(command: *const c_char) -> Answer<c_int> {
     let me = current().filter(|_| !command.is_null()).ok_or(Miss::Libc)?;
     let (before, mask) = (begin(), me.mask.get());

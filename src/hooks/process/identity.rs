@@ -1,4 +1,9 @@
-//! User and group ids: of the whole process, so a thread made for that asks for them (see runtime/kernel/identity.rs).
+//! User and group ids: of the whole process.
+//!
+//! The kernel keeps ids for each kernel thread, and glibc's functions change them on every thread that has a kernel thread, by a
+//! signal to each (nptl/nptl_setxid.c). glibc leaves its caller out, and would take a green caller for its vessel: so a thread that
+//! is made for the purpose calls them (runtime/kernel/identity.rs). The system calls of these names are another matter: they change
+//! one kernel thread (`task.rs`).
 
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
@@ -8,14 +13,18 @@ use crate::runtime::kernel::identity::by_another;
 use crate::runtime::{self, current};
 use libc::*;
 
-/// Has another thread call libc, whose functions change the ids of every thread of the process (nptl/nptl_setxid.c). Returns libc's
-/// answer, with that thread's errno; EAGAIN where the call could not be made. Before the start libc is called as usual.
+/// Has another thread call libc by `call`, and returns libc's answer, with that thread's errno: EINVAL, EPERM, EAGAIN by libc. EAGAIN
+/// as well where no kernel thread was to be had, and nothing was called. Before the start libc is called as usual. Called by any
+/// thread, with no lock held; waits in the kernel.
+///
+/// PR_SET_KEEPCAPS is kept for the caller alone. A caller that has set it is alone with its kernel thread first, so that this one
+/// keeps the capabilities that the others lose.
 fn whole(mut call: impl FnMut() -> c_int) -> Answer<c_int> {
     if !runtime::started() {
         return Err(Miss::Libc);
     }
     if current().is_some_and(|me| me.thread.settings.own_keeps_capabilities() == Some(true)) {
-        // PR_SET_KEEPCAPS is the caller's alone: its kernel thread must keep what the others lose.
+        // Its kernel thread gets the setting by this.
         alone::stay();
     }
     let (mut result, mut number) = (0, 0);

@@ -1,4 +1,6 @@
 //! Processes: their children, what they execute, and what the kernel keeps for a task or for the whole process.
+//!
+//! From the ground up: `task` and `child`; `ring`, `execute`, `command`; `fork`. `identity` stands by itself.
 
 pub mod child;
 pub mod command;

@@ -5,19 +5,24 @@
 use crate::hooks::process::task::{ring_made, ring_registered};
 use libc::{c_char, c_int, c_uint, c_void};
 
-/// The place of the flags in `struct io_uring_params`, counted in words of 4 bytes (source: linux/io_uring.h).
+/// The place of the flags in `struct io_uring_params`, counted in words of 4 bytes (source: linux/io_uring.h); `task.rs` has the same
+/// for the system call.
 const FLAGS: usize = 2;
 
 /// Returns a set-up's flags out of liburing's structure.
+///
+/// # Safety
+/// `parameters` is a `struct io_uring_params`, which liburing has read before.
 unsafe fn flags(parameters: *const c_uint) -> c_uint {
     *parameters.add(FLAGS)
 }
 
 /// Returns the address of liburing's function of this name, in the libraries behind this one or in those that were loaded privately
-/// (RTLD_LOCAL); 0: there is none.
+/// (RTLD_LOCAL); 0: there is none. Asks the loader, so it may wait for the loader's lock; called at the making of a ring only.
 unsafe fn theirs(name: &'static std::ffi::CStr) -> usize {
     const NAMES: [*const c_char; 2] = [c"liburing.so.2".as_ptr(), c"liburing.so.1".as_ptr()];
     let next = libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) as usize;
+    // RTLD_NOLOAD: a library that the program has not loaded is not loaded here.
     let late = || {
         let loaded = NAMES.map(|library| libc::dlopen(library, libc::RTLD_LAZY | libc::RTLD_NOLOAD));
         let found =

@@ -29,7 +29,7 @@ use crate::runtime::{self, current};
 use crate::sys::{self, task};
 use libc::*;
 
-/// Returns the running green thread, if its kernel thread may serve others, too.
+/// Returns the running green thread, if its kernel thread may serve others, too: it is not bound. `None` on a foreign thread.
 pub fn shared() -> Option<&'static Green> {
     current().filter(|me| !me.thread.bound.get())
 }
@@ -45,8 +45,9 @@ const PR_SCHED_CORE_CREATE: usize = 1;
 const PR_SCHED_CORE_SHARE_FROM: usize = 3;
 const PR_CAP_AMBIENT_IS_SET: usize = 1;
 
-/// `prctl`, by the table at the top; all other options are the kernel's. Called by green threads. Options that are kept check their
-/// arguments as kernel/sys.c does (EINVAL), or have the kernel check them on the kernel thread at hand, and put that back.
+/// `prctl`, by the table at the top; all other options are the kernel's. Called by `fork::prctl`, for green threads. Returns the
+/// kernel's or libc's result, and errors as errno. Options that are kept check their arguments as kernel/sys.c does (EINVAL), or have
+/// the kernel check them on the kernel thread at hand, and put that back.
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     let me = current().ok_or(Miss::Libc)?;
     let own = &me.thread.settings;
@@ -101,7 +102,8 @@ pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> An
     }
 }
 
-/// Returns what the option is about to change, as far as it can be asked: compared before and after. `None`: it cannot be asked.
+/// Returns what the option is about to change, as far as it can be asked: `alone_if_changed` compares it before and after. `None`: it
+/// cannot be asked, and each success counts as a change.
 fn of_option(option: c_int, a: usize, b: usize) -> Option<[isize; 2]> {
     let ask = |option, value| Some([task::option(option, value), 0]);
     match option {
@@ -116,8 +118,8 @@ fn of_option(option: c_int, a: usize, b: usize) -> Option<[isize; 2]> {
     }
 }
 
-/// Sets what has been kept on the kernel thread as well, by `set`, if the caller has that for itself. Else returns 0, and the switch
-/// applies the setting where it matters.
+/// Sets what has been kept on the kernel thread as well, by `set`, if the caller has that for itself. Else returns 0, and the setting
+/// becomes true where it matters: in the caller's children and programs (`Settings::apply`).
 fn kept(me: &Green, set: impl FnOnce() -> c_int) -> Answer<c_int> {
     if me.thread.bound.get() {
         return Ok(set());
@@ -125,7 +127,7 @@ fn kept(me: &Green, set: impl FnOnce() -> c_int) -> Answer<c_int> {
     Ok(0)
 }
 
-/// Makes the caller alone with this kernel thread, which a call has changed unless it failed (-1).
+/// Makes the caller alone with this kernel thread, which a call has changed unless it failed (-1). Returns that call's result.
 fn differs(result: c_int) -> Answer<c_int> {
     if result != -1 {
         alone::stay();
@@ -133,7 +135,7 @@ fn differs(result: c_int) -> Answer<c_int> {
     Ok(result)
 }
 
-/// Makes a call that changes this kernel thread, and the caller alone with it.
+/// Makes a call that changes this kernel thread, and the caller alone with it unless the call fails. Returns libc's result.
 fn alone_after(me: &Green, call: impl FnOnce() -> c_int) -> Answer<c_int> {
     if me.thread.alone.get() {
         return Ok(call());
@@ -141,8 +143,9 @@ fn alone_after(me: &Green, call: impl FnOnce() -> c_int) -> Answer<c_int> {
     differs(call())
 }
 
-/// Makes a call that changes this kernel thread only, if it changes anything: `state`, asked before and after, tells that. If it has, or
-/// nothing can be asked, the caller is alone with this kernel thread from then on. libc's result, -1 and errno included.
+/// Makes a call that may change this kernel thread. `state`, asked before and after, tells whether it has. If it has, or nothing can
+/// be asked, the caller is alone with this kernel thread from then on. Returns libc's result, -1 and errno included. Called by green
+/// threads, whose kernel thread does not change meanwhile: neither `state` nor `call` parks.
 fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOnce() -> c_long) -> Answer<c_long> {
     let me = current().ok_or(Miss::Libc)?;
     if me.thread.alone.get() {
@@ -161,8 +164,8 @@ fn alone_if_changed<S: PartialEq>(state: impl Fn() -> Option<S>, call: impl FnOn
     Ok(result)
 }
 
-/// Makes a call that the unprivileged may make only under "no new privileges". That is kept for the thread, and the kernel looks at its own
-/// thread: so a caller that has it is alone first.
+/// Makes a call that an unprivileged thread may make only under "no new privileges" (seccomp(2)). That is kept for the green thread,
+/// and the kernel looks at its own thread: so a caller that has it is alone first, which gives it to the kernel thread.
 fn privileged<T>(me: &Green, call: impl FnOnce() -> Answer<T>) -> Answer<T> {
     if me.thread.settings.has_no_new_privileges() {
         alone::stay();
@@ -170,8 +173,12 @@ fn privileged<T>(me: &Green, call: impl FnOnce() -> Answer<T>) -> Answer<T> {
     call()
 }
 
-/// The system call seccomp. A filter for this thread makes it alone with its kernel thread; one for all threads (TSYNC) is every kernel
-/// thread's, and "no new privileges" with it. Operations that only ask are libc's.
+/// The system call seccomp, for a green thread. Operations that only ask are libc's. Returns libc's result.
+///
+/// - A filter for this thread makes the thread alone with its kernel thread.
+/// - A filter for all threads (SECCOMP_FILTER_FLAG_TSYNC) is every kernel thread's, and nothing becomes alone. "No new privileges",
+///   which it may need, goes to all kernel threads with it (kernel/seccomp.c, seccomp_sync_threads), and so to all green threads.
+///   Where the filter was refused only the caller's kernel thread has it, and the caller is alone.
 unsafe fn seccomp(operation: usize, flags: usize, filter: usize) -> Answer<c_long> {
     let me = current().ok_or(Miss::Libc)?;
     let call = || real::syscall(libc::SYS_seccomp, operation, flags, filter, 0, 0, 0);
@@ -201,7 +208,8 @@ unsafe fn seccomp(operation: usize, flags: usize, filter: usize) -> Answer<c_lon
     Ok(result)
 }
 
-/// The green thread whose I/O priority is meant; a group's or a user's is the kernel's.
+/// Returns the green thread whose I/O priority is meant; 0 is the caller. `Err(Miss::Libc)` for a group's or a user's, and for a tid
+/// of no green thread.
 fn with_priority(which: usize, who: usize) -> Answer<&'static Green> {
     if which != task::IOPRIO_WHO_PROCESS {
         return Err(Miss::Libc);
@@ -209,8 +217,9 @@ fn with_priority(which: usize, who: usize) -> Answer<&'static Green> {
     by_tid(who as pid_t)
 }
 
-/// The system call ioprio_set: kept for the thread, and applied where it has its kernel thread for itself. EINVAL and EPERM as by
-/// the kernel (block/ioprio.c). Groups and users are the kernel's.
+/// The system call ioprio_set: kept for the thread, and applied where it has its kernel thread for itself. Returns 0; EINVAL and
+/// EPERM as by the kernel (block/ioprio.c), ESRCH by the kernel for an unknown tid. Groups and users are the kernel's. Called by any
+/// thread.
 pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
     task::check_io_priority(priority).map_err(Miss::Errno)?;
@@ -221,7 +230,8 @@ pub unsafe fn ioprio_set(which: usize, who: usize, priority: usize) -> Answer<c_
     Ok(0)
 }
 
-/// The system call ioprio_get: what is kept, or else what the kernel thread at hand has.
+/// The system call ioprio_get: what is kept, or else what the kernel thread at hand has. Errors and other targets as for
+/// `ioprio_set`.
 pub fn ioprio_get(which: usize, who: usize) -> Answer<c_long> {
     let green = with_priority(which, who)?;
     match green.thread.settings.own_io_priority() {
@@ -236,8 +246,13 @@ const KEYCTL_SET_REQKEY_KEYRING: usize = 14;
 const KEYCTL_ASSUME_AUTHORITY: usize = 16;
 
 /// The system calls keyctl, add_key and request_key. A thread's, a process's and a session's keyring belong to a kernel thread's
-/// credentials: calls that make one bind the caller, or leave it alone with its kernel thread. Calls that name no special keyring
-/// (numbers -8 to -1) are libc's.
+/// credentials (keyrings(7)), and the kernel makes the first two when they are first used:
+///
+/// - a call that has changed the thread's keyring only binds the caller;
+/// - a call that has changed another one, or has assumed an authority, leaves the caller alone with its kernel thread;
+/// - a call that names no special keyring (numbers -8 to -1), and sets nothing, is libc's.
+///
+/// Before the start the only thread's keyring is noted, too (`alone::bind`). Returns libc's result.
 unsafe fn keys(number: c_long, arguments: [usize; 6]) -> Answer<c_long> {
     let [a, b, c, d, e, f] = arguments;
     let operation = if number == libc::SYS_keyctl { a } else { usize::MAX };
@@ -271,8 +286,9 @@ const IORING_REGISTER_RING_FDS: usize = 20;
 /// The place of the flags in `struct io_uring_params`, counted in words of 4 bytes.
 const FLAGS: usize = 2;
 
-/// Notes that a ring has been made with these flags. A ring for a single issuer binds the caller, unless it begins disabled: then
-/// the thread that enables it is bound.
+/// Notes that a ring has been made with these flags. A ring for a single issuer binds the caller, unless it begins disabled: then the
+/// thread that enables it is bound (io_uring_setup(2)). Called by the hook of the system call, and by `ring` for liburing's
+/// functions, after the ring was made.
 pub fn ring_made(flags: u32) {
     runtime::kernel::worker::note_rings();
     if flags & IORING_SETUP_SINGLE_ISSUER != 0 && flags & IORING_SETUP_R_DISABLED == 0 {
@@ -280,12 +296,14 @@ pub fn ring_made(flags: u32) {
     }
 }
 
-/// Notes that a ring is known to this kernel thread by a number, or takes submissions from it alone from now on: binds the caller.
+/// Notes that a ring is known to this kernel thread by a number (io_uring_register(2), IORING_REGISTER_RING_FDS), or takes
+/// submissions from it alone from now on: binds the caller. Called after the call, as `ring_made`.
 pub fn ring_registered() {
     alone::bind();
 }
 
-/// The system call: binds the caller to its kernel thread if the ring takes submissions of one task only.
+/// The system call io_uring_setup: libc's own result. A ring that takes submissions of one task only binds the caller to its kernel
+/// thread.
 unsafe fn io_uring_setup(entries: usize, parameters: usize) -> Answer<c_long> {
     let made = real::syscall(libc::SYS_io_uring_setup, entries, parameters, 0, 0, 0, 0);
     if made >= 0 {
@@ -294,7 +312,8 @@ unsafe fn io_uring_setup(entries: usize, parameters: usize) -> Answer<c_long> {
     Ok(made)
 }
 
-/// The system call: binds the caller if the ring is known to this kernel thread from now on by a number, or begins to take its submissions.
+/// The system call io_uring_register: libc's own result. Binds the caller if it has registered a ring's number, or has enabled a
+/// ring.
 unsafe fn io_uring_register(arguments: [usize; 6]) -> Answer<c_long> {
     let [ring, operation, argument, count, ..] = arguments;
     let result = real::syscall(libc::SYS_io_uring_register, ring, operation, argument, count, 0, 0);
@@ -304,7 +323,9 @@ unsafe fn io_uring_register(arguments: [usize; 6]) -> Answer<c_long> {
     Ok(result)
 }
 
-/// The system call, which waits in the kernel. A submission binds the kernel thread to the ring's work until that is done.
+/// The system call io_uring_enter, which waits in the kernel, with the slot offered. A submission binds the kernel thread to the
+/// ring's work until that is done (`Bond`): the kernel cancels what a kernel thread has submitted when that ends. Errors are the
+/// kernel's; EINTR after any handler, for the kernel never restarts this call by itself.
 unsafe fn io_uring_enter([ring, submitted, least, flags, mask, bytes]: Arguments) -> Answer<c_long> {
     runtime::kernel::worker::note_rings();
     if submitted > 0 && !alone::is_bound() {
@@ -321,7 +342,8 @@ const ARCH_SET_CPUID: c_int = 0x1012;
 const ARCH_SHSTK_ENABLE: c_int = 0x5001;
 const ARCH_SHSTK_LOCK: c_int = 0x5003;
 
-/// `arch_prctl`: the kernel's own; the base of GS is taken along from then on, and what traps instructions binds.
+/// `arch_prctl`: the kernel's own, with its errors. Once a base of GS is set a switch takes each thread's along; a thread whose CPUID
+/// traps, or that uses shadow stacks, is alone from then on (arch_prctl(2)).
 pub unsafe fn arch_prctl(code: c_int, address: usize) -> Answer<c_int> {
     let call = || sys::call(libc::SYS_arch_prctl, code as usize, address, 0, 0, 0, 0);
     let traps = || sys::call(libc::SYS_arch_prctl, ARCH_GET_CPUID as usize, 0, 0, 0, 0, 0);
@@ -336,7 +358,8 @@ pub unsafe fn arch_prctl(code: c_int, address: usize) -> Answer<c_int> {
     Ok(result)
 }
 
-/// `iopl`: libc's own. A thread that is given the right to all I/O ports is alone from then on: a thread begins without it.
+/// `iopl`: libc's own, with its errors. A thread that is given the right to all I/O ports is alone from then on: a thread begins
+/// without it (iopl(2)). For level 0 the thread stays as it is.
 pub unsafe fn iopl(level: c_int) -> Answer<c_int> {
     let result = real::iopl(level);
     if level != 0 {
@@ -354,7 +377,8 @@ pub unsafe fn ioperm(from: c_ulong, count: c_ulong, allow: c_int) -> Answer<c_in
     Ok(result)
 }
 
-/// `unshare`: libc's own; a thread that leaves anything is alone from then on.
+/// `unshare`: libc's own, with its errors. A thread that leaves anything (namespaces, folder, files, …) is alone from then on:
+/// threads that it makes are to share what it has then.
 pub unsafe fn unshare(flags: c_int) -> Answer<c_int> {
     let result = real::unshare(flags);
     if flags != 0 {
@@ -363,12 +387,13 @@ pub unsafe fn unshare(flags: c_int) -> Answer<c_int> {
     Ok(result)
 }
 
-/// `setns`: libc's own; the thread is alone from then on.
+/// `setns`: libc's own, with its errors; the thread is alone from then on, unless it failed.
 pub unsafe fn setns(fd: c_int, kind: c_int) -> Answer<c_int> {
     differs(real::setns(fd, kind))
 }
 
-/// `setfsuid`: libc's own; the thread is alone from then on if that has changed its id. Returns the id before.
+/// `setfsuid`: libc's own; the thread is alone from then on if that has changed its id. Returns the id before, also for an id that is
+/// refused (setfsuid(2)).
 pub unsafe fn setfsuid(id: uid_t) -> Answer<c_int> {
     alone_if_changed(|| Some(task::marks()), || real::setfsuid(id) as c_long).map(|before| before as c_int)
 }
@@ -398,8 +423,8 @@ pub unsafe fn personality(persona: c_ulong) -> Answer<c_int> {
     alone_if_changed(|| Some(task::marks()), || real::personality(persona) as c_long).map(|before| before as c_int)
 }
 
-/// `ptrace`: by `traced`. The PEEK requests return the word, with errno 0; the system call writes it to where `data` says, and
-/// glibc's function has no such place (ptrace(2), "C library/kernel differences").
+/// `ptrace`: by `traced`, with the kernel's errors (ESRCH, EPERM, EIO). The PEEK requests return the word, with errno 0; the system
+/// call writes it to where `data` says, and glibc's function has no such place (ptrace(2), "C library/kernel differences").
 pub unsafe fn ptrace(request: c_uint, pid: pid_t, address: usize, data: usize) -> Answer<c_long> {
     let mut word: c_long = 0;
     let peeks = matches!(request, PTRACE_PEEKTEXT | PTRACE_PEEKDATA | PTRACE_PEEKUSER);
@@ -413,8 +438,14 @@ pub unsafe fn ptrace(request: c_uint, pid: pid_t, address: usize, data: usize) -
 }
 
 /// Makes the system call ptrace. The kernel serves only the kernel thread that traces: the one that has attached, or has forked a
-/// child that asked for it. After ESRCH that kernel thread is asked to make the call (`errand`); it does not end while it has
-/// children, traced ones among them. PTRACE_TRACEME binds the caller.
+/// child that asked for it.
+///
+/// 1. The call is made on the kernel thread at hand. Anything but ESRCH is the answer.
+/// 2. After ESRCH the child's tracer is looked up. If it is a kernel thread of this process's it is asked to make the call
+///    (`errand`), and its result is the answer. It does not end while it has children, traced ones among them.
+///
+/// PTRACE_ATTACH and PTRACE_SEIZE make a tracer, so they are not passed on. PTRACE_TRACEME binds the caller, which is traced by its
+/// kernel thread from then on.
 unsafe fn traced(arguments: [usize; 4]) -> Answer<c_long> {
     let [request, pid, address, data] = arguments;
     let result = sys::call(libc::SYS_ptrace, request, pid, address, data, 0, 0);
@@ -451,6 +482,7 @@ macro_rules! numbers {
     };
 }
 
+/// The number of lsm_set_self_attr (linux/lsm.h), which the libc crate does not have.
 const SET_SELF_ATTRIBUTE: c_long = 460;
 
 numbers! {
