@@ -424,7 +424,7 @@ impl UnwindBuffer {
 /// Saves this context at `save` and goes on in the one saved at `sp`, with `fs` as its thread pointer.
 ///
 /// # Safety
-/// `sp` is a context that `switch` or `retire` saved, that nobody else resumes, and `fs` is its TCB; the caller's context is
+/// `sp` is a context that `switch` or `retire` saved, that no other kernel thread resumes, and `fs` is its TCB; the caller's context is
 /// resumed at most once. `fast`: the kernel allows wrfsbase.
 #[inline(always)]
 pub unsafe fn switch(save: *mut *mut u8, sp: *mut u8, fs: usize, fast: bool) {
@@ -463,7 +463,7 @@ pub unsafe fn guarded(function: extern "C" fn(usize), argument: usize, buffer: *
 /// Calls `function(argument)` on the stack below `top`.
 ///
 /// # Safety
-/// That memory is a stack that nobody uses.
+/// That memory is a stack that is not in use.
 pub unsafe fn call_on(top: usize, function: extern "C" fn(usize), argument: usize) {
     // SAFETY: the memory below `top` is an idle stack; rbp, which the function keeps by the ABI, leads back to this one.
     unsafe { gp_call_on(top, function, argument) }
@@ -506,11 +506,11 @@ pub fn prefetch(address: usize) {
 /// Calls `call` with the TCB at `tcb` as this kernel thread's, through the kernel: this may be anywhere, and is rare.
 ///
 /// # Safety
-/// Nobody else runs on that TCB, and every signal handler that may come between is fit to run on it.
+/// No other kernel thread runs on that TCB, and every signal handler that may come between is fit to run on it.
 pub unsafe fn on_tcb(tcb: usize, call: impl FnOnce()) {
     const ARCH_SET_FS: usize = 0x1002;
     let own = self::tcb();
-    // SAFETY: the TCB is a vessel's on which nobody runs, so its thread-locals are this kernel thread's until the second call.
+    // SAFETY: the TCB is a vessel's that does not run, so its thread-locals are this kernel thread's until the second call.
     unsafe { system_call(libc::SYS_arch_prctl, ARCH_SET_FS, tcb, 0, 0, 0, 0) };
     call();
     // SAFETY: this kernel thread's own TCB, as it was.

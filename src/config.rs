@@ -71,8 +71,8 @@ pub struct Dump<'a> {
     pub path: Option<&'a str>,
 }
 
-/// The signals that the option `dump` takes, by name, beside the real-time ones. Left out are those that cannot be handled (KILL, STOP),
-/// that faults send (SEGV, BUS, ILL, FPE, TRAP, SYS), ABRT, and those that are libc's own.
+/// The signals that the option `dump` takes, by name, beside the real-time ones. Left out are signals that cannot be handled (KILL, STOP),
+/// that faults send (SEGV, BUS, ILL, FPE, TRAP, SYS), ABRT, and libc's own.
 const SIGNALS: [(&str, i32); 22] = [
     ("HUP", libc::SIGHUP),
     ("INT", libc::SIGINT),

@@ -36,7 +36,8 @@ pub fn prepare(option: &Dump) {
 }
 
 /// This process, read on the kernel thread that writes lists, while its other threads go on. Its memory is read by a system call, so that a
-/// page unmapped meanwhile is a failure and no fault.
+/// page unmapped meanwhile is a failure and no fault. A process that forbids itself that call by a filter gets one line instead of a list
+/// (`write`).
 struct Own;
 
 impl Process for Own {

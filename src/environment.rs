@@ -36,7 +36,7 @@ impl Environment {
     pub unsafe fn of_process() -> Option<Environment> {
         let start = glibc::main_stack()? as *const usize;
         // SAFETY: the kernel has laid this down at the first stack's end, as the picture above has it: the count, so many arguments and a
-        // null, the entries and a null, the vector. Before libc's constructors nobody has changed it.
+        // null, the entries and a null, the vector. No code has changed it before libc's constructors.
         unsafe {
             let count = *start;
             let entries = start.add(1 + count + 1) as *mut *mut libc::c_char;
@@ -63,7 +63,8 @@ impl Environment {
         0
     }
 
-    /// Does the program run with another's rights? Then nobody's environment is honoured.
+    /// Does the program run with rights that its user has not (AT_SECURE: set-user-id, file capabilities)? Then the environment is not
+    /// honoured.
     pub fn is_secure(&self) -> bool {
         self.auxiliary_value(libc::AT_SECURE) != 0
     }

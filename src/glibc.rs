@@ -1,7 +1,8 @@
-//! What we know of glibc: its real functions below our hooks, and the few insides that a vessel needs.
+//! glibc: its real functions below the hooks, and the few insides that a vessel needs.
 //!
-//! Everything is found by name in libc's own table (`symbols`; GLIBC_PRIVATE names too), whoever wraps it. Where something is missing
-//! the library stays out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here only.
+//! Everything is found by name in libc's own table (`symbols`; GLIBC_PRIVATE names too), past every library that wraps it. Where something
+//! is missing the library stays out of the way and the program runs natively (`find` answers false). The runtime calls glibc through here
+//! only.
 
 #![warn(unsafe_op_in_unsafe_fn)]
 

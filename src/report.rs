@@ -53,7 +53,7 @@ fn complain(what: &str) {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}; running natively\n").as_bytes());
 }
 
-/// Why a program under valgrind stays native.
+/// Why a program under valgrind stays native. The reason is kept for the statistics (`started::refuse`), and told by `warn`.
 pub const VALGRIND: &str = "valgrind runs every thread itself, one at a time, and knows no green ones";
 
 /// Why a program stays native beside a library of `config::PASSED_BY`.

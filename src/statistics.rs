@@ -1,10 +1,10 @@
 //! The statistics: where they go, whose they are, and how they are written when a process ends, by whatever way.
 //!
 //! A path without `%p` has one file for a whole *family*: the process that was asked for and all that come from it. The file holds the
-//! figures of one member: the one nearest to the first process among those that made green threads; where none did, the first process.
-//! So a wrapper (`timeout`, `sh -c`) hides nothing, and a green program is not hidden by a green child. Of members equally near the last
-//! to end counts. To that end executed programs find in their options the path made absolute, the family's name and the distance
-//! (`FAMILY`), and the file begins with both: `{"family":"…","distance":0,"started":true,…`.
+//! figures of one member: of the members that made green threads, the one nearest to the first process; where none did, the first process.
+//! So a wrapper (`timeout`, `sh -c`) hides nothing, and a green program is not hidden by a green child. Of members equally near the last to
+//! end counts. To that end executed programs find in their options the path made absolute, the family's name and the distance (`FAMILY`),
+//! and the file begins with both: `{"family":"…","distance":0,"started":true,…`.
 //!
 //! When a process writes:
 //!

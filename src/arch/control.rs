@@ -48,7 +48,7 @@ pub unsafe fn stack_in_jump_buffer(buffer: *const libc::c_void) -> usize {
     stack_pointer.rotate_right(ROTATED) ^ guard
 }
 
-/// Sets the running thread's control words to those that `control_words` has told. Called where a new thread begins.
+/// Sets the running thread's control words to what `control_words` has returned. Called where a new thread begins.
 pub fn set_control_words(words: &ControlWords) {
     // SAFETY: loads control words that a thread had.
     unsafe { asm!("ldmxcsr [{0}]", "fldcw [{0} + 4]", in(reg) words, options(nostack, readonly, preserves_flags)) };

@@ -55,7 +55,7 @@ const JUMP_BYTES: usize = 5;
 /// away, or not aligned as functions are.
 ///
 /// # Safety
-/// `function` is writable code, and nobody is in the middle of its first five bytes.
+/// `function` is writable code, and no thread is in the middle of its first five bytes.
 pub unsafe fn redirect(function: usize, to: usize) -> bool {
     let distance = (to as isize).wrapping_sub((function + JUMP_BYTES) as isize);
     let (Ok(distance), true) = (i32::try_from(distance), function.is_multiple_of(8)) else { return false };

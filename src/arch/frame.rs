@@ -57,7 +57,7 @@ impl Frame {
     /// The room is free, and `below` has found it.
     pub unsafe fn move_to(&self, room: &Room) -> (*mut siginfo_t, *mut c_void, usize) {
         // SAFETY: state and frame are as long as the kernel's own words in them say; the room, which `below` has measured by the same
-        // lengths, lies on another stack that nobody uses.
+        // lengths, lies on another stack that is not in use.
         unsafe {
             std::ptr::copy_nonoverlapping(self.state as *const u8, room.state as *mut u8, self.state_bytes);
             std::ptr::copy_nonoverlapping(self.start as *const u8, room.start as *mut u8, self.bytes);

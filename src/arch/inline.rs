@@ -9,7 +9,7 @@
 //!                                                            one for each place, so that nothing is needed to find the way back:
 //!                                                            no register, no stack. Whatever the call does to either (clone,
 //!                                                            rt_sigreturn, exit, a restart) it does as natively.
-//!     gp_vfork_on  the same for vfork, whose child is nobody's green thread
+//!     gp_vfork_on  a vfork, whose child is no green thread
 //!     a call       of a function: `called_inline`
 //! ```
 //!

@@ -140,7 +140,7 @@ impl Registers {
         let begun =
             [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R8, libc::REG_R9, libc::REG_R10, libc::REG_RIP];
         let words = 1 + suspended.len() + 1 + begun.len();
-        // SAFETY: `words` words below `top` are the new thread's stack, which nobody runs on before `switch` gets the pointer returned
+        // SAFETY: `words` words below `top` are the new thread's stack, which no thread runs on before `switch` gets the pointer returned
         // here; one word for the control words, six for what RESTORE pops, `gp_begin` as the return address, seven for what that pops.
         unsafe {
             let frame = (top as *mut usize).sub(words);

@@ -1,5 +1,6 @@
-//! The base of the GS segment: the program's own to set (Wine keeps its thread block there), by arch_prctl, or by an instruction that
-//! nobody sees; the kernel keeps it per kernel thread, so a switch must (`kernel_state`).
+//! The base of the GS segment, which the program may set: Wine keeps its thread block there. It sets the base by arch_prctl, or by an
+//! instruction (wrgsbase) that no hook sees. The kernel keeps the base for each kernel thread, so a switch must bring each green thread its
+//! own (`kernel_state`).
 
 use crate::base::kept::Kept;
 use crate::sys::task;

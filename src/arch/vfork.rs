@@ -1,5 +1,5 @@
-//! vfork: the child runs on its parent's stack, memory and thread pointer until it executes or ends, so it is nobody's green thread
-//! meanwhile, and its hooks pass through.
+//! vfork: the child runs on its parent's stack, memory and thread pointer until it executes a program or ends. It is no green thread
+//! meanwhile, although it shares the TLS of one, so its hooks pass through.
 //!
 //! The two words that change, both in the parent's TLS, which the child shares:
 //!
@@ -11,8 +11,9 @@
 //!   libc makes the child (`as_nobody`)             0            Green | 3      the parent itself, around posix_spawn
 //! ```
 //!
-//! The kernel lets the parent's kernel thread wait until the child has gone, so no two write at a time. The return address is kept in a
-//! register (rdi) over the call: the child returns first, and its caller's frames overwrite the stack where the address stood.
+//! The kernel lets the parent's kernel thread wait until the child has gone, so parent and child never write at the same time. The return
+//! address is kept in a register (rdi) over the call: the child returns first, and its caller's frames overwrite the stack where the
+//! address stood.
 
 use crate::arch::{self_word, set_self_word, set_vfork_word, vfork_word};
 use std::arch::global_asm;
@@ -50,7 +51,7 @@ gp_vfork_call:                          # the return address waits in a register
     mov fs:[rsi], rdi
     mov qword ptr fs:[rdx], 0
     ret
-4:  mov rdi, fs:[rsi]                   # the child is nobody's green thread: its hooks pass through
+4:  mov rdi, fs:[rsi]                   # the child is no green thread: its hooks pass through
     mov rax, rdi
     or rax, 1
     mov fs:[rdx], rax
@@ -164,11 +165,11 @@ pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
     result
 }
 
-/// In a vfork word: libc makes the child.
+/// The bit of `gp_vfork` that says that libc makes the child.
 const SPAWNS: usize = 2;
 
-/// Returns the parent's `gp_self` in a child that libc has made on its parent's memory, and in the parent until then; 0 everywhere else. It
-/// tells the hook of execve whose settings the new program is to have.
+/// Returns the parent's `gp_self` in a child that libc has made on its parent's memory, and in the parent until then; 0 everywhere else.
+/// The hook of execve gives the new program that thread's settings.
 pub fn spawned_by() -> usize {
     match vfork_word() {
         word if word & SPAWNS != 0 => word & !(SPAWNS | 1),

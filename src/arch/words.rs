@@ -46,7 +46,7 @@ macro_rules! thread_word {
         /// Writes this thread's word, on the TCB that the fs base names at this moment.
         #[inline(always)]
         pub fn $set(value: usize) {
-            // SAFETY: writes a word of this thread's own static TLS block, which nobody else writes.
+            // SAFETY: writes a word of this thread's own static TLS block, which no other thread writes.
             unsafe {
                 asm!(
                     concat!("mov {0}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
@@ -122,8 +122,8 @@ pub unsafe fn raise_guard_of(tcb: usize) {
     let offset: isize;
     // SAFETY: reads a constant of the dynamic loader's from the GOT.
     unsafe { asm!("mov {0}, qword ptr [rip + gp_guard@GOTTPOFF]", out(reg) offset, options(nostack, preserves_flags)) };
-    // SAFETY: a word of that vessel's static TLS, which lies at the same distance from each TCB; its thread does not run, so nobody else
-    // changes it.
+    // SAFETY: a word of that vessel's static TLS, which lies at the same distance from each TCB; its thread does not run, so no other
+    // thread changes it.
     unsafe { *(tcb.wrapping_add_signed(offset) as *mut usize) = 1 };
 }
 

@@ -5,7 +5,7 @@
 //!
 //! 1. A handler of the runtime's finds the guard up. It keeps the signal (a shelf, a queue) and sets `KNOCKED`.
 //! 2. `leave_runtime` writes the lowered count, then reads the word.
-//! 3. A handler that comes before the write has set `KNOCKED` for that read. One that comes after the write finds the guard down, and
+//! 3. A handler that comes before the write has set `KNOCKED` for that read. A handler that comes after the write finds the guard down, and
 //!    hands the signal out itself. Both run on the same kernel thread, so no fence is needed.
 
 use crate::arch;

@@ -148,7 +148,7 @@ impl<T> Locked<T> {
     /// Does `work` with the data, under the lock: as `RawLock::with`. Not recursive.
     #[inline]
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: under the lock, which is not recursive: nobody else has the data.
+        // SAFETY: under the lock, which is not recursive: no other reference to the data exists.
         self.raw.with(|| work(unsafe { &mut *self.data.get() }))
     }
 

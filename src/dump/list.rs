@@ -284,7 +284,7 @@ impl<'a, P: Process> Lister<'a, P> {
         frame.place.as_ref().is_some_and(|place| place.path == self.library)
     }
 
-    /// How many frames there are before those that called the thread's function. The stack of a parked thread, the innermost first, and
+    /// How many frames there are before the ones that called the thread's function. The stack of a parked thread, the innermost first, and
     /// what of it is shown:
     ///
     /// ```text

@@ -43,7 +43,7 @@ pub struct WorkerOffsets {
 /// Bits of the words that a green thread has.
 #[repr(C)]
 pub struct Bits {
-    /// Of `life`: the thread has ended, and nobody has joined it.
+    /// Of `life`: the thread has ended, and was not joined.
     pub finished: u32,
     /// Of `life`: the green thread serves no thread.
     pub gone: u32,

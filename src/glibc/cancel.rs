@@ -52,7 +52,7 @@ pub fn find_bits() {
     let word = cancelhandling(arch::tcb());
     for (set, bit) in [(set_type, &POINT), (set_state, &DISABLED)] {
         let mut own = 0;
-        // SAFETY: on this thread's own descriptor; nobody has cancelled it at load.
+        // SAFETY: on this thread's own descriptor; no thread has cancelled it at load.
         unsafe {
             set(0, &mut own);
             let before = word.load(Relaxed);

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering::*;
 /// The greatest key that ever had a destructor or may have a value, plus one.
 pub static KEYS_SEEN: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
-/// Remembers that `key` exists.
+/// Notes that `key` exists. Called by the hook of pthread_key_create, on any thread.
 pub fn note_key(key: u32) {
     KEYS_SEEN.fetch_max(key as usize + 1, Relaxed);
 }
 
-/// Looks through glibc's table for the keys that were made before we saw any.
+/// Looks through glibc's table for the keys that were made before the hooks saw any. Called by the start.
 pub fn note_all_keys() {
     const KEYS: usize = 1024;
     let keys = REAL.keys.load(Relaxed) as *const [usize; 2];
@@ -26,8 +26,8 @@ pub fn note_all_keys() {
     }
 }
 
-/// Runs the destructors of this thread's pthread keys, up to four rounds, as glibc's thread exit does, and clears the values:
-/// also those that a destructor has set each time, for the vessel's next thread is not to find them.
+/// Runs the destructors of this thread's pthread keys, up to four rounds, as glibc's thread exit does, and clears the values: also the
+/// values that a destructor has set each time, for the vessel's next thread is not to find them.
 pub fn run_key_destructors() {
     let keys = REAL.keys.load(Relaxed) as *const [usize; 2];
     let mut again = true;

@@ -45,7 +45,7 @@ pub unsafe extern "C" fn generation_of(info: *mut libc::dl_phdr_info, _: usize, 
 pub unsafe extern "C" fn collect(info: *mut libc::dl_phdr_info, _: usize, out: *mut c_void) -> c_int {
     /// Static TLS lies right below the TCB; a block farther away came from malloc.
     const STATIC_REACH: isize = 1 << 20;
-    // SAFETY: the loader's facts, alive during the call; `out` is the fresh Images of `restore_thread_locals`, which nobody else has yet.
+    // SAFETY: the loader's facts, alive during the call; `out` is the fresh Images of `restore_thread_locals`, which no other code has yet.
     let (info, images) = unsafe { (&*info, &mut *(out as *mut Images)) };
     // SAFETY: `info` is what dl_iterate_phdr shows.
     let libc_own = unsafe { is_libcs_own(info) };
@@ -114,7 +114,7 @@ pub fn restore_thread_locals() {
 /// Writes the images over this thread's blocks.
 ///
 /// # Safety
-/// The offsets are right for this thread, and nobody uses its variables.
+/// The offsets are right for this thread, and no code uses its variables meanwhile.
 pub unsafe fn copy_images(images: &Images) {
     let tcb = arch::tcb();
     for image in &images.images {

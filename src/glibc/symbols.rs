@@ -1,12 +1,12 @@
 //! Functions found in the symbol tables of what is loaded, without the loader: `dlsym` takes the loader's lock and, where a name is
-//! missing, the program's malloc, which may call a hook of ours and wait for anything.
+//! missing, the program's malloc, which may call a hook and wait for a parked thread.
 //!
-//! Two questions are asked here. `own`: libc's own definition of a name (or the loader's), whoever wraps it: what the runtime itself calls.
-//! `next`: the next definition after this library in the order of the search, which may be another library's: what the program would
-//! have called without us. Both read the loader's list of modules (`_r_debug`), take no lock and allocate nothing, so that a hook may ask
-//! before the front door has finished, on any thread and within malloc.
+//! Two questions are answered here. `own` finds libc's own definition of a name (or the loader's), past every library that wraps it: the
+//! runtime itself calls that. `next` finds the next definition after this library in the order of the search, which may be another
+//! library's: the program would call that without this library. Both read the loader's list of modules (`_r_debug`), take no lock and
+//! allocate nothing, so that a hook may ask before the front door has finished, on any thread and within malloc.
 //!
-//! A name's default version is preferred, as dlsym does. A name that libc keeps for old programs only has its first version.
+//! A name's default version is preferred, as dlsym does. Of a name that libc keeps for old programs only, the first version is taken.
 
 use std::ffi::{c_char, CStr};
 
@@ -144,7 +144,7 @@ impl Tables {
             if unsafe { self.defines(index, name) } {
                 // SAFETY: the table of versions has a word for each symbol (elf.h: DT_VERSYM).
                 let version = if self.versions.is_null() { 1 } else { unsafe { *self.versions.add(index) } };
-                // Hidden ones compare as greater; of those, libc's first version has the least number.
+                // A hidden version compares as greater; of the hidden ones, libc's first version has the least number.
                 if best.is_none_or(|(before, _)| version < before) {
                     best = Some((version, index));
                 }
@@ -175,7 +175,7 @@ impl Tables {
         symbol.section != 0 && symbol.info & 15 != STT_TLS && own_name().to_bytes() == name.to_bytes()
     }
 
-    /// Where what the symbol at this place names is.
+    /// The address of what the symbol at this place names.
     ///
     /// # Safety
     /// As for `defines`.
@@ -229,12 +229,13 @@ impl Tables {
     }
 }
 
+/// Finds a name in one module.
 fn in_module(module: &Module, name: &CStr) -> Option<Found> {
-    // SAFETY: modules are loaded, and relocated before anybody's code runs that could ask.
+    // SAFETY: modules are loaded, and relocated before any code runs that could ask.
     module.tables().and_then(|tables| unsafe { tables.find(name) })
 }
 
-/// libc's own definition of a name, or the loader's.
+/// Finds libc's own definition of a name, or the loader's; `None`: it has none. Called on any thread, without a lock.
 pub fn own(name: &CStr) -> Option<usize> {
     let (first, _) = here()?;
     from(first)
@@ -268,21 +269,23 @@ macro_rules! libcs_own {
 }
 pub(crate) use libcs_own;
 
-/// The next definition of a name after this library; libc's own where this library comes last, loaded late by dlopen.
+/// Finds the next definition of a name after this library; libc's own where this library comes last, loaded late by dlopen. `None`: no
+/// library defines it. Called on any thread, without a lock.
 pub fn next(name: &CStr) -> Option<usize> {
     let (_, own_module) = here()?;
     from(own_module.next).find_map(|module| in_module(module, name).and_then(default)).or_else(|| own(name))
 }
 
+/// The address, where the definition is the default version.
 fn default((address, is_default): Found) -> Option<usize> {
     is_default.then_some(address)
 }
 
-/// What every copy of this library exports.
+/// A symbol that every copy of this library exports.
 const COPY: &CStr = c"greenpatch_figures";
 
-/// Does a library between this one and libc define one of these names? (Not another copy of this one, which does nothing, nor a
-/// sanitizer's, which looks at the arguments only.)
+/// Does a library between this one and libc define one of these names? Two kinds of library do not count: another copy of this one, which
+/// does nothing, and a sanitizer's, which looks at the arguments only. Called at load.
 pub fn are_wrapped(names: &[&CStr]) -> bool {
     let Some((_, own_module)) = here() else { return false };
     let behind = || from(own_module.next);

@@ -17,7 +17,7 @@ use libc::{c_int, c_void, siginfo_t};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 
-/// What is done when the signal comes.
+/// The functions that are called when the signal comes.
 pub struct Duty {
     /// The signal's number.
     pub signal: c_int,
@@ -98,7 +98,8 @@ extern "C" fn rang(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
 }
 
 /// Makes the kernel thread that writes lists, if the option is set. Called right after the start, on main. Where none is to be had, each
-/// signal says that there are no green threads, as before the start.
+/// signal says that there are no green threads, as before the start. That kernel thread is none of the workers, and is counted among the
+/// process's (`counts`).
 pub fn after_start() {
     if DUTY.get().is_none() {
         return;

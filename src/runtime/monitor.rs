@@ -5,7 +5,7 @@
 //! next hook that finds what it wants at once), and if that does not help the slot goes to another worker: a *hand-over*. So
 //! spinning, computing, an unhooked call or a lock inside libc costs a slot milliseconds only.
 //!
-//! What a look finds in a slot's owner word, and what follows:
+//! The monitor's look at a slot's owner word, and what follows:
 //!
 //! ```text
 //!   mode       seen                                             then                             next look
@@ -20,7 +20,7 @@
 //!                                                               UNTIL_TAKEN_NS, hand over
 //!   Green      others wait, the worker used none                hand over                        STEP_NS later
 //!   either     as above, but the worker waits for a processor   hand over after NO_PROCESSOR_NS  a tick later
-//!   any        nobody waits, blocked for STANDS_LONG_NS         hand over                        a tick later
+//!   any        no thread waits, blocked for STANDS_LONG_NS        hand over                        a tick later
 //! ```
 //!
 //! Computing and blocking in the kernel are told apart by the worker's CPU time: a worker that used none since the last look is blocked,

@@ -199,7 +199,7 @@ struct State {
     identity: [AtomicU64; 2],
     /// True: the line was added to what can only be added to, which each process does once.
     added: AtomicBool,
-    /// True: the line that the statistics cannot be written was written, once for a process and those that come from it.
+    /// True: the line that the statistics cannot be written was written, once for a process and all that come from it.
     said: AtomicBool,
 }
 
@@ -519,7 +519,7 @@ pub fn reason(number: i32) -> &'static str {
     REASONS.iter().find(|(known, _)| *known == number).map_or("it cannot be written", |(_, reason)| reason)
 }
 
-/// Writes the line on stderr, once for a process and those that come from it. Allocates nothing.
+/// Writes the line on stderr, once for a process and all that come from it. Allocates nothing.
 fn say(value: &str, pid: i32, why: i32) {
     if STATE.said.swap(true, Relaxed) {
         return;

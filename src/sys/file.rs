@@ -70,7 +70,8 @@ pub fn overwrite(fd: i32, bytes: &[u8]) -> Result<(), i32> {
     checked(plain(libc::SYS_ftruncate, [fd as usize, bytes.len(), 0, 0])).map(|_| ())
 }
 
-/// Gives a file its permission bits (`mode`: 0o7777 at the most), whatever the umask. A refusal leaves those that it was made with.
+/// Gives a file its permission bits (`mode`: 0o7777 at the most), whatever the umask. A refusal leaves the bits that the file was made
+/// with.
 pub fn set_mode(fd: i32, mode: u32) {
     plain(libc::SYS_fchmod, [fd as usize, mode as usize, 0, 0]);
 }

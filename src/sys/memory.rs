@@ -45,7 +45,7 @@ pub fn advise(address: usize, bytes: usize, advice: i32) -> i32 {
     plain(libc::SYS_madvise, [address, bytes, advice as usize, 0]).min(0).unsigned_abs() as i32
 }
 
-/// Is the page at `address` in memory, though nobody has touched it? Then it is locked.
+/// Is the page at `address` in memory, though no code has touched it? Then it is locked.
 pub fn is_resident(address: usize) -> bool {
     let mut resident = 0u8;
     // SAFETY: the kernel writes a byte for each page asked about.

@@ -1,13 +1,13 @@
-//! Calls that an old kernel does not know, or that a filter does not allow: for each of the library's own an older one that does. Which
-//! error the refusal comes with differs (a kernel says ENOSYS; a filter says what its author chose). What was refused once is not asked
-//! for again.
+//! Calls that an old kernel does not know, or that a filter does not allow. Each has an older call that does as much for the library (the
+//! table). A kernel refuses with ENOSYS, a filter with the error that its author chose (`is_refusal`). A frequent call that was refused
+//! once is not made again (`Memory`).
 //!
 //! | call | since Linux | else |
 //! |---|---|---|
 //! | epoll_pwait2 | 5.11 | epoll_pwait, in whole milliseconds; epoll_wait |
 //! | ppoll | 2.6.16 | poll, in whole milliseconds |
 //! | epoll_create1, eventfd2, signalfd4 | 2.6.27 | epoll_create, eventfd, signalfd, and their flags by fcntl |
-//! | rt_tgsigqueueinfo | 2.6.31 | tgkill: the signal tells not whom it is for, and stands for whoever runs there |
+//! | rt_tgsigqueueinfo | 2.6.31 | tgkill: the signal does not name its thread, and counts for the one that runs there |
 //! | fcntl(F_GETFL) | | /proc/self/fdinfo |
 //! | preadv2, pwritev2, recvfrom, sendto | | the hooks (`io`): poll, then the call that the program made |
 
@@ -33,8 +33,8 @@ pub fn is_refusal(result: isize) -> bool {
 /// | false | false | `first_of`: the first call is known | its result counts, an error too |
 /// | false | true | `first_of`: the first call is refused | the second is made, now and from now on |
 ///
-/// It never falls: filters are added, and none is taken away. Two threads may both be refused; both store the same. An argument that is
-/// wrong in itself looks like a refusal (EINVAL), and costs no more than the older call from then on.
+/// The word never becomes false again: filters are added, and none is taken away. Two threads may both be refused; both store the same. An
+/// argument that is wrong in itself looks like a refusal (EINVAL), and costs no more than the older call from then on.
 struct Memory(AtomicBool);
 
 impl Memory {
@@ -56,8 +56,7 @@ impl Memory {
     }
 }
 
-/// Does the kernel, or a filter, refuse this call on descriptors? What is asked for is impossible: a kernel that knows the call
-/// says that there is no such descriptor.
+/// Does the kernel, or a filter, refuse this call on descriptors? The call names no descriptor: a kernel that knows it answers EBADF.
 #[cold]
 pub fn refuses(number: libc::c_long) -> bool {
     const NONE: usize = usize::MAX;
@@ -73,7 +72,8 @@ fn milliseconds(ns: u64) -> usize {
     ns.div_ceil(1_000_000).min(i32::MAX as u64) as usize
 }
 
-/// Waits for events until `deadline_ns` (`None`: for ever, `Some(0)`: not at all); how many came.
+/// Waits for events until `deadline_ns` (CLOCK_MONOTONIC; `None`: for ever, `Some(0)`: not at all), with this signal mask. Returns how many
+/// came; fails by EINTR and the like. Blocks the kernel thread.
 pub fn epoll_wait(
     epoll: i32,
     events: &mut [libc::epoll_event],
@@ -151,7 +151,8 @@ pub fn event_fd() -> Result<i32, i32> {
     }
 }
 
-/// A new descriptor (`fd` is -1) that is readable while one of these signals waits; or other signals for one there is.
+/// Makes a descriptor (`fd` is -1) that is readable while one of these signals waits; or changes the signals of the descriptor `fd`.
+/// Returns the descriptor, or the error number.
 pub fn signal_fd(fd: i32, signals: u64) -> Result<i32, i32> {
     let flags = (libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) as usize;
     let (fd, signals_at) = (fd as isize as usize, &signals as *const u64 as usize);
@@ -161,7 +162,7 @@ pub fn signal_fd(fd: i32, signals: u64) -> Result<i32, i32> {
     }
 }
 
-/// A new descriptor as one that is closed on exec, and perhaps does not wait.
+/// Gives the descriptor that an older call has made its flags: closed on exec, and perhaps not waiting.
 fn with_flags(made: isize, nonblocking: bool) -> Result<i32, i32> {
     let fd = checked(made)?;
     plain(libc::SYS_fcntl, [fd, libc::F_SETFD as usize, libc::FD_CLOEXEC as usize, 0]);
@@ -171,7 +172,7 @@ fn with_flags(made: isize, nonblocking: bool) -> Result<i32, i32> {
     Ok(fd as i32)
 }
 
-/// The file's status flags, or a negative error number.
+/// Returns the file's status flags (F_GETFL), or a negative error number.
 pub fn status_flags(fd: i32) -> isize {
     static ASKED: Kept<Memory> = Kept::new(Memory::new());
     ASKED.first_of(
@@ -206,9 +207,12 @@ fn told_flags(fd: i32) -> isize {
     digits.iter().fold(0, |flags, digit| flags * 8 + (digit & 7) as isize)
 }
 
+/// Whether signals with information are refused.
 static BELLS: Kept<Memory> = Kept::new(Memory::new());
 
-/// Queues a signal with its information to a kernel thread of this process; where that is refused, it comes without the information.
+/// Queues a signal with its information to a kernel thread of this process; where that is refused, the signal comes without the
+/// information. Called on any thread and in handlers. Fails by ESRCH where the kernel thread is gone, by EAGAIN where the kernel keeps no
+/// more signals.
 pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {
     let (process, tid, signal) = (process_id() as usize, tid as usize, signal as usize);
     let result = BELLS.first_of(
@@ -218,7 +222,7 @@ pub fn queue_signal(tid: i32, signal: i32, info: &libc::siginfo_t) -> Result<(),
     checked(result).map(|_| ())
 }
 
-/// Do signals that this library sends to a kernel thread come as anybody's, by tgkill?
+/// Do the signals that this library sends to a kernel thread come by tgkill, without its information? They look like a program's then.
 #[inline]
 pub fn sends_plainly() -> bool {
     BELLS.0.load(Relaxed)

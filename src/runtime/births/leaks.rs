@@ -1,10 +1,10 @@
 //! The view that a leak check (LeakSanitizer's, alone or in AddressSanitizer) has of green threads.
 //!
 //! LeakSanitizer stops every kernel thread by ptrace, from a task that shares the process's memory. It looks for pointers in the registers
-//! and on the stacks of those that it knows by their tids, and in the writable segments of all modules, which it asks `dl_iterate_phdr`
-//! for. It knows no green thread: their tids are none of the kernel's, and a parked one has no kernel thread. So such a task that
-//! asks for the modules is told of more of them: each thread's stack from its stack pointer on with its thread-locals and its TCB,
-//! what the runtime keeps of it (the argument of a thread that has not begun), and the registers of every worker.
+//! and on the stacks of the threads that it knows by their tids, and in the writable segments of all modules, which it asks
+//! `dl_iterate_phdr` for. It knows no green thread: their tids are none of the kernel's, and a parked one has no kernel thread. So such a
+//! task that asks for the modules is told of more of them: each thread's stack from its stack pointer on with its thread-locals and its
+//! TCB, what the runtime keeps of it (the argument of a thread that has not begun), and the registers of every worker.
 //!
 //! All kernel threads stand still meanwhile: the roll and what it leads to is read as it is. Nothing is allocated, no lock is taken.
 

@@ -46,9 +46,9 @@ pub struct Stacks {
     pub bytes: usize,
     /// Bytes of the guard below each.
     pub guard: usize,
-    /// Where the rest of the last region begins: stacks that were never used, with their guards below.
+    /// The beginning of the last region's rest: stacks that were never used, with their guards below.
     fresh: usize,
-    /// Where the last region ends.
+    /// The end of the last region.
     end: usize,
     /// Lowest usable addresses.
     free: Vec<usize>,
@@ -57,7 +57,7 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// No stacks yet, of so many bytes and bytes of guard (whole pages).
+    /// An empty list, for stacks of so many bytes and bytes of guard (whole pages).
     pub fn new(bytes: usize, guard: usize) -> Stacks {
         Stacks { bytes, guard, fresh: 0, end: 0, free: Vec::new(), count: 0 }
     }
@@ -81,7 +81,7 @@ impl Stacks {
         if self.fresh + step > self.end {
             self.grow(step)?;
         }
-        // Only now: a guard needs a page table, and a fork copies those.
+        // The guard is made only now: it needs a page table, and a fork copies those.
         if !install_guard(self.fresh, self.guard) {
             return None;
         }
@@ -135,8 +135,8 @@ impl Stacks {
         }
     }
 
-    /// Unmaps free stacks beyond so many, and those that were never used if there are so many. Each that is cut out of a region makes one
-    /// mapping more: where there are very many stacks, only those go that lie side by side.
+    /// Unmaps free stacks beyond so many, and the stacks that were never used if there are so many. Each that is cut out of a region makes
+    /// one mapping more: where there are very many stacks, only those go that lie side by side.
     pub fn unmap_free(&mut self, kept: usize) {
         const VERY_MANY: usize = 10_000;
         const SIDE_BY_SIDE: usize = 8;

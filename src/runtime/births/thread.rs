@@ -30,11 +30,11 @@ use crate::{arch, glibc};
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::*;
 
-/// What a new thread is to be.
+/// The attributes of a new thread.
 pub struct Wish {
     /// The program's function.
     pub start: Start,
-    /// What the function is called with.
+    /// The function's argument.
     pub argument: *mut c_void,
     /// The thread is created detached.
     pub detached: bool,
@@ -88,7 +88,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     green.signals.alternate.set(Alternate::NONE);
     let creator = current();
     green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));
-    // SAFETY: nobody else knows the new thread yet; the creator's name is read by itself.
+    // SAFETY: no other thread knows the new one yet; the creator's name is read by the creator.
     unsafe { *green.thread.name.get() = creator.map_or_else(sys::thread_name, |creator| *creator.thread.name.get()) };
     kernel_state::inherit(green, creator, wish.processors);
     green.thread.schedule.inherit(creator.map(|creator| &creator.thread.schedule));

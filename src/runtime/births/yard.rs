@@ -1,6 +1,6 @@
-//! The yard: free vessels by the size of their stacks, those that are to die, and dead ones.
+//! The yard: free vessels by the size of their stacks, vessels that are to die, and dead ones.
 //!
-//! Where a vessel is between two threads, and what moves it on:
+//! The places of a vessel between two threads, and what moves it on:
 //!
 //! ```text
 //!   from     to       by

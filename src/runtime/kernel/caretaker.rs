@@ -18,7 +18,7 @@ use crate::sys;
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
 
-/// Since when the caretaker is at work, in milliseconds (`clock::now_ms`); 0: it is not.
+/// The time since which the caretaker is at work, in milliseconds (`clock::now_ms`); 0: it is not.
 pub static SINCE_MS: AtomicU64 = AtomicU64::new(0);
 
 /// The caretaker's kernel thread while it works; 0: it does not.
@@ -26,7 +26,7 @@ pub static TID: AtomicI32 = AtomicI32::new(0);
 /// The kernel thread that the caretaker waits for; 0: none.
 static AWAITED: AtomicI32 = AtomicI32::new(0);
 
-/// After so long at work it may be waiting for a lock.
+/// The time at work, in milliseconds, after which the caretaker may be waiting for a lock.
 const STUCK_MS: u64 = 5;
 
 /// Is the caretaker at work? Asked by the monitor, and by hires.
@@ -57,7 +57,7 @@ pub fn while_it_waits(tid: i32, wait: &dyn Fn()) {
     }
 }
 
-/// What the caretaker does: functions of `births::duties`, which know what this file may not.
+/// The caretaker's duties: functions of `births::duties`, which know what this file may not.
 pub struct Duties {
     /// Called on the caretaker's kernel thread.
     pub work: fn(),

@@ -27,7 +27,8 @@ pub fn look() {
     }
 }
 
-/// Called before the program sets a filter by `set`: false says that the runtime would not live under it, and `OWN` is set.
+/// Tries the filter that the program is about to set by `set`, and notes in `OWN` where the runtime would not live under it: false. Called
+/// by the hooks, before the start.
 pub fn try_own(set: impl Fn()) -> bool {
     let survived = is_survived(set);
     if survived {

@@ -18,7 +18,7 @@ use crate::runtime::machine::parts::Worker;
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// What serialises births and burials: the kernel thread that died last is gone before the next one is born.
+/// The gate: it serialises births and burials, so that the kernel thread that died last is gone before the next one is born.
 pub struct Gate {
     lists: Locked<Lists>,
     birth: BirthLock,
@@ -28,9 +28,9 @@ pub struct Gate {
 
 /// Workers without a kernel thread that serves. Both lists have room beforehand (`has_room`): adding to one allocates nothing.
 struct Lists {
-    /// Those whose glibc thread has not been joined.
+    /// Workers whose glibc thread has not been joined.
     dead: Vec<&'static Worker>,
-    /// Those that have been buried, for the next ones born.
+    /// Workers that have been buried, for the next ones born.
     free: Vec<&'static Worker>,
 }
 

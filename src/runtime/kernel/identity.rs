@@ -68,7 +68,7 @@ extern "C" fn asked(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
-/// What an errand's thread is to do for a green thread.
+/// The call that another kernel thread makes for a green thread, and whether it is done.
 struct Errand {
     call: *mut dyn FnMut(),
     done: AtomicU32,
@@ -110,7 +110,7 @@ extern "C" fn run_errand(errand: *mut c_void) -> *mut c_void {
     let errand = unsafe { &*(errand as *const Errand) };
     ASKING.with(|| {
         IS_ASKING.store(true, Relaxed);
-        // SAFETY: as above; nobody else calls it.
+        // SAFETY: as above; the other thread only waits for `done`.
         unsafe { (*errand.call)() };
         IS_ASKING.store(false, Relaxed);
     });

@@ -2,9 +2,9 @@
 //! are hired. glibc's pthread_create calls the program's calloc and takes locks of libc's own, which a parked thread may hold: so a hire
 //! that progress depends on, the monitor's above all, must not need it.
 //!
-//! They are made in advance, by threads that make threads: as many as there are threads, up to `MADE`. A worker that retires comes
-//! to rest as well, if there are not `KEPT` yet. Once some have been hired the caretaker makes up for them: the last one is its own,
-//! unless no more can be made.
+//! Workers are made in advance, by threads that make threads: as many as there are threads, up to `MADE`. A worker that retires comes to
+//! rest as well, if there are not `KEPT` yet. Once some have been hired the caretaker makes up for them: the last one is its own, unless no
+//! more can be made.
 //!
 //! ```text
 //!   make: real pthread_create ─► worker_main ─► rest ──► (no kernel thread) ──► wake: raw clone ─► run ─► rest …
@@ -164,14 +164,14 @@ pub fn rest(worker: &'static Worker) {
     sys::set_robust_list(robust_list);
 }
 
-/// What came of a hire.
+/// The outcome of a hire.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
     /// A worker has its kernel thread.
     Yes,
     /// None is at rest, or the last one, which is the caretaker's.
     NoneRests,
-    /// There is no kernel thread to be had.
+    /// No kernel thread is to be had.
     Refused,
 }
 

@@ -27,7 +27,7 @@ pub fn reserve() {
     own.inspect(|&own| sys::close(own));
 }
 
-/// What the monitor asks by: the kernel thread that each of the descriptors is of, 0 where it has not asked yet.
+/// The monitor's list of the kernel threads that the descriptors in `STATES` are of, each in its place; 0: of none yet.
 pub struct Runnable {
     tids: [i32; KEPT],
     /// The next descriptor to be used for another kernel thread.

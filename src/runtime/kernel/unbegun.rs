@@ -27,8 +27,8 @@ pub fn begin_birth() {
     }
 }
 
-/// Does `work` while every vessel has begun: lets those that have not run before, and keeps others from being born. Called on a thread
-/// that may yield.
+/// Does `work` while every vessel has begun: lets the vessels that have not begun run before it, and keeps others from being born. Called
+/// on a thread that may yield.
 pub fn without_unbegun<R>(work: impl FnOnce() -> R) -> R {
     PAUSES.fetch_add(1, SeqCst);
     while UNBEGUN.load(SeqCst) > 0 {

@@ -56,8 +56,8 @@ pub fn run(worker: &'static Worker) {
             continue;
         };
         slots::prepare(worker, green);
-        // SAFETY: `green` is ready, so its context is saved and nobody else's; ours is resumed by the green thread that finds
-        // nothing to switch to, on this kernel thread.
+        // SAFETY: `green` is ready, so its context is saved and no other worker resumes it; this worker's is resumed by the green thread
+        // that finds nothing to switch to, on this kernel thread.
         unsafe { arch::switch(worker.sp.get(), *green.sp.get(), green.fs.get(), fast_switch()) };
         slots::finish(worker);
     }

@@ -25,7 +25,7 @@ pub fn set_death_signal(me: &Green, signal: i32) {
     share_death_signal();
 }
 
-/// Withdraws the wish of a thread that has ended.
+/// Withdraws the signal that a thread has asked for, at the thread's end.
 #[inline]
 pub fn end(green: &Green) {
     if green.thread.settings.death_signal() != 0 {

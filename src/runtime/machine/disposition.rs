@@ -222,7 +222,7 @@ pub unsafe fn tell_kernel(signal: c_int, action: Action) -> isize {
     let mut now = [0; 4];
     // SAFETY: changes nothing, and writes into `now`.
     unsafe { sys::signal_action(signal, std::ptr::null(), &mut now) };
-    // Where a handler returns to stays libc's, if it was.
+    // The code that a handler returns to stays libc's, if it was libc's.
     let back = if now[1] & RESTORER != 0 { now[2] } else { arch::signal_return() };
     let new = [action.handler, action.flags | RESTORER, back, action.mask as usize];
     // SAFETY: the caller's handler is fit for any thread, and `back` is code that returns from it.

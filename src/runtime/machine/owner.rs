@@ -1,8 +1,8 @@
-//! The owner of a slot: one word that says which worker has the slot and what that worker does. Nobody else does arithmetic on it.
+//! The owner of a slot: one word that says which worker has the slot and what that worker does. No other file does arithmetic on it.
 //!
 //! ```text
 //!   from                    to               by                  who
-//!   Vacant, Runtime         w Runtime        assign              w, or a thread that gives w the slot: nobody else has it
+//!   Vacant, Runtime         w Runtime        assign              w, or a thread that gives w the slot: no other worker has it
 //!   w Green, Call, Offered  w Runtime        enter               w, in a hook that switches; fails if the slot was taken
 //!   w Runtime               w Green          leave               w, as it resumes a green thread
 //!   w Green                 w Call, Offered  begin_call          w, before a call that may block in the kernel, or will
@@ -16,7 +16,7 @@
 //! when
 //! it finds the same call twice. *Offered* says that it will: a spare is on its way.
 //!
-//! The race between w coming back and anybody taking the slot:
+//! The race between w, which comes back, and the thread that takes the slot:
 //!
 //! 1. w exchanges Green, Call or Offered → Runtime (or → Green, in `end_call`).
 //! 2. The taker exchanges the word that it has seen → Vacant, or its own.
@@ -30,13 +30,13 @@ use crate::base::atomic::{constructor, AtomicUsize};
 /// What a slot's worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It is in the scheduler, or asleep in the reactor.
+    /// The worker is in the scheduler, or asleep in the reactor.
     Runtime,
-    /// It runs a green thread.
+    /// The worker runs a green thread.
     Green,
-    /// The same, inside a call that may block in the kernel.
+    /// The worker runs a green thread, inside a call that may block in the kernel.
     Call,
-    /// The same, inside a call known to block.
+    /// The worker runs a green thread, inside a call that is known to block.
     Offered,
 }
 
@@ -51,19 +51,19 @@ const MODES: usize = 3;
 pub struct Seen(usize);
 
 impl Seen {
-    /// Does nobody have the slot?
+    /// Is the slot vacant?
     #[inline]
     pub fn is_vacant(self) -> bool {
         self.0 == 0
     }
 
-    /// Who has it; meaningless where it is vacant.
+    /// The worker that has the slot; meaningless where the slot is vacant.
     #[inline]
     pub fn worker(self) -> WorkerId {
         WorkerId(self.0 & !MODES)
     }
 
-    /// What its worker does; `None`: it is vacant.
+    /// What the slot's worker does; `None`: the slot is vacant.
     #[inline]
     pub fn mode(self) -> Option<Mode> {
         const ALL: [Mode; 4] = [Mode::Runtime, Mode::Green, Mode::Call, Mode::Offered];
@@ -87,18 +87,18 @@ impl Owner {
         }
     }
 
-    /// Who has the slot, ordered with all other sequentially consistent steps.
+    /// The word as it is, ordered with all other sequentially consistent steps.
     pub fn see(&self) -> Seen {
         Seen(self.0.load(SeqCst))
     }
 
-    /// The same as a hint.
+    /// The word as it was at some moment, without an order: a hint.
     #[inline]
     pub fn glance(&self) -> Seen {
         Seen(self.0.load(Relaxed))
     }
 
-    /// The worker has the slot from now on, in Runtime. Called where nobody else can have it.
+    /// The worker has the slot from now on, in Runtime. Called where no other worker can have it.
     pub fn assign(&self, worker: WorkerId) {
         self.0.store(word(worker, Mode::Runtime), Release);
     }
@@ -140,7 +140,8 @@ impl Owner {
         self.exchange(word(worker, Mode::Green), word(worker, mode)).is_ok()
     }
 
-    /// That call is over. True: the slot is the worker's, in Green (where it parked inside the call, and was resumed, it is so already).
+    /// Ends the call that `begin_call` has begun. True: the slot is the worker's, in Green. (It is in Green already where the green thread
+    /// parked inside the call, and was resumed.)
     #[inline]
     pub fn end_call(&self, worker: WorkerId, mode: Mode) -> bool {
         let green = word(worker, Mode::Green);
@@ -152,7 +153,7 @@ impl Owner {
         self.end_call(worker, Mode::Call) || self.end_call(worker, Mode::Offered)
     }
 
-    /// Takes the slot from the worker that was seen, which is not in Runtime. False: that has moved meanwhile.
+    /// Takes the slot from the worker that was seen, which is not in Runtime. False: the worker has moved meanwhile.
     pub fn take_from(&self, seen: Seen) -> bool {
         debug_assert!(seen.mode() != Some(Mode::Runtime));
         self.exchange(seen.0, 0).is_ok()

@@ -210,8 +210,8 @@ impl Place {
     }
 }
 
-/// Timers' signals below 32 that were put back. The kernel keeps one of a kind of those that a process queues, but one for each timer of
-/// those that timers send. So the signals are kept here, and the one in the kernel's queue only stands for them.
+/// Timers' signals below 32 that were put back. Of the signals that a process queues the kernel keeps one of a kind; of the signals that
+/// timers send it keeps one for each timer. So the signals are kept here, and the one in the kernel's queue only stands for them.
 pub struct Aside {
     places: [Place; Aside::PLACES],
     kept: AtomicU32,
@@ -319,7 +319,7 @@ impl Shelf {
         }
     }
 
-    /// Is nothing on it, nor being handed out?
+    /// Is the shelf empty, and no signal of it being handed out?
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.kept.load(SeqCst) == 0

@@ -1,7 +1,7 @@
 //! Scheduling policy, priority and nice value of a green thread, kept and told by the kernel's rules.
 //!
-//! They are not applied, for the kernel thread runs other green threads, too. A process that the thread forks has them applied. What was
-//! never changed is the process's own.
+//! The three are not applied, for the kernel thread runs other green threads, too. A process that the thread forks has them applied. What
+//! was never changed is the process's own.
 
 use crate::sys;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};

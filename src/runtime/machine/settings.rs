@@ -1,6 +1,6 @@
 //! Settings that the kernel keeps for each kernel thread, kept here for each green thread.
 //!
-//! They are those that matter where a process or a program begins, not where a thread runs: "no new privileges", the timer slack, "keep
+//! These settings matter where a process or a program begins, not where a thread runs: "no new privileges", the timer slack, "keep
 //! capabilities", the I/O priority. The kernel threads have the process's. A green thread's are made true (`apply`)
 //! - in what the thread forks, vforks or spawns, before anything else runs there;
 //! - when it becomes alone: before it executes a program, sets a filter or user ids, or changes what cannot be kept.
@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// None of its own.
+    /// Settings of which none is the thread's own.
     pub const fn new() -> Settings {
         Settings {
             own: AtomicU32::new(0),

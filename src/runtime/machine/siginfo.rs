@@ -8,7 +8,7 @@ use libc::{c_int, siginfo_t};
 pub const SI_TKILL: c_int = -6;
 /// A bell: a code of our own, with the green thread's address as the value.
 pub const SI_BELL: c_int = -77;
-/// Put back into the kernel's queue; its own code stands in si_errno, for the kernel lets nobody repeat another's.
+/// Put back into the kernel's queue. The code that the signal came with stands in si_errno meanwhile.
 pub const SI_PUT_BACK: c_int = -78;
 
 /// The information of a signal that this process sends, as the kernel would fill it in (layout: asm-generic/siginfo.h; pid and uid at 16,

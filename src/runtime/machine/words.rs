@@ -10,7 +10,7 @@
 //!   FINISHED    GONE               the joiner, or the end        once joined, or detached: the vessel is free
 //!
 //!   alerts      to                 by
-//!   any         | SIGNAL           whoever has queued a signal for the thread, after it is in the queue
+//!   any         | SIGNAL           the sender of a signal, once that is in the thread's queue
 //!   any         | CANCEL           pthread_cancel
 //!   any         without a bit      the thread itself, which then looks at what the bit is about
 //! ```
@@ -21,13 +21,13 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// Where a thread's life stands (bits of `life`).
 pub mod life {
-    /// The start routine is over, and nothing runs on the vessel any more.
+    /// The start routine is over, and no code runs on the vessel any more.
     pub const FINISHED: u32 = 1;
     /// No thread will join it: it frees its vessel itself.
     pub const DETACHED: u32 = 2;
     /// A thread joins it; a second one is refused.
     pub const JOINING: u32 = 4;
-    /// No thread's: the vessel is in the pool, or dead.
+    /// The green thread serves no thread: its vessel is in the pool, or dead.
     pub const GONE: u32 = 8;
 }
 
@@ -45,7 +45,7 @@ pub mod idle {
     pub const BUSY: u32 = 0;
     /// The slot's worker sleeps in the reactor, or is about to.
     pub const ASLEEP: u32 = 1;
-    /// The same, and it has been woken.
+    /// The slot's worker sleeps, and has been woken.
     pub const ROUSED: u32 = 2;
 }
 
@@ -76,7 +76,7 @@ impl Word {
     }
 }
 
-/// What a green thread waits for, as a word (`why`). Only the thread itself writes it; anybody may read it.
+/// What a green thread waits for, as a word (`why`). Only the thread itself writes it; any thread reads it.
 pub struct Reason(pub AtomicU64);
 
 impl Reason {

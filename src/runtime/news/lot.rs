@@ -1,4 +1,4 @@
-//! The lot: address → queue of waiters. Nodes stand on the stacks of those that wait; `waiting::park` puts them here and parks.
+//! The lot: address → queue of waiters. Nodes stand on the stacks of the threads that wait; `waiting::park` puts them here and parks.
 //!
 //! A queue is touched under its bucket's lock only, and its nodes live until they are taken out under it. Beside the lock stands `count`,
 //! which wakers look at first: zero, after a full fence that follows the change of the world, means that no node waits for it. (The race
@@ -71,7 +71,7 @@ fn bucket_of(address: usize) -> &'static Bucket {
     &LOT[hash >> (usize::BITS - LOT.len().trailing_zeros())]
 }
 
-/// What a waker wants of the waiter it looks at.
+/// A waker's decision about the waiter it looks at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
     /// Take it out and fire its wait.

@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 /// How many descriptor numbers there are records for.
 pub const NUMBERS: usize = 1 << 20;
 
-/// For each descriptor number its peer: its record's generation << 32 | its number + 1; 0: not known. Mapped when first needed.
-/// A hint, which a fork child keeps: each number forgets its peer with its record (`Record::reset`).
+/// The peers, a word for each descriptor number: its record's generation << 32 | its number + 1; 0: not known. Mapped when first needed. A
+/// hint, which a fork child keeps: each number forgets its peer with its record (`Record::reset`).
 static PEERS: Kept<AtomicPtr<AtomicU64>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
 
-/// Where two ends meet, behind the peers: a hash of both addresses << 32 | the number + 1 of the end that came first.
+/// The words in which two ends meet, behind the peers: a hash of both addresses << 32 | the number + 1 of the end that came first.
 const PLACES: usize = 1 << 16;
 
 /// The table of peers and places; mapped at the first call. `None`: there is no memory.

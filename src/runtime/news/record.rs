@@ -56,7 +56,7 @@ pub const PRI: u32 = libc::EPOLLPRI as u32;
 /// Events that end both directions, and the one that ends what can be read.
 const ENDED: u32 = (libc::EPOLLHUP | libc::EPOLLERR) as u32;
 const HALF_ENDED: u32 = libc::EPOLLRDHUP as u32;
-/// What each registration asks for: the edges of all that can be read. OUT is added when a thread first waits for room.
+/// The events that each registration asks for: the edges of all that can be read. OUT is added when a thread first waits for room.
 const ALWAYS: u32 = (libc::EPOLLIN | libc::EPOLLPRI | libc::EPOLLRDHUP) as u32 | libc::EPOLLET as u32;
 
 const EMPTY_IN: u64 = 1;
@@ -73,7 +73,7 @@ const COUNT_MASK: u64 = COUNT * 3;
 const ONE_OUT: u64 = 1 << 16;
 const ONE_IN: u64 = 1 << 40;
 
-/// What was known of a descriptor at one moment.
+/// The hints of a descriptor, as they were at one moment.
 #[derive(Clone, Copy)]
 pub struct Hints(u64);
 
@@ -109,7 +109,8 @@ fn empty(interest: u32) -> u64 {
     (if inward(interest) { EMPTY_IN } else { 0 }) | (if interest & OUT != 0 { EMPTY_OUT } else { 0 })
 }
 
-/// What is known of a descriptor number. Never freed: another file with the same number has the same record, and a new generation.
+/// A record: all that is known of a descriptor number. Never freed: another file with the same number has the same record, and a new
+/// generation.
 #[repr(align(64))]
 pub struct Record {
     /// Protects the list of waits, the registration and the cells. `event` and `verify` take it; callers of what says "under the lock" do.
@@ -123,7 +124,7 @@ pub struct Record {
     holders: AtomicU32,
     /// The wait that came last; null: none. Changed under the lock, looked at without.
     pub waiting: AtomicPtr<FdWait>,
-    /// Since when, in milliseconds, there is a wait that has not been verified; 0: there is none.
+    /// The time in milliseconds since which there is a wait that has not been verified; 0: there is none.
     unverified_ms: Cell<u64>,
     /// The hooks' own knowledge of the file, in their packing; 0: none.
     pub info: AtomicU64,
@@ -313,7 +314,7 @@ impl Record {
         }
     }
 
-    /// What the kernel gives back with each event: generation << 32 | number.
+    /// The word that the kernel gives back with each event: generation << 32 | number.
     fn data(&self, fd: i32) -> u64 {
         (self.generation.load(Relaxed) as u64) << 32 | fd as u32 as u64
     }

@@ -32,7 +32,7 @@ use std::cell::Cell;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Sequence(u32);
 
-/// What the clause that fires a wait tells the thread that waits: a small number, below 2^29.
+/// The message of the clause that fires a wait, for the thread that waits: a small number, below 2^29.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token(u32);
 
@@ -68,7 +68,7 @@ pub const IDLE: u32 = 0;
 pub const ARMED: u32 = 1;
 pub const PARKED: u32 = 2;
 const SLEEPING: u32 = 3;
-/// Where a waiter's word lies in the waiter.
+/// The distance of a waiter's word from the waiter's beginning, in bytes.
 pub const WORD: usize = std::mem::offset_of!(Waiter, word);
 
 impl State {
@@ -111,13 +111,13 @@ pub struct Waiter {
     link: AtomicPtr<Waiter>,
 }
 
-/// What came of firing.
+/// The outcome of `fire`.
 pub enum Fired {
     /// Another clause was first, or the wait is over.
     Lost,
     /// The waiter has its news and will see them.
     Won,
-    /// The same, and the caller must make the parked thread ready.
+    /// This call has fired the wait, and its caller must make the parked thread ready.
     Wake(*const Waiter),
 }
 
@@ -144,7 +144,7 @@ impl Waiter {
         let idle = word(sequence, State::Idle);
         let last = match State::of(now as u32) {
             State::Armed | State::Parked | State::Sleeping => self.word.swap(idle, AcqRel),
-            // It has its news: nobody else writes the word any more.
+            // The wait has its news: only its own thread writes the word from here on.
             _ => {
                 self.word.store(idle, Relaxed);
                 now

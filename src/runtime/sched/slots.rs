@@ -9,7 +9,7 @@
 //! injector and the worker becomes a spare.
 //!
 //! A switch leads straight from green thread to green thread where one is ready, else to the worker's own stack (the loop in
-//! `kernel::worker`). What the leaving thread wanted (`Leaving`: park, yield, end) is done by `finish`, which runs first thing after the
+//! `kernel::worker`). What the leaving thread asks for (`Leaving`: park, yield, end) is done by `finish`, which runs first thing after the
 //! switch, on the stack that was switched to: before the switch the leaving thread's stack is in use.
 //!
 //! A green thread that another one wakes is put first in line (`next`), for it finds its data in the cache; the one that it displaces goes
@@ -50,7 +50,8 @@ use crossbeam_queue::ArrayQueue;
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-/// Does what the context that was left wanted. Called right after each switch, on the stack that was switched to, with the guard up.
+/// Does what the context that was left has asked for (`Leaving`). Called right after each switch, on the stack that was switched to, with
+/// the guard up.
 #[inline]
 pub fn finish(worker: &Worker) {
     match worker.leaving.replace(Leaving::Nothing) {
@@ -321,7 +322,7 @@ pub fn call_for_help() {
     }
 }
 
-/// How many slots are vacant. Changed by those that vacate and assign slots (`kernel`).
+/// How many slots are vacant. Changed by the functions of `kernel` that vacate and assign slots.
 pub static VACANT: AtomicUsize = AtomicUsize::new(0);
 
 /// Puts a green thread into the injector and calls for help.

@@ -19,13 +19,13 @@ struct CpuTimer {
     green: &'static Green,
     /// Whose clock it is on: the vessel may serve another thread by now.
     tid: i32,
-    /// When it expires, on that clock; NEVER: not armed.
+    /// The time of that clock at which it expires; NEVER: it is not armed.
     at_ns: u64,
     /// The interval in nanoseconds; 0: the timer expires once.
     interval_ns: u64,
 }
 
-/// No moment: a timer that is not armed, a look that is not due.
+/// The time of a timer that is not armed, and of a look that is not due.
 const NEVER: u64 = u64::MAX;
 
 /// All timers on CPU clocks of green threads.
@@ -35,7 +35,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// The moment of CLOCK_MONOTONIC before which none is due.
 static NEXT_LOOK_NS: AtomicU64 = AtomicU64::new(NEVER);
 
-/// What is left until a timer expires, and its interval, in nanoseconds; (0, …): the timer is not armed.
+/// The time left until a timer expires, and its interval, in nanoseconds; (0, …): the timer is not armed.
 pub type Setting = (u64, u64);
 
 impl CpuTimer {
@@ -44,7 +44,7 @@ impl CpuTimer {
         self.green.tid() == self.tid && !self.green.has_ended()
     }
 
-    /// What is left and the interval; at least 1 ns is left of a timer that is armed.
+    /// The time left and the interval; an armed timer has at least 1 ns left.
     fn setting(&self) -> Setting {
         let left = match self.at_ns {
             NEVER => 0,
@@ -101,7 +101,7 @@ pub fn is_one(handle: usize) -> bool {
     with(handle, |_| ()).is_some()
 }
 
-/// What a timer is set to; of one whose thread has ended, that it is not armed. `None`: it is no such timer.
+/// The setting of a timer. A timer whose thread has ended is not armed. `None`: it is no such timer.
 pub fn setting(handle: usize) -> Option<Setting> {
     with(handle, |timer| if timer.lives() { timer.setting() } else { (0, timer.interval_ns) })
 }
@@ -152,7 +152,7 @@ fn look_at_all() {
     }
 }
 
-/// Until when the monitor may sleep (CLOCK_MONOTONIC); `None`: no timer is armed.
+/// The time (CLOCK_MONOTONIC) until which the monitor may sleep; `None`: no timer is armed.
 pub fn next_look() -> Option<u64> {
     Some(NEXT_LOOK_NS.load(SeqCst)).filter(|&next| next != NEVER)
 }

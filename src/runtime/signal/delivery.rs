@@ -314,7 +314,7 @@ pub fn after_fork() {
     AGAIN.store(std::ptr::null_mut(), Relaxed);
 }
 
-/// Sends a signal that no thread takes back to the kernel, where it waits in the process's queue. One that no kernel thread may block
+/// Sends a signal that no thread takes back to the kernel, where it waits in the process's queue. A signal that no kernel thread may block
 /// (`sys::keep_open`) cannot wait there: it waits in main's queue.
 pub fn put_back(info: &siginfo_t) {
     if let Some(main) = roll::main().filter(|_| sys::without_kept_open(bit(info.si_signo)) == 0) {

@@ -67,7 +67,7 @@ impl Call {
         }
     }
 
-    /// What the kernel says of the signal.
+    /// The signal's information, from the kernel.
     fn info(&self) -> &siginfo_t {
         // SAFETY: the kernel's siginfo, in the frame.
         unsafe { &*self.info }
@@ -133,7 +133,7 @@ struct Running {
     brought_back: u64,
     /// No other handler runs on the thread.
     outermost: bool,
-    /// It runs on the thread's alternate stack.
+    /// The handler runs on the thread's alternate stack.
     on_alternate: bool,
     /// The signals that the interrupted call waits for: not while a handler runs, which may leave it by a jump.
     waits_for: u64,
@@ -227,7 +227,7 @@ extern "C" fn end(running: usize) {
 /// Below the interrupted stack pointer lies a red zone that leaf functions use (System V ABI).
 const RED_ZONE: usize = 128;
 
-/// Where a handler is to go on.
+/// The place where a handler is to go on.
 struct Stack {
     place: Place,
     room: Room,

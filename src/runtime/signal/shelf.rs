@@ -112,7 +112,7 @@ pub fn spare_main(signals: u64) {
     stop_listening(signals & !disposition::handled());
 }
 
-/// Notes that the program reads `signals` from a descriptor: those that no thread takes are to reach it as they were sent.
+/// Notes that the program reads `signals` from a descriptor: a signal that no thread takes is to reach it as it was sent.
 pub fn leave_to_descriptor(signals: u64) {
     ON_DESCRIPTORS.fetch_or(signals, SeqCst);
     (1..=64).filter(|&signal| signals & bit(signal) != 0).for_each(refuse);

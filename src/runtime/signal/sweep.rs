@@ -143,8 +143,8 @@ fn open_elsewhere() -> u64 {
     })
 }
 
-/// Hands out the signals that came before news from outside which are about to reach a thread: those that wait in the kernel for a kernel
-/// thread to wake up, and those that are on their way. Called with no lock held.
+/// Hands out the signals that came before news from outside which are about to reach a thread: the signals that wait in the kernel for a
+/// kernel thread to wake up, and the signals that are on their way. Called with no lock held.
 #[inline]
 pub fn sweep() {
     if disposition::handled() != 0 || !SHELF.is_empty() {
@@ -177,7 +177,7 @@ fn sweep_up() {
     guard::enter_runtime();
     loop {
         hand_out_shelf();
-        // In their order: a sweep at the same time takes the next signal once this one is in its queue.
+        // Signals keep their order: a sweep at the same time takes the next one once this one is in its queue.
         if SHELF.while_clearing(take_all) {
             break;
         }

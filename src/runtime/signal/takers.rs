@@ -20,7 +20,7 @@ pub fn takes(green: &Green, signal: c_int) -> bool {
     (!green.mask.get() | green.signals.waits_for.get()) & bit(signal) != 0
 }
 
-/// What a thread blocks only while its handlers run.
+/// The signals that a thread blocks only while its handlers run.
 pub fn blocked_by_handlers(green: &Green) -> u64 {
     if green.thread.pinned.get() > 0 {
         green.mask.get() & !green.signals.outer_mask.get()
@@ -61,7 +61,7 @@ pub fn life_goes_on(green: &Green) -> bool {
     green.life.load(SeqCst) & (life::FINISHED | life::GONE) == 0
 }
 
-/// What a thread blocks, but not for its handlers alone.
+/// The signals that a thread blocks, but not for its handlers alone. Asked on any thread.
 pub fn blocked_for_long(green: &Green) -> u64 {
     loop {
         let before = green.handled.load(SeqCst);

@@ -11,9 +11,9 @@
 //!   all others          made as they are
 //! ```
 //!
-//! The first resume of such a vessel enters glibc's `start_thread` on a worker. What that registers with the kernel for the thread
-//! (its robust list, its mask) is then the worker's; `vessel_main` puts both right. A birth costs some microseconds instead of a kernel
-//! thread's life, and waits for nobody. Where the kernel has no dispatch, births take the long way (`vessel::birth`).
+//! The first resume of such a vessel enters glibc's `start_thread` on a worker. What that registers with the kernel for the thread (its
+//! robust list, its mask) is then the worker's; `vessel_main` puts both right. A birth costs some microseconds instead of a kernel thread's
+//! life, and waits for no other thread. Where the kernel has no dispatch, births take the long way (`vessel::birth`).
 
 use crate::arch::{self, registers};
 use crate::base::kept::Kept;

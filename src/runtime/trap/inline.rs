@@ -43,7 +43,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, AtomicUsize, Ordering::
 pub struct Hooks {
     /// Has a system call of this number a hook that takes it?
     pub take: fn(i64) -> bool,
-    /// Where it goes on then (`called_inline`).
+    /// The address at which it goes on then (`called_inline`).
     pub way: extern "C" fn(),
 }
 
@@ -57,7 +57,7 @@ static RANGE: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) };
 static LIBC: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
 /// The kernel's selector: 1, dispatch; 0, no more, in a fork child neither: it has its parent's bridges, and these are used up.
 static SELECTOR: Kept<AtomicU8> = Kept::new(AtomicU8::new(1));
-/// Where main's stack begins.
+/// The address at which main's stack begins.
 static MAINS_TOP: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// How many have been caught.
 pub static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -119,7 +119,7 @@ pub fn prepare(sigsys_is_ours: bool) {
     ON.store(true, Relaxed);
 }
 
-/// This kernel thread's calls are caught from now on (again, after a birth), where they are to be: a worker's.
+/// Has this kernel thread's calls caught from now on (again, after a birth), where they are to be: a worker's.
 pub fn arm() {
     if is_on() && parts::here().is_some() {
         sys::dispatch_calls(Dispatch::From, RANGE[0].load(Relaxed), RANGE[1].load(Relaxed), &SELECTOR);
@@ -239,7 +239,7 @@ unsafe fn is_of_this_machine(info: *const siginfo_t) -> bool {
     unsafe { *(info as *const u8).add(28).cast::<u32>() == X86_64 }
 }
 
-/// What sort of call it is.
+/// The sort of a call.
 enum Kind {
     /// A hook's, or a fork, after which the child is to run natively.
     Taken,

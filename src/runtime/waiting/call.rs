@@ -11,7 +11,7 @@
 //!   Call       vacant     the monitor, when it finds the same call twice
 //!   Offered    a spare's  the spare, unless the caller is back before the spare runs; or the monitor, where no spare is coming
 //!   Call       Green      block_for, when the call is over and the slot was not taken
-//!   Offered    Green      the same
+//!   Offered    Green      block_for, as from Call
 //! ```
 //!
 //! A race for the slot, at the end of a call:
@@ -35,11 +35,11 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 /// How long a call will take.
 #[derive(Clone, Copy)]
 pub enum Length {
-    /// Not known: the monitor takes the slot where the call blocks.
+    /// The length is not known: the monitor takes the slot where the call blocks.
     Unknown,
     /// The call will block: the slot is offered at once.
     Long,
-    /// As long as the last calls of this kind took.
+    /// The call is taken to be as long as the last ones of its kind.
     Usual(&'static Habit),
 }
 

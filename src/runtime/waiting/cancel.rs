@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 pub const BELL: c_int = 32;
 
 /// Asks a thread to end: pthread_cancel, on any thread, with no lock held. Fails by ESRCH where the thread is joined, or detached and
-/// ended; for a finished thread that nobody has joined it does nothing.
+/// ended; for a finished thread that was not joined it does nothing.
 pub fn cancel(green: &'static Green) -> Result<(), i32> {
     let life = green.life.load(Acquire);
     if life & life::GONE != 0 {
@@ -222,7 +222,7 @@ pub fn block_or<R>(length: Length, call: impl FnOnce() -> R, undo: impl FnOnce()
 
 /// The handler of signal 32 before the library's: glibc's, if it had one; else 0.
 pub static BEFORE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
-/// Where this library's instructions are: begin and end. Written by `install`.
+/// The addresses of this library's instructions: begin and end. Written by `install`.
 pub static TEXT: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
 
 /// The address of signal 32's handler (`kernel::bell`). Set by the start, before the first bell.

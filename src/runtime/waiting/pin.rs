@@ -156,7 +156,7 @@ fn abandon_words(head: usize, tid: u32) {
 /// Marks the lock word at an address that the program gave, if it is aligned and can be read.
 fn mark_word(word: usize, tid: u32) {
     if word.is_multiple_of(4) && sys::can_read(word & !7, 8) {
-        // SAFETY: a lock word of the program's that is mapped; read-only ones hold nobody's tid.
+        // SAFETY: a lock word of the program's that is mapped; a read-only one holds no thread's tid.
         unsafe { mark_dead(word, tid) };
     }
 }

@@ -8,7 +8,7 @@
 //!   (begun)   linked     arm, under the record's lock, if no event came since the try began
 //!   linked    fired      the reactor, a peer's send, a close: dismissed from the list first, under the lock
 //!   linked    moved      vacate: to the record of a private duplicate, under both locks
-//!   moved     fired      the same as a linked one, by the duplicate's record
+//!   moved     fired      as a linked one is, by the duplicate's record
 //!   linked    (over)     disarm, by the waiting thread: unlinked under the lock of the record that the wait is in by then
 //!   fired     (over)     disarm, without a lock where the waiter outlives the wait
 //! ```
@@ -34,7 +34,7 @@ use crate::why::Why;
 use std::cell::Cell;
 use std::sync::atomic::Ordering::*;
 
-/// What `arm` found.
+/// The outcome of `arm`.
 enum Armed {
     /// The wait is linked, and an event will fire it.
     Waiting,
@@ -262,7 +262,7 @@ pub fn stir_those(known: impl Fn(u64) -> bool) {
 /// 3. While calls are left that are counted and not parked, the close yields and looks again: each parks (2), or ends (`let_go`).
 /// 4. After `HELD_NS` the close gives those up, and resets the record.
 pub fn vacate(fd: i32) {
-    /// How long a call may hold on to the file, in nanoseconds. One that takes longer does not come back: its thread left it by an
+    /// How long a call may hold on to the file, in nanoseconds. A call that takes longer does not come back: its thread left it by an
     /// exception out of a signal handler (a jump lets go).
     const HELD_NS: u64 = 20_000_000;
     let Some(record) = known_record(fd) else { return };

@@ -119,8 +119,8 @@ fn sleep(waiter: &Waiter, sequence: Sequence, deadline: Deadline, bound: Option<
     }
 }
 
-/// Waits: `enqueue` puts the clauses in place and says whether there is still something to wait for; `dequeue` takes away
-/// those that are still in a queue. `why` is shown where threads are listed meanwhile.
+/// Waits: `enqueue` puts the clauses in place and says whether there is still something to wait for; `dequeue` takes away the clauses that
+/// are still in a queue. `why` is shown where threads are listed meanwhile.
 ///
 /// Called on any thread, with no lock held and with nothing with a destructor on the stack where `cancel` is `Act` or `Ignore`: the thread
 /// may end here, by a cancellation, and handlers of signals may run before it returns. `enqueue` and `dequeue` run with the guard up, and
