@@ -32,10 +32,11 @@ use libc::*;
 /// capset has its row in `process/task.rs`.
 macro_rules! numbers {
     ($($number:ident => $answer:expr;)*) => {
-        /// The numbers that `by_number` has a row for.
+        /// The numbers that `by_number` has a row for: a part of what `syscall::takes` answers.
         pub const NUMBERS: &[c_long] = &[$(libc::$number),*];
 
-        /// Answers a call by number, made by any thread. `None`: it is in no row. Before the start every row is the kernel's.
+        /// Answers a call by number, made by any thread, before its function's hook is asked. `None`: it is in no row. Before the
+        /// start every row is the kernel's: `Err(Miss::Libc)`. Errors are those of the row's function, as `Miss::Errno`.
         pub unsafe fn by_number(number: c_long, arguments: Arguments) -> Option<Answer<c_long>> {
             let way: unsafe fn(Arguments) -> Answer<c_long> = match number {
                 $(libc::$number => $answer,)*
@@ -90,13 +91,14 @@ numbers! {
     SYS_perf_event_open => |arguments| tid::perf_event_open(arguments);
 }
 
-/// Returns a timer's number as libc's name of it: glibc's timer_t is the number, but for SIGEV_THREAD (kernel-posix-timers.h).
+/// Returns a timer's number as libc's name of it. glibc's timer_t is the number itself, but for SIGEV_THREAD, whose timers no system
+/// call of the program's makes (kernel-posix-timers.h).
 fn timer_of(number: usize) -> *mut c_void {
     number as c_int as isize as *mut c_void
 }
 
-/// Asks a thread's CPU clock by number. EFAULT for memory that cannot be written comes first, for the functions behind `ask` write
-/// it themselves. All other clocks are the kernel's. A null `time` is `ask`'s.
+/// Asks a thread's CPU clock by number, by one of the functions of `thread/clock.rs`, which also get a null `time`. EFAULT for memory
+/// that cannot be written comes first, for those functions write it themselves. All other clocks are the kernel's.
 unsafe fn of_clock(
     clock: usize,
     time: usize,

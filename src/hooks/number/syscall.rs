@@ -7,6 +7,17 @@
 //!
 //! The system call instructions that are trapped (runtime/trap/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
+//!
+//! The lists, in the order in which they are asked; a number has a row in one of them only:
+//!
+//! | list | serves | errors |
+//! |---|---|---|
+//! | AT_ONCE | any thread, before the start, too | an answer of its own |
+//! | (fork, vfork, clone, clone3) | any thread after the start | an answer of its own |
+//! | SAME | whom the exported function serves | -1 and errno, by the function |
+//! | `by_tid::NUMBERS` | any thread after the start | an answer of its own |
+//! | OTHERWISE, `task::NUMBERS` | green threads; a few of `task` bind the only thread before the start | as the row says |
+//! | BLOCKING | green threads, in the kernel with the slot offered | libc's |
 
 use crate::arch::inline::{called_inline, Call};
 use crate::hooks::answer::{code, errno, Answer, Arguments, Miss};
@@ -22,10 +33,12 @@ use crate::{glibc, runtime, statistics, sys};
 use libc::{c_int, c_long, sigset_t, timespec, timeval};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// `syscall`: sends the number the way of its libc function, and else to the kernel. Called by any thread, before the start, too,
-/// and by `answered` for a trapped instruction. The caller's result is libc's: -1 and errno. No cancellation point.
-/// The first that fits answers: `at_once`; `fork` for calls that make a process, after the start; `as_function`; `by_tid`; then for
-/// a green thread `green`, and for all others the real call.
+/// `syscall`: sends the number the way of its libc function, and else to the kernel. Called by any thread, before the start, too, and
+/// by `answered` for a trapped instruction. The caller's result is libc's: -1 and errno. No cancellation point. Arguments that a call
+/// does not have are whatever the caller's registers hold.
+///
+/// The first list that has the number answers, in the order of the table at the top. A foreign thread's call that is in none of the
+/// first four is libc's; before the start a filter is tried first (`fork::outside`).
 pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> Answer<c_long> {
     let arguments = [a, b, c, d, e, f];
     if let Some(answer) = at_once(number, arguments) {
@@ -54,8 +67,8 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     })
 }
 
-/// Is it one of the system calls that make a process? clone and clone3 with CLONE_THREAD are among them: `fork_by_number` tells
-/// those apart.
+/// Is it one of the system calls that make a process? clone and clone3 with CLONE_THREAD are among them: `fork_by_number` tells those
+/// apart, and leaves them to the kernel.
 fn makes_process(number: c_long) -> bool {
     matches!(number, libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3)
 }
@@ -83,16 +96,17 @@ macro_rules! numbers {
 }
 
 numbers! {
-    /// Answers the calls that are served on any thread, before anything else is looked at.
+    /// Answers the calls that are served on any thread, before anything else is looked at, and before the start. `None`: it has no row.
     AT_ONCE at_once:
     SYS_futex => |[word, operation, value, time, second, third]|
         futex::futex(Futex { word, operation, value, time, second, third });
     // rseq is refused as by a kernel without it: the kernel would write the worker's processor into a green thread's area.
     SYS_rseq => |_| errno(libc::ENOSYS);
+    // The statistics are written, then the kernel ends the process.
     SYS_exit_group => |[status, ..]| fork::exit_now(status as c_int).map(|()| 0);
 }
 
-/// Is it a seccomp call that sets a mode or a filter? The operations from SECCOMP_GET_ACTION_AVAIL on only ask.
+/// Is it a seccomp call that sets a mode or a filter? The operations from SECCOMP_GET_ACTION_AVAIL on only ask (seccomp(2)).
 fn sets_filter(number: c_long, operation: usize) -> bool {
     const ASK: usize = libc::SECCOMP_GET_ACTION_AVAIL as usize;
     number == libc::SYS_seccomp && operation < ASK
@@ -101,7 +115,7 @@ fn sets_filter(number: c_long, operation: usize) -> bool {
 /// `number => function(types of the arguments)`: the function takes the system call's arguments one for one.
 macro_rules! same {
     ($($system_call:ident => $function:ident($($t:ty),*);)*) => {
-        /// The numbers of `as_function`.
+        /// The numbers of `as_function`, for TAKEN.
         const SAME: &[c_long] = &[$(libc::$system_call),*];
 
         /// Calls the exported function of this number, which takes the system call's arguments one for one. `None`: it is in no row. The
@@ -120,7 +134,8 @@ macro_rules! same {
     };
 }
 
-/// A type of argument, made of a register's content: integers are cut to their width, as the kernel cuts them.
+/// A type of argument, made of a register's content: integers are cut to their width, as the kernel cuts them, and sign or zero
+/// extension follows from the type.
 trait Register: Sized {
     /// Returns the register's content as this type.
     fn of_register(register: usize) -> Self;
@@ -143,12 +158,14 @@ impl<T> Register for *const T {
     }
 }
 
-/// Returns the next argument as a `T`. A missing one is 0: no function of the table has more than six.
+/// Returns the next of the call's six arguments as a `T`. A missing one is 0, which no row asks for: no system call has more than
+/// six.
 fn take<T: Register>(arguments: &mut impl Iterator<Item = usize>) -> T {
     T::of_register(arguments.next().unwrap_or(0))
 }
 
 same! {
+    // Reads and writes.
     SYS_read => read(c_int, *mut c_void, size_t);
     SYS_write => write(c_int, *const c_void, size_t);
     SYS_readv => readv(c_int, *const iovec, c_int);
@@ -161,6 +178,7 @@ same! {
     SYS_splice => splice(c_int, *mut loff_t, c_int, *mut loff_t, size_t, c_uint);
     SYS_tee => tee(c_int, c_int, size_t, c_uint);
     SYS_vmsplice => vmsplice(c_int, *const iovec, size_t, c_uint);
+    // Sockets: the calls that may wait, and shutdown, which ends waits.
     SYS_recvfrom => recvfrom(c_int, *mut c_void, size_t, c_int, *mut sockaddr, *mut socklen_t);
     SYS_recvmsg => recvmsg(c_int, *mut msghdr, c_int);
     SYS_recvmmsg => recvmmsg(c_int, *mut mmsghdr, c_uint, c_int, *mut timespec);
@@ -171,10 +189,12 @@ same! {
     SYS_accept => accept(c_int, *mut sockaddr, *mut socklen_t);
     SYS_accept4 => accept4(c_int, *mut sockaddr, *mut socklen_t, c_int);
     SYS_shutdown => shutdown(c_int, c_int);
+    // Waits for several descriptors.
     SYS_poll => poll(*mut pollfd, nfds_t, c_int);
     SYS_ppoll => ppoll(*mut pollfd, nfds_t, *const timespec, *const sigset_t);
     SYS_epoll_wait => epoll_wait(c_int, *mut epoll_event, c_int, c_int);
     SYS_epoll_pwait => epoll_pwait(c_int, *mut epoll_event, c_int, c_int, *const sigset_t);
+    // Descriptors that begin, end or change.
     SYS_close => close(c_int);
     SYS_dup => dup(c_int);
     SYS_dup2 => dup2(c_int, c_int);
@@ -184,6 +204,7 @@ same! {
     SYS_open => open(*const c_char, c_int, mode_t);
     SYS_openat => openat(c_int, *const c_char, c_int, mode_t);
     SYS_creat => creat(*const c_char, mode_t);
+    // Sleeps, and what belongs to the calling thread or process.
     SYS_nanosleep => nanosleep(*const timespec, *mut timespec);
     SYS_pause => pause();
     SYS_sched_yield => sched_yield();
@@ -196,6 +217,7 @@ same! {
     SYS_personality => personality(c_ulong);
     SYS_execve => execve(*const c_char, *const *const c_char, *const *const c_char);
     SYS_execveat => execveat(c_int, *const c_char, *const *mut c_char, *const *mut c_char, c_int);
+    // Calls that name a thread by its tid.
     SYS_sched_setaffinity => sched_setaffinity(pid_t, size_t, *const cpu_set_t);
     SYS_sched_setscheduler => sched_setscheduler(pid_t, c_int, *const sched_param);
     SYS_sched_getscheduler => sched_getscheduler(pid_t);
@@ -211,6 +233,7 @@ same! {
     SYS_process_vm_writev => process_vm_writev(pid_t, *const iovec, c_ulong, *const iovec, c_ulong, c_ulong);
     SYS_kill => kill(pid_t, c_int);
     SYS_getrusage => getrusage(c_int, *mut rusage);
+    // Children, the alternate stack, files, queues between processes.
     SYS_wait4 => wait4(pid_t, *mut c_int, c_int, *mut rusage);
     SYS_sigaltstack => sigaltstack(*const stack_t, *mut stack_t);
     SYS_fsync => fsync(c_int);
@@ -227,8 +250,11 @@ same! {
     SYS_copy_file_range => copy_file_range(c_int, *mut off64_t, c_int, *mut off64_t, size_t, c_uint);
 }
 
-/// Answers what is left, for a green thread: by `otherwise`, by `task::by_number`, in the kernel with the slot offered for BLOCKING,
-/// and else as the kernel answers.
+/// Answers what is left, for a green thread:
+///
+/// 1. `otherwise` has a row, or `task::by_number` has: that answers.
+/// 2. A number of BLOCKING is made in the kernel, with the slot offered.
+/// 3. All else is the kernel's: `Err(Miss::Libc)`.
 unsafe fn green(number: c_long, arguments: Arguments) -> Answer<c_long> {
     let [a, b, c, d, e, f] = arguments;
     let answer = otherwise(number, arguments).or_else(|| task::by_number(number, arguments));
@@ -250,12 +276,14 @@ numbers! {
         Ok(libc::pwritev2(fd as c_int, iov as _, n as c_int, low as i64, flags as c_int) as c_long);
     SYS_pselect6 => |arguments| pselect(arguments);
     SYS_select => |arguments| select(arguments);
+    // The function returns its error number, the system call a negated one.
     SYS_clock_nanosleep => |[clock, flags, time, left, ..]|
         code(libc::clock_nanosleep(clock as c_int, flags as c_int, time as _, left as _)).map(c_long::from);
     SYS_epoll_pwait2 => |[fd, events, n, time, mask, _]|
         poll::epoll_pwait2(fd as c_int, events as _, n as c_int, time as _, mask as _).map(c_long::from);
     SYS_rt_sigaction => |[number, new, old, bytes, ..]|
         action::rt_sigaction(number as c_int, new as _, old as _, bytes).map(c_long::from);
+    // EFAULT for a bad set comes first: libc's function reads the set itself, and would crash.
     SYS_rt_sigprocmask => |[how, set, old, bytes, ..]| match bytes {
         MASK_BYTES if set != 0 && !memory::can_read(set, MASK_BYTES) => errno(libc::EFAULT),
         MASK_BYTES => Ok(libc::sigprocmask(how as c_int, set as _, old as _).into()),
@@ -269,21 +297,25 @@ numbers! {
         MASK_BYTES => Ok(libc::sigtimedwait(set as _, info as _, time as _).into()),
         _ => errno(libc::EINVAL),
     };
+    // libc's function takes no rusage: a call with one waits in the kernel, with the slot offered.
     SYS_waitid => |[kind, id, info, options, usage, _]| match usage {
         0 => Ok(libc::waitid(kind as _, id as _, info as _, options as c_int).into()),
         _ => Ok(runtime::block(|| real::syscall(libc::SYS_waitid, kind, id, info, options, usage, 0))),
     };
     SYS_pkey_alloc => |[flags, rights, ..]| fork::pkey_alloc(flags as u32, rights as u32).map(c_long::from);
+    // Ends the calling thread only (_exit(2), "C library/kernel differences"): a green thread by pthread_exit, without a result.
     SYS_exit => |_| libc::pthread_exit(std::ptr::null_mut());
 }
 
-/// The numbers of calls that may sleep and wait for no descriptor. They are made in the kernel, and another kernel thread takes the
-/// slot meanwhile.
+/// The numbers of calls that may sleep and wait for no descriptor. They are made in the kernel, with the slot offered. The result is
+/// libc's. Numbers that are neither here nor in another list are taken for calls that do not sleep; one that does is found by the
+/// monitor.
 const BLOCKING: &[c_long] = &[libc::SYS_sync, libc::SYS_semtimedop, libc::SYS_io_getevents, libc::SYS_futex_waitv];
 
-/// The system call pselect6: `pselect`, with the mask's address and size in a structure that the sixth argument points to. EFAULT
-/// for a bad timeout, then for a bad structure. The size is not looked at. Differs from the kernel's: what is left of the time is
-/// not written back, as by glibc's pselect.
+/// The system call pselect6: `pselect`, with the mask's address and size in a structure that the sixth argument points to (select(2),
+/// "C library/kernel differences"). EFAULT for a bad timeout, then for a bad structure. The size is not looked at.
+///
+/// Differs from the kernel's: what is left of the time is not written back, as by glibc's pselect.
 unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
     if timeout != 0 && !memory::can_read(timeout, size_of::<timespec>()) {
         return errno(libc::EFAULT);
@@ -297,7 +329,7 @@ unsafe fn pselect([n, r, w, x, timeout, mask]: Arguments) -> Answer<c_long> {
 }
 
 /// The system call select: `select`, but for a bad timeout, which is EFAULT. Microseconds of a second and more are carried into the
-/// seconds (fs/select.c, do_sys_select). What is left of the time is written back, unless the place cannot be written: natively no
+/// seconds (fs/select.c, kern_select). What is left of the time is written back, unless the place cannot be written: natively no
 /// error either.
 unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
     const SECOND_US: i64 = 1_000_000;
@@ -316,7 +348,8 @@ unsafe fn select([n, r, w, x, timeout, ..]: Arguments) -> Answer<c_long> {
     Ok(result)
 }
 
-/// A bit for each number that has a row in any of the lists. Numbers without one are the kernel's.
+/// A bit for each number that has a row in any of the lists but the calls that make a process, which `inline` and the trap see to.
+/// Numbers without a bit are the kernel's.
 const TAKEN: [u64; 8] = {
     let mut taken = [0; 8];
     let lists: [&[c_long]; 6] = [AT_ONCE, SAME, by_tid::NUMBERS, OTHERWISE, task::NUMBERS, BLOCKING];
@@ -333,20 +366,28 @@ const TAKEN: [u64; 8] = {
     taken
 };
 
-/// Has this number any row? Called by the runtime for each trapped instruction. Numbers below 0 and beyond TAKEN have none.
+/// Has this number any row? Called by the runtime for each trapped instruction, in the handler of SIGSYS, so it only reads TAKEN.
+/// Numbers below 0 and beyond TAKEN have none. A number without a row is made on a bridge, in the kernel, and never comes here.
 fn takes(number: c_long) -> bool {
     usize::try_from(number)
         .is_ok_and(|number| TAKEN.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 != 0))
 }
 
+// `way`: the assembly in which a trapped call enters. It lays the registers down as a `Call`, calls `inline`, and goes on behind the
+// instruction with the result, all other registers as the kernel would leave them.
 called_inline!(way, inline);
 
-/// What the runtime is to know of this file: which numbers it takes, and where a trapped call enters. `lib.rs` hands it over at
-/// load.
+/// What the runtime is to know of this file: which numbers it takes, and where a trapped call enters. `lib.rs` hands it over at load:
+/// the runtime lies below the hooks and names none.
 pub const INLINE: runtime::trap::inline::Hooks = runtime::trap::inline::Hooks { take: takes, way };
 
-/// Answers a thread's own system call instruction: the result is the kernel's, a negative error number for a failure, and errno is
-/// as before. Called by the assembly of `way`. No cancellation point, but for a thread whose cancellation is asynchronous.
+/// Answers a thread's own system call instruction: the result is the kernel's, a negated error number for a failure, and errno is as
+/// before. Called by the assembly of `way`, on the thread's own stack, outside of any handler, with all registers kept. May park. No
+/// cancellation point, but for a thread whose cancellation is asynchronous.
+///
+/// 1. errno is noted: the hooks set it, and an instruction does not.
+/// 2. A fork is made by the instruction's own arguments, so that the child goes on behind it. All else goes by `answered`.
+/// 3. errno is put back. The result is in the register, as the kernel would leave it.
 extern "C" fn inline(call: &Call) -> isize {
     let (number, arguments, errno) = (call.number, call.arguments(), glibc::errno());
     // SAFETY: the program's own call, with its arguments.
@@ -360,12 +401,13 @@ extern "C" fn inline(call: &Call) -> isize {
     result
 }
 
-/// Makes the call in the kernel, with the arguments as they came. Returns the kernel's result.
+/// Makes the call in the kernel, with the arguments as they came. Returns the kernel's result, a negated error number for a failure.
 unsafe fn plainly(number: c_long, [a, b, c, d, e, f]: Arguments) -> isize {
     sys::call(number, a, b, c, d, e, f)
 }
 
-/// Makes the call as the function `syscall` would. Returns the kernel's form of the result: errno negated for -1.
+/// Makes the call as the function `syscall` would. Returns the kernel's form of the result: errno negated for -1. A call that no hook
+/// answers is made here as it came, so that libc's function `syscall`, which sets errno, stays out of it.
 unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
     let [a, b, c, d, e, f] = arguments;
     match syscall(number, a, b, c, d, e, f) {
@@ -376,8 +418,8 @@ unsafe fn answered(number: c_long, arguments: Arguments) -> isize {
     }
 }
 
-/// Makes the call with deferred cancellation disabled, for the green thread and for glibc. A thread with asynchronous cancellation
-/// may be cancelled anywhere, so also here.
+/// Makes the call with deferred cancellation disabled, for the green thread and for glibc: the hooked functions are cancellation
+/// points, and an instruction is none. A thread with asynchronous cancellation may be cancelled anywhere, so also here.
 fn uncancelled(call: impl FnOnce() -> isize) -> isize {
     let Some(me) = runtime::current().filter(|me| !me.thread.cancel_asynchronous.load(Relaxed)) else { return call() };
     let before = me.thread.cancel_disabled.swap(true, Relaxed);

@@ -18,7 +18,8 @@ use libc::*;
 use std::ffi::CStr;
 use std::io::Write;
 
-/// Opens a path by the kernel, for the library or for the program. Fails with the kernel's error.
+/// Opens a path by the kernel, for the library or for the program. Fails with the kernel's error. No cancellation point, and no hook
+/// sees it.
 fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     // SAFETY: the kernel reads the string.
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
@@ -33,11 +34,9 @@ fn open_of_stand_in(file: &TaskFile, flags: c_int) -> Answer<c_int> {
     }
 }
 
-/// Opens the file of that path, if it is one of a green thread's; main's is the kernel's. Called after the kernel has said ENOENT,
-/// which stays the answer for all other paths. Returns a new descriptor.
-///
-/// # Safety
-/// The kernel has just read the path.
+/// Opens the file of that path, if it is one of a green thread's; main's is the kernel's. Called by the hook of openat after the
+/// kernel has said ENOENT, which stays the answer for all other paths. Returns a new descriptor. EMFILE and ENOMEM where the file
+/// cannot be made.
 #[cold]
 pub unsafe fn open(dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_int> {
     let mut room = [0; PATH_BYTES];
@@ -48,7 +47,16 @@ pub unsafe fn open(dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_in
     }
 }
 
-/// Opens a file of a thread's folder: `comm`, `stat` and `status` by what the library knows, any other as the stand-in's.
+/// Opens a file of a thread's folder. Returns a new descriptor.
+///
+/// | name, and how it is opened | the file |
+/// |---|---|
+/// | `comm`, of main | the stand-in's: the kernel keeps main's name |
+/// | `comm`, to read | a text in memory: the name and a line's end |
+/// | `comm`, to write | a pipe's end (`written_names`) |
+/// | `comm`, to read and write | a socket's end, which tells the name once |
+/// | `stat`, `status`, to read | the stand-in's text, with what is the green thread's own |
+/// | all else | the stand-in's |
 fn open_file(file: &TaskFile, green: &'static Green, flags: c_int) -> Answer<c_int> {
     match (file.name, flags & O_ACCMODE) {
         (b"/comm", _) if green.is_main => open_of_stand_in(file, flags),
@@ -65,10 +73,8 @@ fn open_file(file: &TaskFile, green: &'static Green, flags: c_int) -> Answer<c_i
 }
 
 /// Returns the descriptor that stands for what the kernel has opened as `fd`: the same, or one with the green thread's file, if the
-/// path tells of a thread. A failure to make that file leaves the kernel's. O_PATH descriptors stay as they are.
-///
-/// # Safety
-/// The kernel has just read the path.
+/// path tells of a thread (`thread-self`) or of the process's own counts. Called by the hook of openat for paths in /proc. A failure
+/// to make that file leaves the kernel's. O_PATH descriptors stay as they are.
 #[cold]
 pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -> Answer<c_int> {
     let mut room = [0; PATH_BYTES];
@@ -91,8 +97,8 @@ pub unsafe fn opened(fd: c_int, dir: c_int, path: *const c_char, flags: c_int) -
     })
 }
 
-/// Makes a file in memory of the text, to be read from its beginning. Returns its descriptor. ENOMEM where the kernel has no room
-/// for the text, and memfd_create's errors.
+/// Makes a file in memory of the text, to be read from its beginning (memfd_create(2)). Returns its descriptor, which closes on exec
+/// if `flags` say so. ENOMEM where the kernel has no room for the text, and memfd_create's errors (EMFILE, ENFILE).
 fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
     let close = if flags & O_CLOEXEC != 0 { MFD_CLOEXEC } else { 0 };
     // SAFETY: the kernel reads the string, then the text.
@@ -107,8 +113,9 @@ fn text_file(text: &[u8], flags: c_int) -> Answer<c_int> {
     }
 }
 
-/// Makes a file of the stand-in's text, with what is the green thread's own in it (`make`). EIO for a text of another form than
-/// expected. Texts of more than 4096 bytes are cut.
+/// Makes a file of the stand-in's text, with what is the green thread's own in it: `make` writes the new text, or says `None`. EIO
+/// for a text of another form than expected. Texts of more than 4096 bytes are cut before. The text is of the moment of the open, and
+/// does not change while the file is read; the kernel's is made at each read from its beginning.
 fn made(
     file: &TaskFile,
     green: &Green,
@@ -127,7 +134,8 @@ fn made(
     text_file(&made, flags)
 }
 
-/// Returns the thread's name as text, for a line of `stat` or `status`; an empty one where the name cannot be had.
+/// Returns the thread's name as text, for a line of `stat` or `status`; an empty one where the name cannot be had (the thread has
+/// ended). Bytes that are no UTF-8 are replaced.
 fn name(green: &Green) -> String {
     // SAFETY: a living thread, as far as is known: a name is always whole.
     let name = unsafe { name::name_of(green) }.unwrap_or_default();
@@ -165,7 +173,8 @@ fn stat(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Writes the lines of `status` anew, with those that differ for a green thread in the stand-in's place.
+/// Writes the lines of `status` anew, with those that differ for a green thread in the stand-in's place: Threads, Name, State, Pid
+/// and SigBlk (proc(5)). All other lines are the stand-in's. `None`: there is no /proc to count the threads in.
 fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     for line in text.lines() {
         match line.split(':').next()? {
@@ -202,7 +211,9 @@ fn name_pipe() -> Answer<[c_int; 2]> {
     Ok(ends)
 }
 
-/// As `name_pipe`, where the second end also tells the name, once, and then its end: for a `comm` that is opened to read and write.
+/// Makes a pair of sockets for a `comm` that is opened to read and write, as `name_pipe` does for one that is written only. The
+/// second end also tells the name, once, and then its end. SOCK_SEQPACKET keeps writes apart, as O_DIRECT does in a pipe. ENOENT when
+/// the thread has ended.
 fn name_socket(green: &Green) -> Answer<[c_int; 2]> {
     let (line, length) = line_of(green)?;
     let mut ends = [0 as c_int; 2];
@@ -217,8 +228,8 @@ fn name_socket(green: &Green) -> Answer<[c_int; 2]> {
     Ok(ends)
 }
 
-/// Returns the end into which a name is written; the other is looked into when a name is asked for. EMFILE: too many are open
-/// already, and both ends are closed.
+/// Returns the end into which a name is written; the other becomes the library's, and is looked into when a name is asked for.
+/// EMFILE: too many are open already, and both ends are closed.
 fn written_name(green: &'static Green, flags: c_int, [reader, writer]: [c_int; 2]) -> Answer<c_int> {
     if !written_names::await_writer(green, own_fds::keep(reader)) {
         sys::close(writer);

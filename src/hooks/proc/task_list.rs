@@ -19,7 +19,8 @@ use std::ffi::CStr;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// linux_dirent64 (getdents(2)): inode 8, position of the next 8, length 2, type 1, name and NUL; lengths are multiples of 8.
+/// The offsets in a linux_dirent64 (getdents(2)): inode 8 bytes, position of the next 8, length 2, type 1, name and NUL; lengths are
+/// multiples of 8.
 const POSITION: usize = 8;
 const LENGTH: usize = 16;
 const TYPE: usize = 18;
@@ -29,8 +30,9 @@ const NAME: usize = 19;
 /// list is looked at, too.
 static IS_READ: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
-/// `getdents64`: as the kernel tells it, but for the process's task folder. Errors are the kernel's. Called by any thread; readdir
-/// calls it inside libc.
+/// `getdents64`: as the kernel tells it, but for the process's task folder. Returns the bytes written, 0 at the end. Errors are the
+/// kernel's; EFAULT and EINVAL (too little room for one entry) come from its own look. Called by any thread; readdir calls it inside
+/// libc.
 pub unsafe fn getdents64(fd: c_int, to: *mut c_void, bytes: size_t) -> Answer<ssize_t> {
     shown(fd, to as *mut u8, bytes, real::getdents64(fd, to, bytes))
 }
@@ -41,8 +43,13 @@ pub unsafe fn by_number([fd, to, bytes, ..]: Arguments) -> Answer<c_long> {
     shown(fd as c_int, to as *mut u8, bytes as c_uint as usize, told).map(|told| told as c_long)
 }
 
-/// Returns what the kernel has told of a folder, or shows the threads instead, if it is the process's task folder. All other folders cost a
-/// look at the first name.
+/// Returns what the kernel has told of a folder (`told`), or shows the threads instead, if it is the process's task folder.
+///
+/// 1. Something was told: a folder whose first name is no number costs one look. Else the kernel's link says whether it is the task
+///    folder.
+/// 2. Nothing was told, at the end of the kernel's list: the green threads may go on. Looked at only once such a folder was read
+///    (IS_READ).
+/// 3. An error, and all before the start, is the kernel's.
 #[inline]
 unsafe fn shown(fd: c_int, to: *mut u8, bytes: usize, told: isize) -> Answer<ssize_t> {
     match told {
@@ -87,14 +94,15 @@ fn is_task_folder(fd: c_int) -> bool {
     thread_path::place_of(fd, &mut room) == Some(&own)
 }
 
-/// Moves a folder's position, or with SEEK_CUR and 0 returns it.
+/// Moves a folder's position, or with SEEK_CUR and 0 leaves it. Returns the position, or a negated error number.
 fn seek(fd: c_int, position: i64, whence: c_int) -> i64 {
     // SAFETY: the call touches no memory.
     unsafe { sys::call(SYS_lseek, fd as usize, position as usize, whence as usize, 0, 0, 0) as i64 }
 }
 
 /// Writes the entries of the threads from `position` on into the program's memory, as many as fit, and moves the folder's position
-/// behind them. Returns their bytes. EFAULT moves nothing. For another folder returns `told`.
+/// behind them. `position` is `None` at the kernel's end: then the folder's own counts. Returns the bytes written. EFAULT moves
+/// nothing. For another folder returns `told`, the kernel's result. Allocates.
 #[cold]
 unsafe fn threads(fd: c_int, position: Option<i64>, to: *mut u8, bytes: usize, told: isize) -> Answer<ssize_t> {
     if !is_task_folder(fd) {
@@ -132,7 +140,8 @@ fn names(tids: &[pid_t]) -> impl Iterator<Item = (i64, String)> + '_ {
     first.into_iter().chain(tids.iter().map(|&tid| (tid as i64 + 2, tid.to_string())))
 }
 
-/// Counts the process's threads, as the list would show them; `None`: there is no /proc.
+/// Counts the process's threads, as the list would show them; `None`: there is no /proc. Called for the lines of `stat` and `status`,
+/// on any thread. Opens the folder for the time.
 pub fn count() -> Option<usize> {
     let fd = sys::file::open(c"/proc/self/task", O_RDONLY | O_DIRECTORY).ok()?;
     let count = tids(fd).len();
@@ -183,9 +192,15 @@ fn each_in_kernel(fd: c_int, mut visit: impl FnMut(pid_t)) {
     }
 }
 
-/// Is it a kernel thread of the library's that has not enlisted yet, which is the first that they do, or one that has just ended? The
-/// library's are born with a mask that few others have (libc's threads for timers do). A thread with that mask that sleeps, or does not
-/// enlist during `LOOKS` looks, is another's.
+/// Is it a kernel thread of the library's that has not enlisted yet, which is the first thing that they do, or one that has just
+/// ended? Asked of tids that the kernel lists and that are no worker's; may yield the processor for a while.
+///
+/// | the thread's blocked signals | what it is |
+/// |---|---|
+/// | none to be read | it has ended |
+/// | all but SIGKILL and SIGSTOP | a vessel's birth or death, or a worker that comes to rest: the library's |
+/// | all that may be blocked (CLOSED) | the library's if it enlists during `LOOKS` looks; another's if it sleeps (a timer's thread) |
+/// | others | another's, unless it has enlisted meanwhile |
 fn is_being_made(tid: pid_t) -> bool {
     const KILL_AND_STOP: u64 = 1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1);
     const LOOKS: u32 = 1000;

@@ -9,18 +9,18 @@ use libc::*;
 use std::ffi::CStr;
 use std::io::Write;
 
-/// A file of /proc: whose, by which folder, and which.
+/// A file of /proc, as its path names it: the thread, the form of the path, and which of the thread's files.
 pub struct TaskFile<'a> {
-    /// `None`: the process's own.
+    /// The thread; `None`: the process itself is named.
     pub green: Option<&'static Green>,
-    /// By a folder below the process's `task`, and not by /proc/TID.
+    /// True: by a folder below the process's `task`, or by thread-self; false: by /proc/TID.
     pub in_process: bool,
     /// What follows the thread's folder: a slash and a name, or nothing.
     pub name: &'a [u8],
 }
 
 /// Splits a text into the number that it begins with, up to its end or a slash, and what follows. `None`: it begins with no number,
-/// or with one above 2³¹ - 1.
+/// or with one above 2³¹ - 1, or something else follows the digits.
 fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = text.split_at(digits);
@@ -32,8 +32,9 @@ fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
 /// The link in /proc that leads to the caller's own folder.
 const THREAD_SELF: &[u8] = b"thread-self";
 
-/// Returns the file that a path of one of these forms names, if its thread lives:
-/// `/proc/thread-self/…`, `/proc/TID/…`, `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`.
+/// Returns the file that a path of one of these forms names, if its thread lives: `/proc/thread-self/…`, `/proc/TID/…`,
+/// `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`. `None` for every other path: another process's,
+/// one with doubled slashes or `..`, and thread-self on a foreign thread.
 pub fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
     let below = path.strip_prefix(b"/proc/")?;
     if let Some(name) = below.strip_prefix(THREAD_SELF).filter(|name| matches!(name, [] | [b'/', ..])) {
@@ -62,7 +63,8 @@ pub const PATH_BYTES: usize = 256;
 /// Room for a path.
 pub type Room = [u8; PATH_BYTES];
 
-/// Returns the path of a descriptor's folder, or of the working directory (AT_FDCWD), as the kernel tells it; `None`: it does not fit.
+/// Returns the path of a descriptor's folder, or of the working directory (AT_FDCWD), as the kernel tells it by its links in
+/// /proc/self; `None`: it does not fit, or there is no /proc.
 pub fn place_of(dir: c_int, room: &mut Room) -> Option<&[u8]> {
     let mut link = [0u8; 32];
     match dir {
@@ -75,8 +77,9 @@ pub fn place_of(dir: c_int, room: &mut Room) -> Option<&[u8]> {
     room.get(..usize::try_from(told).ok()?)
 }
 
-/// Returns a path from the root. Of a relative path only if it may be about a green thread, and lies below a folder of /proc: `None` costs
-/// no system call then.
+/// Returns a path from the root: an absolute one as it is, a relative one behind its folder's, written into `room`. `None`: the
+/// relative path names no thread, or its folder is not in /proc. A relative path without a green thread's tid in it, which does not
+/// begin with thread-self either, costs no system call.
 pub fn absolute<'a>(dir: c_int, path: &'a [u8], room: &'a mut Room) -> Option<&'a [u8]> {
     if path.first() == Some(&b'/') {
         return Some(path);
@@ -132,10 +135,8 @@ pub unsafe fn own_tid_by(dir: c_int, path: *const c_char) -> Option<pid_t> {
     current().filter(|_| is_it).map(Green::tid)
 }
 
-/// May the path be of a file that `opened` replaces?
-///
-/// # Safety
-/// The kernel has just read the path.
+/// May the path be of a file that `opened` replaces? Asked of each path that openat has opened, so it is a comparison of the first
+/// bytes only.
 #[inline]
 pub unsafe fn is_in_proc(path: *const c_char) -> bool {
     let starts = |with: &[u8]| with.iter().enumerate().all(|(at, &byte)| *path.add(at) as u8 == byte);

@@ -1,4 +1,7 @@
 //! A thread's attributes: an attribute object as the wish of the thread that is to be made, and a living thread's as an object.
+//!
+//! An attribute object is read by libc's own functions, which know its form. What is not said in it the thread gets from its maker
+//! (policy, processors, mask), from the option `stack_size`, or from glibc's default.
 
 use crate::base::kept::Kept;
 use crate::hooks::answer::{Answer, Miss};
@@ -14,23 +17,24 @@ use libc::*;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// The option `stack_size` in bytes, or 0 for none. As USUAL and DEFAULTS_CHANGED a wish of the program's: a fork child keeps all
-/// three.
+/// three. A default that the program sets itself (pthread_setattr_default_np) takes its place.
 static DEFAULT_STACK: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
-/// Takes down the option `stack_size`, in bytes. Called once, at load.
+/// Takes down the option `stack_size`, in bytes; `None`: it was not given. Called once, at load, while there is one thread.
 pub fn set_default_stack(bytes: Option<usize>) {
     DEFAULT_STACK.store(bytes.unwrap_or(0), Relaxed);
 }
 
 /// Bytes of stack and of guard of a thread without an attribute; 0: not read yet. Read once, because reading makes an attribute
-/// object.
+/// object. Two threads may read at the same time, and write the same.
 static USUAL: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
 
 /// True once the program has called pthread_setattr_default_np: then the default attribute is read for each thread.
 static DEFAULTS_CHANGED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Returns the wish of a thread that is made without an attribute: `start` and `argument`, glibc's default stack or the option's,
-/// joinable, all else inherited. Fails as `wish_of`.
+/// joinable, all else inherited. Called by `create`, on any thread. Fails as `wish_of`, where the program has changed the default
+/// attribute.
 pub fn wish_by_default(start: Start, argument: *mut c_void) -> Answer<Wish> {
     if USUAL[0].load(Relaxed) == 0 || DEFAULTS_CHANGED.load(Relaxed) {
         // SAFETY: an attribute of our own.
@@ -51,7 +55,8 @@ pub fn wish_by_default(start: Start, argument: *mut c_void) -> Answer<Wish> {
     Ok(Wish { start, argument, detached: false, stack, processors: None, schedule: None, mask: None })
 }
 
-/// `pthread_setattr_default_np`: libc's own, with its errors. From now on its stack size counts, and no longer the option's.
+/// `pthread_setattr_default_np`: libc's own, with its errors (EINVAL). From now on its stack size counts, and no longer the option's,
+/// also if it has failed. Called by any thread.
 pub unsafe fn pthread_setattr_default_np(attr: *const pthread_attr_t) -> Answer<c_int> {
     let failed = real::pthread_setattr_default_np(attr);
     DEFAULT_STACK.store(0, Relaxed);
@@ -89,7 +94,7 @@ pub unsafe fn wish_of(attr: &pthread_attr_t, start: Start, argument: *mut c_void
     Ok(Wish { start, argument, detached, stack, processors, schedule: schedule_of(attr)?, mask })
 }
 
-/// pthread.h.
+/// pthread.h: the attribute's policy and priority count, and not the maker's.
 const PTHREAD_EXPLICIT_SCHED: c_int = 1;
 
 /// Returns the policy and priority that the program has set (PTHREAD_EXPLICIT_SCHED), or `None`: they are inherited. EINVAL and

@@ -1,4 +1,8 @@
 //! A thread's CPU time: what its own clock tells, which is no kernel thread's.
+//!
+//! A clock's number below 0 names a process or a thread: the tid's complement above three bits, of which bit 2 says "a thread's" and
+//! the two lowest which count (linux/posix-timers.h; `named::by_clock`). The first question begins the counting for all green threads
+//! (`kernel_state::cpu_ns`); what a thread used before is not in it.
 
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::named::{by_clock, by_tid, clock_of, is_me, living, me};
@@ -21,8 +25,8 @@ pub unsafe fn pthread_getcpuclockid(thread: pthread_t, clock: *mut clockid_t) ->
     Ok(0)
 }
 
-/// `clock_gettime`: serves the clocks of green threads' CPU time. All others cost one comparison, and are libc's, from the vDSO. The
-/// real call is made first: it finds a bad `time`. No cancellation point, async-signal-safe.
+/// `clock_gettime`: serves the clocks of green threads' CPU time, in nanoseconds. All others cost one comparison, and are libc's,
+/// from the vDSO. The real call is made first, for it finds a bad `time`. No cancellation point, async-signal-safe.
 #[inline]
 pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_int> {
     if clock >= 0 && clock != CLOCK_THREAD_CPUTIME_ID {
@@ -39,8 +43,9 @@ pub unsafe fn clock_gettime(clock: clockid_t, time: *mut timespec) -> Answer<c_i
     Ok(told)
 }
 
-/// `getrusage` with RUSAGE_THREAD: ru_utime is the green thread's CPU time, ru_stime 0 (the two are not separated). All other fields
-/// are those of the kernel thread that it runs on. EFAULT by the kernel. All other `who` are libc's.
+/// `getrusage`: RUSAGE_THREAD on a green thread. ru_utime is the green thread's CPU time, ru_stime 0, for the two are not separated.
+/// All other fields are those of the kernel thread that it runs on, which has served others. EFAULT by the kernel. All other `who`,
+/// and foreign threads, are libc's.
 pub unsafe fn getrusage(who: c_int, usage: *mut rusage) -> Answer<c_int> {
     if who != RUSAGE_THREAD {
         return Err(Miss::Libc);

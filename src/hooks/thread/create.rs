@@ -9,9 +9,15 @@ use crate::runtime::births::thread;
 use crate::runtime::machine::words::Start;
 use libc::*;
 
-/// Starts the runtime at the first thread: libc's entries are taken, and the program's handlers are put behind the runtime's.
-/// Returns whether a green thread is to be made. False: the program stays native, or the caller is alone with its kernel thread for
-/// ever, and what it makes are libc's threads, which inherit from that kernel thread.
+/// Starts the runtime at the first thread, and decides who makes this one. Called by the hooks that make threads, on any thread, with
+/// no lock held. Steps of a first call:
+///
+/// 1. The start begins. It may be refused (`start::why_native`): then this thread is native.
+/// 2. libc's entries are taken on the way (`entries::take`), before the first green thread is made.
+/// 3. The program's signal handlers are put behind the runtime's (`action::take_over`).
+///
+/// True: a green thread is to be made. False: libc makes the thread, because the start was refused, or because the caller is alone
+/// with its kernel thread for ever: its threads are to inherit from that.
 fn start_or_refuse() -> bool {
     if runtime::started() {
         return !runtime::kernel::alone::stays();

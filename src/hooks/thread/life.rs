@@ -1,6 +1,12 @@
 //! A thread's life after its beginning: join, detach, exit, cancel, and the keys of its values.
 //!
 //! A pthread_t is a TCB, and a green thread's has a word in its TLS that leads to it; for a foreign thread the real function answers.
+//! The end of a thread and the join of it, in the word `life`:
+//!
+//! 1. A joiner sets JOINING, and parks under the word's address. A second one gets EINVAL; a wait that fails takes the bit back.
+//! 2. The thread ends: FINISHED. A joiner that is parked is woken.
+//! 3. The join, or a detached thread's end, frees the vessel: GONE. From here on a join answers ESRCH, until a new thread has the
+//!    vessel and with it the pthread_t, as natively a new thread may.
 
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
@@ -14,7 +20,8 @@ use crate::runtime::{self, current};
 use libc::*;
 use std::sync::atomic::Ordering::*;
 
-/// Writes what a joined thread has returned to `result`, unless that is null. Touched without asking, as by glibc.
+/// Writes what a joined thread has returned to `result`, unless that is null. Touched without asking, as by glibc: a bad pointer
+/// crashes.
 unsafe fn write_result(result: *mut *mut c_void, value: *mut c_void) -> Answer<c_int> {
     if !result.is_null() {
         *result = value;
@@ -34,7 +41,7 @@ pub unsafe fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> Answe
 }
 
 /// `pthread_tryjoin_np`: as `pthread_join`, but EBUSY instead of a wait. EBUSY comes before the other errors, as in glibc
-/// (nptl/pthread_tryjoin.c). No cancellation point.
+/// (nptl/pthread_tryjoin.c). Never parks. No cancellation point.
 pub unsafe fn pthread_tryjoin_np(thread: pthread_t, result: *mut *mut c_void) -> Answer<c_int> {
     let green = by_pthread(thread)?;
     if green.life.load(Acquire) & (life::FINISHED | life::GONE) == 0 {
@@ -99,7 +106,7 @@ pub unsafe fn thrd_detach(thread: pthread_t) -> Answer<c_int> {
 }
 
 /// `pthread_exit`: runs the cleanup handlers by unwinding the caller's stack, then the destructors of its values, and does not
-/// return. On a foreign thread libc's own.
+/// return. Nothing of the library's on the stack may have a destructor. On a foreign thread libc's own.
 pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
     match current() {
         Some(me) => end::exit(me, result),
@@ -107,14 +114,15 @@ pub unsafe fn pthread_exit(result: *mut c_void) -> Answer<()> {
     }
 }
 
-/// C11's `thrd_exit`: `pthread_exit` with a number.
+/// C11's `thrd_exit`: `pthread_exit` with a number, which thrd_join gets back.
 pub unsafe fn thrd_exit(result: c_int) -> Answer<()> {
     pthread_exit(result as isize as *mut c_void)
 }
 
-/// `pthread_cancel`: asks the thread to end at its next cancellation point, or anywhere if its type is asynchronous. A wait that is
-/// a cancellation point ends. ESRCH when the thread has ended. A foreign thread is cancelled by libc. Returns before the target has
-/// acted, but for the caller itself with an asynchronous type.
+/// `pthread_cancel`: asks the thread to end at its next cancellation point, or anywhere if its type is asynchronous. A wait that is a
+/// cancellation point ends. Returns the error number: ESRCH when the thread has been joined, or is detached and has ended. A thread
+/// that has finished and is not joined gets nothing, and the caller 0. A foreign thread is cancelled by libc. Returns before the
+/// target has acted, but for the caller itself with an asynchronous type, which does not return.
 pub unsafe fn pthread_cancel(thread: pthread_t) -> Answer<c_int> {
     let target = by_pthread(thread)?;
     cancel::cancel(target).map_err(Miss::Errno)?;
@@ -132,9 +140,13 @@ pub unsafe fn pthread_testcancel() -> Answer<()> {
 }
 
 // From libc's bits/pthread.h.
+/// From glibc's pthread.h: a cancellation may act (the state of a new thread).
 const PTHREAD_CANCEL_ENABLE: c_int = 0;
+/// A cancellation stays pending.
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
+/// A cancellation acts at cancellation points only (the type of a new thread).
 const PTHREAD_CANCEL_DEFERRED: c_int = 0;
+/// A cancellation acts at any moment.
 const PTHREAD_CANCEL_ASYNCHRONOUS: c_int = 1;
 
 /// `pthread_setcancelstate`: kept in the green thread, and told to glibc, whose own cleanup asks there. EINVAL for a state that is
@@ -154,8 +166,9 @@ pub unsafe fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> Answer<c_
     Ok(0)
 }
 
-/// `pthread_setcanceltype`: kept in the green thread. EINVAL for a type that is none. A pending cancellation acts here once the type
-/// is asynchronous.
+/// `pthread_setcanceltype`: kept in the green thread; glibc's own type stays deferred. EINVAL for a type that is none, before
+/// anything is changed. `old` may be null. A pending cancellation acts here once the
+/// type is asynchronous.
 pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_int> {
     let me = me()?;
     if kind != PTHREAD_CANCEL_DEFERRED && kind != PTHREAD_CANCEL_ASYNCHRONOUS {
@@ -169,8 +182,8 @@ pub unsafe fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> Answer<c_in
     Ok(0)
 }
 
-/// `pthread_key_create`: libc's own, with its errors (EAGAIN). The key's number is noted, for the values' destructors run at a green
-/// thread's end.
+/// `pthread_key_create`: libc's own, with its errors (EAGAIN). The key's number is noted, for at a green thread's end the
+/// library runs the values' destructors, up to the greatest key (`glibc/keys.rs`). Called by any thread, before the start, too.
 pub unsafe fn pthread_key_create(
     key: *mut pthread_key_t,
     destructor: Option<unsafe extern "C" fn(*mut c_void)>,

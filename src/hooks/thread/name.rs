@@ -11,13 +11,14 @@ use libc::*;
 /// A thread's name, with its end.
 const NAME_BYTES: usize = 16;
 
-/// A thread's name as the kernel keeps it: it ends with a NUL.
+/// A thread's name as the kernel keeps it: at most 15 bytes (TASK_COMM_LEN), and a NUL at the end.
 pub type Name = [u8; NAME_BYTES];
 
 /// The file of the first kernel thread's name, by which ps and /proc show the process.
 const NAME_OF_PROCESS: &std::ffi::CStr = c"/proc/self/comm";
 
-/// Opens the process's `comm` for reading and writing. Fails where /proc is not mounted.
+/// Opens the process's `comm` for reading and writing. Returns a descriptor of the program's range, which the caller closes at once.
+/// Fails with the kernel's error where /proc is not mounted (ENOENT), and with EMFILE.
 fn open_name_of_process() -> Answer<usize> {
     let flags = (O_RDWR | O_CLOEXEC) as usize;
     // SAFETY: the kernel reads the string.
@@ -27,6 +28,9 @@ fn open_name_of_process() -> Answer<usize> {
 
 /// Sets the thread's name. Main's goes to the kernel as well, which shows it as the process's. ENOENT when the thread has ended;
 /// another thread's name needs /proc, as natively (nptl/pthread_setname.c opens its `comm`): without it the error of opening.
+///
+/// The name is a plain array: `name_of` on another thread may copy a mixture of the old and the new one, of which each ends with a
+/// NUL.
 unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
     if green.has_ended() {
         return errno(ENOENT);
@@ -55,7 +59,7 @@ unsafe fn set_name(green: &Green, name: Name) -> Answer<c_int> {
 }
 
 /// Fails with the error of opening a thread's file in /proc, where there are none: natively another thread's name is reached by its
-/// file.
+/// file. Makes one access of the process's `comm`, which is there if /proc is.
 fn has_files_of_threads() -> Answer<()> {
     // SAFETY: the kernel reads the string.
     answer::<c_int>(unsafe { sys::call(SYS_access, NAME_OF_PROCESS.as_ptr() as usize, F_OK as usize, 0, 0, 0, 0) })?;
@@ -121,8 +125,8 @@ pub unsafe fn pthread_getname_np(thread: pthread_t, name: *mut c_char, room: siz
     Ok(0)
 }
 
-/// prctl(PR_SET_NAME): the kernel takes the name down and cuts it to 15 bytes, with EFAULT for a bad pointer. Then the kernel thread
-/// gets its own name back.
+/// prctl(PR_SET_NAME), on a green thread: the kernel takes the name down and cuts it to 15 bytes, with EFAULT for a bad pointer. Then
+/// the kernel thread gets its own name back, and `set_name` keeps the green thread's. Called by the hook of prctl.
 pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
     let before = sys::thread_name();
     answer::<c_int>(sys::call(SYS_prctl, PR_SET_NAME as usize, name, 0, 0, 0, 0))?;
@@ -131,7 +135,8 @@ pub unsafe fn set_own_name(name: usize) -> Answer<c_int> {
     set_name(me()?, given)
 }
 
-/// prctl(PR_GET_NAME): the kernel writes first, so that a bad pointer is EFAULT. Then the caller's name goes over what it wrote.
+/// prctl(PR_GET_NAME), on a green thread: the kernel writes first, so that a bad pointer is EFAULT. Then the caller's name goes over
+/// what it wrote. Called by the hook of prctl.
 pub unsafe fn own_name(name: usize) -> Answer<c_int> {
     answer::<c_int>(sys::call(SYS_prctl, PR_GET_NAME as usize, name, 0, 0, 0, 0))?;
     *(name as *mut Name) = name_of(me()?)?;

@@ -3,6 +3,15 @@
 //!
 //! Where the program's memory is read or written the kernel does it first, on the kernel thread at hand, so that a bad pointer or a
 //! bad size gets the kernel's own answer.
+//!
+//! What becomes of each setting:
+//!
+//! | setting | kept in | applied |
+//! |---|---|---|
+//! | processors | the green thread (`kernel_state`) | to each kernel thread that runs it |
+//! | policy, priority | the green thread (`Schedule`) | in processes that it forks only |
+//! | nice value | the green thread (`Schedule`) | in processes that it forks only |
+//! | a deadline, a clamped utilisation | the kernel thread | at once; the thread is alone with it |
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::named::{by_pthread, by_tid, is_me, living, me, stand_in};
@@ -13,16 +22,17 @@ use crate::runtime::machine::schedule::{is_real_time, RESET_ON_FORK};
 use crate::sys;
 use libc::*;
 
-/// Keeps the processors that the thread may run on; for the caller they are in force at once. EFAULT for a bad pointer, EINVAL where
-/// none of them may be had.
+/// Keeps the processors that the thread may run on; for the caller they are in force at once, for another when it is next resumed.
+/// `size` is in bytes. EFAULT for a bad pointer, EINVAL where none of them may be had (sched_setaffinity(2)): the kernel is asked on
+/// the kernel thread at hand, which has its own again afterwards. Called by any thread, whichever `green` is.
 fn set_processors(green: &'static Green, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
     let possible = kernel_state::possible(size, set as usize).map_err(Miss::Errno)?;
     kernel_state::set_processors(green, possible, is_me(green));
     Ok(0)
 }
 
-/// Writes the thread's processors over what the kernel tells; returns how many bytes the kernel wrote. EINVAL for a size below the
-/// kernel's set or not a multiple of 8, EFAULT (kernel/sched/syscalls.c).
+/// Writes the thread's processors over what the kernel tells; returns how many bytes the kernel wrote. The bytes beyond are cleared,
+/// as by glibc. EINVAL for a size below the kernel's set or not a multiple of 8, EFAULT (kernel/sched/syscalls.c).
 unsafe fn tell_processors(green: &Green, size: size_t, set: *mut cpu_set_t) -> Answer<size_t> {
     let told: size_t = answer(sys::call(SYS_sched_getaffinity, 0, size, set as usize, 0, 0, 0))?;
     let processors = kernel_state::processors(green);
@@ -41,18 +51,19 @@ pub unsafe fn raw_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -> 
     tell_processors(by_tid(tid)?, size, set).map(|told| told as c_long)
 }
 
-/// `pthread_setaffinity_np`: kept for the thread, and given to the kernel threads that run it; EINVAL where none of the processors may be
-/// had.
+/// `pthread_setaffinity_np`: kept for the thread, and given to the kernel threads that run it. Returns the error number: EINVAL where
+/// none of the processors may be had, EFAULT. A foreign thread's are libc's. Never waits.
 pub unsafe fn pthread_setaffinity_np(thread: pthread_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
     set_processors(by_pthread(thread)?, size, set)
 }
 
-/// `pthread_getaffinity_np`: the processors that were set, or those of the process. EINVAL for too small a set.
+/// `pthread_getaffinity_np`: the processors that were set, or those of the process. Returns the error number: EINVAL for too small a
+/// set, EFAULT. A foreign thread's are libc's.
 pub unsafe fn pthread_getaffinity_np(thread: pthread_t, size: size_t, set: *mut cpu_set_t) -> Answer<c_int> {
     get_processors(by_pthread(thread)?, size, set)
 }
 
-/// `sched_setaffinity`: as `pthread_setaffinity_np`, by tid.
+/// `sched_setaffinity`: as `pthread_setaffinity_np`, by tid; 0 is the caller. A tid of no green thread's is libc's (ESRCH).
 pub unsafe fn sched_setaffinity(tid: pid_t, size: size_t, set: *const cpu_set_t) -> Answer<c_int> {
     set_processors(by_tid(tid)?, size, set)
 }
@@ -62,7 +73,8 @@ pub unsafe fn sched_getaffinity(tid: pid_t, size: size_t, set: *mut cpu_set_t) -
     get_processors(by_tid(tid)?, size, set)
 }
 
-/// A tid that no thread can have: larger than the kernel's largest.
+/// A tid that no thread can have: larger than the kernel's largest (PID_MAX_LIMIT, 1 << 22). The kernel checks a call's memory before
+/// it looks for the thread, and then says ESRCH.
 const NOBODY: usize = 1 << 30;
 
 /// Returns the priority that the program points to. The kernel reads it first, for a thread that does not exist, so that EFAULT and EINVAL
@@ -74,7 +86,8 @@ unsafe fn read_priority(param: *const sched_param) -> Answer<c_int> {
     }
 }
 
-/// Keeps policy and priority, as the kernel would check them: EINVAL, EFAULT, EPERM.
+/// Keeps policy and priority, as the kernel would check them: EINVAL, EFAULT, EPERM. A policy below 0 is EINVAL before the memory is
+/// read, as in kernel/sched/syscalls.c.
 unsafe fn set_policy(green: &Green, policy: c_int, param: *const sched_param) -> Answer<c_int> {
     if policy < 0 {
         return errno(EINVAL);
@@ -91,23 +104,23 @@ pub unsafe fn pthread_getschedparam(thread: pthread_t, policy: *mut c_int, param
     Ok(0)
 }
 
-/// `pthread_setschedparam`: kept, and not applied: green threads are not scheduled by priority. Refused where the kernel would
-/// refuse it: EFAULT, EINVAL, EPERM; ESRCH when the thread has ended. Returns the error number.
+/// `pthread_setschedparam`: kept, and not applied: green threads are not scheduled by priority. Refused where the kernel would refuse
+/// it. Returns the error number: EFAULT, EINVAL, EPERM; ESRCH when the thread has ended. A foreign thread's is libc's.
 pub unsafe fn pthread_setschedparam(thread: pthread_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
     set_policy(living(thread)?, policy, param)
 }
 
-/// `pthread_setschedprio`: as `pthread_setschedparam`, the priority alone.
+/// `pthread_setschedprio`: as `pthread_setschedparam`, the priority alone, by the policy that is kept.
 pub unsafe fn pthread_setschedprio(thread: pthread_t, priority: c_int) -> Answer<c_int> {
     living(thread)?.thread.schedule.set_priority(priority).map(|()| 0).map_err(Miss::Errno)
 }
 
-/// `sched_setscheduler`: as `pthread_setschedparam`, by tid.
+/// `sched_setscheduler`: as `pthread_setschedparam`, by tid; 0 is the caller. A tid of no green thread's is libc's (ESRCH).
 pub unsafe fn sched_setscheduler(tid: pid_t, policy: c_int, param: *const sched_param) -> Answer<c_int> {
     set_policy(by_tid(tid)?, policy, param)
 }
 
-/// `sched_getscheduler`: the policy that is kept, by tid.
+/// `sched_getscheduler`: the policy that is kept, with SCHED_RESET_ON_FORK if that was set; by tid. Never fails for a green thread.
 pub unsafe fn sched_getscheduler(tid: pid_t) -> Answer<c_int> {
     Ok(by_tid(tid)?.thread.schedule.policy())
 }
@@ -125,26 +138,35 @@ pub unsafe fn sched_getparam(tid: pid_t, param: *mut sched_param) -> Answer<c_in
     Ok(0)
 }
 
-/// linux/sched/types.h: sched_attr, of which a program may know a beginning only.
+/// sched_attr of linux/sched/types.h. A program may know a beginning of it only, and `bytes` says how long its own is.
 #[repr(C)]
 struct Attributes {
+    /// The structure's size, by the program.
     bytes: u32,
+    /// SCHED_OTHER and its like, without SCHED_RESET_ON_FORK: that is a bit of `flags` here.
     policy: u32,
     flags: u64,
+    /// Counts for SCHED_OTHER and SCHED_BATCH.
     nice: i32,
+    /// Counts for SCHED_FIFO and SCHED_RR.
     priority: u32,
 }
 
 /// The policy that has a run time and a deadline: only the kernel can keep it.
 const SCHED_DEADLINE: u32 = 6;
 
-/// linux/sched.h: policy and numbers that stay as they are.
+/// linux/sched.h: the policy stays as it is (SCHED_FLAG_KEEP_POLICY).
 const KEEP_POLICY: u64 = 8;
+/// Priority and nice value stay as they are (SCHED_FLAG_KEEP_PARAMS).
 const KEEP_PARAMETERS: u64 = 0x10;
+/// What threads and processes made by this one inherit is reset (SCHED_FLAG_RESET_ON_FORK).
 const FLAG_RESET_ON_FORK: u64 = 1;
 
-/// The system call of that name: keeps policy, priority and nice value, as `sched_setscheduler`. What only a kernel thread can have (a
-/// deadline, a clamped utilisation) a thread may set for itself, and is alone from then on; for another it is EPERM.
+/// The system call sched_setattr: keeps policy, priority and nice value, as `sched_setscheduler`. Returns 0, or the kernel's error:
+/// EINVAL, E2BIG, EFAULT, EPERM. Called by any thread; a tid of no green thread's is the kernel's.
+///
+/// Only a kernel thread can have a deadline or a clamped utilisation. A thread may set them for itself, and is alone from then on;
+/// for another it is EPERM.
 pub unsafe fn sched_setattr(tid: pid_t, attributes: usize, flags: usize) -> Answer<c_long> {
     // The kernel reads the structure, whose size may be any version's, before it looks for the thread.
     match sys::call(SYS_sched_setattr, NOBODY, attributes, flags, 0, 0, 0) as c_int {
@@ -193,7 +215,8 @@ pub unsafe fn sched_getattr(tid: pid_t, attributes: usize, bytes: usize, flags: 
     Ok(told)
 }
 
-/// `setpriority`: the nice value of one thread is kept; those of groups and users are the kernel's.
+/// `setpriority`: the nice value of one thread is kept; those of groups and users are the kernel's. EACCES for a lower value that
+/// neither RLIMIT_NICE nor a capability allows. A value beyond -20 … 19 is cut, as by the kernel.
 pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_int> {
     if which != PRIO_PROCESS as c_uint {
         return Err(Miss::Libc);
@@ -201,7 +224,8 @@ pub unsafe fn setpriority(which: c_uint, who: id_t, value: c_int) -> Answer<c_in
     by_tid(who as pid_t)?.thread.schedule.set_nice(value).map(|()| 0).map_err(Miss::Errno)
 }
 
-/// `getpriority`: the nice value that is kept.
+/// `getpriority`: the nice value that is kept, or the process's. A result of -1 is a value, as natively: errno tells
+/// (getpriority(2)).
 pub unsafe fn getpriority(which: c_uint, who: id_t) -> Answer<c_int> {
     if which != PRIO_PROCESS as c_uint {
         return Err(Miss::Libc);
@@ -222,7 +246,7 @@ pub unsafe fn sched_rr_get_interval(tid: pid_t, time: *mut timespec) -> Answer<c
 }
 
 /// `nice`: changes the caller's own nice value, and returns the new one. EPERM where the kernel would refuse it: glibc turns EACCES
-/// into EPERM (sysdeps/posix/nice.c).
+/// into EPERM (sysdeps/posix/nice.c). A foreign thread's call is libc's.
 pub unsafe fn nice(step: c_int) -> Answer<c_int> {
     let schedule = &me()?.thread.schedule;
     // The sum wraps as in glibc.

@@ -9,7 +9,8 @@ use crate::runtime::{self, current};
 use crate::sys;
 use libc::*;
 
-/// Makes the system call with the stand-ins' tids at the places `tids` among its arguments.
+/// Makes the system call with the stand-ins' tids at the places `tids` among its arguments (`named::stand_in`). Numbers that are no
+/// green thread's go as they are. Errors are the kernel's. Called by any thread after the start.
 pub unsafe fn for_stand_in(number: c_long, mut arguments: Arguments, tids: &[usize]) -> Answer<c_long> {
     for &at in tids {
         arguments[at] = stand_in(arguments[at] as pid_t) as usize;
@@ -18,8 +19,12 @@ pub unsafe fn for_stand_in(number: c_long, mut arguments: Arguments, tids: &[usi
     answer(sys::call(number, a, b, c, d, e, f))
 }
 
-/// The system call perf_event_open: a counter belongs to a kernel thread. A thread that counts itself stays with its own from then on; for
-/// another green thread, whose work no kernel thread does alone, it is ESRCH.
+/// The system call perf_event_open: a counter belongs to a kernel thread. Returns the counter's descriptor, or the kernel's error.
+///
+/// - A thread that counts itself stays alone with its own kernel thread from then on.
+/// - For another green thread it is ESRCH, unless that has a kernel thread for itself: no kernel thread does that thread's work
+///   alone.
+/// - A cgroup's counter, and one for all threads (tid -1), are the kernel's.
 pub unsafe fn perf_event_open([attributes, tid, processor, group, flags, last]: Arguments) -> Answer<c_long> {
     const PERF_FLAG_PID_CGROUP: usize = 4;
     if flags & PERF_FLAG_PID_CGROUP != 0 || (tid as pid_t) < 0 {
@@ -39,8 +44,8 @@ pub unsafe fn perf_event_open([attributes, tid, processor, group, flags, last]: 
 /// The bytes of a robust list's head (struct robust_list_head).
 const ROBUST_HEAD_BYTES: usize = 24;
 
-/// The system call get_robust_list: tells the list that is kept for the thread. EFAULT; the length is written before the head, as by
-/// the kernel (kernel/futex/syscalls.c).
+/// The system call get_robust_list: tells the list that is kept for the thread. Returns 0. EFAULT; the length is written before the
+/// head, as by the kernel (kernel/futex/syscalls.c). A tid of no green thread's is the kernel's (ESRCH, EPERM).
 pub unsafe fn get_robust_list(tid: pid_t, head: usize, bytes: usize) -> Answer<c_long> {
     let list = by_tid(tid)?.robust_list();
     for (at, value) in [(bytes, ROBUST_HEAD_BYTES), (head, list)] {
@@ -49,7 +54,8 @@ pub unsafe fn get_robust_list(tid: pid_t, head: usize, bytes: usize) -> Answer<c
     Ok(0)
 }
 
-/// The system call: the caller's list is kept for it, and walked when it ends. EINVAL for another size than the kernel's.
+/// The system call set_robust_list: the caller's list is kept for it, registered while it holds a lock of the kernel's, and walked
+/// when it ends (`pin`). EINVAL for another size than the kernel's. On a foreign thread the kernel's.
 pub unsafe fn set_robust_list(head: usize, bytes: usize) -> Answer<c_long> {
     let me = current().ok_or(Miss::Libc)?;
     if bytes != ROBUST_HEAD_BYTES {
@@ -65,17 +71,18 @@ pub unsafe fn set_tid_address() -> Answer<c_long> {
     current().map(|me| me.tid() as c_long).ok_or(Miss::Libc)
 }
 
-/// `getpgid`: of the thread's stand-in.
+/// `getpgid`: the process group of the thread's stand-in, which is the process's. ESRCH by the kernel.
 pub unsafe fn getpgid(pid: pid_t) -> Answer<pid_t> {
     answer(sys::call(SYS_getpgid, stand_in(pid) as usize, 0, 0, 0, 0, 0))
 }
 
-/// `getsid`: of the thread's stand-in.
+/// `getsid`: the session of the thread's stand-in, which is the process's. ESRCH and EPERM by the kernel.
 pub unsafe fn getsid(pid: pid_t) -> Answer<pid_t> {
     answer(sys::call(SYS_getsid, stand_in(pid) as usize, 0, 0, 0, 0, 0))
 }
 
-/// `setpgid`: EINVAL for another thread than main, which the kernel would refuse as no leader of a process. All else is libc's.
+/// `setpgid`: EINVAL for another thread than main, which the kernel would refuse as no leader of a process (kernel/sys.c). Main's tid
+/// is the process's, and 0 the caller's process: both are libc's, and so is all else.
 pub unsafe fn setpgid(pid: pid_t, _: pid_t) -> Answer<c_int> {
     match by_tid(pid) {
         Ok(green) if pid != 0 && !green.is_main => errno(EINVAL),
@@ -83,7 +90,8 @@ pub unsafe fn setpgid(pid: pid_t, _: pid_t) -> Answer<c_int> {
     }
 }
 
-/// `prlimit`: of the thread's stand-in, which is to say the process's.
+/// `prlimit`: of the thread's stand-in, which is to say the process's. EFAULT, EINVAL, EPERM and ESRCH by the kernel. `new` and `old`
+/// may be null.
 pub unsafe fn prlimit(pid: pid_t, resource: c_uint, new: *const rlimit, old: *mut rlimit) -> Answer<c_int> {
     let (new, old) = (new as usize, old as usize);
     answer(sys::call(SYS_prlimit64, stand_in(pid) as usize, resource as usize, new, old, 0, 0))
@@ -94,7 +102,8 @@ pub unsafe fn prlimit64(pid: pid_t, resource: c_uint, new: *const rlimit64, old:
     prlimit(pid, resource, new as *const rlimit, old as *mut rlimit)
 }
 
-/// `process_vm_readv` and `process_vm_writev`: (pid, own vectors, their count, its vectors, their count, flags).
+/// Makes process_vm_readv or process_vm_writev for the thread's stand-in, whose memory is the thread's. The vectors are the kernel's
+/// to check: EFAULT, EINVAL. Arguments: own vectors, their count, its vectors, their count, flags.
 unsafe fn process_vm(
     number: c_long,
     pid: pid_t,
@@ -140,8 +149,8 @@ unsafe fn translated_header(header: *mut c_void) -> Option<[u32; 2]> {
     (kernel_tid != tid).then_some([version, kernel_tid])
 }
 
-/// `capget`: asks of the thread's stand-in. A header of another version gets the one that the kernel knows, as natively. All other
-/// headers are libc's.
+/// `capget`: asks of the thread's stand-in. A header of another version gets the one that the kernel knows, as natively (capget(2)):
+/// EINVAL then. All other headers are libc's, also bad ones (EFAULT).
 pub unsafe fn capget(header: *mut c_void, sets: *mut c_void) -> Answer<c_int> {
     let mut translated = translated_header(header).ok_or(Miss::Libc)?;
     let told = sys::call(SYS_capget, translated.as_mut_ptr() as usize, sets as usize, 0, 0, 0, 0);
@@ -149,13 +158,15 @@ pub unsafe fn capget(header: *mut c_void, sets: *mut c_void) -> Answer<c_int> {
     answer(told)
 }
 
-/// Returns the header for a capset that names the caller; `None` for all others: capset changes the caller only.
+/// Returns the header for a capset that names the caller by its green tid, with its kernel thread's; `None` for all others, which are
+/// the kernel's to judge: capset changes the caller only (EPERM). Called by the hook of capset.
 pub unsafe fn own_header(header: *mut c_void) -> Option<[u32; 2]> {
     translated_header(header).filter(|[_, tid]| *tid as pid_t == sys::kernel_thread_id())
 }
 
-/// `pidfd_open`: a descriptor of a thread (PIDFD_THREAD) tells when its kernel thread ends, so only a thread that is alone with its
-/// own has one: EINVAL for others. Without the flag the kernel refuses each thread that does not stand for its process.
+/// `pidfd_open`, for a green thread's tid; main's, 0 and every other number are the kernel's. A descriptor of a thread (PIDFD_THREAD)
+/// tells when its kernel thread ends, so only a thread that is alone with its own has one: EINVAL for others. Without the flag the
+/// kernel refuses each thread that does not stand for its process.
 pub unsafe fn pidfd_open(pid: pid_t, flags: c_uint) -> Answer<c_int> {
     const PIDFD_THREAD: c_uint = O_EXCL as c_uint;
     let named = by_tid(pid)?;

@@ -1,5 +1,9 @@
 //! Names that are written into a thread's `comm` in /proc: they arrive in a pipe of the library's, which is looked into whenever a name is
 //! asked for.
+//!
+//! A pipe's way: `await_writer` takes its reading end when the program opens a `comm` for writing, and the program gets the other
+//! end. `take` reads what came, whenever a name is asked for. A pipe ends when the program has closed its end, and at the latest in a
+//! fork child.
 
 use crate::base::lock::Rank;
 use crate::base::lock::RawLock;
@@ -11,10 +15,13 @@ use libc::*;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering::*};
 
-/// Names that may be written: (a thread's tid, the pipe's end).
+/// Names that may be written, and how many pipes there are.
 struct Awaited {
+    /// Guards `all`. Held while pipes are read, none of which waits (O_NONBLOCK).
     lock: RawLock,
+    /// Pairs: a thread's tid, and the reading end of a pipe into which its name may be written.
     all: UnsafeCell<Vec<(pid_t, c_int)>>,
+    /// The length of `all`, for `take` to read without the lock.
     count: AtomicUsize,
 }
 
@@ -25,7 +32,8 @@ impl Awaited {
     /// The most pipes at once: each is a descriptor.
     const MOST: usize = 256;
 
-    /// Adds a pipe for the thread's name. False: there are MOST of them, and this one has been closed.
+    /// Adds a pipe for the thread's name, after those that are at their end were closed. False: there are MOST of them, and this one
+    /// has been closed.
     fn add(&self, green: &Green, fd: c_int) -> bool {
         self.look(|_, _| ());
         let has_room = self.lock.with(|| {
