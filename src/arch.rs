@@ -1,5 +1,5 @@
-//! The architecture's own part: the switch, the vessel's farewell, the guarded call, thread-locals and the system call
-//! instruction. x86-64 today; AArch64 needs this file again and nothing else.
+//! The architecture's own part: the switch, the vessel's farewell, the guarded call, thread-locals and the system call instruction. x86-64
+//! today: a port begins with this file and its folder, written anew.
 //!
 //! A suspended stack, as `switch` and `retire` leave it (addresses grow downward in the picture):
 //!
@@ -479,7 +479,8 @@ pub unsafe fn go_on_in_frame(frame: usize, function: extern "C" fn(usize), argum
     unsafe { gp_in_frame(frame, function, argument) }
 }
 
-/// The word at an address of the program's, which is perhaps none. A fault here ends in `None` if its signal meets our handler.
+/// Returns the word at an address that the program gave, which may be none. A fault of this read ends in `None`, if the fault's signal
+/// comes to the library's handler (`Registers::mend_load`).
 #[inline]
 pub fn load_word(address: usize) -> Option<u32> {
     // SAFETY: reads one word, or answers all ones by `Registers::mend_load`.
@@ -503,7 +504,8 @@ pub fn prefetch(address: usize) {
     unsafe { asm!("prefetcht0 [{0}]", in(reg) address, options(nostack, preserves_flags, readonly)) };
 }
 
-/// Calls `call` with the TCB at `tcb` as this kernel thread's, through the kernel: this may be anywhere, and is rare.
+/// Calls `call` with the TCB at `tcb` as this kernel thread's. The kernel changes the TCB (arch_prctl), for this is rare, and right
+/// wherever it happens.
 ///
 /// # Safety
 /// No other kernel thread runs on that TCB, and every signal handler that may come between is fit to run on it.

@@ -51,8 +51,8 @@ const JUMP: u8 = 0xe9;
 /// A jump's bytes: the instruction, and the distance from its end.
 const JUMP_BYTES: usize = 5;
 
-/// Jumps to `to` from the first instruction of `function`, in one store: who calls it meanwhile runs the one or the other. False: too far
-/// away, or not aligned as functions are.
+/// Jumps to `to` from the first instruction of `function`, in one store: a thread that calls it meanwhile runs the old entry or the new.
+/// False: `to` is too far away, or `function` not aligned as functions are.
 ///
 /// # Safety
 /// `function` is writable code, and no thread is in the middle of its first five bytes.
@@ -60,8 +60,8 @@ pub unsafe fn redirect(function: usize, to: usize) -> bool {
     let distance = (to as isize).wrapping_sub((function + JUMP_BYTES) as isize);
     let (Ok(distance), true) = (i32::try_from(distance), function.is_multiple_of(8)) else { return false };
     const KEPT: u64 = !0 << (8 * JUMP_BYTES);
-    // SAFETY: aligned to eight bytes, and writable while the caller patches; it is changed as a whole, so who runs there sees the old
-    // entry or the new.
+    // SAFETY: aligned to eight bytes, and writable while the caller patches; it is changed as a whole, so a thread that runs there sees the
+    // old entry or the new.
     let first = unsafe { AtomicU64::from_ptr(function as *mut u64) };
     first.store(first.load(SeqCst) & KEPT | (distance as u32 as u64) << 8 | JUMP as u64, SeqCst);
     true
@@ -69,15 +69,15 @@ pub unsafe fn redirect(function: usize, to: usize) -> bool {
 
 /// A function's moved entry.
 pub struct Moved {
-    /// What does as the function did.
+    /// The address of code that does as the function did.
     pub function: usize,
-    /// Where the function's entry is to lead.
+    /// The address that the function's entry is to lead to.
     pub gate: usize,
 }
 
 /// Writes to `at`, which has `ROOM` bytes, what does as the first instructions of `function` do, as many as a jump needs, and goes on
-/// behind them; and the gate, which leads to `hook`, or to what was moved: while the runtime itself calls, or when one calls who stands in
-/// `except`. `None`: the instructions are not understood, or not only come to from the top.
+/// behind them; and the gate, which leads to `hook`, or to what was moved: while the runtime itself calls, or where the caller's code lies
+/// in `except`. `None`: the instructions are not understood, or a jump leads back into them.
 ///
 /// # Safety
 /// `function` is code, with `REACH` bytes of code behind it; `at` is writable.
@@ -159,7 +159,8 @@ struct Instruction {
 }
 
 impl Instruction {
-    /// Source: the opcode maps of the Intel manual, volume 2, appendix A.
+    /// Decodes the first instruction of `code` (source: the opcode maps of the Intel manual, volume 2, appendix A); `None`: it is not one
+    /// that is understood.
     fn decode(code: &[u8; LONGEST]) -> Option<Instruction> {
         const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
         const FS: u8 = 0x64;
@@ -282,7 +283,7 @@ impl Code {
         self.put(&back.to_le_bytes())
     }
 
-    /// Leaves every register that may hold an argument as it is.
+    /// Writes the gate, which leaves every register that may hold an argument as it is.
     fn gate(&mut self, moved: usize, hook: usize, except: &Range<usize>) -> Option<()> {
         const IF_NOT_ZERO: [u8; 2] = [0x0f, 0x85];
         const IF_BELOW: [u8; 2] = [0x0f, 0x82];

@@ -43,7 +43,7 @@ impl Frame {
         Frame { start, bytes: end - start, state, state_bytes, context: context as usize, info: info as usize }
     }
 
-    /// Where the kernel would put it below `top`, with so many bytes more.
+    /// Returns the place where the kernel would put the frame below `top`, with so many bytes more.
     pub fn below(&self, top: usize, more: usize) -> Room {
         const OF_STATE: usize = 64;
         const OF_STACK: usize = 16;
@@ -51,7 +51,7 @@ impl Frame {
         Room { start: ((state - self.bytes - more) & !(OF_STACK - 1)) - size_of::<usize>(), state }
     }
 
-    /// Moves the frame: where its siginfo, its context and the room for `more` are.
+    /// Moves the frame to its room, and returns where its siginfo, its context and the room for `more` are then.
     ///
     /// # Safety
     /// The room is free, and `below` has found it.

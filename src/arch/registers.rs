@@ -28,7 +28,7 @@ impl Registers {
         self.get(libc::REG_RIP)
     }
 
-    /// Was this a word that `load_word` could not read? It answers so.
+    /// Was the fault that of `load_word`, which could not read its word? Then `load_word` goes on, and answers so.
     pub fn mend_load(&self) -> bool {
         let failed = self.instruction() == gp_load_word as unsafe extern "C" fn(usize) -> u64 as usize;
         if failed {
@@ -51,7 +51,8 @@ impl Registers {
             .map(|register| self.get(register))
     }
 
-    /// A system call that was interrupted, and would begin again or has just said so, says so: EINTR. False: there is none here.
+    /// Makes an interrupted system call return EINTR: one that would begin again, or has just returned that itself. False: the interrupted
+    /// code is at no such call.
     ///
     /// # Safety
     /// The memory around the interrupted instruction can be read.
@@ -72,7 +73,7 @@ impl Registers {
         }
     }
 
-    /// Is this a system call that was interrupted, and would begin again or has just said so?
+    /// Is the interrupted code at a system call that would begin again, or has just returned EINTR?
     ///
     /// # Safety
     /// As for `interrupt_call`.
@@ -84,7 +85,7 @@ impl Registers {
         unsafe { *at == SYSCALL || *at.sub(1) == SYSCALL && self.get(libc::REG_RAX) as i64 == INTERRUPTED }
     }
 
-    /// The trapped system call goes on at `at`, where everything is as the instruction leaves it: rcx is the address behind it.
+    /// Lets the trapped system call go on at `at`, where everything is as the instruction leaves it: rcx is the address behind it.
     pub fn go_on(&self, at: usize) {
         let back = self.instruction();
         // SAFETY: by `of`'s contract.
@@ -100,7 +101,7 @@ impl Registers {
         unsafe { (*self.0).uc_mcontext.gregs[libc::REG_R11 as usize] = top as i64 };
     }
 
-    /// The trapped system call is made once more.
+    /// Has the trapped system call made once more.
     pub fn repeat_call(&self) {
         const SYSCALL_BYTES: i64 = 2;
         // SAFETY: by `of`'s contract.
@@ -130,8 +131,8 @@ impl Registers {
         unsafe { (*self.0).uc_mcontext.gregs[libc::REG_RAX as usize] = result as i64 };
     }
 
-    /// Writes these registers below `top` as a suspended context that begins as the child of a clone would: the same registers,
-    /// result 0, stack pointer `top`. Its stack pointer.
+    /// Writes these registers below `top` as a suspended context that begins as the child of a clone would: the same registers, result 0,
+    /// stack pointer `top`. Returns the context's stack pointer, for `switch`.
     ///
     /// # Safety
     /// The memory below `top` is the new thread's stack, unused.

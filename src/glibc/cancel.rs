@@ -45,7 +45,7 @@ pub static POINT: Kept<AtomicI32> = Kept::new(AtomicI32::new(0));
 /// The bit that says: not now. libc sets it around calls of its own that are no cancellation points (pclose's wait).
 pub static DISABLED: Kept<AtomicI32> = Kept::new(AtomicI32::new(0));
 
-/// Sees which bits change with the type and with the state.
+/// Finds the bits that change with the type and with the state. Called at load, on the first thread.
 pub fn find_bits() {
     let set_type = real!(setcanceltype as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
     let set_state = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
@@ -63,7 +63,7 @@ pub fn find_bits() {
     }
 }
 
-/// The thread at `tcb` is cancelled, in glibc's eyes too: the next cancellation point inside libc ends it.
+/// Marks the thread at `tcb` as cancelled in glibc's word, too: the next cancellation point inside libc ends it.
 pub fn mark_cancelled(tcb: usize) {
     cancelhandling(tcb).fetch_or(CANCELED, SeqCst);
 }
@@ -93,7 +93,7 @@ pub fn is_exiting(tcb: usize) -> bool {
     cancelhandling(tcb).load(Relaxed) & EXITING != 0
 }
 
-/// The running thread's cancellation points inside libc act, or not: what they did before.
+/// Sets whether the running thread's cancellation points inside libc act (PTHREAD_CANCEL_…), and returns what was set before.
 pub fn set_cancel_state(state: c_int) -> c_int {
     let set = real!(setcancelstate as unsafe extern "C" fn(c_int, *mut c_int) -> c_int);
     let mut before = 0;
@@ -102,7 +102,7 @@ pub fn set_cancel_state(state: c_int) -> c_int {
     before
 }
 
-/// A call that is a cancellation point inside libc, where it must not act.
+/// Makes a call that is a cancellation point inside libc, with cancellation disabled there.
 pub fn uncancelled<R>(call: impl FnOnce() -> R) -> R {
     const DISABLE: c_int = 1;
     let before = set_cancel_state(DISABLE);
@@ -111,12 +111,12 @@ pub fn uncancelled<R>(call: impl FnOnce() -> R) -> R {
     result
 }
 
-/// The running thread's function is over: no cancellation point acts any more.
+/// Notes that the running thread's function is over: no cancellation point acts any more.
 pub fn note_exit() {
     cancelhandling(arch::tcb()).store(EXITING, Relaxed);
 }
 
-/// A new thread's descriptor knows of no end.
+/// Clears a descriptor of the last thread's end, for a new thread.
 pub fn forget_exit(tcb: usize) {
     cancelhandling(tcb).store(0, Relaxed);
 }

@@ -29,7 +29,7 @@ pub struct Functions {
     pub cancelhandling_offset: AtomicUsize,
 }
 
-/// What `find` has found; zeros before, when nothing but `find` itself may look.
+/// The addresses that `find` has found; zeros before it, when only `find` itself looks.
 pub static REAL: Kept<Functions> = Kept::new(Functions {
     pthread_create: AtomicUsize::new(0),
     pthread_join: AtomicUsize::new(0),
@@ -54,7 +54,7 @@ pub fn ready() -> bool {
     READY.load(Relaxed)
 }
 
-/// From now on the hooks serve.
+/// Lets the hooks serve from now on. Called by the front door, once all else is prepared.
 pub fn set_ready() {
     READY.store(true, Relaxed);
 }

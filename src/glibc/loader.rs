@@ -7,8 +7,8 @@ use libc::{c_int, c_void};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::*;
 
-/// Held while we make the loader walk its list, and across a fork: glibc leaves the loader's lock in a fork child as it was, and
-/// walks of ours are frequent. Given back on both sides of the fork by who took it.
+/// Held while this library makes the loader walk its list, and across a fork: glibc leaves the loader's lock in a fork child as it was, and
+/// such walks are frequent. The thread that forks gives it back, on both sides.
 pub static LOADER: Kept<RawLock> = Kept::new(RawLock::new(Rank::Loader));
 
 /// What `dl_iterate_phdr` calls for each module: its facts, their size in bytes, the caller's pointer; other than 0 ends the walk.
@@ -17,7 +17,7 @@ pub type ForModule = unsafe extern "C" fn(*mut libc::dl_phdr_info, usize, *mut c
 /// libc's own dl_iterate_phdr, 0 until it is first called.
 pub static ITERATE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
-/// dl_iterate_phdr.
+/// Calls libc's dl_iterate_phdr under `LOADER`: `visit` is called for each module, with `out`.
 ///
 /// # Safety
 /// `visit` gets `out` and may write there what it likes.
@@ -43,7 +43,7 @@ pub fn forked() {
     LOADER.unlock();
 }
 
-/// libc, the loader, or what the kernel brings?
+/// Is the module libc, the loader, or the kernel's own?
 ///
 /// # Safety
 /// `info` is what `dl_iterate_phdr` shows.
@@ -69,7 +69,7 @@ pub fn each_object(visit: &mut ForObject) {
     unsafe { each_module(show_object, &mut visit as *mut &mut ForObject as *mut c_void) };
 }
 
-/// For `dl_iterate_phdr`.
+/// Called by dl_iterate_phdr for each module: shows it to `each_object`'s visitor.
 ///
 /// # Safety
 /// `out` points to `each_object`'s visitor.

@@ -39,12 +39,12 @@ fn is_this(object: &dl_phdr_info) -> bool {
     segments(object, libc::PT_LOAD).any(|(start, bytes)| (start..start + bytes).contains(&here))
 }
 
-/// Where the segments of a kind lie: start and bytes.
+/// The segments of a kind: start and bytes of each.
 fn segments(object: &dl_phdr_info, kind: u32) -> impl Iterator<Item = (usize, usize)> + '_ {
     with_flags(object, kind, 0)
 }
 
-/// Where code lies.
+/// The segments of code: start and bytes of each.
 fn texts(object: &dl_phdr_info) -> impl Iterator<Item = (usize, usize)> + '_ {
     with_flags(object, libc::PT_LOAD, libc::PF_X)
 }
@@ -75,8 +75,8 @@ fn has_note(object: &dl_phdr_info, name: &[u8], kind: u32) -> bool {
     })
 }
 
-/// Is another copy of this library there that serves the program? It does if the loader has it before this one. One without a note does in
-/// any case, for it does not look.
+/// Is another copy of this library there that serves the program? A copy that the loader has before this one does. A copy without a note
+/// does in any case, for it does not look for others.
 pub fn is_second_copy() -> bool {
     let (mut found, mut passed) = (false, false);
     loader::each_object(&mut |object| {

@@ -1,4 +1,4 @@
-//! Where instructions lie: libc's, this library's, a function's.
+//! The places of instructions: libc's, this library's, a function's.
 
 use crate::glibc::functions::REAL;
 use crate::glibc::loader::{each_module, each_object, is_libcs_own};
@@ -42,7 +42,7 @@ pub fn each_text(visit: &mut dyn FnMut(&std::ops::Range<usize>)) {
     });
 }
 
-/// Where main's stack begins (it grows downwards from there).
+/// Returns the address from which main's stack grows downwards; `None`: this glibc does not say.
 pub fn main_stack() -> Option<usize> {
     // SAFETY: the loader's variable of this name, an address.
     symbols::own(c"__libc_stack_end").map(|place| unsafe { *(place as *const usize) })
@@ -58,7 +58,7 @@ pub fn text() -> Option<(usize, usize)> {
     text_around(REAL.exit.load(Relaxed))
 }
 
-/// A function's entry leads elsewhere from now on: what it did is done at `moved`.
+/// Notes that a function's entry leads elsewhere from now on: the runtime calls the function itself at `moved`.
 pub fn function_moved(function: usize, moved: usize) {
     for place in [&REAL.pthread_create, &REAL.pthread_join, &REAL.pthread_exit, &REAL.setcancelstate, &REAL.exit] {
         place.compare_exchange(function, moved, Relaxed, Relaxed).ok();

@@ -38,7 +38,7 @@ pub fn swapcontext() -> usize {
 /// A function that a thread starts with.
 pub type Start = extern "C" fn(*mut c_void) -> *mut c_void;
 
-/// A real thread. `stack`: (lowest address, bytes) to use, or glibc's own of its default size.
+/// Makes a real thread, by glibc's own pthread_create. `stack`: (lowest address, bytes) to use, or glibc's own of its default size.
 pub fn create_thread(start: Start, argument: *mut c_void, stack: Option<(usize, usize)>) -> Result<pthread_t, c_int> {
     let create = real!(
         pthread_create as unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Start, *mut c_void) -> c_int

@@ -83,24 +83,25 @@ pub fn learn(running: *const c_char, tid_offset: usize, join: usize) {
     JOIN_CHECKS_TIME.store(probe_join(join), Relaxed);
 }
 
-/// The kernel's own answer, for the running thread (prctl(2): PR_GET_TID_ADDRESS, where the kernel is built with it).
+/// Asks the kernel for the running thread's end word (prctl(2): PR_GET_TID_ADDRESS, where the kernel is built with it); `None`: it does not
+/// say.
 fn probe_end(tid_offset: usize) -> Option<usize> {
     /// A descriptor is smaller.
     const FAR: usize = 4096;
     const JOINABLE: i32 = 2;
     let offset = thread::tid_address()?.wrapping_sub(arch::tcb());
     if offset >= FAR || !offset.is_multiple_of(size_of::<i32>()) {
-        return None; // Somebody else's word: the thread was not made by glibc.
+        return None; // The word is in no descriptor: the thread was not made by glibc.
     }
     // SAFETY: an aligned word inside the running thread's descriptor.
     let value = unsafe { AtomicI32::from_ptr((arch::tcb() + offset) as *mut i32) }.load(Relaxed);
-    // Mostly it is the first thread, and gettid a call that a filter on the program may kill for.
+    // The running thread is mostly the first one; and gettid is a call that a filter of the program's may kill for.
     let is_own = || value == process::process_id() || value == process::kernel_thread_id();
     let fits = if offset == tid_offset { is_own() } else { value == JOINABLE };
     fits.then_some(offset)
 }
 
-/// The order of a join's checks, by one that fails either way: of oneself, until a moment that is none.
+/// Finds the order of a join's checks by a join that fails either way: of the running thread by itself, until a time that is none.
 fn probe_join(join: usize) -> bool {
     // SAFETY: the real function of this type; it neither waits nor joins.
     unsafe {
@@ -111,7 +112,7 @@ fn probe_join(join: usize) -> bool {
     }
 }
 
-/// A caught clone says where the kernel would have cleared a word: nothing knows better.
+/// Notes where the kernel would have cleared a word, by the arguments of a caught clone: that counts more than row and probe.
 pub fn learn_end(offset: usize) {
     if END_OFFSET.load(Relaxed) != offset {
         END_OFFSET.store(offset, Relaxed);
@@ -133,7 +134,8 @@ pub fn join_checks_time() -> bool {
     JOIN_CHECKS_TIME.load(Relaxed)
 }
 
-/// Does a thread that is detached and joins itself hear of the second? So do the versions whose descriptors have a state.
+/// Does a detached thread's join of itself fail by EDEADLK? It does in the versions whose descriptors have a state; in the others it fails
+/// by EINVAL.
 pub fn join_knows_itself_first() -> bool {
     HAS_STATE.load(Relaxed)
 }

@@ -37,7 +37,7 @@ pub fn epoll_control(epoll: i32, operation: i32, fd: i32, events: u32, data: u64
     checked(result).map(|_| ())
 }
 
-/// Is any of these readable right now? The monitor's question about a slot's epoll.
+/// Is this descriptor readable right now? Asked by the monitor of a slot's epoll.
 pub fn readable(fd: i32) -> bool {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     // SAFETY: the kernel writes into `poll`, which is ours.
@@ -93,7 +93,7 @@ pub fn has_descriptors(wanted: usize) -> bool {
             std::array::from_fn(|i| libc::pollfd { fd: (first + i) as i32, events: 0, revents: 0 });
         // SAFETY: the kernel writes into `numbers`, which is ours.
         if unsafe { call(libc::SYS_poll, numbers.as_mut_ptr() as usize, count, 0, 0, 0, 0) } < 0 {
-            return true; // The kernel does not say: whoever opens them will see.
+            return true; // The kernel does not say: the opens themselves will.
         }
         free += numbers[..count].iter().filter(|number| number.revents & libc::POLLNVAL != 0).count();
         first += count;

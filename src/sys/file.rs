@@ -12,12 +12,12 @@ pub fn open(path: &CStr, flags: i32) -> Result<i32, i32> {
         .map(|fd| fd as i32)
 }
 
-/// What a path leads to; `flags`: AT_SYMLINK_NOFOLLOW or nothing.
+/// Returns the facts of what a path leads to; `flags`: AT_SYMLINK_NOFOLLOW or nothing.
 pub fn facts(path: &CStr, flags: i32) -> Result<libc::stat, i32> {
     facts_at(libc::AT_FDCWD, path, flags)
 }
 
-/// What a descriptor stands for.
+/// Returns the facts of the file that a descriptor stands for.
 pub fn facts_of(fd: i32) -> Result<libc::stat, i32> {
     facts_at(fd, c"", libc::AT_EMPTY_PATH)
 }
@@ -32,7 +32,7 @@ fn facts_at(fd: i32, path: &CStr, flags: i32) -> Result<libc::stat, i32> {
     }
 }
 
-/// `mode`: W_OK and its like, as for the effective user.
+/// Asks whether the effective user may use a path so (`mode`: W_OK and its like); fails by the kernel's error.
 pub fn may(path: &CStr, mode: i32) -> Result<(), i32> {
     let (path, flags) = (path.as_ptr() as usize, libc::AT_EACCESS as usize);
     // SAFETY: the kernel reads the string.
@@ -40,7 +40,7 @@ pub fn may(path: &CStr, mode: i32) -> Result<(), i32> {
     checked(answer).map(|_| ())
 }
 
-/// `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE or nothing.
+/// Renames a file (`flags`: RENAME_NOREPLACE, RENAME_EXCHANGE or nothing); fails by the kernel's error.
 pub fn rename(from: &CStr, to: &CStr, flags: u32) -> Result<(), i32> {
     let here = libc::AT_FDCWD as usize;
     let (from, to) = (from.as_ptr() as usize, to.as_ptr() as usize);
@@ -76,28 +76,28 @@ pub fn set_mode(fd: i32, mode: u32) {
     plain(libc::SYS_fchmod, [fd as usize, mode as usize, 0, 0]);
 }
 
-/// From the file's beginning: how much there was.
+/// Reads from the file's beginning, and returns how many bytes there were.
 pub fn read_first(fd: i32, room: &mut [u8]) -> usize {
     // SAFETY: the kernel writes into `room`.
     let read = unsafe { call(libc::SYS_pread64, fd as usize, room.as_mut_ptr() as usize, room.len(), 0, 0, 0) };
     checked(read).unwrap_or(0)
 }
 
-/// From the byte `from` on: how much there was; 0 at the end.
+/// Reads from the byte `from` on, and returns how many bytes there were; 0 at the end.
 pub fn read_at(fd: i32, room: &mut [u8], from: u64) -> Result<usize, i32> {
     let (address, length) = (room.as_mut_ptr() as usize, room.len());
     // SAFETY: the kernel writes into `room`.
     checked(unsafe { call(libc::SYS_pread64, fd as usize, address, length, from as usize, 0, 0) })
 }
 
-/// Where a symbolic link leads: how many bytes of it there was room for.
+/// Reads where a symbolic link leads, and returns how many bytes of that there was room for.
 pub fn read_link(path: &CStr, room: &mut [u8]) -> Result<usize, i32> {
     let (path, address, length) = (path.as_ptr() as usize, room.as_mut_ptr() as usize, room.len());
     // SAFETY: the kernel reads the string and writes into `room`.
     checked(unsafe { call(libc::SYS_readlinkat, libc::AT_FDCWD as usize, path, address, length, 0, 0) })
 }
 
-/// As much as goes at once.
+/// Writes as much as goes at once, and returns how many bytes that was; EAGAIN where nothing goes.
 pub fn write(fd: i32, bytes: &[u8]) -> Result<usize, i32> {
     // SAFETY: the kernel reads `bytes`.
     checked(unsafe { call(libc::SYS_write, fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0) })

@@ -1,4 +1,4 @@
-//! Sleeping on a word, and waking who sleeps there.
+//! Sleeping on a word, and waking the kernel threads that sleep there.
 
 use crate::sys::call::{call, checked, plain, timespec};
 use std::sync::atomic::AtomicU32;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Signals that no kernel thread may block.
 pub static KEPT_OPEN: AtomicU64 = AtomicU64::new(0);
 
-/// From now on no mask that this library sets holds these signals.
+/// Keeps these signals out of every mask that this library sets from now on.
 pub fn keep_open(signals: u64) {
     KEPT_OPEN.store(signals, Ordering::Relaxed);
 }
@@ -19,7 +19,7 @@ pub fn without_kept_open(mask: u64) -> u64 {
     mask & !KEPT_OPEN.load(Ordering::Relaxed)
 }
 
-/// Sets this kernel thread's signal mask; the one before.
+/// Sets this kernel thread's signal mask, and returns the mask before.
 pub fn set_signal_mask(mask: u64) -> u64 {
     let (mask, mut old) = (without_kept_open(mask), 0u64);
     let (new, old_at) = (&mask as *const _ as usize, &mut old as *mut _ as usize);
@@ -47,7 +47,8 @@ pub fn kill_process(pid: i32, signal: i32) {
     plain(libc::SYS_kill, [pid as usize, signal as usize, 0, 0]);
 }
 
-/// Queues a signal with its information to this process; the kernel lets nobody repeat another's code, so it must be negative.
+/// Queues a signal with its information, whose code is a negative one (the library's own), to this process. Fails by EAGAIN where the
+/// kernel keeps no more signals.
 pub fn queue_signal_to_process(signal: i32, info: &libc::siginfo_t) -> Result<(), i32> {
     let arguments = (process_id() as usize, signal as usize, info as *const _ as usize);
     // SAFETY: the kernel reads `info`.

@@ -33,7 +33,7 @@ pub fn option(option: i32, value: usize) -> isize {
     plain(libc::SYS_prctl, [option as usize, value, 0, 0])
 }
 
-/// The signal that it gets when the thread that made its process ends, or 0.
+/// Returns the signal that the running kernel thread gets when the thread that made its process ends; 0: none.
 pub fn death_signal() -> i32 {
     let mut signal = 0i32;
     // SAFETY: the kernel writes one number.
@@ -73,14 +73,15 @@ pub fn ambient_capabilities() -> u64 {
     (0..64u64).filter(has).map(|capability| 1 << capability).sum()
 }
 
-/// May it read the time stamp counter (prctl's PR_TSC_ENABLE, PR_TSC_SIGSEGV)?
+/// Returns whether the running kernel thread may read the time stamp counter (prctl's PR_TSC_ENABLE, PR_TSC_SIGSEGV).
 pub fn time_stamps() -> i32 {
     let mut state = 0i32;
     option(libc::PR_GET_TSC, &mut state as *mut i32 as usize);
     state
 }
 
-/// Its keyrings: the thread's, the process's, the session's; and which of them gets the keys that it requests. Errors as they are.
+/// Returns the running kernel thread's keyrings: the thread's, the process's, the session's; and which of them gets the keys that it
+/// requests. Errors as they are.
 pub fn keyrings() -> [isize; 4] {
     const GET_KEYRING_ID: usize = 0;
     const SET_REQKEY_KEYRING: usize = 14;

@@ -117,7 +117,7 @@ pub fn set_robust_list(head: usize) {
     plain(libc::SYS_set_robust_list, [head, 24, 0, 0]);
 }
 
-/// The kernel zeroes `alive` and wakes its waiter when this kernel thread has ended.
+/// Has the kernel zero `alive`, and wake its waiter, when this kernel thread has ended.
 pub fn watch_end(alive: &AtomicU32) {
     plain(libc::SYS_set_tid_address, [alive.as_ptr() as usize, 0, 0, 0]);
 }
@@ -144,7 +144,7 @@ pub fn dispatch_off() {
     plain(libc::SYS_prctl, [PR_SET_SYSCALL_USER_DISPATCH, 0, 0, 0]);
 }
 
-/// Takes the robust list that glibc registered for a thread from this kernel thread: its head.
+/// Takes the robust list that glibc registered for a thread from this kernel thread, and returns its head.
 pub fn take_robust_list() -> usize {
     let head = robust_list();
     set_robust_list(0);

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 /// How many green threads live, main not counted. Counted up by `thread::create`, down by `ended`.
 pub static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// Ends a green thread in the eyes of others: the last act for it, on another's stack, since its own is free from here on. Called by the
-/// switch that leaves it (`slots::end`), with the guard up and no lock held. In this order:
+/// Publishes the end of a green thread: the last act for it, on another's stack, since its own is free from here on. Called by the switch
+/// that leaves it (`slots::end`), with the guard up and no lock held. In this order:
 ///
 /// 1. The thread leaves the roll: its tid leads to it no more.
 /// 2. `FINISHED` is set; what was set before decides who recycles the vessel (`thread`).

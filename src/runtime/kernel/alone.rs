@@ -45,12 +45,12 @@ pub fn stays() -> bool {
     current().is_some_and(|me| me.thread.alone.get())
 }
 
-/// Has the running thread's kernel thread the settings of this thread, and no other's?
+/// Is the running thread's kernel thread its own, with its settings and no other thread's?
 pub fn is_bound() -> bool {
     current().is_some_and(|me| me.thread.bound.get())
 }
 
-/// Binds main where it was to be bound before the start. Called right after that.
+/// Binds main where it was to be bound before the start. Called right after the start.
 pub fn begin() {
     if EARLY.swap(false, Relaxed) {
         bind();

@@ -38,11 +38,11 @@ pub struct Reserve {
     resting: Locked<Vec<&'static Worker>>,
     /// How many there are in the list; written under its lock, read without.
     pub count: AtomicUsize,
-    /// How many are being made, and have not come to rest. A futex: `is_made` wakes.
+    /// How many workers are being made, and have not come to rest. A futex: `is_made` wakes.
     pub making: AtomicU32,
-    /// The most that were wanted by those who make threads.
+    /// The most that were wanted by threads that make threads.
     pub wanted: AtomicUsize,
-    /// A slot has asked for one in vain since it was last full.
+    /// True: a slot has asked for a worker and got none since the list was last full.
     pub is_used: AtomicBool,
     /// The kernel makes no kernel thread, or there is no memory: it is asked again after a while.
     pub is_refused: AtomicBool,
@@ -78,7 +78,7 @@ impl Reserve {
     }
 }
 
-/// Is the caretaker to make some? Asked by the monitor at each tick, and by the caretaker; takes no lock.
+/// Is the caretaker to make workers? Asked by the monitor at each tick, and by the caretaker; takes no lock.
 pub fn is_low() -> bool {
     let (wanted, count) = (RESERVE.wanted.load(Acquire), RESERVE.count.load(Relaxed));
     let is_low = if RESERVE.is_limited.load(Relaxed) {
@@ -130,8 +130,8 @@ pub fn keep(worker: &'static Worker, is_caretaker: bool) -> bool {
     kept
 }
 
-/// The caretaker is the first, and always the same while it can be: glibc makes a heap of its own, of 64 MiB of address space, for each
-/// thread that allocates or frees.
+/// Puts a worker into the list: the caretaker first, for it is to be the same one as long as possible: glibc makes a heap of its own, of 64
+/// MiB of address space, for each thread that allocates or frees.
 fn put(resting: &mut Vec<&'static Worker>, worker: &'static Worker, is_caretaker: bool) {
     resting.insert(if is_caretaker { 0 } else { resting.len() }, worker);
 }
@@ -141,7 +141,7 @@ pub fn note_newest(tid: i32) {
     RESERVE.newest.store(tid, Relaxed);
 }
 
-/// Counts down `making`: a worker has its place, or could not be made. Wakes those who wait for that (`supply::await_made`).
+/// Counts down `making`: a worker has its place, or could not be made. Wakes the threads that wait for that (`supply::await_made`).
 pub fn is_made() {
     RESERVE.making.fetch_sub(1, Release);
     sys::futex_wake(RESERVE.making.as_ptr(), i32::MAX as u32);

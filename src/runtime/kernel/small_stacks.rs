@@ -42,7 +42,7 @@ pub fn reserve_small_stacks(workers: usize) -> bool {
     })
 }
 
-/// How many of them are kept for the next workers.
+/// How many free stacks are kept for the next workers.
 pub const SMALL_STACKS_KEPT: usize = 8;
 
 /// Keeps or unmaps the stack on which the TCB `tcb` lies. Called once the kernel thread that ran there has gone.

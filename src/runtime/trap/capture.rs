@@ -26,7 +26,7 @@ use libc::{c_int, c_void, siginfo_t};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::*};
 
-/// What the handler finds and leaves; its address is in the creator's TLS while a birth goes on.
+/// The words that the handler of SIGSYS finds and leaves. The address of this is in the creator's TLS while a birth goes on.
 struct Capture {
     /// The tid that glibc is told.
     tid: i32,
@@ -43,12 +43,12 @@ pub struct Unborn {
 }
 
 static POSSIBLE: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
-/// Where this library's instructions are, whose calls are not dispatched: start and bytes. A fork child need not look again.
+/// This library's instructions, whose calls are not dispatched: start and bytes. A fork child need not look again.
 static TEXT: Kept<OnceBox<(usize, usize)>> = Kept::new(OnceBox::new());
 /// The kernel's selector: every call from elsewhere is dispatched.
 static BLOCK: Kept<AtomicU8> = Kept::new(AtomicU8::new(1));
 
-/// Are births caught? Then SIGSYS is ours.
+/// Are births caught? Then SIGSYS's handler is the library's.
 pub fn possible() -> bool {
     POSSIBLE.load(Relaxed)
 }
@@ -65,7 +65,7 @@ pub fn give_up(before: Before) {
     }
 }
 
-/// Finds out whether births can be caught here, and takes SIGSYS if so: what its action was before.
+/// Finds out whether births can be caught here, and takes SIGSYS if so. Returns what its action was before. Called by the start.
 pub fn prepare() -> Before {
     if TEXT.get().is_none() {
         TEXT.set(Box::new(glibc::own_text()?)).ok();
@@ -96,7 +96,7 @@ fn dispatch() -> bool {
     TEXT.get().is_some_and(|&(start, bytes)| sys::dispatch_calls(sys::Dispatch::NotFrom, start, bytes, &BLOCK))
 }
 
-/// Has glibc make a thread (`create`) that never begins: its context, or glibc's error.
+/// Has glibc make a thread (`create`) that never begins, and returns its context, or glibc's error.
 pub fn birth(tid: i32, create: impl FnOnce() -> Result<libc::pthread_t, c_int>) -> Result<Unborn, c_int> {
     let mut capture = Capture { tid, sp: std::ptr::null_mut(), fs: 0, control: arch::control_words() };
     let old_mask = sys::set_signal_mask(signal_set::CLOSED & !signal_set::bit(libc::SIGSYS));
@@ -116,7 +116,7 @@ pub fn birth(tid: i32, create: impl FnOnce() -> Result<libc::pthread_t, c_int>) 
     Ok(Unborn { sp: capture.sp, fs: capture.fs })
 }
 
-/// SIGSYS.
+/// Handles SIGSYS.
 extern "C" fn dispatched(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     const SYS_USER_DISPATCH: c_int = 2;
     let capture = arch::capture_word() as *mut Capture;
@@ -165,7 +165,7 @@ unsafe fn answer(capture: &mut Capture, registers: &registers::Registers) -> isi
     }
 }
 
-/// The clone: nothing is cloned, the context that its child would have is kept.
+/// Answers the clone: nothing is cloned, and the context that its child would have is kept.
 ///
 /// # Safety
 /// As for `answer`; the rest is what glibc passed to the clone.

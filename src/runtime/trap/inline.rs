@@ -74,15 +74,15 @@ pub fn want_if_needed(hooks: Hooks) {
     HOOKS.set(Box::new(hooks)).ok();
 }
 
-/// The start: are there instructions that set, or ask for, what the kernel keeps of a thread (the alternate stack, the mask, the tid)? Past
-/// the hooks they would reach whatever kernel thread is there. Then they are caught, or the program must stay native, and it is said
-/// why.
+/// Decides whether such calls are caught, where the front door has left that to the start: they are if there are instructions that set, or
+/// ask for, what the kernel keeps of a thread (the alternate stack, the mask, the tid). Past the hooks those would reach whichever kernel
+/// thread runs the green one. Where they cannot be caught the program must stay native: returns why. Called by the start.
 pub fn decide() -> Option<&'static str> {
     let hooks = HOOKS.get().filter(|_| WAY.load(Relaxed) == 0)?;
     (objects::set_thread_state() && !want(*hooks)).then_some(NOT_CAUGHT)
 }
 
-/// The option is set; false: this kernel, or this processor, cannot.
+/// Asks for such calls to be caught: the option is set. False: this kernel, or this processor, cannot. Called by the front door.
 pub fn want(hooks: Hooks) -> bool {
     const NOBODYS: usize = 4096;
     if !inline::possible() || !sys::dispatch_calls(Dispatch::From, NOBODYS, NOBODYS, &SELECTOR) {
@@ -99,7 +99,7 @@ pub fn is_on() -> bool {
     ON.load(Relaxed)
 }
 
-/// The start: chooses whose calls are caught. SIGSYS is ours by now.
+/// Chooses whose calls are caught. Called by the start, after it has tried to take SIGSYS.
 pub fn prepare(sigsys_is_ours: bool) {
     if WAY.load(Relaxed) == 0 || !sigsys_is_ours {
         return;
@@ -133,7 +133,7 @@ pub fn after_fork() {
     CALLS.store(0, Relaxed);
 }
 
-/// No program is mapped lower.
+/// The lowest address at which a program can be mapped.
 const LOWEST: usize = 0x1000;
 
 fn choose(own: &Range<usize>, libc: &Range<usize>) -> Range<usize> {
@@ -165,7 +165,7 @@ unsafe fn has_calls(text: &Range<usize>) -> bool {
     code.windows(3).any(|three| three[..2] == [0x0f, 0x05] && three[2] != 0)
 }
 
-/// A trapped system call: where it goes on.
+/// Changes the frame of a trapped system call, so that the call goes on at a hook, at a bridge, or as answered.
 ///
 /// # Safety
 /// `info` and `registers` are what the kernel passed to the handler of a dispatched call's SIGSYS.
@@ -190,13 +190,13 @@ pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
     }
 }
 
-/// Nothing is caught any more, and this call is made once more.
+/// Ends the dispatch for the whole process, and has this call made once more.
 fn give_up(registers: &Registers) {
     SELECTOR.store(0, Relaxed);
     registers.repeat_call();
 }
 
-/// Below what address the hook of a call may use the stack.
+/// Returns the address below which the hook of a call may use the stack.
 pub fn top_for(me: &Green, stack_pointer: usize) -> usize {
     const RED_ZONE: usize = 128;
     const BYTES: usize = 64 << 10;
@@ -229,7 +229,7 @@ fn is_on_mains(me: &Green, stack_pointer: usize) -> bool {
     me.is_main && (top.saturating_sub(bytes)..top).contains(&stack_pointer)
 }
 
-/// A call by the instructions for thirty-two bit programs has other numbers.
+/// Is the call made by this machine's own instruction? A call by the instructions for thirty-two bit programs has other numbers.
 ///
 /// # Safety
 /// `info` is a SIGSYS's (layout: asm-generic/siginfo.h, the architecture at 28; linux/audit.h).
@@ -243,8 +243,9 @@ unsafe fn is_of_this_machine(info: *const siginfo_t) -> bool {
 enum Kind {
     /// A hook's, or a fork, after which the child is to run natively.
     Taken,
-    /// Its child runs on this memory and thread pointer.
+    /// A fork whose child runs on this memory and thread pointer.
     Vfork,
+    /// Any other: it is made as it is.
     Other,
 }
 
@@ -275,7 +276,7 @@ unsafe fn kind(registers: &Registers) -> Kind {
     }
 }
 
-/// rt_sigprocmask, when the kernel thread's own mask is meant: the frame's end brings it, without SIGSYS.
+/// Does rt_sigprocmask, where the kernel thread's own mask is meant: the frame's end brings the new one, without SIGSYS.
 ///
 /// # Safety
 /// As the system call's.
