@@ -12,3 +12,10 @@ pub mod own_fds;
 pub mod pages;
 pub mod signal_set;
 pub mod summon;
+
+/// Puts the ground right in a fork child: locks are free, the parent's descriptors are closed. Called while there is one thread.
+pub fn after_fork() {
+    pages::after_fork();
+    own_fds::after_fork();
+    summon::after_fork();
+}

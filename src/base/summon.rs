@@ -16,8 +16,14 @@ use crate::sys;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::*;
 
-/// The word that the monitor sleeps on: TICKING, ASLEEP or CALLED.
-pub static BELL: AtomicU32 = AtomicU32::new(0);
+/// What the monitor is called by.
+pub struct Summons {
+    /// The word that the monitor sleeps on: TICKING, ASLEEP or CALLED.
+    pub bell: AtomicU32,
+}
+
+/// The only value of `Summons`.
+pub static SUMMONS: Summons = Summons { bell: AtomicU32::new(0) };
 /// The monitor looks at the slots at every tick.
 pub const TICKING: u32 = 0;
 /// The monitor sleeps until it is called, for no slot is in use.
@@ -27,15 +33,21 @@ pub const CALLED: u32 = 2;
 
 /// Calls the monitor: it looks for work at once. Called on any thread, after the work is visible; wakes it at most once a call.
 pub fn call() {
-    if BELL.swap(CALLED, SeqCst) != CALLED {
-        sys::futex_wake(BELL.as_ptr(), 1);
+    if SUMMONS.bell.swap(CALLED, SeqCst) != CALLED {
+        sys::futex_wake(SUMMONS.bell.as_ptr(), 1);
     }
 }
 
 /// Calls the monitor if it sleeps without an end: a slot has woken up, and what runs there is to be watched.
 #[inline]
 pub fn awake() {
-    if BELL.load(SeqCst) == ASLEEP {
+    if SUMMONS.bell.load(SeqCst) == ASLEEP {
         call();
     }
+}
+
+/// In a fork child: the monitor has not been called, for there is none until the runtime starts again.
+pub fn after_fork() {
+    let Summons { bell } = &SUMMONS;
+    bell.store(TICKING, Relaxed);
 }

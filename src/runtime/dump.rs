@@ -1,10 +1,10 @@
 //! The dump's signal: a signal of the user's choice has the green threads listed (the option `dump`). src/dumper.rs knows what the list
 //! says and where it goes; this file is how the signal comes to it.
 //!
-//! The signal's handler only rings a bell (`BELL`: 0 → 1 by the handler, 1 → 0 by the kernel thread, before it writes, so that a signal
-//! which comes meanwhile makes one more list). A kernel thread made for it, when the runtime starts and only if the option is set, writes
-//! the list. That kernel thread holds no lock while it does, and may wait for a slow reader. It also takes the signal where all other
-//! threads block it. The program's own handler of that signal runs as well; its default action does not.
+//! The signal's handler only rings a bell (`LISTING.bell`: 0 → 1 by the handler, 1 → 0 by the kernel thread, before it writes, so that a
+//! signal which comes meanwhile makes one more list). A kernel thread made for it, when the runtime starts and only if the option is set,
+//! writes the list. That kernel thread holds no lock while it does, and may wait for a slow reader. It also takes the signal where all
+//! other threads block it. The program's own handler of that signal runs as well; its default action does not.
 
 use crate::base::guard;
 use crate::base::kept::Kept;
@@ -29,10 +29,15 @@ pub struct Duty {
 
 /// The option's signal and what it does; not set: the option is not. Set once, at load.
 static DUTY: Kept<OnceBox<Duty>> = Kept::new(OnceBox::new());
-/// 1: the signal has come.
-static BELL: AtomicU32 = AtomicU32::new(0);
-/// The kernel thread that waits for the bell, or 0.
-static KERNEL_TID: AtomicI32 = AtomicI32::new(0);
+/// The kernel thread that writes lists, and what it is called by.
+struct Listing {
+    /// 1: the signal has come.
+    bell: AtomicU32,
+    /// The kernel thread that waits for the bell, or 0.
+    kernel_tid: AtomicI32,
+}
+
+static LISTING: Listing = Listing { bell: AtomicU32::new(0), kernel_tid: AtomicI32::new(0) };
 
 /// Takes the duty on. Called at load, while the process has one thread. The kernel is told of the handler at once: before the runtime
 /// starts the signal is not to end the program either.
@@ -44,7 +49,7 @@ pub fn prepare(duty: Duty) {
 
 /// The tid of the kernel thread that writes lists; 0: there is none. Asked on any thread.
 pub fn kernel_tid() -> i32 {
-    KERNEL_TID.load(Relaxed)
+    LISTING.kernel_tid.load(Relaxed)
 }
 
 /// Is this the dump's signal? Asked by the hooks of sigaction, on any thread. False without the option.
@@ -74,10 +79,10 @@ extern "C" fn rang(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(duty) = DUTY.get() else { return };
     // SAFETY: the kernel passes a valid siginfo_t.
     let is_own = siginfo::is_own(unsafe { &*info });
-    let kernel_tid = KERNEL_TID.load(Acquire);
+    let kernel_tid = LISTING.kernel_tid.load(Acquire);
     if !is_own && kernel_tid != 0 {
-        BELL.store(1, SeqCst);
-        sys::futex_wake(BELL.as_ptr(), 1);
+        LISTING.bell.store(1, SeqCst);
+        sys::futex_wake(LISTING.bell.as_ptr(), 1);
     } else if !is_own {
         (duty.say_native)();
     }
@@ -118,21 +123,22 @@ pub fn after_start() {
 /// Runs on the kernel thread that writes lists, for ever: the dump's signal is open while it waits, and all are blocked while it writes.
 extern "C" fn thread_main(_: *mut c_void) -> *mut c_void {
     guard::enter_runtime();
-    KERNEL_TID.store(sys::kernel_thread_id(), Release);
+    LISTING.kernel_tid.store(sys::kernel_thread_id(), Release);
     let Some(duty) = DUTY.get() else { return std::ptr::null_mut() };
     loop {
         sys::set_signal_mask(signal_set::CLOSED & !signal_set::bit(duty.signal));
-        while BELL.load(SeqCst) == 0 {
-            sys::futex_wait(&BELL, 0, None).ok();
+        while LISTING.bell.load(SeqCst) == 0 {
+            sys::futex_wait(&LISTING.bell, 0, None).ok();
         }
         sys::set_signal_mask(signal_set::CLOSED);
-        BELL.store(0, SeqCst);
+        LISTING.bell.store(0, SeqCst);
         (duty.write)();
     }
 }
 
 /// In a fork child: the kernel thread is not here.
 pub fn after_fork() {
-    KERNEL_TID.store(0, Relaxed);
-    BELL.store(0, Relaxed);
+    let Listing { bell, kernel_tid } = &LISTING;
+    kernel_tid.store(0, Relaxed);
+    bell.store(0, Relaxed);
 }

@@ -33,7 +33,7 @@
 //! A call that may block (`call`) is looked at again a step later, not a tick: if the thread is still there, and sleeps, the slot goes. The
 //! slot goes after a tick even if no thread waits yet, so that a thread that becomes ready finds a worker awake.
 //!
-//! While every slot sleeps the monitor sleeps too; the thread that wakes a slot calls it. `BELL`:
+//! While every slot sleeps the monitor sleeps too; the thread that wakes a slot calls it. `SUMMONS.bell`:
 //!
 //! ```text
 //!   from      to        by
@@ -44,7 +44,7 @@
 
 use crate::base::clock::{now_ms, set_now};
 use crate::base::signal_set;
-use crate::base::summon::{ASLEEP, BELL, TICKING};
+use crate::base::summon::{ASLEEP, SUMMONS, TICKING};
 use crate::runtime::births::{duties, end, yard};
 use crate::runtime::kernel::runnable::{self, Runnable};
 use crate::runtime::kernel::{reserve, shortage, worker};
@@ -53,7 +53,7 @@ use crate::runtime::machine::owner::{Mode, Seen};
 use crate::runtime::machine::parts::{Slot, Worker};
 use crate::runtime::news::reactor;
 use crate::runtime::news::waiter::Batch;
-use crate::runtime::sched::slots::{self, VACANT};
+use crate::runtime::sched::slots::{self, UNUSED};
 use crate::runtime::sched::spares;
 use crate::runtime::signal::{cpu_timer, delivery, sweep};
 use crate::runtime::waiting::cancel;
@@ -142,38 +142,53 @@ enum Pace {
     Step,
 }
 
-/// Whether the monitor's thread may begin. A futex.
-///
-/// ```text
-///   from   to      by
-///   any    WAIT    start, before the thread is made
-///   WAIT   BEGIN   begin: the start has succeeded
-///   WAIT   GO      dismiss: the start has failed, and the thread ends
-/// ```
-static MAY_BEGIN: AtomicU32 = AtomicU32::new(0);
+/// The monitor, and what it finds at a look.
+struct Monitor {
+    /// Whether the monitor's thread may begin. A futex.
+    ///
+    /// ```text
+    ///   from   to      by
+    ///   any    WAIT    start, before the thread is made
+    ///   WAIT   BEGIN   begin: the start has succeeded
+    ///   WAIT   GO      dismiss: the start has failed, and the thread ends
+    /// ```
+    may_begin: AtomicU32,
+    /// The monitor's pthread_t, for `dismiss`.
+    thread: AtomicUsize,
+    /// The monitor's kernel thread; 0 before it runs.
+    kernel_tid: AtomicI32,
+    /// True: some slot could not be given to a worker at this look.
+    is_short: AtomicBool,
+    /// The number of the slot that the next look begins with, and so is given a worker first: the one after that which got the last worker.
+    next: AtomicUsize,
+}
+
+static MONITOR: Monitor = Monitor {
+    may_begin: AtomicU32::new(0),
+    thread: AtomicUsize::new(0),
+    kernel_tid: AtomicI32::new(0),
+    is_short: AtomicBool::new(false),
+    next: AtomicUsize::new(0),
+};
 const WAIT: u32 = 0;
 const BEGIN: u32 = 1;
 const GO: u32 = 2;
-/// The monitor's pthread_t, for `dismiss`.
-static THREAD: AtomicUsize = AtomicUsize::new(0);
-/// The monitor's kernel thread; 0 before it runs.
-static KERNEL_TID: AtomicI32 = AtomicI32::new(0);
 
 /// The tid of the monitor's kernel thread. Asked on any thread.
 pub fn kernel_tid() -> i32 {
-    KERNEL_TID.load(Relaxed)
+    MONITOR.kernel_tid.load(Relaxed)
 }
 
 /// Makes the monitor's kernel thread, which waits until `begin` or `dismiss`. Called by the start. False: no kernel thread is to be had.
 pub fn start() -> bool {
     set_now();
     runnable::reserve();
-    MAY_BEGIN.store(WAIT, Relaxed);
+    MONITOR.may_begin.store(WAIT, Relaxed);
     counts::kernel_thread_born();
     let old_mask = sys::set_signal_mask(signal_set::CLOSED);
     let born = glibc::create_thread(monitor_main, std::ptr::null_mut(), None);
     sys::set_signal_mask(old_mask);
-    THREAD.store(born.unwrap_or(0) as usize, Relaxed);
+    MONITOR.thread.store(born.unwrap_or(0) as usize, Relaxed);
     if born.is_err() {
         counts::kernel_thread_gone();
     }
@@ -182,26 +197,26 @@ pub fn start() -> bool {
 
 /// Lets the monitor begin: there is something to watch. Called by the start, at its end.
 pub fn begin() {
-    MAY_BEGIN.store(BEGIN, Release);
-    sys::futex_wake(MAY_BEGIN.as_ptr(), 1);
+    MONITOR.may_begin.store(BEGIN, Release);
+    sys::futex_wake(MONITOR.may_begin.as_ptr(), 1);
 }
 
 /// Ends the monitor's thread before it begins, and waits for that: the start has failed.
 pub fn dismiss() {
-    MAY_BEGIN.store(GO, Release);
-    sys::futex_wake(MAY_BEGIN.as_ptr(), 1);
-    glibc::join_thread(THREAD.load(Relaxed) as libc::pthread_t);
+    MONITOR.may_begin.store(GO, Release);
+    sys::futex_wake(MONITOR.may_begin.as_ptr(), 1);
+    glibc::join_thread(MONITOR.thread.load(Relaxed) as libc::pthread_t);
     counts::kernel_thread_gone();
 }
 
 /// Runs on the monitor's kernel thread, which blocks all signals but while it sleeps (`sweep::listen`). Waits for no lock that a green
 /// thread may hold, but as the last resort of `duties::send`: the caretaker does what might need one.
 extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
-    KERNEL_TID.store(sys::kernel_thread_id(), Relaxed);
-    while MAY_BEGIN.load(Acquire) == WAIT {
-        sys::futex_wait(&MAY_BEGIN, WAIT, None).ok();
+    MONITOR.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
+    while MONITOR.may_begin.load(Acquire) == WAIT {
+        sys::futex_wait(&MONITOR.may_begin, WAIT, None).ok();
     }
-    if MAY_BEGIN.load(Relaxed) == GO {
+    if MONITOR.may_begin.load(Relaxed) == GO {
         return std::ptr::null_mut();
     }
     let mut watches = vec![Watch::default(); slots::slots().len()];
@@ -224,12 +239,12 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
             slots::call_for_help();
         }
         sweep::hand_out();
-        short = if SHORT.swap(false, Relaxed) { short + 1 } else { 0 };
+        short = if MONITOR.is_short.swap(false, Relaxed) { short + 1 } else { 0 };
         if short == LOOKS_UNTIL_TURN {
             shortage::ring_those_without_slot();
             short = 0;
         }
-        first = NEXT.load(Relaxed) % count;
+        first = MONITOR.next.load(Relaxed) % count;
         let some_are_left = shortage::share_workers();
         delivery::ring_those_again(cancel::remind_again);
         cpu_timer::look();
@@ -246,14 +261,14 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
 
 /// Sleeps until the next tick or step; after `TICKS_UNTIL_SLEEP` quiet ticks, until called. The race with a thread that wakes a slot:
 ///
-/// 1. The monitor exchanges `BELL`: TICKING → ASLEEP, then looks at every slot, then sleeps on the word.
+/// 1. The monitor exchanges `SUMMONS.bell`: TICKING → ASLEEP, then looks at every slot, then sleeps on the word.
 /// 2. The waker takes the slot out of its sleep, then reads the word, and calls where it is ASLEEP (`summon::awake`).
 /// 3. All SeqCst: the monitor sees the slot in use and does not sleep, or the waker sees ASLEEP.
 fn sleep(quiet: &mut u32, pace: Pace) {
     if *quiet < TICKS_UNTIL_SLEEP {
         let time_ns = if pace == Pace::Step { STEP_NS } else { TICK_NS };
-        sweep::listen(false, || sys::futex_wait(&BELL, TICKING, Some(sys::now_ns() + time_ns)).ok());
-    } else if BELL.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
+        sweep::listen(false, || sys::futex_wait(&SUMMONS.bell, TICKING, Some(sys::now_ns() + time_ns)).ok());
+    } else if SUMMONS.bell.compare_exchange(TICKING, ASLEEP, SeqCst, Relaxed).is_ok() {
         // Pooled vessels are let go even while nothing happens, but not by a monitor that is called before that time.
         let let_go_ns = sys::now_ns() + 500_000_000;
         let deadline = yard::pool_is_large().then_some(let_go_ns);
@@ -261,14 +276,14 @@ fn sleep(quiet: &mut u32, pace: Pace) {
         let deadline = deadline.or(counts::keep_up(now_ms()).map(|ms| ms * 1_000_000));
         let deadline = deadline.into_iter().chain(cpu_timer::next_look()).min();
         if !slots::slots().iter().any(in_use) && !delivery::is_to_ring() && !sweep::are_left() {
-            sweep::listen(true, || sys::futex_wait(&BELL, ASLEEP, deadline).ok());
+            sweep::listen(true, || sys::futex_wait(&SUMMONS.bell, ASLEEP, deadline).ok());
         }
         if sys::now_ns() >= let_go_ns {
             duties::shrink_pool();
         }
         *quiet = 0;
     }
-    BELL.store(TICKING, SeqCst);
+    SUMMONS.bell.store(TICKING, SeqCst);
 }
 
 /// Has the slot a worker that does not sleep in the reactor?
@@ -276,17 +291,11 @@ fn in_use(slot: &Slot) -> bool {
     !slot.owner.see().is_vacant() && !slot.is_idle()
 }
 
-/// True: some slot could not be given to a worker at this look.
-static SHORT: AtomicBool = AtomicBool::new(false);
-
-/// The number of the slot that the next look begins with, and so is given a worker first: the one after that which got the last worker.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-/// Gives a slot without an owner to a worker, and moves `NEXT` on. False: there is no worker for it, and the slot is vacant.
+/// Gives a slot without an owner to a worker, and moves `MONITOR.next` on. False: there is no worker for it, and the slot is vacant.
 fn give(slot: &'static Slot) -> bool {
     let given = worker::give(slot);
     if given {
-        NEXT.store(slot.number + 1, Relaxed);
+        MONITOR.next.store(slot.number + 1, Relaxed);
     }
     given
 }
@@ -294,7 +303,7 @@ fn give(slot: &'static Slot) -> bool {
 /// Makes slots take turns where there are more of them than workers, and a thread waits for one.
 fn share() {
     if shortage::is_here() && slots::anything_ready() {
-        SHORT.store(true, Relaxed);
+        MONITOR.is_short.store(true, Relaxed);
         slots::slots().iter().for_each(take_for_others);
     }
 }
@@ -304,7 +313,7 @@ fn share() {
 fn take_for_others(slot: &'static Slot) {
     let seen = slot.owner.glance();
     if seen.mode() == Some(Mode::Green) && slot.owner.take_from(seen) {
-        VACANT.fetch_add(1, SeqCst);
+        UNUSED.vacant.fetch_add(1, SeqCst);
     }
 }
 
@@ -403,10 +412,10 @@ fn hand_over(slot: &'static Slot, seen: Seen) -> bool {
 /// slot's events and deadlines, for the workers that there are, and tries again.
 fn send_worker(slot: &'static Slot) -> Pace {
     let work = slot.is_left() || slots::injected() || slots::slots().iter().any(|slot| slot.has_ready());
-    if !work || VACANT.load(Relaxed) == 0 {
+    if !work || UNUSED.vacant.load(Relaxed) == 0 {
         return Pace::Rest;
     }
-    VACANT.fetch_sub(1, SeqCst);
+    UNUSED.vacant.fetch_sub(1, SeqCst);
     if give(slot) {
         return Pace::Rest;
     }
@@ -417,5 +426,9 @@ fn send_worker(slot: &'static Slot) -> Pace {
 
 /// In a fork child: there is no monitor until the runtime starts again.
 pub fn after_fork() {
-    BELL.store(TICKING, Relaxed);
+    // `start` writes `may_begin` and `thread` before it makes the next monitor.
+    let Monitor { may_begin: _, thread: _, kernel_tid, is_short, next } = &MONITOR;
+    kernel_tid.store(0, Relaxed);
+    is_short.store(false, Relaxed);
+    next.store(0, Relaxed);
 }

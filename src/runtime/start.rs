@@ -16,7 +16,8 @@
 //!   the leader's vessel                        (never undone: it stays where this libc's end of a thread is not known)
 //! ```
 //!
-//! `STARTED` is stored last, and with it every hook changes over. Until then the hooks of the program's other threads run natively.
+//! `STARTED.has_started` is stored last, and with it every hook changes over. Until then the hooks of the program's other threads run
+//! natively.
 //!
 //! What every thread may see of the start (`machine::started`):
 //!
@@ -34,25 +35,25 @@ use crate::base::{guard, own_fds};
 use crate::runtime::births::{duties, end, vessel};
 use crate::runtime::kernel::caretaker::{self, Duties};
 use crate::runtime::kernel::{alone, bell, filters, identity, small_stacks};
-use crate::runtime::machine::parts;
 use crate::runtime::machine::parts::{current, Green, Worker};
 use crate::runtime::machine::stack::Stack;
 use crate::runtime::machine::started::{is_refused, refuse, started, REFUSED, STARTED, WHY};
-use crate::runtime::machine::{
-    alternate, counts, death_signal, kernel_state, pending, put_back, roll, started as machine_started,
-};
-use crate::runtime::news::lot;
-use crate::runtime::sched::mask;
-use crate::runtime::sched::slots::{self, VACANT};
+use crate::runtime::machine::{alternate, counts, death_signal, kernel_state, roll, started as machine_started};
+use crate::runtime::sched::slots::{self, UNUSED};
 use crate::runtime::signal::{delivery, frames, shelf, sweep, worker_stack};
 use crate::runtime::trap::{capture, inline};
-use crate::runtime::waiting::{cancel, pin, readiness};
-use crate::runtime::{births, dump, kernel, monitor, signal, trap};
+use crate::runtime::waiting::{cancel, pin};
+use crate::runtime::{births, dump, kernel, machine, monitor, news, sched, signal, trap, waiting};
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::*};
 
-/// 1 while the start is under way: a thread that finds 1 goes on natively.
-static STARTING: AtomicU32 = AtomicU32::new(0);
+/// How far the start has come.
+struct Starting {
+    /// 1 while the start is under way: a thread that finds 1 goes on natively.
+    is_under_way: AtomicU32,
+}
+
+static STARTING: Starting = Starting { is_under_way: AtomicU32::new(0) };
 /// How many workers were asked for, of a fork child as well. Written by `configure`, read by the statistics by its address.
 pub static WORKERS: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(1));
 
@@ -83,13 +84,13 @@ pub fn start(prepare: fn()) -> bool {
         return true;
     }
     filters::look();
-    if is_refused() || sys::kernel_thread_id() != sys::process_id() || STARTING.swap(1, Acquire) != 0 {
+    if is_refused() || sys::kernel_thread_id() != sys::process_id() || STARTING.is_under_way.swap(1, Acquire) != 0 {
         return started();
     }
     let built = inline::decide().map_or_else(|| build(prepare), Err);
     let done = built.is_ok();
     built.unwrap_or_else(refuse);
-    STARTED.store(done, Release);
+    STARTED.has_started.store(done, Release);
     if done {
         counts::after_start();
         dump::after_start();
@@ -97,7 +98,7 @@ pub fn start(prepare: fn()) -> bool {
         current().inspect(|main| slots::begin_leader(main));
         alone::begin();
     }
-    STARTING.store(0, Release);
+    STARTING.is_under_way.store(0, Release);
     done
 }
 
@@ -188,7 +189,7 @@ fn build_on_slots(prepare: fn()) -> Result<(), &'static str> {
     kernel_state::arrive(leader);
     leader.take_up(slots::slot(0));
     inline::prepare(capture::possible());
-    VACANT.store(workers() - 1, Relaxed);
+    UNUSED.vacant.store(workers() - 1, Relaxed);
     identity::begin();
     main.worker.store(leader as *const Worker as *mut Worker, Relaxed);
     main.life.store(0, Relaxed);
@@ -229,21 +230,14 @@ pub fn after_fork() {
     let me = current();
     arch::set_self_word(0);
     arch::set_worker_word(0);
-    STARTED.store(false, Relaxed);
-    STARTING.store(0, Relaxed);
+    let Starting { is_under_way } = &STARTING;
+    is_under_way.store(0, Relaxed);
     // The wings, in their order (tests/layers).
-    crate::base::pages::after_fork();
-    lot::after_fork();
-    roll::after_fork();
-    death_signal::after_fork();
-    pending::after_fork();
-    put_back::after_fork();
-    counts::after_fork();
-    parts::after_fork();
-    slots::after_fork();
-    mask::after_fork();
+    crate::base::after_fork();
+    news::after_fork();
+    machine::after_fork();
+    sched::after_fork();
     signal::after_fork(me);
-    readiness::after_fork();
     trap::after_fork();
     kernel::after_fork();
     births::after_fork();
@@ -255,7 +249,7 @@ pub fn after_fork() {
 /// Gives a fork child's kernel thread what the green thread that forked had as its own: pins, scheduling, settings and name. Called last,
 /// when the parts are in order: it makes system calls on the child's only kernel thread.
 fn keep_own(me: &Green) {
-    pin::after_fork(me, frames::running(me));
+    waiting::after_fork(me, frames::running(me));
     me.wait.private_fd.set(-1);
     me.thread.schedule.apply();
     me.thread.settings.apply();

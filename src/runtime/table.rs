@@ -28,7 +28,7 @@ static greenpatch_threads: Table = Table {
     mark: MARK,
     version: Name::new(env!("CARGO_PKG_VERSION")),
     // Each green thread leads to the one made before it; none is ever freed.
-    newest: &raw const NEWEST as *const u8,
+    newest: &raw const NEWEST.green as *const u8,
     reasons: why::REASONS.as_ptr(),
     reason_count: why::REASONS.len(),
     states: STATES.as_ptr(),

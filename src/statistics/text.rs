@@ -27,7 +27,7 @@ const fn name(text: &'static str) -> Name {
 
 /// Makes `PLAIN` of rows `"name": bytes at place`. The size is written by hand and must be the static's: 8 for a number, 1 for a bool.
 macro_rules! plain {
-    ($($name:literal: $bytes:literal at $place:path;)*) => {
+    ($($name:literal: $bytes:literal at $place:expr;)*) => {
         /// The figures that are one word somewhere.
         static PLAIN: Table<{ [$($name),*].len() }> = Table([$(
             Plain { name: name($name), place: &$place as *const _ as *const u8, bytes: $bytes },
@@ -42,15 +42,15 @@ struct Table<const N: usize>([Plain; N]);
 unsafe impl<const N: usize> Sync for Table<N> {}
 
 plain! {
-    "started": 1 at runtime::machine::started::STARTED;
+    "started": 1 at runtime::machine::started::STARTED.has_started;
     "workers": 8 at runtime::start::WORKERS;
     "entries": 8 at runtime::machine::counts::ENTRIES;
-    "inline": 1 at runtime::trap::inline::ON;
-    "inline_calls": 8 at runtime::trap::inline::CALLS;
-    "green_threads_peak": 8 at runtime::machine::counts::GREEN_THREADS_PEAK;
-    "hand_overs": 8 at runtime::machine::counts::HAND_OVERS;
-    "false_alarms": 8 at runtime::machine::counts::FALSE_ALARMS;
-    "kernel_threads_peak": 8 at runtime::machine::counts::KERNEL_THREADS_PEAK;
+    "inline": 1 at runtime::trap::inline::CATCH.is_on;
+    "inline_calls": 8 at runtime::trap::inline::CATCH.calls;
+    "green_threads_peak": 8 at runtime::machine::counts::COUNTS.green_threads_peak;
+    "hand_overs": 8 at runtime::machine::counts::COUNTS.hand_overs;
+    "false_alarms": 8 at runtime::machine::counts::COUNTS.false_alarms;
+    "kernel_threads_peak": 8 at runtime::machine::counts::COUNTS.kernel_threads_peak;
 }
 
 /// The hooks' names, by row.
@@ -86,10 +86,10 @@ static greenpatch_figures: Figures = Figures(Layout {
     plain_count: PLAIN.0.len(),
     hooks: NAMES.0.as_ptr(),
     hook_count: NAMES.0.len(),
-    others: runtime::machine::counts::OTHERS.as_ptr(),
-    others_passed: runtime::machine::counts::OTHERS_PASSED.as_ptr(),
-    created_by_others: &runtime::machine::counts::GREEN_THREADS,
-    workers: &runtime::machine::counts::WORKERS,
+    others: runtime::machine::counts::COUNTS.others.as_ptr(),
+    others_passed: runtime::machine::counts::COUNTS.others_passed.as_ptr(),
+    created_by_others: &runtime::machine::counts::COUNTS.green_threads,
+    workers: &runtime::machine::counts::COUNTS.workers,
 });
 
 /// Bytes that a text can become: for each hook twice its name, quotes, a colon, a comma and a number; and a kilobyte for the rest.
@@ -170,7 +170,7 @@ impl Text {
     /// Becomes the statistics as they are now. Called under the turn of `statistics`; other threads count meanwhile, so figures of one text
     /// may be of different moments.
     pub fn tell(&mut self, family: Option<&str>, member: Member, pid: i32) {
-        use runtime::machine::counts::{sum, GREEN_THREADS};
+        use runtime::machine::counts::{sum, COUNTS};
         self.clear();
         self.add(b"{\"family\":\"");
         self.add(family.unwrap_or("").as_bytes());
@@ -197,7 +197,7 @@ impl Text {
                 _ => self.figure(name, value),
             }
         }
-        self.figure("green_threads", GREEN_THREADS.load(Relaxed) + sum(|worker| &worker.created));
+        self.figure("green_threads", COUNTS.green_threads.load(Relaxed) + sum(|worker| &worker.created));
         self.figure("parks", sum(|worker| &worker.parks));
         self.figure("switches", sum(|worker| &worker.switches));
         self.calls("hooks", |(came, _)| came);

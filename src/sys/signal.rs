@@ -5,18 +5,24 @@ use crate::sys::descriptor::close;
 use crate::sys::process::process_id;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Signals that no kernel thread may block.
-pub static KEPT_OPEN: AtomicU64 = AtomicU64::new(0);
+/// What masks leave open.
+pub struct Open {
+    /// Signals that no kernel thread may block.
+    pub kept: AtomicU64,
+}
+
+/// The only value of `Open`.
+pub static OPEN: Open = Open { kept: AtomicU64::new(0) };
 
 /// Keeps these signals out of every mask that this library sets from now on.
 pub fn keep_open(signals: u64) {
-    KEPT_OPEN.store(signals, Ordering::Relaxed);
+    OPEN.kept.store(signals, Ordering::Relaxed);
 }
 
 /// Returns the mask without what must stay open: what the kernel is to get. The program sees the mask as it has set it.
 #[inline]
 pub fn without_kept_open(mask: u64) -> u64 {
-    mask & !KEPT_OPEN.load(Ordering::Relaxed)
+    mask & !OPEN.kept.load(Ordering::Relaxed)
 }
 
 /// Sets this kernel thread's signal mask, and returns the mask before.
@@ -108,4 +114,10 @@ pub unsafe fn signal_action(signal: i32, new: *const [usize; 4], old: *mut [usiz
     // SAFETY: the kernel checks both pointers, reads four words and writes four; the handler it is given may run on any thread, by this
     // function's contract.
     unsafe { call(libc::SYS_rt_sigaction, signal as usize, new as usize, old as usize, 8, 0, 0) }
+}
+
+/// In a fork child, which runs natively: masks reach the kernel as they are.
+pub fn after_fork() {
+    let Open { kept } = &OPEN;
+    kept.store(0, Ordering::Relaxed);
 }

@@ -128,10 +128,10 @@ fn in_child() {
         return in_parent();
     }
     runtime::start::after_fork();
-    action::give_back();
+    action::after_fork();
     command::after_fork();
     written_names::after_fork();
-    once::learn_generation();
+    once::after_fork();
     in_parent();
 }
 

@@ -17,9 +17,14 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Signals without a handler that meet the runtime's entry all the same, because main waits for them (`borrow`). A bit a signal.
-/// Empty in a fork child (`give_back`).
-static BORROWED: AtomicU64 = AtomicU64::new(0);
+/// What main borrows while it waits.
+struct Borrowed {
+    /// Signals without a handler that meet the runtime's entry all the same, because main waits for them (`borrow`). A bit a signal.
+    /// Empty in a fork child (`after_fork`).
+    signals: AtomicU64,
+}
+
+static BORROWED: Borrowed = Borrowed { signals: AtomicU64::new(0) };
 
 /// Reads glibc's struct sigaction (bits/sigaction.h): a handler, a mask of 1024 bits of which 64 are used, flags.
 unsafe fn action_of(new: *const sigaction) -> Action {
@@ -65,13 +70,13 @@ unsafe fn install(number: c_int, action: Action) -> c_int {
 /// Returns what the kernel is told instead of what the program has set:
 /// - a handler: the runtime's entry, with SA_SIGINFO and without SA_RESETHAND;
 /// - SIG_DFL of SIGSEGV and SIGBUS: the runtime's entry, on the alternate stack;
-/// - SIG_DFL of a signal in BORROWED: the runtime's entry;
+/// - SIG_DFL of a signal in BORROWED.signals: the runtime's entry;
 /// - SIG_DFL of a signal that ends the process, where statistics are written: `counts::end`, which writes them first;
 /// - the dump's signal: `dump::handler`, whatever the program has set;
 /// - all else: the program's own.
 ///
-/// SA_RESTART is set for BORROWED, `counts::end` and the dump where the program has no handler: natively its calls would not fail with
-/// EINTR.
+/// SA_RESTART is set for BORROWED.signals, `counts::end` and the dump where the program has no handler: natively its calls would not fail
+/// with EINTR.
 fn entered(number: c_int, action: Action) -> Action {
     const SIGINFO: usize = SA_SIGINFO as usize;
     const RESTART: usize = SA_RESTART as usize;
@@ -84,7 +89,7 @@ fn entered(number: c_int, action: Action) -> Action {
         // A stack overflow is told before it ends the process, and what a futex cannot read is no fault (arch::load_word).
         actual.handler = entry::entry_address();
         actual.flags = SIGINFO | ONSTACK;
-    } else if BORROWED.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
+    } else if BORROWED.signals.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {
         actual.handler = entry::entry_address();
         actual.flags |= SIGINFO | RESTART;
     } else if action.handler == SIG_DFL && counts::precedes(number) {
@@ -245,10 +250,11 @@ pub fn take_over() {
 }
 
 /// Has the kernel call the program's handlers themselves again. Called in a fork child, which runs natively, before its signals are opened.
-pub fn give_back() {
+pub fn after_fork() {
+    let Borrowed { signals } = &BORROWED;
     for number in (1..=64).filter(|&number| !is_fixed(number) && !is_ours(number)) {
         let action = disposition::of(number);
-        let borrowed = BORROWED.load(Relaxed) & bit(number) != 0;
+        let borrowed = signals.load(Relaxed) & bit(number) != 0;
         if action.is_handler() || meets_entry(number) || borrowed || counts::precedes(number) {
             // SAFETY: the program's own disposition.
             unsafe { disposition::tell_kernel(number, action) };
@@ -257,7 +263,7 @@ pub fn give_back() {
             dump::stand_before_default(number);
         }
     }
-    BORROWED.store(0, Relaxed);
+    signals.store(0, Relaxed);
 }
 
 /// Has main meet every signal of the set that has no handler, while main waits for the set; returns those. Natively the kernel prefers main
@@ -266,14 +272,14 @@ pub fn give_back() {
 pub fn borrow(set: u64) -> u64 {
     let unhandled = |number: &c_int| set & bit(*number) != 0 && disposition::of(*number).handler == SIG_DFL;
     let borrowed = (1..=64).filter(|&number| !is_fixed(number)).filter(unhandled).map(bit).sum();
-    BORROWED.fetch_or(borrowed, Relaxed);
+    BORROWED.signals.fetch_or(borrowed, Relaxed);
     install_all(borrowed);
     borrowed
 }
 
 /// Gives back what `borrow` has returned: these signals meet their default again. Called by main, when its wait is over.
 pub fn return_borrowed(borrowed: u64) {
-    BORROWED.fetch_and(!borrowed, Relaxed);
+    BORROWED.signals.fetch_and(!borrowed, Relaxed);
     install_all(borrowed);
 }
 

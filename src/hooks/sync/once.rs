@@ -20,23 +20,34 @@ use std::sync::atomic::{AtomicI32, Ordering::*};
 const IN_PROGRESS: i32 = 1;
 const DONE: i32 = 2;
 
-/// What glibc writes into a word while its initialiser runs in this process. A fork child learns it anew (`learn_generation`).
-static RUNNING: AtomicI32 = AtomicI32::new(IN_PROGRESS);
-/// A word for a once of the library's own, by which the form of `RUNNING` is found.
-static PROBE: AtomicI32 = AtomicI32::new(0);
+/// How glibc marks a once.
+struct Form {
+    /// What glibc writes into a word while its initialiser runs in this process. A fork child learns it anew (`after_fork`).
+    running: AtomicI32,
+    /// A word for a once of the library's own, by which the form of `running` is found.
+    probe: AtomicI32,
+}
+
+static FORM: Form = Form { running: AtomicI32::new(IN_PROGRESS), probe: AtomicI32::new(0) };
 
 /// The initialiser of that once: notes what the word looks like meanwhile.
 extern "C" fn note_running() {
-    RUNNING.store(PROBE.load(Relaxed), Relaxed);
+    FORM.running.store(FORM.probe.load(Relaxed), Relaxed);
 }
 
-/// Finds out what a running initialiser's word looks like in this process: at load, and again in a fork child. False: this
+/// Finds out what a running initialiser's word looks like in this process (`after_fork`: in a child). Called at load. False: this
 /// glibc's once is not the one we know.
 pub fn learn_generation() -> bool {
-    PROBE.store(0, Relaxed);
+    FORM.probe.store(0, Relaxed);
     // SAFETY: a word of ours and an initialiser that returns.
-    unsafe { real::pthread_once(PROBE.as_ptr(), note_running) };
-    RUNNING.load(Relaxed) & (IN_PROGRESS | DONE) == IN_PROGRESS && PROBE.load(Relaxed) == DONE
+    unsafe { real::pthread_once(FORM.probe.as_ptr(), note_running) };
+    FORM.running.load(Relaxed) & (IN_PROGRESS | DONE) == IN_PROGRESS && FORM.probe.load(Relaxed) == DONE
+}
+
+/// Finds out in a fork child what a running initialiser's word looks like there: `learn_generation` writes all that `FORM` has.
+pub fn after_fork() {
+    let Form { running: _, probe: _ } = &FORM;
+    learn_generation();
 }
 
 /// `pthread_once`: a green thread that comes while another runs the initialiser parks; libc's own does the rest, and may unwind through
@@ -62,7 +73,7 @@ pub unsafe fn call_once(once: *mut c_int, initialise: extern "C" fn()) -> Answer
 #[cold]
 unsafe fn run(word: &AtomicI32, initialise: extern "C" fn()) {
     let address = word.as_ptr() as usize;
-    let busy = || if word.load(Acquire) == RUNNING.load(Relaxed) { libc::EBUSY } else { 0 };
+    let busy = || if word.load(Acquire) == FORM.running.load(Relaxed) { libc::EBUSY } else { 0 };
     if busy() != 0 {
         contended::wait(Why::Once(address), LockKind::Lock, address, EXCLUSIVE, None, busy).ok();
     }

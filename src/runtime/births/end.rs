@@ -12,8 +12,25 @@ use crate::{arch, glibc, sys};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
-/// How many green threads live, main not counted. Counted up by `thread::create`, down by `ended`.
-pub static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// How far the ends of main and of the process have come.
+pub struct Ends {
+    /// How many green threads live, main not counted. Counted up by `thread::create`, down by `ended`.
+    pub live: AtomicUsize,
+    /// The mask of the thread which ended last: the exit handlers of a process that main left run under it.
+    pub last_mask: AtomicU64,
+    /// Has main left by pthread_exit? False → true by `leave_main`, once.
+    pub main_ends: AtomicBool,
+    /// 1 until the kernel thread on which main ends has gone: the kernel clears the word then (set_tid_address).
+    pub main_alive: AtomicU32,
+}
+
+/// The only value of `Ends`.
+pub static ENDS: Ends = Ends {
+    live: AtomicUsize::new(0),
+    last_mask: AtomicU64::new(0),
+    main_ends: AtomicBool::new(false),
+    main_alive: AtomicU32::new(0),
+};
 
 /// Publishes the end of a green thread: the last act for it, on another's stack, since its own is free from here on. Called by the switch
 /// that leaves it (`slots::end`), with the guard up and no lock held. In this order:
@@ -34,8 +51,8 @@ pub fn ended(green: &'static Green) {
     } else {
         park::wake_all(green.life.as_ptr() as usize);
     }
-    LAST_MASK.store(green.mask.get(), Relaxed);
-    if LIVE.fetch_sub(1, AcqRel) == 1 && MAIN_ENDS.load(Acquire) {
+    ENDS.last_mask.store(green.mask.get(), Relaxed);
+    if ENDS.live.fetch_sub(1, AcqRel) == 1 && ENDS.main_ends.load(Acquire) {
         crate::base::summon::call();
     }
 }
@@ -59,26 +76,19 @@ pub unsafe fn exit(me: &'static Green, result: *mut c_void) -> ! {
     unsafe { glibc::exit_thread() }
 }
 
-/// The mask of the thread which ended last: the exit handlers of a process that main left run under it.
-pub static LAST_MASK: AtomicU64 = AtomicU64::new(0);
-/// Has main left by pthread_exit? False → true by `leave_main`, once.
-pub static MAIN_ENDS: AtomicBool = AtomicBool::new(false);
-/// 1 until the kernel thread on which main ends has gone: the kernel clears the word then (set_tid_address).
-pub static MAIN_ALIVE: AtomicU32 = AtomicU32::new(0);
-
 /// Makes main leave by pthread_exit: its kernel thread leaves the workers, hands its slot on, unwinds main's stack natively, and ends in
 /// glibc's own epilogue. Called on main, with no lock held, before the unwinding. The process lives on until the last green thread ends:
 ///
-/// 1. `MAIN_ENDS` is stored, then the monitor is called: it ticks from now on (`see_main_off`).
-/// 2. The kernel clears `MAIN_ALIVE` when the kernel thread has gone. Only then main is finished, and a join of main returns.
-/// 3. `ended` calls the monitor when `LIVE` falls to 0; the monitor ends the process when both have happened.
+/// 1. `ENDS.main_ends` is stored, then the monitor is called: it ticks from now on (`see_main_off`).
+/// 2. The kernel clears `ENDS.main_alive` when the kernel thread has gone. Only then main is finished, and a join of main returns.
+/// 3. `ended` calls the monitor when `ENDS.live` falls to 0; the monitor ends the process when both have happened.
 pub fn leave_main(me: &'static Green) {
     let worker = me.worker();
-    MAIN_ALIVE.store(1, Relaxed);
-    sys::watch_end(&MAIN_ALIVE);
+    ENDS.main_alive.store(1, Relaxed);
+    sys::watch_end(&ENDS.main_alive);
     me.mask.set(signal_set::CLOSED);
     arch::set_self_word(0);
-    MAIN_ENDS.store(true, Release);
+    ENDS.main_ends.store(true, Release);
     worker::resign(worker);
     crate::base::summon::call();
 }
@@ -86,19 +96,19 @@ pub fn leave_main(me: &'static Green) {
 /// Sees to the end of main by pthread_exit: wakes the thread that joins main once main's kernel thread has gone, and ends the process after
 /// the last green thread. The monitor's duty, at each tick. True: main's kernel thread still lives, and nothing will ring when it goes.
 pub fn see_main_off() -> bool {
-    if !MAIN_ENDS.load(Acquire) {
+    if !ENDS.main_ends.load(Acquire) {
         return false;
     }
-    if MAIN_ALIVE.load(Acquire) != 0 {
+    if ENDS.main_alive.load(Acquire) != 0 {
         return true;
     }
     if let Some(main) = roll::main() {
         main.life.fetch_or(life::FINISHED, AcqRel);
         park::wake_all(main.life.as_ptr() as usize);
     }
-    if LIVE.load(Acquire) == 0 {
+    if ENDS.live.load(Acquire) == 0 {
         // The exit handlers run as the last thread would run them.
-        sys::set_signal_mask(LAST_MASK.load(Relaxed) & signal_set::CLOSED);
+        sys::set_signal_mask(ENDS.last_mask.load(Relaxed) & signal_set::CLOSED);
         glibc::exit_process(0);
     }
     false
@@ -106,6 +116,8 @@ pub fn see_main_off() -> bool {
 
 /// In a fork child: one thread, and it is its main.
 pub fn after_fork() {
-    LIVE.store(0, Relaxed);
-    MAIN_ENDS.store(false, Relaxed); // `MAIN_ALIVE` and `LAST_MASK` are written before they are asked for.
+    // `main_alive` and `last_mask` are written before they are asked for.
+    let Ends { live, last_mask: _, main_ends, main_alive: _ } = &ENDS;
+    live.store(0, Relaxed);
+    main_ends.store(false, Relaxed);
 }

@@ -11,9 +11,9 @@ pub mod thread;
 pub mod vessel;
 pub mod yard;
 
-/// In a fork child, before anything else runs: no thread but the calling one is left, and no vessel waits. (`stacks` and `serve` hold what
-/// is the child's as well, or is written anew by each birth.)
+/// In a fork child, before anything else runs: no thread but the calling one is left, and no vessel waits.
 pub fn after_fork() {
+    stacks::after_fork();
     duties::after_fork();
     yard::after_fork();
     end::after_fork();

@@ -38,7 +38,7 @@ pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
     // SAFETY: `birth` passes a green thread, which is never freed.
     let me: &'static Green = unsafe { &*(argument as *const Green) };
     if me.vessel.caught.get() {
-        UNBEGUN.fetch_sub(1, SeqCst);
+        UNBEGUN.births.fetch_sub(1, SeqCst);
         // A worker's kernel thread: glibc has just given it this thread's robust list and a mask of all signals.
         me.vessel.robust_head.set(sys::take_robust_list());
         me.worker().mask.store(u64::MAX, Relaxed);

@@ -32,12 +32,17 @@ const SPARE_MEMORY: usize = 1 << 20;
 
 /// Does this kernel have no MADV_GUARD_INSTALL (Linux 6.13)? Learnt from the first try.
 static GUARD_PAGES_REFUSED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
-/// Is every new mapping locked in memory (MCL_FUTURE)?
-static LOCKED: AtomicBool = AtomicBool::new(false);
+/// What the process's new mappings are like.
+struct Mappings {
+    /// Is every new mapping locked in memory (MCL_FUTURE)?
+    are_locked: AtomicBool,
+}
+
+static MAPPINGS: Mappings = Mappings { are_locked: AtomicBool::new(false) };
 
 /// Notes that from now on every new mapping is, or is not, locked in memory. Called by the hooks of mlockall.
 pub fn note_locked(locked: bool) {
-    LOCKED.store(locked, Relaxed);
+    MAPPINGS.are_locked.store(locked, Relaxed);
 }
 
 /// The stacks of one size. All methods are called under the yard's lock.
@@ -99,7 +104,7 @@ impl Stacks {
     /// also not for one stack, or it would leave less than `SPARE_MEMORY`.
     fn grow(&mut self, step: usize) -> Option<()> {
         const LARGE: usize = 1 << 30;
-        let single = step >= LARGE || LOCKED.load(Relaxed);
+        let single = step >= LARGE || MAPPINGS.are_locked.load(Relaxed);
         let mut count = if single { 1 } else { self.count.clamp(1, STACKS_PER_REGION) };
         let room = pages::reserve(&mut self.free, self.count + count);
         if !room || step >= LARGE && !sys::has_memory(step) {
@@ -117,7 +122,7 @@ impl Stacks {
             count /= 2; // A program that limits its address space gets what there is.
         };
         if self.count == 0 && sys::is_resident(region) {
-            LOCKED.store(true, Relaxed);
+            MAPPINGS.are_locked.store(true, Relaxed);
         }
         sys::advise(region, step * count, libc::MADV_NOHUGEPAGE);
         (self.fresh, self.end) = (region, region + step * count);
@@ -184,7 +189,13 @@ fn install_guard(address: usize, bytes: usize) -> bool {
             return true;
         }
         // Locked memory takes no such guards: a refusal there says nothing about the kernel.
-        GUARD_PAGES_REFUSED.store(!LOCKED.load(Relaxed), Relaxed);
+        GUARD_PAGES_REFUSED.store(!MAPPINGS.are_locked.load(Relaxed), Relaxed);
     }
     sys::forbid(address, bytes)
+}
+
+/// In a fork child: it does not inherit that mappings are locked in memory (mlockall(2)).
+pub fn after_fork() {
+    let Mappings { are_locked } = &MAPPINGS;
+    are_locked.store(false, Relaxed);
 }

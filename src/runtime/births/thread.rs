@@ -13,7 +13,7 @@
 //! The end and a detach race: each sets its own bit and reads the other's in the same step, so exactly one of them sees both, and recycles
 //! the vessel.
 
-use crate::runtime::births::end::LIVE;
+use crate::runtime::births::end::ENDS;
 use crate::runtime::births::{vessel, yard};
 use crate::runtime::kernel::supply;
 use crate::runtime::machine::alternate::Alternate;
@@ -97,7 +97,7 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
         green.thread.schedule.set(policy, priority).ok();
     }
     green.life.store(if wish.detached { life::DETACHED } else { 0 }, Release);
-    let live = LIVE.fetch_add(1, AcqRel) + 1;
+    let live = ENDS.live.fetch_add(1, AcqRel) + 1;
     counts::green_thread_created(creator.map(|creator| creator.worker()), live as u64);
     // SAFETY: the word is ours in the vessel's static TLS, and the vessel does not run: pthread_t leads to the thread from now on.
     unsafe {

@@ -154,7 +154,7 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     let unborn = capture::birth(roll::NOBODY, create);
     creator.inspect(|me| me.thread.pinned.set(me.thread.pinned.get() - 1));
     if unborn.is_err() {
-        UNBEGUN.fetch_sub(1, SeqCst);
+        UNBEGUN.births.fetch_sub(1, SeqCst);
     }
     let unborn = unborn?;
     green.fs.set(unborn.fs);

@@ -12,14 +12,19 @@ use crate::runtime::machine::parts::current;
 use crate::runtime::machine::{death_signal, started};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// True: the only thread of a program that still runs natively is to be bound.
-static EARLY: AtomicBool = AtomicBool::new(false);
+/// What binds main before it is green.
+struct Early {
+    /// True: the only thread of a program that still runs natively is to be bound.
+    is_bound: AtomicBool,
+}
+
+static EARLY: Early = Early { is_bound: AtomicBool::new(false) };
 
 /// Binds the running thread: its kernel thread has something of its own. Called by hooks, after the call that made it so.
 pub fn bind() {
     let Some(me) = current() else {
         if !started::started() {
-            EARLY.store(true, Relaxed);
+            EARLY.is_bound.store(true, Relaxed);
         }
         return;
     };
@@ -52,12 +57,13 @@ pub fn is_bound() -> bool {
 
 /// Binds main where it was to be bound before the start. Called right after the start.
 pub fn begin() {
-    if EARLY.swap(false, Relaxed) {
+    if EARLY.is_bound.swap(false, Relaxed) {
         bind();
     }
 }
 
 /// In a fork child: what binds a thread is not inherited, and the child's kernel thread has the rest. Called by the hooks of fork.
 pub fn after_fork() {
-    EARLY.store(false, Relaxed);
+    let Early { is_bound } = &EARLY;
+    is_bound.store(false, Relaxed);
 }

@@ -6,10 +6,10 @@
 //!
 //! ```text
 //!   word       from → to       by
-//!   SINCE_MS   0 → now         duties::send, before it is woken
+//!   CARETAKER.since_ms   0 → now         duties::send, before it is woken
 //!              now → 0         duties::send, where none could be woken; duties::has_worked
-//!   TID        0 → its tid → 0 duties::work, at its begin and end
-//!   AWAITED    0 → a tid → 0   while_it_waits
+//!   CARETAKER.tid        0 → its tid → 0 duties::work, at its begin and end
+//!   CARETAKER.awaited    0 → a tid → 0   while_it_waits
 //! ```
 
 use crate::base::clock;
@@ -18,42 +18,48 @@ use crate::sys;
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
 
-/// The time since which the caretaker is at work, in milliseconds (`clock::now_ms`); 0: it is not.
-pub static SINCE_MS: AtomicU64 = AtomicU64::new(0);
+/// What the caretaker does now.
+pub struct Caretaker {
+    /// The time since which the caretaker is at work, in milliseconds (`clock::now_ms`); 0: it is not.
+    pub since_ms: AtomicU64,
+    /// The caretaker's kernel thread while it works; 0: it does not.
+    pub tid: AtomicI32,
+    /// The kernel thread that the caretaker waits for; 0: none.
+    awaited: AtomicI32,
+}
 
-/// The caretaker's kernel thread while it works; 0: it does not.
-pub static TID: AtomicI32 = AtomicI32::new(0);
-/// The kernel thread that the caretaker waits for; 0: none.
-static AWAITED: AtomicI32 = AtomicI32::new(0);
+/// The only value of `Caretaker`.
+pub static CARETAKER: Caretaker =
+    Caretaker { since_ms: AtomicU64::new(0), tid: AtomicI32::new(0), awaited: AtomicI32::new(0) };
 
 /// The time at work, in milliseconds, after which the caretaker may be waiting for a lock.
 const STUCK_MS: u64 = 5;
 
 /// Is the caretaker at work? Asked by the monitor, and by hires.
 pub fn is_at_work() -> bool {
-    SINCE_MS.load(Acquire) != 0
+    CARETAKER.since_ms.load(Acquire) != 0
 }
 
 /// Does the caretaker wait for a lock? Asked by the monitor. False where the caretaker, or the kernel thread that it waits for, needs
 /// nothing but a processor: that takes its time on a busy machine, and is no shortage.
 pub fn is_stuck() -> bool {
-    let since_ms = SINCE_MS.load(Acquire);
+    let since_ms = CARETAKER.since_ms.load(Acquire);
     since_ms != 0
         && clock::now_ms() > since_ms + STUCK_MS
-        && sys::task::sleeps(TID.load(Acquire))
-        && !sys::task::runs(AWAITED.load(Acquire))
+        && sys::task::sleeps(CARETAKER.tid.load(Acquire))
+        && !sys::task::runs(CARETAKER.awaited.load(Acquire))
 }
 
 /// Does `wait`, for the kernel thread `tid` to come to rest or to end, and notes it where the caretaker is what waits. Called on any kernel
 /// thread.
 pub fn while_it_waits(tid: i32, wait: &dyn Fn()) {
-    let is_caretaker = TID.load(Relaxed) == sys::kernel_thread_id();
+    let is_caretaker = CARETAKER.tid.load(Relaxed) == sys::kernel_thread_id();
     if is_caretaker {
-        AWAITED.store(tid, Release);
+        CARETAKER.awaited.store(tid, Release);
     }
     wait();
     if is_caretaker {
-        AWAITED.store(0, Release);
+        CARETAKER.awaited.store(0, Release);
     }
 }
 
@@ -79,7 +85,7 @@ pub fn duties() -> Option<&'static Duties> {
 
 /// In a fork child there is no caretaker.
 pub fn after_fork() {
-    SINCE_MS.store(0, Relaxed);
-    TID.store(0, Relaxed);
-    AWAITED.store(0, Relaxed);
+    let Caretaker { since_ms, tid, awaited } = &CARETAKER;
+    since_ms.store(0, Relaxed);
+    [tid, awaited].into_iter().for_each(|tid| tid.store(0, Relaxed));
 }

@@ -25,6 +25,8 @@ pub const SIGNAL: i32 = 33;
 ///   any             FREE   a fork child
 /// ```
 struct Errand {
+    /// 0: the errand is free; 2: a thread has it, and others may wait for it. A futex.
+    taken: AtomicU32,
     state: AtomicU32,
     /// The kernel thread that is to make the call.
     tid: AtomicI32,
@@ -41,14 +43,13 @@ const ASKED: u32 = 1;
 const DONE: u32 = 2;
 
 static ERRAND: Errand = Errand {
+    taken: AtomicU32::new(0),
     state: AtomicU32::new(FREE),
     tid: AtomicI32::new(0),
     number: AtomicIsize::new(0),
     arguments: [const { AtomicIsize::new(0) }; 4],
     result: AtomicIsize::new(0),
 };
-/// 0: `ERRAND` is free; 2: a thread has it, and others may wait for it. A futex.
-static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 /// Has the kernel thread `tid` make a system call, and returns the kernel's answer; `None`: there is no such kernel thread of this process.
 /// Called on a green thread, which keeps its kernel thread meanwhile.
@@ -67,14 +68,14 @@ pub unsafe fn run(tid: i32, number: libc::c_long, arguments: [usize; 4]) -> Opti
 }
 
 fn take() {
-    while TAKEN.swap(2, Acquire) != 0 {
-        sys::futex_wait(&TAKEN, 2, None).ok();
+    while ERRAND.taken.swap(2, Acquire) != 0 {
+        sys::futex_wait(&ERRAND.taken, 2, None).ok();
     }
 }
 
 fn give_back() {
-    TAKEN.store(0, Release);
-    sys::futex_wake(TAKEN.as_ptr(), 1);
+    ERRAND.taken.store(0, Release);
+    sys::futex_wake(ERRAND.taken.as_ptr(), 1);
 }
 
 fn ask(tid: i32, number: libc::c_long, arguments: [usize; 4]) -> Option<isize> {
@@ -115,7 +116,7 @@ pub fn look() {
 /// In a fork child: no errand is under way.
 pub fn after_fork() {
     // The other words are written before each errand.
-    let Errand { state, tid: _, number: _, arguments: _, result: _ } = &ERRAND;
+    let Errand { taken, state, tid: _, number: _, arguments: _, result: _ } = &ERRAND;
     state.store(FREE, Relaxed);
-    TAKEN.store(0, Relaxed);
+    taken.store(0, Relaxed);
 }

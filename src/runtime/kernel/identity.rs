@@ -13,7 +13,7 @@
 
 use crate::base::kept::Kept;
 use crate::base::signal_set;
-use crate::runtime::kernel::asking::{ASKING, IS_ASKING};
+use crate::runtime::kernel::asking::ASKING;
 use crate::runtime::kernel::errand::{self, SIGNAL};
 use crate::runtime::kernel::gate::GATE;
 use crate::runtime::kernel::{small_stacks, unbegun};
@@ -108,11 +108,11 @@ fn run_elsewhere(call: &mut dyn FnMut()) -> bool {
 extern "C" fn run_errand(errand: *mut c_void) -> *mut c_void {
     // SAFETY: `by_another` waits until this is done.
     let errand = unsafe { &*(errand as *const Errand) };
-    ASKING.with(|| {
-        IS_ASKING.store(true, Relaxed);
+    ASKING.lock.with(|| {
+        ASKING.is_asking.store(true, Relaxed);
         // SAFETY: as above; the other thread only waits for `done`.
         unsafe { (*errand.call)() };
-        IS_ASKING.store(false, Relaxed);
+        ASKING.is_asking.store(false, Relaxed);
     });
     errand.done.store(1, Release);
     park::wake_all(errand.done.as_ptr() as usize);

@@ -19,12 +19,13 @@ pub mod unbegun;
 pub mod worker;
 
 /// In a fork child, before anything else runs: no kernel thread but the calling one is left. (`alone` is told by the hooks of fork, in a
-/// native program too; `filters`, `identity` and `runnable` hold what is the child's as well, or is written anew by its start.)
+/// native program too; `filters` and `identity` hold what is the child's as well, or is written anew by its start.)
 pub fn after_fork() {
     worker::after_fork();
     gate::GATE.after_fork();
     reserve::after_fork();
     small_stacks::after_fork();
+    runnable::after_fork();
     caretaker::after_fork();
     unbegun::after_fork();
     shortage::after_fork();

@@ -13,13 +13,18 @@ use std::sync::atomic::{AtomicI32, Ordering::*};
 /// Kernel threads whose state can be read without opening anything. Where more are asked about, they take turns.
 pub const KEPT: usize = 4;
 
-/// The descriptors, each of some kernel thread's state; -1: there is no room for it, or no /proc.
-static STATES: [AtomicI32; KEPT] = [const { AtomicI32::new(-1) }; KEPT];
+/// What the states of kernel threads are read by.
+struct States {
+    /// The descriptors, each of some kernel thread's state; -1: there is no room for it, or no /proc.
+    descriptors: [AtomicI32; KEPT],
+}
+
+static STATES: States = States { descriptors: [const { AtomicI32::new(-1) }; KEPT] };
 
 /// Takes the descriptors' numbers, for `Runnable`: the start calls this, while there is one thread.
 pub fn reserve() {
     let own = sys::task::open_state(sys::kernel_thread_id());
-    for state in &STATES {
+    for state in &STATES.descriptors {
         let kept = own.and_then(|own| sys::duplicate_high(own, own_fds::own_lowest()).ok());
         kept.inspect(|&fd| own_fds::insert(fd));
         state.store(kept.unwrap_or(-1), Relaxed);
@@ -44,12 +49,12 @@ impl Runnable {
     pub fn ask(&mut self, kernel_tid: i32) -> Option<bool> {
         let known = self.tids.iter().position(|&tid| tid == kernel_tid);
         // No answer: that thread has ended, and the tid may be another's by now.
-        let answer = known.and_then(|place| sys::task::runs_by(STATES[place].load(Relaxed)));
+        let answer = known.and_then(|place| sys::task::runs_by(STATES.descriptors[place].load(Relaxed)));
         if answer.is_some() {
             return answer;
         }
         let place = known.unwrap_or(self.next);
-        let kept = STATES[place].load(Relaxed);
+        let kept = STATES.descriptors[place].load(Relaxed);
         if kept < 0 {
             return None;
         }
@@ -62,4 +67,10 @@ impl Runnable {
         self.tids[place] = kernel_tid;
         sys::task::runs_by(kept)
     }
+}
+
+/// Forgets the descriptors in a fork child, where `own_fds` has closed them: the next start takes others.
+pub fn after_fork() {
+    let States { descriptors } = &STATES;
+    descriptors.iter().for_each(|descriptor| descriptor.store(-1, Relaxed));
 }

@@ -30,26 +30,38 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 /// The bell's value where it is for the thread that runs on the kernel thread, whichever that is by then. No address of a green thread.
 pub const THREAD_HERE: usize = 1;
 
-/// Held while the bells are rung, and while it is noted that a program is going to be executed.
-static RINGING: RawLock = RawLock::new(Rank::Process);
-/// How many threads execute another program. The kernel makes no thread meanwhile, as in a shortage.
-static EXECUTING: AtomicUsize = AtomicUsize::new(0);
+/// What is done against a shortage now.
+struct Shortage {
+    /// Held while the bells are rung, and while it is noted that a program is going to be executed.
+    ringing: RawLock,
+    /// How many threads execute another program. The kernel makes no thread meanwhile, as in a shortage.
+    executing: AtomicUsize,
+    /// True: workers are to leave their slots when they find nothing to do there. Written by the monitor.
+    is_shared: AtomicBool,
+}
+
+static SHORTAGE: Shortage = Shortage {
+    ringing: RawLock::new(Rank::Process),
+    executing: AtomicUsize::new(0),
+    is_shared: AtomicBool::new(false),
+};
 
 /// Does `execute`, which executes another program, with no bell on its way: that would wait for the new program, which has no handler, and
 /// end it. Returns what a failed `execute` returned.
 pub fn unrung<R>(execute: impl FnOnce() -> R) -> R {
-    RINGING.with(|| EXECUTING.fetch_add(1, Relaxed));
+    SHORTAGE.ringing.with(|| SHORTAGE.executing.fetch_add(1, Relaxed));
     sys::kernel_thread_id(); // A bell that has rung is heard on the way back from a call.
     let failed = execute();
-    EXECUTING.fetch_sub(1, Relaxed);
+    SHORTAGE.executing.fetch_sub(1, Relaxed);
     failed
 }
 
 /// In a fork child: no thread that executes is here.
 pub fn after_fork() {
-    RINGING.after_fork();
-    EXECUTING.store(0, Relaxed);
-    SHARED.store(false, Relaxed);
+    let Shortage { ringing, executing, is_shared } = &SHORTAGE;
+    ringing.after_fork();
+    executing.store(0, Relaxed);
+    is_shared.store(false, Relaxed);
 }
 
 /// Can no worker be had for now? Asked by the monitor.
@@ -57,13 +69,10 @@ pub fn is_here() -> bool {
     reserve::is_refused() || caretaker::is_stuck()
 }
 
-/// True: workers are to leave their slots when they find nothing to do there. Written by the monitor.
-static SHARED: AtomicBool = AtomicBool::new(false);
-
 /// Is a worker to leave its slot when it finds nothing to do there? Asked by each before it sleeps on.
 #[inline]
 pub fn is_shared() -> bool {
-    SHARED.load(Relaxed)
+    SHORTAGE.is_shared.load(Relaxed)
 }
 
 /// Looks whether a slot is vacant that was in use, and in a shortage wakes the workers that sleep in others. The monitor's duty, at each
@@ -72,7 +81,7 @@ pub fn share_workers() -> bool {
     let some_are_left = slots::slots().iter().any(|slot| slot.is_left());
     let shared = some_are_left && is_here();
     if shared || is_shared() {
-        SHARED.store(shared, Relaxed);
+        SHORTAGE.is_shared.store(shared, Relaxed);
     }
     if shared {
         slots::slots().iter().for_each(|slot| _ = slots::rouse(slot));
@@ -84,8 +93,8 @@ pub fn share_workers() -> bool {
 /// vacant and no kernel thread can be made for it.
 #[cold]
 pub fn ring_those_without_slot() {
-    RINGING.with(|| {
-        if EXECUTING.load(Relaxed) == 0 {
+    SHORTAGE.ringing.with(|| {
+        if SHORTAGE.executing.load(Relaxed) == 0 {
             ring_all_without_slot();
         }
     });

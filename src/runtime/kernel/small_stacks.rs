@@ -14,13 +14,18 @@ pub const SMALL_STACK: usize = 256 << 10;
 /// Bytes of both of a worker's stacks.
 pub const BOTH_STACKS: usize = alternate::STACK_BYTES + SMALL_STACK;
 
-/// Free stacks: the lowest address of both.
-static FREE: Locked<Vec<usize>> = Locked::new(Rank::Pool, Vec::new());
+/// The stacks that are kept.
+struct Free {
+    /// Free stacks: the lowest address of both.
+    stacks: Locked<Vec<usize>>,
+}
+
+static FREE: Free = Free { stacks: Locked::new(Rank::Pool, Vec::new()) };
 
 /// Takes or maps a worker's stack: (lowest address, bytes); `None`: there is no memory. It goes back by `return_small_stack` or
 /// `keep_small_stack`.
 pub fn small_stack() -> Option<(usize, usize)> {
-    let free = FREE.with(|free| free.pop());
+    let free = FREE.stacks.with(|free| free.pop());
     let lowest = free.or_else(|| sys::map(BOTH_STACKS, libc::MAP_STACK).map(|stacks| stacks as usize));
     lowest.map(|lowest| (lowest + alternate::STACK_BYTES, SMALL_STACK))
 }
@@ -29,7 +34,7 @@ pub fn small_stack() -> Option<(usize, usize)> {
 /// start. False: there is no memory.
 pub fn reserve_small_stacks(workers: usize) -> bool {
     let count = (workers + 1).min(SMALL_STACKS_KEPT);
-    FREE.with(|free| {
+    FREE.stacks.with(|free| {
         if free.len() >= count {
             return true;
         }
@@ -54,7 +59,7 @@ pub fn return_small_stack(tcb: usize) {
 /// Keeps or unmaps the stack whose lowest address, as `small_stack` gave it, is `stack`. Nothing runs there.
 pub fn keep_small_stack(stack: usize) {
     let stack = stack - alternate::STACK_BYTES;
-    let kept = FREE.with(|free| {
+    let kept = FREE.stacks.with(|free| {
         let keep = free.len() < SMALL_STACKS_KEPT;
         if keep {
             free.push(stack);
@@ -68,5 +73,6 @@ pub fn keep_small_stack(stack: usize) {
 
 /// In a fork child: the free stacks are the child's as well.
 pub fn after_fork() {
-    FREE.after_fork(|_free| {});
+    let Free { stacks } = &FREE;
+    stacks.after_fork(|_stacks| {});
 }

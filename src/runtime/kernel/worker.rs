@@ -28,7 +28,7 @@ use crate::runtime::kernel::{asking, caretaker, shortage, small_stacks};
 use crate::runtime::machine::parts::{Green, Slot, Worker};
 use crate::runtime::machine::{alternate, counts, kernel_state};
 use crate::runtime::sched::mask;
-use crate::runtime::sched::slots::{self, VACANT};
+use crate::runtime::sched::slots::{self, UNUSED};
 use crate::runtime::sched::spares::{remove, ring, COME, RETIRE, SLEEP, SPARES, TAKE_SLOT};
 use crate::runtime::signal::{sweep, worker_stack};
 use crate::runtime::trap::inline;
@@ -73,7 +73,7 @@ fn leave_slot(worker: &'static Worker, slot: &'static Slot) {
 /// Notes that the slot has no owner. The monitor looks for vacant slots at each tick.
 fn vacate(slot: &Slot) {
     slot.owner.vacate();
-    VACANT.fetch_add(1, SeqCst);
+    UNUSED.vacant.fetch_add(1, SeqCst);
 }
 
 /// Leaves the slot of a kernel thread that is no worker any more: the monitor gives the slot to another. The next worker is not made here,
@@ -229,7 +229,7 @@ pub fn give(slot: &'static Slot) -> bool {
 
 /// Are slots vacant? Asked without a lock.
 pub fn some_are_vacant() -> bool {
-    VACANT.load(Relaxed) > 0
+    UNUSED.vacant.load(Relaxed) > 0
 }
 
 /// Makes a worker that comes to rest at once (`supply`). Calls the program's allocator, by glibc. False: there is no memory or no kernel
@@ -248,17 +248,22 @@ pub fn make_at_rest() -> bool {
     made.is_ok()
 }
 
-/// How many workers there have been beside the leader.
-static HIRED: AtomicUsize = AtomicUsize::new(0);
+/// The workers that were hired.
+struct Hired {
+    /// How many workers there have been beside the leader.
+    count: AtomicUsize,
+}
+
+static HIRED: Hired = Hired { count: AtomicUsize::new(0) };
 
 /// A worker, its stack, and a place for it in each list that it may come to.
 fn new_worker() -> Option<(&'static Worker, (usize, usize))> {
     let stack = small_stacks::small_stack()?;
     let worker = GATE.take_free().or_else(|| {
-        let workers = HIRED.fetch_add(1, Relaxed) + 2;
+        let workers = HIRED.count.fetch_add(1, Relaxed) + 2;
         let room = pages::has_reserve() && GATE.has_room(workers) && SPARES.has_room(workers);
         if !room {
-            HIRED.fetch_sub(1, Relaxed);
+            HIRED.count.fetch_sub(1, Relaxed);
         }
         room.then(|| counts::enlist(Worker::new(false)))
     });
@@ -331,6 +336,6 @@ pub fn settle(worker: &'static Worker) {
 
 /// In a fork child: no worker but the calling one is left, and it is none any more.
 pub fn after_fork() {
-    SPARES.after_fork();
-    HIRED.store(0, Relaxed);
+    let Hired { count } = &HIRED;
+    count.store(0, Relaxed);
 }

@@ -1,8 +1,8 @@
 //! Counts for the statistics (`stats=PATH`), the list of all workers, and when the figures are told.
 //!
 //! Each worker counts in its own `Counters`, by a plain load and store, for one kernel thread at a time writes them; the sums are made when
-//! they are asked for. Threads that are no workers share `OTHERS` in the same way, and may lose a count to each other. The handler that
-//! tells the figures before a signal ends the process (`end`) stands here, too.
+//! they are asked for. Threads that are no workers share `COUNTS.others` in the same way, and may lose a count to each other. The handler
+//! that tells the figures before a signal ends the process (`end`) stands here, too.
 
 use crate::base::kept::Kept;
 use crate::figures::{Counters, ROWS};
@@ -12,31 +12,53 @@ use crate::sys::{self, older};
 use once_cell::race::OnceBox;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::*};
 
-/// The calls of each hook by threads that are no workers; they may lose a count to each other.
-pub static OTHERS: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
+/// What is counted for the process as a whole, the list of the workers' counters, and when the figures were told.
+/// The statistics read the fields by their addresses.
+pub struct Counts {
+    /// The calls of each hook by threads that are no workers; they may lose a count to each other.
+    pub others: [AtomicU64; ROWS],
+    /// The calls among `others` that went on to libc.
+    pub others_passed: [AtomicU64; ROWS],
+    /// Green threads that were created by threads that are no workers.
+    pub green_threads: AtomicU64,
+    /// The most green threads that were alive at a time.
+    pub green_threads_peak: AtomicU64,
+    /// Slots that were taken from workers whose calls or green threads lasted.
+    pub hand_overs: AtomicU64,
+    /// Hand-overs for nothing: the kernel thread was runnable, but had not got a processor for a tick, after the monitor had waited for it
+    /// for 20 ms.
+    pub false_alarms: AtomicU64,
+    /// Kernel threads of the process that the library knows.
+    kernel_threads: AtomicU64,
+    /// The most kernel threads at a time.
+    pub kernel_threads_peak: AtomicU64,
+    /// The workers' counters, the last one's first, linked by `next`. Only added to, so it is walked without a lock, also by a signal
+    /// handler.
+    pub workers: AtomicPtr<Counters>,
+    began_ms: AtomicU64,
+    next_ms: AtomicU64,
+    /// The sum that was told last.
+    told: AtomicU64,
+}
+
+/// The only value of `Counts`.
+pub static COUNTS: Counts = Counts {
+    others: [const { AtomicU64::new(0) }; ROWS],
+    others_passed: [const { AtomicU64::new(0) }; ROWS],
+    green_threads: AtomicU64::new(0),
+    green_threads_peak: AtomicU64::new(0),
+    hand_overs: AtomicU64::new(0),
+    false_alarms: AtomicU64::new(0),
+    kernel_threads: AtomicU64::new(1),
+    kernel_threads_peak: AtomicU64::new(1),
+    workers: AtomicPtr::new(std::ptr::null_mut()),
+    began_ms: AtomicU64::new(0),
+    next_ms: AtomicU64::new(0),
+    told: AtomicU64::new(0),
+};
 
 /// How many of libc's entries lead to the hooks. A fork child keeps it, for it has its parent's entries.
 pub static ENTRIES: Kept<AtomicU64> = Kept::new(AtomicU64::new(0));
-
-/// The calls among `OTHERS` that went on to libc.
-pub static OTHERS_PASSED: [AtomicU64; ROWS] = [const { AtomicU64::new(0) }; ROWS];
-
-/// Green threads that were created by threads that are no workers.
-pub static GREEN_THREADS: AtomicU64 = AtomicU64::new(0);
-/// The most green threads that were alive at a time.
-pub static GREEN_THREADS_PEAK: AtomicU64 = AtomicU64::new(0);
-/// Slots that were taken from workers whose calls or green threads lasted.
-pub static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
-/// Hand-overs for nothing: the kernel thread was runnable, but had not got a processor for a tick, after the monitor had waited for it for
-/// 20 ms.
-pub static FALSE_ALARMS: AtomicU64 = AtomicU64::new(0);
-/// Kernel threads of the process that the library knows.
-static KERNEL_THREADS: AtomicU64 = AtomicU64::new(1);
-/// The most kernel threads at a time.
-pub static KERNEL_THREADS_PEAK: AtomicU64 = AtomicU64::new(1);
-
-/// The workers' counters, the last one's first, linked by `next`. Only added to, so it is walked without a lock, also by a signal handler.
-pub static WORKERS: AtomicPtr<Counters> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Adds 1 to a counter that only one kernel thread writes at a time.
 #[inline(always)]
@@ -49,7 +71,7 @@ pub fn count_one(counter: &AtomicU64) {
 pub fn count(row: usize) {
     let counter = match crate::runtime::machine::parts::current() {
         Some(green) => &green.worker().counters.calls[row],
-        None => &OTHERS[row],
+        None => &COUNTS.others[row],
     };
     count_one(counter);
 }
@@ -59,7 +81,7 @@ pub fn count(row: usize) {
 pub fn count_passed(row: usize) {
     let counter = match crate::runtime::machine::parts::current() {
         Some(green) => &green.worker().counters.passed[row],
-        None => &OTHERS_PASSED[row],
+        None => &COUNTS.others_passed[row],
     };
     count_one(counter);
 }
@@ -68,8 +90,8 @@ pub fn count_passed(row: usize) {
 /// in both.
 pub fn came_and_served(row: usize) -> (u64, u64) {
     // First what passed: what comes meanwhile must not look like more than came.
-    let passed = OTHERS_PASSED[row].load(Relaxed) + sum(|worker| &worker.passed[row]);
-    let came = OTHERS[row].load(Relaxed) + sum(|worker| &worker.calls[row]);
+    let passed = COUNTS.others_passed[row].load(Relaxed) + sum(|worker| &worker.passed[row]);
+    let came = COUNTS.others[row].load(Relaxed) + sum(|worker| &worker.calls[row]);
     (came, came.saturating_sub(passed))
 }
 
@@ -77,10 +99,10 @@ pub fn came_and_served(row: usize) -> (u64, u64) {
 pub fn enlist(worker: &'static Worker) -> &'static Worker {
     let counters = &worker.counters;
     let place = counters as *const Counters as *mut Counters;
-    let mut head = WORKERS.load(Acquire);
+    let mut head = COUNTS.workers.load(Acquire);
     loop {
         counters.next.store(head, Relaxed);
-        match WORKERS.compare_exchange(head, place, AcqRel, Acquire) {
+        match COUNTS.workers.compare_exchange(head, place, AcqRel, Acquire) {
             Ok(_) => return worker,
             Err(now) => head = now,
         }
@@ -88,7 +110,7 @@ pub fn enlist(worker: &'static Worker) -> &'static Worker {
 }
 
 fn for_each_counters(mut work: impl FnMut(&'static Counters)) {
-    let mut at = WORKERS.load(Acquire);
+    let mut at = COUNTS.workers.load(Acquire);
     // SAFETY: null, or the counters of a worker, and workers are never freed.
     while let Some(counters) = unsafe { at.as_ref() } {
         work(counters);
@@ -107,33 +129,33 @@ pub fn green_thread_created(by: Option<&Worker>, alive: u64) {
     match by {
         Some(worker) => count_one(&worker.counters.created),
         None => {
-            GREEN_THREADS.fetch_add(1, Relaxed);
+            COUNTS.green_threads.fetch_add(1, Relaxed);
         }
     }
-    if GREEN_THREADS_PEAK.load(Relaxed) < alive {
-        GREEN_THREADS_PEAK.fetch_max(alive, Relaxed);
+    if COUNTS.green_threads_peak.load(Relaxed) < alive {
+        COUNTS.green_threads_peak.fetch_max(alive, Relaxed);
     }
 }
 
 /// Counts a hand-over.
 pub fn hand_over() {
-    HAND_OVERS.fetch_add(1, Relaxed);
+    COUNTS.hand_overs.fetch_add(1, Relaxed);
 }
 
 /// Counts a hand-over for nothing.
 pub fn false_alarm() {
-    FALSE_ALARMS.fetch_add(1, Relaxed);
+    COUNTS.false_alarms.fetch_add(1, Relaxed);
 }
 
 /// Counts a kernel thread that begins.
 pub fn kernel_thread_born() {
-    let now = KERNEL_THREADS.fetch_add(1, Relaxed) + 1;
-    KERNEL_THREADS_PEAK.fetch_max(now, Relaxed);
+    let now = COUNTS.kernel_threads.fetch_add(1, Relaxed) + 1;
+    COUNTS.kernel_threads_peak.fetch_max(now, Relaxed);
 }
 
 /// Counts a kernel thread that has ended.
 pub fn kernel_thread_gone() {
-    KERNEL_THREADS.fetch_sub(1, Relaxed);
+    COUNTS.kernel_threads.fetch_sub(1, Relaxed);
 }
 
 /// The sum of one counter of all workers.
@@ -177,30 +199,26 @@ pub fn before_end() {
 /// The bounds of the intervals, in milliseconds, at which changed figures are told: after as long again as the runtime has run.
 const SHORTEST_MS: u64 = 10;
 const LONGEST_MS: u64 = 1000;
-static BEGAN_MS: AtomicU64 = AtomicU64::new(0);
-static NEXT_MS: AtomicU64 = AtomicU64::new(0);
-/// The sum that was told last.
-static TOLD: AtomicU64 = AtomicU64::new(0);
 
 /// Tells figures that have changed, where that is due. Returns the time (ms of the coarse clock) at which it will be; `None`: nothing is
 /// left to tell. Called by the monitor alone, before it sleeps without an end.
 pub fn keep_up(now_ms: u64) -> Option<u64> {
     let tellers = TELLERS.get()?;
-    let sums = sum(|worker| &worker.switches) + sum(|worker| &worker.created) + GREEN_THREADS.load(Relaxed);
-    if sums == TOLD.load(Relaxed) {
+    let sums = sum(|worker| &worker.switches) + sum(|worker| &worker.created) + COUNTS.green_threads.load(Relaxed);
+    if sums == COUNTS.told.load(Relaxed) {
         return None;
     }
-    let next_ms = NEXT_MS.load(Relaxed);
+    let next_ms = COUNTS.next_ms.load(Relaxed);
     if now_ms < next_ms {
         return Some(next_ms);
     }
-    let began_ms = BEGAN_MS.load(Relaxed);
+    let began_ms = COUNTS.began_ms.load(Relaxed);
     if began_ms == 0 {
-        BEGAN_MS.store(now_ms, Relaxed);
+        COUNTS.began_ms.store(now_ms, Relaxed);
     }
     let age_ms = now_ms - if began_ms == 0 { now_ms } else { began_ms };
-    NEXT_MS.store(now_ms + age_ms.clamp(SHORTEST_MS, LONGEST_MS), Relaxed);
-    TOLD.store(sums, Relaxed);
+    COUNTS.next_ms.store(now_ms + age_ms.clamp(SHORTEST_MS, LONGEST_MS), Relaxed);
+    COUNTS.told.store(sums, Relaxed);
     (tellers.meanwhile)();
     None
 }
@@ -226,11 +244,24 @@ pub extern "C" fn end(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
 
 /// Clears the counts in a fork child, and the list: the parent's workers are not here.
 pub fn after_fork() {
-    WORKERS.store(std::ptr::null_mut(), Release);
-    OTHERS.iter().chain(&OTHERS_PASSED).for_each(|counter| counter.store(0, Relaxed));
-    for counter in [&GREEN_THREADS, &GREEN_THREADS_PEAK, &HAND_OVERS, &FALSE_ALARMS, &BEGAN_MS, &NEXT_MS, &TOLD] {
+    let Counts {
+        others,
+        others_passed,
+        green_threads,
+        green_threads_peak,
+        hand_overs,
+        false_alarms,
+        kernel_threads,
+        kernel_threads_peak,
+        workers,
+        began_ms,
+        next_ms,
+        told,
+    } = &COUNTS;
+    workers.store(std::ptr::null_mut(), Release);
+    others.iter().chain(others_passed).for_each(|counter| counter.store(0, Relaxed));
+    for counter in [green_threads, green_threads_peak, hand_overs, false_alarms, began_ms, next_ms, told] {
         counter.store(0, Relaxed);
     }
-    KERNEL_THREADS.store(1, Relaxed);
-    KERNEL_THREADS_PEAK.store(1, Relaxed);
+    [kernel_threads, kernel_threads_peak].into_iter().for_each(|count| count.store(1, Relaxed));
 }

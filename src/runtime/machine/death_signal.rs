@@ -9,14 +9,20 @@ use crate::sys::task;
 use libc::PR_SET_PDEATHSIG;
 use std::sync::atomic::{AtomicI32, Ordering::*};
 
-/// The signal that all shared kernel threads have; 0: no thread has asked for one.
-pub static DEATH_SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// What the kernel threads that green threads share have been told of the signal at the parent's end.
+pub struct DeathSignal {
+    /// The signal that all shared kernel threads have; 0: no thread has asked for one.
+    pub signal: AtomicI32,
+}
+
+/// The only value of `DeathSignal`.
+pub static DEATH_SIGNAL: DeathSignal = DeathSignal { signal: AtomicI32::new(0) };
 
 /// Notes the process's as main's. Called by the start, while there is one thread.
 pub fn begin(main: &Green) {
     let signal = task::death_signal();
     main.thread.settings.death_signal.store(signal, Relaxed);
-    DEATH_SIGNAL.store(signal, Relaxed);
+    DEATH_SIGNAL.signal.store(signal, Relaxed);
 }
 
 /// Sets the signal that a thread has asked for (0: none), and shares it. Called on the kernel thread that runs `me`, or after its end.
@@ -40,16 +46,16 @@ pub fn share_death_signal() {
         roll::search(|green| green.thread.settings.death_signal() != 0)
             .map_or(0, |green| green.thread.settings.death_signal())
     };
-    DEATH_SIGNAL.store(if asked != 0 { asked } else { of_another() }, SeqCst);
+    DEATH_SIGNAL.signal.store(if asked != 0 { asked } else { of_another() }, SeqCst);
     counts::for_each_worker(|worker| {
         worker.unusual.fetch_or(unusual::DEATH, SeqCst);
     });
-    task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.load(SeqCst) as usize);
+    task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.signal.load(SeqCst) as usize);
 }
 
 /// Gives the signal to a kernel thread that becomes a worker's. Called on it.
 pub fn arrive() {
-    let signal = DEATH_SIGNAL.load(SeqCst);
+    let signal = DEATH_SIGNAL.signal.load(SeqCst);
     if signal != 0 {
         task::option(PR_SET_PDEATHSIG, signal as usize);
     }
@@ -57,25 +63,26 @@ pub fn arrive() {
 
 /// Gives the shared signal back to this kernel thread, after an exec that failed: it is shared again.
 pub fn share_death_signal_again(me: &Green) {
-    if DEATH_SIGNAL.load(Relaxed) != me.thread.settings.death_signal() {
-        task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.load(SeqCst) as usize);
+    if DEATH_SIGNAL.signal.load(Relaxed) != me.thread.settings.death_signal() {
+        task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.signal.load(SeqCst) as usize);
     }
 }
 
 /// Gives a worker's kernel thread the shared signal. Called on it by the switch that finds `unusual::DEATH`.
 pub fn bring_death_signal(worker: &Worker) {
     worker.unusual.fetch_and(!unusual::DEATH, SeqCst);
-    task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.load(SeqCst) as usize);
+    task::option(PR_SET_PDEATHSIG, DEATH_SIGNAL.signal.load(SeqCst) as usize);
 }
 
 /// Gives this kernel thread the running thread's signal, and not another's: it is that thread's own from here on.
 pub fn leave_shared(me: &Green) {
-    if DEATH_SIGNAL.load(Relaxed) != me.thread.settings.death_signal() {
+    if DEATH_SIGNAL.signal.load(Relaxed) != me.thread.settings.death_signal() {
         task::option(PR_SET_PDEATHSIG, me.thread.settings.death_signal() as usize);
     }
 }
 
 /// Forgets the signal in a fork child, as the kernel does.
 pub fn after_fork() {
-    DEATH_SIGNAL.store(0, Relaxed);
+    let DeathSignal { signal } = &DEATH_SIGNAL;
+    signal.store(0, Relaxed);
 }

@@ -24,3 +24,14 @@ pub mod stack;
 pub mod started;
 pub mod unusual;
 pub mod words;
+
+/// In a fork child, before anything else runs: it has no green thread and no worker, and runs natively.
+pub fn after_fork() {
+    started::after_fork();
+    roll::after_fork();
+    death_signal::after_fork();
+    pending::after_fork();
+    put_back::after_fork();
+    counts::after_fork();
+    parts::after_fork();
+}

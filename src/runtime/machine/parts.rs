@@ -24,13 +24,20 @@ use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
-/// The green thread made last; `older` leads to the others. The list is for `table`, whose readers look at memory from outside: it has the
-/// green threads in the pool, too.
-pub static NEWEST: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
+/// The list of all green threads.
+pub struct Newest {
+    /// The green thread made last; `older` leads to the others. The list is for `table`, whose readers look at memory from outside: it has
+    /// the green threads in the pool, too.
+    pub green: AtomicPtr<Green>,
+}
+
+/// The only value of `Newest`.
+pub static NEWEST: Newest = Newest { green: AtomicPtr::new(std::ptr::null_mut()) };
 
 /// Empties the list in a fork child: the parent's green threads are not here.
 pub fn after_fork() {
-    NEWEST.store(std::ptr::null_mut(), Relaxed);
+    let Newest { green } = &NEWEST;
+    green.store(std::ptr::null_mut(), Relaxed);
 }
 
 /// A green thread. Made with its first vessel, and reused with it for later threads. Fields whose values end earlier stand in groups
@@ -77,7 +84,7 @@ pub struct Green {
     pub next_to_ring: AtomicPtr<Green>,
     /// A stack for its own system calls' hooks, where it has no room for them (`inline`): lowest address, or 0.
     pub inline_stack: Cell<usize>,
-    /// The green thread made before this one: the whole list begins at `NEWEST`.
+    /// The green thread made before this one: the whole list begins at `NEWEST.green`.
     pub older: Cell<*const Green>,
 }
 
@@ -127,7 +134,7 @@ impl Green {
             self.older.set(newest);
             Some(self as *const Green as *mut Green)
         };
-        let _ = NEWEST.fetch_update(Release, Relaxed, link);
+        let _ = NEWEST.green.fetch_update(Release, Relaxed, link);
     }
 
     /// Begins a new vessel on this stack, in place of the one that has died. Called by the birth, before any thread is on it.

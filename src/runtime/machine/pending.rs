@@ -49,8 +49,13 @@ pub fn is_of_same_timer(one: &siginfo_t, other: &siginfo_t) -> bool {
     one.si_signo == other.si_signo && count_expiries(&mut { *one }, other)
 }
 
-/// Guards the queues of all threads: signals are rare, and a thread's queue is mostly empty.
-static LOCK: RawLock = RawLock::new(Rank::Signals);
+/// What the pending signals of all threads share.
+struct Queues {
+    /// Guards the queues of all threads: signals are rare, and a thread's queue is mostly empty.
+    lock: RawLock,
+}
+
+static QUEUES: Queues = Queues { lock: RawLock::new(Rank::Signals) };
 
 /// A green thread's queue of pending signals. Any thread adds; the thread itself takes, and a sweep that moves signals elsewhere.
 pub struct Pending {
@@ -76,12 +81,12 @@ impl Pending {
     /// Allocates: not called in handlers that found the guard up. The caller alerts the thread afterwards.
     pub fn add(&self, info: &siginfo_t, directed: bool) -> bool {
         let queued = Box::into_raw(Box::new(Queued { info: *info, directed, next: std::ptr::null_mut() }));
-        let added = LOCK.with(|| {
+        let added = QUEUES.lock.with(|| {
             let is_one_of_its_kind = info.si_signo < FIRST_OF_MANY && info.si_code != libc::SI_TIMER;
             if is_one_of_its_kind && self.bits() & bit(info.si_signo) != 0 {
                 return false;
             }
-            // SAFETY: `LOCK` is held, so no other thread changes the list; the place that is found is its end.
+            // SAFETY: `QUEUES.lock` is held, so no other thread changes the list; the place that is found is its end.
             unsafe {
                 if info.si_code == libc::SI_TIMER && self.count_in(info) {
                     return false;
@@ -101,9 +106,9 @@ impl Pending {
     /// Counts an expiry in a pending signal of the same timer; false: there is none.
     ///
     /// # Safety
-    /// The caller has `LOCK`.
+    /// The caller has `QUEUES.lock`.
     unsafe fn count_in(&self, info: &siginfo_t) -> bool {
-        // SAFETY: the list is changed under `LOCK` only, which the caller has; its elements live until they are out of it.
+        // SAFETY: the list is changed under `QUEUES.lock` only, which the caller has; its elements live until they are out of it.
         let mut at = unsafe { *self.first.get() };
         // SAFETY: as for the first: null or an element of the list.
         while let Some(queued) = unsafe { at.as_mut() } {
@@ -130,9 +135,9 @@ impl Pending {
         if self.bits() & set == 0 {
             return None;
         }
-        let taken = LOCK.with(|| {
+        let taken = QUEUES.lock.with(|| {
             let bits = self.bits();
-            // SAFETY: `LOCK` is held, so the places that `find` returns stay what they are, and elements stay alive.
+            // SAFETY: `QUEUES.lock` is held, so the places that `find` returns stay what they are, and elements stay alive.
             unsafe {
                 let place = self.find(|queued| is_it(queued, bits));
                 let found = (*place).as_ref()?;
@@ -151,10 +156,10 @@ impl Pending {
     /// The link that leads to the first element of which `is_it` holds, or the list's last, null link.
     ///
     /// # Safety
-    /// The caller has `LOCK` for as long as it uses the link.
+    /// The caller has `QUEUES.lock` for as long as it uses the link.
     unsafe fn find(&self, is_it: impl Fn(&Queued) -> bool) -> *mut *mut Queued {
         let mut at = self.first.get();
-        // SAFETY: the list is changed under `LOCK` only, which the caller has; each link is null or leads to an element that lives.
+        // SAFETY: the list is changed under `QUEUES.lock` only, which the caller has; each link is null or leads to an element that lives.
         unsafe {
             while (*at).as_ref().is_some_and(|queued| !is_it(queued)) {
                 at = &mut (**at).next;
@@ -370,5 +375,6 @@ impl Shelf {
 
 /// Frees the queues' lock in a fork child: its holder may have stayed in the parent. The queues are the child's copies.
 pub fn after_fork() {
-    LOCK.after_fork();
+    let Queues { lock } = &QUEUES;
+    lock.after_fork();
 }

@@ -13,3 +13,9 @@ pub mod record;
 pub mod timer;
 pub mod verify;
 pub mod waiter;
+
+/// In a fork child, before anything else runs: nothing waits for an address or a descriptor.
+pub fn after_fork() {
+    lot::after_fork();
+    record::after_fork();
+}

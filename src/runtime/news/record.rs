@@ -140,8 +140,13 @@ unsafe impl Sync for Record {}
 const REGISTERED_OUT: u32 = 1 << 31;
 const CHUNK: usize = 512;
 const CHUNKS: usize = Record::NUMBERS / CHUNK;
-/// The records, by stretches of CHUNK numbers; null: nothing was noted about any number of the stretch.
-static TABLE: [AtomicPtr<Record>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
+/// All records.
+struct Table {
+    /// By stretches of CHUNK numbers; null: nothing was noted about any number of the stretch.
+    chunks: [AtomicPtr<Record>; CHUNKS],
+}
+
+static TABLE: Table = Table { chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS] };
 
 /// Maps a stretch of records and puts it in its place, unless another thread was faster. `None`: no memory.
 #[cold]
@@ -162,7 +167,7 @@ fn new_chunk(place: &AtomicPtr<Record>) -> Option<*mut Record> {
 /// Called on any thread; maps the number's stretch when it is first asked for.
 #[inline]
 pub fn record(fd: i32) -> Option<&'static Record> {
-    let place = TABLE.get(fd as usize / CHUNK)?;
+    let place = TABLE.chunks.get(fd as usize / CHUNK)?;
     let mut chunk = place.load(Acquire);
     if chunk.is_null() {
         chunk = new_chunk(place)?;
@@ -183,14 +188,14 @@ pub fn link_peers(one: i32, other: i32) {
 
 /// The record of a descriptor number, if anything was ever noted about its stretch of numbers. Maps nothing.
 pub fn known_record(fd: i32) -> Option<&'static Record> {
-    let chunk = TABLE.get(fd as usize / CHUNK)?.load(Acquire);
+    let chunk = TABLE.chunks.get(fd as usize / CHUNK)?.load(Acquire);
     // SAFETY: a chunk has CHUNK records and is never freed.
     (!chunk.is_null()).then(|| unsafe { &*chunk.add(fd as usize % CHUNK) })
 }
 
 /// Changes what the hooks know (`info`) of every number. Called on any thread; `change` may be called again where another thread is faster.
 pub fn revise_all(change: impl Fn(u64) -> u64) {
-    for chunk in TABLE.iter().map(|place| place.load(Acquire)).filter(|chunk| !chunk.is_null()) {
+    for chunk in TABLE.chunks.iter().map(|place| place.load(Acquire)).filter(|chunk| !chunk.is_null()) {
         for i in 0..CHUNK {
             // SAFETY: a chunk has CHUNK records and is never freed.
             let info = unsafe { &(*chunk.add(i)).info };
@@ -564,7 +569,7 @@ pub fn warm_wait(fd: i32) {
 /// The numbers from `first` to `last` of which anything may be known.
 pub fn known_stretches(first: u32, last: u32) -> impl Iterator<Item = impl Iterator<Item = i32>> {
     let (first, last) = (first as usize, last as usize);
-    let known = TABLE.iter().enumerate().filter(|(_, place)| !place.load(Acquire).is_null());
+    let known = TABLE.chunks.iter().enumerate().filter(|(_, place)| !place.load(Acquire).is_null());
     known
         .map(move |(number, _)| (number * CHUNK).max(first)..(number * CHUNK + CHUNK).min(last.saturating_add(1)))
         .map(|stretch| stretch.map(|fd| fd as i32))
@@ -572,7 +577,8 @@ pub fn known_stretches(first: u32, last: u32) -> impl Iterator<Item = impl Itera
 
 /// Resets all records in a fork child: its epolls are new, and no waiting thread is here. Called while there is one thread.
 pub fn after_fork() {
-    for (number, place) in TABLE.iter().enumerate() {
+    let Table { chunks } = &TABLE;
+    for (number, place) in chunks.iter().enumerate() {
         let chunk = place.load(Relaxed);
         if chunk.is_null() {
             continue;

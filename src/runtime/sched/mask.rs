@@ -3,12 +3,12 @@
 //! Real-time signals are delivered in the order in which they came, so one taker at a time takes those of a kind from the kernel. A worker
 //! opens its mask for them when no sweep and no listening monitor takes them:
 //!
-//! 1. A sweep stores the signals in `TAKING`, then looks at the workers' masks, and takes only what no worker has open.
-//! 2. A worker notes the signals as open in `Worker::mask` (`open_for`), then reads `TAKING` and waits while they are in it. Only then the
-//!    kernel learns of the mask.
+//! 1. A sweep stores the signals in `TAKING.swept`, then looks at the workers' masks, and takes only what no worker has open.
+//! 2. A worker notes the signals as open in `Worker::mask` (`open_for`), then reads `TAKING.swept` and waits while they are in it. Only
+//!    then the kernel learns of the mask.
 //! 3. All are sequentially consistent: either the sweep sees the worker's mask and leaves the signals alone, or the worker waits for it.
 //!
-//! The listening monitor (`LISTENED`) is asked to stop in the same way (`stop_listening`).
+//! The listening monitor (`TAKING.listened`) is asked to stop in the same way (`stop_listening`).
 
 use crate::base::signal_set::{bit, CLOSED, FIRST_OF_MANY};
 use crate::base::summon;
@@ -47,12 +47,20 @@ pub fn note_mask(me: &Green, mask: u64) {
     me.worker().mask.store(mask, Relaxed);
 }
 
-/// The signals that the sleeping monitor takes from the kernel now. Written by the monitor alone (`signal::sweep`).
-pub static LISTENED: AtomicU64 = AtomicU64::new(0);
-/// How often the monitor has stopped listening; `stop_listening` sleeps on this word.
-pub static LISTENINGS: AtomicU32 = AtomicU32::new(0);
-/// The real-time signals that a sweep takes from the kernel now: no worker opens its mask for them meanwhile. Written by the sweep alone.
-pub static TAKING: AtomicU64 = AtomicU64::new(0);
+/// What the library takes from the kernel's queue now.
+pub struct Taking {
+    /// The signals that the sleeping monitor takes from the kernel now. Written by the monitor alone (`signal::sweep`).
+    pub listened: AtomicU64,
+    /// How often the monitor has stopped listening; `stop_listening` sleeps on this word.
+    pub listenings: AtomicU32,
+    /// The real-time signals that a sweep takes from the kernel now: no worker opens its mask for them meanwhile. Written by the sweep
+    /// alone.
+    pub swept: AtomicU64,
+}
+
+/// The only value of `Taking`.
+pub static TAKING: Taking =
+    Taking { listened: AtomicU64::new(0), listenings: AtomicU32::new(0), swept: AtomicU64::new(0) };
 
 /// The signals of which several of a kind may be pending.
 pub const OF_MANY: u64 = u64::MAX << (FIRST_OF_MANY - 1);
@@ -63,7 +71,7 @@ pub const OF_MANY: u64 = u64::MAX << (FIRST_OF_MANY - 1);
 pub fn open_for(worker: &Worker, mask: u64) {
     let opened = worker.mask.fetch_and(mask, SeqCst) & !mask & OF_MANY & disposition::handled();
     if opened != 0 {
-        while TAKING.load(SeqCst) & opened != 0 {
+        while TAKING.swept.load(SeqCst) & opened != 0 {
             sys::yield_processor();
         }
         stop_listening(opened);
@@ -72,10 +80,10 @@ pub fn open_for(worker: &Worker, mask: u64) {
 
 /// Waits until the monitor no longer takes these signals, or has begun anew, and so has seen what the caller changed before.
 pub fn stop_listening(signals: u64) {
-    let listenings = LISTENINGS.load(SeqCst);
-    while LISTENED.load(SeqCst) & signals != 0 && LISTENINGS.load(SeqCst) == listenings {
+    let listenings = TAKING.listenings.load(SeqCst);
+    while TAKING.listened.load(SeqCst) & signals != 0 && TAKING.listenings.load(SeqCst) == listenings {
         summon::call();
-        sys::futex_wait(&LISTENINGS, listenings, None).ok();
+        sys::futex_wait(&TAKING.listenings, listenings, None).ok();
     }
 }
 
@@ -87,8 +95,9 @@ pub fn apply_mask(worker: &Worker, green: &Green) {
     }
 }
 
-/// Clears, in a fork child, what the parent's sweep and monitor took: neither is here. `LISTENINGS` only counts.
+/// Clears, in a fork child, what the parent's sweep and monitor took: neither is here. `TAKING.listenings` only counts.
 pub fn after_fork() {
-    LISTENED.store(0, Relaxed);
-    TAKING.store(0, Relaxed);
+    // `listenings` only tells one listening from the next.
+    let Taking { listened, listenings: _, swept } = &TAKING;
+    [listened, swept].into_iter().for_each(|signals| signals.store(0, Relaxed));
 }

@@ -9,3 +9,11 @@ pub mod injector;
 pub mod mask;
 pub mod slots;
 pub mod spares;
+
+/// In a fork child, before anything else runs: nothing is ready, no worker is spare, and nothing is taken from the kernel.
+pub fn after_fork() {
+    injector::INJECTOR.after_fork();
+    spares::SPARES.after_fork();
+    mask::after_fork();
+    slots::after_fork();
+}

@@ -27,8 +27,8 @@
 //!
 //! The race between a slot that goes to sleep and work that is made ready:
 //!
-//! 1. The sleeper stores ASLEEP, adds to `IDLE`, passes a full fence, then loads the queues, `next`, the injector and the deadlines.
-//! 2. A waker stores the green thread into a queue, passes a full fence, then loads `IDLE`, or the word of the slot it has in mind.
+//! 1. The sleeper stores ASLEEP, adds to `UNUSED.idle`, passes a full fence, then loads the queues, `next`, the injector and the deadlines.
+//! 2. A waker stores the green thread into a queue, passes a full fence, then loads `UNUSED.idle`, or the word of the slot it has in mind.
 //! 3. At least one sees the other: the sleeper finds the work, or the waker finds ASLEEP and rouses the slot.
 
 use crate::arch::{self, segment};
@@ -196,7 +196,7 @@ pub fn mind(slot: &Slot) {
 /// nothing is ready (steps 1 and 3 of the race above). Returns early where work is there.
 pub fn sleep(slot: &Slot, sweep: impl Fn() + Copy) {
     slot.idle.store(idle::ASLEEP, SeqCst);
-    IDLE.fetch_add(1, SeqCst);
+    UNUSED.idle.fetch_add(1, SeqCst);
     fence(SeqCst);
     // Guesses are looked at only when the reactor has no other work.
     let busy = anything_ready() || slot.guesses.earliest(0).is_some();
@@ -204,7 +204,7 @@ pub fn sleep(slot: &Slot, sweep: impl Fn() + Copy) {
         poll(slot, earliest(slot), sweep);
     }
     if slot.idle.swap(idle::BUSY, SeqCst) == idle::ASLEEP {
-        IDLE.fetch_sub(1, SeqCst);
+        UNUSED.idle.fetch_sub(1, SeqCst);
     }
     summon::awake();
 }
@@ -238,13 +238,22 @@ pub fn rouse(slot: &Slot) -> bool {
     if slot.idle.compare_exchange(idle::ASLEEP, idle::ROUSED, SeqCst, Relaxed).is_err() {
         return false;
     }
-    IDLE.fetch_sub(1, SeqCst);
+    UNUSED.idle.fetch_sub(1, SeqCst);
     slot.poller.wake();
     true
 }
 
-/// How many slots are ASLEEP, and not roused.
-static IDLE: AtomicUsize = AtomicUsize::new(0);
+/// How many slots run nothing. Written often: `SLOTS`, which is read at each turn, lies on another cache line.
+#[repr(align(64))]
+pub struct Unused {
+    /// How many slots are ASLEEP, and not roused.
+    idle: AtomicUsize,
+    /// How many slots are vacant. Changed by the functions of `kernel` that vacate and assign slots.
+    pub vacant: AtomicUsize,
+}
+
+/// The only value of `Unused`.
+pub static UNUSED: Unused = Unused { idle: AtomicUsize::new(0), vacant: AtomicUsize::new(0) };
 
 /// All slots, made when the runtime starts. A fork child makes others when it starts.
 static SLOTS: Kept<AtomicPtr<Vec<Slot>>> = Kept::new(AtomicPtr::new(std::ptr::null_mut()));
@@ -293,7 +302,7 @@ pub fn anything_ready() -> bool {
 /// Does a slot sleep in its reactor? May be out of date.
 #[inline]
 pub fn any_asleep() -> bool {
-    IDLE.load(Relaxed) > 0
+    UNUSED.idle.load(Relaxed) > 0
 }
 
 /// Is a green thread ready that no slot has?
@@ -311,19 +320,16 @@ pub fn steal(thief: &Slot) -> Option<&'static Green> {
 /// after the green thread is in a queue; passes the full fence of step 2 above, but where there is one slot and it does not sleep.
 #[inline]
 pub fn call_for_help() {
-    if slots().len() == 1 && IDLE.load(Relaxed) == 0 {
+    if slots().len() == 1 && UNUSED.idle.load(Relaxed) == 0 {
         return;
     }
     fence(SeqCst);
-    if IDLE.load(Relaxed) > 0 {
+    if UNUSED.idle.load(Relaxed) > 0 {
         slots().iter().any(rouse);
-    } else if VACANT.load(Relaxed) > 0 {
+    } else if UNUSED.vacant.load(Relaxed) > 0 {
         summon::call();
     }
 }
-
-/// How many slots are vacant. Changed by the functions of `kernel` that vacate and assign slots.
-pub static VACANT: AtomicUsize = AtomicUsize::new(0);
 
 /// Puts a green thread into the injector and calls for help.
 fn inject(green: &'static Green) {
@@ -474,11 +480,10 @@ pub fn spread(slot: &Slot) {
     }
 }
 
-/// Empties the injector and the counts in a fork child. Its slots are made anew when it starts; the parent's copies are left as they are.
+/// Clears the counts in a fork child. Its slots are made anew when it starts; the parent's copies are left as they are.
 pub fn after_fork() {
-    INJECTOR.after_fork();
-    IDLE.store(0, Relaxed);
-    VACANT.store(0, Relaxed);
+    let Unused { idle, vacant } = &UNUSED;
+    [idle, vacant].into_iter().for_each(|count| count.store(0, Relaxed));
 }
 
 /// Says that main runs green from here on: its worker leaves the scheduler, which it never entered. Called by the start.

@@ -2,7 +2,7 @@
 //!
 //! Each is a kernel timer on CLOCK_MONOTONIC, made with the program's own notification, and armed only at the moment when it is to
 //! expire: so the kernel makes the signal, its information and its thread, as natively. The monitor finds that moment: a
-//! thread uses no more CPU time than time passes, so nothing can be due before the least that any thread has left (`NEXT_LOOK_NS`).
+//! thread uses no more CPU time than time passes, so nothing can be due before the least that any thread has left (`TIMERS.next_look_ns`).
 
 use crate::base::lock::{Locked, Rank};
 use crate::base::summon;
@@ -28,12 +28,21 @@ struct CpuTimer {
 /// The time of a timer that is not armed, and of a look that is not due.
 const NEVER: u64 = u64::MAX;
 
-/// All timers on CPU clocks of green threads.
-static TIMERS: Locked<Vec<CpuTimer>> = Locked::new(Rank::Timers, Vec::new());
-/// How many there are: most programs have none. Changed after the list, read without its lock.
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// The moment of CLOCK_MONOTONIC before which none is due.
-static NEXT_LOOK_NS: AtomicU64 = AtomicU64::new(NEVER);
+/// The timers on CPU clocks of green threads.
+struct Timers {
+    /// All timers on CPU clocks of green threads.
+    all: Locked<Vec<CpuTimer>>,
+    /// How many there are: most programs have none. Changed after the list, read without its lock.
+    count: AtomicUsize,
+    /// The moment of CLOCK_MONOTONIC before which none is due.
+    next_look_ns: AtomicU64,
+}
+
+static TIMERS: Timers = Timers {
+    all: Locked::new(Rank::Timers, Vec::new()),
+    count: AtomicUsize::new(0),
+    next_look_ns: AtomicU64::new(NEVER),
+};
 
 /// The time left until a timer expires, and its interval, in nanoseconds; (0, …): the timer is not armed.
 pub type Setting = (u64, u64);
@@ -73,17 +82,17 @@ impl CpuTimer {
 
 /// Does `work` on the timer of this handle, under the lock; `None`: it is none of these. A program without such timers pays one load.
 fn with<R>(handle: usize, work: impl FnOnce(&mut CpuTimer) -> R) -> Option<R> {
-    if COUNT.load(Acquire) == 0 {
+    if TIMERS.count.load(Acquire) == 0 {
         return None;
     }
-    TIMERS.with(|all| all.iter_mut().find(|timer| timer.handle == handle).map(work))
+    TIMERS.all.with(|all| all.iter_mut().find(|timer| timer.handle == handle).map(work))
 }
 
 /// Notes that the kernel timer `number`, libc's `handle`, stands for one on this thread's CPU clock. Called by timer_create.
 pub fn add(handle: usize, number: i32, green: &'static Green) {
     let timer = CpuTimer { handle, number, green, tid: green.tid(), at_ns: NEVER, interval_ns: 0 };
-    TIMERS.with(|all| all.push(timer));
-    COUNT.fetch_add(1, Release);
+    TIMERS.all.with(|all| all.push(timer));
+    TIMERS.count.fetch_add(1, Release);
     // Counting begins with the first look at a clock.
     kernel_state::cpu_ns(green);
 }
@@ -91,8 +100,8 @@ pub fn add(handle: usize, number: i32, green: &'static Green) {
 /// Forgets a timer that is about to be deleted; of any other timer nothing happens. Called by timer_delete, before libc frees the handle.
 pub fn forget(handle: usize) {
     if with(handle, |_| ()).is_some() {
-        TIMERS.with(|all| all.retain(|timer| timer.handle != handle));
-        COUNT.fetch_sub(1, Release);
+        TIMERS.all.with(|all| all.retain(|timer| timer.handle != handle));
+        TIMERS.count.fetch_sub(1, Release);
     }
 }
 
@@ -109,8 +118,8 @@ pub fn setting(handle: usize) -> Option<Setting> {
 /// Arms a timer for `value_ns` from now, or at that moment of its clock; 0 disarms it. Returns what was set before; `None`: its thread has
 /// ended, or it is no such timer. The monitor, which may be about to sleep, learns of it:
 ///
-/// 1. `set` stores 0 into `NEXT_LOOK_NS`, then fences, then reads the bell and rings it where the monitor sleeps (`summon::awake`).
-/// 2. The monitor exchanges the bell for ASLEEP, then reads `NEXT_LOOK_NS` (`next_look`), then sleeps on the bell.
+/// 1. `set` stores 0 into `TIMERS.next_look_ns`, then fences, then reads the bell and rings it where the monitor sleeps (`summon::awake`).
+/// 2. The monitor exchanges the bell for ASLEEP, then reads `TIMERS.next_look_ns` (`next_look`), then sleeps on the bell.
 /// 3. Either the monitor reads 0, or `set` reads ASLEEP.
 pub fn set(handle: usize, absolute: bool, value_ns: u64, interval_ns: u64) -> Option<Setting> {
     let before = with(handle, |timer| {
@@ -124,7 +133,7 @@ pub fn set(handle: usize, absolute: bool, value_ns: u64, interval_ns: u64) -> Op
         sys::arm_timer(timer.number, 0);
         Some(before)
     })?;
-    NEXT_LOOK_NS.store(0, SeqCst);
+    TIMERS.next_look_ns.store(0, SeqCst);
     fence(SeqCst);
     summon::awake();
     before
@@ -133,7 +142,7 @@ pub fn set(handle: usize, absolute: bool, value_ns: u64, interval_ns: u64) -> Op
 /// Expires timers that are due: the monitor's duty, at each tick. Looks at the clocks no sooner than one can be due.
 #[inline]
 pub fn look() {
-    if NEXT_LOOK_NS.load(Relaxed) <= sys::now_ns() {
+    if TIMERS.next_look_ns.load(Relaxed) <= sys::now_ns() {
         look_at_all();
     }
 }
@@ -143,23 +152,24 @@ pub fn look() {
 fn look_at_all() {
     /// The kernel's own CPU timers are as exact as its ticks.
     const TICK_NS: u64 = 1_000_000;
-    NEXT_LOOK_NS.store(NEVER, SeqCst);
-    let left = TIMERS.with(|all| all.iter_mut().map(CpuTimer::look).min().unwrap_or(NEVER));
+    TIMERS.next_look_ns.store(NEVER, SeqCst);
+    let left = TIMERS.all.with(|all| all.iter_mut().map(CpuTimer::look).min().unwrap_or(NEVER));
     if left != NEVER {
         let next = sys::now_ns().saturating_add(left.max(TICK_NS));
         // A timer that was armed meanwhile has stored 0: it is looked at sooner.
-        NEXT_LOOK_NS.fetch_min(next, SeqCst);
+        TIMERS.next_look_ns.fetch_min(next, SeqCst);
     }
 }
 
 /// The time (CLOCK_MONOTONIC) until which the monitor may sleep; `None`: no timer is armed.
 pub fn next_look() -> Option<u64> {
-    Some(NEXT_LOOK_NS.load(SeqCst)).filter(|&next| next != NEVER)
+    Some(TIMERS.next_look_ns.load(SeqCst)).filter(|&next| next != NEVER)
 }
 
 /// In a fork child: timers are not inherited.
 pub fn after_fork() {
-    TIMERS.after_fork(Vec::clear);
-    COUNT.store(0, Relaxed);
-    NEXT_LOOK_NS.store(NEVER, Relaxed);
+    let Timers { all, count, next_look_ns } = &TIMERS;
+    all.after_fork(Vec::clear);
+    count.store(0, Relaxed);
+    next_look_ns.store(NEVER, Relaxed);
 }

@@ -22,8 +22,8 @@
 //! 3. One of the two writes comes first: `give` sees that the thread no longer takes the signal and hands it on, or the thread sees the
 //!    signal and hands it on, or takes it.
 //!
-//! A bell whose handler can do nothing for its thread is rung again with the monitor's next tick (`ring_again`): the list `AGAIN` has its
-//! thread until then.
+//! A bell whose handler can do nothing for its thread is rung again with the monitor's next tick (`ring_again`): the list `AGAIN.first` has
+//! its thread until then.
 
 use crate::arch;
 use crate::base::guard::knock;
@@ -38,16 +38,21 @@ use crate::runtime::news::waiter::Fired;
 use crate::runtime::sched::mask::{self, note_mask};
 use crate::runtime::sched::slots;
 use crate::runtime::signal::default::act_by_default;
-use crate::runtime::signal::shelf::{accept, bring_back, hand_on, hand_on_all, refuse, REFUSED};
+use crate::runtime::signal::shelf::{accept, bring_back, hand_on, hand_on_all, refuse, ARRIVALS};
 use crate::runtime::signal::takers::{life_goes_on, takes, takes_soon};
 use crate::runtime::signal::{delivery, frames, owner};
 use crate::sys::{self, older};
 use libc::{c_int, siginfo_t};
 use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
 
-/// A list, linked by `next_to_ring`, of the threads for which a bell rang at a bad moment. Threads push, the monitor takes all. Null: the
-/// list is empty. Threads stay in it once each (`Green::rings_again`).
-static AGAIN: AtomicPtr<Green> = AtomicPtr::new(std::ptr::null_mut());
+/// The threads that are to be rung at once more.
+struct Again {
+    /// A list, linked by `next_to_ring`, of the threads for which a bell rang at a bad moment. Threads push, the monitor takes all. Null:
+    /// the list is empty. Threads stay in it once each (`Green::rings_again`).
+    first: AtomicPtr<Green>,
+}
+
+static AGAIN: Again = Again { first: AtomicPtr::new(std::ptr::null_mut()) };
 
 /// Gives a signal of a timer or a descriptor to the thread that it is for; `None`: that thread has ended, and the signal is dropped. The
 /// kernel keeps one SIGIO that names no descriptor at a time for the process, so other owners may have missed theirs: each of them gets one
@@ -73,10 +78,10 @@ pub fn ring_again(me: &'static Green) {
     if me.rings_again.swap(true, AcqRel) {
         return;
     }
-    let mut head = AGAIN.load(Relaxed);
+    let mut head = AGAIN.first.load(Relaxed);
     loop {
         me.next_to_ring.store(head, Relaxed);
-        match AGAIN.compare_exchange(head, me as *const Green as *mut Green, AcqRel, Relaxed) {
+        match AGAIN.first.compare_exchange(head, me as *const Green as *mut Green, AcqRel, Relaxed) {
             Ok(_) => break,
             Err(now) => head = now,
         }
@@ -87,7 +92,7 @@ pub fn ring_again(me: &'static Green) {
 
 /// Is there a thread to ring for again? Asked by the monitor before it sleeps.
 pub fn is_to_ring() -> bool {
-    !AGAIN.load(SeqCst).is_null()
+    !AGAIN.first.load(SeqCst).is_null()
 }
 
 /// Sends a signal to a green thread: its handler runs, or it waits in the thread's queue, or is ignored. A blocked signal that the program
@@ -113,7 +118,7 @@ pub fn act_at_once(signal: c_int) {
 
 /// Repeats the bells that came at a bad moment: the monitor's duty, at each tick. `also` reminds a thread of its cancellation.
 pub fn ring_those_again(also: impl Fn(&'static Green)) {
-    let mut at = AGAIN.swap(std::ptr::null_mut(), AcqRel);
+    let mut at = AGAIN.first.swap(std::ptr::null_mut(), AcqRel);
     // SAFETY: only green threads are in the list, and those are never freed.
     while let Some(green) = unsafe { at.as_ref() } {
         at = green.next_to_ring.load(Relaxed);
@@ -311,7 +316,8 @@ pub fn restart() -> bool {
 
 /// Forgets the bells that are to ring again in a fork child.
 pub fn after_fork() {
-    AGAIN.store(std::ptr::null_mut(), Relaxed);
+    let Again { first } = &AGAIN;
+    first.store(std::ptr::null_mut(), Relaxed);
 }
 
 /// Sends a signal that no thread takes back to the kernel, where it waits in the process's queue. A signal that no kernel thread may block
@@ -327,7 +333,7 @@ pub fn put_back(info: &siginfo_t) {
     sys::queue_signal_to_process(info.si_signo, &back).ok();
     refuse(info.si_signo);
     // A thread that unblocked the signal meanwhile looked at `ASIDE` before the signal was put there: so look once more.
-    if is_aside && REFUSED.load(SeqCst) & bit(info.si_signo) == 0 {
+    if is_aside && ARRIVALS.refused.load(SeqCst) & bit(info.si_signo) == 0 {
         bring_back(bit(info.si_signo));
     }
 }

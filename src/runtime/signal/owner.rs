@@ -39,13 +39,21 @@ const fn former(fd: i32) -> i32 {
 }
 
 const COUNT: usize = 1024;
-static PLACES: [Place; COUNT] =
-    [const { Place { fd: AtomicI32::new(FREE), tid: AtomicI32::new(0), plain: AtomicBool::new(false) } }; COUNT];
-/// Places beyond have never been used.
-static USED: AtomicUsize = AtomicUsize::new(0);
+/// The descriptors whose signals go to one thread.
+struct Owners {
+    places: [Place; COUNT],
+    /// Places beyond have never been used.
+    used: AtomicUsize,
+}
+
+static OWNERS: Owners = Owners {
+    places: [const { Place { fd: AtomicI32::new(FREE), tid: AtomicI32::new(0), plain: AtomicBool::new(false) } };
+        COUNT],
+    used: AtomicUsize::new(0),
+};
 
 fn used() -> &'static [Place] {
-    &PLACES[..USED.load(Acquire)]
+    &OWNERS.places[..OWNERS.used.load(Acquire)]
 }
 
 fn place_of(fd: i32) -> Option<&'static Place> {
@@ -72,13 +80,13 @@ pub fn direct(fd: i32, tid: i32, plain: bool) -> bool {
         place.fill(tid, plain);
         return true;
     }
-    let take = |is_free: &dyn Fn(i32) -> bool| PLACES.iter().position(|place| place.take_if(is_free));
+    let take = |is_free: &dyn Fn(i32) -> bool| OWNERS.places.iter().position(|place| place.take_if(is_free));
     let own = |was: i32| was == former(fd);
     let taken = take(&own).or_else(|| take(&|was| was == FREE)).or_else(|| take(&|was| was < TAKEN));
     let Some(at) = taken else { return false };
-    PLACES[at].fill(tid, plain);
-    PLACES[at].fd.store(fd, Release);
-    USED.fetch_max(at + 1, Release);
+    OWNERS.places[at].fill(tid, plain);
+    OWNERS.places[at].fd.store(fd, Release);
+    OWNERS.used.fetch_max(at + 1, Release);
     true
 }
 
@@ -177,7 +185,9 @@ pub fn others(but: Option<&Green>, mut each: impl FnMut(&'static Green)) {
 
 /// Forgets all owners in a fork child: the child runs natively, and the parent's threads own what they owned.
 pub fn after_fork() {
-    for place in used() {
+    // Free places are found again from the first on, those that have been used among them.
+    let Owners { places, used: _ } = &OWNERS;
+    for place in places {
         place.fd.store(FREE, Relaxed);
     }
 }

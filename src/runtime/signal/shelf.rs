@@ -3,8 +3,8 @@
 //!
 //! A signal is refused while every thread blocks it. Refusing and unblocking race:
 //!
-//! 1. `refuse` sets the bit in `REFUSED`, then looks at all masks; a thread notes its new mask, then fences, then looks at `REFUSED`
-//!    (`accept`).
+//! 1. `refuse` sets the bit in `ARRIVALS.refused`, then looks at all masks; a thread notes its new mask, then fences, then looks at
+//!    `ARRIVALS.refused` (`accept`).
 //! 2. One of the two writes comes first: `refuse` sees the mask and clears the bit, or the thread sees the bit, clears it, and brings back
 //!    what was put aside.
 
@@ -16,26 +16,37 @@ use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::pending::Shelf;
 use crate::runtime::machine::put_back::{take_aside, ON_DESCRIPTORS};
 use crate::runtime::machine::{disposition, roll};
-use crate::runtime::sched::mask::{stop_listening, LISTENED};
+use crate::runtime::sched::mask::{stop_listening, TAKING};
 use crate::runtime::signal::takers::{blocked_for_long, life_goes_on, takes};
 use crate::sys::older;
 use libc::{c_int, siginfo_t};
 use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering::*};
 
-/// Signals that came inside the runtime, or for which no thread could be found at once.
-pub static SHELF: Shelf = Shelf::new();
-/// Signals that no thread took when they came: the monitor leaves them to the kernel until a thread unblocks them.
-pub static REFUSED: AtomicU64 = AtomicU64::new(0);
-/// The descriptor (signalfd) that is readable when a signal waits that is wanted; -1: there is none. Its set is changed under the lock.
-static WATCH: Locked<i32> = Locked::new(Rank::Signals, -1);
-/// How many signals are on their way from the kernel to a thread's queue, or the shelf.
-pub static IN_HAND: AtomicU32 = AtomicU32::new(0);
+/// Signals on their way from the kernel to a thread.
+pub struct Arrivals {
+    /// Signals that came inside the runtime, or for which no thread could be found at once.
+    pub shelf: Shelf,
+    /// Signals that no thread took when they came: the monitor leaves them to the kernel until a thread unblocks them.
+    pub refused: AtomicU64,
+    /// The descriptor (signalfd) that is readable when a signal waits that is wanted; -1: there is none. Its set is changed under the lock.
+    watch: Locked<i32>,
+    /// How many signals are on their way from the kernel to a thread's queue, or the shelf.
+    pub in_hand: AtomicU32,
+}
+
+/// The only value of `Arrivals`.
+pub static ARRIVALS: Arrivals = Arrivals {
+    shelf: Shelf::new(),
+    refused: AtomicU64::new(0),
+    watch: Locked::new(Rank::Signals, -1),
+    in_hand: AtomicU32::new(0),
+};
 
 /// Puts a signal on the shelf, and calls the monitor, which hands it out if no sweep does before. Takes no lock: called in handlers, too.
 pub fn shelve(info: &siginfo_t) {
-    IN_HAND.fetch_add(1, SeqCst);
-    SHELF.put(info);
-    IN_HAND.fetch_sub(1, SeqCst);
+    ARRIVALS.in_hand.fetch_add(1, SeqCst);
+    ARRIVALS.shelf.put(info);
+    ARRIVALS.in_hand.fetch_sub(1, SeqCst);
     summon::call();
 }
 
@@ -47,7 +58,7 @@ pub fn shelve_until_left(info: &siginfo_t) {
 
 /// Are there signals on the shelf that a real-time signal which comes now may not overtake?
 pub fn comes_after_shelved(signal: c_int) -> bool {
-    signal >= FIRST_OF_MANY && !SHELF.is_empty()
+    signal >= FIRST_OF_MANY && !ARRIVALS.shelf.is_empty()
 }
 
 /// Takes out what was put aside of `signals`, which a thread takes now: it goes the way of signals that come.
@@ -60,33 +71,33 @@ pub fn bring_back(signals: u64) {
 
 /// Leaves a signal that no thread takes to the kernel. The race with a thread that unblocks it stands above.
 pub fn refuse(signal: c_int) {
-    REFUSED.fetch_or(bit(signal), SeqCst);
+    ARRIVALS.refused.fetch_or(bit(signal), SeqCst);
     if roll::search(|green| takes(green, signal)).is_some() {
-        REFUSED.fetch_and(!bit(signal), SeqCst);
+        ARRIVALS.refused.fetch_and(!bit(signal), SeqCst);
     }
     watch_anew();
 }
 
 /// The signals that have a handler and are not refused.
 pub fn wanted() -> u64 {
-    disposition::handled() & !REFUSED.load(SeqCst)
+    disposition::handled() & !ARRIVALS.refused.load(SeqCst)
 }
 
 /// Makes the descriptor that tells the sleeping workers of signals. Called by the start; fails by an error number.
 pub fn watch() -> Result<i32, i32> {
     let fd = own_fds::keep(older::signal_fd(-1, wanted())?);
-    WATCH.with(|kept| *kept = fd);
+    ARRIVALS.watch.with(|kept| *kept = fd);
     Ok(fd)
 }
 
 /// Forgets that descriptor, which the start that has failed closes.
 pub fn unwatch() {
-    WATCH.with(|fd| *fd = -1);
+    ARRIVALS.watch.with(|fd| *fd = -1);
 }
 
 /// Tells the descriptor which signals are wanted: called after each change of `wanted`.
 pub fn watch_anew() {
-    WATCH.with(|fd| {
+    ARRIVALS.watch.with(|fd| {
         if *fd >= 0 {
             older::signal_fd(*fd, wanted()).ok();
         }
@@ -96,12 +107,12 @@ pub fn watch_anew() {
 /// Does the second half of `accept`: what was refused and `mask` does not hold may come again. If the thread is main, and blocks a signal
 /// without a handler, waits until the monitor no longer has that open.
 pub fn accept_again(me: &Green, mask: u64) {
-    if REFUSED.load(Relaxed) & !mask != 0 {
-        REFUSED.fetch_and(mask, SeqCst);
+    if ARRIVALS.refused.load(Relaxed) & !mask != 0 {
+        ARRIVALS.refused.fetch_and(mask, SeqCst);
         watch_anew();
         bring_back(!mask);
     }
-    if me.is_main && LISTENED.load(Relaxed) & mask != 0 {
+    if me.is_main && TAKING.listened.load(Relaxed) & mask != 0 {
         spare_main(mask);
     }
 }
@@ -116,7 +127,7 @@ pub fn spare_main(signals: u64) {
 pub fn leave_to_descriptor(signals: u64) {
     ON_DESCRIPTORS.fetch_or(signals, SeqCst);
     (1..=64).filter(|&signal| signals & bit(signal) != 0).for_each(refuse);
-    stop_listening(REFUSED.load(SeqCst) & signals);
+    stop_listening(ARRIVALS.refused.load(SeqCst) & signals);
 }
 
 /// Puts onto the shelf what a thread was given of the process's signals and does not take any more: after a change of its mask, and at its
@@ -141,7 +152,7 @@ pub fn hand_on_all(green: &Green, left: u64) {
 }
 
 /// Called after each change of a thread's mask to `mask`: hands on what the thread takes no longer, and what it newly takes leaves
-/// `REFUSED`. If it is main and now blocks a signal without a handler, waits until the monitor no longer has that signal open.
+/// `ARRIVALS.refused`. If it is main and now blocks a signal without a handler, waits until the monitor no longer has that signal open.
 pub fn accept(me: &Green, mask: u64) {
     fence(SeqCst);
     hand_on(me);
@@ -150,8 +161,9 @@ pub fn accept(me: &Green, mask: u64) {
 
 /// Empties the shelf in a fork child, for which no signal waits.
 pub fn after_fork() {
-    SHELF.after_fork();
-    REFUSED.store(0, Relaxed);
-    WATCH.after_fork(|fd| *fd = -1);
-    IN_HAND.store(0, Relaxed);
+    let Arrivals { shelf, refused, watch, in_hand } = &ARRIVALS;
+    shelf.after_fork();
+    refused.store(0, Relaxed);
+    watch.after_fork(|fd| *fd = -1);
+    in_hand.store(0, Relaxed);
 }

@@ -11,8 +11,8 @@
 //!
 //! Real-time signals keep their order against a kernel thread that is about to unblock them, and so to take them itself:
 //!
-//! 1. A sweep stores what it will take into `TAKING`, fences, then reads the masks of threads and workers (`takeable`, `heard`).
-//! 2. A kernel thread opens its noted mask (SeqCst), then reads `TAKING` and waits until it is clear (`mask::open_for`).
+//! 1. A sweep stores what it will take into `TAKING.swept`, fences, then reads the masks of threads and workers (`takeable`, `heard`).
+//! 2. A kernel thread opens its noted mask (SeqCst), then reads `TAKING.swept` and waits until it is clear (`mask::open_for`).
 //! 3. One of the two stores comes first: the sweep sees that the signal is taken elsewhere and leaves it, or the kernel thread waits until
 //!    the sweep is over. Signals without a handler have no order to keep.
 
@@ -23,30 +23,36 @@ use crate::runtime::machine::parts::{self, current, Green, Slot, Worker};
 use crate::runtime::machine::put_back::unwrapped;
 use crate::runtime::machine::siginfo::SI_PUT_BACK;
 use crate::runtime::machine::{counts, disposition, pending, roll};
-use crate::runtime::sched::mask::{stop_listening, LISTENED, LISTENINGS, OF_MANY, TAKING};
+use crate::runtime::sched::mask::{stop_listening, OF_MANY, TAKING};
 use crate::runtime::sched::slots;
 use crate::runtime::signal::delivery::{self, give, pass_to, put_back, take_waiting};
-use crate::runtime::signal::shelf::{refuse, wanted, IN_HAND, SHELF};
+use crate::runtime::signal::shelf::{refuse, wanted, ARRIVALS};
 use crate::runtime::signal::takers::{addressee, blocked_by_handlers, main_takes, taker, takes};
 use crate::{arch, sys};
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::Cell;
 use std::sync::atomic::{fence, AtomicBool, Ordering::*};
 
-/// True: signals may have been left in the kernel's queue, to threads that run; the monitor comes back to them.
-static LEFT: AtomicBool = AtomicBool::new(false);
+/// What the last sweeps have left.
+struct Left {
+    /// True: signals may have been left in the kernel's queue, to threads that run; the monitor comes back to them.
+    in_kernel: AtomicBool,
+}
+
+static LEFT: Left = Left { in_kernel: AtomicBool::new(false) };
 
 /// Forgets the signals on their way in a fork child.
 pub fn after_fork() {
-    LEFT.store(false, Relaxed);
+    let Left { in_kernel } = &LEFT;
+    in_kernel.store(false, Relaxed);
 }
 
 /// Gives a signal that has just come, and is the process's, to a thread that takes it; else it goes back to the kernel, and the frame's end
 /// blocks it here. Called by `entry` with the guard up; `context` is the frame's.
 pub fn hand(info: &siginfo_t, context: *mut c_void) {
-    IN_HAND.fetch_add(1, SeqCst);
+    ARRIVALS.in_hand.fetch_add(1, SeqCst);
     hand_or_block(info, context);
-    IN_HAND.fetch_sub(1, SeqCst);
+    ARRIVALS.in_hand.fetch_sub(1, SeqCst);
 }
 
 /// Does what `hand` says. Where no thread takes the signal it is blocked in the mask that the frame brings back, and noted so: otherwise
@@ -76,8 +82,8 @@ fn block_here(signal: c_int) {
 
 /// Hands out what was put on the shelf. Called on any kernel thread with the guard up, or by the monitor.
 pub fn hand_out_shelf() {
-    if !SHELF.is_empty() {
-        SHELF.clear(hand_out_one);
+    if !ARRIVALS.shelf.is_empty() {
+        ARRIVALS.shelf.clear(hand_out_one);
     }
 }
 
@@ -98,7 +104,7 @@ fn hand_out_one(info: &siginfo_t) {
 
 /// Returns those of the signals in the set that are to be taken from the kernel for a thread. A signal that no thread takes stays where it
 /// is, in its order. So does a signal that a running thread takes, for its kernel thread gets it; if that stops running first, the monitor
-/// comes back to it (`LEFT`).
+/// comes back to it (`LEFT.in_kernel`).
 fn takeable(signals: u64) -> u64 {
     let (untaken, left) = (Cell::new(signals), Cell::new(0));
     roll::search(|green| {
@@ -110,7 +116,7 @@ fn takeable(signals: u64) -> u64 {
     });
     (1..=64).filter(|&signal| untaken.get() & bit(signal) != 0).for_each(refuse);
     if left.get() != 0 {
-        LEFT.store(true, SeqCst);
+        LEFT.in_kernel.store(true, SeqCst);
     }
     signals & !untaken.get() & !left.get()
 }
@@ -147,7 +153,7 @@ fn open_elsewhere() -> u64 {
 /// kernel thread to wake up, and the signals that are on their way. Called with no lock held.
 #[inline]
 pub fn sweep() {
-    if disposition::handled() != 0 || !SHELF.is_empty() {
+    if disposition::handled() != 0 || !ARRIVALS.shelf.is_empty() {
         sweep_up();
     }
 }
@@ -157,7 +163,7 @@ pub fn sweep() {
 #[inline]
 pub fn sweep_unwaited() {
     let handled = disposition::handled();
-    if handled != 0 && (slots::slots().len() > 1 || LISTENED.load(Relaxed) & handled != 0) {
+    if handled != 0 && (slots::slots().len() > 1 || TAKING.listened.load(Relaxed) & handled != 0) {
         sweep_up();
     }
 }
@@ -178,13 +184,13 @@ fn sweep_up() {
     loop {
         hand_out_shelf();
         // Signals keep their order: a sweep at the same time takes the next one once this one is in its queue.
-        if SHELF.while_clearing(take_all) {
+        if ARRIVALS.shelf.while_clearing(take_all) {
             break;
         }
         sys::yield_processor();
     }
     for _ in 0..MOST_LOOKS {
-        if IN_HAND.load(SeqCst) == 0 {
+        if ARRIVALS.in_hand.load(SeqCst) == 0 {
             break;
         }
         sys::yield_processor();
@@ -200,18 +206,18 @@ fn take_all() -> bool {
     loop {
         let mut set = takeable(wanted());
         if set & OF_MANY != 0 {
-            TAKING.store(set & OF_MANY, SeqCst);
+            TAKING.swept.store(set & OF_MANY, SeqCst);
             fence(SeqCst);
             set = takeable(set);
             set &= !heard(set & OF_MANY);
-            if set & OF_MANY != 0 && !SHELF.is_empty() {
-                TAKING.store(0, SeqCst);
+            if set & OF_MANY != 0 && !ARRIVALS.shelf.is_empty() {
+                TAKING.swept.store(0, SeqCst);
                 return false;
             }
         }
         let taken = take_from_kernel(set);
         taken.inspect(hand_out_one);
-        TAKING.store(0, SeqCst);
+        TAKING.swept.store(0, SeqCst);
         if taken.is_none() {
             return true;
         }
@@ -224,7 +230,7 @@ fn heard(signals: u64) -> u64 {
     let heard = Cell::new(0);
     counts::for_each_worker(|worker| heard.set(heard.get() | signals & !worker.mask.load(SeqCst)));
     if heard.get() != 0 {
-        LEFT.store(true, SeqCst);
+        LEFT.in_kernel.store(true, SeqCst);
     }
     heard.get()
 }
@@ -245,13 +251,13 @@ fn take_from_kernel(set: u64) -> Option<siginfo_t> {
 
 /// Does the monitor have to come back to signals that were left to running threads?
 pub fn are_left() -> bool {
-    LEFT.load(SeqCst)
+    LEFT.in_kernel.load(SeqCst)
 }
 
 /// Hands out what was put on the shelf where no thread goes on soon, and what no other kernel thread would take: the monitor's duty.
 pub fn hand_out() {
     hand_out_shelf();
-    if LEFT.swap(false, SeqCst) || wanted() & !open_elsewhere() != 0 {
+    if LEFT.in_kernel.swap(false, SeqCst) || wanted() & !open_elsewhere() != 0 {
         sweep_up();
     }
 }
@@ -267,7 +273,7 @@ pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     };
     let mut open = to_open();
     loop {
-        LISTENED.store(open, SeqCst);
+        TAKING.listened.store(open, SeqCst);
         fence(SeqCst);
         match to_open() {
             now if now == open => break,
@@ -277,9 +283,9 @@ pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     sys::set_signal_mask(!open & CLOSED);
     sleep();
     sys::set_signal_mask(CLOSED);
-    LISTENED.store(0, SeqCst);
-    LISTENINGS.fetch_add(1, SeqCst);
-    sys::futex_wake(LISTENINGS.as_ptr(), u32::MAX >> 1);
+    TAKING.listened.store(0, SeqCst);
+    TAKING.listenings.fetch_add(1, SeqCst);
+    sys::futex_wake(TAKING.listenings.as_ptr(), u32::MAX >> 1);
 }
 
 /// Sends a signal to the process: gives it to a thread that takes it. False: no thread does, and the kernel is to keep it. Called by the

@@ -22,14 +22,22 @@ const FREE: i32 = 0;
 const TAKEN: i32 = -1;
 
 const COUNT: usize = 512;
-static PLACES: [Place; COUNT] = [const { Place { timer: AtomicI32::new(NONE), tid: AtomicI32::new(FREE) } }; COUNT];
-/// Where the search for a free place begins.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
+/// The timers that signal one thread.
+struct Timers {
+    places: [Place; COUNT],
+    /// Where the search for a free place begins.
+    next: AtomicUsize,
+}
+
+static TIMERS: Timers = Timers {
+    places: [const { Place { timer: AtomicI32::new(NONE), tid: AtomicI32::new(FREE) } }; COUNT],
+    next: AtomicUsize::new(0),
+};
 
 /// The timer, which is not armed yet, is to signal this thread. False: there is no room for one more.
 pub fn direct(timer: i32, tid: i32) -> bool {
-    let first = NEXT.fetch_add(1, Relaxed);
-    let mut places = (0..COUNT).map(|i| &PLACES[(first + i) % COUNT]);
+    let first = TIMERS.next.fetch_add(1, Relaxed);
+    let mut places = (0..COUNT).map(|i| &TIMERS.places[(first + i) % COUNT]);
     let free = places.find(|place| place.tid.compare_exchange(FREE, TAKEN, Acquire, Relaxed).is_ok());
     free.inspect(|place| {
         place.timer.store(timer, Release);
@@ -40,7 +48,7 @@ pub fn direct(timer: i32, tid: i32) -> bool {
 
 /// The timer is about to be deleted.
 pub fn forget(timer: i32) {
-    for place in PLACES.iter().filter(|place| place.timer.load(Acquire) == timer) {
+    for place in TIMERS.places.iter().filter(|place| place.timer.load(Acquire) == timer) {
         place.tid.store(FREE, Release);
     }
 }
@@ -55,13 +63,15 @@ pub fn whose(info: &siginfo_t) -> Option<Option<&'static Green>> {
     }
     // SAFETY: the kernel's layout of a timer's signal (asm-generic/siginfo.h): its number comes first.
     let timer = unsafe { *((info as *const siginfo_t as *const u8).add(NUMBER_AT) as *const i32) };
-    let place = PLACES.iter().find(|place| place.timer.load(Acquire) == timer)?;
+    let place = TIMERS.places.iter().find(|place| place.timer.load(Acquire) == timer)?;
     Some(Some(place.tid.load(Acquire)).filter(|&tid| tid > FREE).and_then(roll::find))
 }
 
 /// In a fork child: timers are not inherited.
 pub fn after_fork() {
-    for place in &PLACES {
+    // `next` is where a search begins: anywhere.
+    let Timers { places, next: _ } = &TIMERS;
+    for place in places {
         place.timer.store(NONE, Relaxed);
         place.tid.store(FREE, Relaxed);
     }

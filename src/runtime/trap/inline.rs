@@ -49,8 +49,16 @@ pub struct Hooks {
 
 static TAKE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 static WAY: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
-/// Are such calls caught? Read by the list of threads; else by `is_on`.
-pub static ON: AtomicBool = AtomicBool::new(false);
+/// Whether system call instructions of the program's own are caught.
+pub struct Catch {
+    /// Are such calls caught? Read by the list of threads; else by `is_on`.
+    pub is_on: AtomicBool,
+    /// How many have been caught.
+    pub calls: AtomicU64,
+}
+
+/// The only value of `Catch`.
+pub static CATCH: Catch = Catch { is_on: AtomicBool::new(false), calls: AtomicU64::new(0) };
 /// The addresses whose calls are dispatched: start and bytes.
 static RANGE: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
 /// libc's text: start and end.
@@ -59,8 +67,6 @@ static LIBC: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 
 static SELECTOR: Kept<AtomicU8> = Kept::new(AtomicU8::new(1));
 /// The address at which main's stack begins.
 static MAINS_TOP: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
-/// How many have been caught.
-pub static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// Why a program stays native: its threads' state would be mixed up.
 const NOT_CAUGHT: &str =
@@ -96,7 +102,7 @@ pub fn want(hooks: Hooks) -> bool {
 
 /// Are such calls caught?
 pub fn is_on() -> bool {
-    ON.load(Relaxed)
+    CATCH.is_on.load(Relaxed)
 }
 
 /// Chooses whose calls are caught. Called by the start, after it has tried to take SIGSYS.
@@ -116,7 +122,7 @@ pub fn prepare(sigsys_is_ours: bool) {
     sys::keep_open(signal_set::bit(libc::SIGSYS));
     // main's kernel thread may have it in its mask since before.
     sys::set_signal_mask(sys::signal_mask());
-    ON.store(true, Relaxed);
+    CATCH.is_on.store(true, Relaxed);
 }
 
 /// Has this kernel thread's calls caught from now on (again, after a birth), where they are to be: a worker's.
@@ -128,9 +134,10 @@ pub fn arm() {
 
 /// In a fork child, which runs natively: the kernel has forgotten the dispatch as well.
 pub fn after_fork() {
-    ON.store(false, Relaxed);
-    sys::keep_open(0);
-    CALLS.store(0, Relaxed);
+    let Catch { is_on, calls } = &CATCH;
+    is_on.store(false, Relaxed);
+    sys::signal::after_fork();
+    calls.store(0, Relaxed);
 }
 
 /// The lowest address at which a program can be mapped.
@@ -171,7 +178,7 @@ unsafe fn has_calls(text: &Range<usize>) -> bool {
 /// `info` and `registers` are what the kernel passed to the handler of a dispatched call's SIGSYS.
 #[cold]
 pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
-    CALLS.fetch_add(1, Relaxed);
+    CATCH.calls.fetch_add(1, Relaxed);
     let back = registers.instruction();
     let libcs = (LIBC[0].load(Relaxed)..LIBC[1].load(Relaxed)).contains(&back);
     let hooked = current().filter(|_| !libcs && arch::guard_word() == 0);

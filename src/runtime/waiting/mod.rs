@@ -5,6 +5,8 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+use crate::runtime::machine::parts::Green;
+
 pub mod call;
 pub mod cancel;
 pub mod masked;
@@ -13,3 +15,8 @@ pub mod pin;
 pub mod readiness;
 pub mod wait;
 pub mod yielding;
+
+/// In a fork child, which the green thread `me` runs: it is pinned by what it holds, `handlers` that run on its stack not counted.
+pub fn after_fork(me: &Green, handlers: u32) {
+    pin::after_fork(me, handlers);
+}

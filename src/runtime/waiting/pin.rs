@@ -21,25 +21,31 @@ use crate::runtime::waiting::yielding::breathe;
 use crate::{glibc, sys};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// How many such mutexes the only thread of a program that still runs natively holds.
-static EARLY: AtomicU32 = AtomicU32::new(0);
+/// What pins main before it is green.
+struct Early {
+    /// How many such mutexes the only thread of a program that still runs natively holds.
+    mutexes: AtomicU32,
+}
+
+static EARLY: Early = Early { mutexes: AtomicU32::new(0) };
 
 /// Counts a mutex that is held before the start, or (`taken` is false) one less. Called by hooks, on the program's only thread.
 pub fn note_early(taken: bool) {
     let count = |held: u32| Some(if taken { held + 1 } else { held.saturating_sub(1) });
-    EARLY.fetch_update(Relaxed, Relaxed, count).ok();
+    EARLY.mutexes.fetch_update(Relaxed, Relaxed, count).ok();
 }
 
 /// Pins main by what it held before the start. Called by the start; main's robust list is registered from the process's first moment on.
 pub fn begin(main: &Green) {
-    main.thread.pinned.set(EARLY.load(Relaxed) as u64);
+    main.thread.pinned.set(EARLY.mutexes.load(Relaxed) as u64);
     main.thread.robust_registered.set(main.thread.pinned.get() > 0);
 }
 
 /// Notes what the thread of a fork child holds, which runs natively from here on. Called by the fork child's thread. `handlers`: how many
 /// handlers run on it, each of which pins it too and is not counted here.
 pub fn after_fork(me: &Green, handlers: u32) {
-    EARLY.store((me.thread.pinned.get() as u32).saturating_sub(handlers), Relaxed);
+    let Early { mutexes } = &EARLY;
+    mutexes.store((me.thread.pinned.get() as u32).saturating_sub(handlers), Relaxed);
 }
 
 /// Makes the running thread stay on its kernel thread until as many `unpin`. Called by hooks before the lock, on any thread; does nothing

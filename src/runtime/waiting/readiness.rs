@@ -21,7 +21,7 @@ use crate::base::own_fds::{self, is_own, own_lowest};
 use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::news::peer;
 use crate::runtime::news::reactor::stir_all;
-use crate::runtime::news::record::{self, known_record, known_stretches, record, FdWait, Hints, Record, IN, OUT};
+use crate::runtime::news::record::{known_record, known_stretches, record, FdWait, Hints, Record, IN, OUT};
 use crate::runtime::news::waiter::{Batch, News, Ticket, Token};
 use crate::runtime::sched::slots;
 use crate::runtime::signal::frames;
@@ -328,12 +328,6 @@ fn private_duplicate(fd: i32) -> Option<(i32, &'static Record)> {
     let duplicate = sys::duplicate_high(fd, own_lowest()).ok()?;
     own_fds::insert(duplicate);
     Some((duplicate, record(duplicate)?))
-}
-
-/// Forgets the parent's registrations, its waiters and its private duplicates in a fork child. Called while there is one thread.
-pub fn after_fork() {
-    own_fds::after_fork();
-    record::after_fork();
 }
 
 /// Makes a reader ready that waits at the other end of `fd`, into which something was sent. Called by hooks after a send, under no lock.
