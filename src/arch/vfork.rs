@@ -8,7 +8,7 @@
 //!   before                                         Green, or 0  0
 //!   the child has marked itself                    0            Green | 1
 //!   the parent goes on (child executed or ended)   Green, or 0  0              the parent takes its Green back out of gp_vfork
-//!   libc makes the child (`as_nobody`)             0            Green | 3      the parent itself, around posix_spawn
+//!   libc makes the child (`while_not_green`)       0            Green | 3      the parent itself, around posix_spawn
 //! ```
 //!
 //! The kernel lets the parent's kernel thread wait until the child has gone, so parent and child never write at the same time. The return
@@ -155,7 +155,7 @@ pub unsafe fn fork_onto(number: i64, arguments: &[usize; 6], begin: extern "C" f
 
 /// Does `work` as if this thread were not green: hooks pass through meanwhile, here and in a child that libc makes on this memory. Called
 /// around libc's posix_spawn and its like, which block the kernel thread until the child executes. Does not nest.
-pub fn as_nobody<R>(work: impl FnOnce() -> R) -> R {
+pub fn while_not_green<R>(work: impl FnOnce() -> R) -> R {
     let me = self_word();
     set_vfork_word(me | 1 | SPAWNS);
     set_self_word(0);

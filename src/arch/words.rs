@@ -11,7 +11,7 @@
 //!   gp_guard     count of raises; bit 63: KNOCKED          `guard_up`, `guard_down`, `knock`, `rest`  outside the runtime
 //!   gp_capture   the `Capture` of a birth that goes on     trap/capture.rs, around glibc's clone      none
 //!   gp_forking   1: libc's fork is at work                 the hook of fork, around it                none
-//!   gp_vfork     the parent's gp_self; bit 0: a child      vfork's assembly; `as_nobody` (bit 1)      no child on this memory
+//!   gp_vfork     the parent's gp_self; bit 0: a child      vfork's assembly; `while_not_green` (bit 1) no child on this memory
 //! ```
 //!
 //! Only code on the TCB itself writes its words, so they are plain and no fence is needed: a signal handler on the same kernel thread is

@@ -50,7 +50,7 @@ struct Wishes {
     soname: Option<String>,
     /// The names that it needs, in order.
     needed: Vec<String>,
-    /// Folders to look in, its own and for those that it leads to: DT_RPATH.
+    /// Folders to look in, for its own needs and for those of the objects that it leads to: DT_RPATH.
     rpath: Vec<String>,
     /// Folders to look in for its own needs only: DT_RUNPATH.
     runpath: Vec<String>,
@@ -101,7 +101,7 @@ pub fn libc_of(program: &Path) -> Option<PathBuf> {
 }
 
 /// Lists the files whose text a process has mapped, the program first. A file is opened by its own name, or through the process's root,
-/// which may be a container's. One that has been deleted stays in the list without a path. Fails as the reading of the process's maps
+/// which may be a container's. A file that has been deleted stays in the list without a path. Fails as the reading of the process's maps
 /// fails.
 pub fn of_process(pid: u32) -> io::Result<Vec<Loaded>> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;

@@ -73,7 +73,7 @@ impl Args for Options {
         }))
     }
 
-    /// The same: an update takes the same flags.
+    /// Gives clap the flags of an update, which are the same.
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
     }
@@ -85,7 +85,7 @@ impl FromArgMatches for Options {
         Ok(Options(rows().filter_map(|(name, ..)| Some((*name, matches.get_one::<String>(name)?.clone()))).collect()))
     }
 
-    /// Takes them anew; nothing of before stays.
+    /// Replaces all flags by the ones given now.
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         *self = Self::from_arg_matches(matches)?;
         Ok(())

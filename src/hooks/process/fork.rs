@@ -293,7 +293,7 @@ pub unsafe fn fork_by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_
         }),
         (IN_PLACE, _) => {
             descriptor::forked();
-            arch::vfork::as_nobody(|| {
+            arch::vfork::while_not_green(|| {
                 real::syscall(
                     number,
                     arguments[0],
@@ -352,12 +352,12 @@ pub unsafe fn posix_spawnp(
     spawned(|| real::posix_spawnp(pid, file, actions, attributes, arguments, environment))
 }
 
-/// Makes a child that runs on this thread's memory by `spawn`: its calls belong to no green thread (`arch::vfork::as_nobody`).
+/// Makes a child that runs on this thread's memory by `spawn`: its calls belong to no green thread (`arch::vfork::while_not_green`).
 /// Returns what `spawn` did. Open files are noted as shared before and after, for other threads go on meanwhile and may open files
 /// that are the child's, too.
 fn spawned(spawn: impl FnOnce() -> c_int) -> Answer<c_int> {
     descriptor::forked();
-    let done = arch::vfork::as_nobody(spawn);
+    let done = arch::vfork::while_not_green(spawn);
     // Files that other threads have opened meanwhile may be the child's, too.
     descriptor::forked();
     Ok(done)

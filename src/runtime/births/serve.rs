@@ -49,7 +49,7 @@ pub extern "C" fn vessel_main(argument: *mut c_void) -> *mut c_void {
         // No handler may run on a stack that another kernel thread may already use.
         sys::set_signal_mask(u64::MAX);
         // SAFETY: this thread's own descriptor, which is the vessel's.
-        unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
+        unsafe { *glibc::tid_field(arch::tcb()) = roll::NO_THREAD };
         me.vessel.robust_head.set(sys::loosen(&GATE.vessel_alive));
         asking::end_unasked();
         // SAFETY: every signal is blocked, and `loosen` cut what tied the kernel thread to this TCB.

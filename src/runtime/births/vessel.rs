@@ -151,7 +151,7 @@ fn caught_birth(green: &'static Green) -> Result<(), i32> {
     begin_birth();
     let (stack, argument) = (green.vessel.stack.get(), green as *const Green as *mut c_void);
     let create = || glibc::create_thread(vessel_main, argument, Some(given(&stack)));
-    let unborn = capture::birth(roll::NOBODY, create);
+    let unborn = capture::birth(roll::NO_THREAD, create);
     creator.inspect(|me| me.thread.pinned.set(me.thread.pinned.get() - 1));
     if unborn.is_err() {
         UNBEGUN.births.fetch_sub(1, SeqCst);

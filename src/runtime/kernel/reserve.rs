@@ -155,7 +155,7 @@ pub fn rest(worker: &'static Worker) {
     worker.thread.set(arch::tcb());
     worker.fs.set(arch::tcb());
     // SAFETY: the running thread's own descriptor: no kernel thread has this tid.
-    unsafe { *glibc::tid_field(arch::tcb()) = roll::NOBODY };
+    unsafe { *glibc::tid_field(arch::tcb()) = roll::NO_THREAD };
     let robust_list = sys::loosen(&worker.kernel_thread_alive);
     asking::end_unasked();
     arch::set_guard_word(0);

@@ -20,8 +20,9 @@ use crate::runtime::machine::words::life;
 use crate::sys;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering::*};
 
-/// Made-up tids lie where the kernel gives none: from 2^22 on, and below 2^28, so that a CPU clock's number can be made of one.
-pub const NOBODY: i32 = 1 << 22;
+/// The tid in the descriptor of a vessel or worker that no thread has. Green threads' tids are greater: they lie where the kernel gives
+/// none, from 2^22 on, and below 2^28, so that a CPU clock's number can be made of one.
+pub const NO_THREAD: i32 = 1 << 22;
 const CHUNK: usize = 4096;
 const CHUNKS: usize = 256;
 /// The number of places at which processes begin their tids, for locks that processes share tell their owners by tid.
@@ -119,7 +120,7 @@ fn first() -> i32 {
     if ROLL.first.load(Relaxed) == 0 {
         let mixed = (sys::process_id() as u32).wrapping_mul(0x9e37_79b9) as usize;
         ROLL.next.store(mixed % (CHUNKS * CHUNK), Relaxed);
-        ROLL.first.store(NOBODY + 1 + ((mixed >> 16) % BANDS * CHUNKS * CHUNK) as i32, Relaxed);
+        ROLL.first.store(NO_THREAD + 1 + ((mixed >> 16) % BANDS * CHUNKS * CHUNK) as i32, Relaxed);
     }
     ROLL.first.load(Relaxed)
 }
@@ -166,7 +167,7 @@ fn lives(green: &&'static Green) -> bool {
 
 /// The living thread with this tid. Called on any thread, without a lock: it may end at any time.
 pub fn find(tid: i32) -> Option<&'static Green> {
-    if tid <= NOBODY {
+    if tid <= NO_THREAD {
         return main().filter(|main| main.tid() == tid);
     }
     let number = (tid - first()) as usize;

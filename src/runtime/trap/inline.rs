@@ -90,8 +90,8 @@ pub fn decide() -> Option<&'static str> {
 
 /// Asks for such calls to be caught: the option is set. False: this kernel, or this processor, cannot. Called by the front door.
 pub fn want(hooks: Hooks) -> bool {
-    const NOBODYS: usize = 4096;
-    if !inline::possible() || !sys::dispatch_calls(Dispatch::From, NOBODYS, NOBODYS, &SELECTOR) {
+    const NOT_MAPPED: usize = 4096;
+    if !inline::possible() || !sys::dispatch_calls(Dispatch::From, NOT_MAPPED, NOT_MAPPED, &SELECTOR) {
         return false;
     }
     sys::dispatch_off();

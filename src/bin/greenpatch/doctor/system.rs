@@ -127,7 +127,7 @@ fn with_page<T>(protection: c_int, flags: c_int, fd: c_int, probe: impl FnOnce(*
 
 /// Asks whether a page can be made a guard without a mapping of its own (Linux 6.13). Without it each stack takes two mappings.
 fn guard_pages() -> bool {
-    // SAFETY: the page is ours, and nobody looks into it.
+    // SAFETY: the page was mapped just now, and no other code knows it.
     let install = |page| unsafe { libc::madvise(page, PAGE, MADV_GUARD_INSTALL) } == 0;
     with_page(libc::PROT_READ | libc::PROT_WRITE, libc::MAP_ANONYMOUS, -1, install).unwrap_or(false)
 }
@@ -170,7 +170,7 @@ fn dispatch(mode: usize) -> bool {
 fn entries() -> Probe {
     let (read, write, execute) = (libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
     let change = |page: *mut libc::c_void| {
-        // SAFETY: a private copy of a page that nobody executes.
+        // SAFETY: a private copy of a page that is not executed.
         unsafe {
             let writable = libc::mprotect(page, PAGE, read | write | execute) == 0;
             if writable {
