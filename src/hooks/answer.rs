@@ -1,15 +1,16 @@
-//! What a handler of a hook answers: a value, an error number, or "let libc do it". The door (`door.rs`) turns it into what C sees.
+//! The answers of the hooks' handlers: a value, an error number, or "let libc do it". The door (`door.rs`) turns them into what C
+//! sees.
 
-/// What a handler answers when it has no value.
+/// A handler's answer without a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
-    /// The call fails with this number of errno.h; how C is told (errno, a code) says the row's column FAILS.
+    /// The call fails with this number of errno.h. The row's column FAILS says how C is told: by errno, or by the result.
     Errno(i32),
     /// libc's own function is to be called, with the arguments as they came.
     Libc,
 }
 
-/// What a handler answers: `Ok` is what C gets.
+/// A handler's answer: `Ok` has the value that C gets.
 pub type Answer<T> = Result<T, Miss>;
 
 /// A system call's six arguments.
@@ -28,7 +29,7 @@ pub fn answer<T: TryFrom<isize>>(result: isize) -> Answer<T> {
     T::try_from(result).map_err(|_| Miss::Errno(libc::EOVERFLOW))
 }
 
-/// Returns what a function of libc's that returns its error number has returned, as an answer: 0, or that error.
+/// Returns the result of one of libc's functions that return their error number, as an answer: 0, or that error.
 pub fn code(result: i32) -> Answer<i32> {
     if result == 0 {
         Ok(0)

@@ -1,16 +1,25 @@
 //! The door: each row of the table becomes an exported symbol, its admission, its counter and its signature check.
 //!
-//! A call comes in (`count`, then: who calls?), the room's handler answers, and only here an answer turns into what C sees:
-//! a value, an error in the row's own manner (the only place that sets errno), or the real call (`count_passed`). Nothing in a handler's
-//! path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern "C"` with
-//! panic=abort lets them pass, and runs nothing of ours).
+//! What a call meets, in this order:
 //!
-//! Here `table.rs` is read a third time (its readings: `rows`, `real`, `door`). The door stands above all rooms: none of them knows it.
+//! 1. The exported function counts the call as one that came (`counts::count`). On any thread, and before the library is ready, too.
+//! 2. Admission, by the column SCOPE: the caller is a thread that the row serves, or libc gets the call (5).
+//! 3. The room's handler answers: a value, an error number, or "let libc do it" (`Miss::Libc`: 5).
+//! 4. A value is returned as it is. An error number reaches C in the manner of the column FAILS: as errno, as the result, or as a C11
+//!    code.
+//! 5. The call is counted as passed on (`counts::count_passed`), and the real function gets it with the arguments as they came.
+//!
+//! Nothing in a handler's path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern
+//! "C"` with panic=abort lets them pass, and runs nothing of ours).
+//!
+//! Here `table.rs` is read a third time (its readings: `rows`, `real`, `door`). The door stands above all rooms: none of them knows
+//! it.
 
 use crate::hooks::inside::entries;
 use crate::{glibc, runtime};
 
-/// The table's rooms: the file, or the files, in which a room's handlers lie.
+/// The table's rooms: the file, or the files, in which a room's handlers lie. A row `room { … => handler; }` calls
+/// `rooms::room::handler`: a name that two files of a room have, and one that none has, does not compile.
 mod rooms {
     pub use crate::hooks::inside::{modules, resolver};
     pub use crate::hooks::io::{fd, file, ipc};
@@ -20,28 +29,33 @@ mod rooms {
     pub use crate::hooks::thread::tid;
     pub use crate::hooks::time::{sleep as time, timer};
 
+    /// Reads and writes, and copies from descriptor to descriptor.
     pub mod io {
         pub use crate::hooks::io::copy::*;
         pub use crate::hooks::io::transfer::*;
     }
 
+    /// Sockets.
     pub mod net {
         pub use crate::hooks::io::connection::*;
         pub use crate::hooks::io::many::*;
         pub use crate::hooks::io::net::*;
     }
 
+    /// Waits for several descriptors.
     pub mod poll {
         pub use crate::hooks::io::poll::*;
         pub use crate::hooks::io::select::*;
     }
 
+    /// What a thread is asked about itself.
     pub mod schedule {
         pub use crate::hooks::thread::clock::*;
         pub use crate::hooks::thread::name::*;
         pub use crate::hooks::thread::schedule::*;
     }
 
+    /// Masks, dispositions, sending and waiting.
     pub mod signal {
         pub use crate::hooks::signal::action::*;
         pub use crate::hooks::signal::jump::*;
@@ -50,6 +64,7 @@ mod rooms {
         pub use crate::hooks::signal::take::*;
     }
 
+    /// Locks and their like.
     pub mod sync {
         pub use crate::hooks::sync::barrier::*;
         pub use crate::hooks::sync::cond::*;
@@ -60,11 +75,13 @@ mod rooms {
         pub use crate::hooks::sync::spin::*;
     }
 
+    /// What the kernel keeps for a task, and exec.
     pub mod task {
         pub use crate::hooks::process::execute::*;
         pub use crate::hooks::process::task::*;
     }
 
+    /// The life of threads.
     pub mod thread {
         pub use crate::hooks::thread::attributes::*;
         pub use crate::hooks::thread::create::*;
@@ -72,9 +89,11 @@ mod rooms {
     }
 }
 
-/// Sets errno. Called for each error that a row of FAILS `errno` or `never` answers. With EPIPE the kernel has sent SIGPIPE to the
-/// kernel thread at hand. If its mask holds that back, the signal is moved to the green thread's queue: the next green thread here
-/// would get it otherwise.
+/// Sets errno. Called for each error that a row of FAILS `errno` or `never` answers, on the calling thread, as the last step of its
+/// hook.
+///
+/// With EPIPE the kernel has sent SIGPIPE to the kernel thread at hand. If its mask holds that back, the signal is moved to the green
+/// thread's queue: the next green thread here would get it otherwise.
 #[inline]
 fn fail(number: i32) {
     if number == libc::EPIPE {
@@ -99,12 +118,14 @@ mod fails {
     }
 
     /// A result type of C's in which an error can be told.
+    /// Implemented for every result type of the table. A type that cannot carry an error number gives what `with_errno` gives, so a
+    /// `code` row needs an integer.
     pub trait Fails: Sized {
-        /// Returns what says "see errno": -1, or null.
+        /// Returns what says "see errno": -1, or null. Nothing for a function without a result.
         fn with_errno() -> Self;
-        /// Returns the error number itself, as pthread functions do.
+        /// Returns the error number itself, as pthread functions do. A pointer and an absent result have no place for it.
         fn with_code(number: i32) -> Self;
-        /// Returns C11's code for the error number.
+        /// Returns C11's code for the error number, by `thrd`.
         fn with_thrd(number: i32) -> Self {
             Self::with_code(thrd(number))
         }
@@ -132,7 +153,8 @@ mod fails {
     }
 }
 
-/// Tells C an error number in the manner of the row's column FAILS.
+/// Tells C an error number in the manner of the row's column FAILS, and gives the hook's result. A row of FAILS `never` tells nothing
+/// by its result; should its handler fail all the same, errno has the number.
 macro_rules! fail {
     (errno $number:expr) => {{
         crate::hooks::door::fail($number);
@@ -150,11 +172,15 @@ macro_rules! fail {
     }};
 }
 
-/// Decides by the row's column SCOPE whether a caller's call goes to the handler; else the real function gets it:
+/// Decides by the row's column SCOPE whether a caller's call goes to the handler; else the real function gets it. One load of a
+/// thread-local word for a green thread:
+///
 /// - `green`: calls of green threads;
-/// - `early`: those, and all calls before the start;
-/// - `always`: all calls once the library is ready, but for a vfork child's;
+/// - `early`: calls of green threads, and all calls before the start;
+/// - `always`: all calls once the library is ready, but a vfork child's;
 /// - `child`: all calls once the library is ready, a vfork child's too.
+///
+/// A thread is no green one for its calls while libc makes a child on its memory (`arch::vfork::as_nobody`).
 macro_rules! admitted {
     (green) => {
         runtime::current().is_some()
@@ -171,8 +197,8 @@ macro_rules! admitted {
     };
 }
 
-/// Compares a row's types with the libc crate's declaration where its column CHECK is `typed`: a difference does not compile. `bare` rows
-/// are those that the crate does not declare, or declares otherwise.
+/// Compares a row's types with the libc crate's declaration where its column CHECK is `typed`: a difference does not compile. A
+/// `bare` row's function is not declared by the crate, or is declared otherwise.
 macro_rules! check {
     (typed $name:ident ($($t:ty),*) $r:ty) => {
         const _: unsafe extern "C" fn($($t),*) -> $r = libc::$name;
@@ -219,6 +245,7 @@ macro_rules! hooks {
         }
 
         /// Shows every row to `visit`: its symbol, the exported function's address, and where the real one's is kept.
+        /// Handed to `entries::allow` at load, and called when the entries are taken.
         pub fn each_row(visit: &mut entries::Visit) {
             use crate::hooks::real::rows;
             $($(visit(rows::$name::NAME, exports::$name::$name::$name as *const () as usize, &rows::$name::FOUND);)*)*

@@ -50,7 +50,8 @@ pub unsafe fn write<T>(to: *mut T, value: T) -> Answer<()> {
     Ok(())
 }
 
-/// Finds out whether the 8 bytes at `to` could be written, or EFAULT. They are the kernel's to overwrite then: a caller writes all of them.
+/// Finds out whether the 8 bytes at `to` can be written: EFAULT if not. The kernel overwrites them for that, so a caller writes all
+/// of them afterwards.
 ///
 /// # Safety
 /// As for `write`.
@@ -61,7 +62,7 @@ pub unsafe fn probe(to: *mut u64) -> Answer<()> {
     errno(EFAULT)
 }
 
-/// As `write`, but for a null pointer: then nobody wants to know.
+/// As `write`, but does nothing for a null pointer, by which a program says that it does not want the value.
 ///
 /// # Safety
 /// As for `write`.

@@ -1,5 +1,5 @@
-//! What the program calls of libc, and what becomes of it: a row of `table.rs` a symbol, the door that exports it, a room a family of
-//! handlers.
+//! The hooks: functions of libc's that the library exports in libc's place. Each symbol has a row in `table.rs`; the door exports it
+//! and asks who calls; a room, which is a file or a few, has the handlers of one family.
 //!
 //! Arrows run down only. From the top: `door`; `number`; `process`; `io`; `proc`; `thread`; `time`, `signal`, `inside`; `sync`;
 //! `real` and `answer`.

@@ -22,7 +22,9 @@ const PAST: Deadline = Some(0);
 /// The limit of a wait: a moment of a clock, or none.
 #[derive(Clone, Copy)]
 pub struct Until {
+    /// The clock of `time`.
     pub clock: clockid_t,
+    /// The moment; null: there is no limit.
     pub time: *const timespec,
 }
 
@@ -30,7 +32,7 @@ impl Until {
     /// The limit of a call that has none.
     pub const NEVER: Until = Until { clock: libc::CLOCK_REALTIME, time: std::ptr::null() };
 
-    /// Is there no end?
+    /// Has the wait no end?
     pub fn is_never(&self) -> bool {
         self.time.is_null()
     }
@@ -49,7 +51,7 @@ impl Until {
     }
 }
 
-/// Checks a clock: EINVAL for one on which libc's timed waits do not wait (all but CLOCK_REALTIME and CLOCK_MONOTONIC).
+/// Checks a clock. EINVAL for a clock on which libc's timed waits do not wait: all but CLOCK_REALTIME and CLOCK_MONOTONIC.
 pub fn waitable(clock: clockid_t) -> Answer<()> {
     match clock {
         libc::CLOCK_REALTIME | libc::CLOCK_MONOTONIC => Ok(()),

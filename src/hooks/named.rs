@@ -63,8 +63,8 @@ pub fn process_of(pid: pid_t) -> pid_t {
     }
 }
 
-/// Returns the tid of the kernel thread that a green thread has for itself, or, for the caller, runs on now. `None`: the thread is
-/// another's and may run on any.
+/// Returns the tid of the kernel thread that a green thread has for itself; for the caller that of the kernel thread on which it runs
+/// now. `None`: `green` is not the caller, and may run on any kernel thread.
 pub fn kernel_thread_of(green: &Green) -> Option<pid_t> {
     (is_me(green) || green.thread.bound.get()).then(|| green.worker().kernel_tid.load(Relaxed))
 }

@@ -1,4 +1,4 @@
-//! The real functions: `real::read(…)` is what the program would have called without this library.
+//! The real functions: `real::read(…)` calls the function that the program would have reached without this library.
 //!
 //! Here `table.rs` is read a second time (its readings: `rows`, `real`, `door`). Each row has its function's address, which `resolve`
 //! looks up when the library is loaded, and which `entries` replaces by that of the moved function where it takes an entry.
@@ -28,7 +28,7 @@ macro_rules! hooks {
             )*)*
         }
 
-        /// What is known of each row's function.
+        /// Each row's symbol, its real function's address, and the call of it.
         #[allow(non_snake_case)]
         pub mod rows {
             $($(
@@ -82,6 +82,6 @@ fn find_early(found: &AtomicUsize, name: &CStr) -> usize {
     let Some(address) = symbols::next(name) else {
         sys::abort(name.to_str().unwrap_or("no function of that name"));
     };
-    // `entries` may have stored a moved function's address meanwhile: that one counts.
+    // `entries` may have stored a moved function's address meanwhile: then that address is the row's.
     found.compare_exchange(0, address, Relaxed, Relaxed).map_or_else(|known| known, |_| address)
 }

@@ -1,14 +1,20 @@
-//! The entries of libc's own functions: what libc calls inside itself (stdio, the resolver, syslog, popen), what a library calls that was
-//! loaded with RTLD_DEEPBIND, and what dlsym finds in libc's own handle, comes by no symbol of ours. So the first instruction of each
-//! row's function becomes a jump to our hook, and its real function is what stood there, moved (arch/entry.rs). The rows that
-//! keep their entry stand in `no_entry.rs`.
+//! The entries of libc's own functions. libc calls itself directly (stdio, the resolver, syslog, popen), and so do a library that was
+//! loaded with RTLD_DEEPBIND and a program that has asked dlsym in libc's own handle: none of these calls comes by an exported
+//! symbol. So the first instruction of each row's function becomes a jump to the row's hook. The instructions that stood there are
+//! moved (arch/entry.rs), and the moved function is the real one from then on. The rows that keep their entry stand in `no_entry.rs`.
 //!
-//! `take` does that right before the first thread is made: a program that makes none is not touched. A library that is loaded late, by
-//! dlopen, does it at once: what the program calls is bound to libc already. Where code may not be written (SELinux, MDWE), or a function
-//! begins in a way that is not understood, its entry stays; all this is a gain of milliseconds, and the monitor covers what is not
-//! reached.
+//! `take` does that right before the first thread is made: a program that makes none is not touched. A library that is loaded late,
+//! by dlopen, takes the entries at once, for the program's calls are bound to libc already. Where code may not be written (SELinux,
+//! MDWE), or a function begins in a way that is not understood, its entry stays: calls by it block their kernel thread, and the
+//! monitor hands the slot over after some milliseconds.
 //!
-//! Green threads may park inside libc then, with its private locks held: the wait for those parks as well (hooks/sync/private.rs).
+//! Green threads may park inside libc then, with libc's private locks held: the wait for those locks parks as well
+//! (hooks/sync/private.rs).
+//!
+//! ```text
+//!   an entry     jump ──► gate ──► the guard word is set: the library's own call ──► the moved function
+//!                                  else ──► the hook ──► (passed on) ──► the moved function
+//! ```
 
 use crate::arch::entry;
 use crate::base::kept::Kept;
@@ -25,32 +31,35 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 /// The rows without an entry, and why.
 const NO_ENTRY: &[(&str, &str)] = include!("no_entry.rs");
 
-/// Rows whose function libc itself gets: the helper threads that it makes for timers and asynchronous input are kernel threads; a jump's
-/// mask is the kernel's, and its function ends an unwinding, too; abort is held to what it does natively.
+/// The rows whose entry leads to the moved function where libc itself calls it:
+///
+/// - pthread_create: the helper threads that libc makes for timers and asynchronous input are kernel threads;
+/// - the masks, sigaction and raise: abort is held to what it does natively;
+/// - the jumps: the mask that libc saved is the kernel's, and `siglongjmp` ends an unwinding, too.
 const NOT_FROM_LIBC: &[&str] =
     &["pthread_create", "sigprocmask", "pthread_sigmask", "sigaction", "raise", "siglongjmp", "__longjmp_chk"];
 
-/// What is shown of a row: its symbol, the hook's address, and where the real function's address is kept.
+/// A visit of one row: its symbol, the hook's address, and where the real function's address is kept.
 pub type Visit<'a> = dyn FnMut(&'static CStr, usize, &'static AtomicUsize) + 'a;
 
-/// Shows every row of the table (`door::each_row`: the door stands above this file, so it is handed in).
+/// Shows every row of the table. `door::each_row` does: the door stands above this file, so it is handed in.
 pub type EachRow = fn(&mut Visit);
 
-/// How to see the rows, where entries are to be taken at all. Set at load, and as true in a fork child.
+/// The function that shows the rows; empty: entries are not to be taken. Set at load, and as true in a fork child.
 static ROWS: Kept<OnceBox<EachRow>> = Kept::new(OnceBox::new());
-/// `take` has run. A fork child has the entries as its parent had them.
+/// True once `take` has run. A fork child has the entries as its parent had them.
 static TAKEN: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
-/// What libc's own functions execute a program by leads to the hooks.
+/// True once libc's own functions that execute a program come to the hooks: the entry of execve is taken.
 static EXECUTES: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
-/// libc's own fork calls the hook of `_Fork` in its midst.
+/// True once libc's own fork comes to the hook of `_Fork`.
 static TAKES_FORK: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
-/// Does libc's own fork come by the hook of `_Fork`, in its midst?
+/// Does libc's own fork come to the hook of `_Fork`, between its atfork handlers? Asked by the hook of fork.
 pub fn takes_fork() -> bool {
     TAKES_FORK.load(Relaxed)
 }
 
-/// Allows `take`, and hands it the rows. Called at load, unless the option `entries` or the program's company forbids it.
+/// Allows `take`, and hands it the rows. Called at load, unless the option `entries` forbids it or the program is to stay native.
 pub fn allow(each_row: EachRow) {
     ROWS.set(Box::new(each_row)).ok();
 }
@@ -130,8 +139,8 @@ fn take_all(each_row: EachRow, libc: &Range<usize>, room: &Range<usize>) {
     take_whole(libc);
 }
 
-/// The functions that are replaced whole, all or none: the wait for libc's private locks and its wake, and vfork, for what its child
-/// calls comes by entries too.
+/// Replaces three functions whole, all or none: the wait for libc's private locks and its wake, which must know each other's
+/// sleepers, and vfork, since its child calls libc by entries, too. Called at the end of `take`, while code may be written.
 fn take_whole(libc: &Range<usize>) {
     let names = [c"__lll_lock_wait_private", c"__lll_lock_wake_private", c"vfork"];
     let hooks = [private::lock_wait as *const () as usize, private::lock_wake as *const () as usize, vfork::hook()];

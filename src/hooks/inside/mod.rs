@@ -1,4 +1,4 @@
-//! What happens inside libc: its entries lead to the hooks, and functions of its own are called as they are, or replaced whole.
+//! libc's inside: its entries lead to the hooks, and functions of its own are called as they are, or replaced whole.
 //!
 //! Of the hooks the files call `sync`, `real` and `answer` only; `entries` is handed the table's rows by the door.
 

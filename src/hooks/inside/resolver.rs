@@ -1,8 +1,8 @@
 //! Names of hosts: libc's own functions, which read files and ask name servers inside libc.
 //!
 //! A name server that does not answer takes seconds. Where libc's entries lead to the hooks (`entries`), the thread parks in
-//! them. Else it stays on its kernel thread meanwhile, with its own TLS (the resolver's state is there), its slot is offered at once,
-//! and what comes back to our hooks from libc's plugins waits in the kernel.
+//! those. Else it stays on its kernel thread meanwhile, with its own TLS (the resolver's state is there),
+//! and its slot is offered at once; a hook that libc's plugins call by symbol then waits in the kernel.
 
 use crate::hooks::answer::Answer;
 use crate::hooks::inside::entries;

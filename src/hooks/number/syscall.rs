@@ -374,7 +374,7 @@ fn takes(number: c_long) -> bool {
 }
 
 // `way`: the assembly in which a trapped call enters. It lays the registers down as a `Call`, calls `inline`, and goes on behind the
-// instruction with the result, all other registers as the kernel would leave them.
+// instruction with the result, and with all other registers as the kernel would leave them.
 called_inline!(way, inline);
 
 /// What the runtime is to know of this file: which numbers it takes, and where a trapped call enters. `lib.rs` hands it over at load:

@@ -116,12 +116,17 @@ pub unsafe fn change(number: c_int, action: Action) -> Result<Action, c_int> {
 }
 
 /// As `change`, by a function of the present disposition. Two threads' changes come in the same order for the runtime and for the
-/// kernel (`disposition::settle`).
+/// kernel (`disposition::settle`). In order:
+///
+/// 1. The runtime's table gets the new disposition.
+/// 2. The monitor closes the signal if it is to have no handler and main blocks it: else the default action would happen on the
+///    monitor.
+/// 3. The kernel gets what stands for the disposition; a refusal takes 1 back.
+/// 4. The shelf watches other signals if a handler came or went.
 unsafe fn change_by(number: c_int, new: impl FnOnce(Action) -> Action) -> Result<Action, c_int> {
     let changed = disposition::change(number, new);
     let [before, action] = changed;
-    // The monitor has signals open that main does not block. It must close this one before the kernel knows the default: the default action
-    // would happen on the monitor, of a signal that main blocks.
+    // Step 2 comes before the kernel knows the default.
     if !action.is_handler() && roll::main().is_some_and(|main| main.mask.get() & bit(number) != 0) {
         shelf::spare_main(bit(number));
     }

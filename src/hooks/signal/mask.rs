@@ -1,4 +1,4 @@
-//! A thread's own of signals: its mask, the signals that are queued for it, its alternate stack.
+//! A thread's own signal state: its mask, the signals that are queued for it, its alternate stack.
 //!
 //! The kernel thread's mask is the runtime's (`delivery::set_mask`); here only the green thread's is changed and told. None of these calls
 //! waits, and none is a cancellation point.
@@ -36,7 +36,8 @@ pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) 
     memory::write_if_wanted(old as *mut u64, before).map(|()| 0)
 }
 
-/// `sigpending`: writes what is queued for the thread and for the process. EFAULT for a bad pointer.
+/// `sigpending`: writes the signals that are queued for the thread and for the process, blocked ones that is. Returns 0; EFAULT for a
+/// bad pointer. On a foreign thread libc answers.
 pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
     let pending = delivery::waiting(me()?);
     write_mask(set, pending).map(|()| 0)

@@ -1,7 +1,7 @@
-//! Signals sent to threads and to the process: what the kernel would do with them, done by the runtime for green threads.
+//! Signals sent to threads and to the process. The runtime does for green threads what the kernel does for its own.
 //!
-//! None of these calls waits, and none is a cancellation point. A handler that runs in the caller before the call returns does so inside
-//! the call, as natively on the way out of the kernel.
+//! None of these calls waits, and none is a cancellation point. A handler that runs in the caller before the call returns does so
+//! inside the call, as natively on the way out of the kernel.
 
 use crate::hooks::answer::{answer, errno, Answer, Miss};
 use crate::hooks::named::{self, is_me, me, process_of};
@@ -28,7 +28,7 @@ fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
         sys::signal_thread(sys::kernel_thread_id(), info.si_signo).map_err(Miss::Errno)?;
     } else if info.si_signo != 0 && green.life.load(Relaxed) & life::FINISHED == 0 {
         if takers::takes_default(green, info.si_signo) {
-            // What ends or stops the process does so before this returns, whichever thread it was sent to.
+            // A default action that ends or stops the process happens before this returns, whichever thread the signal was sent to.
             delivery::act_at_once(info.si_signo);
         } else {
             delivery::post(green, &info);

@@ -24,16 +24,21 @@ use std::sync::atomic::{fence, AtomicU32, Ordering::*};
 /// glibc's own barrier, field by field (source: nptl's internaltypes.h).
 #[repr(C)]
 struct Barrier {
+    /// How many positions have been taken since the last reset.
     entered: AtomicU32,
+    /// The last position of the last complete round; 0: none since the reset.
     round: AtomicU32,
+    /// How many threads make a round; 0: the barrier is not initialised.
     count: u32,
+    /// The flag of process sharing (`object::BARRIER_SHARED`).
     shared: i32,
+    /// How many threads have left rounds since the last reset.
     left: AtomicU32,
 }
 
 const _: () = assert!(std::mem::offset_of!(Barrier, shared) == object::BARRIER_SHARED_AT);
 
-/// PTHREAD_BARRIER_SERIAL_THREAD: what one thread of each round gets, and no other.
+/// PTHREAD_BARRIER_SERIAL_THREAD: the result of one thread of each round (pthread_barrier_wait(3p)).
 const SERIAL: c_int = -1;
 
 impl Barrier {
@@ -55,7 +60,7 @@ impl Barrier {
         }
     }
 
-    /// Parks until `entered` has gone back to `below` or less.
+    /// Parks until `entered` has gone back to `below` or less. Called by a thread that has found no position, and by the destroyer.
     fn await_reset(&self, below: u32) {
         while self.entered.load(Acquire) > below {
             self.park(&self.entered, || self.entered.load(Acquire) > below);
@@ -109,7 +114,7 @@ impl Barrier {
     }
 }
 
-/// Wakes all that are parked under the word's address, which is a mere name by now.
+/// Wakes all that are parked under the word's address, which is a key of the lot's by now: the object may have been freed.
 fn wake_all(word: *const AtomicU32) {
     if lot::waiting(word as usize) {
         park::wake_all(word as usize);

@@ -1,4 +1,4 @@
-//! Condition variables: ours wholly, unless other processes share them.
+//! Condition variables: served wholly by the library, unless other processes share them.
 //!
 //! ```text
 //!     waiter                                   signaller
@@ -7,14 +7,15 @@
 //!     3. parks                                 3. releases the mutex
 //! ```
 //!
-//! A signal reaches exactly one waiter that was enqueued before it; a waiter that a
-//! deadline, a handler or a cancellation ended before is passed over (the lot fires the next). The object itself is
-//! never written, so `pthread_cond_destroy` is glibc's own and finds nobody to wait for.
+//! A signal reaches exactly one waiter that was enqueued before it. A waiter whose wait a deadline, a handler or a cancellation has
+//! ended is passed over: the lot fires the next. The object itself is never written, so `pthread_cond_destroy` is glibc's own and has
+//! no thread to wait for.
 //!
-//! A wait goes on after a signal handler, as glibc's does; a waiter that is woken while a handler runs on it does not go back into the
-//! queue (the lot sees to that, for no signal may be lost). Cancellation locks the mutex again before it unwinds. Threads that sleep in
-//! glibc's own wait (it began before the runtime did, or bypassed the hooks) are counted in the object's flags word; a signal then
-//! goes to both worlds.
+//! A wait goes on after a signal handler, as glibc's does. A waiter that is woken while a handler runs on it does not go back into
+//! the queue: the lot sees to that, for no signal may be lost. Cancellation locks the mutex again before it unwinds.
+//!
+//! Threads that sleep in glibc's own wait (it began before the runtime did, or bypassed the hooks) are counted in the object's flags
+//! word: a signal then goes to the lot and to the kernel.
 
 use crate::glibc;
 use crate::hooks::answer::{errno, Answer, Miss};
@@ -75,7 +76,7 @@ pub unsafe fn cond_signal(cond: *mut pthread_cond_t) -> Answer<c_int> {
     also_natively(cond)
 }
 
-/// `pthread_cond_broadcast`: as `cond_signal`, for all waiters.
+/// `pthread_cond_broadcast`: as `cond_signal`, for all waiters. Each of them then competes for the mutex.
 pub unsafe fn cond_broadcast(cond: *mut pthread_cond_t) -> Answer<c_int> {
     if lot::queued(cond as usize) {
         park::wake_all(cond as usize);
@@ -93,7 +94,8 @@ unsafe fn also_natively(cond: *mut pthread_cond_t) -> Answer<c_int> {
     }
 }
 
-/// Waits on the condition variable: enqueues, releases the mutex, parks, and takes the mutex again.
+/// Waits on the condition variable: enqueues, releases the mutex, parks, and takes the mutex again. `deadline` is asked before
+/// anything is changed. libc answers before the start. Fails as `cond_wait` and its timed relatives.
 #[inline]
 unsafe fn wait(
     cond: *mut pthread_cond_t,
@@ -138,7 +140,8 @@ unsafe fn wait_in_kernel(cond: *mut pthread_cond_t, lock: *mut pthread_mutex_t, 
     })
 }
 
-/// Ends the wait: takes the mutex again, and then acts on what the wait came to.
+/// Ends the wait: takes the mutex again, and then acts on what the wait came to. A cancellation does not return. ETIMEDOUT gives way
+/// to an error of the mutex's.
 #[inline]
 unsafe fn resume(lock: *mut pthread_mutex_t, woken: Woken) -> Answer<c_int> {
     let locked = mutex::acquire(lock, Until::NEVER);

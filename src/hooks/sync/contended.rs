@@ -29,24 +29,25 @@ use crate::why::Why;
 use libc::c_int;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// What a waiter waits for; the low bits of its token.
+/// The role of a waiter that wants the object for itself; a role is the low bits of a waiter's token.
 pub const EXCLUSIVE: usize = 0;
-/// The waiter shares the object with others of its kind: a rwlock for reading.
+/// The role of a waiter that shares the object with others of its kind: a rwlock's reader.
 pub const SHARED: usize = 1;
-/// The token of a waiter that is about to be, or already, parked as EXCLUSIVE (`lot::present`).
+/// The role by which a waiter announces itself for as long as it waits, parked as EXCLUSIVE or between two parks (`lot::present`).
 pub const ANNOUNCED: usize = 2;
-/// The token's bits that hold a role.
+/// The token's bits that hold a role; the rounds that were lost stand above them.
 const ROLE: usize = 3;
+/// How many bits ROLE has.
 const ROLE_BITS: u32 = 2;
 
-/// After so many lost rounds a waiter is starving: it asks for more than a wake.
+/// After so many lost rounds a waiter is starving: the thread that wakes it lets it run first.
 const ROUNDS_TO_STARVE: usize = 4;
 
-/// The first retry of a wait comes after so long; each further one after twice the time.
+/// The time from the begin of a wait to its first retry; each further one comes after twice the time.
 const FIRST_RETRY_NS: u64 = 1_000_000;
-/// No longer than so is waited between retries, while few wait.
+/// The longest time between two retries, while few threads wait.
 const LAST_RETRY_NS: u64 = 50_000_000;
-/// For each so many waiters the longest interval between retries grows by LAST_RETRY_NS.
+/// For each so many waiters of the process the longest interval between retries grows by LAST_RETRY_NS.
 const RETRIERS: usize = 256;
 
 /// How many threads wait here at this moment. A fork child keeps the number: a wait in whose handler the fork came is still counted
@@ -55,7 +56,9 @@ static WAITING: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
 /// The retries of a wait: when the next one is due, and when they are over.
 struct Retries {
+    /// The end of the wait; `None`: it has none.
     deadline: Deadline,
+    /// The time until the next retry, which doubles from retry to retry.
     interval_ns: u64,
 }
 
@@ -147,7 +150,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Lets the woken run if it starves. Not to be called while this thread is enqueued anywhere.
+    /// Lets the woken thread run before the caller goes on, if it starves. Not to be called while this thread is enqueued anywhere:
+    /// it may yield.
     pub fn settle(self) {
         if self == Outcome::Starving && runtime::current().is_some() {
             runtime::yield_now();
@@ -155,8 +159,10 @@ impl Outcome {
     }
 }
 
-/// Wakes those at `address` that wait in `role`, the first only or all of them, as long as `wanted` says so, which is asked with
-/// the bucket locked: a waiter is in the queue then, so the object is alive and may be read. How many were woken.
+/// Wakes waiters at `address` that wait in `role`: the first only, or all of them, as long as `wanted` says so. Called after the real
+/// unlock, on any thread, with no lock of the runtime held. Returns how many were woken, and whether one of them starves.
+///
+/// `wanted` is asked with the bucket locked: a waiter is in the queue then, so the object is alive and may be read.
 pub fn wake(address: usize, role: usize, first_only: bool, mut wanted: impl FnMut() -> bool) -> (usize, Outcome) {
     loop {
         let (mut outcome, mut taken) = (Outcome::Done, false);

@@ -1,4 +1,5 @@
-//! The futex, as far as it is private: its waiters park in the lot under the word's address, their bitset as token.
+//! The system call futex. Private words are served here: a waiter parks in the lot under the word's address, with its bitset as
+//! token.
 //!
 //! ```text
 //!     waiter                               waker
@@ -7,14 +8,20 @@
 //!                                          3. has the kernel wake what is left of the count
 //! ```
 //!
-//! If the comparison (2) came before the change, the waker's look (2) comes after the enqueue (1): no wake that follows a change of the
-//! word is lost, which is all that a futex promises. Other threads may sleep on the same word in the kernel (by a system call instruction
-//! that no hook sees, or inside libc), and are woken last (3). Comparing and moving
-//! (CMP_REQUEUE) are not one step here; a waiter that comes between them is moved or not, as if it had come before or after.
+//! No wake is lost that follows a change of the word, which is all that a futex promises: if the waiter's comparison (2) came before
+//! the change, the waker's look (2) comes after the waiter's enqueue (1). Other threads may sleep on the same word in the kernel, by
+//! a system call instruction that no hook sees, or inside libc: the waker wakes those last (3).
 //!
-//! What is odd (an unknown operation, an unaligned or impossible address, an invalid timeout) is the kernel's to answer: it says
-//! what is wrong before it sleeps. What other processes share is the kernel's as well, under a hand-over; but not what a thread locks
-//! by its tid (`inheriting`), which is the library's number.
+//! FUTEX_CMP_REQUEUE compares and moves in two steps here, in the kernel in one. A waiter that comes between the two is moved or is
+//! not, as if it had come before or after the call.
+//!
+//! | the call | answered by |
+//! |---|---|
+//! | wait, wake, requeue, WAKE_OP on a private word | this file |
+//! | operations that lock a word by a tid, on private and shared words | `inheriting`: the tid is the library's number |
+//! | wait on a shared word | the kernel, with the slot offered |
+//! | wake on a shared word | the kernel |
+//! | an unknown operation, an unaligned or impossible address, an invalid timeout | the kernel, which says what is wrong before it sleeps |
 
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::sync::inheriting;
@@ -58,11 +65,13 @@ pub unsafe fn futex(call: Futex) -> Answer<c_long> {
     }
 }
 
-/// FUTEX_WAIT and FUTEX_WAIT_BITSET: parks while the word holds the value. EAGAIN where it holds another one, ETIMEDOUT. A handler
-/// ends a timed wait with EINTR. An untimed one goes on if all handlers had SA_RESTART (kernel/futex/waitwake.c, ERESTARTSYS; a
-/// timed one is restarted by the kernel after a stop only).
-/// A bad address, an empty bitset and a bad timeout are the kernel's to answer: EINVAL or EFAULT. FUTEX_WAIT has a length of
-/// CLOCK_MONOTONIC, FUTEX_WAIT_BITSET a moment.
+/// FUTEX_WAIT and FUTEX_WAIT_BITSET on a private word: parks while the word holds the value. Returns 0 when woken. EAGAIN where the
+/// word holds another value, ETIMEDOUT. FUTEX_WAIT has a length of CLOCK_MONOTONIC, FUTEX_WAIT_BITSET a moment.
+///
+/// A handler ends a timed wait with EINTR. An untimed one goes on if all handlers had SA_RESTART (kernel/futex/waitwake.c,
+/// ERESTARTSYS; a timed wait is restarted by the kernel after a stop only). No cancellation point.
+///
+/// A bad address, an empty bitset and a bad timeout are the kernel's to answer: EINVAL or EFAULT.
 unsafe fn wait(call: Futex) -> Answer<c_long> {
     let realtime = call.has(libc::FUTEX_CLOCK_REALTIME);
     let absolute = call.command() == libc::FUTEX_WAIT_BITSET;
@@ -81,15 +90,16 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
             Woken::NotNeeded if load(call.word).is_none() => return Err(Miss::Libc),
             Woken::NotNeeded => return errno(libc::EAGAIN),
             Woken::TimedOut => return errno(libc::ETIMEDOUT),
-            // The kernel begins an untimed wait again, and only that.
+            // An untimed wait alone begins again.
             Woken::Interrupted if deadline.is_none() && runtime::restart() => {}
             Woken::Interrupted | Woken::Cancelled => return errno(libc::EINTR),
         }
     }
 }
 
-/// FUTEX_WAKE and FUTEX_WAKE_BITSET: wakes parked waiters first, then the kernel's sleepers with what is left of the count. Returns
-/// how many. A bad address and an empty bitset are the kernel's to answer. Never waits; the word need not be mapped for the parked.
+/// FUTEX_WAKE and FUTEX_WAKE_BITSET on a private word: wakes parked waiters first, then the kernel's sleepers with what is left of
+/// the count. Returns how many. A bad address and an empty bitset are the kernel's to answer. Never waits. The word is not read: for
+/// the parked threads it need not be mapped.
 unsafe fn wake(call: Futex) -> Answer<c_long> {
     if is_misplaced(call.word) || call.bits() == 0 {
         return Err(Miss::Libc);
@@ -167,11 +177,15 @@ unsafe fn wake_operation(call: Futex) -> Answer<c_long> {
     Ok(woken as c_long)
 }
 
-/// A WAKE_OP's third argument, taken apart (source: linux/futex.h).
+/// The third argument of a FUTEX_WAKE_OP, taken apart (source: linux/futex.h; futex(2)).
 struct Operation {
+    /// 0 set, 1 add, 2 or, 3 and-not, 4 xor.
     operation: u32,
+    /// The operation's operand, shifted already where the argument says so.
     operand: i32,
+    /// 0 =, 1 ≠, 2 <, 3 ≤, 4 >, 5 ≥.
     comparison: u32,
+    /// What the old value is compared with.
     comparand: i32,
 }
 

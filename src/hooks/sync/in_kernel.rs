@@ -1,8 +1,8 @@
-//! Waits for objects that other processes share: the real call under a hand-over.
+//! Waits for objects that other processes share: the real call, in the kernel, with the slot offered.
 //!
-//! The real call would act on a cancellation inside the kernel wait and unwind through our hand-over; a green thread's cancellation
-//! is our own. So a call that is a cancellation point waits in slices and looks up between them. To the program a slice
-//! is nothing: it ends in ETIMEDOUT and so has consumed nothing.
+//! The real call would act on a cancellation inside the kernel's wait, and unwind through the library's frames; a green thread's
+//! cancellation is the library's own. So a call that is a cancellation point waits in slices, and a cancellation acts between them. A
+//! slice that ends in ETIMEDOUT has consumed nothing, so the program does not see that there are slices.
 
 use crate::hooks::answer::{code, errno, Answer};
 use crate::hooks::moment::SLICE_NS;

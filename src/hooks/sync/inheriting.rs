@@ -1,11 +1,25 @@
 //! The futex operations that inherit priority: the word holds its owner's tid, as gettid told it, so the kernel cannot follow them.
 //!
-//! There are no priorities to inherit here (runtime/machine/schedule.rs), and what is left is a lock that goes from owner to waiter in the
-//! order of coming. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it. The unlocker writes
-//! that tid into the word under the bucket's lock, before the waiter can leave the queue: so a waiter that stops waiting, for any reason,
-//! reads the word once more, and is the owner or is not.
+//! There are no priorities to inherit here (runtime/machine/schedule.rs). A lock that goes from owner to waiter in the order of
+//! coming is left of them:
 //!
-//! The owner may end without unlocking, or be of another process, which wakes nobody here: waits are looked at again in growing slices.
+//! 1. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it.
+//! 2. The unlocker writes the first waiter's tid into the word under the bucket's lock, before that waiter can leave the queue.
+//! 3. A waiter that stops waiting, for any reason, reads the word once more: it is the owner, or it is not.
+//!
+//! What the word holds, and what moves it on:
+//!
+//! ```text
+//!   from             to               by
+//!   0                tid              lock: the word is free
+//!   tid              tid | WAITERS    lock: a waiter, before it parks
+//!   tid | WAITERS    next | WAITERS   unlock: handed to the first waiter (2)
+//!   tid | WAITERS    0                unlock: no waiter is in the queue; a waiter that came meanwhile is woken
+//!   tid of an ended  me | OWNER_DIED  lock: a waiter that finds the owner gone
+//! ```
+//!
+//! The owner may end without unlocking, or be of another process, which wakes no thread here: waits look at the owner again in
+//! growing slices.
 //!
 //! Differs from the kernel's: a ring of waiters is not found. The kernel says EDEADLK, here all of them wait.
 
@@ -20,7 +34,8 @@ use crate::why::Why;
 use libc::{c_int, c_long, timespec, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// linux/futex.h: FUTEX_LOCK_PI, whose moment is one of CLOCK_MONOTONIC without the clock bit.
+/// linux/futex.h: FUTEX_LOCK_PI with a moment of CLOCK_MONOTONIC, or of CLOCK_REALTIME with the clock bit. FUTEX_LOCK_PI's is one of
+/// CLOCK_REALTIME.
 pub const FUTEX_LOCK_PI2: c_int = 13;
 
 /// The time from the begin of a wait to its first look at the lock's owner. Each further one comes after twice the time.
@@ -54,7 +69,7 @@ pub unsafe fn operation(call: Futex) -> Answer<c_long> {
     }
 }
 
-/// Returns the tid that the caller writes into a word: a green thread's own, or the kernel's.
+/// Returns the tid that the caller writes into a word: a green thread's own, which gettid told it, or the kernel's.
 fn own_tid() -> u32 {
     current().map_or_else(sys::kernel_thread_id, |me| me.tid()) as u32
 }
@@ -69,16 +84,19 @@ fn token(tid: u32) -> usize {
     (tid as usize) << 32
 }
 
-/// Returns the tid of a waiter of this file's in its token; `None`: another futex's waiter.
+/// Returns the tid of a waiter of this file's, out of its token; `None`: the token is another futex's waiter's.
 fn waits(token: usize) -> Option<u32> {
     (token as u32 == 0 && token != 0).then_some((token >> 32) as u32)
 }
 
-/// FUTEX_LOCK_PI, FUTEX_LOCK_PI2 and FUTEX_TRYLOCK_PI: takes the word if it is free, else parks until an unlock hands it over, or
-/// its owner has ended.
-/// EDEADLK: the caller is the owner. ESRCH: the owner had ended before the call. EAGAIN: a try found it busy (the kernel says so of
-/// TRYLOCK_PI in kernel/futex/pi.c, EWOULDBLOCK). ETIMEDOUT. A handler does not end the wait. FUTEX_OWNER_DIED stays in the word for
-/// the new owner.
+/// FUTEX_LOCK_PI, FUTEX_LOCK_PI2 and FUTEX_TRYLOCK_PI (`may_wait` is false): takes the word if it is free, else parks until an unlock
+/// hands it over, or its owner has ended. Returns 0 with the caller's tid in the word. FUTEX_OWNER_DIED stays in the word for the new
+/// owner. A handler does not end the wait.
+///
+/// - EDEADLK: the caller is the owner.
+/// - ESRCH: the owner had ended before the call.
+/// - EAGAIN: a try found the word busy (the kernel says so of TRYLOCK_PI in kernel/futex/pi.c, EWOULDBLOCK).
+/// - ETIMEDOUT: the deadline has passed, and the word was not handed over at the last moment.
 unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_long> {
     let (me, word) = (own_tid(), AtomicU32::from_ptr(address as *mut u32));
     let (mut has_waited, mut slice_ns) = (false, FIRST_SLICE_NS);
@@ -122,7 +140,7 @@ unsafe fn lock(address: usize, deadline: Deadline, may_wait: bool) -> Answer<c_l
     }
 }
 
-/// FUTEX_UNLOCK_PI: hands the word to the first waiter, or frees it. EPERM where the caller is not the owner. Never waits.
+/// FUTEX_UNLOCK_PI: hands the word to the first waiter, or frees it. Returns 0. EPERM where the caller is not the owner. Never waits.
 unsafe fn unlock(address: usize) -> Answer<c_long> {
     let word = AtomicU32::from_ptr(address as *mut u32);
     if word.load(SeqCst) & FUTEX_TID_MASK != own_tid() {
@@ -147,8 +165,9 @@ unsafe fn unlock(address: usize) -> Answer<c_long> {
     Ok(0)
 }
 
-/// FUTEX_WAIT_REQUEUE_PI: parks at one word, and returns with the lock at the second. EINVAL for a bad second word, EAGAIN where the
-/// first holds another value, ETIMEDOUT. A handler does not end the wait.
+/// FUTEX_WAIT_REQUEUE_PI: parks at one word, and returns 0 with the lock at the second. EINVAL for a bad second word, EAGAIN where
+/// the first holds another value, ETIMEDOUT. A handler does not end the wait. A waiter that is woken goes for the second word by
+/// itself (`lock`).
 unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
     if call.word == call.second || is_misplaced(call.second) || load(call.second).is_none() {
         return errno(libc::EINVAL);

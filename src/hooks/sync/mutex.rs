@@ -46,7 +46,8 @@ pub unsafe fn mutex_clocklock(lock: *mut pthread_mutex_t, clock: clockid_t, unti
 }
 
 /// Makes the real call `take`, before the start. The first thread may hold a mutex of the kernel's (`object::is_kernels`) when the
-/// runtime starts, and is pinned from then on: so such locks are counted. Any other mutex is libc's to lock.
+/// runtime starts, and is pinned from then on: so such locks are counted. For any other mutex `Err(Miss::Libc)`, and nothing was
+/// called. Returns the error number of `take`.
 #[cold]
 unsafe fn natively(lock: *mut pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
     if !object::is_kernels(lock) {
@@ -82,7 +83,7 @@ pub unsafe fn mutex_unlock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     Ok(0)
 }
 
-/// Makes the real unlock, before the start. A mutex of the kernel's is counted back.
+/// Makes the real unlock of a mutex of the kernel's, before the start, and counts it back. `Err(Miss::Libc)` for any other mutex.
 #[cold]
 unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !object::is_kernels(lock) {
@@ -95,8 +96,8 @@ unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     code(result)
 }
 
-/// Locks the mutex, on any thread. Also called by `cond`, after a wait. Fails as `mutex_lock` and `mutex_timedlock`, by
-/// `Miss::Errno` only.
+/// Locks the mutex until a moment, on any thread. Called by the hooks, and by `cond` after a wait, with no lock of the runtime held.
+/// Fails as `mutex_lock` and `mutex_timedlock`, by `Miss::Errno` only. May park; no cancellation point.
 #[inline]
 pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     if object::is_kernels(lock) {
@@ -121,8 +122,9 @@ unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int
     })
 }
 
-/// Locks a mutex whose owner the kernel or another process reads. The thread is pinned to its kernel thread, whose tid glibc writes
-/// into the mutex. The kernel waits, with the slot offered.
+/// Locks a mutex whose owner the kernel or another process reads. The kernel waits, with the slot offered. The thread is pinned to
+/// its kernel thread, whose tid glibc writes into the mutex. Fails as libc's own lock: EOWNERDEAD, ENOTRECOVERABLE, EDEADLK,
+/// ETIMEDOUT, EINVAL.
 #[cold]
 unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     // No try first: glibc's trylock leaves a robust mutex locked when it answers ENOTRECOVERABLE.
@@ -141,11 +143,16 @@ unsafe fn acquire_in_kernel(lock: *mut pthread_mutex_t, until: Until) -> Answer<
     })
 }
 
-/// Locks a robust mutex that inherits priority, in slices of SLICE_NS. The kernel hands such a mutex to a waiter when the owner's
-/// kernel thread ends. A green thread may end without its kernel thread: then the mutex is marked (`pin::abandon`), but is still the
-/// kernel thread's for the kernel, as long as it has a waiter there.
-/// So each waiter looks at the mark after every slice. Once the mutex is marked no waiter enters the kernel any more, and the first
-/// to try after the last one has left gets it: until then it looks every LOOKS_EVERY_NS. A bad moment is libc's to refuse.
+/// Locks a robust mutex that inherits priority, in slices of SLICE_NS. Returns an error number.
+///
+/// 1. The kernel hands such a mutex to a waiter when the owner's kernel thread ends. A green thread may end without its kernel
+///    thread: then the mutex is marked (`pin::abandon`), and to the kernel it is the kernel thread's still, as long as it has a
+///    waiter there.
+/// 2. So each waiter looks at the mark after every slice (`object::is_orphaned`).
+/// 3. Once the mutex is marked no waiter enters the kernel any more: each tries instead, every LOOKS_EVERY_NS. The first to try after
+///    the last waiter has left the kernel gets the mutex.
+///
+/// A bad moment is libc's to refuse.
 unsafe fn lock_in_slices(lock: *mut pthread_mutex_t, until: &Until) -> c_int {
     const SLICE_NS: u64 = 20_000_000;
     const LOOKS_EVERY_NS: u64 = 1_000_000;
@@ -181,8 +188,9 @@ unsafe fn try_in_kernel(lock: *mut pthread_mutex_t) -> c_int {
     result
 }
 
-/// Runs a real lock function pinned to this kernel thread. Stays pinned if it took the lock (0 or EOWNERDEAD): the owner's tid in
-/// the mutex is this kernel thread's. `release_in_kernel` unpins.
+/// Runs a real lock function pinned to this kernel thread, with the kernel thread's tid in force. Stays pinned if it took the lock (0
+/// or EOWNERDEAD): the owner's tid in the mutex is this kernel thread's. `release_in_kernel` unpins. Returns the function's error
+/// number.
 unsafe fn pinned(lock: *const pthread_mutex_t, take: impl FnOnce() -> c_int) -> Answer<c_int> {
     runtime::waiting::pin::pin(object::is_robust(lock));
     if object::is_protecting(lock) {
@@ -213,7 +221,11 @@ pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, b
 }
 
 /// Unlocks the mutex, on any thread. The caller must `settle` the outcome as soon as it may yield; `cond` calls this while it is
-/// enqueued, and settles nothing. Fails as libc's own unlock.
+/// enqueued, and settles nothing. Fails as libc's own unlock (EPERM), and wakes nothing then. In order:
+///
+/// 1. libc's unlock, which wakes the kernel's sleepers. The object is another thread's from here on: it is not read.
+/// 2. A look into the lot, behind a full fence (`park::waiting_after_exchange`): against `contended`'s enqueue and try.
+/// 3. The first waiter is woken. It competes for the mutex with threads that come.
 #[inline]
 pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     if object::is_kernels(lock) {

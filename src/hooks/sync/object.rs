@@ -1,12 +1,13 @@
-//! Where glibc keeps what we must know of an object: is it shared with other processes, which clock, which kind, whose.
+//! The places in glibc's objects where the hooks read: is the object shared with other processes, which clock does it wait by, of
+//! which kind is it, and which thread owns it.
 //!
-//! The places of flags move between glibc versions (a condition variable's sat at offset 36 up to 2.40 and at 28 from 2.41),
-//! so `learn` finds them at load: it initialises two objects that differ in one attribute and looks which word differs. The
-//! object itself is read each time: a record made at its initialisation would miss objects that another process
-//! initialised, or that are initialised statically, and would outlive the object's memory.
+//! The places of flags move between glibc versions (a condition variable's was at offset 36 up to 2.40 and is at 28 from 2.41), so
+//! `learn` finds them at load: it initialises two objects that differ in one attribute and looks which word differs. The object
+//! itself is read each time: a record made at its initialisation would miss objects that another process initialised, or that are
+//! initialised statically, and would outlive the object's memory.
 //!
-//! The few fields without an attribute (a mutex's owner, a rwlock's readers and writer) stand where the ABI of static
-//! initialisers and the inlined lock elision have kept them since glibc 2.25 (source: bits/struct_mutex.h, bits/struct_rwlock.h).
+//! The few fields without an attribute (a mutex's owner, a rwlock's readers and writer) stand where the ABI of static initialisers
+//! and the inlined lock elision have kept them since glibc 2.25 (source: bits/struct_mutex.h, bits/struct_rwlock.h).
 
 use crate::base::kept::Kept;
 use libc::{pthread_mutex_t, pthread_rwlock_t};
@@ -14,7 +15,8 @@ use std::ffi::c_void;
 use std::mem::{size_of, zeroed};
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-/// A flag's place: the offset of its word in bytes, and its bits.
+/// A flag's place: the offset of its word in bytes, and its bits. Written by `learn` at load, while there is one thread, and read by
+/// all from then on.
 pub struct Flag {
     offset: AtomicUsize,
     mask: AtomicU32,
@@ -25,7 +27,7 @@ impl Flag {
         Flag { offset: AtomicUsize::new(offset), mask: AtomicU32::new(mask) }
     }
 
-    /// The flag's bits in the object.
+    /// Returns the flag's bits in the object; 0: the flag is not set.
     ///
     /// # Safety
     /// `object` is an initialised object of the flag's type.
@@ -43,7 +45,7 @@ impl Flag {
         word(object, self.offset.load(Relaxed)) & !self.mask.load(Relaxed)
     }
 
-    /// The first word in which two objects of `size` bytes differ becomes the flag's place; false when they are equal.
+    /// Finds the flag's place: the first word in which two objects of `size` bytes differ. False: they are equal.
     unsafe fn learn(&self, a: *const c_void, b: *const c_void, size: usize) -> bool {
         let differing = (0..size).step_by(4).find(|&offset| word(a, offset) != word(b, offset));
         let Some(offset) = differing else { return false };
@@ -98,13 +100,14 @@ const RWLOCK_READERS: usize = 0;
 const RWLOCK_WRITER: usize = 24;
 const RWLOCK_KIND: usize = 48;
 
-/// Finds the flags' places. False: this glibc is none that we understand, the program must run natively.
+/// Finds the flags' places. Called at load, with one thread. False: the objects of this glibc are not as expected, and the program
+/// must run natively.
 pub fn learn() -> bool {
     // SAFETY: each function below initialises objects of its own and reads them within their size.
     unsafe { learn_cond() && learn_mutex() && learn_rest() }
 }
 
-/// What makes the objects and their attributes.
+/// glibc's functions that make the objects and their attributes, past the hooks.
 mod own {
     use libc::*;
 
@@ -193,7 +196,8 @@ unsafe fn learn_rest() -> bool {
         && probe!(SEMAPHORE_SHARED, sem_t, c_int, no_attribute, semaphore_init, set => 1)
 }
 
-/// Must this mutex be locked by the kernel's own thread? (A destroyed one too: the real call then says EINVAL.)
+/// Must this mutex be locked by the kernel thread's own tid? True for a shared, robust, inheriting or protecting one, and for a
+/// destroyed one, of which the real call says EINVAL then. Asked by each lock and unlock; one load.
 ///
 /// # Safety
 /// As libc's locks: `lock` points to a mutex.
@@ -202,13 +206,16 @@ pub unsafe fn is_kernels(lock: *const pthread_mutex_t) -> bool {
     word(lock, MUTEX_KIND) & MUTEX_KERNELS.load(Relaxed) != 0
 }
 
+/// Is the mutex robust: may its owner end without unlocking it?
+///
 /// # Safety
 /// As `is_kernels`.
 pub unsafe fn is_robust(lock: *const pthread_mutex_t) -> bool {
     MUTEX_ROBUST.of(lock) != 0
 }
 
-/// Do its waiters wait for the owner's kernel thread (priority inheritance), though not only threads may end?
+/// Is the mutex robust and inheriting? Then its waiters wait in the kernel for the owner's kernel thread, and a green thread may end
+/// without its kernel thread.
 ///
 /// # Safety
 /// As `is_kernels`.
@@ -216,12 +223,12 @@ pub unsafe fn is_robust_and_inheriting(lock: *const pthread_mutex_t) -> bool {
     MUTEX_ROBUST.of(lock) != 0 && MUTEX_INHERIT.of(lock) != 0
 }
 
-/// The lock word: the owner's tid, and two bits (source: linux/futex.h).
+/// Returns the lock word of a mutex of the kernel's: the owner's tid, and two bits (source: linux/futex.h).
 unsafe fn lock_word<'a>(lock: *const pthread_mutex_t) -> &'a AtomicU32 {
     AtomicU32::from_ptr(lock.cast::<u8>().add(MUTEX_LOCK) as *mut u32)
 }
 
-/// Did the owner end, and is nobody the next one yet?
+/// Has the owner ended, and has no thread taken the mutex since?
 ///
 /// # Safety
 /// As `is_kernels`.
@@ -229,8 +236,13 @@ pub unsafe fn is_orphaned(lock: *const pthread_mutex_t) -> bool {
     lock_word(lock).load(Relaxed) & !libc::FUTEX_WAITERS == libc::FUTEX_OWNER_DIED
 }
 
-/// A try was in vain. If the owner has ended, and ran on this kernel thread, then the kernel has taken the try for the owner's, and has
-/// written that down while others wait there: that is undone, or they would go on waiting for this kernel thread.
+/// Undoes what the kernel has noted by a failed try of an orphaned mutex. Called right after the try, on its kernel thread.
+///
+/// 1. The owner, a green thread, has ended, and the mutex is marked (`pin::abandon`). To the kernel its owner is still the kernel
+///    thread on which that thread had run.
+/// 2. Another green thread's try comes from the same kernel thread. The kernel takes it for the owner's own, and writes that tid into
+///    the word while others wait there.
+/// 3. Here the tid is taken out again: or the others would go on waiting for this kernel thread.
 ///
 /// # Safety
 /// As `is_kernels`; this thread does not hold it.
@@ -239,6 +251,8 @@ pub unsafe fn remain_orphaned(lock: *const pthread_mutex_t) {
     lock_word(lock).compare_exchange(ORPHANED | own_tid(), ORPHANED, Relaxed, Relaxed).ok();
 }
 
+/// Does the mutex have a priority ceiling (PTHREAD_PRIO_PROTECT)?
+///
 /// # Safety
 /// As `is_kernels`.
 pub unsafe fn is_protecting(lock: *const pthread_mutex_t) -> bool {
@@ -253,8 +267,8 @@ pub unsafe fn would_deadlock(lock: *const pthread_mutex_t) -> bool {
     word(lock, MUTEX_KIND) & MUTEX_TYPE == libc::PTHREAD_MUTEX_ERRORCHECK as u32 && word(lock, MUTEX_OWNER) == own_tid()
 }
 
-/// Counts a user more or less of a mutex that this thread holds, for one who waits on a condition variable uses its mutex all the while:
-/// pthread_mutex_destroy answers EBUSY.
+/// Counts a user more or less of a mutex that this thread holds. A thread that waits on a condition variable uses its mutex all the
+/// while: pthread_mutex_destroy answers EBUSY then.
 ///
 /// # Safety
 /// As `is_kernels`.
@@ -263,15 +277,16 @@ pub unsafe fn count_user(lock: *const pthread_mutex_t, change: i32) {
     users.store(users.load(Relaxed).wrapping_add_signed(change), Relaxed);
 }
 
-/// The tid that glibc writes into what this thread locks.
+/// Returns the tid that glibc writes into the mutexes that this thread locks: the one in its descriptor.
 fn own_tid() -> u32 {
     // SAFETY: a field of this thread's own descriptor, which others only read.
     unsafe { AtomicI32::from_ptr(crate::glibc::tid_field(crate::arch::tcb())).load(Relaxed) as u32 }
 }
 
-/// The kind of waiter that a rwlock prefers (source: pthread.h).
+/// The kind of waiter that a rwlock prefers (pthread_rwlockattr_setkind_np(3); source: pthread.h).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Prefers {
+    /// Readers: a new one gets in beside others, whichever writers wait (the default).
     Readers,
     /// Writers among those that wait; readers still join readers.
     Writers,
@@ -279,6 +294,8 @@ pub enum Prefers {
     WritersAlways,
 }
 
+/// Returns the kind of waiter that the rwlock prefers, set at its initialisation for good.
+///
 /// # Safety
 /// `lock` points to a rwlock.
 pub unsafe fn prefers(lock: *const pthread_rwlock_t) -> Prefers {

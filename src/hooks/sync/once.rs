@@ -1,10 +1,17 @@
 //! Once: libc's own runs the initialiser; threads that come while it runs park in the lot.
 //!
-//! The word is glibc's (source: nptl/pthread_once.c): bit 1 done, bit 0 in progress, the rest the number of forks when that
-//! began, for in a fork child an initialiser that its parent was running has to be begun again. The real function catches
-//! exceptions and cancellation and takes the word back; such an end passes by our wake, and the parked find it by trying again
-//! now and then (`contended`). Two threads that come at the same moment may both enter the real function: one of them then
-//! sleeps in the kernel, which the monitor's hand-over covers.
+//! The word is glibc's (source: nptl/pthread_once.c):
+//!
+//! ```text
+//!   from             to               by
+//!   0                RUNNING          libc: a thread begins the initialiser
+//!   RUNNING          DONE             libc: it has returned; this file wakes the parked
+//!   RUNNING          0                libc: an exception or a cancellation ended it; the parked find that by a retry (`contended`)
+//!   the parent's     RUNNING          libc, in a fork child: an initialiser that the parent was running is begun again
+//! ```
+//!
+//! RUNNING is bit 0 (in progress) and, above bit 1 (DONE), the number of forks: so a child tells its own from its parent's. Two threads that come
+//! at the same moment may both enter the real function: one of them then sleeps in the kernel, which the monitor's hand-over covers.
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
@@ -30,7 +37,7 @@ struct Form {
 
 static FORM: Form = Form { running: AtomicI32::new(IN_PROGRESS), probe: AtomicI32::new(0) };
 
-/// The initialiser of that once: notes what the word looks like meanwhile.
+/// The initialiser of the library's own once: notes what the word holds while an initialiser runs.
 extern "C" fn note_running() {
     FORM.running.store(FORM.probe.load(Relaxed), Relaxed);
 }

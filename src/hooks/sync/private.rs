@@ -1,9 +1,18 @@
-//! libc's private locks (around a FILE, the resolver's sockets, syslog's, malloc's arenas): their wait and their wake, which libc calls
-//! when one is found busy. The holder may be parked, since libc's own reads and writes park; so a green thread that wants the lock parks,
-//! too.
+//! libc's private locks (around a FILE, the resolver's sockets, syslog's, malloc's arenas): their wait and their wake, which libc
+//! calls when a lock is found busy. The holder may be parked, since libc's own reads and writes park; so a green thread that wants
+//! the lock parks, too.
 //!
-//! The word is 0 free, 1 held, 2 held and perhaps waited for (source: glibc's lowlevellock.h). Both functions are libc's own entries, which
-//! replaces them together (`inside/entries.rs`): a wake that only knew the kernel would miss the parked.
+//! ```text
+//!   from   to   by
+//!   0      1    libc, inline: the lock is free
+//!   1, 2   2    lock_wait: the lock is busy, and its holder is to call lock_wake
+//!   0      2    lock_wait: taken, and perhaps waited for
+//!   1      0    libc, inline: no thread waits
+//!   2      0    libc, inline, which then calls lock_wake
+//! ```
+//!
+//! The word is glibc's (source: lowlevellock.h). Both functions are libc's own entries, which the library replaces together
+//! (`inside/entries.rs`): a wake that knew the kernel's sleepers only would miss the parked threads.
 
 use crate::base::kept::Kept;
 use crate::hooks::sync::contended::{self, LockKind, EXCLUSIVE};
@@ -19,13 +28,14 @@ const FREE: u32 = 0;
 /// The word of a lock that is held and perhaps waited for.
 const WAITED_FOR: u32 = 2;
 
-/// How many kernel threads sleep on private locks. A wake wakes one parked thread *and* one sleeper: if the sleeper is the monitor, the
-/// parked thread may never run without it. The second to come finds the lock busy and waits on.
+/// How many kernel threads sleep on private locks. A wake wakes one parked thread *and* one sleeper, for if the sleeper is the
+/// monitor the parked thread may never run without it. The second of the two finds the lock busy and waits on.
 ///
 /// A fork child keeps the number: too high it costs a needless system call.
 static SLEEPERS: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 
-/// Takes a lock that was found busy.
+/// Takes a lock that was found busy, and returns with it. Called by libc in the place of its own wait, on any thread. A green thread
+/// parks; the runtime's own code, a birth that is caught, and foreign threads sleep in the kernel. No cancellation point.
 ///
 /// # Safety
 /// As `__lll_lock_wait_private`.
@@ -43,8 +53,9 @@ pub unsafe extern "C" fn lock_wait(word: *mut u32) {
     SLEEPERS.fetch_sub(1, SeqCst);
 }
 
-/// Wakes a thread that waits for a lock that was given back: its address is a mere name by now. In a fork child libc gives back what it
-/// took for the fork before our handler has run: nobody waits there, and the lot's own locks may be held by threads that are gone.
+/// Wakes a thread that waits for a lock that was given back. Called by libc after it has freed the word, whose memory may be gone:
+/// its address is a key here. In a fork child libc gives back what it took for the fork before the library's handler has run. Then
+/// there is no thread to wake, and the lot's own locks may be held by threads that are gone: so nothing is done.
 ///
 /// # Safety
 /// As `__lll_lock_wake_private`.

@@ -6,7 +6,7 @@
 //!
 //! | held now by | the unlock wakes |
 //! |---|---|
-//! | a writer | none: that writer's unlock will |
+//! | a writer | none: the writer's own unlock wakes them |
 //! | readers | the parked readers, but for a lock that always prefers writers and has one waiting |
 //! | nobody | all readers, or else one writer; the other way round where writers are preferred |
 //!
@@ -31,7 +31,7 @@ const READER: usize = SHARED;
 const WRITER: usize = EXCLUSIVE;
 
 /// `pthread_rwlock_rdlock`: libc's try, then the lot. Returns the error number: EDEADLK where the caller writes, EAGAIN for too many
-/// readers. A handler does not end the wait. No cancellation point.
+/// readers. Called by any thread. A handler runs during the wait and does not end it. No cancellation point.
 pub unsafe fn rwlock_rdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     acquire(lock, READER, Until::NEVER)
 }
@@ -79,7 +79,9 @@ pub unsafe fn rwlock_tryrdlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     Err(Miss::Libc)
 }
 
-/// `pthread_rwlock_unlock`: libc's own, then the lot, whose first waiters are chosen by what the lock prefers.
+/// `pthread_rwlock_unlock`: libc's own, then the lot, whose first waiters are chosen by what the lock prefers, and run before the
+/// caller if one of them is starving. Errors are libc's, and no waiter is woken then. Before the start, and for a shared lock, libc
+/// answers.
 pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
     if !runtime::started() || object::RWLOCK_SHARED.of(lock) != 0 {
         return Err(Miss::Libc);
@@ -104,7 +106,7 @@ unsafe fn acquire_until(lock: *mut pthread_rwlock_t, role: usize, until: Until) 
     acquire(lock, role, until)
 }
 
-/// Takes the lock in a role: libc's try first, then `acquire_busy`.
+/// Takes the lock in a role: libc's try first, then `acquire_busy`. A shared lock goes to the kernel. Fails by the error number.
 #[inline]
 unsafe fn acquire(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     if object::RWLOCK_SHARED.of(lock) != 0 {
@@ -117,7 +119,7 @@ unsafe fn acquire(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Ans
     }
 }
 
-/// libc's try in this role, as an error number.
+/// Makes libc's try in this role; returns its error number. EBUSY as well where a reader must queue.
 unsafe fn attempt(lock: *mut pthread_rwlock_t, role: usize) -> c_int {
     if role == WRITER {
         libc::pthread_rwlock_trywrlock(lock)
@@ -134,7 +136,9 @@ unsafe fn must_queue(lock: *mut pthread_rwlock_t) -> bool {
     object::prefers(lock) == Prefers::WritersAlways && contended::announced(lock as usize)
 }
 
-/// Waits in the lot for a lock that was found busy. EDEADLK where the caller holds it for writing.
+/// Waits in the lot for a lock that was found busy. EDEADLK where the caller holds it for writing; EINVAL and ETIMEDOUT by the
+/// moment. A writer at a lock that always prefers writers is announced meanwhile, and one that gives up wakes the readers that have
+/// queued behind it.
 #[cold]
 unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
     if object::is_writer(lock) {

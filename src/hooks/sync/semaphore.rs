@@ -1,7 +1,8 @@
 //! Semaphores: the real try, the lot, the real post.
 //!
-//! A post may come from a signal handler or from a thread that meets a waiter's object for the last time; after the real post the
-//! object's address is a mere name. A failing try sets errno, which a wait that succeeds must not: it is put back.
+//! A post may come from a signal handler, and may be the last use of the object: the thread that it wakes may free it. So after the
+//! real post the object's address is a key of the lot's and no more. A failing try sets errno, which a wait that succeeds must not:
+//! it is put back.
 
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::moment::{self, Until};
@@ -63,7 +64,9 @@ unsafe fn attempt(sem: *mut sem_t) -> c_int {
     }
 }
 
-/// Takes a unit: libc's try, then `acquire_busy`. A cancellation that is pending acts before the try, and no unit is taken then.
+/// Takes a unit: libc's try, then `acquire_busy`. A cancellation that is pending acts before the try, and no unit is taken then. A
+/// unit of a shared semaphore may come from a process that has sent a signal before: `sweep` lets that go first. Fails with EINTR,
+/// ETIMEDOUT, EINVAL.
 unsafe fn acquire(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     runtime::cancellation_point();
     match attempt(sem) {
@@ -95,7 +98,8 @@ unsafe fn acquire_busy(sem: *mut sem_t, until: Until) -> Answer<c_int> {
     contended::wait(Why::Semaphore(sem as usize), kind, sem as usize, EXCLUSIVE, deadline, || attempt(sem))
 }
 
-/// Waits for a slice in the kernel: 0, or an error number. Goes on after a handler that restarts.
+/// Waits for a slice in the kernel, by libc's sem_clockwait with cancellation disabled. Returns 0, or an error number; ETIMEDOUT when
+/// the slice is over. Goes on after a handler that `restarts`.
 unsafe fn wait_in_kernel(sem: *mut sem_t, slice: *const timespec, restarts: bool) -> c_int {
     loop {
         if glibc::uncancelled(|| real::sem_clockwait(sem, libc::CLOCK_MONOTONIC, slice)) == 0 {

@@ -1,5 +1,5 @@
-//! Spin locks: the real trylock some times, for the holder may be running on another worker; then let others run, for it
-//! may be parked, or waiting for this very slot.
+//! Spin locks: the real trylock some times, since the holder may be running on another worker; then other green threads run, since
+//! the holder may be parked, or wait for this very slot.
 
 use crate::hooks::answer::Answer;
 use crate::runtime;

@@ -12,22 +12,29 @@ use crate::{arch, sys};
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::AtomicU32;
 
-/// The bitset of an operation that has none: it meets every other.
+/// The bitset of an operation that has none: it meets every other bitset (FUTEX_BITSET_MATCH_ANY).
 pub const ANY: usize = u32::MAX as usize;
 
-/// The call as it came: (word, operation, value, timeout or second count, second word, third value).
+/// A futex call as it came. Each argument is a whole register: its use depends on the operation (futex(2)).
 #[derive(Clone, Copy)]
 pub struct Futex {
+    /// The address of the first word.
     pub word: usize,
+    /// FUTEX_WAIT and its like, with flags.
     pub operation: usize,
+    /// The value that is waited on, or how many waiters are to be woken.
     pub value: usize,
+    /// The address of a timespec, or a second count.
     pub time: usize,
+    /// The address of the second word.
     pub second: usize,
+    /// A bitset, a value to compare, or WAKE_OP's operation.
     pub third: usize,
 }
 
 impl Futex {
-    /// Makes the call in the kernel, with the slot offered, as it came.
+    /// Makes the call in the kernel as it came, with the slot offered. Returns libc's result, -1 and errno for an error. No
+    /// cancellation point.
     ///
     /// # Safety
     /// As the system call.
@@ -71,16 +78,16 @@ impl Futex {
     }
 }
 
-/// Is this no address of a futex word: unaligned, or none of user space? The kernel says EINVAL or EFAULT of it before it reads
+/// Is this address none of a futex word: unaligned, or none of user space? The kernel says EINVAL or EFAULT of it before it reads
 /// (kernel/futex/core.c, get_futex_key).
 pub fn is_misplaced(address: usize) -> bool {
     const USERS_BITS: u32 = 47;
     !address.is_multiple_of(4) || address >> USERS_BITS != 0
 }
 
-/// Returns the word's value, or `None` where none can be read. The word is read at once if a fault would come to the runtime's
-/// handler (`arch::load_word`); where SIGSEGV or SIGBUS is blocked or ignored, and on foreign threads, the kernel is asked first
-/// whether it is mapped.
+/// Returns the word's value, or `None` where the address cannot be read. The word is read at once if a fault would come to the
+/// runtime's handler, which answers it (`arch::load_word`). Where SIGSEGV or SIGBUS is blocked or ignored, and on foreign threads,
+/// the kernel is asked first whether the word is mapped.
 pub fn load(word: usize) -> Option<u32> {
     const FAULTS: u64 = bit(libc::SIGSEGV) | bit(libc::SIGBUS);
     let unheard = |me: &Green| (me.mask.get() | disposition::ignored()) & FAULTS;
@@ -91,8 +98,8 @@ pub fn load(word: usize) -> Option<u32> {
     }
 }
 
-/// Is the futex word one that cannot be changed? FUTEX_WAKE_OP is asked to change nothing in it ("or 0"), and to wake at a word of
-/// the library's, where none waits.
+/// Can the futex word not be changed? FUTEX_WAKE_OP is asked to change nothing in it ("or 0"), and to wake at a word of the
+/// library's, at which no thread waits. One system call, with no effect on the word.
 pub unsafe fn is_read_only(word: usize) -> bool {
     const OR_NOTHING: usize = 2 << 28;
     static NOBODYS: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
@@ -100,8 +107,9 @@ pub unsafe fn is_read_only(word: usize) -> bool {
     sys::call(libc::SYS_futex, NOBODYS.as_ptr() as usize, operation as usize, 0, 0, word, OR_NOTHING) < 0
 }
 
-/// Returns until when the call waits: `time` is a length, or with `absolute` a moment of CLOCK_MONOTONIC or CLOCK_REALTIME; null is for
-/// ever. Fails with EFAULT and EINVAL.
+/// Returns until when the call waits: `time` is a length, or with `absolute` a moment of CLOCK_MONOTONIC or, with `realtime`, of
+/// CLOCK_REALTIME. A null `time` has no end. Fails with EFAULT for memory that cannot be read, and with EINVAL for a length or moment
+/// that is none.
 pub unsafe fn deadline(time: *const timespec, absolute: bool, realtime: bool) -> Answer<Deadline> {
     if time.is_null() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Sleeps, and the calls that let others run.
+//! Sleeps, and the calls that let other threads run.
 //!
 //! The sleeping calls hand their pointers to the kernel natively, so a bad one is EFAULT and not a crash (`memory`).
 //!
@@ -102,10 +102,12 @@ pub unsafe fn clock_nanosleep(
     }
 }
 
-/// Parks until another green thread has used so much CPU time; a clock of no green thread's is waited for in the kernel. A thread
-/// uses no more CPU time than time passes: so what it has left to use is slept, at least TICK_NS, and then what is left again.
-/// EFAULT and EINVAL for `time` as in `clock_nanosleep`; then EINVAL for the caller's own clock, on which a sleeper would wait for
-/// itself (kernel/time/posix-cpu-timers.c). EINTR after a handler, with the rest of a length in `left`. A cancellation point.
+/// Parks until another green thread has used so much CPU time. A clock of no green thread's is waited for in the kernel. EFAULT and
+/// EINVAL for `time` as in `clock_nanosleep`; then EINVAL for the caller's own clock, on which a sleeper would wait for itself
+/// (kernel/time/posix-cpu-timers.c). EINTR after a handler, with the rest of a length in `left`. A cancellation point.
+///
+/// A thread uses no more CPU time than time passes. So the sleeper parks for as long as the thread has left to use, at least TICK_NS,
+/// looks, and parks again for what is left then.
 unsafe fn sleep_by_clock(clock: clockid_t, flags: c_int, time: *const timespec, left: *mut timespec) -> Answer<c_int> {
     /// The least length of a park. The kernel, too, looks at such a sleeper's clock at its ticks only, which are 1 to 10 ms apart.
     const TICK_NS: u64 = 1_000_000;
