@@ -20,7 +20,7 @@
 //!                                                               UNTIL_TAKEN_NS, hand over
 //!   Green      others wait, the worker used none                hand over                        STEP_NS later
 //!   either     as above, but the worker waits for a processor   hand over after NO_PROCESSOR_NS  a tick later
-//!   any        no thread waits, blocked for STANDS_LONG_NS        hand over                        a tick later
+//!   any        no thread waits, blocked for STANDS_LONG_NS      hand over                        a tick later
 //! ```
 //!
 //! Computing and blocking in the kernel are told apart by the worker's CPU time: a worker that used none since the last look is blocked,
@@ -68,7 +68,7 @@ const TICK_NS: u64 = 1_000_000;
 const STEP_NS: u64 = 50_000;
 /// Ticks in one green thread until its slot is taken.
 const TICKS_UNTIL_TAKEN: u32 = 3;
-/// The same in nanoseconds.
+/// `TICKS_UNTIL_TAKEN` in nanoseconds.
 const UNTIL_TAKEN_NS: u64 = TICKS_UNTIL_TAKEN as u64 * TICK_NS;
 /// How many looks follow after `STEP_NS` once a worker was found blocked.
 const QUICK_LOOKS: u32 = 8;
@@ -82,7 +82,7 @@ const STANDS_LONG_NS: u64 = 20_000_000;
 /// come to a tick of CPU time late on a busy machine, while the thread that it spins for waits for this slot.
 const NO_PROCESSOR_NS: u64 = 20_000_000;
 
-/// What the monitor remembers of a slot: since when, and in how many looks, it has seen one green thread run there.
+/// The monitor's memory of a slot: since when, and in how many looks, it has seen one green thread run there.
 #[derive(Clone, Copy, Default)]
 struct Watch {
     /// The slot's count of switches at the last look: another count means another thread, or the same one anew.
@@ -134,11 +134,11 @@ impl Watch {
 /// How soon a slot wants to be looked at again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Pace {
-    /// Nothing runs there: not before the monitor is called.
+    /// Nothing runs there: the slot need not be looked at before the monitor is called.
     Rest,
-    /// After `TICK_NS`.
+    /// The slot is to be looked at after `TICK_NS`.
     Tick,
-    /// After `STEP_NS`.
+    /// The slot is to be looked at after `STEP_NS`.
     Step,
 }
 
@@ -159,7 +159,8 @@ struct Monitor {
     kernel_tid: AtomicI32,
     /// True: some slot could not be given to a worker at this look.
     is_short: AtomicBool,
-    /// The number of the slot that the next look begins with, and so is given a worker first: the one after that which got the last worker.
+    /// The number of the slot that the next look begins with, and that so is given a worker first: the slot after the one that got the last
+    /// worker.
     next: AtomicUsize,
 }
 

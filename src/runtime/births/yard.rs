@@ -202,7 +202,7 @@ pub fn recycle(green: &'static Green) {
     }
 }
 
-/// Puts a free vessel into the pool of those with stacks of its size, which has room for it (`take_stack`). Takes the yard's lock.
+/// Puts a free vessel into the pool of vessels with stacks of its size, which has room for it (`take_stack`). Takes the yard's lock.
 pub fn pool(green: &'static Green) {
     YARD.with(green.vessel.stack.get().bytes, green.vessel.stack.get().guard, |class| {
         class.pool.push(green);

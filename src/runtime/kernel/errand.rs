@@ -1,6 +1,6 @@
 //! Errands: system calls that only a certain kernel thread may make, whichever thread runs there. An errand, step by step:
 //!
-//! 1. The asking thread takes `TAKEN`, for there is one errand at a time, and puts the guard up: a handler of the program's that ran
+//! 1. The asking thread takes `ERRAND.taken`, for there is one errand at a time, and puts the guard up: a handler of the program's that ran
 //!    meanwhile might ask as well, and would wait for ever.
 //! 2. It writes the call, stores ASKED, and sends the kernel thread glibc's own signal for user ids, which no thread blocks, with a code
 //!    that glibc's handler ignores.

@@ -3,12 +3,12 @@
 //! ```text
 //!   words     bit n: a thread that parked on this slot may wait for descriptor n; since when, says its record
 //!   summary   bit w: words[w] is not zero
-//!   oldest    no wait in here is older, in milliseconds
+//!   oldest_ms no wait in here is older
 //! ```
 //!
-//! A wait that ends takes nothing out: its bit, mostly set already by an earlier wait, is one load of a line that many descriptors
-//! share, where a list would touch its neighbours' stacks. `look_through`, when `oldest` is due, clears the bits of descriptors that no
-//! thread waits for any more.
+//! A wait that ends takes nothing out: its bit, mostly set already by an earlier wait, is one load of a line that many descriptors share,
+//! where a list would touch its neighbours' stacks. `look_through`, when `oldest_ms` is due, clears the bits of descriptors that no thread
+//! waits for any more.
 //!
 //! The race between a wait that begins and a look through the set:
 //!

@@ -137,7 +137,8 @@ impl Waiter {
         sequence
     }
 
-    /// Ends the wait: its news, or `None` if there were none. Called by the waiting thread, after its clauses have left their queues.
+    /// Ends the wait, and returns its news; `None`: there were none. Called by the waiting thread, after its clauses have left their
+    /// queues.
     #[inline]
     pub fn disarm(&self, sequence: Sequence) -> Option<News> {
         let now = self.word.load(Acquire);
@@ -156,13 +157,13 @@ impl Waiter {
         }
     }
 
-    /// The thread has left its stack. False: news came meanwhile, and the caller must make it ready.
+    /// Notes that the thread has left its stack. False: news came meanwhile, and the caller must make it ready.
     #[inline]
     pub fn set_parked(&self) -> bool {
         self.leave(State::Parked)
     }
 
-    /// The thread is about to sleep in the kernel (`await_news`). False: news came meanwhile.
+    /// Notes that the thread is about to sleep in the kernel (`await_news`). False: news came meanwhile.
     pub fn set_sleeping(&self) -> bool {
         self.leave(State::Sleeping)
     }
@@ -180,7 +181,7 @@ impl Waiter {
         futex::low(&self.word) == SLEEPING
     }
 
-    /// Sleeps in the kernel until fired or `deadline_ns`; true: that has come. May return early: look at `is_sleeping`.
+    /// Sleeps in the kernel until the wait is fired or `deadline_ns` has come; true: it has come. May return early: look at `is_sleeping`.
     pub fn await_news(&self, deadline_ns: Option<u64>) -> bool {
         futex::wait_low(&self.word, SLEEPING, deadline_ns)
     }

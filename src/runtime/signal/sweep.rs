@@ -262,10 +262,10 @@ pub fn hand_out() {
     }
 }
 
-/// Lets the monitor sleep, with signals open meanwhile: (a) those without a handler that main does not block, so that the default action
-/// happens; (b) if it sleeps without a deadline (`endless`), also those with a handler that no other kernel thread has open: it gives them
-/// to a green thread (`entry`). Before it sleeps it says what it listens to (`LISTENED`), then looks at the masks again: a thread that
-/// blocks a signal meanwhile sees the word and waits (`mask::stop_listening`), or this sees the mask.
+/// Lets the monitor sleep, with signals open meanwhile: (a) signals without a handler that main does not block, so that the default action
+/// happens; (b) if it sleeps without a deadline (`endless`), also signals with a handler that no other kernel thread has open: it gives
+/// them to a green thread (`entry`). Before it sleeps it says what it listens to (`TAKING.listened`), then looks at the masks again: a
+/// thread that blocks a signal meanwhile sees the word and waits (`mask::stop_listening`), or this sees the mask.
 pub fn listen(endless: bool, sleep: impl FnOnce() -> Option<()>) {
     let to_open = || {
         let of_main = !disposition::handled() & !roll::main().map_or(u64::MAX, |main| main.mask.get());
