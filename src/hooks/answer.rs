@@ -21,7 +21,7 @@ pub fn errno<T>(number: i32) -> Answer<T> {
     Err(Miss::Errno(number))
 }
 
-/// Returns a raw system call's result as an answer: values from -4095 to -1 are errors, and one that `T` cannot hold is EOVERFLOW.
+/// Returns a raw system call's result as an answer: values from -4095 to -1 are errors, and a value that `T` cannot hold is EOVERFLOW.
 pub fn answer<T: TryFrom<isize>>(result: isize) -> Answer<T> {
     if (-4095..0).contains(&result) {
         return Err(Miss::Errno(-result as i32));

@@ -9,8 +9,8 @@
 //!    code.
 //! 5. The call is counted as passed on (`counts::count_passed`), and the real function gets it with the arguments as they came.
 //!
-//! Nothing in a handler's path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern
-//! "C"` with panic=abort lets them pass, and runs nothing of ours).
+//! Nothing in a handler's path may have a destructor that must run: thread exit and C++ exceptions unwind through this door (`extern "C"`
+//! with panic=abort lets them pass, and runs none of the library's destructors).
 //!
 //! Here `table.rs` is read a third time (its readings: `rows`, `real`, `door`). The door stands above all rooms: none of them knows
 //! it.
@@ -19,7 +19,7 @@ use crate::hooks::inside::entries;
 use crate::{glibc, runtime};
 
 /// The table's rooms: the file, or the files, in which a room's handlers lie. A row `room { … => handler; }` calls
-/// `rooms::room::handler`: a name that two files of a room have, and one that none has, does not compile.
+/// `rooms::room::handler`: a name that two files of a room have does not compile, nor a name that none has.
 mod rooms {
     pub use crate::hooks::inside::{modules, resolver};
     pub use crate::hooks::io::{fd, file, ipc};
@@ -48,7 +48,7 @@ mod rooms {
         pub use crate::hooks::io::select::*;
     }
 
-    /// What a thread is asked about itself.
+    /// A thread's processors, policy, priority, clock and name.
     pub mod schedule {
         pub use crate::hooks::thread::clock::*;
         pub use crate::hooks::thread::name::*;
@@ -75,7 +75,7 @@ mod rooms {
         pub use crate::hooks::sync::spin::*;
     }
 
-    /// What the kernel keeps for a task, and exec.
+    /// State that the kernel keeps for a task, and exec.
     pub mod task {
         pub use crate::hooks::process::execute::*;
         pub use crate::hooks::process::task::*;

@@ -53,7 +53,7 @@ pub fn by_tid(tid: pid_t) -> Answer<&'static Green> {
     .ok_or(Miss::Libc)
 }
 
-/// Returns the process that the kernel would take `pid` for. A thread's tid stands for its process in kill and its kin; so does a
+/// Returns the process that the kernel would take `pid` for. A thread's tid stands for its process in kill and its relatives; so does a
 /// green thread's here. All other numbers, negative ones among them, come back as they are.
 pub fn process_of(pid: pid_t) -> pid_t {
     if runtime::started() && roll::find(pid).is_some() {

@@ -3,10 +3,10 @@
 //     room { SCOPE FAILS CHECK symbol(arguments) -> result => handler; }
 //
 // room      the handler's family: door.rs names its files, `rooms`
-// SCOPE     green: the handler serves green threads, everybody else gets the real call
-//           early: the same, and the program's only thread before the runtime starts
-//           always: the handler sees every call once the library is loaded, whoever makes it
-//           child: the same, and those of a child on its parent's memory (vfork, posix_spawn), which is no thread
+// SCOPE     green: the handler serves green threads; every other caller gets the real call
+//           early: as green, and the handler serves the program's only thread before the runtime starts
+//           always: the handler sees every thread's calls once the library is loaded
+//           child: as always, and the handler sees the calls of a child on its parent's memory (vfork, posix_spawn)
 // FAILS     errno: -1 and errno;  code: the error number itself;  thrd: a C11 thrd_* code;  never: it cannot fail
 // CHECK     typed: the arguments and result are compared with the libc crate's declaration of that name at compile time
 //           bare: the libc crate declares no such function (or declares it variadic)
@@ -252,8 +252,8 @@ hooks! {
         always thrd bare cnd_signal(cond: *mut pthread_cond_t) -> c_int => cond_signal;
         always thrd bare cnd_broadcast(cond: *mut pthread_cond_t) -> c_int => cond_broadcast;
         // left out: pthread_mutex_init __pthread_mutex_init pthread_cond_init pthread_barrier_init: the object is glibc's and read as it is
-        // left out: pthread_mutex_destroy __pthread_mutex_destroy: a mutex in which nobody of ours is counted
-        // left out: pthread_cond_destroy: the parked never wrote into the object, so glibc finds nobody to wait for
+        // left out: pthread_mutex_destroy __pthread_mutex_destroy: a mutex that no parked thread has written to
+        // left out: pthread_cond_destroy: a parked thread writes nothing into the object, so glibc finds no thread to wait for
         // left out: pthread_rwlock_trywrlock pthread_spin_trylock pthread_spin_unlock sem_trywait: they never wait
     }
     syscall {

@@ -74,8 +74,8 @@ pub fn lead_to_execve() -> bool {
     EXECUTES.load(Relaxed)
 }
 
-/// Takes libc's entries, once: while there is only one thread, or hardly any thread calls them. Called right before the first thread
-/// is made, or by a late load. Leaves all entries as they are where code may not be written.
+/// Takes libc's entries, once: while there is only one thread, or (a late load) while few threads call them. Called right before the
+/// first thread is made, or by a late load. Leaves all entries as they are where code may not be written.
 pub fn take() {
     let Some(each_row) = ROWS.get().filter(|_| !TAKEN.swap(true, Relaxed)) else { return };
     let Some((start, bytes)) = glibc::text() else { return };
@@ -121,7 +121,7 @@ fn take_all(each_row: EachRow, libc: &Range<usize>, room: &Range<usize>) {
         }
         let at = room.start + taken.len() * entry::ROOM;
         let except = if NOT_FROM_LIBC.contains(&name) { libc.clone() } else { 0..0 };
-        // SAFETY: the function is libc's code, the place is ours and in the room for such; nobody else runs.
+        // SAFETY: the function is libc's code, the place is the library's and in the room for moved functions; no other thread runs.
         let moved = room.contains(&at).then(|| unsafe { entry::relocate(function, at, hook, &except) });
         let Some(Some(moved)) = moved else { return };
         taken.push([function, moved.function]);
@@ -149,7 +149,7 @@ fn take_whole(libc: &Range<usize>) {
         return;
     }
     for (function, hook) in theirs.into_iter().flatten().zip(hooks) {
-        // SAFETY: libc's code, writable now; nobody else runs, and ours do all that theirs do.
+        // SAFETY: libc's code, writable now; no other thread runs, and the library's functions do all that libc's do.
         unsafe { entry::redirect(function, hook) };
     }
 }

@@ -1,7 +1,7 @@
 //! Connections: made, accepted, shut down.
 //!
 //! - *connect* needs O_NONBLOCK for the moment in which it starts; it is finished by a second connect, which finds the outcome, and
-//!   leaves the socket in the same state as natively. A local socket only waits for a full backlog, which no
+//!   leaves the socket in the same state as natively. A local socket waits only where the listener's backlog is full, the end of which no
 //!   readiness announces: the kernel waits.
 //! - *accept* has no MSG_DONTWAIT: poll first, one green thread at a time, so that it only waits in the kernel when another process
 //!   was faster.

@@ -1,7 +1,7 @@
 //! Copies from descriptor to descriptor: sendfile, splice, tee, vmsplice, copy_file_range.
 //!
-//! None of them can be tried without waiting at both ends: they wait for what they need (`await_ready`), and then the kernel gets the
-//! call as the program made it.
+//! No such call can be tried without waiting at both ends: each parks until the ends that it needs are ready (`await_ready`), and then
+//! the kernel gets the call as the program made it.
 
 use crate::hooks::answer::{errno, Answer, Miss};
 use crate::hooks::io::attempt::Attempt;
@@ -28,12 +28,12 @@ unsafe fn await_ready(fd: c_int, interest: u32) -> Answer<()> {
     }
 }
 
-/// Is it a socket? Sockets are waited for first: SPLICE_F_NONBLOCK does not keep a socket from waiting (splice(2)).
+/// Is `fd` a socket? Sockets are waited for first: SPLICE_F_NONBLOCK does not keep a socket from waiting (splice(2)).
 fn socket(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind().socket())
 }
 
-/// Is it a pipe, the end that the kernel demands of each splice?
+/// Is `fd` a pipe? The kernel demands one as one end of each splice.
 fn pipe(fd: c_int) -> bool {
     descriptor::any(fd).is_ok_and(|descriptor| descriptor.kind() == Kind::Pipe)
 }

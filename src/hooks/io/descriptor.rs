@@ -1,8 +1,8 @@
-//! What is known of a descriptor: its kind, the program's own O_NONBLOCK, its socket timeouts.
+//! Knowledge of a descriptor: its kind, the program's own O_NONBLOCK, its socket timeouts.
 //!
-//! The descriptor itself is never changed. What a call needs to know is learned by one system call for each piece, the first time,
-//! the kind before the call, the rest before its first wait, and noted in the reactor's record of the number (`Record::info`), so that
-//! a later call knows it from one load:
+//! The descriptor itself is never changed. Each piece that a call needs is learned by one system call: the kind before the first call,
+//! the rest before its first wait. It is noted in the reactor's record of the number (`Record::info`), so that a later call knows it from
+//! one load:
 //!
 //! ```text
 //!     63 ........ 32 31 .... 24 23 ........... 4 3 2..0
@@ -15,8 +15,8 @@
 //!   It is forgotten as well whenever a hook sees the number closed or given to a new file.
 //! - *O_NONBLOCK* of anything but a socket is not kept: it is asked before a call's first wait (pipes and terminals are shared with
 //!   other processes, which may change it at any time).
-//! - *O_NONBLOCK and the timeouts of a socket* are kept only where this process has made the socket and nobody else has got it: not
-//!   by a fork or a spawn, nor in a message. Others are asked before each call's first wait, as a pipe is.
+//! - *O_NONBLOCK and the timeouts of a socket* are kept only where this process has made the socket and no other process has got it, by a
+//!   fork or a spawn or in a message. Other sockets are asked before each call's first wait, as a pipe is.
 //! - *O_NONBLOCK and the timeouts* belong to the open file, which several numbers may share (dup). A change through a number that may have
 //!   such a twin begins a new epoch (`EPOCH`, for all numbers), and what was asked in an older epoch is void. `changes` is read before the
 //!   kernel is asked and compared before the answer is noted, so that an answer from before a change is not noted after it.
@@ -63,12 +63,12 @@ const KINDS: [Kind; 8] =
     [Kind::File, Kind::Pipe, Kind::Device, Kind::Tcp, Kind::Local, Kind::Stream, Kind::Packet, Kind::Sequence];
 
 impl Kind {
-    /// Is it a socket of whatever protocol?
+    /// Is the descriptor a socket, of any protocol?
     pub fn socket(self) -> bool {
         self as u8 >= Kind::Tcp as u8
     }
 
-    /// Is it a byte stream, where a transfer may be partial and the rest can follow it?
+    /// Is the descriptor a byte stream, where a transfer may be partial and the rest can follow it?
     pub fn stream(self) -> bool {
         matches!(self, Kind::Tcp | Kind::Local | Kind::Stream | Kind::Pipe)
     }
@@ -114,13 +114,13 @@ const OWN: u64 = 1 << 16;
 /// Messages are received from it: a queue.
 const QUEUE: u64 = 1 << 17;
 
-/// What was asked of the open file, and is void after a change.
+/// The bits that were asked of the open file, and are void after a change.
 const ASKED: u64 = FLAGS_KNOWN | NONBLOCKING | RECEIVE_KNOWN | RECEIVE_TIMED | SEND_KNOWN | SEND_TIMED;
 /// Counts a change, in the bits of CHANGES.
 const ONE_CHANGE: u64 = 1 << 24;
 /// How many changes there were, modulo 256.
 const CHANGES: u64 = 0xff << 24;
-/// Where the epoch stands.
+/// The place of the epoch: the upper half of the word.
 const EPOCH_SHIFT: u32 = 32;
 
 /// The epoch whose answers of the kernel's count; what was asked in an older one is void. Grows by one whenever a file changes that
@@ -144,7 +144,8 @@ impl Descriptor {
         KINDS[(self.info & KIND) as usize]
     }
 
-    /// Is it known to be O_NONBLOCK? False where that is not known: then the file is asked before a wait (`ask_socket`, `ask_file`).
+    /// Is the file known to be O_NONBLOCK? False where that is not known: then the file is asked before a wait (`ask_socket`,
+    /// `ask_file`).
     #[inline]
     pub fn nonblocking(&self) -> bool {
         self.info & NONBLOCKING != 0
@@ -420,7 +421,7 @@ pub fn has_nonblock(flags: isize) -> bool {
 pub fn poll_now(fd: c_int, interest: u32) -> u32 {
     let mut poll = libc::pollfd { fd, events: interest as i16, revents: 0 };
     let time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes into `poll`, which is ours.
+    // SAFETY: the kernel writes into `poll`, a local.
     unsafe { older::poll_exactly(&mut poll as *mut _ as usize, 1, Some(&time)) };
     poll.revents as u16 as u32
 }
@@ -465,7 +466,7 @@ pub fn handed_on(fd: c_int) {
     }
 }
 
-/// Notes that the program has set SO_RCVLOWAT: receives are the kernel's from then on, whatever the value.
+/// Notes that the program has set SO_RCVLOWAT: receives are the kernel's from then on, also where the value is 1.
 pub fn low_water_set(fd: c_int) {
     if let Some(record) = record::record(fd) {
         update(&record.info, |info| info | LOW_WATER);

@@ -1,14 +1,14 @@
 //! Descriptors that begin, end or change: close, dup, open, fcntl and their relatives.
 //!
-//! Most of them never wait. They are here so that what is parked on a number, and what is known of it, follows:
+//! Most of these calls never wait. They are hooked so that the waits parked on a number, and the knowledge of it, follow its file:
 //! - *Before a number loses its file* (close, dup2, fclose, …) its parked waits move to a private duplicate (`reactor::vacate`): natively a
 //!   blocked call keeps its file and is not woken by close.
-//! - *After a number got a file* (open, dup, socket, …) nothing that was known of it holds.
+//! - *After a number got a file* (open, dup, socket, …) nothing that was known of the number holds.
 //! - *What the program changes* (O_NONBLOCK, socket timeouts) is done by the real call and asked for anew.
 //!
-//! Our own descriptors do not exist for the program: closing one answers EBADF, and a range of numbers is closed around them.
-//! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over.
-//! All but the last group are seen from any caller, a green thread or not.
+//! The library's own descriptors do not exist for the program: closing one answers EBADF, and a range of numbers is closed around them.
+//! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over. All
+//! but the last group are seen from any caller, a green thread or not.
 //!
 //! The order around a close, and what each order guards against:
 //!

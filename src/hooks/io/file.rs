@@ -1,8 +1,8 @@
-//! Files: what waits for a disk without reading or writing, and what waits for a lock on a file.
+//! Files: calls that wait for a disk without reading or writing, and calls that wait for a lock on a file.
 //!
-//! A lock is tried before it is waited for: one that is free costs what it costs natively, one that is not will take a while, and the
-//! slot is offered at once. What goes to a disk is done in no time where there is nothing to write, or no disk: that is a habit of the
-//! disk's (`runtime::Habit`).
+//! A lock is tried before it is waited for: a free lock costs what it costs natively, and for a busy one the slot is offered at once. A
+//! call that goes to a disk is quick where there is nothing to write, or no disk: the last call says how long the next one will take
+//! (`runtime::Habit`).
 
 use crate::base::kept::Kept;
 use crate::hooks::answer::{answer, Answer, Miss};

@@ -117,7 +117,7 @@ unsafe fn transmit_messages(fd: c_int, msgs: *mut mmsghdr, n: c_uint, flags: c_i
     if as_it_is(&socket, flags) {
         return plain(|| sys::call(libc::SYS_sendmmsg, fd as usize, msgs as usize, n as usize, flags as usize, 0, 0));
     }
-    // What the kernel cuts a longer call to.
+    // The kernel cuts a longer call to that.
     let n = (n as usize).min(libc::UIO_MAXIOV as usize);
     if socket.kind().stream() {
         return transmit_streamed(&socket, msgs, n, flags);

@@ -1,12 +1,13 @@
 //! Sockets: receiving and sending.
 //!
-//! A blocking call is tried with MSG_DONTWAIT and parks while that says "would block"; what the program itself does not want
-//! to wait for (its own O_NONBLOCK, MSG_DONTWAIT) goes to the kernel as it is. What a blocking call owes its caller:
+//! A blocking call is tried with MSG_DONTWAIT and parks while that says "would block"; a call that must not wait (the program's own
+//! O_NONBLOCK, MSG_DONTWAIT) goes to the kernel as it is. The promises of a blocking call:
 //!
-//! - *send* returns when everything is sent. A stream takes what it has room for; the rest is pushed after it. What ends that
-//!   early, a broken connection above all, is left for the program's next call to find, and then raises no SIGPIPE, as natively.
-//! - *MSG_WAITALL* is the same for recv. Where the kernel alone knows when enough is there (MSG_WAITALL with control data or
-//!   MSG_PEEK, SO_RCVLOWAT) the wait for the first byte is ours and the rest is the kernel's.
+//! - *send* returns when everything is sent. A stream takes as much as it has room for; the rest is pushed after it. An error that ends
+//!   the push early, of a broken connection above all, is left for the program's next call to find, and raises no SIGPIPE here, as
+//!   natively.
+//! - *MSG_WAITALL* is the same for recv. Where the kernel alone knows when enough is there (MSG_WAITALL with control data or MSG_PEEK,
+//!   SO_RCVLOWAT) the thread parks for the first byte, and the kernel waits for the rest.
 //! - *SO_RCVTIMEO, SO_SNDTIMEO*: EAGAIN when the time is up, EINPROGRESS from connect; never restarted after a signal.
 //!
 //! What decides whether a receive may wait here, in this order:
@@ -297,7 +298,7 @@ pub unsafe fn transmit_message(socket: &Descriptor, msg: *const msghdr, flags: c
         sys::call(libc::SYS_sendmsg, fd as usize, msg as usize, (flags | blocking.flag()) as usize, 0, 0, 0)
     });
     if sent > 0 && socket.kind().stream() {
-        // The kernel has read the message, so we can; control data has gone with the first part.
+        // The kernel has read the message, so it can be read here; control data has gone with the first part.
         let mut rest = IovecTail::new((*msg).msg_iov, (*msg).msg_iovlen, sent as usize);
         if rest.any() {
             sent += transmit_rest(&mut attempt, &mut rest, flags) as isize;

@@ -1,4 +1,4 @@
-//! Who owns a descriptor's signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/signal/owner.rs). A
+//! The owners of descriptors' signals: fcntl's commands and ioctl's requests where a green thread is named (runtime/signal/owner.rs). A
 //! thread's tid where a process is meant stands for its process, as natively.
 //!
 //! What becomes of the owner that the program sets:
@@ -38,7 +38,7 @@ type Owner = [c_int; 2];
 /// Makes an fcntl in the kernel, for the program or for the library. Errors are the kernel's. No cancellation point, and it never
 /// waits.
 fn plainly(fd: c_int, command: c_int, argument: usize) -> Answer<c_int> {
-    // SAFETY: the program's own call, or one that reads our structure.
+    // SAFETY: the program's own call, or one that reads the library's structure.
     answer(unsafe { sys::call(SYS_fcntl, fd as usize, command as usize, argument, 0, 0, 0) })
 }
 

@@ -1,6 +1,6 @@
-//! select and pselect: poll's dealings, with three sets of bits.
+//! select and pselect: waits as of poll, asked for by three sets of bits.
 //!
-//! The kernel answers in the program's own sets; what was asked is kept, for each further look needs it again.
+//! The kernel answers in the program's own sets, so the question is kept: each further look needs it again.
 //!
 //! Numbers of FD_SETSIZE and more have no place in an fd_set; the kernel takes longer sets all the same. Such a call waits in the
 //! kernel.

@@ -42,7 +42,7 @@ struct SocketCall {
     refused: AtomicBool,
 }
 
-/// recvfrom, made for read. A refusal is found out once and lasts: a fork child is under the same filter.
+/// recvfrom, made for read. A refusal is found once and lasts: a fork child is under the same filter.
 static RECEIVE: Kept<SocketCall> =
     Kept::new(SocketCall { number: libc::SYS_recvfrom, refused: AtomicBool::new(false) });
 
@@ -203,7 +203,7 @@ pub unsafe fn write(fd: c_int, buf: *const c_void, count: size_t) -> Answer<ssiz
         return disk(|| sys::call(libc::SYS_write, fd as usize, buf as usize, count, 0, 0, 0));
     }
     if descriptor.kind().socket() && !SEND.is_refused() {
-        // What write(2) itself adds for such sockets.
+        // write(2) itself adds this flag for such sockets.
         let flags = if descriptor.kind() == Kind::Sequence { libc::MSG_EOR } else { 0 };
         match net::transmit(&descriptor, buf, count, flags, std::ptr::null(), 0) {
             Err(Miss::Errno(libc::ENOTSOCK)) => return mistaken(fd, |fd| write(fd, buf, count)),

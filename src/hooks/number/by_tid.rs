@@ -6,7 +6,8 @@
 //! - *stand-in*: what the call tells of is alike for all threads of a process, so the kernel is asked about a kernel thread that stands
 //!   for the green one: the caller's own for itself, the one that it is alone with, or else the leader's;
 //! - *alone*: what is asked for belongs to a kernel thread, so the caller stays with its own from then on;
-//! - *impossible*: another's, where the kernel keeps it for a kernel thread and nobody else can: the error of a kernel without it.
+//! - *impossible*: the call is about another thread, and only that thread's kernel thread could have what is asked for: the error of a
+//!   kernel without the call.
 //!
 //! tids that are no green thread's (a child's, a foreign thread's, another process's) go to the kernel as they are.
 

@@ -1,9 +1,9 @@
 //! The function `syscall`: a number whose libc function is hooked goes the way of that function.
 //!
-//! The way is the exported function itself: it counts, decides whom it serves, and sets errno, so a row here is a number, a name
-//! and the arguments in the function's types. Where the system call and libc's function differ (a size for the signal mask,
-//! a negated error, a structure around the mask) the row says how. Numbers that block and have no function of ours are made
-//! under a hand-over; all the others are the kernel's, as natively.
+//! The way is the exported function itself: it counts, decides whom it serves, and sets errno, so a row here is a number, a name and the
+//! arguments in the function's types. Where the system call and libc's function differ (a size for the signal mask, a negated error, a
+//! structure around the mask) the row says how. Numbers that block and have no hooked function are made with the slot offered; all the
+//! others are the kernel's, as natively.
 //!
 //! The system call instructions that are trapped (runtime/trap/inline.rs) go the same way, from `called_inline` on. They are not libc's
 //! functions, though: they set no errno, and are no cancellation points.
@@ -67,8 +67,8 @@ pub unsafe fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e:
     })
 }
 
-/// Is it one of the system calls that make a process? clone and clone3 with CLONE_THREAD are among them: `fork_by_number` tells those
-/// apart, and leaves them to the kernel.
+/// Is `number` one of the system calls that make a process? clone and clone3 with CLONE_THREAD are among them: `fork_by_number` tells
+/// those apart, and leaves them to the kernel.
 fn makes_process(number: c_long) -> bool {
     matches!(number, libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3)
 }
@@ -106,7 +106,7 @@ numbers! {
     SYS_exit_group => |[status, ..]| fork::exit_now(status as c_int).map(|()| 0);
 }
 
-/// Is it a seccomp call that sets a mode or a filter? The operations from SECCOMP_GET_ACTION_AVAIL on only ask (seccomp(2)).
+/// Is the call a seccomp that sets a mode or a filter? The operations from SECCOMP_GET_ACTION_AVAIL on only ask (seccomp(2)).
 fn sets_filter(number: c_long, operation: usize) -> bool {
     const ASK: usize = libc::SECCOMP_GET_ACTION_AVAIL as usize;
     number == libc::SYS_seccomp && operation < ASK
@@ -377,8 +377,8 @@ fn takes(number: c_long) -> bool {
 // instruction with the result, and with all other registers as the kernel would leave them.
 called_inline!(way, inline);
 
-/// What the runtime is to know of this file: which numbers it takes, and where a trapped call enters. `lib.rs` hands it over at load:
-/// the runtime lies below the hooks and names none.
+/// The runtime's knowledge of this file: which numbers it takes, and where a trapped call enters. `lib.rs` hands it over at load: the
+/// runtime lies below the hooks and names none.
 pub const INLINE: runtime::trap::inline::Hooks = runtime::trap::inline::Hooks { take: takes, way };
 
 /// Answers a thread's own system call instruction: the result is the kernel's, a negated error number for a failure, and errno is as

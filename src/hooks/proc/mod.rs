@@ -1,4 +1,4 @@
-//! What /proc shows of threads: the kernel knows no green one.
+//! The threads in /proc, where the kernel shows kernel threads only.
 //!
 //! Four files, from the ground up: `thread_path` reads paths that name a thread; `task_list` lists the threads; `task_file` makes a
 //! thread's files; `path` asks about a path.

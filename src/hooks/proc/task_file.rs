@@ -25,7 +25,7 @@ fn open_path(path: &CStr, flags: c_int) -> Answer<c_int> {
     answer(unsafe { sys::call(SYS_openat, AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, 0, 0, 0) })
 }
 
-/// Opens the same file of the thread's stand-in; ENOENT where its path does not fit.
+/// Opens the file of this name in the stand-in's folder; ENOENT where that path does not fit.
 fn open_of_stand_in(file: &TaskFile, flags: c_int) -> Answer<c_int> {
     let mut room = [0; PATH_BYTES];
     match path_of_stand_in(file, &mut room) {
@@ -124,7 +124,7 @@ fn made(
 ) -> Answer<c_int> {
     let fd = open_of_stand_in(file, O_RDONLY | O_CLOEXEC)?;
     let mut text = [0u8; 4096];
-    // SAFETY: the kernel writes into our array.
+    // SAFETY: the kernel writes into a local array.
     let read: Answer<usize> =
         answer(unsafe { sys::call(SYS_read, fd as usize, text.as_mut_ptr() as usize, text.len(), 0, 0, 0) });
     sys::close(fd);

@@ -1,5 +1,5 @@
 //! A process's threads as a folder: what `/proc/self/task` lists, in whichever way it is read (readdir, scandir, nftw: libc's entry leads
-//! here). The kernel lists its own threads: shown are the green ones instead, and those kernel threads that are not the library's.
+//! here). The kernel lists kernel threads. The hooks show the green threads, and those kernel threads that are not the library's.
 //!
 //! The list is made anew at each call, ordered by tid. The folder's position is 2 and the tid that comes next, so that threads may begin
 //! and end meanwhile, and telldir, seekdir and rewinddir work as they do. (The kernel counts threads there: beyond the last it has no
@@ -176,7 +176,7 @@ fn each_in_kernel(fd: c_int, mut visit: impl FnMut(pid_t)) {
     seek(fd, 0, SEEK_SET);
     loop {
         let (to, bytes) = (entries.as_mut_ptr() as usize, size_of_val(&entries));
-        // SAFETY: the kernel writes into our array.
+        // SAFETY: the kernel writes into a local array.
         let told = unsafe { sys::call(SYS_getdents64, fd as usize, to, bytes, 0, 0, 0) };
         let (begin, mut at) = (entries.as_ptr() as *const u8, 0);
         while (at as isize) < told {
@@ -192,7 +192,7 @@ fn each_in_kernel(fd: c_int, mut visit: impl FnMut(pid_t)) {
     }
 }
 
-/// Is it a kernel thread of the library's that has not enlisted yet, which is the first thing that they do, or one that has just
+/// Is `tid` a kernel thread of the library's that has not enlisted yet, which is the first thing that they do, or one that has just
 /// ended? Asked of tids that the kernel lists and that are no worker's; may yield the processor for a while.
 ///
 /// | the thread's blocked signals | what it is |
@@ -224,7 +224,7 @@ fn is_being_made(tid: pid_t) -> bool {
     }
 }
 
-/// Is it the kernel thread of a worker of this library's?
+/// Is `tid` the kernel thread of a worker?
 fn is_worker(tid: pid_t) -> bool {
     let mut is_it = false;
     counts::for_each_worker(|worker| is_it |= worker.kernel_tid.load(Relaxed) == tid);

@@ -15,7 +15,7 @@ pub struct TaskFile<'a> {
     pub green: Option<&'static Green>,
     /// True: by a folder below the process's `task`, or by thread-self; false: by /proc/TID.
     pub in_process: bool,
-    /// What follows the thread's folder: a slash and a name, or nothing.
+    /// The text behind the thread's folder: a slash and a name, or nothing.
     pub name: &'a [u8],
 }
 

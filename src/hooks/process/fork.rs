@@ -259,7 +259,7 @@ pub unsafe fn clone(
 /// kernel's error. Their child goes on behind the call, so it needs the stack that the call was made on:
 ///
 /// - without a stack of its own a child is a fork (`fork_inline`), also a vfork, which becomes a fork that the parent waits for;
-/// - a vfork with a stack of its own runs on this memory as nobody's green thread;
+/// - a vfork with a stack of its own runs on this memory, and is no green thread;
 /// - a fork onto another stack does not return through this function (`fork_begins`).
 ///
 /// CLONE_VM without CLONE_VFORK (a raw thread), and a clone3 whose structure cannot be read or is shorter than the first version's,

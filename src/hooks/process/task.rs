@@ -1,4 +1,4 @@
-//! What the kernel keeps for a task, a kernel thread by itself, and what becomes of it here:
+//! State that the kernel keeps for a task, a kernel thread by itself, and the place of that state here:
 //!
 //! ```text
 //!     GS base                                         goes with the thread                       kernel_state
@@ -188,7 +188,7 @@ unsafe fn seccomp(operation: usize, flags: usize, filter: usize) -> Answer<c_lon
     if operation as c_uint != SECCOMP_SET_MODE_FILTER || flags & SECCOMP_FILTER_FLAG_TSYNC as usize == 0 {
         return privileged(me, || differs(call() as c_int).map(c_long::from));
     }
-    // All kernel threads get the filter, and with it that they will have no new privileges: the green threads as well.
+    // All kernel threads get the filter, and "no new privileges" with it; so do all green threads.
     let had = task::option(PR_GET_NO_NEW_PRIVS, 0) == 1;
     if me.thread.settings.has_no_new_privileges() && !had {
         task::option(PR_SET_NO_NEW_PRIVS, 1);
@@ -437,8 +437,8 @@ pub unsafe fn ptrace(request: c_uint, pid: pid_t, address: usize, data: usize) -
     Ok(result)
 }
 
-/// Makes the system call ptrace. The kernel serves only the kernel thread that traces: the one that has attached, or has forked a
-/// child that asked for it.
+/// Makes the system call ptrace. The kernel serves only the kernel thread that traces: it has attached, or has forked a child that asked
+/// for it.
 ///
 /// 1. The call is made on the kernel thread at hand. Anything but ESRCH is the answer.
 /// 2. After ESRCH the child's tracer is looked up. If it is a kernel thread of this process's it is asked to make the call
@@ -466,8 +466,8 @@ macro_rules! numbers {
         /// The numbers that `by_number` has a row for.
         pub const NUMBERS: &[c_long] = &[$($number,)* $($changing,)*];
 
-        /// What becomes of a call by the function `syscall`, or by an instruction, that has no function of libc's, or is not that
-        /// function one for one. `None`: it is in no row. Called by green threads, and before the start for `binds_early`.
+        /// Answers a call by the function `syscall`, or by an instruction, that has no function of libc's, or differs from that function.
+        /// `None`: it is in no row. Called by green threads, and before the start for `binds_early`.
         #[allow(non_upper_case_globals)]
         pub unsafe fn by_number(number: c_long, arguments: Arguments) -> Option<Answer<c_long>> {
             let way: unsafe fn(Arguments) -> Answer<c_long> = match number {
@@ -509,8 +509,8 @@ numbers! {
     SYS_capset => |[header, sets, ..]| capset(header as *mut c_void, sets as *const c_void).map(c_long::from);
 }
 
-/// Is it one of the numbers that bind the only thread of a program that still runs natively? `by_number` is asked for those before
-/// the start, too.
+/// Is `number` one of those that bind the only thread of a program that still runs natively? `by_number` is asked for those before the
+/// start, too.
 pub fn binds_early(number: c_long) -> bool {
     matches!(
         number,

@@ -1,4 +1,4 @@
-//! Dispositions: what the program has set, and what the kernel is told instead.
+//! Dispositions: the program sets them, and the kernel is told others in their place.
 //!
 //! A handler of the program's stands behind the runtime's entry (`delivery::entry_address`), which finds the thread that a signal is for.
 
@@ -247,7 +247,7 @@ pub fn take_over() {
         let action = if is_dumps { Action::DEFAULT } else { action };
         disposition::set(number, action);
         if action.is_handler() || meets_entry(number) || counts::precedes(number) || stands_before {
-            // SAFETY: our entry before the program's own disposition.
+            // SAFETY: the runtime's entry before the program's own disposition.
             unsafe { disposition::tell_kernel(number, entered(number, action)) };
         }
     }
@@ -292,7 +292,7 @@ pub fn return_borrowed(borrowed: u64) {
 fn install_all(signals: u64) {
     for number in (1..=64).filter(|&number| signals & bit(number) != 0) {
         let now = disposition::of(number);
-        // SAFETY: the program's own disposition, or our entry before it.
+        // SAFETY: the program's own disposition, or the runtime's entry before it.
         disposition::settle(number, [now, now], |now| unsafe { install(number, now) } == 0);
     }
 }

@@ -12,9 +12,9 @@
 //! If the try (2) came before the unlock, the unlocker's look (3) comes after the enqueue (1): it finds the waiter. Three more dangers are
 //! met here:
 //!
-//! - *An unlock that we never see* (from libc's inside, from a library loaded with RTLD_DEEPBIND) wakes nobody in the lot. So
-//!   every wait is also tried again after 1, 2, 4 … 50 ms; when very many wait, less often, so that all of them
-//!   together cost some thousand tries a second at the most.
+//! - *An unlock that no hook sees* (from libc's inside, from a library loaded with RTLD_DEEPBIND) wakes no thread in the lot. So every
+//!   wait is also tried again after 1, 2, 4 … 50 ms; when very many wait, less often, so that all of them together cost some thousand
+//!   tries a second at the most.
 //! - *Starvation*: a lock is not handed over but fought for, and a thread that unlocks and locks again in a loop wins nearly always. So
 //!   a waiter that has lost some rounds says so in its token, and the thread that wakes it lets it run before going on (`Outcome`).
 //! - *Convoys* come from handing over; for the first rounds nothing is handed over, and a free lock goes to the thread that runs.
@@ -141,7 +141,7 @@ pub fn wait(
     }
 }
 
-/// What a wake found.
+/// The outcome of a wake.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,

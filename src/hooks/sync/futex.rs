@@ -34,10 +34,10 @@ use crate::why::Why;
 use libc::{c_int, c_long, timespec};
 use std::sync::atomic::{AtomicU32, Ordering::*};
 
-/// The system call futex, by number. Called by any thread, green or foreign, after the start; before it the kernel answers.
-/// Private waits, wakes and requeues are served. Shared ones go to the kernel: a wake as it is, for it never waits, all others with
-/// the slot offered. FUTEX_CLOCK_REALTIME is taken with FUTEX_WAIT_BITSET here and by `inheriting`; with all else the kernel says
-/// ENOSYS (kernel/futex/syscalls.c, do_futex). No cancellation point.
+/// The system call futex, by number. Called by any thread, green or foreign, after the start; before it the kernel answers. Private
+/// waits, wakes and requeues are served. Shared words go to the kernel: a wake as it is, for it never waits, all other operations with
+/// the slot offered. FUTEX_CLOCK_REALTIME is taken with FUTEX_WAIT_BITSET here and by `inheriting`; with all else the kernel says ENOSYS
+/// (kernel/futex/syscalls.c, do_futex). No cancellation point.
 ///
 /// # Safety
 /// As the system call.

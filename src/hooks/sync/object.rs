@@ -259,7 +259,7 @@ pub unsafe fn is_protecting(lock: *const pthread_mutex_t) -> bool {
     word(lock, MUTEX_KIND) & MUTEX_PROTECT != 0
 }
 
-/// Is it an error-checking mutex that this thread holds?
+/// Is the mutex an error-checking one that this thread holds?
 ///
 /// # Safety
 /// As `is_kernels`.
@@ -288,7 +288,7 @@ fn own_tid() -> u32 {
 pub enum Prefers {
     /// Readers: a new one gets in beside others, whichever writers wait (the default).
     Readers,
-    /// Writers among those that wait; readers still join readers.
+    /// Writers, among the threads that wait; a new reader still joins readers.
     Writers,
     /// A reader waits behind a waiting writer.
     WritersAlways,

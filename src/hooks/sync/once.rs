@@ -10,8 +10,9 @@
 //!   the parent's     RUNNING          libc, in a fork child: an initialiser that the parent was running is begun again
 //! ```
 //!
-//! RUNNING is bit 0 (in progress) and, above bit 1 (DONE), the number of forks: so a child tells its own from its parent's. Two threads that come
-//! at the same moment may both enter the real function: one of them then sleeps in the kernel, which the monitor's hand-over covers.
+//! RUNNING is bit 0 (in progress) and, above bit 1 (DONE), the number of forks: so a child tells its own from its parent's. Two threads
+//! that come at the same moment may both enter the real function: one of them then sleeps in the kernel, which the monitor's hand-over
+//! covers.
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::real;
@@ -29,7 +30,8 @@ const DONE: i32 = 2;
 
 /// How glibc marks a once.
 struct Form {
-    /// What glibc writes into a word while its initialiser runs in this process. A fork child learns it anew (`after_fork`).
+    /// The value that glibc writes into a word while the word's initialiser runs in this process. A fork child learns it anew
+    /// (`after_fork`).
     running: AtomicI32,
     /// A word for a once of the library's own, by which the form of `running` is found.
     probe: AtomicI32,
@@ -42,11 +44,11 @@ extern "C" fn note_running() {
     FORM.running.store(FORM.probe.load(Relaxed), Relaxed);
 }
 
-/// Finds out what a running initialiser's word looks like in this process (`after_fork`: in a child). Called at load. False: this
-/// glibc's once is not the one we know.
+/// Finds out what a running initialiser's word looks like in this process (`after_fork`: in a child). Called at load. False: this glibc's
+/// once does not keep its state as described above.
 pub fn learn_generation() -> bool {
     FORM.probe.store(0, Relaxed);
-    // SAFETY: a word of ours and an initialiser that returns.
+    // SAFETY: a word of the library's and an initialiser that returns.
     unsafe { real::pthread_once(FORM.probe.as_ptr(), note_running) };
     FORM.running.load(Relaxed) & (IN_PROGRESS | DONE) == IN_PROGRESS && FORM.probe.load(Relaxed) == DONE
 }
@@ -84,7 +86,7 @@ unsafe fn run(word: &AtomicI32, initialise: extern "C" fn()) {
     if busy() != 0 {
         contended::wait(Why::Once(address), LockKind::Lock, address, EXCLUSIVE, None, busy).ok();
     }
-    // Done by now, or ours to begin; nothing here has a destructor, for the initialiser may throw.
+    // Done by now, or this thread's to begin. Nothing here has a destructor, for the initialiser may throw.
     real::pthread_once(word.as_ptr(), initialise);
     if lot::waiting(address) {
         park::wake_all(address);

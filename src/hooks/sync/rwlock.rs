@@ -8,7 +8,7 @@
 //! |---|---|
 //! | a writer | none: the writer's own unlock wakes them |
 //! | readers | the parked readers, but for a lock that always prefers writers and has one waiting |
-//! | nobody | all readers, or else one writer; the other way round where writers are preferred |
+//! | no thread | all readers, or else one writer; the other way round where writers are preferred |
 //!
 //! A writer that is kept waiting by a lock that always prefers writers announces itself for as long as it waits, woken or parked:
 //! no reader gets in before it. Two readers that leave together both look after they have left, so the later one finds the lock

@@ -48,8 +48,7 @@ pub unsafe fn sem_post(sem: *mut sem_t) -> Answer<c_int> {
     Ok(result)
 }
 
-/// Makes libc's sem_trywait; returns 0 or the error number, with EBUSY for EAGAIN, as `contended::wait` wants it. errno is as
-/// before.
+/// Makes libc's sem_trywait; returns 0 or the error number, with EBUSY for EAGAIN, as `contended::wait` expects. errno is as before.
 unsafe fn attempt(sem: *mut sem_t) -> c_int {
     let errno = libc::__errno_location();
     let before = *errno;

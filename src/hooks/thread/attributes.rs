@@ -37,7 +37,7 @@ static DEFAULTS_CHANGED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// attribute.
 pub fn wish_by_default(start: Start, argument: *mut c_void) -> Answer<Wish> {
     if USUAL[0].load(Relaxed) == 0 || DEFAULTS_CHANGED.load(Relaxed) {
-        // SAFETY: an attribute of our own.
+        // SAFETY: a local attribute object.
         unsafe {
             let mut attr: pthread_attr_t = std::mem::zeroed();
             let mut guard = 0;

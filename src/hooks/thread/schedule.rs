@@ -1,5 +1,5 @@
-//! What a thread is asked about itself where glibc would ask the kernel about the thread's own kernel thread, which a green thread has
-//! not: its processors, its policy, priority and nice value. By pthread_t, or by tid.
+//! A thread's processors, policy, priority and nice value, by pthread_t or by tid. glibc would ask the kernel about the thread's own
+//! kernel thread, which a green thread has not.
 //!
 //! Where the program's memory is read or written the kernel does it first, on the kernel thread at hand, so that a bad pointer or a
 //! bad size gets the kernel's own answer.

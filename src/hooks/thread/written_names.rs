@@ -61,7 +61,7 @@ impl Awaited {
             let all = unsafe { &mut *self.all.get() };
             all.retain(|&(tid, fd)| loop {
                 let mut name = [0u8; 64];
-                // SAFETY: the kernel writes into our array.
+                // SAFETY: the kernel writes into a local array.
                 let read = unsafe { sys::call(SYS_read, fd as usize, name.as_mut_ptr() as usize, name.len(), 0, 0, 0) };
                 match read {
                     1.. => written(tid, &name[..read as usize]),
