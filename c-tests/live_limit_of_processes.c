@@ -39,8 +39,10 @@ int main(void)
     join_standing();
     say("woken");
     limit(RLIM_INFINITY);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         join(spawn(ends_at_once, NULL));
+        usleep(1); /* parks, where the join may find the thread ended */
+    }
     pid_t pid = fork();
     if (pid == 0)
         _exit(3);
