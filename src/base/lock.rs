@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Each lock has a *rank*. While one is held only locks of a higher rank are taken, but for two of the same rank that are ordered by their
-//! addresses (`Rank::Bucket`, `Rank::Record`). Debug builds check this at each `lock`.
+//! addresses (`Rank::Bucket`, `Rank::Record`). Debug builds check this at each `lock`: they abort and say both ranks.
 
 use crate::base::guard;
 use crate::sys;
@@ -161,29 +161,62 @@ impl<T> Locked<T> {
 
 #[cfg(debug_assertions)]
 mod order {
-    //! The ranks that this kernel thread holds, a bit each. A lock is never held across a switch, so a thread-local has them.
+    //! The ranks that this kernel thread holds. A lock is never held across a switch, so a thread-local has them.
 
     use super::Rank;
     use std::cell::Cell;
+    use std::fmt::{self, Write};
 
     thread_local! {
-        static HELD: Cell<u32> = const { Cell::new(0) };
+        /// Each rank at its own number, while a lock of it is held.
+        static HELD: Cell<[Option<Rank>; Rank::Memory as usize + 1]> = const { Cell::new([None; Rank::Memory as usize + 1]) };
     }
 
-    /// A lock of this rank is about to be taken: aborts where one of a higher rank is held, or one of the same that has no order.
+    /// Notes that a lock of this rank is about to be taken. Aborts where one of a higher rank is held, or one of the same that has no order.
     pub fn enter(rank: Rank) {
         HELD.with(|held| {
-            let above = held.get() >> rank as u32;
-            let twice = matches!(rank, Rank::Bucket | Rank::Record);
-            if above > 1 || above == 1 && !twice {
-                crate::sys::abort("locks are taken against their ranks (base/lock.rs)");
+            let mut ranks = held.get();
+            let may_be_taken_twice = matches!(rank, Rank::Bucket | Rank::Record);
+            let barred = rank as usize + usize::from(may_be_taken_twice);
+            if let Some(held) = ranks[barred..].iter().flatten().next() {
+                complain(rank, *held);
             }
-            held.set(held.get() | 1 << rank as u32);
+            ranks[rank as usize] = Some(rank);
+            held.set(ranks);
         });
     }
 
-    /// A lock of this rank was released.
+    /// Notes that a lock of this rank was released.
     pub fn leave(rank: Rank) {
-        HELD.with(|held| held.set(held.get() & !(1 << rank as u32)));
+        HELD.with(|held| {
+            let mut ranks = held.get();
+            ranks[rank as usize] = None;
+            held.set(ranks);
+        });
+    }
+
+    /// Aborts, and says which rank was to be taken under which. Allocates nothing, for the lock that is held may be the allocator's.
+    #[cold]
+    fn complain(rank: Rank, held: Rank) -> ! {
+        let mut line = Line { bytes: [0; 128], length: 0 };
+        write!(line, "a lock of rank {rank:?} is taken while one of rank {held:?} is held (base/lock.rs)").ok();
+        crate::sys::abort(
+            std::str::from_utf8(&line.bytes[..line.length]).unwrap_or("locks are taken against their ranks"),
+        )
+    }
+
+    /// A line of text on the stack.
+    struct Line {
+        bytes: [u8; 128],
+        length: usize,
+    }
+
+    impl Write for Line {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = self.length + text.len();
+            self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+            self.length = end;
+            Ok(())
+        }
     }
 }
