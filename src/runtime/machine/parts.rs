@@ -12,7 +12,6 @@ use crate::base::kept::Kept;
 use crate::figures::Counters;
 use crate::runtime::machine::groups::{Signals, Thread, Vessel, Wait};
 use crate::runtime::machine::owner::{Owner, Seen, WorkerId};
-use crate::runtime::machine::parts;
 use crate::runtime::machine::stack::Stack;
 use crate::runtime::machine::words::{idle, life, Word};
 use crate::runtime::news::poller::Poller;
@@ -299,7 +298,7 @@ pub struct Worker {
     /// The lowest address of its alternate signal stack; 0: none.
     pub signal_stack: Cell<usize>,
     /// What its kernel thread may be used for.
-    pub bond: parts::Bond,
+    pub bond: Bond,
     /// It does not retire: it is the leader, or a child of its own lives. Written before it waits among the spares.
     pub stays: Cell<bool>,
     /// The word that it sleeps on as a spare (states: `sched::spares`), and at rest.

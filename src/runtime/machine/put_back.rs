@@ -7,7 +7,6 @@ use crate::base::kept::Kept;
 use crate::base::signal_set::{bit, FIRST_OF_MANY};
 use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::pending::{is_of_same_timer, Aside};
-use crate::runtime::machine::put_back;
 use crate::runtime::machine::siginfo::{is_plain_bell, SI_BELL, SI_PUT_BACK};
 use crate::sys;
 use libc::{c_int, siginfo_t};
@@ -19,7 +18,7 @@ pub fn unwrapped(info: &siginfo_t) -> Option<siginfo_t> {
     let mut info = *info;
     if info.si_code == SI_PUT_BACK {
         (info.si_code, info.si_errno) = (info.si_errno, 0);
-        info = put_back::taken_back(&info)?;
+        info = taken_back(&info)?;
     }
     (info.si_code != SI_BELL && !is_plain_bell(&info)).then_some(info)
 }

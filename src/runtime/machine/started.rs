@@ -3,7 +3,6 @@
 //! Written by the start and by hooks that refuse it; read by every hook.
 
 use crate::base::kept::Kept;
-use crate::runtime::machine::started;
 use once_cell::race::OnceBox;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -36,7 +35,7 @@ pub fn refuse(why: &'static str) {
 
 /// Is the program to stay native?
 pub fn is_refused() -> bool {
-    REFUSED.load(Relaxed) || started::OWN.load(Relaxed)
+    REFUSED.load(Relaxed) || OWN.load(Relaxed)
 }
 
 /// The program has set a filter, before it was green, under which the runtime cannot run; nor can it in a fork child, which has it too.

@@ -13,9 +13,8 @@
 use crate::base::signal_set::{bit, CLOSED, FIRST_OF_MANY};
 use crate::base::summon;
 use crate::runtime::machine::disposition;
-use crate::runtime::machine::parts::{self, Green, Worker};
+use crate::runtime::machine::parts::{Green, Worker};
 use crate::runtime::machine::put_back::keep_own_doing;
-use crate::runtime::sched::mask;
 use crate::sys;
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -23,19 +22,19 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 /// Gives a worker's kernel thread another mask. Called on that kernel thread, between two green threads or for the running one. A SIGPIPE
 /// that the last green thread blocked, and that the new mask opens, goes into that thread's queue first: it is not the next one's.
 #[cold]
-pub fn change_mask(worker: &parts::Worker, mask: u64) {
+pub fn change_mask(worker: &Worker, mask: u64) {
     if worker.mask.load(Relaxed) & !mask & bit(libc::SIGPIPE) != 0 {
         // SAFETY: null or a green thread, which is never freed.
         unsafe { worker.charged.load(Relaxed).as_ref() }.inspect(|last| keep_own_doing(last));
     }
-    mask::open_for(worker, mask);
+    open_for(worker, mask);
     sys::set_signal_mask(mask);
     worker.mask.store(mask, Relaxed);
 }
 
 /// Blocks all signals on the kernel thread of a worker that has nothing to do, so that the kernel delivers what has a handler to another.
 /// Called by that worker before it sleeps.
-pub fn close(worker: &parts::Worker) {
+pub fn close(worker: &Worker) {
     if disposition::handled() & !worker.mask.load(Relaxed) != 0 {
         change_mask(worker, CLOSED);
     }
@@ -91,7 +90,7 @@ pub fn stop_listening(signals: u64) {
 #[inline]
 pub fn apply_mask(worker: &Worker, green: &Green) {
     if green.mask.get() != worker.mask.load(Relaxed) {
-        mask::change_mask(worker, green.mask.get());
+        change_mask(worker, green.mask.get());
     }
 }
 

@@ -39,7 +39,7 @@ use crate::runtime::machine::owner::Owner;
 use crate::runtime::machine::parts::{here, Green, Leaving, Slot, Worker};
 use crate::runtime::machine::words::idle;
 use crate::runtime::machine::{kernel_state, unusual};
-use crate::runtime::news::timer::{TimerNode, Timers};
+use crate::runtime::news::timer::{self, TimerNode, Timers};
 use crate::runtime::news::verify::{self, Verify};
 use crate::runtime::news::waiter::{Batch, Waiter};
 use crate::runtime::news::{poller, reactor};
@@ -152,7 +152,7 @@ pub fn poll(slot: &Slot, deadline_ns: Option<u64>, sweep: impl Fn()) -> usize {
     if events > 0 {
         sweep();
     }
-    if slot.timers.earliest() != crate::runtime::news::timer::NEVER {
+    if slot.timers.earliest() != timer::NEVER {
         let now = sys::now_ns();
         if slot.timers.earliest() <= now {
             slot.timers.expire(now, &batch);
@@ -219,9 +219,8 @@ fn earliest(slot: &Slot) -> Option<u64> {
         look_again(&slot.verify, now_ms, verify::IDLE_HINT_MS);
         slot.verify.earliest(verify::IDLE_HINT_MS)
     });
-    let earliest =
-        slot.timers.earliest().min(verification.map_or(crate::runtime::news::timer::NEVER, |ms| ms * 1_000_000));
-    (earliest != crate::runtime::news::timer::NEVER).then_some(earliest.max(1))
+    let earliest = slot.timers.earliest().min(verification.map_or(timer::NEVER, |ms| ms * 1_000_000));
+    (earliest != timer::NEVER).then_some(earliest.max(1))
 }
 
 /// Wakes the slot that the caller believes to have: the monitor may have taken it meanwhile, and its new worker may sleep. Called after

@@ -30,7 +30,7 @@ use crate::base::guard::knock;
 use crate::base::signal_set::{bit, CLOSED, FIRST_OF_MANY};
 use crate::base::summon;
 use crate::runtime::machine::parts::{current, Green};
-use crate::runtime::machine::put_back::{self, is_read_from_descriptors, ASIDE};
+use crate::runtime::machine::put_back::{is_read_from_descriptors, ASIDE};
 use crate::runtime::machine::siginfo::{information, SI_BELL, SI_PUT_BACK, SI_TKILL};
 use crate::runtime::machine::words::alert;
 use crate::runtime::machine::{disposition, roll};
@@ -40,7 +40,7 @@ use crate::runtime::sched::slots;
 use crate::runtime::signal::default::act_by_default;
 use crate::runtime::signal::shelf::{accept, bring_back, hand_on, hand_on_all, refuse, ARRIVALS};
 use crate::runtime::signal::takers::{life_goes_on, takes, takes_soon};
-use crate::runtime::signal::{delivery, frames, owner};
+use crate::runtime::signal::{frames, owner};
 use crate::sys::{self, older};
 use libc::{c_int, siginfo_t};
 use std::sync::atomic::{fence, AtomicPtr, Ordering::*};
@@ -99,7 +99,7 @@ pub fn is_to_ring() -> bool {
 /// reads from a descriptor goes to the kernel, where the descriptor finds it. Called on any thread, with no lock held.
 pub fn post(green: &'static Green, info: &siginfo_t) {
     let signal = info.si_signo;
-    if !takes(green, signal) && put_back::is_read_from_descriptors(signal) {
+    if !takes(green, signal) && is_read_from_descriptors(signal) {
         sys::kill_process(sys::process_id(), signal);
         return;
     }
@@ -258,7 +258,7 @@ pub fn adopt(main: &Green) {
         if info.si_code == SI_TKILL {
             main.signals.pending.add(&info, true);
         } else {
-            delivery::put_back(&info);
+            put_back(&info);
         }
     }
 }
