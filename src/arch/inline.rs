@@ -1,5 +1,5 @@
-//! The ways on for a system call instruction of the program's own that the kernel has trapped (runtime/inline.rs): the signal's frame is
-//! changed so that its end leads to one of these, with every register as the instruction left it (but r11, for a call). None runs
+//! The ways on for a system call instruction of the program's own that the kernel has trapped (runtime/trap/inline.rs): the signal's frame
+//! is changed so that its end leads to one of these, with every register as the instruction left it (but r11, for a call). None runs
 //! in the signal's handler, and each comes back to behind the instruction as the kernel would: rax is the answer, rcx and r11
 //! are lost, all else is kept, the red zone below the stack pointer and the extended registers too (but AMX's tiles, which no call
 //! keeps).

@@ -36,7 +36,7 @@ pub fn sets_thread_state(code: &[u8]) -> bool {
 }
 
 /// Are the two bytes part of the distance to what another instruction names? A zero follows then, as it does after none of 877
-/// instructions (`has_calls` in runtime/inline.rs), or `lea register, [rip + …]` stands before.
+/// instructions (`has_calls` in runtime/trap/inline.rs), or `lea register, [rip + …]` stands before.
 fn is_distance(code: &[u8], place: usize) -> bool {
     code[place + 2] == 0 || place >= 2 && code[place - 2] == 0x8d && code[place - 1] & 0xc7 == 0x05
 }

@@ -180,7 +180,7 @@ macro_rules! fail {
 /// - `always`: all calls once the library is ready, but a vfork child's;
 /// - `child`: all calls once the library is ready, a vfork child's too.
 ///
-/// A thread is no green one for its calls while libc makes a child on its memory (`arch::vfork::as_nobody`).
+/// A thread is no green one for its calls while libc makes a child on its memory (`arch::vfork::while_not_green`).
 macro_rules! admitted {
     (green) => {
         runtime::current().is_some()

@@ -93,7 +93,7 @@ extern "C" fn rang(number: c_int, info: *mut siginfo_t, context: *mut c_void) {
         // SAFETY: as above. (No lock is held here: the mask is open while nothing is done.)
         return shelf::shelve(unsafe { &*info });
     }
-    // SAFETY: the entry is such a function (`delivery::entry_address`), and this is the kernel's call of it.
+    // SAFETY: the entry is such a function (`entry::entry_address`), and this is the kernel's call of it.
     let entry: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
         unsafe { std::mem::transmute(entry::entry_address()) };
     entry(number, info, context);

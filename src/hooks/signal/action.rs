@@ -1,6 +1,6 @@
 //! Dispositions: the program sets them, and the kernel is told others in their place.
 //!
-//! A handler of the program's stands behind the runtime's entry (`delivery::entry_address`), which finds the thread that a signal is for.
+//! A handler of the program's stands behind the runtime's entry (`entry::entry_address`), which finds the thread that a signal is for.
 
 use crate::base::signal_set::{self, bit};
 use crate::hooks::answer::{Answer, Miss};
