@@ -9,7 +9,8 @@ use crate::config::{self, Options, Wrong};
 use crate::environment::Environment;
 use crate::sys;
 
-/// The environment variable that holds the options.
+/// The environment variable that holds the options. `options` reads it at load, and `statistics::prepare` changes it for the programs that
+/// this one executes. The command sets it for `greenpatch run` (bin/greenpatch/options.rs).
 pub const VARIABLE: &str = "GREENPATCH_OPTIONS";
 
 /// Parses the options in the environment, and writes the help where they ask for it. Called once, at load. `None`: they are wrong, one line

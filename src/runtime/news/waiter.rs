@@ -62,11 +62,15 @@ pub enum News {
     Alerted,
 }
 
-/// The bits of a waiter's word that are its state, and the states of one that waits, for those who read memory (`runtime::table`).
+/// The bits of a waiter's word that are its state, for readers of memory (`runtime::table`).
 pub const KIND: u32 = 7;
+/// The thread does not wait.
 pub const IDLE: u32 = 0;
+/// The thread has begun a wait, and still runs.
 pub const ARMED: u32 = 1;
+/// The thread waits, and its stack is not in use.
 pub const PARKED: u32 = 2;
+/// The thread sleeps in the kernel, on this word.
 const SLEEPING: u32 = 3;
 /// The distance of a waiter's word from the waiter's beginning, in bytes.
 pub const WORD: usize = std::mem::offset_of!(Waiter, word);
