@@ -243,13 +243,15 @@ pub fn after_fork() {
     births::after_fork();
     monitor::after_fork();
     dump::after_fork();
-    me.inspect(|me| keep_own(me));
+    if let Some(me) = me {
+        waiting::after_fork(me, frames::running(me));
+        keep_own(me);
+    }
 }
 
-/// Gives a fork child's kernel thread what the green thread that forked had as its own: pins, scheduling, settings and name. Called last,
+/// Gives a fork child's kernel thread what the green thread that forked had as its own: scheduling, settings and name. Called last,
 /// when the parts are in order: it makes system calls on the child's only kernel thread.
 fn keep_own(me: &Green) {
-    waiting::after_fork(me, frames::running(me));
     me.wait.private_fd.set(-1);
     me.thread.schedule.apply();
     me.thread.settings.apply();

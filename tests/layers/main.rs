@@ -2,12 +2,14 @@
 //! stays inside one of its parts, and no arrows lead round.
 //!
 //! `modules` reads the files, `arrows` finds where each path leads, and `samples` proves on small trees that faults are found.
-//! `documents` asks by the same wings whether public items have contracts.
+//! `documents` asks by the same wings whether public items have contracts, and `state` whether each static says what a fork child does
+//! with it.
 
 mod arrows;
 mod documents;
 mod modules;
 mod samples;
+mod state;
 
 use arrows::Arrows;
 use modules::Texts;

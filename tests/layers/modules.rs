@@ -384,14 +384,14 @@ impl Reader<'_> {
     }
 }
 
-fn word(token: &TokenTree) -> Option<String> {
+pub fn word(token: &TokenTree) -> Option<String> {
     match token {
         TokenTree::Ident(ident) => Some(ident.to_string()),
         _ => None,
     }
 }
 
-fn is(token: Option<&TokenTree>, symbol: &str) -> bool {
+pub fn is(token: Option<&TokenTree>, symbol: &str) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if symbol.starts_with(punct.as_char()))
 }
 
@@ -402,7 +402,7 @@ fn text_of(literal: &TokenTree) -> Option<String> {
 }
 
 /// `#[…]` or `#![…]` at the beginning, and how many tokens that is.
-fn attribute(tokens: &[TokenTree]) -> Option<(Group, usize)> {
+pub fn attribute(tokens: &[TokenTree]) -> Option<(Group, usize)> {
     if !is(tokens.first(), "#") {
         return None;
     }
@@ -420,7 +420,7 @@ fn path_of(attribute: &Group) -> Option<String> {
 }
 
 /// How many tokens an item takes: up to its block, or its semicolon.
-fn length_of_item(tokens: &[TokenTree]) -> usize {
+pub fn length_of_item(tokens: &[TokenTree]) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
         token => is(Some(token), ";"),
@@ -445,7 +445,7 @@ fn begins_item(tokens: &[TokenTree], at: usize) -> bool {
 }
 
 /// The type whose own methods the `impl` at the beginning has. None: it is a trait's, or the type no plain name.
-fn own_methods(tokens: &[TokenTree]) -> Option<String> {
+pub fn own_methods(tokens: &[TokenTree]) -> Option<String> {
     let head = &tokens[1..length_of_item(tokens) - 1];
     let mut depth = 0;
     let mut names = head.iter().filter(|token| {
