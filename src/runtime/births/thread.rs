@@ -16,7 +16,7 @@
 use crate::runtime::births::end::ENDS;
 use crate::runtime::births::{vessel, yard};
 use crate::runtime::kernel::supply;
-use crate::runtime::machine::alternate::Alternate;
+use crate::runtime::machine::groups::Beginning;
 use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::machine::words::{life, Start};
 use crate::runtime::machine::{counts, kernel_state, roll};
@@ -59,7 +59,7 @@ pub enum WishedStack {
 /// fails by pthread_create's error number, and nothing is left of the thread then. May call the program's allocator, by glibc. In order:
 ///
 /// 1. A vessel is taken or born, and entered in the roll, which gives the tid.
-/// 2. All that is one thread's alone is written; no other thread knows the vessel yet.
+/// 2. All that is one thread's alone is written (`Green::begin`); no other thread knows the vessel yet.
 /// 3. `life` is stored (Release): from here on joins and detaches count. The identity word makes pthread_t lead to the green thread.
 /// 4. `publish` writes pthread_t into the program's memory; the new thread may read it there, so it is made ready only after that.
 pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
@@ -73,26 +73,21 @@ pub fn create(wish: Wish, publish: impl FnOnce(usize)) -> Result<(), i32> {
     }
     // SAFETY: the descriptor of a vessel that does not run.
     unsafe { *glibc::tid_field(green.fs.get()) = green.tid() };
-    green.thread.start.set(Some(wish.start));
-    green.thread.argument.set(wish.argument);
-    green.thread.control.set(arch::control_words());
-    green.thread.result.set(std::ptr::null_mut());
-    green.alerts.store(0, Relaxed);
-    green.thread.alone.set(false);
-    green.thread.bound.set(false);
-    green.signals.pending.clear();
-    green.signals.waits_for.set(0);
-    green.thread.cancel_disabled.store(false, Relaxed);
-    green.thread.cancel_asynchronous.store(false, Relaxed);
     glibc::forget_exit(green.fs.get());
-    green.signals.alternate.set(Alternate::NONE);
     let creator = current();
-    green.mask.set(wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |green| green.mask.get())));
-    // SAFETY: no other thread knows the new one yet; the creator's name is read by the creator.
-    unsafe { *green.thread.name.get() = creator.map_or_else(sys::thread_name, |creator| *creator.thread.name.get()) };
+    let (rights, segment) = kernel_state::registers();
+    green.begin(&Beginning {
+        start: wish.start,
+        argument: wish.argument,
+        mask: wish.mask.unwrap_or_else(|| creator.map_or_else(sys::signal_mask, |creator| creator.mask.get())),
+        // SAFETY: the creator's name, read by the creator.
+        name: creator.map_or_else(sys::thread_name, |creator| unsafe { *creator.thread.name.get() }),
+        rights,
+        segment,
+        schedule: creator.map(|creator| &creator.thread.schedule),
+        settings: creator.map(|creator| &creator.thread.settings),
+    });
     kernel_state::inherit(green, creator, wish.processors);
-    green.thread.schedule.inherit(creator.map(|creator| &creator.thread.schedule));
-    green.thread.settings.inherit(creator.map(|creator| &creator.thread.settings));
     if let Some((policy, priority)) = wish.schedule {
         green.thread.schedule.set(policy, priority).ok();
     }

@@ -7,6 +7,10 @@
 //!   Wait      one wait or call, or until the next                    begin, called by Green::begin
 //!   Vessel    from a vessel's birth to its death: many threads       begin, called by Green::begin_anew
 //! ```
+//!
+//! Each `begin` takes its group apart without `..`: a new field does not compile until it is decided with what the next thread, or the next
+//! vessel, finds it. Only its creator knows the thread then. But a late sender of a signal, or a late caller of pthread_cancel, may still
+//! look at the thread before, by way of the same words: so those are atomics, and `Green::begin` keeps their order.
 
 use crate::arch;
 use crate::runtime::machine::alternate::Alternate;
@@ -20,7 +24,24 @@ use crate::runtime::news::record::Record;
 use crate::sys::Processors;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+/// What a new thread begins with, of what differs from thread to thread. Put together by its creator (`births::thread::create`).
+pub struct Beginning<'creator> {
+    /// The start routine, and what it is called with.
+    pub start: Start,
+    pub argument: *mut c_void,
+    /// The mask: the creator's, or what an attribute asks for.
+    pub mask: u64,
+    /// The creator's name.
+    pub name: [u8; 16],
+    /// The creator's registers: rights of protection keys, and the base of the GS segment (`kernel_state::registers`).
+    pub rights: u32,
+    pub segment: usize,
+    /// The creator's, if it is green; else the process's.
+    pub schedule: Option<&'creator Schedule>,
+    pub settings: Option<&'creator Settings>,
+}
 
 /// What belongs to one wait or one call: written as it begins, or while it lasts.
 #[repr(C)]
@@ -127,6 +148,16 @@ impl Wait {
             cut: Cell::new(false),
         }
     }
+
+    /// Begins anew for a new thread, which is in no call, whatever call the one before was in when it ended.
+    pub fn begin(&self) {
+        // The end of the thread before has given back what it held (`serve::vessel_main`).
+        let Wait { why, held: _, private_fd: _, restart, in_call, cut } = self;
+        why.leave();
+        restart.set(true);
+        in_call.store(false, Relaxed);
+        cut.set(false);
+    }
 }
 
 impl Thread {
@@ -155,6 +186,51 @@ impl Thread {
             settings: Settings::new(),
         }
     }
+
+    /// Begins anew for the thread that `new` tells of. Called by `Green::begin`.
+    pub fn begin(&self, new: &Beginning) {
+        let Thread {
+            pinned,
+            tid: _, // `roll::enter` has given it.
+            cancel_disabled,
+            cancel_asynchronous,
+            alone,
+            bound,
+            program_list,
+            robust_registered,
+            unwinding,
+            start,
+            argument,
+            control,
+            result,
+            name,
+            processors: _, // Looked at only with `unusual::PROCESSORS`.
+            rights,
+            segment,
+            cpu_ns,
+            schedule,
+            settings,
+        } = self;
+        start.set(Some(new.start));
+        argument.set(new.argument);
+        control.set(arch::control_words());
+        result.set(std::ptr::null_mut());
+        pinned.set(0);
+        alone.set(false);
+        bound.set(false);
+        program_list.set(0);
+        robust_registered.set(false);
+        unwinding.set(false);
+        cancel_disabled.store(false, Relaxed);
+        cancel_asynchronous.store(false, Relaxed);
+        // SAFETY: only the creator knows the new thread yet.
+        unsafe { *name.get() = new.name };
+        rights.set(new.rights);
+        segment.set(new.segment);
+        cpu_ns.store(0, Relaxed);
+        schedule.inherit(new.schedule);
+        settings.inherit(new.settings);
+    }
 }
 
 impl Signals {
@@ -167,6 +243,15 @@ impl Signals {
             handlers: UnsafeCell::new(Vec::new()),
             alternate: Cell::new(Alternate::NONE),
         }
+    }
+
+    /// Begins anew for a new thread. Drops what late senders have sent to the thread before. Called by `Green::begin`.
+    pub fn begin(&self) {
+        let Signals { outer_mask, waits_for, pending, handlers: _, alternate } = self; // `frames::forget_all` has emptied `handlers`.
+        pending.clear();
+        waits_for.set(0);
+        outer_mask.set(u64::MAX);
+        alternate.set(Alternate::NONE);
     }
 }
 

@@ -121,15 +121,17 @@ pub fn processors(green: &Green) -> Processors {
     unsafe { *green.thread.processors.get() }
 }
 
-/// Sets up a new thread: the processors that it was given, or its creator's; this kernel thread's registers; no CPU time. Called by its
-/// creator, before the thread is ready.
-pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>) {
-    green.thread.cpu_ns.store(0, Relaxed);
-    green.unusual.store(0, Relaxed);
+/// Returns the registers that a new thread begins with, this kernel thread's: rights of protection keys, and the base of the GS segment.
+/// Called by its creator.
+pub fn registers() -> (u32, usize) {
     let has_keys = HAS_KEYS.load(Relaxed);
     // SAFETY: the program has a key, so the processor has the instruction; the creator runs here, so these are its rights.
-    green.thread.rights.set(if has_keys { unsafe { arch::keys::read() } } else { arch::keys::INITIAL });
-    green.thread.segment.set(if HAS_SEGMENTS.load(Relaxed) { arch::segment::read(fast_switch()) } else { 0 });
+    let rights = if has_keys { unsafe { arch::keys::read() } } else { arch::keys::INITIAL };
+    (rights, if HAS_SEGMENTS.load(Relaxed) { arch::segment::read(fast_switch()) } else { 0 })
+}
+
+/// Gives a new thread the processors that it was given, or its creator's. Called by its creator, before the thread is ready.
+pub fn inherit(green: &Green, creator: Option<&Green>, given: Option<Processors>) {
     let of_creator = creator.filter(|creator| creator.unusual.load(Relaxed) & PROCESSORS != 0).map(processors);
     if let Some(set) = given.or(of_creator) {
         set_processors(green, set, false);

@@ -10,7 +10,7 @@
 use crate::arch;
 use crate::base::kept::Kept;
 use crate::figures::Counters;
-use crate::runtime::machine::groups::{Signals, Thread, Vessel, Wait};
+use crate::runtime::machine::groups::{Beginning, Signals, Thread, Vessel, Wait};
 use crate::runtime::machine::owner::{Owner, Seen, WorkerId};
 use crate::runtime::machine::stack::Stack;
 use crate::runtime::machine::words::{idle, life, Word};
@@ -134,6 +134,45 @@ impl Green {
             Some(self as *const Green as *mut Green)
         };
         let _ = NEWEST.green.fetch_update(Release, Relaxed, link);
+    }
+
+    /// Begins a new thread on the vessel. Called by its creator (`births::thread::create`), which alone knows it yet: `life` is GONE, and
+    /// the creator stores it afterwards.
+    pub fn begin(&self, new: &Beginning) {
+        let Green {
+            // The vessel serves on.
+            sp: _,
+            fs: _,
+            vessel: _,
+            // The next resume writes it. A bell at the last worker finds another thread there.
+            worker: _,
+            // Each list that it comes into writes it.
+            link: _,
+            // Stored last, by the creator.
+            life: _,
+            // For ever.
+            waiter: _,
+            handled: _,
+            rings_again: _,
+            next_to_ring: _,
+            is_main: _,
+            inline_stack: _,
+            older: _,
+            // The thread's.
+            mask,
+            alerts,
+            unusual,
+            wait,
+            thread,
+            signals,
+        } = self;
+        thread.begin(new);
+        // Before the queue is emptied: a sender that puts a signal into the empty queue alerts after this.
+        alerts.store(0, Relaxed);
+        signals.begin();
+        wait.begin();
+        mask.set(new.mask);
+        unusual.store(0, Relaxed);
     }
 
     /// Begins a new vessel on this stack, in place of the one that has died. Called by the birth, before any thread is on it.
