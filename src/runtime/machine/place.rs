@@ -11,12 +11,14 @@ pub struct Place {
     pub top: usize,
     /// The record of the file that the interrupted call holds on to.
     pub held: Option<&'static Record>,
+    /// Was the interrupted code in a call that is a cancellation point?
+    pub in_call: bool,
 }
 
 impl Place {
-    /// The addresses from `low` to below `top`, with no file.
+    /// The addresses from `low` to below `top`, with no file and no call.
     pub fn new(low: usize, top: usize) -> Place {
-        Place { low, top, held: None }
+        Place { low, top, held: None, in_call: false }
     }
 
     /// Is this address, a stack pointer, in it?

@@ -18,6 +18,7 @@ use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::place::Place;
 use crate::runtime::signal::shelf;
 use crate::{arch, sys};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The alternate stack of the thread's worker.
 pub fn workers_stack(me: &Green) -> Place {
@@ -54,7 +55,7 @@ pub fn change<R>(me: &Green, change: impl FnOnce(&mut Vec<Place>) -> R) -> R {
 /// Notes that a handler begins at `place`, and takes over what the thread holds on to. The thread is pinned.
 pub fn enter(me: &Green, place: Place) {
     change(me, |places| {
-        places.push(Place { held: me.wait.held.take(), ..place });
+        places.push(Place { held: me.wait.held.take(), in_call: me.wait.in_call.load(Relaxed), ..place });
         me.thread.pinned.set(me.thread.pinned.get() + 1);
     });
 }
@@ -81,6 +82,9 @@ pub fn forget_left(me: &Green, here: usize) {
         while places.last().is_some_and(|place| !place.holds(here)) {
             end_last(me, places);
         }
+        if places.is_empty() && before > 0 {
+            me.signals.outer_mask.set(u64::MAX);
+        }
         places.len() != before
     });
     if left {
@@ -96,6 +100,19 @@ pub fn let_go_left(me: &Green, here: usize) {
             for record in [me.wait.held.take(), place.held.take()].into_iter().flatten() {
                 record.let_go();
             }
+        }
+    });
+}
+
+/// Takes the thread out of the calls that the handlers interrupted which a jump to `here` leaves. Called by the jump itself, whose target
+/// is in the calls that the handler there is in. Later it would be too late: the thread may be in another call.
+pub fn leave_calls(me: &Green, here: usize) {
+    change(me, |places| {
+        let left = places.iter().rev().take_while(|place| !place.holds(here)).count();
+        if left > 0 {
+            let kept = &places[..places.len() - left];
+            me.wait.in_call.store(kept.last().is_some_and(|place| place.in_call), Relaxed);
+            me.wait.cut.set(false);
         }
     });
 }

@@ -11,11 +11,12 @@
 //! ```text
 //!   pinned   robust_registered   when
 //!   0        false               the thread may run on any worker
-//!   n > 0    false               n mutexes held (or calls inside libc), none of them robust since the count was 0
+//!   n > 0    false               n mutexes held (calls inside libc, handlers), none of them robust since only handlers counted
 //!   n > 0    true                a robust one among them: the kernel thread's robust list is this thread's
 //! ```
 
 use crate::runtime::machine::parts::{current, Green};
+use crate::runtime::signal::frames;
 use crate::runtime::waiting::call::{block_for, Length};
 use crate::runtime::waiting::yielding::breathe;
 use crate::{glibc, sys};
@@ -66,10 +67,12 @@ pub fn unpin() {
         return;
     }
     me.thread.pinned.set(me.thread.pinned.get() - 1);
+    // Handlers pin as well, each once: a mutex that one of them held alone is given back here.
+    if me.thread.robust_registered.get() && me.thread.pinned.get() <= frames::running(me) as u64 {
+        me.thread.robust_registered.set(false);
+        sys::set_robust_list(0);
+    }
     if me.thread.pinned.get() == 0 {
-        if me.thread.robust_registered.replace(false) {
-            sys::set_robust_list(0);
-        }
         breathe();
     }
 }
