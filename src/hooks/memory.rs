@@ -1,7 +1,7 @@
-//! The caller's memory, where a handler must read or write what natively the kernel does: a bad pointer is EFAULT then, and no crash.
+//! The caller's memory, read and written by handlers where natively the kernel does it: a bad pointer is EFAULT then, and no crash.
 //!
-//! The kernel is asked first (`sys::can_read`, `sys::can_write`), but not about a variable of a caller's: that costs no call. What libc
-//! itself would touch (a mutex, an attribute object) is touched here without asking, and crashes as natively.
+//! The kernel is asked first (`sys::can_read`, `sys::can_write`), but not about a variable of a caller's: that costs no call. Objects
+//! that libc itself would touch (a mutex, an attribute object) are touched here without asking: a bad pointer crashes as natively.
 
 use crate::hooks::answer::{errno, Answer};
 use crate::{runtime, sys};

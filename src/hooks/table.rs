@@ -252,7 +252,7 @@ hooks! {
         always thrd bare cnd_signal(cond: *mut pthread_cond_t) -> c_int => cond_signal;
         always thrd bare cnd_broadcast(cond: *mut pthread_cond_t) -> c_int => cond_broadcast;
         // left out: pthread_mutex_init __pthread_mutex_init pthread_cond_init pthread_barrier_init: the object is glibc's and read as it is
-        // left out: pthread_mutex_destroy __pthread_mutex_destroy: a mutex that no parked thread has written to
+        // left out: pthread_mutex_destroy __pthread_mutex_destroy: a thread that is parked for a mutex is not counted in it
         // left out: pthread_cond_destroy: a parked thread writes nothing into the object, so glibc finds no thread to wait for
         // left out: pthread_rwlock_trywrlock pthread_spin_trylock pthread_spin_unlock sem_trywait: they never wait
     }

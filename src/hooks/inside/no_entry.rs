@@ -1,5 +1,6 @@
-// The rows whose functions keep their entry in libc, and why. All others' entries lead to the hook (src/hooks/inside/entries.rs), as far as
-// libc has the function: also of those that libc only makes of others (sleep), and of aliases.
+// The rows whose functions keep their entry in libc, and why. The entries of all other rows lead to the hook
+// (src/hooks/inside/entries.rs), as far as libc has the function: also where libc's function calls other rows' functions (sleep), and for
+// aliases.
 //
 // Readers (src/hooks/inside/entries.rs, the command, the tests) include this file as an expression.
 &[

@@ -9,12 +9,12 @@
 //!                                 └── anything else is the answer
 //! ```
 //!
-//! The try is the program's own call, made so that the kernel does not wait (`Blocking::No`). Where the kernel's two
-//! opinions disagree, the try saying "would block" and poll saying "ready" (a datagram socket shut down for reading, a peer's
-//! full queue, short memory), there is nothing to wait for: then the kernel gets the call as the program made it
-//! (`Blocking::Yes`), and the slot is handed over if that takes long.
+//! The try is the program's own call, made so that the kernel does not wait (`Blocking::No`). Where the kernel's two opinions disagree,
+//! the try saying "would block" and poll saying "ready" (a datagram socket shut down for reading, a peer's full queue, short memory),
+//! there is no event to wait for: then the kernel gets the call as the program made it (`Blocking::Yes`), and the slot is handed over if
+//! that takes long.
 //!
-//! The first try is left out only by calls of which it could find nothing wrong but that they would block (`may_skip`).
+//! Only a call of which the try could find nothing but "would block" may leave out its first try (`may_skip`).
 //!
 //! Signals (signal(7)): an interrupted call starts again when all handlers that ran had SA_RESTART, but never when it has a timeout.
 
@@ -400,7 +400,7 @@ impl Attempt {
         }
     }
 
-    /// Returns what a dump says of the wait: "readable" or "writable", with the number that the call uses.
+    /// Returns the words by which a dump tells of the wait: "readable" or "writable", with the number that the call uses.
     #[inline]
     fn why(&self) -> Why {
         if self.interest & record::OUT == 0 {
@@ -482,8 +482,8 @@ impl Attempt {
         self.fd
     }
 
-    /// Returns the record of that number, and its hints as they were before the last try: what a caller hands to `Record::took_all`
-    /// and its like.
+    /// Returns the record of that number, and its hints as they were before the last try. A caller hands both to `Record::took_all` and
+    /// its relatives.
     pub fn record(&self) -> (&'static Record, Hints) {
         (self.record, self.hints)
     }

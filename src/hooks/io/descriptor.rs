@@ -10,7 +10,7 @@
 //!                                                 kind known
 //! ```
 //!
-//! All of it is a hint, and each piece has its corrector:
+//! Each piece is a hint, and has its corrector:
 //! - *Kind*: the kernel refuses the call that was meant for another kind (ENOTSOCK), the number is forgotten and looked at again.
 //!   It is forgotten as well whenever a hook sees the number closed or given to a new file.
 //! - *O_NONBLOCK* of anything but a socket is not kept: it is asked before a call's first wait (pipes and terminals are shared with

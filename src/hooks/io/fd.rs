@@ -1,10 +1,11 @@
 //! Descriptors that begin, end or change: close, dup, open, fcntl and their relatives.
 //!
 //! Most of these calls never wait. They are hooked so that the waits parked on a number, and the knowledge of it, follow its file:
-//! - *Before a number loses its file* (close, dup2, fclose, …) its parked waits move to a private duplicate (`readiness::vacate`): natively
-//!   a blocked call keeps its file and is not woken by close.
+//! - *Before a number loses its file* (close, dup2, fclose, …) its parked waits move to a private duplicate (`readiness::vacate`):
+//!   natively a blocked call keeps its file and is not woken by close.
 //! - *After a number got a file* (open, dup, socket, …) nothing that was known of the number holds.
-//! - *What the program changes* (O_NONBLOCK, socket timeouts) is done by the real call and asked for anew.
+//! - *A change by the program* (O_NONBLOCK, socket timeouts) is made by the real call, and the new state is asked for before the next
+//!   wait.
 //!
 //! The library's own descriptors do not exist for the program: closing one answers EBADF, and a range of numbers is closed around them.
 //! Those calls that may wait (open of a FIFO, a lock, close of a socket that lingers) are marked, so that the slot is handed over. All

@@ -1,7 +1,6 @@
-//! The time that poll, select and epoll_wait have, and the mask with which they wait: what the calls on several descriptors share.
+//! The time and the signal mask of calls on several descriptors: poll, select, epoll_wait and their relatives.
 //!
-//! The forms with a signal mask leave the wait to the kernel when there is one and it differs from the one in force: the kernel
-//! swaps masks atomically.
+//! A call with a signal mask other than the one in force leaves the wait to the kernel, which swaps the masks in one step with the wait.
 
 use crate::hooks::answer::{answer, Answer};
 use crate::hooks::io::kernel::plain;

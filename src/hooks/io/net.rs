@@ -239,7 +239,7 @@ pub unsafe fn transmit(
     answer(sent)
 }
 
-/// Sends what a stream had no room for; returns how many bytes went through. Ends without an error on a broken connection, and
+/// Sends the bytes for which a stream had no room; returns how many went through. Ends without an error on a broken connection, and
 /// raises no SIGPIPE (MSG_NOSIGNAL): the program's next call finds it.
 ///
 /// # Safety

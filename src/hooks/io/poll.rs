@@ -1,11 +1,11 @@
 //! Waiting for several descriptors: poll, epoll_wait and their relatives (`select` has a file of its own).
 //!
-//! The kernel itself is always asked, with the program's own arguments and no time: it checks them, and its results are the
-//! results. Only when it has nothing does the call park, in every descriptor's queue at once, and asks again when one of
-//! them says something. Such calls are never restarted after a signal (signal(7)): what is ready by then goes before EINTR.
+//! The kernel itself is always asked, with the program's own arguments and no time: it checks them, and its results are the results. A
+//! call for which the kernel finds nothing parks, in every descriptor's queue at once, and asks again after an event of one of them. Such
+//! calls are never restarted after a signal (signal(7)): a descriptor that is ready by then goes before EINTR.
 //!
-//! An epoll descriptor of the program's is waited for like any other, until it is readable. Where the reactor's epoll does
-//! not take a descriptor that poll does (an epoll nested too deep), the kernel waits, under a hand-over.
+//! An epoll descriptor of the program's is waited for like any other, until it is readable. Where the reactor's epoll does not take a
+//! descriptor that poll does (an epoll nested too deep), the kernel waits, with the slot offered.
 //!
 //! The races of a wait on several descriptors:
 //!

@@ -9,10 +9,10 @@
 //! | pipe, eventfd, timerfd, … | preadv2, pwritev2 with RWF_NOWAIT at offset -1 | park |
 //! | the same where that is refused (FIFO, an old kernel, a filter), terminal | poll | park; once ready the plain call, marked |
 //!
-//! A scattered transfer (readv, writev) uses RWF_NOWAIT on sockets too: the kernel then checks the vectors exactly as for the plain
-//! call, and nothing of the program's memory is touched before it was found good. A write that waits writes everything, as
-//! natively; so do sockets (`net.rs`). A transfer of nothing, or of more than the kernel does at once, is left to the plain call:
-//! what it means differs by kind.
+//! A scattered transfer (readv, writev) uses RWF_NOWAIT on sockets too: the kernel then checks the vectors exactly as for the plain call,
+//! and nothing of the program's memory is touched before it was found good. A write that waits writes everything, as natively; so do
+//! sockets (`net.rs`). A transfer of no bytes, or of more than the kernel moves at once, is left to the plain call: its meaning differs
+//! by kind.
 
 use crate::base::kept::Kept;
 use crate::hooks::answer::{answer, Answer, Miss};
@@ -110,8 +110,8 @@ unsafe fn mistaken(fd: c_int, again: impl FnOnce(c_int) -> Answer<ssize_t>) -> A
     }
 }
 
-/// Reads what is there, and parks for the first of it. Returns the kernel's result. Into vectors, for preadv2 alone takes RWF_NOWAIT;
-/// offset -1 means the file's own position.
+/// Reads the bytes that are there, and parks for the first. Returns the kernel's result. Into vectors, for preadv2 alone takes
+/// RWF_NOWAIT; offset -1 means the file's own position.
 unsafe fn read_waiting(descriptor: &Descriptor, iov: *const iovec, n: c_int) -> isize {
     let mut attempt = Attempt::new(descriptor, IN);
     let vectored =

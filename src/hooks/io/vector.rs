@@ -1,4 +1,4 @@
-//! Scattered transfers that go on after a part: what is left of an iovec.
+//! Scattered transfers that go on after a part, with the rest of an iovec.
 
 use crate::hooks::io::attempt::{Attempt, Blocking};
 use crate::hooks::io::kernel::WOULD_BLOCK;
@@ -7,7 +7,7 @@ use libc::{c_int, iovec};
 /// The length in bytes to which the kernel cuts longer transfers (MAX_RW_COUNT in linux/fs.h).
 pub const MOST_AT_ONCE: usize = 0x7fff_f000;
 
-/// What is left of a scattered transfer, without touching the program's array: the rest of the vector that was cut goes alone, the
+/// The rest of a scattered transfer, which leaves the program's array as it is: the rest of the vector that was cut goes alone, the
 /// following ones from their own place. Made after the kernel has taken the array once, so it can be read; a program that unmaps it
 /// meanwhile crashes here where the kernel would say EFAULT.
 pub struct IovecTail {

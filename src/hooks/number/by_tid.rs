@@ -1,11 +1,11 @@
-//! Calls by number that name a thread by its tid: one table of what becomes of a green thread's, which the kernel does not know.
+//! Calls by number that name a thread by its tid. The kernel knows no green thread's tid, so one table has the answer of each call.
 //!
 //! There are four ways:
-//! - *served*: what the call asks for or changes is kept for each green thread, or done by the runtime (its policy, its name, its signals,
-//!   its CPU clock);
-//! - *stand-in*: what the call tells of is alike for all threads of a process, so the kernel is asked about a kernel thread that stands
-//!   for the green one: the caller's own for itself, the one that it is alone with, or else the leader's;
-//! - *alone*: what is asked for belongs to a kernel thread, so the caller stays with its own from then on;
+//! - *served*: the state that the call asks for or changes is kept for each green thread, or the runtime does the call's work (policy,
+//!   name, signals, CPU clock);
+//! - *stand-in*: the call tells of something that is alike for all threads of a process, so the kernel is asked about a kernel thread
+//!   that stands for the green one: the caller's own for itself, the one that it is alone with, or else the leader's;
+//! - *alone*: the state belongs to a kernel thread, so the caller stays with its own from then on;
 //! - *impossible*: the call is about another thread, and only that thread's kernel thread could have what is asked for: the error of a
 //!   kernel without the call.
 //!

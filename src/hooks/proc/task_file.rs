@@ -1,5 +1,5 @@
-//! The files that /proc shows of a thread, opened by a green thread's tid, which the kernel does not know: it has just said ENOENT. Those
-//! of `thread-self` are the kernel thread's at hand: what has been opened is replaced.
+//! The files that /proc shows of a thread. The kernel does not know a green thread's tid: to an open by it the kernel has just said
+//! ENOENT. By `thread-self` the kernel opens a file of the kernel thread at hand, and that file is replaced here.
 //!
 //! `comm`, `stat` and `status` are made anew at each open, of what the library knows (name, tid, CPU time) and of what the kernel says of
 //! the thread's stand-in (`named::stand_in`). All others are the stand-in's own. A name that is written into `comm` is taken by

@@ -1,9 +1,10 @@
-//! A process's threads as a folder: what `/proc/self/task` lists, in whichever way it is read (readdir, scandir, nftw: libc's entry leads
-//! here). The kernel lists kernel threads. The hooks show the green threads, and those kernel threads that are not the library's.
+//! A process's threads as a folder: the entries of `/proc/self/task`, by whichever call the folder is read (readdir, scandir, nftw:
+//! libc's entry leads here). The kernel lists kernel threads. The hooks show the green threads, and those kernel threads that are not the
+//! library's.
 //!
 //! The list is made anew at each call, ordered by tid. The folder's position is 2 and the tid that comes next, so that threads may begin
-//! and end meanwhile, and telldir, seekdir and rewinddir work as they do. (The kernel counts threads there: beyond the last it has no
-//! more to say, but the position remains.)
+//! and end meanwhile, and telldir, seekdir and rewinddir work as they do. The kernel's own position counts threads: beyond its last
+//! thread the kernel tells nothing more, but the position remains.
 
 use crate::base::kept::Kept;
 use crate::base::signal_set;

@@ -1,7 +1,7 @@
-//! Children: a thread that waits for one parks until it has ended, and then asks once more.
+//! Children: a thread that waits for a child parks until the child has ended, and then asks once more.
 //!
-//! A process has a descriptor that is readable when it has ended, and that is all it tells. So
-//! - *A wait for one child that only its end can end* parks on that. If another thread's wait was faster the answer is ECHILD, as natively.
+//! A process has a descriptor that is readable once the process has ended, and that tells no more. So
+//! - *A wait for the end of one child* parks on that descriptor. If another thread's wait was faster the answer is ECHILD, as natively.
 //! - *A wait for any of several, or for a child that stops or goes on*, stays in the kernel, and offers its slot.
 //! - *A child that is traced* stops, and its stops are told to a waiter that did not ask for them. So a parked waiter asks again now and
 //!   then, after growing intervals: what came meanwhile is learnt after twice the time at the most.

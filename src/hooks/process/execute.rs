@@ -1,5 +1,5 @@
-//! A program is executed: what is kept for the thread is given to its kernel thread, which the new program inherits from, and what a
-//! signal may not interrupt is put in order before.
+//! The execution of a program, which inherits from the kernel thread at hand: the settings that are kept for the green thread are given
+//! to that kernel thread before.
 //!
 //! | the caller | before the call | after a failure |
 //! |---|---|---|

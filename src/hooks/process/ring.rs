@@ -1,6 +1,6 @@
 //! liburing's functions that make a ring, or make it known by a number: its system calls are instructions of its own, so these are
-//! exported beside the table, which is for libc's. Each calls liburing's own, and notes what has been made (`task.rs`). liburing's are
-//! looked up at each call, for liburing may be loaded late.
+//! exported beside the table, which is for libc's. Each calls liburing's own, and notes the ring (`task.rs`). liburing's are looked up at
+//! each call, for liburing may be loaded late.
 
 use crate::hooks::process::task::{ring_made, ring_registered};
 use libc::{c_char, c_int, c_uint, c_void};

@@ -8,7 +8,7 @@
 //!     a ring that one task submits to, registered rings, a thread keyring, to be traced
 //!                                                     the thread is bound to its kernel thread   alone::bind
 //!     ids of one thread, capabilities, securebits, persona, other keyrings, namespaces, filters, memory policy, I/O ports,
-//!     what the processor is to trap, who shares a core
+//!     what the processor is to trap, the group that may share a core
 //!                                                     it is alone with its kernel thread         alone::stay
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! Jumps out of a signal handler, and contexts that are put in force: handlers that they leave are over, and the mask follows.
+//! Jumps out of a signal handler, and contexts that are put in force: the handlers that a jump leaves are over, and the mask follows.
 
 use crate::arch;
 use crate::hooks::answer::{Answer, Miss};

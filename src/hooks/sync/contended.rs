@@ -9,8 +9,8 @@
 //!     3. parks if the try failed          3. looks into the lot, wakes
 //! ```
 //!
-//! If the try (2) came before the unlock, the unlocker's look (3) comes after the enqueue (1): it finds the waiter. Three more dangers are
-//! met here:
+//! If the try (2) came before the unlock, the unlocker's look (3) comes after the enqueue (1): it finds the waiter. Three more dangers,
+//! and their remedies:
 //!
 //! - *An unlock that no hook sees* (from libc's inside, from a library loaded with RTLD_DEEPBIND) wakes no thread in the lot. So every
 //!   wait is also tried again after 1, 2, 4 … 50 ms; when very many wait, less often, so that all of them together cost some thousand

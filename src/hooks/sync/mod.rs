@@ -5,7 +5,7 @@
 //! waiting: a thread that finds an object busy parks in the lot under the object's address, and a thread that gives the object back
 //! looks into the lot. Condition variables and barriers consist of waiting only, so the library serves them wholly.
 //!
-//! Where a thread waits:
+//! The place where a thread waits:
 //!
 //! | object | green thread | foreign thread |
 //! |---|---|---|

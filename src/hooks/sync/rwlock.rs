@@ -1,8 +1,8 @@
 //! Read-write locks: the real try functions, the lot, the real unlock.
 //!
-//! What glibc decides with counters of waiting readers and writers inside the object is decided here with the tokens in the lot, for
-//! a parked thread is not counted in the object. An unlock looks at the lock's own word, under the bucket's lock: while
-//! a thread is parked here the object is alive.
+//! glibc decides with counters of waiting readers and writers inside the object. A parked thread is not counted in the object, so the
+//! tokens in the lot decide here. An unlock looks at the lock's own word, under the bucket's lock: while a thread is parked here the
+//! object is alive.
 //!
 //! | held now by | the unlock wakes |
 //! |---|---|
@@ -10,10 +10,10 @@
 //! | readers | the parked readers, but for a lock that always prefers writers and has one waiting |
 //! | no thread | all readers, or else one writer; the other way round where writers are preferred |
 //!
-//! A writer that is kept waiting by a lock that always prefers writers announces itself for as long as it waits, woken or parked:
-//! no reader gets in before it. Two readers that leave together both look after they have left, so the later one finds the lock
-//! free: no wake is lost. As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers
-//! writers deadlocks.
+//! A writer that is kept waiting by a lock that always prefers writers announces itself for as long as it waits, woken or parked: no
+//! reader gets in before it. Two readers that leave together both look after they have left, so the later reader finds the lock free: no
+//! wake is lost. As natively, readers may starve writers by default, and a recursive reader of a lock that always prefers writers
+//! deadlocks.
 
 use crate::hooks::answer::{code, errno, Answer, Miss};
 use crate::hooks::moment::{self, Until};

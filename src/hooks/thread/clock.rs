@@ -1,4 +1,4 @@
-//! A thread's CPU time: what its own clock tells, which is no kernel thread's.
+//! A green thread's CPU time, which is no kernel thread's: asked for by the thread's clock, or by getrusage.
 //!
 //! A clock's number below 0 names a process or a thread: the tid's complement above three bits, of which bit 2 says "a thread's" and
 //! the two lowest which count (linux/posix-timers.h; `named::by_clock`). The first question begins the counting for all green threads

@@ -1,4 +1,4 @@
-//! Threads are made: the first one starts the runtime.
+//! The making of threads; the first thread starts the runtime.
 
 use crate::hooks::answer::{Answer, Miss};
 use crate::hooks::inside::entries;

@@ -1,4 +1,4 @@
-//! A thread's name: kept for each green thread, and main's in the kernel, where the process is shown by it.
+//! A thread's name: kept for each green thread; main's is kept in the kernel, for ps and /proc show the process by it.
 
 use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::memory;

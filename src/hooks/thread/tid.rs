@@ -1,5 +1,5 @@
-//! Calls that name a thread by its tid and belong to no other family: what becomes of a green thread's, which the kernel does not know.
-//! The ways are those of `number/by_tid.rs`.
+//! Calls that name a thread by its tid and belong to no other family. The kernel knows no green thread's tid; the ways of answering are
+//! those of `number/by_tid.rs`.
 
 use crate::hooks::answer::{answer, errno, Answer, Arguments, Miss};
 use crate::hooks::memory;

@@ -1,4 +1,4 @@
-//! Timers that know a green thread: which they are to signal (SIGEV_THREAD_ID), or whose CPU clock they run by.
+//! Timers that name a green thread: as the target of their signal (SIGEV_THREAD_ID), or by its CPU clock.
 //!
 //! A timer that is to signal a thread signals the process instead, and the runtime passes the signal on
 //! (`runtime/signal/thread_timer.rs`). A timer by a thread's CPU clock is one of another clock that the runtime arms when the thread has
