@@ -146,8 +146,8 @@ pub unsafe fn mq_receive(queue: mqd_t, message: *mut c_char, bytes: size_t, prio
     mq_timedreceive(queue, message, bytes, priority, std::ptr::null())
 }
 
-/// `mq_close`: parked waits move to duplicates first, then the kernel closes. EBADF for the
-/// library's own descriptors, and by the kernel. Called by any thread. No cancellation point.
+/// `mq_close`: parked waits move to duplicates first, then the kernel closes. EBADF for the library's own descriptors, and for a number
+/// without a file. Called by any thread. No cancellation point.
 pub unsafe fn mq_close(queue: mqd_t) -> Answer<c_int> {
     if own_fds::is_own(queue) {
         return errno(EBADF);
@@ -172,9 +172,9 @@ pub unsafe fn msgsnd(queue: c_int, message: *const c_void, bytes: size_t, flags:
     }
 }
 
-/// `msgrcv`: tried with IPC_NOWAIT, then made in the kernel, with the slot offered. ENOMSG is what the try says of an empty queue,
-/// and what the program gets with IPC_NOWAIT of its own. EINTR after any handler, as for `msgsnd`; EIDRM when the queue is removed,
-/// E2BIG. A cancellation point.
+/// `msgrcv`: tried with IPC_NOWAIT, then made in the kernel, with the slot offered. ENOMSG is the try's answer of an empty queue, and the
+/// program's with IPC_NOWAIT of its own. EINTR after any handler, as for `msgsnd`; EIDRM when the queue is removed, E2BIG. A cancellation
+/// point.
 pub unsafe fn msgrcv(queue: c_int, to: *mut c_void, bytes: size_t, kind: c_long, flags: c_int) -> Answer<ssize_t> {
     const NOTHING: isize = -(ENOMSG as isize);
     runtime::cancellation_point();
@@ -200,9 +200,9 @@ pub unsafe fn semop(set: c_int, operations: *mut sembuf, count: size_t) -> Answe
     semtimedop(set, operations, count, std::ptr::null())
 }
 
-/// `semtimedop`: tried with a time of 0, then made in the kernel, with the slot offered. Which error comes first the kernel says in
-/// that second call: it looks at the time before the operations. EINTR after any handler (signal(7)). EAGAIN when the time is up. No
-/// cancellation point.
+/// `semtimedop`: tried with a time of 0, then made in the kernel, with the slot offered. The second call decides which error comes first:
+/// the kernel looks at the time before the operations. EINTR after any handler (signal(7)). EAGAIN when the time is up. No cancellation
+/// point.
 pub unsafe fn semtimedop(set: c_int, operations: *mut sembuf, count: size_t, time: *const timespec) -> Answer<c_int> {
     let call = |time: *const timespec| {
         sys::call(SYS_semtimedop, set as usize, operations as usize, count, time as usize, 0, 0)

@@ -79,7 +79,7 @@ pub unsafe fn masked(mask: *const sigset_t, call: impl FnOnce(usize) -> isize) -
 }
 
 /// Ends a call that did not wait: makes an answer of the kernel's result. Other green threads run first if it found nothing, for the
-/// program may ask in a loop for what one of them brings about.
+/// program may ask in a loop until one of them has brought the event about.
 pub fn at_once(seen: isize) -> Answer<c_int> {
     if seen == 0 {
         runtime::yield_now();

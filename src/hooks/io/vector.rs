@@ -79,7 +79,7 @@ impl IovecTail {
         mut call: impl FnMut(c_int, &[iovec], Blocking) -> isize,
     ) -> usize {
         let mut total = 0;
-        // After a transfer that was cut short there is nothing to be had; after a whole one there may be.
+        // After a transfer that was cut short there is nothing to be had; after a whole transfer there may be.
         let mut short = true;
         while self.any() && attempt.may_go_on() {
             let Ok(seen) = (if short { attempt.again() } else { Ok(attempt.look()) }) else { break };

@@ -2,9 +2,9 @@
 //!
 //! A process has a descriptor that is readable once the process has ended, and that tells no more. So
 //! - *A wait for the end of one child* parks on that descriptor. If another thread's wait was faster the answer is ECHILD, as natively.
-//! - *A wait for any of several, or for a child that stops or goes on*, stays in the kernel, and offers its slot.
+//! - *A wait for any of several children, or for stops and continues*, stays in the kernel, with the slot offered.
 //! - *A child that is traced* stops, and its stops are told to a waiter that did not ask for them. So a parked waiter asks again now and
-//!   then, after growing intervals: what came meanwhile is learnt after twice the time at the most.
+//!   then, after growing intervals: a stop that comes after the time T of waiting is found before 2 T.
 //!
 //! Signals: EINTR unless every handler that ran restarts.
 

@@ -68,7 +68,8 @@ extern "C" fn done_in_parent() {
     }
 }
 
-/// The child handler of `prepare`, the first to run in the child: has the runtime forgotten before another library's handler runs.
+/// The child handler of `prepare`, the first to run in the child: makes the runtime forget the parent's threads before another library's
+/// handler runs.
 extern "C" fn done_in_child() {
     if is_by_handlers() {
         in_child();
@@ -197,8 +198,8 @@ fn around(fork: impl FnOnce() -> isize) -> isize {
 /// CLONE_VM shares the memory.
 const IN_PLACE: c_int = CLONE_VM | CLONE_VFORK;
 
-/// What `clone`'s child begins with: it does not return to where its parent called. Lies on the parent's stack, of which the child
-/// has a copy.
+/// The beginning of `clone`'s child, which does not return to where its parent called. Lies on the parent's stack, of which the child has
+/// a copy.
 struct Beginning {
     /// The program's function, and what it is called with.
     function: unsafe extern "C" fn(*mut c_void) -> c_int,
@@ -279,7 +280,7 @@ pub unsafe fn fork_by_number(number: c_long, arguments: [usize; 6]) -> Answer<c_
     let call = |number: c_long, [a, b, c, d, e, f]: [usize; 6]| sys::call(number, a, b, c, d, e, f);
     let pid = match (flags & IN_PLACE, stack) {
         (0 | CLONE_VFORK, 0) => fork_inline(|| call(number, arguments)),
-        // The function that was called with the number returns twice, and its frame would be lost: the child gets a copy of it.
+        // The function `syscall` would return twice by one frame, which the child's return would destroy: so the child gets a copy.
         (IN_PLACE, 0) => fork_inline(|| match number {
             libc::SYS_vfork => call(libc::SYS_clone, [(CLONE_VFORK | SIGCHLD) as usize, 0, 0, 0, 0, 0]),
             libc::SYS_clone => {
@@ -327,8 +328,8 @@ extern "C" fn fork_begins() {
 }
 
 /// `posix_spawn`: libc's own, with its error number as the result. The child runs on this thread's memory and thread pointer until it
-/// executes, and calls sigaction, dup2 and more by libc's entries: all of that passes through, as in a vfork child. What is kept for
-/// the thread is applied by the hook of execve (`execute`). No cancellation point.
+/// executes, and calls sigaction, dup2 and more by libc's entries: all of that passes through, as in a vfork child. The thread's settings
+/// are applied by the hook of execve (`execute.rs`). No cancellation point.
 pub unsafe fn posix_spawn(
     pid: *mut pid_t,
     path: *const c_char,
@@ -397,9 +398,9 @@ pub unsafe fn gettid() -> Answer<pid_t> {
     current().map(|me| me.tid()).ok_or(Miss::Libc)
 }
 
-/// `prctl`, and the system call: dispatches an option. A thread's name is `thread/name.rs`'s, what is kept for a thread is
-/// `task.rs`'s, and all else is libc's. A foreign thread, and the only thread before the start, get libc's own; a seccomp filter that
-/// is set before the start is tried first (`outside`).
+/// `prctl`, and the system call: dispatches an option. A thread's name is `thread/name.rs`'s, a thread's settings are `task.rs`'s, and
+/// all else is libc's. A foreign thread, and the only thread before the start, get libc's own; a seccomp filter that is set before the
+/// start is tried first (`outside`).
 pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> Answer<c_int> {
     match option {
         _ if current().is_none() => outside(option == PR_SET_SECCOMP, || real::prctl(option, a, b, c, d)),
@@ -426,7 +427,7 @@ pub fn outside<T: PartialEq + From<i8>>(sets_filter: bool, call: impl Fn() -> T)
     if may_start {
         return Ok(call());
     }
-    // Under the filter a file may be what it kills for.
+    // The filter may kill for a file.
     statistics::write();
     let result = call();
     if result == T::from(-1) {

@@ -12,8 +12,8 @@
 //!                                                     it is alone with its kernel thread         alone::stay
 //! ```
 //!
-//! A call that changes nothing (it sets what is there, or only asks) binds nothing: what it changes is looked at before and after. Calls
-//! that are the whole process's by the kernel's rules (dumpable, subreaper, MDWE, no huge pages, memory merging, …) are not here.
+//! A call that changes nothing (it only asks, or sets the present value) binds nothing: the state is looked at before and after. Calls
+//! about the whole process by the kernel's rules (dumpable, subreaper, MDWE, no huge pages, memory merging, …) are not here.
 
 use crate::glibc;
 use crate::hooks::answer::{answer, errno, Answer, Arguments, Miss};
@@ -53,7 +53,7 @@ pub unsafe fn prctl(option: c_int, a: usize, b: usize, c: usize, d: usize) -> An
     let own = &me.thread.settings;
     let nothing_else = b | c | d == 0;
     match option {
-        // Without the entry of execve a posix_spawn inside libc would execute without what is kept for the thread.
+        // Without the entry of execve a posix_spawn inside libc would execute without the thread's settings.
         PR_SET_NO_NEW_PRIVS if !entries::lead_to_execve() => alone_after(me, || real::prctl(option, a, b, c, d)),
         PR_SET_NO_NEW_PRIVS if a != 1 || !nothing_else => errno(EINVAL),
         PR_SET_NO_NEW_PRIVS => {

@@ -17,7 +17,7 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What main borrows while it waits.
+/// The signals that main borrows while it waits for a set.
 struct Borrowed {
     /// Signals without a handler that meet the runtime's entry all the same, because main waits for them (`borrow`). A bit a signal.
     /// Empty in a fork child (`after_fork`).
@@ -50,7 +50,7 @@ fn is_ours(number: c_int) -> bool {
     number == SIGSYS && capture::possible()
 }
 
-/// Does the signal meet the runtime's entry where the program has left it its default?
+/// Does the signal meet the runtime's entry where its disposition is the default?
 fn meets_entry(number: c_int) -> bool {
     matches!(number, SIGSEGV | SIGBUS)
 }
@@ -86,7 +86,8 @@ fn entered(number: c_int, action: Action) -> Action {
         actual.handler = entry::entry_address();
         actual.flags = (actual.flags | SIGINFO) & !(SA_RESETHAND as u32 as usize);
     } else if meets_entry(number) && action.handler == SIG_DFL {
-        // A stack overflow is told before it ends the process, and what a futex cannot read is no fault (arch::load_word).
+        // A stack overflow is told before it ends the process, and a futex word that cannot be read is no fault of the program's
+        // (arch::load_word).
         actual.handler = entry::entry_address();
         actual.flags = SIGINFO | ONSTACK;
     } else if BORROWED.signals.load(Relaxed) & bit(number) != 0 && action.handler == SIG_DFL {

@@ -36,8 +36,8 @@ pub unsafe fn sigprocmask(how: c_int, set: *const sigset_t, old: *mut sigset_t) 
     memory::write_if_wanted(old as *mut u64, before).map(|()| 0)
 }
 
-/// `sigpending`: writes the signals that are queued for the thread and for the process, blocked ones that is. Returns 0; EFAULT for a
-/// bad pointer. On a foreign thread libc answers.
+/// `sigpending`: writes the set of the signals that are queued for the thread and for the process. Returns 0; EFAULT for a bad pointer.
+/// On a foreign thread libc answers.
 pub unsafe fn sigpending(set: *mut sigset_t) -> Answer<c_int> {
     let pending = delivery::waiting(me()?);
     write_mask(set, pending).map(|()| 0)

@@ -16,10 +16,10 @@ use crate::sys;
 use libc::*;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Sends a signal to a green thread. ESRCH when the thread has gone. Signal 0 sends nothing: only ESRCH or 0 comes of it. A thread
-/// that has finished, but is not joined, gets nothing, and the caller 0.
-/// SIGKILL and SIGSTOP go by the kernel to the whole process. A default action that ends or stops the process happens before this
-/// returns. What has a handler is queued (`delivery::post`); if the target is the caller, the handler runs before this returns.
+/// Sends a signal to a green thread. ESRCH when the thread has gone. Signal 0 sends nothing: only ESRCH or 0 comes of it. A thread that
+/// has finished, but is not joined, gets nothing, and the caller 0. SIGKILL and SIGSTOP go by the kernel to the whole process. A default
+/// action that ends or stops the process happens before this returns. A signal with a handler is queued (`delivery::post`); if the target
+/// is the caller, the handler runs before this returns.
 fn send(green: &'static Green, info: siginfo_t) -> Answer<c_int> {
     if green.life.load(Relaxed) & life::GONE != 0 {
         return errno(ESRCH);
@@ -52,7 +52,7 @@ pub fn sendable(number: c_int) -> Answer<()> {
 /// point.
 pub unsafe fn pthread_kill(thread: pthread_t, number: c_int) -> Answer<c_int> {
     let green = named::by_pthread(thread)?;
-    // For a thread that has ended glibc does not ask the kernel, whose answer EINVAL would be.
+    // For a thread that has ended glibc does not ask the kernel, which would say EINVAL.
     if !green.has_ended() || matches!(number, 32 | 33) {
         sendable(number)?;
     }

@@ -47,13 +47,11 @@ pub unsafe fn xpg_sigpause(number: c_int) -> Answer<c_int> {
     errno(EINTR)
 }
 
-/// Waits for a signal of `set` until the deadline, and takes it out of its queue. The set is blocked meanwhile, and the mask before
-/// is put back at the end.
-/// A signal to the thread comes into its queue, one to the process makes a private descriptor readable. Both are looked at after
-/// each wake.
-/// Fails with EFAULT for a set that cannot be read, EAGAIN when the deadline has passed, and EINTR after a handler for another
-/// signal, with SA_RESTART or without (kernel/signal.c, do_sigtimedwait). A deadline of 0 looks once and does not park. A
-/// cancellation point, before the look and while it is parked.
+/// Waits for a signal of `set` until the deadline, and takes it out of its queue. The set is blocked meanwhile, and the mask before is
+/// put back at the end. A signal to the thread comes into its queue, a signal to the process makes a private descriptor readable. Both
+/// are looked at after each wake. Fails with EFAULT for a set that cannot be read, EAGAIN when the deadline has passed, and EINTR after a
+/// handler for another signal, with SA_RESTART or without (kernel/signal.c, do_sigtimedwait). A deadline of 0 looks once and does not
+/// park. A cancellation point, before the look and while it is parked.
 unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t> {
     let me = me()?;
     let set = read_mask(set)? & signal_set::CLOSED;
@@ -77,7 +75,7 @@ unsafe fn wait_for(set: *const sigset_t, deadline: Deadline) -> Answer<siginfo_t
 }
 
 /// Parks for a signal of `set`, of which `wait_for` has found none queued. `borrow` is in force meanwhile if the caller is main. A
-/// cancellation that ended the wait acts here, after all is given back; a signal that was taken is never lost to one.
+/// cancellation that ended the wait acts here, after all is given back; a signal that was taken is never lost to a cancellation.
 fn wait_to_take(me: &Green, set: u64, deadline: Deadline) -> Answer<siginfo_t> {
     let borrowed = if me.is_main { borrow(set) } else { 0 };
     let taken = take_one(me, set, deadline);

@@ -92,9 +92,9 @@ pub fn handlers() -> u32 {
     runtime::current().map_or(0, |me| me.handlers())
 }
 
-/// Waits until `attempt` answers something other than EBUSY, or until the deadline: ETIMEDOUT. Called by any thread, with no lock of
-/// the runtime held. `address` is the object's, `role` how it is wanted. `attempt` is libc's try, as an error number; one that
-/// succeeds goes before every other end of the wait. A cancellation (only for a semaphore) does not return.
+/// Waits until `attempt` answers something other than EBUSY, or until the deadline: ETIMEDOUT. Called by any thread, with no lock of the
+/// runtime held. `address` is the object's, `role` how it is wanted. `attempt` is libc's try, as an error number; a try that succeeds
+/// goes before every other end of the wait. A cancellation (only for a semaphore) does not return.
 #[cold]
 pub fn wait(
     why: Why,
@@ -129,7 +129,7 @@ pub fn wait(
         match (woken, kind) {
             (Woken::TimedOut, _) if retries.are_over() => return errno(libc::ETIMEDOUT),
             (Woken::Cancelled, _) => runtime::cancellation_point(),
-            // A handler may also run between two tries, or at the end of one that was over by its time.
+            // A handler may also run between two tries, or at the end of a wait whose time was over.
             (_, LockKind::Semaphore { restarts, handled })
                 if handlers() != handled && !(restarts && runtime::restart()) =>
             {

@@ -1,7 +1,7 @@
 //! The futex operations that inherit priority: the word holds its owner's tid, as gettid told it, so the kernel cannot follow them.
 //!
-//! There are no priorities to inherit here (runtime/machine/schedule.rs). A lock that goes from owner to waiter in the order of
-//! coming is left of them:
+//! There are no priorities to inherit here (runtime/machine/schedule.rs), so these operations are a lock that goes from owner to waiter
+//! in the order of coming:
 //!
 //! 1. A waiter parks in the lot with its tid in the token's upper half, where no ordinary wake sees it.
 //! 2. The unlocker writes the first waiter's tid into the word under the bucket's lock, before that waiter can leave the queue.

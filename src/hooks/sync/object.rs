@@ -85,7 +85,7 @@ static MUTEX_INHERIT: Kept<Flag> = Kept::new(Flag::at(MUTEX_KIND, 0x20));
 /// The kinds of mutex whose owner the kernel or another process reads: shared, robust, inheriting, protecting.
 static MUTEX_KERNELS: Kept<AtomicU32> = Kept::new(AtomicU32::new(0xF0));
 
-/// `barrier.rs` has the whole of a barrier, in which the flag stands here.
+/// The offset of a barrier's flag of sharing, as `barrier.rs` has it in its structure.
 pub const BARRIER_SHARED_AT: usize = 12;
 
 /// Where a mutex has its lock word, its owner, its users and its kind.

@@ -92,7 +92,7 @@ pub unsafe fn name_of(green: &Green) -> Answer<Name> {
     );
     let read = sys::call(SYS_read, fd, name.as_mut_ptr() as usize, NAME_BYTES, 0, 0, 0);
     sys::close(fd as c_int);
-    // A line: its end becomes the name's.
+    // The file has a line: its end becomes the name's NUL.
     name[answer::<usize>(read)?.clamp(1, NAME_BYTES) - 1] = 0;
     Ok(name)
 }

@@ -4,7 +4,7 @@
 //! Where the program's memory is read or written the kernel does it first, on the kernel thread at hand, so that a bad pointer or a
 //! bad size gets the kernel's own answer.
 //!
-//! What becomes of each setting:
+//! The place of each setting, and its effect:
 //!
 //! | setting | kept in | applied |
 //! |---|---|---|
