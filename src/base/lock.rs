@@ -172,7 +172,8 @@ mod order {
         static HELD: Cell<[Option<Rank>; Rank::Memory as usize + 1]> = const { Cell::new([None; Rank::Memory as usize + 1]) };
     }
 
-    /// Notes that a lock of this rank is about to be taken. Aborts where one of a higher rank is held, or one of the same that has no order.
+    /// Notes that a lock of this rank is about to be taken. Aborts where one of a higher rank is held, or one of the same rank that has no
+    /// order.
     pub fn enter(rank: Rank) {
         HELD.with(|held| {
             let mut ranks = held.get();

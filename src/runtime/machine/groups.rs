@@ -3,7 +3,7 @@
 //! ```text
 //!   group     its values live                                        begun anew by
 //!   Thread    from pthread_create to the thread's end                begin, called by Green::begin
-//!   Signals   the same: what is pending, blocked, and handled        begin, called by Green::begin
+//!   Signals   as long as Thread: pending, blocked, handled           begin, called by Green::begin
 //!   Wait      one wait or call, or until the next                    begin, called by Green::begin
 //!   Vessel    from a vessel's birth to its death: many threads       begin, called by Green::begin_anew
 //! ```
@@ -137,7 +137,7 @@ pub struct Vessel {
 }
 
 impl Wait {
-    /// No wait yet.
+    /// A wait that has not begun.
     pub fn new() -> Wait {
         Wait {
             why: Reason(AtomicU64::new(0)),
@@ -161,7 +161,7 @@ impl Wait {
 }
 
 impl Thread {
-    /// A thread without a start routine: main's, or nobody's yet.
+    /// A thread without a start routine: main's, or that of a green thread which has served none.
     pub fn new() -> Thread {
         Thread {
             pinned: Word::new(0),

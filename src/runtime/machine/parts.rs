@@ -127,7 +127,7 @@ impl Green {
         green
     }
 
-    /// Into the list that others read: a green thread is never freed, nor taken out.
+    /// Puts the green thread into the list that readers of memory walk (`table`). It is never freed, nor taken out.
     fn enlist(&'static self) {
         let link = |newest: *mut Green| {
             self.older.set(newest);
@@ -201,7 +201,7 @@ impl Green {
     #[inline]
     pub fn warm(&self) {
         const LINES: usize = 10;
-        // SAFETY: a thread that is being made ready is suspended: nobody writes its saved stack pointer.
+        // SAFETY: a thread that is being made ready is suspended: no code writes its saved stack pointer.
         let sp = unsafe { *self.sp.get() } as usize;
         let fs = self.fs.get();
         for line in 0..LINES {
@@ -246,7 +246,8 @@ pub fn current() -> Option<&'static Green> {
     unsafe { (arch::self_word() as *const Green).as_ref() }
 }
 
-/// Threads submit by instructions that nobody sees (liburing's) to rings that are not one thread's own. A fork child has the same rings.
+/// True: threads submit by instructions that no hook sees (liburing's) to rings that are not one thread's own. A fork child has the same
+/// rings.
 pub static UNSEEN: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Sets `UNSEEN`. Called by the hook that sets up such a ring.
@@ -254,14 +255,14 @@ pub fn note_unseen_submissions() {
     UNSEEN.store(true, Relaxed);
 }
 
-/// What a worker's kernel thread may be used for. Touched by that kernel thread.
+/// The use that a worker's kernel thread may be put to. Touched by that kernel thread.
 #[derive(Default)]
 pub struct Bond {
-    /// One green thread's alone (`alone`).
+    /// The kernel thread is one green thread's alone (`alone`).
     pub spoilt: Cell<bool>,
     /// Requests of threads that are not bound have been submitted from it.
     pub has_submitted: Cell<bool>,
-    /// The same, and it is one green thread's alone now.
+    /// Such requests have been submitted, and the kernel thread is one green thread's alone now.
     pub owes_answers: Cell<bool>,
 }
 
@@ -326,7 +327,7 @@ pub struct Worker {
     pub fs: Cell<usize>,
     /// The slot it believes it has. Written by its own kernel thread, or, while it sleeps as a spare, by the thread that wakes it.
     pub slot: Cell<*const Slot>,
-    /// What the context that was left wants, from the switch to `finish`.
+    /// The wish of the context that was left, from the switch to `finish`.
     pub leaving: Cell<Leaving>,
     /// Its kernel thread's tid; 0: it has none.
     pub kernel_tid: AtomicI32,
@@ -338,7 +339,8 @@ pub struct Worker {
     pub signal_stack: Cell<usize>,
     /// What its kernel thread may be used for.
     pub bond: Bond,
-    /// It does not retire: it is the leader, or a child of its own lives. Written before it waits among the spares.
+    /// The worker does not retire: it is the leader, a child of its own lives, or the program has rings. Written before it waits among the
+    /// spares.
     pub stays: Cell<bool>,
     /// The word that it sleeps on as a spare (states: `sched::spares`), and at rest.
     pub bell: AtomicU32,
@@ -356,7 +358,7 @@ pub struct Worker {
     pub counters: Counters,
 }
 
-/// What a context that is left wants done with it. `sched::slots::finish` does it on the next stack.
+/// A wish of the context that is left, about itself. `sched::slots::finish` does it on the next stack.
 #[derive(Clone, Copy)]
 pub enum Leaving {
     /// Nothing: it is a worker's own stack.
