@@ -1,11 +1,12 @@
 /* Closing all that is not ours, as daemons do (closefrom, close_range, a loop): threads go on waiting and waking afterwards, the numbers
  * are free, and none but the program's own was open.
  * covers: close closefrom close_range dup2 dup3
- * proof: green_threads>=6 parks>=3 hooks.closefrom>=1 hooks.close_range>=3 hooks.close>=100
+ * proof: green_threads>=6 parks>=3 hooks.closefrom>=1 hooks.close_range>=4 hooks.close>=100
  */
 #include "sockets.h"
 #include <linux/close_range.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 
 enum { MANY = 1 << 16 };
 static int fd[2], lowest;
@@ -43,6 +44,8 @@ static void all(void)
     still_alive("closefrom");
     CHECK_IS(close_range(lowest, ~0U, 0), 0);
     still_alive("close_range");
+    CHECK_IS(syscall(SYS_close_range, lowest, ~0U, 0), 0);
+    still_alive("close_range by its number");
     CHECK_IS(close_range(lowest, ~0U, CLOSE_RANGE_CLOEXEC), 0);
     still_alive("close_range with CLOSE_RANGE_CLOEXEC");
     long limit = sysconf(_SC_OPEN_MAX), found = 0;

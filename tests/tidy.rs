@@ -9,6 +9,7 @@ use object::{Object, ObjectSymbol};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use support::header::Header;
 use support::hooks::{is_hook, HOOKS, NO_ENTRY};
 use support::library::library;
@@ -447,6 +448,40 @@ fn every_hook_has_a_c_test() {
     let covered: BTreeSet<String> = c_tests().into_iter().flat_map(|(_, header)| header.covers).collect();
     let bare = HOOKS.iter().filter(|hook| !covered.contains(hook.symbol));
     none("hooks that no c-test covers", bare.map(|hook| format!("{} ({})", hook.symbol, hook.room)));
+}
+
+/// Hooks whose system call, made by its number, does not come to them, and why.
+const NUMBER_IS_THE_KERNELS: &[(&str, &str)] = &[
+    ("mq_notify", "libc makes SIGEV_THREAD of a thread of its own and another notification; by its number there is no such thread"),
+    ("signalfd", "the call of that number has no flags, and its third argument is the mask's size"),
+];
+
+#[test]
+fn every_hook_has_its_number() {
+    let numbered: Vec<File> =
+        files(|path| path.starts_with("src/hooks/number/") || path == "src/hooks/process/task.rs");
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let has_row: BTreeSet<&str> = numbered
+        .iter()
+        .flat_map(|file| file.text.split(|c| !word(c)))
+        .filter_map(|it| it.strip_prefix("SYS_"))
+        .collect();
+    let kernels = system_calls();
+    assert!(kernels.contains("read"), "the compiler's <sys/syscall.h> names no system calls");
+    let is_excused = |symbol: &str| NUMBER_IS_THE_KERNELS.iter().any(|(name, _)| *name == symbol);
+    let bare = HOOKS.iter().map(|hook| hook.symbol).filter(|symbol| kernels.contains(*symbol));
+    let bare = bare.filter(|symbol| !has_row.contains(symbol) && !is_excused(symbol));
+    none("hooks whose number has no row in src/hooks/number", bare.map(str::to_owned));
+    let needless = NUMBER_IS_THE_KERNELS.iter().filter(|(name, _)| has_row.contains(name) || !is_hook(name));
+    none("excused, and yet it has a row, or is no hook", needless.map(|(name, _)| name.to_string()));
+}
+
+/// The names of the system calls, from the C compiler's headers.
+fn system_calls() -> BTreeSet<String> {
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let ask = Command::new(compiler).args(["-E", "-dM", "-include", "sys/syscall.h", "-xc", "/dev/null"]).output();
+    let macros = String::from_utf8(ask.expect("a C compiler").stdout).expect("text");
+    macros.lines().filter_map(|line| Some(line.strip_prefix("#define __NR_")?.split_once(' ')?.0.to_owned())).collect()
 }
 
 #[test]

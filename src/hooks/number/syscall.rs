@@ -196,6 +196,11 @@ same! {
     SYS_epoll_pwait => epoll_pwait(c_int, *mut epoll_event, c_int, c_int, *const sigset_t);
     // Descriptors that begin, end or change.
     SYS_close => close(c_int);
+    SYS_close_range => close_range(c_uint, c_uint, c_int);
+    SYS_socket => socket(c_int, c_int, c_int);
+    SYS_socketpair => socketpair(c_int, c_int, c_int, *mut c_int);
+    SYS_setsockopt => setsockopt(c_int, c_int, c_int, *const c_void, socklen_t);
+    SYS_mlockall => mlockall(c_int);
     SYS_dup => dup(c_int);
     SYS_dup2 => dup2(c_int, c_int);
     SYS_dup3 => dup3(c_int, c_int, c_int);
