@@ -80,8 +80,8 @@ pub unsafe fn flock(fd: c_int, operation: c_int) -> Answer<c_int> {
     }
 }
 
-/// `lockf`: F_LOCK is F_SETLKW of the section from the file's position on, exclusively, by the hook of fcntl: parks in the kernel,
-/// with the slot offered; EDEADLK, EINTR. A cancellation point. The other commands never wait and are libc's.
+/// `lockf`: F_LOCK is F_SETLKW of the section from the file's position on, exclusively, by the hook of fcntl: waits in the kernel, with
+/// the slot offered; EDEADLK, EINTR. A cancellation point. The other commands never wait and are libc's.
 pub unsafe fn lockf(fd: c_int, command: c_int, bytes: off_t) -> Answer<c_int> {
     if command != F_LOCK {
         return Err(Miss::Libc);

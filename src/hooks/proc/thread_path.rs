@@ -33,8 +33,8 @@ fn number(text: &[u8]) -> Option<(pid_t, &[u8])> {
 const THREAD_SELF: &[u8] = b"thread-self";
 
 /// Returns the file that a path of one of these forms names, if its thread lives: `/proc/thread-self/…`, `/proc/TID/…`,
-/// `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`. `None` for every other path: another process's,
-/// one with doubled slashes or `..`, and thread-self on a foreign thread.
+/// `/proc/self/task/TID/…`, `/proc/PID/task/TID/…`, `/proc/self/…`, `/proc/PID/…`. `None` for every other path, another process's among
+/// them, and for thread-self on a foreign thread.
 pub fn parse(path: &[u8]) -> Option<TaskFile<'_>> {
     let below = path.strip_prefix(b"/proc/")?;
     if let Some(name) = below.strip_prefix(THREAD_SELF).filter(|name| matches!(name, [] | [b'/', ..])) {
