@@ -87,6 +87,12 @@ pub struct Green {
     pub older: Cell<*const Green>,
 }
 
+// A switch touches the first line of the cache, and a wait reads the second.
+const _: () = assert!(
+    std::mem::offset_of!(Green, wait) == 64
+        && std::mem::offset_of!(Green, thread) + std::mem::offset_of!(Thread, program_list) < 128
+);
+
 // SAFETY: the cells are touched by the kernel thread that runs the green thread, or by the one that prepares it before it is
 // made ready (the run queue orders both); what others touch is atomic.
 unsafe impl Sync for Green {}
