@@ -1,10 +1,12 @@
 /* exit while other threads create, join and end threads without pause: the program ends, with its status, and its handlers ran.
  * covers: exit pthread_create
- * proof: green_threads>=50 parks>=70
+ * proof: green_threads>=160 parks>=70
  * exit: 7
  */
 #include "ctest.h"
 
+/* The first threads are made with a pause after each, in which their maker parks; all others without. */
+enum { PAUSED = 80, IN_ALL = 160 };
 static atomic_int created;
 
 static void *ends(void *argument)
@@ -18,7 +20,8 @@ static void *creates(void *argument)
         pthread_t thread;
         if (pthread_create(&thread, NULL, ends, NULL) != 0)
             continue;
-        created++;
+        if (created++ < PAUSED)
+            usleep(1);
         if (i % 2)
             pthread_join(thread, NULL);
         else
@@ -37,7 +40,7 @@ int main(void)
     atexit(handler);
     for (int i = 0; i < 4; i++)
         spawn(creates, NULL);
-    while (created < 50)
+    while (created < IN_ALL)
         nap(1);
     exit(7);
 }
