@@ -25,6 +25,7 @@ static void *forks(void *status)
             CHECK_IS(raise(SIGUSR1), 0);
             _exit((intptr_t)status);
         }
+        usleep(1); /* parks, where the wait may find that the child has ended */
         CHECK_IS(TEMP_FAILURE_RETRY(waitpid(child, &ended, 0)), child);
         CHECK(WIFEXITED(ended));
         CHECK_IS(WEXITSTATUS(ended), (intptr_t)status);

@@ -70,15 +70,22 @@ static void *ticks_on(void *unused)
     return unused;
 }
 
+/* The least of a few looks: the monitor reads of a kernel thread in /proc for some microseconds (docs/limits.md). */
 static int open_descriptors(void)
 {
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    CHECK(folder);
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
+    int least = 0;
+    for (int look = 0; look < 5; look++) {
+        int count = 0;
+        DIR *folder = opendir("/proc/self/fd");
+        CHECK(folder);
+        while (readdir(folder))
+            count++;
+        closedir(folder);
+        if (look == 0 || count < least)
+            least = count;
+        nap(1);
+    }
+    return least;
 }
 
 /* A child of main's has what the threads opened themselves. */
