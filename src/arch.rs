@@ -360,6 +360,12 @@ gp_forking:
 gp_vfork:
     .zero 8
     .size gp_vfork, 8
+    .hidden gp_audit
+    .globl gp_audit
+    .type gp_audit, @object
+gp_audit:
+    .zero 128
+    .size gp_audit, 128
     .text
 "#
 );

@@ -239,11 +239,20 @@ macro_rules! options {
     };
 }
 
+/// Parses a number of milliseconds, from 1 to a day. `None`: no number, or one out of that range.
+fn parse_ms(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|ms| (1..=86_400_000).contains(ms))
+}
+
 options! {
     workers: Option<usize> = None, parse_workers, "N", "a number from 1 to 256",
         "how many green threads run at once (default: the processors in the affinity mask)";
     stack_size: Option<usize> = None, parse_stack, "BYTES", "a size from 16K to 1024G, such as 65536, 256K or 8M",
         "stack of a thread created without a size of its own (default: as natively, ulimit -s)";
+    audit: Option<&'a str> = None, parse_path, "PATH", "a path",
+        "record the calls that wait into this file, and leave the program native (greenpatch audit reads it)";
+    threshold: Option<u64> = None, parse_ms, "MS", "a number of milliseconds from 1 to 86400000",
+        "with audit: a call that takes longer is kept whole (default: 20)";
     stats: Option<&'a str> = None, parse_path, "PATH", "a path",
         "write a JSON object of figures to PATH at the end; %p becomes the process id, %3A a colon";
     entries: bool = true, parse_switch, "0|1", "0 or 1",

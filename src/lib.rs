@@ -15,6 +15,7 @@
 use crate::glibc::{objects, symbols};
 
 mod arch;
+mod audit;
 mod base;
 mod config;
 // The command uses parts of it that the library does not.
@@ -62,6 +63,9 @@ fn load() {
         runtime::machine::started::refuse(why);
         report::warn(why);
     }
+    if let Some(path) = options.audit.filter(|_| misfit.is_none()) {
+        return record(path, &options, &mut environment);
+    }
     if options.entries && stays_native.is_none() {
         hooks::inside::entries::allow(hooks::door::each_row);
     }
@@ -87,6 +91,25 @@ fn load() {
     }
 }
 
+/// Begins to record the calls that wait, in a process that stays native: the hooks stay closed, and pass every call on by the recorder.
+fn record(path: &'static str, options: &config::Options<'static>, environment: &mut environment::Environment) {
+    const DEFAULT_MS: u64 = 20;
+    runtime::machine::started::refuse("it is audited, and stays native");
+    audit::clock::start();
+    if let Err(why) = audit::recording::begin(path, options.threshold.unwrap_or(DEFAULT_MS) * 1_000_000) {
+        return report::refuse_audit(why);
+    }
+    if options.entries {
+        hooks::inside::entries::allow(hooks::door::each_row);
+        hooks::inside::entries::take();
+    }
+    hooks::audited::install();
+    audit::recorder::prepare();
+    if !options.follow {
+        environment.unpreload();
+    }
+}
+
 /// Finds what the library needs of glibc: its symbols, the real functions, the layout of its locks. Returns `None`, or what does not fit,
 /// for the message. Called once, by `load`. It runs before the options are read, so the reason is noted (`refuse`) for the statistics even
 /// though the hooks stay closed.
@@ -104,6 +127,7 @@ fn misfit() -> Option<&'static str> {
 /// from `.fini_array`; not for `_exit`, whose hook writes them itself.
 extern "C" fn unload() {
     statistics::write();
+    audit::recording::end(true);
 }
 
 /// `unload`'s place among the library's destructors.

@@ -74,6 +74,13 @@ pub fn refuse_inline() {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}\n").as_bytes());
 }
 
+/// Writes a line on stderr: the recording cannot be made, by this error number. The program runs natively, and nothing is recorded. Called
+/// by the front door at load.
+pub fn refuse_audit(why: i32) {
+    let what = format!("greenpatch: {VARIABLE}: the recording cannot be made (error {why}); running natively\n");
+    sys::write_all(2, what.as_bytes());
+}
+
 /// Writes every option and its meaning on stderr: the option `help`. The program then runs as the other options say.
 fn help() {
     let mut text = format!("greenpatch {}: {VARIABLE}=key=value:key=value\n", env!("CARGO_PKG_VERSION"));

@@ -3,7 +3,8 @@
 //! Here `hooks/table.rs` is read a first time (its readings: `rows`, `hooks/real.rs`, `hooks/door.rs`).
 
 macro_rules! hooks {
-    ($($room:ident { $($scope:ident $fails:ident $check:ident $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $waits:ident
+        $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
         /// A row's place in the table, which is also its counter's.
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         #[repr(usize)]

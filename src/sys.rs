@@ -22,25 +22,26 @@ pub mod thread;
 pub use crate::sys::call::{call, clock_ns, now_ns, timespec, write_all, CLOCK};
 pub use crate::sys::descriptor::{
     close, descriptor_limit, duplicate_high, duplicate_onto, epoll_control, event_clear, event_signal, has_descriptors,
-    is_same_file, local_connection, readable,
+    is_same_file, local_connection, readable, socket_address, socket_option,
 };
 pub use crate::sys::end::abort;
+pub use crate::sys::file::{allocate, open, read_first, read_link, unlink};
 pub use crate::sys::futex::{futex_wait, futex_wait_shared, futex_wake, futex_wake_shared};
 pub use crate::sys::memory::{
-    advise, can_read, can_write, fill_above, forbid, has_memory, is_resident, map, may_execute_first_stack,
-    protect_code, read_own_memory, unmap,
+    advise, can_read, can_write, fill_above, forbid, has_memory, is_resident, map, map_near, map_shared,
+    map_wiped_in_child, may_execute_first_stack, protect_code, read_own_memory, unmap,
 };
 pub use crate::sys::poll::poll;
 pub use crate::sys::process::{
-    has_capability, has_children, kernel_thread_id, limit, process_fd, process_group, process_id, processors, user_id,
-    working_directory, CAP_SYS_NICE,
+    has_capability, has_children, kernel_thread_id, limit, parent_id, process_fd, process_group, process_id,
+    processors, user_id, working_directory, CAP_SYS_NICE,
 };
 pub use crate::sys::signal::{
     alternate_stack, keep_open, kill_process, pending_for_process, pending_signals, queue_signal_to_process,
     set_signal_mask, signal_action, signal_mask, signal_thread, take_signal, without_kept_open,
 };
 pub use crate::sys::thread::{
-    arm_timer, cpu_ns_of, dispatch_calls, dispatch_off, loosen, nice_of, policy_of, priority_of, processors_of,
-    robust_list, set_nice, set_policy, set_processors, set_robust_list, set_thread_name, take_robust_list, thread_name,
-    try_processors, watch_end, yield_processor, Dispatch, Processors,
+    arm_timer, cpu_ns_of, dispatch_calls, dispatch_off, loosen, nice_of, own_cpu_ns, own_run_delay_ns, policy_of,
+    priority_of, processors_of, robust_list, set_nice, set_policy, set_processors, set_robust_list, set_thread_name,
+    take_robust_list, thread_name, try_processors, watch_end, yield_processor, Dispatch, Processors,
 };

@@ -23,7 +23,7 @@ struct Row {
 }
 
 macro_rules! hooks {
-    ($($room:ident { $($scope:ident $fails:ident $check:ident
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $waits:ident
         $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty => $handler:ident;)* })*) => {
         const ROWS: &[Row] = &[$($(Row {
             symbol: stringify!($symbol),

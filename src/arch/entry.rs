@@ -103,6 +103,43 @@ pub unsafe fn relocate(function: usize, at: usize, hook: usize, except: &Range<u
     Some(Moved { function: at, gate })
 }
 
+/// Writes to `at`, which has `ROOM` bytes, what does as the first instructions of `function` do, and goes on behind them: its address then.
+/// Unlike `relocate` it writes no gate. `None` as there.
+///
+/// # Safety
+/// As for `relocate`.
+pub unsafe fn relocate_plainly(function: usize, at: usize) -> Option<usize> {
+    let mut code = Code { bytes: [0xcc; ROOM], length: 0, at };
+    let mut from = function;
+    while from < function + JUMP_BYTES {
+        // SAFETY: `from` is within the function's first twenty bytes, and `REACH` bytes of code can be read there.
+        let bytes = unsafe { &*(from as *const [u8; LONGEST]) };
+        let instruction = Instruction::decode(bytes)?;
+        from += instruction.length;
+        code.take(&instruction, bytes, from)?;
+    }
+    // SAFETY: `REACH` bytes of code can be read from `function` on, by this function's own contract.
+    if unsafe { comes_back(function, from) } {
+        return None;
+    }
+    code.jump(&[JUMP], from)?;
+    // SAFETY: `at` has `ROOM` bytes, writable, and no entry leads there yet.
+    unsafe { (at as *mut [u8; ROOM]).write(code.bytes) };
+    Some(at)
+}
+
+/// Writes to `at` a jump to any address: `jmp [rip]` and the address, 14 bytes.
+///
+/// # Safety
+/// `at` is writable.
+pub unsafe fn jump_far(at: usize, to: usize) {
+    // SAFETY: 14 bytes at `at` are writable, by this function's own contract.
+    unsafe {
+        (at as *mut [u8; 6]).write([0xff, 0x25, 0, 0, 0, 0]);
+        ((at + 6) as *mut usize).write_unaligned(to);
+    }
+}
+
 /// How far a function is looked through.
 pub const REACH: usize = 2048;
 

@@ -44,6 +44,8 @@ pub enum Rank {
     Signals,
     /// Ready threads that no slot has.
     Injector,
+    /// The tables by which the recorder follows stacks.
+    Audit,
     /// The library's own descriptors.
     Descriptors,
     /// The library's own memory: any of the above may allocate.

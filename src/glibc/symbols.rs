@@ -244,6 +244,12 @@ pub fn own(name: &CStr) -> Option<usize> {
         .map(|(address, _)| address)
 }
 
+/// The first definition of a name in any module that is loaded, the program's own first.
+pub fn anywhere(name: &CStr) -> Option<usize> {
+    let (first, _) = here()?;
+    from(first).find_map(|module| in_module(module, name)).map(|(address, _)| address)
+}
+
 /// Declares functions of libc's own, each looked up at each call: for what is called at load, when a sanitizer that the program is linked
 /// with has not begun, but has functions of these names.
 macro_rules! libcs_own {

@@ -207,7 +207,8 @@ macro_rules! check {
 }
 
 macro_rules! hooks {
-    ($($room:ident { $($scope:ident $fails:ident $check:ident $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $waits:ident
+        $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
         // `_Fork` and `_Exit` are C's names.
         #[allow(non_snake_case, clippy::too_many_arguments)]
         mod exports {

@@ -8,6 +8,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 pub mod answer;
+pub mod audited;
 pub mod door;
 pub mod inside;
 pub mod io;

@@ -10,7 +10,8 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 macro_rules! hooks {
-    ($($room:ident { $($scope:ident $fails:ident $check:ident $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $waits:ident
+        $name:ident($($a:ident: $t:ty),*) -> $r:ty => $handler:ident;)* })*) => {
         /// The functions, with their C signatures.
         // `_Fork` and `_Exit` are C's names.
         #[allow(non_snake_case)]

@@ -108,3 +108,22 @@ pub fn is_same_file(one: i32, other: i32) -> bool {
     // SAFETY: the call touches no memory.
     one >= 0 && unsafe { call(libc::SYS_kcmp, process, process, KCMP_FILE, arguments.0, arguments.1, 0) } == 0
 }
+
+/// A socket's own address, or its peer's: fills `room` and returns how many bytes the kernel has for it. Fails by the kernel's number.
+pub fn socket_address(fd: i32, of_peer: bool, room: &mut [u8]) -> Result<usize, i32> {
+    let mut bytes = room.len() as u32;
+    let number = if of_peer { libc::SYS_getpeername } else { libc::SYS_getsockname };
+    let arguments = [fd as usize, room.as_mut_ptr() as usize, &mut bytes as *mut u32 as usize, 0];
+    // SAFETY: the kernel fills the room and the length.
+    checked(unsafe { call(number, arguments[0], arguments[1], arguments[2], 0, 0, 0) }).map(|_| bytes as usize)
+}
+
+/// A socket's option of the level SOL_SOCKET. Fails by the kernel's number: no socket, or no such option.
+pub fn socket_option<T: Copy>(fd: i32, name: i32, mut value: T) -> Result<T, i32> {
+    let mut bytes = std::mem::size_of::<T>() as u32;
+    let (place, length) = (&mut value as *mut T as usize, &mut bytes as *mut u32 as usize);
+    // SAFETY: the kernel writes at most so many bytes of a value that may have any.
+    let result =
+        unsafe { call(libc::SYS_getsockopt, fd as usize, libc::SOL_SOCKET as usize, name as usize, place, length, 0) };
+    checked(result).map(|_| value)
+}

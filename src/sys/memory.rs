@@ -130,3 +130,43 @@ pub fn may_execute_first_stack() -> bool {
         found == Some(true)
     }
 }
+
+/// Maps a file's first bytes, to be read and written, shared with all who map it. Fails by the kernel's number.
+pub fn map_shared(fd: i32, bytes: usize) -> Result<usize, i32> {
+    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    // SAFETY: a new mapping where the kernel likes; nothing that exists is touched.
+    checked(unsafe { call(libc::SYS_mmap, 0, bytes, protection, libc::MAP_SHARED as usize, fd as usize, 0) })
+}
+
+/// A page of our own that the kernel clears in a fork child (Linux 4.14). `None`: it cannot.
+pub fn map_wiped_in_child() -> Option<*mut u8> {
+    let page = map(4096, 0)?;
+    if advise(page as usize, 4096, libc::MADV_WIPEONFORK) == 0 {
+        Some(page)
+    } else {
+        unmap(page as usize, 4096);
+        None
+    }
+}
+
+/// Maps fresh pages within reach of a jump's 32 bits from `address`, above or below it. `None`: everything there is taken.
+pub fn map_near(address: usize, bytes: usize) -> Option<usize> {
+    const STEP: usize = 1 << 20;
+    const REACH: usize = 1 << 30;
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE) as usize;
+    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let around =
+        (1..REACH / STEP).flat_map(|step| [address.checked_sub(step * STEP), address.checked_add(step * STEP)]);
+    around.flatten().map(|place| place / 4096 * 4096).filter(|place| *place >= 1 << 16).find(|place| {
+        // SAFETY: a new mapping, which the kernel refuses where there is one (Linux 4.17; older kernels may map it elsewhere).
+        let result = unsafe { call(libc::SYS_mmap, *place, bytes, protection, flags, usize::MAX, 0) };
+        match checked(result) {
+            Ok(mapped) if mapped == *place => true,
+            Ok(mapped) => {
+                unmap(mapped, bytes);
+                false
+            }
+            Err(_) => false,
+        }
+    })
+}

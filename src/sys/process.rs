@@ -7,6 +7,11 @@ pub fn process_id() -> i32 {
     plain(libc::SYS_getpid, [0; 4]) as i32
 }
 
+/// The parent's process id.
+pub fn parent_id() -> i32 {
+    plain(libc::SYS_getppid, [0; 4]) as i32
+}
+
 /// Returns the running kernel thread's tid. A green thread's own tid, as the program sees it, is another number (`Green`). Never fails.
 pub fn kernel_thread_id() -> i32 {
     plain(libc::SYS_gettid, [0; 4]) as i32

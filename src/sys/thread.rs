@@ -1,6 +1,8 @@
 //! Kernel threads: names, processors, policies, clocks, and what the kernel does at their end.
 
 use crate::sys::call::{call, checked, clock_ns, plain};
+use crate::sys::descriptor::close;
+use crate::sys::file::{open, read_first};
 use std::sync::atomic::{AtomicU32, AtomicU8};
 
 /// This kernel thread's name, filled up with zeros.
@@ -43,6 +45,25 @@ pub fn try_processors(size: usize, set: usize) -> Result<(), i32> {
 /// A kernel thread's CPU time (its clock's number: the kernel's posix-timers.h), 0 when it is gone.
 pub fn cpu_ns_of(tid: i32) -> u64 {
     clock_ns(!tid << 3 | 6).unwrap_or(0)
+}
+
+/// This kernel thread's CPU time, in nanoseconds.
+pub fn own_cpu_ns() -> u64 {
+    clock_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0)
+}
+
+/// How long this kernel thread was ready and had no processor, in nanoseconds; 0 where the kernel does not tell (/proc/PID/schedstat's
+/// second number; Documentation/scheduler/sched-stats.rst).
+pub fn own_run_delay_ns() -> u64 {
+    let Ok(fd) = open(c"/proc/thread-self/schedstat", libc::O_RDONLY) else { return 0 };
+    let mut room = [0u8; 64];
+    let count = read_first(fd, &mut room);
+    close(fd);
+    let second = room[..count].split(|byte| *byte == b' ').nth(1).unwrap_or(&[]);
+    second
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .fold(0, |number: u64, byte| number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')))
 }
 
 /// Arms a timer for once, so many nanoseconds from now; 0 disarms it.

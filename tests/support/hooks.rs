@@ -7,7 +7,7 @@ pub struct Hook {
 }
 
 macro_rules! hooks {
-    ($($room:ident { $($scope:ident $fails:ident $check:ident
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $waits:ident
         $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty => $handler:ident;)* })*) => {
         pub const HOOKS: &[Hook] = &[$($(Hook { room: stringify!($room), symbol: stringify!($symbol) },)*)*];
     };

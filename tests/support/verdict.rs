@@ -12,7 +12,8 @@ pub fn faults(header: &Header, native: &Outcome, green: &Outcome, statistics: Op
     faults
 }
 
-fn differences(header: &Header, native: &Outcome, green: &Outcome) -> Vec<String> {
+/// In what a run differs from the native one.
+pub fn differences(header: &Header, native: &Outcome, green: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
     if native.ending != green.ending {
         faults.push(format!("ended with {}, natively with {}", green.ending, native.ending));

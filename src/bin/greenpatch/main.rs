@@ -18,6 +18,7 @@
 //! `greenpatch run` must inherit what it would have inherited without it.
 #![no_main]
 
+mod audit;
 mod calls;
 mod check;
 mod demo;
@@ -70,6 +71,8 @@ struct Command {
 #[derive(clap::Subcommand)]
 enum Job {
     Run(run::Arguments),
+    Audit(audit::Arguments),
+    Report(audit::ReportArguments),
     Check(check::Arguments),
     Doctor(doctor::Arguments),
     Stats(statistics::Arguments),
@@ -96,6 +99,8 @@ extern "C" fn main() -> c_int {
     });
     let result = match command.job {
         Job::Run(arguments) => run::run(arguments).map(|never| match never {}),
+        Job::Audit(arguments) => audit::audit(arguments),
+        Job::Report(arguments) => audit::report(arguments).map(|()| 0),
         Job::Check(arguments) => check::check(arguments),
         Job::Doctor(arguments) => doctor::doctor(arguments),
         Job::Stats(arguments) => statistics::statistics(arguments).map(|()| 0),

@@ -13,6 +13,11 @@ pub mod config;
 #[path = "../../figures.rs"]
 pub mod figures;
 
+/// The layout of a recording. The library fills it, and the command reads it.
+#[allow(dead_code)]
+#[path = "../../audit/format.rs"]
+pub mod audit_format;
+
 /// The list of the green threads, read from a process's memory. The library fills its table, and the command reads it.
 #[allow(dead_code)]
 #[path = "../../dump/mod.rs"]
@@ -28,7 +33,7 @@ pub mod why;
 pub mod scan;
 
 macro_rules! hooks {
-    ($($room:ident { $($scope:ident $fails:ident $check:ident
+    ($($room:ident { $($scope:ident $fails:ident $check:ident $waits:ident
         $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty => $handler:ident;)* })*) => {
         /// The room and the symbol of each function that the library hooks: the table's rows, and the three symbols beside it.
         pub const HOOKS: &[(&str, &str)] = &[

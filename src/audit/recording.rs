@@ -1,0 +1,176 @@
+//! The recording's file: made at load, mapped, and made anew in a fork child.
+
+use crate::audit::format::{Header, Recording, MAGIC};
+use crate::audit::{stack, text, thread};
+use crate::base::kept::Kept;
+use crate::config;
+use crate::sys;
+use once_cell::race::OnceBox;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+
+/// What was asked for. Set at load.
+struct Asked {
+    /// The path, as it is written in the options.
+    path: &'static str,
+    /// The process at whose load that was.
+    first: i32,
+    threshold_ns: u64,
+}
+
+static ASKED: Kept<OnceBox<Asked>> = Kept::new(OnceBox::new());
+
+/// The recording of this process.
+struct State {
+    /// The mapping; null: there is none, and nothing is recorded.
+    mapping: AtomicPtr<Recording>,
+    /// A page that the kernel clears in a fork child (MADV_WIPEONFORK): 1 in the process that has made the mapping. Null: the kernel
+    /// cannot, and the process's number is asked for.
+    mark: AtomicPtr<AtomicU32>,
+}
+
+static STATE: State =
+    State { mapping: AtomicPtr::new(std::ptr::null_mut()), mark: AtomicPtr::new(std::ptr::null_mut()) };
+
+/// The longest path, as the kernel has it (PATH_MAX).
+const LONGEST: usize = 4096;
+
+/// Begins to record. Called once, at load. Fails by an error number: the file cannot be made.
+pub fn begin(path: &'static str, threshold_ns: u64) -> Result<(), i32> {
+    ASKED.set(Box::new(Asked { path, first: sys::process_id(), threshold_ns })).ok();
+    STATE.mark.store(sys::map_wiped_in_child().map_or(std::ptr::null_mut(), |page| page as *mut AtomicU32), Relaxed);
+    make()
+}
+
+/// Returns the recording; `None`: nothing is recorded. In a fork child, makes that child's first.
+pub fn of_process() -> Option<&'static Recording> {
+    // SAFETY: null, or a mapping that is never taken away.
+    let recording = unsafe { STATE.mapping.load(Acquire).as_ref() }?;
+    // SAFETY: null, or a page that is never taken away.
+    let is_parents = match unsafe { STATE.mark.load(Relaxed).as_ref() } {
+        Some(mark) => mark.load(Relaxed) == 0,
+        None => recording.header.process.load(Relaxed) != sys::process_id(),
+    };
+    if !is_parents {
+        return Some(recording);
+    }
+    in_child();
+    // SAFETY: as above.
+    unsafe { STATE.mapping.load(Acquire).as_ref() }
+}
+
+/// Makes the recording of a fork child, which has one thread: the caller. No hook of fork sees the child, for in an audited process the
+/// hooks are closed: so it is found out when the child records first.
+#[cold]
+fn in_child() {
+    STATE.after_fork();
+    thread::after_fork();
+    stack::after_fork();
+    make().ok();
+}
+
+impl State {
+    /// Leaves the parent's recording to the parent.
+    fn after_fork(&self) {
+        let State { mapping, mark: _ } = self;
+        mapping.store(std::ptr::null_mut(), Relaxed);
+    }
+}
+
+/// Makes the file and maps it. A file that is there already, of a program that this process was before, is left, and a number is added to
+/// the name. A fork child adds its process id where the path has none.
+fn make() -> Result<(), i32> {
+    let Some(asked) = ASKED.get() else { return Ok(()) };
+    let pid = sys::process_id();
+    for number in 0..1000u32 {
+        let mut path = [0u8; LONGEST];
+        let mut at = 0;
+        let mut put = |byte: u8| {
+            if at < LONGEST - 1 {
+                path[at] = byte;
+                at += 1;
+            }
+        };
+        config::unescape(asked.path, pid as u32, &mut put);
+        let mut add = |number: u32| {
+            put(b'.');
+            let mut unit = 1;
+            while number / unit >= 10 {
+                unit *= 10;
+            }
+            while unit > 0 {
+                put(b'0' + (number / unit % 10) as u8);
+                unit /= 10;
+            }
+        };
+        if pid != asked.first && !asked.path.contains("%p") {
+            add(pid as u32);
+        }
+        if number > 0 {
+            add(number);
+        }
+        let path = CStr::from_bytes_until_nul(&path).unwrap_or(c"");
+        match sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW) {
+            Ok(fd) => {
+                let mapped = map(fd);
+                sys::close(fd);
+                if mapped.is_err() {
+                    sys::unlink(path);
+                }
+                return mapped.map(|recording| publish(recording, pid, asked));
+            }
+            Err(libc::EEXIST) => {}
+            Err(why) => return Err(why),
+        }
+    }
+    Err(libc::EEXIST)
+}
+
+/// Gives the file its size, with its blocks: a disk that is full later must not end the program (SIGBUS). Maps it.
+fn map(fd: i32) -> Result<&'static Recording, i32> {
+    let bytes = std::mem::size_of::<Recording>();
+    sys::allocate(fd, bytes)?;
+    let place = sys::map_shared(fd, bytes)?;
+    // SAFETY: a new mapping of this size, all zero, shared with nobody who writes; every field may be zero.
+    Ok(unsafe { &*(place as *const Recording) })
+}
+
+/// Fills the header, and lets the recorder have the mapping.
+fn publish(recording: &'static Recording, pid: i32, asked: &Asked) {
+    let header: &Header = &recording.header;
+    header.bytes.store(std::mem::size_of::<Recording>() as u64, Relaxed);
+    header.process.store(pid, Relaxed);
+    header.parent.store(sys::parent_id(), Relaxed);
+    header.began_real_ns.store(sys::clock_ns(libc::CLOCK_REALTIME).unwrap_or(0), Relaxed);
+    header.began_ns.store(sys::now_ns(), Relaxed);
+    header.last_ns.store(sys::now_ns(), Relaxed);
+    header.threshold_ns.store(asked.threshold_ns, Relaxed);
+    text::write(&header.version, env!("CARGO_PKG_VERSION").as_bytes());
+    let mut room = [0u8; 512];
+    if let Ok(count) = sys::read_link(c"/proc/self/exe", &mut room) {
+        text::write(&header.program, &room[..count]);
+    }
+    if let Ok(fd) = sys::open(c"/proc/self/cmdline", libc::O_RDONLY) {
+        let count = sys::read_first(fd, &mut room);
+        sys::close(fd);
+        let words = room[..count].strip_suffix(&[0]).unwrap_or(&room[..count]).iter();
+        let mut writer = text::Writer::new(&header.command);
+        words.for_each(|&byte| writer.put(&[if byte == 0 { b' ' } else { byte }]));
+        writer.end();
+    }
+    header.magic.store(MAGIC, Release);
+    // SAFETY: null, or a page that is never taken away.
+    unsafe { STATE.mark.load(Relaxed).as_ref() }.inspect(|mark| mark.store(1, Relaxed));
+    STATE.mapping.store(recording as *const Recording as *mut Recording, Release);
+}
+
+/// Notes that the process ends in order, or executes another program; `false`: it does not, after all, for that call has failed. Called by
+/// the thread that ends it. A child on its parent's memory (vfork) is another process, and nothing is noted of it.
+pub fn end(ends: bool) {
+    if let Some(recording) =
+        of_process().filter(|recording| recording.header.process.load(Relaxed) == sys::process_id())
+    {
+        recording.header.last_ns.store(sys::now_ns(), Relaxed);
+        recording.header.ended.store(u32::from(ends), Relaxed);
+    }
+}
