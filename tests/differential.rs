@@ -32,13 +32,16 @@ struct Mode {
     name: &'static str,
     options: &'static str,
     one_core: bool,
+    /// The program stays native and is recorded: nothing but its calls' times may change.
+    audited: bool,
 }
 
 const fn mode(name: &'static str, options: &'static str) -> Mode {
-    Mode { name, options, one_core: false }
+    Mode { name, options, one_core: false, audited: false }
 }
 
-const DIFFERENTIAL: &[Mode] = &[mode("1 worker", "workers=1"), mode("default workers", "")];
+const DIFFERENTIAL: &[Mode] =
+    &[mode("1 worker", "workers=1"), mode("default workers", ""), Mode { audited: true, ..mode("audited", "") }];
 const STRESS: &[Mode] = &[
     mode("1 worker", "workers=1"),
     mode("default workers", ""),
@@ -245,6 +248,9 @@ fn compare(test: &Test, mode: &Mode, library: &Path) -> Verdict {
         Ok(native) => native,
         Err(verdict) => return verdict.clone(),
     };
+    if mode.audited {
+        return audit(header, program, native, library);
+    }
     let scratch = Scratch::new();
     let statistics = scratch.path("statistics");
     let mut command = Command::new(program);
@@ -270,9 +276,38 @@ fn compare(test: &Test, mode: &Mode, library: &Path) -> Verdict {
     }
 }
 
+/// Runs a test natively under the recorder: nothing may differ, and the recording must be there.
+fn audit(header: &Header, program: &Path, native: &Outcome, library: &Path) -> Verdict {
+    let mut faults = Vec::new();
+    for _ in 0..if header.native_again { TRIES } else { 1 } {
+        let scratch = Scratch::new();
+        let recording = scratch.path("recording");
+        let mut command = Command::new(program);
+        command.env("LD_PRELOAD", library).env("GREENPATCH_OPTIONS", format!("audit={}", recording.display()));
+        if let Some(count) = header.processors {
+            run::on_processors(&mut command, count);
+        }
+        let audited = match run::run(&mut command, &scratch) {
+            Ok(audited) => audited,
+            Err(why) => return Verdict::Failed(why.to_string()),
+        };
+        faults = verdict::differences(header, native, &audited);
+        if !fs::read(&recording).is_ok_and(|bytes| bytes.starts_with(b"gpaudit")) {
+            faults.push("no recording was made: nothing proves that the run was audited".into());
+        }
+        if faults.is_empty() {
+            return Verdict::Passed;
+        }
+        faults.push(last_lines("standard error", &audited.stderr));
+    }
+    Verdict::Failed(format!("audited: {}", faults.join("\n")))
+}
+
+/// How often a program is run whose native run may fail.
+const TRIES: usize = 5;
+
 /// Compiles the test and runs it without the library, unless the machine lacks what it needs.
 fn run_natively(test: &Test, header: &Header) -> Result<(PathBuf, Outcome), Verdict> {
-    const TRIES: usize = 5;
     let inline = ["inline".to_owned()];
     let implied = if header.options.iter().any(|option| option == "inline=1") { &inline[..] } else { &[] };
     if let Some(why) = needs::missing(&header.needs).or_else(|| needs::missing(implied)) {
