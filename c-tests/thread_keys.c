@@ -39,6 +39,7 @@ static void *uses_all(void *argument)
     CHECK_IS(pthread_setspecific(plain_key, &seven), 0);
     CHECK_IS(pthread_key_delete(deleted_key), 0);
     sched_yield();
+    usleep(1); /* parks */
     CHECK(pthread_getspecific(plain_key) == &seven);
     return argument;
 }
