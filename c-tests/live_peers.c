@@ -20,8 +20,8 @@ static void *play(void *end)
 
 static void *sleeper(void *unused)
 {
-    for (int i = 0; i < 5; i++)
-        nap(2);
+    for (int i = 0; i < 20; i++)
+        nap(1);
     to_come--;
     return unused;
 }
