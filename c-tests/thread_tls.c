@@ -52,8 +52,11 @@ static void *keeps_its_own(void *argument)
 int main(void)
 {
     change(-1);
-    for (intptr_t i = 0; i < 1000; i++)
+    for (intptr_t i = 0; i < 1000; i++) {
         join(spawn(one_of_many, (void *)i));
+        if (i % 2)
+            usleep(1); /* parks, where the join may find the thread ended */
+    }
     say("1000 threads one after another found the initial values");
 
     pthread_t threads[8];
