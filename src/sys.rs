@@ -25,11 +25,11 @@ pub use crate::sys::descriptor::{
     is_same_file, local_connection, readable, socket_address, socket_option,
 };
 pub use crate::sys::end::abort;
-pub use crate::sys::file::{allocate, open, read_first, read_link, unlink};
+pub use crate::sys::file::{allocate, open, read_first, read_link, set_size, unlink};
 pub use crate::sys::futex::{futex_wait, futex_wait_shared, futex_wake, futex_wake_shared};
 pub use crate::sys::memory::{
     advise, can_read, can_write, fill_above, forbid, has_memory, is_resident, map, map_near, map_shared,
-    map_wiped_in_child, may_execute_first_stack, protect_code, read_own_memory, unmap,
+    map_wiped_in_child, may_execute_first_stack, populate, protect_code, read_own_memory, unmap,
 };
 pub use crate::sys::poll::poll;
 pub use crate::sys::process::{

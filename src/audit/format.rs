@@ -1,10 +1,11 @@
 //! The layout of a recording: the file that an audited process fills, and that `greenpatch report` reads.
 //!
-//! The file is mapped, shared, so what was recorded is in it whatever ends the process, SIGKILL too. It has a fixed size, most of it never
-//! touched:
+//! The file is mapped, shared, so what was recorded is in it whatever ends the process, SIGKILL too. It has a fixed size, and blocks only
+//! where something was recorded: each list is filled from its begin, and looked up by a small index.
 //!
 //! ```text
 //!   header      who records, and since when
+//!   indices     where a site, or a finding, lies in its list, by its key
 //!   modules     what is mapped where: for the addresses below
 //!   loops       threads that wait again and again in one place: event loops
 //!   sites       every call that took SHORTEST_NS or more, summed by call and caller
@@ -15,7 +16,7 @@
 //! The command includes this file as well, so it names nothing else of the library. All numbers are the machine's own. A text ends at its
 //! first zero byte, or with its field; it is cut at a character.
 
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, AtomicU8};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU16, AtomicU32, AtomicU64, AtomicU8};
 
 /// The first eight bytes of a recording. The last is the layout's version.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"gpaudit\x01");
@@ -46,12 +47,21 @@ pub type Text<const N: usize> = [AtomicU8; N];
 #[repr(C)]
 pub struct Recording {
     pub header: Header,
+    pub site_index: Index<{ 2 * SITES }>,
+    pub finding_index: Index<{ 2 * FINDINGS }>,
     pub modules: [Module; MODULES],
     pub loops: [Loop; LOOPS],
     pub sites: [Site; SITES],
     pub findings: [Finding; FINDINGS],
     pub ring: [Long; RING],
 }
+
+/// Places in a list by key: the places that a key may have begin at its remainder. 0: none; `TAKEN`: one is being made; else the place,
+/// from 2 on. A place is never changed once it is there.
+pub type Index<const N: usize> = [AtomicU16; N];
+
+/// An index's word while an entry is made.
+pub const TAKEN: u16 = 1;
 
 /// Who records.
 #[repr(C)]
@@ -76,6 +86,9 @@ pub struct Header {
     pub lost: AtomicU64,
     /// How many calls the ring has seen.
     pub rung: AtomicU64,
+    /// How many entries the lists of sites and findings have.
+    pub sites: AtomicU32,
+    pub findings: AtomicU32,
     /// 1: the process has reached its end in order, or executed another program.
     pub ended: AtomicU32,
     /// 1: CPython's functions were found, and the interpreter lock is watched.
@@ -133,7 +146,7 @@ pub struct Loop {
 /// Calls of one kind from one place.
 #[repr(C, align(64))]
 pub struct Site {
-    /// A mix of call and caller; 0: a free entry. Claimed by a compare-exchange.
+    /// A mix of call and caller; 0: a free entry.
     pub key: AtomicU64,
     /// The return address of the call, or, where libc made it, that of the call of libc.
     pub caller: AtomicU64,

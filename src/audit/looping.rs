@@ -6,8 +6,9 @@
 
 use crate::audit::clock;
 use crate::audit::format::{self, Loop, Recording, LOOPS};
-use crate::audit::text;
+use crate::audit::stack;
 use crate::audit::thread::Thread;
+use crate::audit::{blocks, text};
 use crate::sys;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -66,7 +67,11 @@ pub fn is_own(here: &Thread, row: u32, caller: usize) -> bool {
 fn claim(recording: &Recording, here: &Thread, row: u32, caller: usize) -> usize {
     for at in 0..LOOPS {
         let entry: &Loop = &recording.loops[at];
+        if !blocks::is_ready(entry) {
+            return 0;
+        }
         if entry.thread.compare_exchange(0, tid(here), Relaxed, Relaxed).is_ok() {
+            stack::note_object(recording, caller as u64);
             entry.call.store(row, Relaxed);
             entry.caller.store(caller as u64, Relaxed);
             entry.first_ns.store(sys::now_ns(), Relaxed);

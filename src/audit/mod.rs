@@ -16,6 +16,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+pub mod blocks;
 pub mod clock;
 pub mod format;
 pub mod looping;

@@ -1,7 +1,7 @@
 //! The recording's list of what is mapped where, by which `greenpatch report` tells addresses.
 
 use crate::audit::format::{Module, Recording, MODULES};
-use crate::audit::text;
+use crate::audit::{blocks, text};
 use std::ffi::CStr;
 use std::sync::atomic::Ordering::*;
 
@@ -10,6 +10,7 @@ pub fn note(recording: &Recording, start: u64, end: u64, base: u64, path: &CStr,
     let modules: &[Module; MODULES] = &recording.modules;
     for module in modules {
         match module.start.load(Relaxed) {
+            0 if !blocks::is_ready(module) => break,
             0 => {
                 module.end.store(end, Relaxed);
                 module.base.store(base, Relaxed);

@@ -10,19 +10,21 @@
 //! Where a call came from: the program's return address lies above the frames of the hook and of the recorder. Their size is one number for
 //! each row, found by unwinding once (`caller_of`), so that a short call costs one load.
 
-use crate::audit::format::{self, gil, Finding, Long, Recording, Site, FINDINGS, FRAMES, RING, SHORTEST_NS, SITES};
+use crate::audit::format::{
+    self, gil, Finding, Long, Recording, Site, FINDINGS, FRAMES, RING, SHORTEST_NS, SITES, TAKEN,
+};
 use crate::audit::looping::{self, tid};
-use crate::audit::recording;
 use crate::audit::stack::{self, Registers};
 use crate::audit::subject::{self, Arguments};
 use crate::audit::text;
 use crate::audit::thread::{self, Thread};
+use crate::audit::{blocks, recording};
 use crate::audit::{clock, python};
 use crate::base::kept::Kept;
 use crate::glibc;
 use crate::rows::{Row, NAMES};
 use crate::sys;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, Ordering::*};
 
 /// A call that goes on.
 pub struct Begun {
@@ -178,51 +180,96 @@ fn mix(numbers: [u64; 3]) -> u64 {
     mixed.max(1)
 }
 
-/// How many entries are looked at for a key before it counts as lost.
+/// How many places of an index are looked at for a key before it counts as lost.
 const LOOKS: usize = 32;
 
-/// Returns a site's entry, which is made where there is none; `None`: there is no room.
+/// Looks a key up in an index: the place of its entry. Where there is none, makes one: `count` has how many there are, `is` tells whether
+/// an entry has the key, and `make` fills a new one (false: there is no memory for it). `None`: there is no room.
+#[inline]
+fn place_of(
+    index: &[AtomicU16],
+    count: &AtomicU32,
+    most: usize,
+    key: u64,
+    is: impl Fn(usize) -> bool,
+    make: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    for look in 0..LOOKS {
+        let word = &index[(key as usize).wrapping_add(look) % index.len()];
+        let mut there = word.load(Acquire);
+        if there == 0 {
+            match word.compare_exchange(0, TAKEN, Acquire, Acquire) {
+                Ok(_) => {
+                    let place = count.fetch_add(1, Relaxed) as usize;
+                    // A word without an entry stays taken: who comes next looks on.
+                    if place >= most || !make(place) {
+                        return None;
+                    }
+                    word.store(place as u16 + 2, Release);
+                    return Some(place);
+                }
+                Err(now) => there = now,
+            }
+        }
+        if there > TAKEN && is(there as usize - 2) {
+            return Some(there as usize - 2);
+        }
+    }
+    None
+}
+
+/// Returns a site's entry, which is made where there is none; `None`: there is no room. Two threads that come first at one moment may make
+/// two, and the report adds them up.
 #[inline]
 fn site(recording: &Recording, row: u32, caller: u64) -> Option<&Site> {
     let key = mix([row.into(), caller, 0]);
-    for look in 0..LOOKS {
-        let site = &recording.sites[(key as usize).wrapping_add(look) % SITES];
-        match site.key.compare_exchange(0, key, Relaxed, Relaxed) {
-            Ok(_) => {
-                site.call.store(row, Relaxed);
-                site.caller.store(caller, Relaxed);
-                text::write(&site.name, NAMES[row as usize].as_bytes());
-                return Some(site);
-            }
-            Err(there) if there == key => return Some(site),
-            Err(_) => {}
+    let Recording { header, site_index, sites, .. } = recording;
+    let make = |place: usize| {
+        let site: &Site = &sites[place];
+        blocks::is_ready(site) && {
+            site.call.store(row, Relaxed);
+            site.caller.store(caller, Relaxed);
+            text::write(&site.name, NAMES[row as usize].as_bytes());
+            site.key.store(key, Relaxed);
+            true
         }
+    };
+    let place = place_of(site_index, &header.sites, SITES, key, |place| sites[place].key.load(Relaxed) == key, make);
+    if place.is_none() {
+        header.lost.fetch_add(1, Relaxed);
     }
-    recording.header.lost.fetch_add(1, Relaxed);
-    None
+    place.map(|place| &sites[place])
 }
 
 /// Returns a finding's entry, as `site`.
 fn finding(recording: &Recording, row: u32, caller: u64, line: u64) -> Option<&Finding> {
     let key = mix([row.into(), caller, line]);
-    for look in 0..LOOKS {
-        let finding = &recording.findings[(key as usize).wrapping_add(look) % FINDINGS];
-        match finding.key.compare_exchange(0, key, Relaxed, Relaxed) {
-            Ok(_) => return Some(finding),
-            Err(there) if there == key => return Some(finding),
-            Err(_) => {}
+    let Recording { header, finding_index, findings, .. } = recording;
+    let make = |place: usize| {
+        let is_ready = blocks::is_ready(&findings[place]);
+        if is_ready {
+            findings[place].key.store(key, Relaxed);
         }
+        is_ready
+    };
+    let is = |place: usize| findings[place].key.load(Relaxed) == key;
+    let place = place_of(finding_index, &header.findings, FINDINGS, key, is, make);
+    if place.is_none() {
+        header.lost.fetch_add(1, Relaxed);
     }
-    recording.header.lost.fetch_add(1, Relaxed);
-    None
+    place.map(|place| &findings[place])
 }
 
-/// Takes the ring's next entry to be written: its turn is odd until `written`.
-fn next_of_ring(recording: &Recording) -> &Long {
+/// Takes the ring's next entry to be written: its turn is odd until `written`. `None`: there is no memory for it.
+fn next_of_ring(recording: &Recording) -> Option<&Long> {
     let at = recording.header.rung.fetch_add(1, Relaxed) as usize % RING;
     let long = &recording.ring[at];
+    if !blocks::is_ready(long) {
+        recording.header.lost.fetch_add(1, Relaxed);
+        return None;
+    }
     long.turn.fetch_or(1, AcqRel);
-    long
+    Some(long)
 }
 
 fn written(long: &Long) {
@@ -245,7 +292,7 @@ fn keep(
     }
     recording.header.last_ns.store(ended_ns, Relaxed);
     here.blocked_ns.set(here.blocked_ns.get() + duration_ns);
-    let long = next_of_ring(recording);
+    let Some(long) = next_of_ring(recording) else { return };
     long.call.store(call.row as u32, Relaxed);
     long.thread.store(tid(here), Relaxed);
     long.ended_ns.store(ended_ns, Relaxed);

@@ -1,7 +1,7 @@
 //! The recording's file: made at load, mapped, and made anew in a fork child.
 
 use crate::audit::format::{Header, Recording, MAGIC};
-use crate::audit::{stack, text, thread};
+use crate::audit::{blocks, stack, text, thread};
 use crate::base::kept::Kept;
 use crate::config;
 use crate::sys;
@@ -64,6 +64,7 @@ pub fn of_process() -> Option<&'static Recording> {
 #[cold]
 fn in_child() {
     STATE.after_fork();
+    blocks::after_fork();
     thread::after_fork();
     stack::after_fork();
     make().ok();
@@ -126,12 +127,22 @@ fn make() -> Result<(), i32> {
     Err(libc::EEXIST)
 }
 
-/// Gives the file its size, with its blocks: a disk that is full later must not end the program (SIGBUS). Maps it.
+/// Gives the file its size, and maps it. Blocks come with what is recorded (`blocks::is_ready`), or, where the kernel cannot do that, all
+/// at once: a disk that is full must not end the program (SIGBUS).
 fn map(fd: i32) -> Result<&'static Recording, i32> {
     let bytes = std::mem::size_of::<Recording>();
-    sys::allocate(fd, bytes)?;
+    sys::set_size(fd, bytes)?;
     let place = sys::map_shared(fd, bytes)?;
-    // SAFETY: a new mapping of this size, all zero, shared with nobody who writes; every field may be zero.
+    let begin = std::mem::offset_of!(Recording, modules);
+    match sys::populate(place, begin) {
+        Ok(()) => blocks::begin(place, begin),
+        Err(libc::EINVAL) => {
+            sys::allocate(fd, bytes)?;
+            blocks::begin(place, bytes);
+        }
+        Err(why) => return Err(why),
+    }
+    // SAFETY: a new mapping of this size, all zero, shared with no other writer; every field may be zero.
     Ok(unsafe { &*(place as *const Recording) })
 }
 

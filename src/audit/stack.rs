@@ -242,6 +242,9 @@ pub struct Registers {
     pub bp: u64,
 }
 
+/// The stack pointer of `Registers` that name an address alone.
+const NO_STACK: u64 = 0;
+
 /// Reads the registers at this place, as its caller's frame has them. Inlined: the frame is the caller's own.
 #[inline(always)]
 pub fn registers() -> Registers {
@@ -315,7 +318,7 @@ extern "C" fn walk_there(walk: usize) {
     let mut at = FrameAddress::InstructionPointer(from.ip);
     const MOST: usize = 256;
     for _ in 0..MOST {
-        if !unwinding.know(at.address_for_lookup(), recording) {
+        if !unwinding.know(at.address_for_lookup(), recording) || from.sp == NO_STACK {
             return;
         }
         let Ok(Some(next)) = unwinding.unwinder.unwind_frame(at, &mut registers, &mut unwinding.cache, &mut read)
@@ -328,6 +331,11 @@ extern "C" fn walk_there(walk: usize) {
         }
         at = address;
     }
+}
+
+/// Notes the object that holds an address in the recording, where no stack that is walked would. Called as `walk` is.
+pub fn note_object(recording: &Recording, address: u64) {
+    walk(recording, Registers { ip: address, sp: NO_STACK, bp: 0 }, |_, _| false);
 }
 
 /// Begins anew in a fork child: another thread of the parent's may have been in the midst of a change, and what there was is left as it is.

@@ -118,12 +118,15 @@ pub fn had_children() -> bool {
     }
 }
 
+/// Gives a file its size, without blocks. Fails by the kernel's number.
+pub fn set_size(fd: i32, bytes: usize) -> Result<(), i32> {
+    checked(plain(libc::SYS_ftruncate, [fd as usize, bytes, 0, 0])).map(|_| ())
+}
+
 /// Gives a file its size, and its blocks where its file system can do that. Fails by the kernel's number: no room.
 pub fn allocate(fd: i32, bytes: usize) -> Result<(), i32> {
     match checked(plain(libc::SYS_fallocate, [fd as usize, 0, 0, bytes])) {
-        Err(libc::EOPNOTSUPP | libc::ENOSYS) => {
-            checked(plain(libc::SYS_ftruncate, [fd as usize, bytes, 0, 0])).map(|_| ())
-        }
+        Err(libc::EOPNOTSUPP | libc::ENOSYS) => set_size(fd, bytes),
         result => result.map(|_| ()),
     }
 }

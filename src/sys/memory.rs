@@ -138,6 +138,13 @@ pub fn map_shared(fd: i32, bytes: usize) -> Result<usize, i32> {
     checked(unsafe { call(libc::SYS_mmap, 0, bytes, protection, libc::MAP_SHARED as usize, fd as usize, 0) })
 }
 
+/// Gives pages of a mapping of a file what they need to be written to. Fails by the kernel's number instead of a SIGBUS later: EFAULT,
+/// ENOSPC; EINVAL: it cannot (before Linux 5.14).
+pub fn populate(address: usize, bytes: usize) -> Result<(), i32> {
+    let whole = bytes.next_multiple_of(4096);
+    checked(plain(libc::SYS_madvise, [address, whole, libc::MADV_POPULATE_WRITE as usize, 0])).map(|_| ())
+}
+
 /// A page of our own that the kernel clears in a fork child (Linux 4.14). `None`: it cannot.
 pub fn map_wiped_in_child() -> Option<*mut u8> {
     let page = map(4096, 0)?;

@@ -124,6 +124,7 @@ fn a_loop_is_known_by_what_it_does() {
     let loops = report["loops"].as_array().expect("a list");
     assert_eq!(loops.len(), 1, "{report:#}");
     assert!(loops[0]["turns"].as_u64().expect("a number") >= 290, "{report:#}");
+    assert_eq!(loops[0]["kind"], "loops", "{report:#}");
     assert!(loops[0]["lag_max_s"].as_f64().expect("a number") >= 0.079, "{report:#}");
     assert!(loops[0]["blocked_s"].as_f64().expect("a number") >= 0.079, "{report:#}");
     let blocking: Vec<_> =

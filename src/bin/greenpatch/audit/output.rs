@@ -141,7 +141,7 @@ fn heading(finding: &Finding) -> String {
 
 fn words(place: &Place) -> String {
     if place.function.is_empty() {
-        place.soname.clone()
+        format!("{}+{:#x}", place.soname, place.offset)
     } else {
         format!("{}:{}+{:#x}", place.soname, place.function, place.offset)
     }

@@ -19,7 +19,7 @@ pub struct Place {
     pub soname: String,
     pub path: String,
     pub build_id: String,
-    /// The function, and how far into it; empty: none is known.
+    /// The function, and how far into it; empty: none is known, and the distance is that from the file's address 0.
     pub function: String,
     pub offset: u64,
     /// Is it a function that others can call by its name?
@@ -29,6 +29,8 @@ pub struct Place {
 /// A function of an object: where it begins in the file's addresses.
 struct Function {
     address: u64,
+    /// How many bytes it has; 0: its symbol does not say.
+    bytes: u64,
     name: String,
     exported: bool,
 }
@@ -48,14 +50,16 @@ impl Symbols {
         let functions = self.functions.entry(path.clone()).or_insert_with(|| read(Path::new(&path), &module.build_id));
         let in_file = at.wrapping_sub(module.base);
         let last = functions.partition_point(|function| function.address <= in_file).checked_sub(1);
-        let function = last.map(|last| &functions[last]);
+        // Behind the end of the function before it stands code without a name: a stripped file keeps the exported names only.
+        let within = |function: &&Function| function.bytes == 0 || in_file - function.address < function.bytes;
+        let function = last.map(|last| &functions[last]).filter(within);
         let soname = Path::new(&path).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
         Some(Place {
             soname,
             build_id: module.build_id.clone(),
             path,
             function: function.map_or(String::new(), |function| function.name.clone()),
-            offset: function.map_or(0, |function| in_file - function.address),
+            offset: function.map_or(in_file, |function| in_file - function.address),
             exported: function.is_some_and(|function| function.exported),
         })
     }
@@ -83,7 +87,8 @@ fn read(path: &Path, build_id: &str) -> Vec<Function> {
     for (symbol, exported) in elf.symbols().map(|symbol| (symbol, false)).chain(exported) {
         if symbol.is_definition() && symbol.kind() == SymbolKind::Text {
             if let Ok(name) = symbol.name() {
-                functions.push(Function { address: symbol.address(), name: name.to_owned(), exported });
+                let (address, bytes) = (symbol.address(), symbol.size());
+                functions.push(Function { address, bytes, name: name.to_owned(), exported });
             }
         }
     }
