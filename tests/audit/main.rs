@@ -166,6 +166,18 @@ fn nothing_is_lost_by_whatever_end() {
 }
 
 #[test]
+fn what_many_processes_find_at_one_place_is_one_finding() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "forks");
+    let (report, output) = audit(&scratch, &[], &[program.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    assert_eq!(report["processes"], 101);
+    let found = of_call(&report, "usleep");
+    assert_eq!((found.len(), &found[0]["count"]), (1, &100.into()), "{report:#}");
+    assert_eq!(report["unseen"].as_array().expect("a list").len(), 0, "{report:#}");
+}
+
+#[test]
 fn a_python_line_is_told_and_what_became_of_the_lock() {
     let scratch = Scratch::new();
     let script = scratch.path("waits.py");

@@ -37,6 +37,32 @@ pub struct Finding {
     pub stack: Vec<Option<Place>>,
     pub process: i32,
     pub id: String,
+    /// How many calls there were of each class of durations (`audit_format::class`).
+    classes: Vec<u32>,
+}
+
+impl Finding {
+    /// Is this another process's finding of the same place?
+    fn is_of(&self, other: &Finding) -> bool {
+        let place = |finding: &Finding| finding.stack.first().cloned();
+        self.id == other.id && place(self) == place(other)
+    }
+
+    /// Adds another process's finding of the same place.
+    fn add(&mut self, other: Finding) {
+        self.count += other.count;
+        self.total_s += other.total_s;
+        self.held += other.held;
+        self.released += other.released;
+        self.threads += other.threads;
+        self.reacquire_worst_s = self.reacquire_worst_s.max(other.reacquire_worst_s);
+        self.classes.iter_mut().zip(&other.classes).for_each(|(count, more)| *count += more);
+        if other.worst_s > self.worst_s {
+            (self.worst_s, self.worst, self.process) = (other.worst_s, other.worst, other.process);
+        }
+        self.p50_s = quantile(&self.classes, 0.5).min(self.worst_s);
+        self.p99_s = quantile(&self.classes, 0.99).min(self.worst_s);
+    }
 }
 
 /// A library that waits.
@@ -134,12 +160,14 @@ pub fn judge(recordings: &[Recorded]) -> Report {
                 stack,
                 process: recorded.process,
                 id,
+                classes: entry.classes.clone(),
                 worst: clone(&entry.worst),
             });
         }
         findings.extend(busy_polls(recorded, &mut symbols, &mut packages));
         loops.extend(recorded.loops.iter().map(|entry| looping(recorded, entry, &mut symbols)));
     }
+    let mut findings = merged(findings);
     findings.sort_by(|one, other| {
         (rank(one.verdict), other.total_s)
             .partial_cmp(&(rank(other.verdict), one.total_s))
@@ -159,6 +187,19 @@ pub fn judge(recordings: &[Recorded]) -> Report {
         loops,
         unseen: unseen(recordings),
     }
+}
+
+/// Adds up what several processes found at one place.
+fn merged(all: Vec<Finding>) -> Vec<Finding> {
+    let mut places: BTreeMap<String, Vec<Finding>> = BTreeMap::new();
+    for finding in all {
+        let same = places.entry(finding.id.clone()).or_default();
+        match same.iter_mut().find(|known| known.is_of(&finding)) {
+            Some(known) => known.add(finding),
+            None => same.push(finding),
+        }
+    }
+    places.into_values().flatten().collect()
 }
 
 /// Calls that sleep.
@@ -197,6 +238,7 @@ fn busy_polls(
             worst_s: site.worst_ns as f64 / NS,
             p50_s: quantile(&site.classes, 0.5).min(site.worst_ns as f64 / NS),
             p99_s: quantile(&site.classes, 0.99).min(site.worst_ns as f64 / NS),
+            classes: site.classes.clone(),
             worst: Long::of_site(site),
             held: 0,
             released: 0,
