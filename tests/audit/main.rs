@@ -88,9 +88,12 @@ fn every_wait_is_told_with_its_call_its_library_and_its_peer() {
         ("waitpid", "waits", "", 0),
     ];
     for (call, soname, kind, timeout) in expected {
-        let found = of_call(&report, call);
-        assert_eq!(found.len(), 1, "{call}: {report:#}");
-        let finding = found[0];
+        // On a busy machine a thread may lose its processor in a call that does not wait, which then seems to wait: the longest counts.
+        let found = of_call(&report, call).into_iter().filter(|finding| functions(finding).contains(&"main"));
+        let longest = |one: &&Value, other: &&Value| {
+            one["worst_s"].as_f64().unwrap_or(0.0).total_cmp(&other["worst_s"].as_f64().unwrap_or(0.0))
+        };
+        let finding = found.max_by(longest).unwrap_or_else(|| panic!("{call}: {report:#}"));
         assert_eq!(finding["library"]["soname"], soname, "{call}: {finding:#}");
         assert_eq!(finding["verdict"], "WAITS", "{call}: {finding:#}");
         assert_eq!(finding["fd"]["kind"].as_str().unwrap_or(""), kind, "{call}: {finding:#}");
@@ -157,8 +160,11 @@ fn nothing_is_lost_by_whatever_end() {
         let (report, output) = audit(&scratch, &["--fail-on", "any"], &[program.to_str().expect("a path"), end]);
         let expected = if status == 0 { 66 } else { status };
         assert_eq!(output.status.code(), Some(expected), "{end}: {report:#}");
-        let blocking =
-            of_call(&report, "usleep").into_iter().filter(|finding| finding["verdict"] == "BLOCKS_LOOP").count();
+        let blocking: u64 = of_call(&report, "usleep")
+            .into_iter()
+            .filter(|finding| finding["verdict"] == "BLOCKS_LOOP" && functions(finding)[0] == "handler_blocks")
+            .map(|finding| finding["count"].as_u64().expect("a number"))
+            .sum();
         let programs = if end == "execute" { 2 } else { 1 };
         assert_eq!((blocking, &report["processes"]), (programs, &programs.into()), "{end}: {report:#}");
         assert_eq!(report["unseen"].as_array().expect("a list").len(), tells, "{end}: {report:#}");
