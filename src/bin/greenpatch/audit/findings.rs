@@ -58,7 +58,8 @@ impl Finding {
         self.reacquire_worst_s = self.reacquire_worst_s.max(other.reacquire_worst_s);
         self.classes.iter_mut().zip(&other.classes).for_each(|(count, more)| *count += more);
         if other.worst_s > self.worst_s {
-            (self.worst_s, self.worst, self.process) = (other.worst_s, other.worst, other.process);
+            (self.worst_s, self.process) = (other.worst_s, other.process);
+            (self.worst, self.stack) = (other.worst, other.stack);
         }
         self.p50_s = quantile(&self.classes, 0.5).min(self.worst_s);
         self.p99_s = quantile(&self.classes, 0.99).min(self.worst_s);
@@ -112,6 +113,19 @@ pub struct Report {
     pub loops: Vec<Looping>,
     /// What was not seen, a clause each.
     pub unseen: Vec<String>,
+    /// When the first process began, on the clock of `latest`.
+    pub began_ns: u64,
+    /// The latest long calls of all processes; `None`: they are not known.
+    pub latest: Option<Vec<Latest>>,
+}
+
+/// One of the latest long calls.
+pub struct Latest {
+    pub process: i32,
+    pub program: String,
+    pub verdict: &'static str,
+    pub long: Long,
+    pub stack: Vec<Option<Place>>,
 }
 
 const NS: f64 = 1e9;
@@ -123,6 +137,7 @@ pub fn judge(recordings: &[Recorded]) -> Report {
     let mut packages: BTreeMap<String, Option<String>> = BTreeMap::new();
     let mut findings = Vec::new();
     let mut loops = Vec::new();
+    let mut latest = Vec::new();
     for recorded in recordings {
         let turning: Vec<&Loop> = recorded.loops.iter().collect();
         for entry in &recorded.findings {
@@ -164,6 +179,15 @@ pub fn judge(recordings: &[Recorded]) -> Report {
                 worst: clone(&entry.worst),
             });
         }
+        for long in recorded.ring.iter().filter(|long| !is_loops_own(&turning, long)) {
+            latest.push(Latest {
+                process: recorded.process,
+                program: recorded.program.clone(),
+                verdict: verdict(recorded, &turning, long, u32::from(long.gil == "held")),
+                stack: long.frames.iter().map(|frame| symbols.place(recorded, *frame, true)).collect(),
+                long: clone(long),
+            });
+        }
         findings.extend(busy_polls(recorded, &mut symbols, &mut packages));
         loops.extend(recorded.loops.iter().map(|entry| looping(recorded, entry, &mut symbols)));
     }
@@ -186,6 +210,8 @@ pub fn judge(recordings: &[Recorded]) -> Report {
         findings,
         loops,
         unseen: unseen(recordings),
+        began_ns: begun,
+        latest: Some(latest),
     }
 }
 

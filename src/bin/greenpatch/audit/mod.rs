@@ -7,11 +7,17 @@
 //!
 //! `audit` runs the program as its child, with its own descriptors and signals, and waits for it; its exit status is the program's own.
 
+mod annotations;
 mod findings;
+mod junit;
 mod mends;
+mod metrics;
 mod output;
 mod recording;
+mod stacks;
 mod symbols;
+mod timeline;
+mod writing;
 
 use std::ffi::{c_int, OsString};
 use std::fs;
@@ -25,6 +31,7 @@ use crate::library::{self, LIB_HELP};
 use crate::words::shown;
 use crate::{glibc, options, preloadable, start};
 use findings::Report;
+use serde_json::Value;
 
 /// The exit status of `audit --fail-on` where the program itself succeeded.
 const FOUND: c_int = 66;
@@ -72,8 +79,26 @@ pub struct Arguments {
 /// How `report` writes.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Format {
+    /// For people
     Text,
+    /// The whole report (docs/audit.schema.json)
     Json,
+    /// Waiting by stack, collapsed, in microseconds: for flame graphs
+    Folded,
+    /// Waiting by stack: for speedscope.app
+    Speedscope,
+    /// The latest calls along the time: for ui.perfetto.dev
+    Perfetto,
+    /// A test case a finding
+    Junit,
+    /// Findings at Python lines, SARIF 2.1.0
+    Sarif,
+    /// Annotations of GitHub's workflows
+    Github,
+    /// GitLab's code quality
+    Gitlab,
+    /// Sums, in OpenMetrics text
+    Openmetrics,
 }
 
 /// Say what recordings hold
@@ -106,6 +131,7 @@ pub fn audit(arguments: Arguments) -> Result<c_int, Failure> {
     if let Some(objection) = glibc::objection(&program.elf, &library) {
         return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
     }
+    arguments.output.as_deref().map_or(Ok(()), writing::probe)?;
     let folder = Folder::new(arguments.keep)?;
     let value =
         format!("audit={}/%p:threshold={}", folder.path.display().to_string().replace(':', "%3A"), arguments.threshold);
@@ -124,13 +150,13 @@ pub fn audit(arguments: Arguments) -> Result<c_int, Failure> {
     let own = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     let first = folder.path.join(child.id().to_string());
     let report = findings::judge(&read_all(std::slice::from_ref(&folder.path), Some(&first))?);
-    if let Some(file) = &arguments.output {
-        write(file, &format!("{:#}\n", output::json(&report)))?;
-    }
     if !arguments.quiet {
         let mut stderr = io::stderr();
         let line = if stderr.is_terminal() { "\n" } else { "" };
         let _ = write!(stderr, "{line}{}", output::text(&report));
+    }
+    if let Some(file) = &arguments.output {
+        writing::write(file, &set(&report, Format::Json)?)?;
     }
     Ok(if own == 0 && fails(&report, arguments.fail_on) { FOUND } else { own })
 }
@@ -149,18 +175,31 @@ fn fails(report: &Report, on: FailOn) -> bool {
 /// Writes a report of recordings.
 pub fn report(arguments: ReportArguments) -> Result<(), Failure> {
     let report = findings::judge(&read_all(&arguments.files, None)?);
-    let text = match arguments.format {
-        Format::Text => output::text(&report),
-        Format::Json => format!("{:#}\n", output::json(&report)),
-    };
+    let text = set(&report, arguments.format)?;
     match &arguments.output {
-        Some(file) => write(file, &text),
+        Some(file) => writing::write(file, &text),
         None => crate::words::print(&text).map_err(|error| failed(format!("the report cannot be written: {error}."))),
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(file, text).map_err(|error| failed(format!("{}: {error}.", shown(file))))
+/// Sets a report in a format.
+fn set(report: &Report, format: Format) -> Result<String, Failure> {
+    let lines = |value: Value| format!("{value:#}\n");
+    Ok(match format {
+        Format::Text => output::text(report),
+        Format::Json => lines(output::json(report)),
+        Format::Folded => stacks::folded(report),
+        Format::Speedscope => lines(stacks::speedscope(report)),
+        Format::Perfetto => {
+            let trace = timeline::perfetto(report);
+            lines(trace.ok_or_else(|| failed("a report has no times: a timeline needs the recordings (--keep)."))?)
+        }
+        Format::Junit => junit::junit(report),
+        Format::Sarif => lines(annotations::sarif(report)),
+        Format::Github => annotations::github(report),
+        Format::Gitlab => lines(annotations::gitlab(report)),
+        Format::Openmetrics => metrics::openmetrics(report),
+    })
 }
 
 /// Reads recordings, and those in folders. `first`: the one of the program itself; else the one that began first is.

@@ -27,7 +27,7 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// Says what a call was about: the peer, the path, or the kind of descriptor.
-fn about(long: &Long) -> String {
+pub fn about(long: &Long) -> String {
     let of = if long.peer.is_empty() { &long.path } else { &long.peer };
     let of = if of.is_empty() { &long.local } else { of };
     match (long.fd_kind, of.is_empty()) {
@@ -39,7 +39,7 @@ fn about(long: &Long) -> String {
 }
 
 /// Says what a verdict means.
-fn meaning(verdict: &str) -> &'static str {
+pub fn meaning(verdict: &str) -> &'static str {
     match verdict {
         "HOLDS_GIL" => "waits with the interpreter's lock: no other Python thread runs",
         "BLOCKS_LOOP" => "blocks an event loop",
@@ -78,11 +78,8 @@ pub fn text(report: &Report) -> String {
     }
     for finding in report.findings.iter().take(SHOWN) {
         let _ = writeln!(text, "\n{}", heading(finding));
-        for (file, line, function) in finding.worst.python.iter().take(FRAMES) {
-            let _ = writeln!(text, "      {file}:{line} {function}");
-        }
-        for place in finding.stack.iter().take(FRAMES) {
-            let _ = writeln!(text, "      {}", place.as_ref().map_or("?".to_owned(), words));
+        for line in stack(finding) {
+            let _ = writeln!(text, "      {line}");
         }
     }
     let rest = report.findings.len().saturating_sub(SHOWN);
@@ -112,8 +109,20 @@ pub fn text(report: &Report) -> String {
     text.lines().map(|line| wrap(line, "          ", columns()) + "\n").collect()
 }
 
+/// Sets a finding's stacks, a line a frame: the Python one, then the native one, each the innermost first.
+pub fn stack(finding: &Finding) -> Vec<String> {
+    let python = finding.worst.python.iter().map(|(file, line, function)| format!("{file}:{line} {function}"));
+    let native = finding.stack.iter().map(|place| place.as_ref().map_or("?".to_owned(), words));
+    python.take(FRAMES).chain(native.take(FRAMES)).collect()
+}
+
 /// Sets a finding's first line.
 fn heading(finding: &Finding) -> String {
+    format!("  {} {} [{}]", finding.verdict, sentence(finding), finding.id)
+}
+
+/// Says a finding's call: how long, about what, and what it held.
+pub fn sentence(finding: &Finding) -> String {
     let timeout = match finding.worst.timeout_ns {
         NO_TIMEOUT => ", no timeout".to_owned(),
         UNKNOWN_TIMEOUT => String::new(),
@@ -129,17 +138,11 @@ fn heading(finding: &Finding) -> String {
     } else {
         format!(" ×{}, {} in all", finding.count, duration(finding.total_s))
     };
-    format!(
-        "  {} {} {}{}{times}{timeout}{lock} [{}]",
-        finding.verdict,
-        finding.call,
-        duration(finding.worst_s),
-        about(&finding.worst),
-        finding.id
-    )
+    format!("{} {}{}{times}{timeout}{lock}", finding.call, duration(finding.worst_s), about(&finding.worst))
 }
 
-fn words(place: &Place) -> String {
+/// Says where a frame is.
+pub fn words(place: &Place) -> String {
     if place.function.is_empty() {
         format!("{}+{:#x}", place.soname, place.offset)
     } else {

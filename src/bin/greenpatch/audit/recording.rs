@@ -29,6 +29,8 @@ pub struct Recorded {
     pub loops: Vec<Loop>,
     pub sites: Vec<Site>,
     pub findings: Vec<Finding>,
+    /// The latest long calls.
+    pub ring: Vec<Long>,
 }
 
 /// A mapped object.
@@ -188,7 +190,13 @@ fn of(file: &Path, recording: &Recording) -> Recorded {
         loops: recording.loops.iter().filter(|entry| entry.turns.load(Relaxed) != 0).map(loop_of).collect(),
         sites: recording.sites.iter().filter(|site| present(site.count.load(Relaxed))).map(site).collect(),
         findings: recording.findings.iter().filter(|entry| present(entry.count.load(Relaxed))).map(finding).collect(),
+        ring: recording.ring.iter().filter(|entry| is_whole(entry.turn.load(Relaxed))).map(long).collect(),
     }
+}
+
+/// Is an entry of the ring there, and not being written?
+fn is_whole(turn: u32) -> bool {
+    turn != 0 && turn.is_multiple_of(2)
 }
 
 fn module(module: &format::Module) -> Module {
