@@ -1,6 +1,7 @@
 //! `greenpatch audit` and `greenpatch report`: every wait is told with its call, library, peer, stack and Python line; nothing is lost by
 //! whatever end; and what is no recording gets a sentence.
 
+mod baseline;
 mod outputs;
 #[path = "../support/mod.rs"]
 mod support;

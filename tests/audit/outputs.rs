@@ -21,7 +21,8 @@ pub fn record(scratch: &Scratch) -> PathBuf {
     let kept = scratch.path("kept");
     let both = "/usr/bin/python3 \"$1\" && \"$0\"";
     let words = ["/bin/sh", "-c", both, loops.to_str().expect("a path"), script.to_str().expect("a path")];
-    let (report, output) = audit(scratch, &["-q", "--keep", kept.to_str().expect("a path")], &words);
+    let (report, output) =
+        audit(scratch, &["-q", "--threshold", "50", "--keep", kept.to_str().expect("a path")], &words);
     assert_eq!(output.status.code(), Some(0), "{report:#}");
     kept
 }

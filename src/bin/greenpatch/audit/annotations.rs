@@ -8,7 +8,7 @@ use std::path::{Component, Path};
 
 use serde_json::{json, Value};
 
-use super::findings::{Finding, Report};
+use super::findings::{Finding, Report, State};
 use super::mends;
 use super::output::{meaning, sentence};
 
@@ -89,13 +89,14 @@ pub fn message(finding: &Finding) -> String {
 pub fn sarif(report: &Report) -> Value {
     let mut rules: Vec<&str> = Vec::new();
     let mut results = Vec::new();
+    let has_known = report.findings.iter().any(|finding| finding.state == State::Known);
     for finding in unique(report) {
         let Some(source) = source(finding) else { continue };
         let rule = rules.iter().position(|known| *known == finding.verdict).unwrap_or_else(|| {
             rules.push(finding.verdict);
             rules.len() - 1
         });
-        results.push(json!({
+        let mut result = json!({
             "ruleId": finding.verdict,
             "ruleIndex": rule,
             "level": match level(finding.verdict) { Level::Error => "error", Level::Warning => "warning", Level::Note => "note" },
@@ -104,7 +105,15 @@ pub fn sarif(report: &Report) -> Value {
                 "artifactLocation": { "uri": uri(&source.file) }, "region": { "startLine": source.line },
             } }],
             "partialFingerprints": { "greenpatch/v1": finding.id },
-        }));
+        });
+        // Where one result has it, all must.
+        if has_known {
+            result["baselineState"] = json!(if finding.state == State::Known { "unchanged" } else { "new" });
+        }
+        if let State::Suppressed(reason) = &finding.state {
+            result["suppressions"] = json!([{ "kind": "external", "justification": reason }]);
+        }
+        results.push(result);
     }
     let rules: Vec<_> = rules
         .into_iter()
@@ -132,7 +141,7 @@ fn uri(file: &str) -> String {
     }
 }
 
-/// Sets what is a fault in GitHub's workflow commands, a line each.
+/// Sets what is a fault, and new, in GitHub's workflow commands, a line each.
 pub fn github(report: &Report) -> String {
     let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
@@ -147,10 +156,10 @@ pub fn github(report: &Report) -> String {
         let title = property(&format!("{} {}", finding.verdict, finding.call));
         Some(format!("::{command} {place}title={title}::{}\n", data(&message(finding))))
     };
-    unique(report).into_iter().filter_map(line).collect()
+    unique(report).into_iter().filter(|finding| finding.state == State::New).filter_map(line).collect()
 }
 
-/// Sets the findings that have a source line in GitLab's form of code quality (CodeClimate's, a list).
+/// Sets the findings that have a source line and are not suppressed in GitLab's form of code quality (CodeClimate's, a list).
 pub fn gitlab(report: &Report) -> Value {
     let issue = |finding: &Finding| {
         let source = source(finding)?;
@@ -162,5 +171,6 @@ pub fn gitlab(report: &Report) -> Value {
             "location": { "path": source.file, "lines": { "begin": source.line } },
         }))
     };
-    unique(report).into_iter().filter_map(issue).collect()
+    let is_shown = |finding: &&Finding| !matches!(finding.state, State::Suppressed(_));
+    unique(report).into_iter().filter(is_shown).filter_map(issue).collect()
 }

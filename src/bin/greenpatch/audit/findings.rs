@@ -37,6 +37,7 @@ pub struct Finding {
     pub stack: Vec<Option<Place>>,
     pub process: i32,
     pub id: String,
+    pub state: State,
     /// How many calls there were of each class of durations (`audit_format::class`).
     classes: Vec<u32>,
 }
@@ -64,6 +65,17 @@ impl Finding {
         self.p50_s = quantile(&self.classes, 0.5).min(self.worst_s);
         self.p99_s = quantile(&self.classes, 0.99).min(self.worst_s);
     }
+}
+
+/// Whether a finding is looked at.
+#[derive(PartialEq)]
+pub enum State {
+    /// It was not there before, as far as is known.
+    New,
+    /// A baseline has it.
+    Known,
+    /// It is accepted, with the reason.
+    Suppressed(String),
 }
 
 /// A library that waits.
@@ -161,6 +173,7 @@ pub fn judge(recordings: &[Recorded]) -> Report {
             ]);
             findings.push(Finding {
                 verdict,
+                state: State::New,
                 call: entry.worst.name.clone(),
                 library,
                 count: entry.count,
@@ -256,6 +269,7 @@ fn busy_polls(
         let function = stack[0].as_ref().map_or("", |place| place.function.as_str());
         Finding {
             verdict: "BUSY_POLLS",
+            state: State::New,
             id: identity(&["BUSY_POLLS", &library.soname, &site.name, function, "", ""]),
             call: site.name.clone(),
             library,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use super::annotations::{is_fault, message, unique};
-use super::findings::{Finding, Report};
+use super::findings::{Finding, Report, State};
 use super::output::{duration, stack};
 
 /// Sets a report in XML. A report without findings has one test, passed; one of a program of which no call was seen has an error.
@@ -34,7 +34,16 @@ pub fn junit(report: &Report) -> String {
 }
 
 fn case(finding: &Finding) -> TestCase {
-    let status = if is_fault(finding.verdict) {
+    let skipped = match &finding.state {
+        State::New => None,
+        State::Known => Some("known".to_owned()),
+        State::Suppressed(reason) => Some(format!("suppressed: {reason}")),
+    };
+    let status = if let Some(why) = skipped {
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(why);
+        status
+    } else if is_fault(finding.verdict) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
         status.set_message(message(finding)).set_type(finding.verdict).set_description(stack(finding).join("\n"));
         status

@@ -7,7 +7,9 @@
 //!
 //! `audit` runs the program as its child, with its own descriptors and signals, and waits for it; its exit status is the program's own.
 
+mod accepted;
 mod annotations;
+mod comparison;
 mod findings;
 mod junit;
 mod mends;
@@ -30,7 +32,7 @@ use crate::failure::{Failure, FAILED, NOT_PRELOADABLE};
 use crate::library::{self, LIB_HELP};
 use crate::words::shown;
 use crate::{glibc, options, preloadable, start};
-use findings::Report;
+use findings::{Report, State};
 use serde_json::Value;
 
 /// The exit status of `audit --fail-on` where the program itself succeeded.
@@ -45,6 +47,8 @@ enum FailOn {
     Gil,
     /// Any call of the threshold or more
     Any,
+    /// As block, or one that polls busily, that the baseline has not
+    New,
     /// None
     Never,
 }
@@ -62,6 +66,11 @@ pub struct Arguments {
     /// End with status 66 for such findings, where the program itself succeeded
     #[arg(long, value_enum, default_value = "never")]
     fail_on: FailOn,
+    #[command(flatten)]
+    accepted: accepted::Arguments,
+    /// Write the report into this file, as the next baseline
+    #[arg(long, value_name = "FILE")]
+    write_baseline: Option<PathBuf>,
     /// No summary at the end
     #[arg(short, long)]
     quiet: bool,
@@ -110,6 +119,11 @@ pub struct ReportArguments {
     /// The report's form
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    accepted: accepted::Arguments,
+    /// Say what is new, gone or slower than in these recordings, or in this report (JSON)
+    #[arg(long, value_name = "OTHER")]
+    compare: Option<PathBuf>,
     /// Write the report into this file
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
@@ -131,7 +145,14 @@ pub fn audit(arguments: Arguments) -> Result<c_int, Failure> {
     if let Some(objection) = glibc::objection(&program.elf, &library) {
         return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
     }
-    arguments.output.as_deref().map_or(Ok(()), writing::probe)?;
+    if arguments.fail_on == FailOn::New && arguments.accepted.baseline.is_none() {
+        return Err(failed("--fail-on new needs --baseline FILE: what is known."));
+    }
+    let accepted = accepted::read(&arguments.accepted)?;
+    let outputs = [&arguments.output, &arguments.write_baseline];
+    for file in outputs.into_iter().flatten() {
+        writing::probe(file)?;
+    }
     let folder = Folder::new(arguments.keep)?;
     let value =
         format!("audit={}/%p:threshold={}", folder.path.display().to_string().replace(':', "%3A"), arguments.threshold);
@@ -149,13 +170,15 @@ pub fn audit(arguments: Arguments) -> Result<c_int, Failure> {
     let status = child.wait().map_err(|error| failed(format!("waiting for the program: {error}.")))?;
     let own = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     let first = folder.path.join(child.id().to_string());
-    let report = findings::judge(&read_all(std::slice::from_ref(&folder.path), Some(&first))?);
+    let mut report = findings::judge(&read_all(std::slice::from_ref(&folder.path), Some(&first))?);
+    let warnings = accepted.mark(&mut report);
     if !arguments.quiet {
         let mut stderr = io::stderr();
         let line = if stderr.is_terminal() { "\n" } else { "" };
         let _ = write!(stderr, "{line}{}", output::text(&report));
     }
-    if let Some(file) = &arguments.output {
+    warn(&warnings);
+    for file in outputs.into_iter().flatten() {
         writing::write(file, &set(&report, Format::Json)?)?;
     }
     Ok(if own == 0 && fails(&report, arguments.fail_on) { FOUND } else { own })
@@ -163,22 +186,51 @@ pub fn audit(arguments: Arguments) -> Result<c_int, Failure> {
 
 /// Do these findings fail an audit?
 fn fails(report: &Report, on: FailOn) -> bool {
-    let any = |verdicts: &[&str]| report.findings.iter().any(|finding| verdicts.contains(&finding.verdict));
+    let mut open = report.findings.iter().filter(|finding| !matches!(finding.state, State::Suppressed(_)));
+    let mut any = |verdicts: &[&str]| open.any(|finding| verdicts.contains(&finding.verdict));
     match on {
         FailOn::Block => any(&["BLOCKS_LOOP", "HOLDS_GIL"]),
         FailOn::Gil => any(&["HOLDS_GIL"]),
-        FailOn::Any => !report.findings.is_empty(),
+        FailOn::Any => open.next().is_some(),
+        FailOn::New => open.any(|finding| {
+            finding.state == State::New && ["BLOCKS_LOOP", "HOLDS_GIL", "BUSY_POLLS"].contains(&finding.verdict)
+        }),
         FailOn::Never => false,
     }
 }
 
 /// Writes a report of recordings.
 pub fn report(arguments: ReportArguments) -> Result<(), Failure> {
-    let report = findings::judge(&read_all(&arguments.files, None)?);
-    let text = set(&report, arguments.format)?;
+    let accepted = accepted::read(&arguments.accepted)?;
+    let mut report = findings::judge(&read_all(&arguments.files, None)?);
+    warn(&accepted.mark(&mut report));
+    let text = match &arguments.compare {
+        Some(other) => compare(&report, other, arguments.format)?,
+        None => set(&report, arguments.format)?,
+    };
     match &arguments.output {
         Some(file) => writing::write(file, &text),
         None => crate::words::print(&text).map_err(|error| failed(format!("the report cannot be written: {error}."))),
+    }
+}
+
+/// Says what is to be said about suppressions, a line each.
+fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| eprintln!("{}", crate::words::for_errors(&format!("greenpatch: {warning}"))));
+}
+
+/// Sets a comparison with other recordings, or with a report in JSON.
+fn compare(report: &Report, other: &Path, format: Format) -> Result<String, Failure> {
+    let begins = fs::read(other).unwrap_or_default().into_iter().find(|byte| !byte.is_ascii_whitespace());
+    let before = match begins {
+        Some(b'{') => accepted::saved(other)?,
+        _ => output::json(&findings::judge(&read_all(&[other.to_owned()], None)?)),
+    };
+    let comparison = comparison::json(&output::json(report), &before);
+    match format {
+        Format::Text => Ok(comparison::text(&comparison)),
+        Format::Json => Ok(format!("{comparison:#}\n")),
+        _ => Err(failed("a comparison is text or JSON: --format text, --format json.")),
     }
 }
 

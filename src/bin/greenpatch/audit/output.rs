@@ -3,7 +3,7 @@
 use serde_json::{json, Value};
 use std::fmt::Write;
 
-use super::findings::{Finding, Report};
+use super::findings::{Finding, Report, State};
 use super::recording::Long;
 use super::symbols::Place;
 use crate::shared::audit_format::{NO_TIMEOUT, UNKNOWN_TIMEOUT};
@@ -118,7 +118,12 @@ pub fn stack(finding: &Finding) -> Vec<String> {
 
 /// Sets a finding's first line.
 fn heading(finding: &Finding) -> String {
-    format!("  {} {} [{}]", finding.verdict, sentence(finding), finding.id)
+    let state = match &finding.state {
+        State::New => String::new(),
+        State::Known => " known".to_owned(),
+        State::Suppressed(reason) => format!(" suppressed: {reason}"),
+    };
+    format!("  {} {} [{}]{state}", finding.verdict, sentence(finding), finding.id)
 }
 
 /// Says a finding's call: how long, about what, and what it held.
@@ -192,6 +197,8 @@ fn finding(finding: &Finding) -> Value {
         "id": finding.id,
         "rule": format!("{}/{}", finding.verdict, finding.call),
         "verdict": finding.verdict,
+        "state": match finding.state { State::New => "new", State::Known => "known", State::Suppressed(_) => "suppressed" },
+        "suppressed_because": match &finding.state { State::Suppressed(reason) => Some(reason), _ => None },
         "library": {
             "soname": finding.library.soname, "path": finding.library.path, "build_id": finding.library.build_id,
             "package": finding.library.package,
