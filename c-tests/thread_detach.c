@@ -53,6 +53,12 @@ int main(void)
     CHECK_IS(pthread_detach(thread), 0); /* has ended or is about to: what is left of it is cleared away */
     say("detached at its end");
 
+    CHECK_IS(pthread_join(thread, NULL), EINVAL);
+    nap(20); /* It has ended by now, and no thread has been made since. */
+    CHECK_IS(pthread_join(thread, NULL), EINVAL);
+    CHECK_IS(pthread_detach(thread), EINVAL);
+    say("joined and detached after its end: EINVAL");
+
     join(spawn(joins_itself, NULL));
     CHECK_IS(pthread_join(pthread_self(), NULL), EDEADLK);
     say("joined by itself: EDEADLK");

@@ -7,7 +7,7 @@
 //!   FINISHED   the thread's end (end::ended)   DETACHED was set: recycle; else wake the thread that joins
 //!   DETACHED   detach, or create               FINISHED was set: recycle
 //!   JOINING    join                            once FINISHED is set: recycle; taken back where the join fails
-//!   GONE       recycle, alone in the word      until the vessel serves again (create)
+//!   GONE       recycle, alone but for DETACHED until the vessel serves again (create)
 //! ```
 //!
 //! The end and a detach race: each sets its own bit and reads the other's in the same step, so exactly one of them sees both, and recycles
@@ -116,7 +116,7 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
     }
     let before = green.life.fetch_or(life::JOINING, AcqRel);
     if before & life::GONE != 0 {
-        return Err(libc::ESRCH);
+        return Err(when_gone(before));
     }
     if before & (life::DETACHED | life::JOINING) != 0 {
         if before & life::JOINING == 0 {
@@ -153,13 +153,23 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
     Ok(result)
 }
 
+/// Returns what a join or a detach of a thread that is gone fails by, until its vessel serves another: EINVAL where it was detached, as
+/// before its end; ESRCH where it was joined (nptl/pthread_join_common.c: the join sets the tid to -1, an end to 0).
+fn when_gone(life: u32) -> i32 {
+    if life & life::DETACHED != 0 {
+        libc::EINVAL
+    } else {
+        libc::ESRCH
+    }
+}
+
 /// Detaches a thread, and recycles its vessel if it has ended. Called on any thread, with no lock held. Fails by EINVAL where the thread is
-/// detached already or a thread joins it, by ESRCH where it is gone.
+/// detached already or a thread joins it, by ESRCH where it was joined.
 pub fn detach(green: &'static Green) -> Result<(), i32> {
     let before = green.life.fetch_or(life::DETACHED, AcqRel);
     if before & life::GONE != 0 {
-        green.life.store(life::GONE, Release);
-        return Err(libc::ESRCH);
+        green.life.store(before, Release);
+        return Err(when_gone(before));
     }
     if before & (life::DETACHED | life::JOINING) != 0 {
         if before & life::DETACHED == 0 {

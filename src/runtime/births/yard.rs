@@ -185,10 +185,15 @@ pub fn keep_here(green: &'static Green) -> bool {
     })
 }
 
+/// Ends the life of a vessel's thread. Whether it was detached stays known: a join that comes too late asks for that.
+fn set_gone(green: &Green) {
+    green.life.store(life::GONE | green.life.load(Relaxed) & life::DETACHED, Release);
+}
+
 /// Takes in a vessel whose thread is finished and joined or detached: for the next thread, or for its death. Called by the one thread or
 /// worker that made `life` complete (`thread`).
 pub fn recycle(green: &'static Green) {
-    green.life.store(life::GONE, Release);
+    set_gone(green);
     if green.vessel.stack.get().foreign || green.vessel.spoilt.get() {
         YARD.with_lists(|lists| {
             lists.dying.push(green);
@@ -220,7 +225,7 @@ pub fn pool(green: &'static Green) {
 /// False: there is no kernel thread to be had, and the vessel is as it was. On a stack of the program's it counts as buried all the same,
 /// and its green thread is lost.
 pub fn bury(green: &'static Green) -> bool {
-    green.life.store(life::GONE, Release);
+    set_gone(green);
     green.vessel.dying.set(true);
     let fs = green.fs.get();
     let (tid, end) = (glibc::tid_field(fs), glibc::version::end_word(fs));
