@@ -54,7 +54,7 @@ static void *is_interrupted(void *alternate)
 static void *interrupts(void *own)
 {
     for (unsigned i = 0; i < TURNS; i++) {
-        if (i % 1000 == 0)
+        if (i % 500 == 0)
             usleep(1); /* parks */
         while ((errno = pthread_sigqueue(*(pthread_t *)own, SIGRTMIN, (union sigval){.sival_int = i + 1})) == EAGAIN)
             nap(1);
