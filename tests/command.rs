@@ -231,7 +231,7 @@ fn library_and_options_reach_the_program() {
 fn wrong_words_in_the_variable_are_125() {
     let place = Place::new();
     for (words, sentence) in [
-        ("worker=1", "there is no option “worker”; there are workers, stack_size, stats"),
+        ("worker=1", "there is no option “worker”; there are workers, stack_size, audit, threshold, stats"),
         ("follow", "“follow” has no value: write follow=VALUE"),
         ("workers=2:stack_size=-1", "option stack_size: “-1” is not"),
     ] {
