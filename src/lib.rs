@@ -3,11 +3,12 @@
 //! The front door: what happens when the library is loaded and when the process ends. Everything else is behind it: `hooks` know C
 //! and errno, `runtime` knows green threads, `glibc` and `sys` know what is below. See ARCHITECTURE.md.
 //!
-//! The front door decides once, at load, between three outcomes:
+//! The front door decides once, at load, between four outcomes:
 //!
 //! ```text
 //!   closed    the hooks pass every call on to libc         a set-user-id program, a second copy, wrong options, an unknown glibc
 //!   refused   the first pthread_create starts nothing      valgrind, a library in front of `config::PASSED_BY`
+//!   recorded  the hooks pass every call on by the recorder   the option `audit`; the runtime refuses to start
 //!   open      the first pthread_create starts the runtime  otherwise
 //! ```
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -92,6 +93,10 @@ fn load() {
 }
 
 /// Begins to record the calls that wait, in a process that stays native: the hooks stay closed, and pass every call on by the recorder.
+/// Called once, by `load`, with the option `audit`. Where the file cannot be made one line on stderr says so, and nothing is recorded.
+///
+/// The order: the clock first, for the recording notes when it began. The entries of libc next, or what they put in the real functions'
+/// place would take the recorder's away. The recorder last: from `install` on, calls are timed.
 fn record(path: &'static str, options: &config::Options<'static>, environment: &mut environment::Environment) {
     const DEFAULT_MS: u64 = 20;
     runtime::machine::started::refuse("it is audited, and stays native");

@@ -63,7 +63,8 @@ pub fn is_own(here: &Thread, row: u32, caller: usize) -> bool {
     here.place.get() != 0 && here.row.get() == row && here.caller.get() == caller
 }
 
-/// Takes an entry for the thread's loop: its place from 1 on; 0: there is no room.
+/// Takes an entry for the thread's loop, and names the loop after the thread as it is called now. Entries are never given back: a loop that
+/// has ended is reported as well: its place from 1 on; 0: there is no room.
 fn claim(recording: &Recording, here: &Thread, row: u32, caller: usize) -> usize {
     for at in 0..LOOPS {
         let entry: &Loop = &recording.loops[at];

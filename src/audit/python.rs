@@ -126,7 +126,8 @@ extern "C" fn restored(state: Object) {
     }
 }
 
-/// Returns how the interpreter's lock is for this thread now.
+/// Returns how the interpreter's lock is for this thread now (`format::gil`). Called right behind a long call, on its thread: a call that
+/// let the lock go has not taken it back yet. A thread without a Python state of its own (a library's) is none of the interpreter's.
 pub fn lock_state() -> u32 {
     let Some(functions) = FUNCTIONS.get() else { return gil::NONE };
     if (functions.is_initialized)() == 0 || (functions.this_state)().is_null() {
@@ -143,7 +144,8 @@ pub fn watches() -> bool {
     RESTORE.load(Relaxed) != 0
 }
 
-/// Writes the Python stack of this thread, which holds the lock, into a long call's entry; returns a mix of its innermost line.
+/// Writes the Python stack of this thread, which holds the lock, the innermost line first and at most twenty-four, into a long call's
+/// entry; returns a mix of its innermost line.
 pub fn tell(long: &Long) -> u64 {
     const MOST: usize = 24;
     let Some(functions) = FUNCTIONS.get() else { return 0 };

@@ -32,7 +32,8 @@ pub struct Begun {
     ticks: u64,
 }
 
-/// Begins a call. `place` is where its frame is on the stack.
+/// Begins a call. `place` is where its frame is on the stack. Called by an audited function, right before the real one, on any thread,
+/// also in signal handlers and in a child on its parent's memory (vfork), which records into its parent's file.
 #[inline(always)]
 pub fn begin(place: usize) -> Begun {
     let here = thread::here();
@@ -55,7 +56,8 @@ pub struct Call<'a> {
     pub result: i64,
 }
 
-/// Ends a call. `place` is as in `begin`.
+/// Ends a call. `place` is as in `begin`. Called right behind the real function; a call that is left by a jump or by a thread's end never
+/// comes here, and is not recorded. Keeps errno.
 #[inline(always)]
 pub fn end(begun: &Begun, place: usize, call: &Call) {
     if begun.ticks == 0 {
@@ -89,6 +91,8 @@ fn caller_of(recording: &Recording, row: usize, place: usize, from: Registers) -
     }
 }
 
+/// Finds the caller by unwinding, and how far above the row's frame its address lies: the distance is kept if it is plausible. The frames
+/// between are this library's own, of one layout each, so the distance is the same at the next call.
 #[cold]
 fn find_caller(recording: &Recording, row: usize, place: usize, from: Registers, known: i32) -> u64 {
     let mut found = (0, 0);
@@ -120,6 +124,8 @@ fn note(here: &Thread, begun: &Begun, now: u64, place: usize, call: &Call) {
     here.records.set(0);
 }
 
+/// Notes a call in a recording. In order: the loop's turn, for its begin is the call's; the site's sums, by the clock's last known rate;
+/// the whole call, by the exact one, if it took the threshold. A call of about the threshold is measured exactly before it is judged.
 fn note_in(recording: &Recording, here: &Thread, begun: &Begun, now: u64, place: usize, call: &Call, errno: i32) {
     let from = stack::registers();
     let returns_to = caller_of(recording, call.row, place, from);
@@ -172,7 +178,8 @@ fn beyond_libc(recording: &Recording, from: Registers) -> Option<u64> {
     found
 }
 
-/// Mixes numbers to a key, never 0.
+/// Mixes numbers to a key, never 0. Two that give the same key count as one: with 64 bits that is one chance in 10^12 for the sites that
+/// there is room for.
 fn mix(numbers: [u64; 3]) -> u64 {
     let mixed = numbers.iter().fold(0x9e37_79b9_7f4a_7c15u64, |mixed, number| {
         (mixed ^ number).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31)
@@ -272,11 +279,23 @@ fn next_of_ring(recording: &Recording) -> Option<&Long> {
     Some(long)
 }
 
+/// Ends the writing of an entry: its turn is even, and another one than before, so that a reader who looks twice knows.
 fn written(long: &Long) {
     long.turn.store((long.turn.load(Relaxed) | 1).wrapping_add(1), Release);
 }
 
-/// Tells a long call whole.
+/// Tells a long call whole, into the ring, and, where nothing more is to be waited for, into its finding:
+///
+/// ```text
+///   the interpreter's lock                       the Python stack                      the finding's sums
+///   none of the thread's (no Python)             none                                  at once
+///   held                                         at once: this thread may read it      at once
+///   let go, and its return is watched            in `finish`, once it is had again     there
+///   let go, and nothing watches it               none                                  at once
+/// ```
+///
+/// A thread has one such call at a time: a second one that is let go before the first is finished takes its place, and the first keeps no
+/// Python stack and no finding. CPython takes its lock back after each call, so that is a thread that has left the interpreter.
 #[cold]
 fn keep(
     recording: &Recording,

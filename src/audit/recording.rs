@@ -42,7 +42,8 @@ pub fn begin(path: &'static str, threshold_ns: u64) -> Result<(), i32> {
     make()
 }
 
-/// Returns the recording; `None`: nothing is recorded. In a fork child, makes that child's first.
+/// Returns the recording; `None`: nothing is recorded, or a fork child's file cannot be made. In a fork child, makes that child's first.
+/// Called by the recorder before each note: two loads where the page that the kernel clears is to be had, else a system call.
 pub fn of_process() -> Option<&'static Recording> {
     // SAFETY: null, or a mapping that is never taken away.
     let recording = unsafe { STATE.mapping.load(Acquire).as_ref() }?;
@@ -146,7 +147,8 @@ fn map(fd: i32) -> Result<&'static Recording, i32> {
     Ok(unsafe { &*(place as *const Recording) })
 }
 
-/// Fills the header, and lets the recorder have the mapping.
+/// Fills the header, and lets the recorder have the mapping. The magic number is stored last of the header: a reader that finds none knows
+/// that the process did not come so far. The mark is set before the mapping is published, or the first note would take it for a child's.
 fn publish(recording: &'static Recording, pid: i32, asked: &Asked) {
     let header: &Header = &recording.header;
     header.bytes.store(std::mem::size_of::<Recording>() as u64, Relaxed);

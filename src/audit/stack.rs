@@ -96,7 +96,8 @@ struct LinkMap {
     name: *const c_char,
 }
 
-/// Asks which object holds an address.
+/// Asks which object holds an address. `None`: none does (code that was made at run time), or this glibc cannot say. Takes no lock, and may
+/// be asked in signal handlers (glibc manual, "Dynamic Linker Introspection").
 fn find(address: u64) -> Option<Found> {
     let function = FIND.load(Relaxed);
     if function == 0 {
@@ -135,6 +136,8 @@ impl Unwinding {
         true
     }
 
+    /// Adds an object to the unwinder and to the recording. An object without unwinding tables is added, too: its frames are followed by
+    /// frame pointers then.
     fn make_known(&mut self, found: &Found, recording: &Recording) {
         // SAFETY: `_dl_find_object` has answered with a loaded object, whose map and name live as long as it is loaded.
         let (base, name) = unsafe { ((*found.map).base as u64, CStr::from_ptr((*found.map).name)) };
@@ -175,7 +178,8 @@ fn tables(found: &Found) -> Option<(Range<u64>, Range<u64>)> {
     (frames >= found.start && frames < end).then_some((header as u64..header_end as u64, frames as u64..end as u64))
 }
 
-/// Shows the program headers of the object whose file begins at `start`.
+/// Shows the program headers of the object whose file begins at `start`, until `visit` returns false. Shows none where the first page is no
+/// ELF file's, or where the headers do not lie in it.
 fn each_header(start: usize, mut visit: impl FnMut(&libc::Elf64_Phdr) -> bool) {
     // SAFETY: the first page of an object is mapped, and holds its file's header (ELF) and, as linkers lay it out, the program headers.
     unsafe {
@@ -204,7 +208,8 @@ fn segment_end(start: usize, address: usize) -> Option<usize> {
     end
 }
 
-/// Returns an object's build id (the note NT_GNU_BUILD_ID), which lies in its mapping.
+/// Returns an object's build id (the note NT_GNU_BUILD_ID), which lies in its mapping. `None`: it has none. The bytes live as long as the
+/// object is loaded: the caller copies them.
 fn build_id(start: usize) -> Option<&'static [u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
     let (mut lowest, mut id) = (None, None);

@@ -25,7 +25,8 @@ impl Arguments<'static> {
 }
 
 impl Arguments<'_> {
-    /// Returns the value of an argument, by its name.
+    /// Returns the value of an argument, by its name in the table; `None`: the row has no such argument. Names mean the same in all rows:
+    /// `fd` is a descriptor, `timeout_ms` milliseconds, `until` a moment.
     fn value(&self, name: &str) -> Option<u64> {
         self.names.iter().position(|known| *known == name).map(|at| self.values[at])
     }
@@ -147,7 +148,8 @@ fn first_selected(sets: [usize; 3], count: i32) -> i32 {
     -1
 }
 
-/// Fills in what a long call was about.
+/// Fills in what a long call was about. Called by `recorder::keep`, right behind the call: what the arguments point to is as the call has
+/// left it, and memory is read as a stranger's (`read_own_memory`), for another thread may have unmapped it meanwhile.
 pub fn tell(long: &Long, arguments: &Arguments) {
     let fd = arguments.fd();
     long.fd.store(fd, Relaxed);

@@ -7,7 +7,7 @@
 
 use std::mem::size_of;
 
-/// The rows of waits that event loops make.
+/// The rows of waits that event loops make: `looping` is told of each, however short it was.
 const LOOPS: &[&str] =
     &["epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "__poll", "ppoll", "select", "__select", "pselect"];
 
@@ -23,6 +23,7 @@ const fn may_loop(name: &str) -> bool {
     false
 }
 
+/// Are these the same bytes? Slices compare by no constant function.
 const fn equal(one: &[u8], other: &[u8]) -> bool {
     let mut at = 0;
     while at < one.len() && at < other.len() && one[at] == other[at] {
@@ -56,7 +57,7 @@ fn number<T: Copy>(value: T) -> u64 {
     number
 }
 
-/// Returns a result as a number with a sign.
+/// Returns a result as a number with a sign: an `int` of -1 is -1, as a `ssize_t` of -1 is.
 #[inline(always)]
 fn result<T: Copy>(value: T) -> i64 {
     match size_of::<T>() {
@@ -65,7 +66,16 @@ fn result<T: Copy>(value: T) -> i64 {
     }
 }
 
-/// Defines a row's audited function, and shows `install` the row; a row that never waits has none.
+/// Defines a row's audited function, by its column WAITS:
+///
+/// ```text
+///   never    none: the row keeps its real function
+///   end      notes that the program ends here; where the call comes back (exec has failed), that it does not
+///   other    times the call
+/// ```
+///
+/// Each function has its own `REAL`, for the place in `real` holds the audited function from `install` on. Its arguments go on as they
+/// came: a variadic function's are those that the row names.
 macro_rules! audited {
     (never $name:ident($($a:ident: $t:ty),*) -> $r:ty) => {
         pub mod $name {
