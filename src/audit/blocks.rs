@@ -38,6 +38,9 @@ pub fn is_ready<T>(entry: &T) -> bool {
     let mapping = STATE.mapping.load(Relaxed);
     let from = (entry as *const T as usize).wrapping_sub(mapping);
     let to = from + size_of::<T>();
+    if mapping == 0 || to > size_of::<Recording>() {
+        return false;
+    }
     let is_noted = |part: usize| STATE.ready[part / 64].load(Relaxed) & 1 << (part % 64) != 0;
     if (from / PART..to.div_ceil(PART)).all(is_noted) {
         return true;

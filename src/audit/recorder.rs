@@ -118,6 +118,7 @@ fn note(here: &Thread, begun: &Begun, now: u64, place: usize, call: &Call) {
     here.records.set(place);
     let errno = glibc::errno();
     if let Some(recording) = recording::of_process() {
+        here.belong_to(recording.header.process.load(Relaxed));
         note_in(recording, here, begun, now, place, call, errno);
     }
     glibc::set_errno(errno);

@@ -1,13 +1,13 @@
 //! The recording's file: made at load, mapped, and made anew in a fork child.
 
 use crate::audit::format::{Header, Recording, MAGIC};
-use crate::audit::{blocks, stack, text, thread};
+use crate::audit::{blocks, stack, text};
 use crate::base::kept::Kept;
 use crate::config;
 use crate::sys;
 use once_cell::race::OnceBox;
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering::*};
 
 /// What was asked for. Set at load.
 struct Asked {
@@ -27,10 +27,15 @@ struct State {
     /// A page that the kernel clears in a fork child (MADV_WIPEONFORK): 1 in the process that has made the mapping. Null: the kernel
     /// cannot, and the process's number is asked for.
     mark: AtomicPtr<AtomicU32>,
+    /// The process whose recording a thread of it has made, or is making.
+    maker: AtomicI32,
 }
 
-static STATE: State =
-    State { mapping: AtomicPtr::new(std::ptr::null_mut()), mark: AtomicPtr::new(std::ptr::null_mut()) };
+static STATE: State = State {
+    mapping: AtomicPtr::new(std::ptr::null_mut()),
+    mark: AtomicPtr::new(std::ptr::null_mut()),
+    maker: AtomicI32::new(0),
+};
 
 /// The longest path, as the kernel has it (PATH_MAX).
 const LONGEST: usize = 4096;
@@ -39,34 +44,42 @@ const LONGEST: usize = 4096;
 pub fn begin(path: &'static str, threshold_ns: u64) -> Result<(), i32> {
     ASKED.set(Box::new(Asked { path, first: sys::process_id(), threshold_ns })).ok();
     STATE.mark.store(sys::map_wiped_in_child().map_or(std::ptr::null_mut(), |page| page as *mut AtomicU32), Relaxed);
+    STATE.maker.store(sys::process_id(), Relaxed);
     make()
 }
 
-/// Returns the recording; `None`: nothing is recorded, or a fork child's file cannot be made. In a fork child, makes that child's first.
-/// Called by the recorder before each note: two loads where the page that the kernel clears is to be had, else a system call.
+/// Returns the recording; `None`: nothing is recorded, or a fork child's is being made, or cannot be. In a fork child, makes that child's
+/// first. Called by the recorder before each note: two loads where the page that the kernel clears is to be had, else a system call.
+///
+/// A child may have many threads before one of them records. So its recording is made by one of them, in this order:
+///
+/// 1. The maker claims it (`maker`), takes down what was the parent's, and makes the file.
+/// 2. It stores the mapping, then the mark (`publish`).
+/// 3. Who looks at the mark first and finds it set finds the child's mapping. Who finds it clear, and the claim taken, records nothing.
 pub fn of_process() -> Option<&'static Recording> {
-    // SAFETY: null, or a mapping that is never taken away.
-    let recording = unsafe { STATE.mapping.load(Acquire).as_ref() }?;
     // SAFETY: null, or a page that is never taken away.
-    let is_parents = match unsafe { STATE.mark.load(Relaxed).as_ref() } {
-        Some(mark) => mark.load(Relaxed) == 0,
-        None => recording.header.process.load(Relaxed) != sys::process_id(),
-    };
-    if !is_parents {
+    let mark = unsafe { STATE.mark.load(Relaxed).as_ref() };
+    let is_marked = mark.is_none_or(|mark| mark.load(Acquire) != 0);
+    // SAFETY: null, or a mapping that is never taken away.
+    let mapped = || unsafe { STATE.mapping.load(Acquire).as_ref() };
+    let is_own = |recording: &&Recording| mark.is_some() || recording.header.process.load(Relaxed) == sys::process_id();
+    if let Some(recording) = mapped().filter(|_| is_marked).filter(is_own) {
         return Some(recording);
     }
+    let process = sys::process_id();
+    if STATE.maker.swap(process, AcqRel) == process {
+        return None;
+    }
     in_child();
-    // SAFETY: as above.
-    unsafe { STATE.mapping.load(Acquire).as_ref() }
+    mapped()
 }
 
-/// Makes the recording of a fork child, which has one thread: the caller. No hook of fork sees the child, for in an audited process the
-/// hooks are closed: so it is found out when the child records first.
+/// Makes the recording of a fork child. No hook of fork sees the child, for in an audited process the hooks are closed: so it is found out
+/// when the child records first. Called by the thread that has claimed it, while no other thread of the child records.
 #[cold]
 fn in_child() {
     STATE.after_fork();
     blocks::after_fork();
-    thread::after_fork();
     stack::after_fork();
     make().ok();
 }
@@ -74,7 +87,7 @@ fn in_child() {
 impl State {
     /// Leaves the parent's recording to the parent.
     fn after_fork(&self) {
-        let State { mapping, mark: _ } = self;
+        let State { mapping, mark: _, maker: _ } = self;
         mapping.store(std::ptr::null_mut(), Relaxed);
     }
 }
@@ -148,7 +161,7 @@ fn map(fd: i32) -> Result<&'static Recording, i32> {
 }
 
 /// Fills the header, and lets the recorder have the mapping. The magic number is stored last of the header: a reader that finds none knows
-/// that the process did not come so far. The mark is set before the mapping is published, or the first note would take it for a child's.
+/// that the process did not come so far. The mark comes after the mapping (`of_process`).
 fn publish(recording: &'static Recording, pid: i32, asked: &Asked) {
     let header: &Header = &recording.header;
     header.bytes.store(std::mem::size_of::<Recording>() as u64, Relaxed);
@@ -172,9 +185,9 @@ fn publish(recording: &'static Recording, pid: i32, asked: &Asked) {
         writer.end();
     }
     header.magic.store(MAGIC, Release);
-    // SAFETY: null, or a page that is never taken away.
-    unsafe { STATE.mark.load(Relaxed).as_ref() }.inspect(|mark| mark.store(1, Relaxed));
     STATE.mapping.store(recording as *const Recording as *mut Recording, Release);
+    // SAFETY: null, or a page that is never taken away.
+    unsafe { STATE.mark.load(Relaxed).as_ref() }.inspect(|mark| mark.store(1, Release));
 }
 
 /// Notes that the process ends in order, or executes another program; `false`: it does not, after all, for that call has failed. Called by

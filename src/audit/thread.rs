@@ -10,6 +10,8 @@ pub struct Thread {
     pub outer: Cell<usize>,
     /// The place on the stack from which this thread records, or 0: what is called deeper down meanwhile is the recorder's, or a handler's.
     pub records: Cell<usize>,
+    /// The process in which these words were written last.
+    pub process: Cell<i32>,
     /// Its kernel thread's number, or 0.
     pub tid: Cell<i32>,
     /// How many times it has waited in one place (`looping`), and where its loop is in the recording, from 1 on; 0: nowhere.
@@ -40,32 +42,38 @@ pub fn here() -> &'static Thread {
     unsafe { &*(arch::audit_words() as *const Thread) }
 }
 
-/// Forgets, in a fork child, what was the parent's thread's.
-pub fn after_fork() {
-    let Thread {
-        outer: _,
-        records: _,
-        tid,
-        turns,
-        place,
-        row,
-        caller,
-        ended,
-        cpu_ns,
-        no_cpu_ns,
-        blocked_ns,
-        waiting,
-        calls,
-    } = here();
-    tid.set(0);
-    turns.set(0);
-    place.set(0);
-    row.set(0);
-    caller.set(0);
-    ended.set(0);
-    cpu_ns.set(0);
-    no_cpu_ns.set(0);
-    blocked_ns.set(0);
-    waiting.set(0);
-    calls.set(0);
+impl Thread {
+    /// Notes whose thread this is. The thread of a fork child that has forked has its parent's words, which are forgotten here: called
+    /// before each note, with the recording's process.
+    pub fn belong_to(&self, of: i32) {
+        if self.process.replace(of) == of {
+            return;
+        }
+        let Thread {
+            outer: _,
+            records: _,
+            process: _,
+            tid,
+            turns,
+            place,
+            row,
+            caller,
+            ended,
+            cpu_ns,
+            no_cpu_ns,
+            blocked_ns,
+            waiting,
+            calls: _,
+        } = self;
+        tid.set(0);
+        turns.set(0);
+        place.set(0);
+        row.set(0);
+        caller.set(0);
+        ended.set(0);
+        cpu_ns.set(0);
+        no_cpu_ns.set(0);
+        blocked_ns.set(0);
+        waiting.set(0);
+    }
 }
