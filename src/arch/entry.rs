@@ -82,20 +82,8 @@ pub struct Moved {
 /// # Safety
 /// `function` is code, with `REACH` bytes of code behind it; `at` is writable.
 pub unsafe fn relocate(function: usize, at: usize, hook: usize, except: &Range<usize>) -> Option<Moved> {
-    let mut code = Code { bytes: [0xcc; ROOM], length: 0, at };
-    let mut from = function;
-    while from < function + JUMP_BYTES {
-        // SAFETY: `from` is within the function's first twenty bytes, and `REACH` bytes of code can be read there.
-        let bytes = unsafe { &*(from as *const [u8; LONGEST]) };
-        let instruction = Instruction::decode(bytes)?;
-        from += instruction.length;
-        code.take(&instruction, bytes, from)?;
-    }
-    // SAFETY: `REACH` bytes of code can be read from `function` on, by this function's own contract.
-    if unsafe { comes_back(function, from) } {
-        return None;
-    }
-    code.jump(&[JUMP], from)?;
+    // SAFETY: this function's own contract.
+    let mut code = unsafe { moved(function, at) }?;
     let gate = at + code.length;
     code.gate(at, hook, except)?;
     // SAFETY: `at` is one of `room`'s places of `ROOM` bytes, writable while the caller patches, and no entry leads there yet.
@@ -109,6 +97,19 @@ pub unsafe fn relocate(function: usize, at: usize, hook: usize, except: &Range<u
 /// # Safety
 /// As for `relocate`.
 pub unsafe fn relocate_plainly(function: usize, at: usize) -> Option<usize> {
+    // SAFETY: this function's own contract.
+    let code = unsafe { moved(function, at) }?;
+    // SAFETY: `at` has `ROOM` bytes, writable, and no entry leads there yet.
+    unsafe { (at as *mut [u8; ROOM]).write(code.bytes) };
+    Some(at)
+}
+
+/// Returns the code that at `at` does as the first instructions of `function` do, as many as a jump needs, and goes on behind them. `None`
+/// as for `relocate`.
+///
+/// # Safety
+/// `function` is code, with `REACH` bytes of code behind it.
+unsafe fn moved(function: usize, at: usize) -> Option<Code> {
     let mut code = Code { bytes: [0xcc; ROOM], length: 0, at };
     let mut from = function;
     while from < function + JUMP_BYTES {
@@ -123,9 +124,7 @@ pub unsafe fn relocate_plainly(function: usize, at: usize) -> Option<usize> {
         return None;
     }
     code.jump(&[JUMP], from)?;
-    // SAFETY: `at` has `ROOM` bytes, writable, and no entry leads there yet.
-    unsafe { (at as *mut [u8; ROOM]).write(code.bytes) };
-    Some(at)
+    Some(code)
 }
 
 /// Writes to `at` a jump to any address: `jmp [rip]` and the address, 14 bytes.

@@ -37,7 +37,7 @@ fn note(from: usize, to: usize) {
 pub fn is_ready<T>(entry: &T) -> bool {
     let mapping = STATE.mapping.load(Relaxed);
     let from = (entry as *const T as usize).wrapping_sub(mapping);
-    let to = from + size_of::<T>();
+    let to = from.saturating_add(size_of::<T>());
     if mapping == 0 || to > size_of::<Recording>() {
         return false;
     }

@@ -78,7 +78,7 @@ pub fn prepare() {
     python::find(finish);
 }
 
-/// How far above a row's frame the program's return address lies; 0: not known yet, -1: it differs from call to call.
+/// How far above a row's frame the program's return address lies; 0: not known yet.
 static DISTANCES: Kept<[AtomicI32; Row::End as usize]> = Kept::new([const { AtomicI32::new(0) }; Row::End as usize]);
 
 /// Returns the address that the call returns to: the program's, or libc's.
@@ -87,14 +87,14 @@ fn caller_of(recording: &Recording, row: usize, place: usize, from: Registers) -
     match DISTANCES[row].load(Relaxed) {
         // SAFETY: the distance was found for this row's frames, whose layout does not change: the hook's return address lies there.
         distance if distance > 0 => unsafe { *((place + distance as usize) as *const u64) },
-        known => find_caller(recording, row, place, from, known),
+        _ => find_caller(recording, row, place, from),
     }
 }
 
 /// Finds the caller by unwinding, and how far above the row's frame its address lies: the distance is kept if it is plausible. The frames
 /// between are this library's own, of one layout each, so the distance is the same at the next call.
 #[cold]
-fn find_caller(recording: &Recording, row: usize, place: usize, from: Registers, known: i32) -> u64 {
+fn find_caller(recording: &Recording, row: usize, place: usize, from: Registers) -> u64 {
     let mut found = (0, 0);
     stack::walk(recording, from, |address, end| {
         found = (address, end);
@@ -105,7 +105,7 @@ fn find_caller(recording: &Recording, row: usize, place: usize, from: Registers,
         return 0;
     }
     let distance = (end - 8).wrapping_sub(place as u64);
-    if known == 0 && (8..4096).contains(&distance) {
+    if (8..4096).contains(&distance) {
         DISTANCES[row].store(distance as i32, Relaxed);
     }
     address

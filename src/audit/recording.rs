@@ -109,14 +109,7 @@ fn make() -> Result<(), i32> {
         config::unescape(asked.path, pid as u32, &mut put);
         let mut add = |number: u32| {
             put(b'.');
-            let mut unit = 1;
-            while number / unit >= 10 {
-                unit *= 10;
-            }
-            while unit > 0 {
-                put(b'0' + (number / unit % 10) as u8);
-                unit /= 10;
-            }
+            text::decimal(number.into(), &mut put);
         };
         if pid != asked.first && !asked.path.contains("%p") {
             add(pid as u32);

@@ -1,8 +1,8 @@
 //! Stacks: the return addresses from a hook's caller up, found by the unwinding tables of what is loaded.
 //!
 //! framehop reads the tables and keeps a cache of rules. The objects come by `_dl_find_object` (glibc 2.35), which takes no lock; an older
-//! glibc has no such function, and its list of objects is read as it stands (`symbols::each_object`). Each frame's object is asked for
-//! anew: one that was unloaded is taken out before its tables, which are gone, are read.
+//! glibc has no such function, and no stacks are told there. Each frame's object is asked for anew: one that was unloaded is taken out
+//! before its tables, which are gone, are read.
 //!
 //! A word of the stack is read only where there is memory, for tables may be wrong.
 

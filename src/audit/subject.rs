@@ -190,19 +190,12 @@ fn text_at(place: usize, room: &mut [u8]) -> Option<usize> {
 fn what(fd: i32, long: &Long) -> u32 {
     let mut name = [0u8; 32];
     let mut at = 0;
-    for byte in b"/proc/self/fd/" {
-        name[at] = *byte;
+    let mut put = |byte: u8| {
+        name[at] = byte;
         at += 1;
-    }
-    let mut unit = 1;
-    while fd / unit >= 10 {
-        unit *= 10;
-    }
-    while unit > 0 {
-        name[at] = b'0' + (fd / unit % 10) as u8;
-        at += 1;
-        unit /= 10;
-    }
+    };
+    b"/proc/self/fd/".iter().for_each(|byte| put(*byte));
+    text::decimal(fd as u64, put);
     let mut room = [0u8; 256];
     let path = std::ffi::CStr::from_bytes_until_nul(&name).unwrap_or(c"");
     let Ok(count) = sys::read_link(path, &mut room) else { return kind::UNKNOWN };

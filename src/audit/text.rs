@@ -29,18 +29,7 @@ impl<'a> Writer<'a> {
 
     /// Adds a number in decimal.
     pub fn number(&mut self, number: u64) {
-        let mut digits = [0u8; 20];
-        let mut at = digits.len();
-        let mut rest = number;
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
-        }
-        self.put(&digits[at..]);
+        decimal(number, |digit| self.put(&[digit]));
     }
 
     /// Adds a number in hexadecimal, without leading zeros.
@@ -59,6 +48,18 @@ impl<'a> Writer<'a> {
     /// Returns how many bytes were written.
     pub fn len(&self) -> usize {
         self.at
+    }
+}
+
+/// Passes the digits of a number in decimal to `give`, the first of them first.
+pub fn decimal(number: u64, mut give: impl FnMut(u8)) {
+    let mut unit = 1;
+    while number / unit >= 10 {
+        unit *= 10;
+    }
+    while unit > 0 {
+        give(b'0' + (number / unit % 10) as u8);
+        unit /= 10;
     }
 }
 
