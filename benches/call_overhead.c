@@ -61,6 +61,12 @@ static void poll_writable(void)
 	must(poll(&ready, 1, -1), "poll");
 }
 
+static void poll_nothing(void)
+{
+	struct pollfd none = { .fd = socket_ends[0], .events = POLLIN };
+	must(poll(&none, 1, 0), "poll");
+}
+
 static void open_and_close(void)
 {
 	must(close(must(open("/dev/null", O_RDONLY), "open")), "close");
@@ -121,6 +127,7 @@ static const struct step {
 	{ "write_read_pipe", 2, write_and_read_pipe },
 	{ "send_recv", 2, send_and_recv },
 	{ "poll", 1, poll_writable },
+	{ "poll_nothing", 1, poll_nothing },
 	{ "open_close", 2, open_and_close },
 	{ "fcntl_getfl", 1, get_flags },
 	{ "clock_gettime", 1, get_time },

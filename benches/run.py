@@ -10,7 +10,6 @@ scripts/bench builds the programs and the library, and calls this.
 """
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -20,6 +19,8 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from typing import Callable, Optional
+
+from page import AUDIT_BEGIN, machine, seconds, table, us
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"
@@ -37,14 +38,6 @@ def plain(value):
 
 def ns(value):
     return f"{value:,.0f} ns" if value >= 100 else f"{value:.1f} ns"
-
-
-def us(value):
-    return f"{value / 1000:,.2f} µs"
-
-
-def seconds(value):
-    return f"{value:.2f} s"
 
 
 def kib(value):
@@ -343,24 +336,6 @@ def row_cells(bench, row, rounds):
     ]
 
 
-def markdown_table(lines):
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-
-    def written(cells):
-        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |"
-
-    head, *body = lines
-    return "\n".join([written(head), written(["-" * width for width in widths]), *map(written, body)])
-
-
-def machine():
-    cpuinfo = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")), os.uname().machine)
-    libc = os.confstr("CS_GNU_LIBC_VERSION")
-    load = os.getloadavg()[0]
-    return f"{datetime.date.today()}, Linux {os.uname().release}, {libc}, {cpu}, {len(CORES)} cores, load {load:.2f} at the start"
-
-
 def notes(rounds, native_room):
     return f"""\
 Written by `scripts/bench --write`. Medians of {rounds} rounds of native, green and floor in turning order; ratios are medians of the
@@ -394,7 +369,7 @@ def main():
         print("\n".join(dict.fromkeys(bench.name for bench in chosen)))
         return
     count = arguments.rounds or (3 if arguments.quick else 5)
-    setting, native_room = machine(), native_thread_room()
+    setting, native_room = machine(os.confstr("CS_GNU_LIBC_VERSION")), native_thread_room()
     lines, failures = [HEADINGS], []
     for bench in chosen:
         print(f"{bench.name} on {'one core' if bench.cores == ONE_CORE else 'all cores'} …", file=sys.stderr)
@@ -404,13 +379,16 @@ def main():
             failures.append(f"{bench.name}, {' '.join(map(str, bench.green))}: {failure}")
             continue
         lines += [row_cells(bench, row, rounds) for row in bench.rows]
-    page = f"# Benchmarks\n\n{setting}\n\n{notes(count, native_room)}\n\n{markdown_table(lines)}\n"
+    page = f"# Benchmarks\n\n{setting}\n\n{notes(count, native_room)}\n\n{table(lines)}\n"
     print(page)
     if failures:
         sys.exit("failed:\n" + "\n".join(failures))
     if arguments.write:
         (ROOT / "docs").mkdir(exist_ok=True)
-        (ROOT / "docs/bench.md").write_text(page)
+        written = ROOT / "docs/bench.md"
+        # benches/audit.py's section stays.
+        _, mark, audited = written.read_text().partition(AUDIT_BEGIN) if written.exists() else ("", "", "")
+        written.write_text(page + (f"\n{mark}{audited}" if mark else ""))
 
 
 if __name__ == "__main__":

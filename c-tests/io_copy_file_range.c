@@ -21,7 +21,7 @@ int main(void)
 {
     static char block[PARTS * PART], copy[sizeof block + 1];
     pthread_t thread[PARTS];
-    FILE *source = tmpfile(), *target = tmpfile();
+    FILE *source = memory_file(), *target = memory_file();
     CHECK(source && target);
     from = fileno(source), to = fileno(target);
     for (size_t i = 0; i < sizeof block; i++)

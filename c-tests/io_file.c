@@ -122,7 +122,7 @@ static void streams(void)
 
 int main(void)
 {
-    FILE *file = tmpfile();
+    FILE *file = memory_file();
     CHECK(file);
     fd = fileno(file);
     in_thread(writing);

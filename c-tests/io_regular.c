@@ -84,7 +84,7 @@ static void all(void)
 
 int main(void)
 {
-    FILE *file = tmpfile();
+    FILE *file = memory_file();
     CHECK(file);
     fd = fileno(file);
     for (size_t i = 0; i < SIZE; i++)

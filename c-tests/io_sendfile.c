@@ -76,7 +76,7 @@ static void all(void)
 
 int main(void)
 {
-    FILE *temporary = tmpfile();
+    FILE *temporary = memory_file();
     CHECK(temporary);
     file = fileno(temporary);
     for (size_t i = 0; i < SIZE; i++)

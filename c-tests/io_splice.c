@@ -71,7 +71,7 @@ static void waits_for_room(void)
     join(thread);
     say("vmsplice to a slow reader: all");
     thread = spawn(slow_reader, NULL);
-    FILE *file = tmpfile();
+    FILE *file = memory_file();
     loff_t offset = 0;
     CHECK_IS(pwrite(fileno(file), block, SIZE, 0), SIZE);
     while (offset < SIZE)

@@ -62,7 +62,7 @@ static void file_takes_the_number(void)
     char text[5] = "";
     pthread_t thread = block_a_reader();
     CHECK_IS(close(fd[0]), 0);
-    FILE *file = tmpfile();
+    FILE *file = memory_file();
     CHECK_IS(fileno(file), fd[0]);
     CHECK_IS(write(fd[0], "file", 4), 4);
     CHECK_IS(pread(fd[0], text, 4, 0), 4);

@@ -98,6 +98,16 @@ static void *holds_a_mutex(void *argument)
     return argument;
 }
 
+/* Goes on far below the place on the stack where the handler was. */
+static __attribute__((noinline)) void *holds_a_mutex_far_down(void)
+{
+    char space[1 << 15];
+    __asm__ volatile("" ::"r"(space) : "memory");
+    void *result = holds_a_mutex(NULL);
+    __asm__ volatile("" ::"r"(space) : "memory");
+    return result;
+}
+
 static void *leaves_a_handler(void *unused)
 {
     (void)unused;
@@ -105,7 +115,7 @@ static void *leaves_a_handler(void *unused)
         CHECK_IS(raise(SIGUSR1), 0);
         say("FAIL: the handler came back");
     }
-    return in_one_thread ? holds_a_mutex(NULL) : NULL;
+    return in_one_thread ? holds_a_mutex_far_down() : NULL;
 }
 
 /* What a thread blocks after such a jump it does not block for a handler's time: a signal for the process waits at the process. */

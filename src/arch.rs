@@ -364,8 +364,8 @@ gp_vfork:
     .globl gp_audit
     .type gp_audit, @object
 gp_audit:
-    .zero 128
-    .size gp_audit, 128
+    .zero 512
+    .size gp_audit, 512
     .text
 "#
 );

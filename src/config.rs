@@ -102,7 +102,7 @@ const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
 /// Parses a signal's name, with or without SIG, or its number; RTMIN+n and RTMAX-n. `None`: no such signal, or none that `dump` takes.
 /// RTMIN and RTMAX are glibc's, 34 and 64: the kernel counts from 32.
-fn parse_signal(text: &str) -> Option<i32> {
+pub fn parse_signal(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse() {
         let is_known = SIGNALS.iter().any(|(_, known)| *known == number) || REAL_TIME.contains(&number);
         return Some(number).filter(|_| is_known);
@@ -239,9 +239,14 @@ macro_rules! options {
     };
 }
 
-/// Parses a number of milliseconds, from 1 to a day. `None`: no number, or one out of that range.
+/// Parses a number of milliseconds, from 0 to a day. `None`: no number, or one out of that range.
 fn parse_ms(text: &str) -> Option<u64> {
-    text.parse().ok().filter(|ms| (1..=86_400_000).contains(ms))
+    text.parse().ok().filter(|ms| *ms <= 86_400_000)
+}
+
+/// Parses a number from 1 to 1000: how many times a second something is done. `None`: no number, or one out of that range.
+fn parse_rate(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|rate| (1..=1000).contains(rate))
 }
 
 options! {
@@ -250,9 +255,17 @@ options! {
     stack_size: Option<usize> = None, parse_stack, "BYTES", "a size from 16K to 1024G, such as 65536, 256K or 8M",
         "stack of a thread created without a size of its own (default: as natively, ulimit -s)";
     audit: Option<&'a str> = None, parse_path, "PATH", "a path",
-        "record the calls that wait into this file, and leave the program native (greenpatch audit reads it)";
-    threshold: Option<u64> = None, parse_ms, "MS", "a number of milliseconds from 1 to 86400000",
-        "with audit: a call that takes longer is kept whole (default: 20)";
+        "record the calls that wait into this file, and leave the program native (greenpatch report reads it)";
+    green: bool = false, parse_switch, "0|1", "0 or 1",
+        "with audit: run the program green, and record what keeps a worker (default: 0)";
+    idle: bool = false, parse_switch, "0|1", "0 or 1",
+        "with audit: whether nothing is recorded until greenpatch audit --pid asks for it (default: 0)";
+    threshold: Option<u64> = None, parse_ms, "MS", "a number of milliseconds from 0 to 86400000",
+        "with audit: a call that takes longer is kept whole; 0: each that takes ten microseconds (default: 20)";
+    ticker: Option<&'a str> = None, parse_path, "PATH", "a path",
+        "make a thread that ticks into this file, which is there already (greenpatch ticker makes and reads it)";
+    ticks: Option<u64> = None, parse_rate, "HZ", "a number from 1 to 1000",
+        "with ticker: so many times a second (default: 10)";
     stats: Option<&'a str> = None, parse_path, "PATH", "a path",
         "write a JSON object of figures to PATH at the end; %p becomes the process id, %3A a colon";
     entries: bool = true, parse_switch, "0|1", "0 or 1",
@@ -280,6 +293,8 @@ pub enum Wrong<'a> {
     /// A key that no option has, as `Options::set` returns it, which does not have the key's text for as long as `'a`. `parse` makes it
     /// `UnknownKey`; no caller of `parse` gets it.
     Key,
+    /// An option that means something beside another one only, which is not set.
+    Alone { key: &'static str, needs: &'static str },
     /// A value that the option does not take, and what it expects.
     Value { key: &'static str, value: &'a str, expects: &'static str },
 }
@@ -322,6 +337,9 @@ pub fn parse(text: &str) -> Result<Options<'_>, Wrong<'_>> {
             continue;
         }
         options.set(key, value).map_err(|wrong| if wrong == Wrong::Key { Wrong::UnknownKey(key) } else { wrong })?;
+    }
+    if options.green && options.audit.is_none() {
+        return Err(Wrong::Alone { key: "green", needs: "audit" });
     }
     Ok(options)
 }

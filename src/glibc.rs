@@ -28,7 +28,7 @@ pub use crate::glibc::keys::{note_all_keys, note_key, run_destructors};
 pub use crate::glibc::loader::{before_fork, forked};
 pub use crate::glibc::locals::restore_thread_locals;
 pub use crate::glibc::rseq::unregister_rseq;
-pub use crate::glibc::text::{each_text, function_moved, kernel_timer, main_stack, own_text, text};
+pub use crate::glibc::text::{each_text, function_moved, kernel_timer, loader_text, main_stack, own_text, text};
 pub use crate::glibc::thread::{
     create_thread, errno, exit_process, exit_thread, guarded, join_thread, join_thread_by, set_errno, swapcontext,
     tid_field,

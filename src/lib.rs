@@ -9,7 +9,7 @@
 //!   closed    the hooks pass every call on to libc         a set-user-id program, a second copy, wrong options, an unknown glibc
 //!   refused   the first pthread_create starts nothing      valgrind, a library in front of `config::PASSED_BY`
 //!   recorded  the hooks pass every call on by the recorder   the option `audit`; the runtime refuses to start
-//!   open      the first pthread_create starts the runtime  otherwise
+//!   open      the first pthread_create starts the runtime  otherwise; with `audit` and `green` the recorder stands in front of the hooks
 //! ```
 #![warn(clippy::undocumented_unsafe_blocks)]
 
@@ -18,6 +18,7 @@ use crate::glibc::{objects, symbols};
 mod arch;
 mod audit;
 mod base;
+mod bridge;
 mod config;
 // The command uses parts of it that the library does not.
 #[allow(dead_code)]
@@ -32,6 +33,8 @@ mod rows;
 mod runtime;
 mod statistics;
 mod sys;
+mod ticker;
+mod ticks;
 mod why;
 
 /// Prepares the library, and opens the hooks. Called by the loader before every other constructor (`-z initfirst`), so that no hook
@@ -64,8 +67,9 @@ fn load() {
         runtime::machine::started::refuse(why);
         report::warn(why);
     }
-    if let Some(path) = options.audit.filter(|_| misfit.is_none()) {
-        return record(path, &options, &mut environment);
+    if let Some(path) = options.audit.filter(|_| misfit.is_none() && !options.green) {
+        record(path, &options, &mut environment);
+        return tick(&options);
     }
     if options.entries && stays_native.is_none() {
         hooks::inside::entries::allow(hooks::door::each_row);
@@ -86,33 +90,67 @@ fn load() {
         // `set_ready` would open the hooks.
         return;
     }
+    if let Some(path) = options.audit.filter(|_| stays_native.is_none()) {
+        record_green(path, &options);
+    }
     glibc::set_ready();
     if environment::libc_runs() {
         hooks::inside::entries::take();
     }
+    tick(&options);
+}
+
+/// Makes the ticker's thread, where it is asked for. Called by `load` as its last step: a thread made there starts the runtime.
+fn tick(options: &config::Options<'static>) {
+    const DEFAULT_RATE: u64 = 10;
+    if let Some(Err(why)) = options.ticker.map(|path| ticker::begin(path, options.ticks.unwrap_or(DEFAULT_RATE))) {
+        report::refuse_ticker(why);
+    }
 }
 
 /// Begins to record the calls that wait, in a process that stays native: the hooks stay closed, and pass every call on by the recorder.
-/// Called once, by `load`, with the option `audit`. Where the file cannot be made one line on stderr says so, and nothing is recorded.
+/// Called once, by `load`, with the option `audit` alone. Where the file cannot be made one line on stderr says so, and nothing is
+/// recorded.
 ///
 /// The order: the clock first, for the recording notes when it began. The entries of libc next, or what they put in the real functions'
-/// place would take the recorder's away. The recorder last: from `install` on, calls are timed.
+/// place would take the recorder's away. The recorder last: from `install` on, calls are timed; `shorten` comes behind, for hooks jump to
+/// what it installs.
 fn record(path: &'static str, options: &config::Options<'static>, environment: &mut environment::Environment) {
-    const DEFAULT_MS: u64 = 20;
     runtime::machine::started::refuse("it is audited, and stays native");
-    audit::clock::start();
-    if let Err(why) = audit::recording::begin(path, options.threshold.unwrap_or(DEFAULT_MS) * 1_000_000) {
-        return report::refuse_audit(why);
+    if !begin_recording(path, options) {
+        return;
     }
     if options.entries {
         hooks::inside::entries::allow(hooks::door::each_row);
         hooks::inside::entries::take();
     }
     hooks::audited::install();
+    hooks::audited::shorten(hooks::door::each_row);
     audit::recorder::prepare();
     if !options.follow {
         environment.unpreload();
     }
+}
+
+/// Begins to record what keeps a worker, in a process that runs green. Called once, by `load`, with the options `audit` and `green`, before
+/// the hooks open. Where that cannot be one line on stderr says so, and nothing is recorded: the program runs green.
+fn record_green(path: &'static str, options: &config::Options<'static>) {
+    if begin_recording(path, options) {
+        match hooks::audited::install_in_front(hooks::door::each_row) {
+            Some(unreached) => audit::green::begin_all(unreached),
+            None => report::refuse_green_audit(),
+        }
+    }
+}
+
+/// Starts the recorder's clock, for the recording notes when it began, and makes the file. False: it cannot be made, and one line on stderr
+/// has said so.
+fn begin_recording(path: &'static str, options: &config::Options<'static>) -> bool {
+    const DEFAULT_MS: u64 = 20;
+    audit::clock::start();
+    let threshold_ns = options.threshold.unwrap_or(DEFAULT_MS) * 1_000_000;
+    let begun = audit::recording::begin(path, threshold_ns, [options.green, options.idle]);
+    begun.inspect_err(|why| report::refuse_audit(*why, options.green)).is_ok()
 }
 
 /// Finds what the library needs of glibc: its symbols, the real functions, the layout of its locks. Returns `None`, or what does not fit,
@@ -132,7 +170,8 @@ fn misfit() -> Option<&'static str> {
 /// from `.fini_array`; not for `_exit`, whose hook writes them itself.
 extern "C" fn unload() {
     statistics::write();
-    audit::recording::end(true);
+    audit::green::end_all();
+    audit::recording::end(None);
 }
 
 /// `unload`'s place among the library's destructors.

@@ -45,6 +45,7 @@ fn describe(wrong: &Wrong) -> String {
             format!("unknown option '{key}' (known: {})", known.join(", "))
         }
         Wrong::Value { key, value, expects } => format!("{key}={value}: expected {expects}"),
+        Wrong::Alone { key, needs } => format!("{key}=1 is for {needs}=…, which is not set"),
         Wrong::Key => String::new(),
     }
 }
@@ -74,11 +75,26 @@ pub fn refuse_inline() {
     sys::write_all(2, format!("greenpatch: {VARIABLE}: {what}\n").as_bytes());
 }
 
-/// Writes a line on stderr: the recording cannot be made, by this error number. The program runs natively, and nothing is recorded. Called
-/// by the front door at load.
-pub fn refuse_audit(why: i32) {
-    let what = format!("greenpatch: {VARIABLE}: the recording cannot be made (error {why}); running natively\n");
+/// Writes a line on stderr: the recording cannot be made, by this error number. The program runs natively, or green where that was asked
+/// for, and nothing is recorded. Called by the front door at load.
+pub fn refuse_audit(why: i32, green: bool) {
+    let how = if green { "green" } else { "natively" };
+    let what = format!("greenpatch: {VARIABLE}: the recording cannot be made (error {why}); running {how}\n");
     sys::write_all(2, what.as_bytes());
+}
+
+/// Writes a line on stderr: what keeps a worker cannot be recorded, for this library's code may not be written. The program runs green all
+/// the same. Called by the front door at load.
+pub fn refuse_green_audit() {
+    let what = format!(
+        "greenpatch: {VARIABLE}: green=1 needs code that may be written (SELinux, MDWE); nothing is recorded\n"
+    );
+    sys::write_all(2, what.as_bytes());
+}
+
+/// Writes a line on stderr: there is no ticker, by this error number. The program runs without it. Called by the front door at load.
+pub fn refuse_ticker(why: i32) {
+    sys::write_all(2, format!("greenpatch: {VARIABLE}: no ticker (error {why}); running without it\n").as_bytes());
 }
 
 /// Writes every option and its meaning on stderr: the option `help`. The program then runs as the other options say.

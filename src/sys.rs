@@ -22,7 +22,7 @@ pub mod thread;
 pub use crate::sys::call::{call, clock_ns, now_ns, timespec, write_all, CLOCK};
 pub use crate::sys::descriptor::{
     close, descriptor_limit, duplicate_high, duplicate_onto, epoll_control, event_clear, event_signal, has_descriptors,
-    is_same_file, local_connection, readable, socket_address, socket_option,
+    is_same_file, local_connection, readable, socket_address, socket_option, socket_peer,
 };
 pub use crate::sys::end::abort;
 pub use crate::sys::file::{allocate, open, read_first, read_link, set_size, unlink};
@@ -43,5 +43,5 @@ pub use crate::sys::signal::{
 pub use crate::sys::thread::{
     arm_timer, cpu_ns_of, dispatch_calls, dispatch_off, loosen, nice_of, own_cpu_ns, own_run_delay_ns, policy_of,
     priority_of, processors_of, robust_list, set_nice, set_policy, set_processors, set_robust_list, set_thread_name,
-    take_robust_list, thread_name, try_processors, watch_end, yield_processor, Dispatch, Processors,
+    sleep_until, take_robust_list, thread_name, try_processors, watch_end, yield_processor, Dispatch, Processors,
 };

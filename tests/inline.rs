@@ -1,8 +1,9 @@
 //! `inline=1` where the kernel cannot: one line says so, and the program runs without it. A filter of this test's stands for the
-//! kernel that does not know the option.
+//! kernel that does not know the option. And where it can: all is caught, wherever chance puts the libraries.
 
 mod support;
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
@@ -45,9 +46,19 @@ fn run_with(
     options: &str,
     prepare: fn() -> io::Result<()>,
 ) -> (Output, serde_json::Value) {
+    run_on(place, library(), program, options, prepare)
+}
+
+fn run_on(
+    place: &Place,
+    library: impl AsRef<OsStr>,
+    program: &str,
+    options: &str,
+    prepare: fn() -> io::Result<()>,
+) -> (Output, serde_json::Value) {
     let statistics = place.path("statistics.json");
     let mut command = Command::new(program);
-    command.env("LD_PRELOAD", library());
+    command.env("LD_PRELOAD", library);
     command.env("GREENPATCH_OPTIONS", format!("{options}stats={}", statistics.display()));
     // SAFETY: between fork and exec `prepare` makes system calls only.
     unsafe { command.pre_exec(prepare) };
@@ -147,4 +158,51 @@ fn a_kernel_that_can_says_nothing() {
     assert!(output.status.success() && output.stdout == b"x\n", "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
     assert!(statistics["inline"] == true && statistics["inline_calls"].as_u64() >= Some(1), "{statistics}");
+}
+
+/// A copy of the library that the loader puts at a multiple of 2 MiB, as the kernel does with a library of that size: libraries that are
+/// loaded later lie in the hole above it.
+fn aligned_library(place: &Place) -> String {
+    const HEADERS: usize = 0x20;
+    const COUNT: usize = 0x38;
+    const HEADER_BYTES: usize = 56;
+    const ALIGNMENT: usize = 48; // in a header
+    const LOAD: u32 = libc::PT_LOAD;
+    let mut bytes = std::fs::read(library()).expect("the library can be read");
+    let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes")) as usize;
+    let (headers, count) = (number(&bytes, HEADERS), bytes[COUNT] as usize);
+    let mut places = (0..count).map(|index| headers + index * HEADER_BYTES);
+    let first = places.find(|&at| bytes[at..at + 4] == LOAD.to_le_bytes()).expect("a segment that is loaded");
+    bytes[first + ALIGNMENT..first + ALIGNMENT + 8].copy_from_slice(&(2u64 << 20).to_le_bytes());
+    place.file("libgreenpatch.so", 0o755, bytes)
+}
+
+/// A c-test, made with these flags, and its library where it has one.
+fn c_test(place: &Place, name: &str, flags: &[&str]) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/c-tests");
+    let source = std::fs::read_to_string(format!("{folder}/{name}.c")).expect("the c-test");
+    let flags = [&["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-pthread", "-I", folder], flags].concat();
+    if source.contains("* library: yes") {
+        place.compile(&format!("{name}.so"), &source, &[&flags[..], &["-shared", "-fPIC", "-DLIBRARY"]].concat());
+    }
+    place.compile(name, &source, &flags)
+}
+
+/// In each layout that chance gives it, the tests of a library's calls, and of calls on both sides of libc, are caught.
+#[test]
+fn libraries_above_this_one_are_caught_too() {
+    if needs::skips_without("inline") || needs::skips_without("openmp") {
+        return;
+    }
+    const TIMES: usize = 8;
+    let place = Place::new();
+    let library = aligned_library(&place);
+    for (name, flags, calls) in [("inline_library", &[][..], 40), ("inline_both", &["-fopenmp"][..], 100)] {
+        let program = c_test(&place, name, flags);
+        let caught: Vec<_> = (0..TIMES).map(|_| run_on(&place, &library, &program, "inline=1:", || Ok(()))).collect();
+        for (output, statistics) in &caught {
+            assert!(output.status.success() && output.stderr.is_empty(), "{name}: {output:?}");
+            assert!(statistics["inline_calls"].as_u64() >= Some(calls), "{name}: {statistics}");
+        }
+    }
 }

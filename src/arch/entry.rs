@@ -22,6 +22,10 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 pub const ROOM: usize = 128;
 /// Bytes of all the room there is, in this library's own text: whole pages, so that it alone is made writable.
 pub const ALL_ROOM: usize = 48 << 10;
+/// Bytes of room for one of this library's own functions, which begin alike and need no gate.
+pub const OWN_PLACE: usize = 32;
+/// Bytes of all the room for them: as many places as the table has rows that may wait, and some.
+pub const OWN_ROOM: usize = 8 << 10;
 
 global_asm!(
     r#"
@@ -33,18 +37,31 @@ global_asm!(
 gp_moved:
     .fill 49152, 1, 0xcc
     .size gp_moved, . - gp_moved
+    .hidden gp_moved_own
+    .globl gp_moved_own
+    .type gp_moved_own, @function
+gp_moved_own:
+    .fill 8192, 1, 0xcc
+    .size gp_moved_own, . - gp_moved_own
     .text
 "#
 );
 
 extern "C" {
     fn gp_moved();
+    fn gp_moved_own();
 }
 
 /// Returns where the room for moved instructions starts: whole pages of this library's text, filled with int3, near enough to libc for a
 /// jump's 32 bits in most address spaces. The caller makes them writable before `relocate` and executable again after it.
 pub fn room() -> usize {
     gp_moved as unsafe extern "C" fn() as usize
+}
+
+/// Returns where the room for the moved instructions of this library's own functions starts: `OWN_ROOM` bytes, whole pages as `room`'s.
+/// Used where a green program is audited.
+pub fn own_room() -> usize {
+    gp_moved_own as unsafe extern "C" fn() as usize
 }
 
 const JUMP: u8 = 0xe9;
@@ -104,12 +121,43 @@ pub unsafe fn relocate_plainly(function: usize, at: usize) -> Option<usize> {
     Some(at)
 }
 
+/// Does as `relocate_plainly` for a function that is known not to jump back into its first instructions, so that bytes that only look like
+/// such a jump do no harm, in `OWN_PLACE` bytes. `None`: the instructions are not understood, or need more room.
+///
+/// # Safety
+/// As for `relocate`, but `at` has `OWN_PLACE` bytes, and the function has no such jump.
+pub unsafe fn relocate_straight(function: usize, at: usize) -> Option<usize> {
+    // SAFETY: this function's own contract.
+    let (mut code, after) = unsafe { first_instructions(function, at) }?;
+    code.jump(&[JUMP], after)?;
+    let bytes = code.bytes.first_chunk::<OWN_PLACE>().filter(|_| code.length <= OWN_PLACE)?;
+    // SAFETY: `at` has `OWN_PLACE` bytes, writable, and no entry leads there yet.
+    unsafe { (at as *mut [u8; OWN_PLACE]).write(*bytes) };
+    Some(at)
+}
+
 /// Returns the code that at `at` does as the first instructions of `function` do, as many as a jump needs, and goes on behind them. `None`
 /// as for `relocate`.
 ///
 /// # Safety
 /// `function` is code, with `REACH` bytes of code behind it.
 unsafe fn moved(function: usize, at: usize) -> Option<Code> {
+    // SAFETY: this function's own contract.
+    let (mut code, after) = unsafe { first_instructions(function, at) }?;
+    // SAFETY: `REACH` bytes of code can be read from `function` on, by this function's own contract.
+    if unsafe { comes_back(function, after) } {
+        return None;
+    }
+    code.jump(&[JUMP], after)?;
+    Some(code)
+}
+
+/// Returns the code that at `at` does as the first instructions of `function` do, as many as a jump needs, and where those end. `None`:
+/// they are not understood.
+///
+/// # Safety
+/// `function` is code, with `REACH` bytes of code behind it.
+unsafe fn first_instructions(function: usize, at: usize) -> Option<(Code, usize)> {
     let mut code = Code { bytes: [0xcc; ROOM], length: 0, at };
     let mut from = function;
     while from < function + JUMP_BYTES {
@@ -119,12 +167,7 @@ unsafe fn moved(function: usize, at: usize) -> Option<Code> {
         from += instruction.length;
         code.take(&instruction, bytes, from)?;
     }
-    // SAFETY: `REACH` bytes of code can be read from `function` on, by this function's own contract.
-    if unsafe { comes_back(function, from) } {
-        return None;
-    }
-    code.jump(&[JUMP], from)?;
-    Some(code)
+    Some((code, from))
 }
 
 /// Writes to `at` a jump to any address: `jmp [rip]` and the address, 14 bytes.

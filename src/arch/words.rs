@@ -11,7 +11,7 @@
 //!   gp_guard     count of raises; bit 63: KNOCKED          `guard_up`, `guard_down`, `knock`, `rest`  outside the runtime
 //!   gp_capture   the `Capture` of a birth that goes on     trap/capture.rs, around glibc's clone      none
 //!   gp_forking   1: libc's fork is at work                 the hook of fork, around it                none
-//!   gp_audit     sixteen words of the recorder's           audit/thread.rs                            nothing was recorded on it
+//!   gp_audit     words of the recorder's                  audit/thread.rs                            nothing was recorded on it
 //!   gp_vfork     the parent's gp_self; bit 0: a child      vfork's assembly; `while_not_green` (bit 1) no child on this memory
 //! ```
 //!
@@ -68,7 +68,7 @@ thread_word!(forking_word, set_forking_word, "gp_forking");
 thread_word!(guard_word, set_guard_word, "gp_guard");
 thread_word!(capture_word, set_capture_word, "gp_capture");
 
-/// Where this thread's words for the recorder lie: 128 bytes, zero at first (`audit::thread`).
+/// Where this thread's words for the recorder lie: 512 bytes, zero at first (`audit::thread`).
 #[inline(always)]
 pub fn audit_words() -> usize {
     let address: usize;

@@ -27,3 +27,16 @@ pub fn note(recording: &Recording, start: u64, end: u64, base: u64, path: &CStr,
     }
     recording.header.lost.fetch_add(1, Relaxed);
 }
+
+/// Does this address lie in a listed object whose file's name begins with one of these? False: it is not listed.
+pub fn is_of(recording: &Recording, address: u64, names: &[&[u8]]) -> bool {
+    let listed = recording.modules.iter().take_while(|module| module.start.load(Acquire) != 0);
+    let holds = |module: &&Module| (module.start.load(Relaxed)..module.end.load(Relaxed)).contains(&address);
+    let Some(module) = listed.into_iter().find(holds) else { return false };
+    let end = module.path.iter().position(|byte| byte.load(Relaxed) == 0).unwrap_or(module.path.len());
+    let path = &module.path[..end];
+    let name = &path[path.iter().rposition(|byte| byte.load(Relaxed) == b'/').map_or(0, |at| at + 1)..];
+    names.iter().any(|start| {
+        name.len() >= start.len() && name.iter().zip(*start).all(|(byte, wanted)| byte.load(Relaxed) == *wanted)
+    })
+}

@@ -1,30 +1,27 @@
 //! The recorder itself: called around each of the program's calls that may wait.
 //!
 //! ```text
-//!   begin   before the real function: the time; nothing, where another recorded call goes on further out
+//!   begin   before the real function: the time, and the thread's entry; nothing, where another recorded call goes on further out.
+//!           `begin_quickly` is the same where all is as it mostly is (`is_quick`)
 //!   end     behind it: the time again, and a comparison. Only a call of SHORTEST_NS or more is noted
 //!   note    sums it up at its site; a call of `threshold` or more goes on to `keep`
 //!   keep    tells it whole into a finding and the ring; its Python stack may have to wait for `finish`
 //! ```
-//!
-//! Where a call came from: the program's return address lies above the frames of the hook and of the recorder. Their size is one number for
-//! each row, found by unwinding once (`caller_of`), so that a short call costs one load.
 
-use crate::audit::format::{
-    self, gil, Finding, Long, Recording, Site, FINDINGS, FRAMES, RING, SHORTEST_NS, SITES, TAKEN,
-};
+use crate::audit::caller::{beyond_libc, caller_of, Frame};
+use crate::audit::format::{self, gil, Finding, Long, Recording, Site, FRAMES, RING, SHORTEST_NS};
+use crate::audit::lists::{self, finding, next_of_ring, site};
+use crate::audit::long::{be_worst, written};
 use crate::audit::looping::{self, tid};
+use crate::audit::series::{self, Slice};
 use crate::audit::stack::{self, Registers};
 use crate::audit::subject::{self, Arguments};
-use crate::audit::text;
-use crate::audit::thread::{self, Thread};
-use crate::audit::{blocks, recording};
-use crate::audit::{clock, python};
-use crate::base::kept::Kept;
+use crate::audit::thread::{self, Series, Thread, Whose};
+use crate::audit::{clock, holder, lacks, now, objects, processor, python, recording, text};
 use crate::glibc;
-use crate::rows::{Row, NAMES};
+use crate::rows::NAMES;
 use crate::sys;
-use std::sync::atomic::{AtomicI32, AtomicU16, AtomicU32, Ordering::*};
+use std::sync::atomic::{AtomicU32, Ordering::*};
 
 /// A call that goes on.
 pub struct Begun {
@@ -32,260 +29,335 @@ pub struct Begun {
     ticks: u64,
 }
 
-/// Begins a call. `place` is where its frame is on the stack. Called by an audited function, right before the real one, on any thread,
-/// also in signal handlers and in a child on its parent's memory (vfork), which records into its parent's file.
+/// Can this thread's call be recorded the quick way: does the recording go on as it has begun, and has the thread its entry? Called by an
+/// audited function, first.
 #[inline(always)]
-pub fn begin(place: usize) -> Begun {
+pub fn is_quick() -> bool {
+    recording::is_ready() && thread::here().now.get() > now::NOWHERE
+}
+
+/// Counts a call that is not timed, for it cannot wait.
+#[inline(always)]
+pub fn count() {
+    let calls = &thread::here().calls;
+    calls.set(calls.get() + 1);
+}
+
+/// Begins a call, as `begin`, where `is_quick`.
+#[inline(always)]
+pub fn begin_quickly(frame: Frame, values: &[u64]) -> Begun {
     let here = thread::here();
-    let outer = here.outer.get();
-    // A frame further out that was left by a jump (siglongjmp, an exception) lies below this one by now, and counts no more.
-    if here.records.get() > place || outer > place {
+    let place = values.as_ptr() as usize;
+    if here.outer.get() > place {
         return Begun { ticks: 0 };
     }
     here.outer.set(place);
-    Begun { ticks: clock::ticks() }
+    let ticks = clock::counter();
+    // SAFETY: an entry in the mapping of this process, as `is_quick` has said.
+    let entry = unsafe { &*(here.now.get() as *const format::Now) };
+    now::enter(entry, frame.row() as u32, values, frame.distance(), ticks, stack::registers());
+    Begun { ticks }
+}
+
+/// Begins a call of a frame's row. `values` lies in that frame: a zero, then the call's arguments. Called by an audited function, right
+/// before the real one, on any thread, also in signal handlers and in a child on its parent's memory (vfork), which records into its
+/// parent's file. `from` has the audited function's own registers.
+pub fn begin(frame: Frame, values: &[u64], from: Registers) -> Begun {
+    let here = thread::here();
+    let place = values.as_ptr() as usize;
+    // A frame further out that was left by a jump (siglongjmp, an exception) lies below this one by now, and counts no more.
+    if here.outer.get() > place || recording::is_stopped() || recording::is_idle() {
+        return Begun { ticks: 0 };
+    }
+    here.outer.set(place);
+    if here.asked.get() == 0 {
+        // Claims the thread's entry before the clock is read: the claim is no part of the first call. The window is begun behind it, for
+        // the claim forgets whatever was another process's: a thread that has an entry has a window.
+        now::of(here, place);
+        processor::first(here, tid(here));
+    }
+    let ticks = clock::ticks();
+    if let Some(entry) = now::of(here, place) {
+        now::enter(entry, frame.row() as u32, values, frame.distance(), ticks, from);
+    }
+    Begun { ticks }
 }
 
 /// A call that is over, as `end` gets it.
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
-    /// Its row in the table.
-    pub row: usize,
+    /// The frame of its audited function, which has its row in the table.
+    pub frame: Frame,
     /// Is it a wait that event loops make?
     pub may_loop: bool,
     pub arguments: Arguments<'a>,
     pub result: i64,
 }
 
-/// Ends a call. `place` is as in `begin`. Called right behind the real function; a call that is left by a jump or by a thread's end never
-/// comes here, and is not recorded. Keeps errno.
+/// Ends a call of a frame's row, which is a wait that event loops make where `MAY_LOOP` says so: `is_about_many` tells then whether it is
+/// about two descriptors or more, and its descriptor of epoll. `place` is as in `begin`; `clock` tells when the call ended, in ticks.
+/// `call` tells the call, and is called only for one that is noted: what a short call pays for is above `note`. Called right behind the
+/// real function; a call that is left by a jump or by a thread's end never comes here, and is not recorded. Keeps errno.
 #[inline(always)]
-pub fn end(begun: &Begun, place: usize, call: &Call) {
+pub fn end<'a, const MAY_LOOP: bool>(
+    begun: &Begun,
+    place: usize,
+    frame: Frame,
+    clock: impl FnOnce() -> u64,
+    is_about_many: impl FnOnce() -> (bool, i32),
+    call: impl FnOnce() -> Call<'a>,
+) {
     if begun.ticks == 0 {
         return;
     }
-    let now = clock::ticks();
+    let now = clock();
     let here = thread::here();
+    now::leave(here);
     here.calls.set(here.calls.get() + 1);
-    if call.may_loop || now.wrapping_sub(begun.ticks) >= clock::ticks_of_us(SHORTEST_NS / 1_000) {
-        note(here, begun, now, place, call);
+    let is_short = now.wrapping_sub(begun.ticks) < clock::ticks_of_us(SHORTEST_NS / 1_000);
+    if !is_short || (MAY_LOOP && !is_done(here, frame, place, is_about_many(), begun.ticks, now)) {
+        note(here, begun, now, place, &call());
     }
     here.outer.set(0);
+}
+
+/// Lets a short wait that event loops make be counted on the thread alone. False: it is to be noted.
+#[inline(always)]
+fn is_done(
+    here: &Thread,
+    frame: Frame,
+    place: usize,
+    (is_about_many, epoll): (bool, i32),
+    began: u64,
+    ended: u64,
+) -> bool {
+    // The first ones and one of many are noted: a driver's poll that could have waited is to be known (`note_short`).
+    const FIRST: u32 = 16;
+    const EACH: u32 = 256;
+    let shorts = here.shorts.get().wrapping_add(1);
+    here.shorts.set(shorts);
+    if shorts <= FIRST || shorts.is_multiple_of(EACH) {
+        return false;
+    }
+    let distance = frame.distance();
+    // SAFETY: as in `caller_of`.
+    let caller = || unsafe { *((place + distance) as *const usize) };
+    let at = || looping::Place { row: frame.row() as u32, caller: caller(), epoll };
+    distance > 0 && looping::short_turn(here, at(), is_about_many, began, ended)
 }
 
 /// Looks for what the recorder needs of the process. Called once, at load, after the recording has begun.
 pub fn prepare() {
     stack::prepare();
-    python::find(finish);
-}
-
-/// How far above a row's frame the program's return address lies; 0: not known yet.
-static DISTANCES: Kept<[AtomicI32; Row::End as usize]> = Kept::new([const { AtomicI32::new(0) }; Row::End as usize]);
-
-/// Returns the address that the call returns to: the program's, or libc's.
-#[inline(always)]
-fn caller_of(recording: &Recording, row: usize, place: usize, from: Registers) -> u64 {
-    match DISTANCES[row].load(Relaxed) {
-        // SAFETY: the distance was found for this row's frames, whose layout does not change: the hook's return address lies there.
-        distance if distance > 0 => unsafe { *((place + distance as usize) as *const u64) },
-        _ => find_caller(recording, row, place, from),
-    }
-}
-
-/// Finds the caller by unwinding, and how far above the row's frame its address lies: the distance is kept if it is plausible. The frames
-/// between are this library's own, of one layout each, so the distance is the same at the next call.
-#[cold]
-fn find_caller(recording: &Recording, row: usize, place: usize, from: Registers) -> u64 {
-    let mut found = (0, 0);
-    stack::walk(recording, from, |address, end| {
-        found = (address, end);
-        stack::is_own(address)
-    });
-    let (address, end) = found;
-    if address == 0 || stack::is_own(address) {
-        return 0;
-    }
-    let distance = (end - 8).wrapping_sub(place as u64);
-    if (8..4096).contains(&distance) {
-        DISTANCES[row].store(distance as i32, Relaxed);
-    }
-    address
+    python::find(finish, sys::now_ns());
 }
 
 /// Notes a call of `SHORTEST_NS` or more, or one that event loops make.
 #[cold]
 #[inline(never)]
 fn note(here: &Thread, begun: &Begun, now: u64, place: usize, call: &Call) {
-    here.records.set(place);
+    here.outer.set(place);
     let errno = glibc::errno();
-    if let Some(recording) = recording::of_process() {
+    if let Some(recording) = recording::of_process().filter(|_| !recording::is_stopped()) {
         here.belong_to(recording.header.process.load(Relaxed));
         note_in(recording, here, begun, now, place, call, errno);
     }
     glibc::set_errno(errno);
-    here.records.set(0);
 }
 
 /// Notes a call in a recording. In order: the loop's turn, for its begin is the call's; the site's sums, by the clock's last known rate;
-/// the whole call, by the exact one, if it took the threshold. A call of about the threshold is measured exactly before it is judged.
+/// the series that it belongs to (`add`). A call of about the threshold is measured exactly before it is judged.
 fn note_in(recording: &Recording, here: &Thread, begun: &Begun, now: u64, place: usize, call: &Call, errno: i32) {
     let from = stack::registers();
-    let returns_to = caller_of(recording, call.row, place, from);
+    let returns_to = caller_of(recording, call.frame, place, from);
     let mut caller = returns_to;
     let ticks = now.wrapping_sub(begun.ticks);
-    let row = call.row as u32;
+    let row = call.frame.row() as u32;
+    let mut is_loops_own = false;
     if call.may_loop {
-        looping::turn(recording, here, row, returns_to as usize, begun.ticks, now);
+        let place = looping::Place { row, caller: returns_to as usize, epoll: call.arguments.epoll() };
+        if looping::is_own(here, place) || call.arguments.are_many() {
+            looping::turn(recording, here, place, begun.ticks, now);
+        }
+        is_loops_own = looping::is_own(here, place);
         if ticks < clock::ticks_of_us(SHORTEST_NS / 1_000) {
+            if !is_loops_own {
+                note_short(recording, here, call, returns_to);
+            }
             return;
         }
     }
     if stack::is_libcs(caller) {
         caller = beyond_libc(recording, from).unwrap_or(caller);
     }
+    // The loop's own waits and those for the interpreter's lock are told elsewhere.
+    let is_wait = !is_loops_own && !python::waits_for_lock(row, caller);
     let calls = here.calls.take();
     recording.header.calls.fetch_add(calls, Relaxed);
     let about_ns = clock::about_ns(ticks);
     if let Some(site) = site(recording, row, caller) {
-        site.count.fetch_add(1, Relaxed);
-        site.total_ns.fetch_add(about_ns, Relaxed);
-        site.worst_ns.fetch_max(about_ns, Relaxed);
-        site.classes[format::class(about_ns)].fetch_add(1, Relaxed);
-        let bit = 1 << (tid(here) & 31);
-        if site.threads.load(Relaxed) & bit == 0 {
-            site.threads.fetch_or(bit, Relaxed);
+        lists::add(site, about_ns, tid(here));
+        if here.place.get() != 0 && is_wait {
+            ask_whether_it_could_wait(recording, site, call);
         }
     }
     let threshold = recording.header.threshold_ns.load(Relaxed);
-    if about_ns + about_ns / 64 >= threshold {
-        let ended_ns = sys::now_ns();
-        let duration_ns = clock::ns_of(ticks, now, ended_ns);
-        if duration_ns >= threshold && !looping::is_own(here, row, returns_to as usize) {
-            keep(recording, here, from, call, caller, [ended_ns, duration_ns], errno);
-        }
+    let lacked_ns = processor::lacked_ns(here, tid(here), about_ns, now, threshold);
+    if about_ns < series::SHORTEST_NS || !is_wait {
+        return;
+    }
+    let is_about_long = about_ns + about_ns / 64 >= threshold;
+    let duration_ns = if is_about_long { clock::ns_of(ticks, now, sys::now_ns()) } else { about_ns };
+    // Behind its own timeout a call waits for nothing any more.
+    let limit_ns = if is_about_long { call.arguments.limit_ns() } else { None };
+    let late_ns = limit_ns.map_or(0, |limit| duration_ns.saturating_sub(limit + LATE_NS));
+    let lacked_ns = lacked_ns.max(late_ns);
+    let lacked_ns =
+        lacked_ns + lacked_by_another(here, call, [begun.ticks, now], duration_ns.saturating_sub(lacked_ns), threshold);
+    let slice = Slice { row, caller: caller as usize, place, began: begun.ticks, ended: now, duration_ns, lacked_ns };
+    add(
+        recording,
+        here,
+        &Noted { began: begun.ticks, from, call, caller, errno, threshold, whose: Whose::NATIVE },
+        &slice,
+    );
+}
+
+/// Returns how much of the rest of a call, which the thread has waited, the thread lacked a processor that it waited for, in nanoseconds.
+#[inline(always)]
+fn lacked_by_another(here: &Thread, call: &Call, [began, ended]: [u64; 2], waited_ns: u64, threshold: u64) -> u64 {
+    if waited_ns < threshold / 8 {
+        return 0;
+    }
+    let lacked_ns = lacks::of_another(tid(here), began, ended).min(waited_ns);
+    // What the call waits for costs a question to the kernel, and is asked last.
+    if lacked_ns > 0 && call.arguments.is_for_a_thread(NAMES[call.frame.row()]) {
+        lacked_ns
+    } else {
+        0
     }
 }
 
-/// Returns the first return address above libc's frames.
+/// How late a timeout may be by the kernel's own doing (a timer's slack), in nanoseconds.
+const LATE_NS: u64 = 1_000_000;
+
+/// Notes a short call of poll's kind that is not the loop's own, on a loop's thread: one with a timeout could have waited, however short it
+/// was.
+fn note_short(recording: &Recording, here: &Thread, call: &Call, caller: u64) {
+    if here.place.get() != 0 && call.arguments.could_wait() == Some(true) {
+        site(recording, call.frame.row() as u32, caller).inspect(|site| _ = site.could_wait.fetch_add(1, Relaxed));
+    }
+}
+
+/// Asks of a loop's call, now and then (the first four of a site, and each of a hundred), whether it could have waited.
+fn ask_whether_it_could_wait(recording: &Recording, site: &Site, call: &Call) {
+    const FIRST: u32 = 4;
+    const EACH: u64 = 100;
+    let count = site.count.load(Relaxed);
+    let asked = site.could_wait.load(Relaxed) + site.could_not_wait.load(Relaxed);
+    if asked >= FIRST && !count.is_multiple_of(EACH) {
+        return;
+    }
+    if asked == 0 {
+        stack::note_object(recording, site.caller.load(Relaxed));
+    }
+    match call.arguments.could_wait() {
+        Some(true) => _ = site.could_wait.fetch_add(1, Relaxed),
+        Some(false) => _ = site.could_not_wait.fetch_add(1, Relaxed),
+        None => {}
+    }
+}
+
+/// What is known of a call that is noted, beside the times.
+pub struct Noted<'a> {
+    /// When it began, in ticks.
+    pub began: u64,
+    pub from: Registers,
+    pub call: &'a Call<'a>,
+    pub caller: u64,
+    pub errno: i32,
+    pub threshold: u64,
+    pub whose: Whose,
+}
+
+/// Tells a call that belongs to no series whole. Called by `green`.
 #[cold]
-fn beyond_libc(recording: &Recording, from: Registers) -> Option<u64> {
-    let mut found = None;
-    stack::walk(recording, from, |address, _| {
-        let within = stack::is_own(address) || stack::is_libcs(address);
-        if !within {
-            found = Some(address);
-        }
-        within
-    });
-    found
+pub fn keep_alone(recording: &Recording, here: &Thread, noted: &Noted, slice: &Slice) {
+    if series::of(here, slice).is_none_or(series::is_pending) {
+        settle(recording, here);
+    }
+    if let Some(series) = series::of(here, slice) {
+        series::begin(here, series, slice);
+        series::add(series, slice);
+        keep(recording, here, noted, series);
+    }
 }
 
-/// Mixes numbers to a key, never 0. Two that give the same key count as one: with 64 bits that is one chance in 10^12 for the sites that
-/// there is room for.
-fn mix(numbers: [u64; 3]) -> u64 {
-    let mixed = numbers.iter().fold(0x9e37_79b9_7f4a_7c15u64, |mixed, number| {
-        (mixed ^ number).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31)
-    });
-    mixed.max(1)
-}
-
-/// How many places of an index are looked at for a key before it counts as lost.
-const LOOKS: usize = 32;
-
-/// Looks a key up in an index: the place of its entry. Where there is none, makes one: `count` has how many there are, `is` tells whether
-/// an entry has the key, and `make` fills a new one (false: there is no memory for it). `None`: there is no room.
-#[inline]
-fn place_of(
-    index: &[AtomicU16],
-    count: &AtomicU32,
-    most: usize,
-    key: u64,
-    is: impl Fn(usize) -> bool,
-    make: impl Fn(usize) -> bool,
-) -> Option<usize> {
-    for look in 0..LOOKS {
-        let word = &index[(key as usize).wrapping_add(look) % index.len()];
-        let mut there = word.load(Acquire);
-        if there == 0 {
-            match word.compare_exchange(0, TAKEN, Acquire, Acquire) {
-                Ok(_) => {
-                    let place = count.fetch_add(1, Relaxed) as usize;
-                    // A word without an entry stays taken: who comes next looks on.
-                    if place >= most || !make(place) {
-                        return None;
-                    }
-                    word.store(place as u16 + 2, Release);
-                    return Some(place);
-                }
-                Err(now) => there = now,
-            }
+/// Adds a call to the series of its place, and tells that where it has reached the threshold:
+///
+/// ```text
+///   the call            the series                                     what is done
+///   any                 is told, and the call belongs to it            added to its entry and its finding
+///   of the threshold    any other                                      told alone, as a series of one slice
+///   shorter             has the threshold, and has slept for it        told
+///   shorter             has not                                        nothing more
+/// ```
+fn add(recording: &Recording, here: &Thread, noted: &Noted, slice: &Slice) {
+    let waited = slice.duration_ns.saturating_sub(slice.lacked_ns);
+    let is_long = waited >= noted.threshold;
+    if slice.duration_ns >= noted.threshold && !is_long {
+        recording.header.no_cpu.fetch_add(1, Relaxed);
+        recording.header.no_cpu_ns.fetch_add(slice.lacked_ns, Relaxed);
+    }
+    let Some(series) = series::of(here, slice) else { return settle(recording, here) };
+    if series::is_told(series) {
+        if belongs(recording, here, series, noted, slice) {
+            series::add(series, slice);
+            here.blocked_ns.set(here.blocked_ns.get() + waited);
+            return extend(recording, series, slice);
         }
-        if there > TAKEN && is(there as usize - 2) {
-            return Some(there as usize - 2);
+        if series::is_pending(series) {
+            settle(recording, here);
         }
     }
-    None
+    if is_long || series::is_told(series) {
+        series::begin(here, series, slice);
+    }
+    series::add(series, slice);
+    let sum = series.sum_ns.get().saturating_sub(series.lacked_ns.get());
+    if sum < noted.threshold {
+        return;
+    }
+    let is_one_call = || series::has_slept(series, here, slice, noted.threshold) && is_one(recording, here, noted);
+    if !is_long && !is_one_call() {
+        return series::begin(here, series, slice);
+    }
+    here.blocked_ns.set(here.blocked_ns.get() + sum);
+    series.place.set(slice.place);
+    series.stretch.set(here.stretch.get());
+    keep(recording, here, noted, series);
 }
 
-/// Returns a site's entry, which is made where there is none; `None`: there is no room. Two threads that come first at one moment may make
-/// two, and the report adds them up.
-#[inline]
-fn site(recording: &Recording, row: u32, caller: u64) -> Option<&Site> {
-    let key = mix([row.into(), caller, 0]);
-    let Recording { header, site_index, sites, .. } = recording;
-    let make = |place: usize| {
-        let site: &Site = &sites[place];
-        blocks::is_ready(site) && {
-            site.call.store(row, Relaxed);
-            site.caller.store(caller, Relaxed);
-            text::write(&site.name, NAMES[row as usize].as_bytes());
-            site.key.store(key, Relaxed);
-            true
+/// Do slices from one place belong together here, where none of them is long? In a loop, while the interpreter's lock is let go, or in one
+/// library's call (`series`).
+fn is_one(recording: &Recording, here: &Thread, noted: &Noted) -> bool {
+    here.place.get() != 0
+        || match python::lock_state() {
+            gil::NONE => stack::is_in_library(recording, noted.from),
+            gil::RELEASED => python::watches(),
+            _ => false,
         }
-    };
-    let place = place_of(site_index, &header.sites, SITES, key, |place| sites[place].key.load(Relaxed) == key, make);
-    if place.is_none() {
-        header.lost.fetch_add(1, Relaxed);
-    }
-    place.map(|place| &sites[place])
 }
 
-/// Returns a finding's entry, as `site`.
-fn finding(recording: &Recording, row: u32, caller: u64, line: u64) -> Option<&Finding> {
-    let key = mix([row.into(), caller, line]);
-    let Recording { header, finding_index, findings, .. } = recording;
-    let make = |place: usize| {
-        let is_ready = blocks::is_ready(&findings[place]);
-        if is_ready {
-            findings[place].key.store(key, Relaxed);
-        }
-        is_ready
-    };
-    let is = |place: usize| findings[place].key.load(Relaxed) == key;
-    let place = place_of(finding_index, &header.findings, FINDINGS, key, is, make);
-    if place.is_none() {
-        header.lost.fetch_add(1, Relaxed);
-    }
-    place.map(|place| &findings[place])
+/// Does a slice belong to a series that is told already? What was made with the lock held may be another Python line's.
+fn belongs(recording: &Recording, here: &Thread, series: &Series, noted: &Noted, slice: &Slice) -> bool {
+    series::is_of_stretch(series, here)
+        && series.place.get() == slice.place
+        && python::lock_state() != gil::HELD
+        && is_one(recording, here, noted)
 }
 
-/// Takes the ring's next entry to be written: its turn is odd until `written`. `None`: there is no memory for it.
-fn next_of_ring(recording: &Recording) -> Option<&Long> {
-    let at = recording.header.rung.fetch_add(1, Relaxed) as usize % RING;
-    let long = &recording.ring[at];
-    if !blocks::is_ready(long) {
-        recording.header.lost.fetch_add(1, Relaxed);
-        return None;
-    }
-    long.turn.fetch_or(1, AcqRel);
-    Some(long)
-}
-
-/// Ends the writing of an entry: its turn is even, and another one than before, so that a reader who looks twice knows.
-fn written(long: &Long) {
-    long.turn.store((long.turn.load(Relaxed) | 1).wrapping_add(1), Release);
-}
-
-/// Tells a long call whole, into the ring, and, where nothing more is to be waited for, into its finding:
+/// Tells a long call, or a series, whole, into the ring, and, where nothing more is to be waited for, into its finding:
 ///
 /// ```text
 ///   the interpreter's lock                       the Python stack                      the finding's sums
@@ -295,94 +367,178 @@ fn written(long: &Long) {
 ///   let go, and nothing watches it               none                                  at once
 /// ```
 ///
-/// A thread has one such call at a time: a second one that is let go before the first is finished takes its place, and the first keeps no
-/// Python stack and no finding. CPython takes its lock back after each call, so that is a thread that has left the interpreter.
+/// A thread keeps three of them at a time (`series`): where a fourth comes first, or the thread has left the interpreter, they are summed
+/// up without a Python stack.
 #[cold]
-fn keep(
-    recording: &Recording,
-    here: &Thread,
-    from: Registers,
-    call: &Call,
-    caller: u64,
-    [ended_ns, duration_ns]: [u64; 2],
-    errno: i32,
-) {
-    if python::find(finish) {
+fn keep(recording: &Recording, here: &Thread, noted: &Noted, series: &Series) {
+    let Noted { began, from, call, caller, errno, threshold: _, whose } = noted;
+    let ended_ns = sys::now_ns();
+    if python::find(finish, ended_ns) {
         recording.header.python.store(1, Relaxed);
     }
     recording.header.last_ns.store(ended_ns, Relaxed);
-    here.blocked_ns.set(here.blocked_ns.get() + duration_ns);
-    let Some(long) = next_of_ring(recording) else { return };
-    long.call.store(call.row as u32, Relaxed);
+    objects::read_now_and_then(recording, ended_ns);
+    [clock::ticks(), ended_ns].into_iter().zip(&recording.header.last).for_each(|(now, kept)| kept.store(now, Relaxed));
+    let Some((entry, long)) = next_of_ring(recording) else { return };
+    series.entry.set(entry);
+    let row = call.frame.row();
+    long.call.store(row as u32, Relaxed);
     long.thread.store(tid(here), Relaxed);
-    long.ended_ns.store(ended_ns, Relaxed);
-    long.duration_ns.store(duration_ns, Relaxed);
-    long.no_cpu_ns.store(0, Relaxed);
+    tell_times(long, series, ended_ns);
     long.result.store(call.result, Relaxed);
-    long.errno.store(errno, Relaxed);
+    long.errno.store(*errno, Relaxed);
     long.reacquire_ns.store(0, Relaxed);
     long.python[0].store(0, Relaxed);
-    text::write(&long.name, NAMES[call.row].as_bytes());
-    text::write(&long.thread_name, sys::thread_name().split(|byte| *byte == 0).next().unwrap_or(b""));
+    long.holder.store(0, Relaxed);
+    long.holder_depth.store(0, Relaxed);
+    if let Some(lock) = call.arguments.mutex(NAMES[row]) {
+        holder::tell(long, lock as usize, *began);
+    }
+    text::write(&long.name, NAMES[row].as_bytes());
+    long.keeps.store(whose.keeps, Relaxed);
+    long.hand_overs.store(whose.hand_overs, Relaxed);
+    let name = whose.name.unwrap_or_else(sys::thread_name);
+    text::write(&long.thread_name, text::until_zero(&name));
     subject::tell(long, &call.arguments);
     let mut depth = 0;
-    stack::walk(recording, from, |address, _| {
-        if depth > 0 || !stack::is_own(address) {
+    stack::walk(recording, *from, |address, _| {
+        let is_own = stack::is_own(address);
+        if !is_own {
             long.frames[depth].store(address, Relaxed);
             depth += 1;
         }
-        depth < FRAMES
+        // Below a green thread's first function lies the library that serves it.
+        depth < FRAMES && !(is_own && depth > 0)
     });
     long.depth.store(depth as u32, Relaxed);
     let lock = python::lock_state();
     long.gil.store(lock, Relaxed);
     match lock {
-        gil::RELEASED if python::watches() => here.waiting.set(long as *const Long as usize),
+        gil::RELEASED if python::watches() => here.waiting.set(here.waiting.get() + 1),
         gil::HELD => {
             let line = python::tell(long);
-            sum_up(recording, long, caller, line);
+            sum_up(recording, series, long, *caller, line);
         }
-        _ => sum_up(recording, long, caller, 0),
+        _ => sum_up(recording, series, long, *caller, 0),
     }
 }
 
-/// Finishes the long call whose Python stack was waited for. Called right after this thread has the interpreter's lock again, which took
+/// Writes a series' times into its entry.
+fn tell_times(long: &Long, series: &Series, ended_ns: u64) {
+    long.ended_ns.store(ended_ns, Relaxed);
+    long.duration_ns.store(series.sum_ns.get(), Relaxed);
+    long.no_cpu_ns.store(series.lacked_ns.get(), Relaxed);
+    long.slices.store(series.slices.get(), Relaxed);
+}
+
+/// Returns the entry of a series that is told; `None`: the ring has gone round meanwhile, and another call has it.
+fn entry_of<'a>(recording: &'a Recording, series: &Series) -> Option<&'a Long> {
+    let number = series.entry.get().checked_sub(1)?;
+    (recording.header.rung.load(Relaxed).wrapping_sub(number) <= RING as u64)
+        .then(|| &recording.ring[number as usize % RING])
+}
+
+/// Adds a slice, which the series has already, to what was told of it.
+fn extend(recording: &Recording, series: &Series, slice: &Slice) {
+    let ended_ns = sys::now_ns();
+    recording.header.last_ns.store(ended_ns, Relaxed);
+    let long = entry_of(recording, series);
+    let finding = series.finding.get().checked_sub(1).map(|place| &recording.findings[place as usize]);
+    if let Some(long) = long {
+        long.turn.fetch_or(1, AcqRel);
+        tell_times(long, series, ended_ns);
+        if finding.is_some() {
+            written(long);
+        }
+    }
+    let Some(finding) = finding else { return };
+    finding.total_ns.fetch_add(slice.duration_ns, Relaxed);
+    finding.no_cpu_ns.fetch_add(slice.lacked_ns, Relaxed);
+    finding.slices.fetch_add(1, Relaxed);
+    let sum = series.sum_ns.get();
+    let [before, after] = [sum - slice.duration_ns, sum].map(format::class);
+    if before != after {
+        finding.classes[before].fetch_sub(1, Relaxed);
+        finding.classes[after].fetch_add(1, Relaxed);
+    }
+    long.inspect(|long| be_worst(long, finding));
+}
+
+/// Finishes the series whose Python stack was waited for. Called right after this thread has the interpreter's lock again, which took
 /// `ticks`.
 #[cold]
 pub fn finish(here: &Thread, ticks: u64) {
     let errno = glibc::errno();
-    here.records.set(&errno as *const _ as usize);
-    // SAFETY: an entry of the ring in a mapping that is never taken away.
-    let long = unsafe { &*(here.waiting.take() as *const Long) };
-    let Some(recording) = recording::of_process() else { return here.records.set(0) };
-    long.reacquire_ns.store(clock::about_ns(ticks), Relaxed);
-    let line = python::tell(long);
-    let frames = long.depth.load(Relaxed) as usize;
-    let caller = long.frames[..frames.min(FRAMES)].iter().map(|frame| frame.load(Relaxed));
-    let caller = caller.into_iter().find(|address| !stack::is_libcs(*address)).unwrap_or(0);
-    sum_up(recording, long, caller, line);
+    let outer = here.outer.replace(&errno as *const _ as usize);
+    if let Some(recording) = recording::of_process().filter(|_| !recording::is_stopped()) {
+        let reacquired_ns = clock::about_ns(ticks);
+        sum_up_pending(recording, here, |long| {
+            long.reacquire_ns.store(reacquired_ns, Relaxed);
+            python::tell(long)
+        });
+    }
+    here.waiting.set(0);
     glibc::set_errno(errno);
-    here.records.set(0);
+    here.outer.set(outer);
+}
+
+/// Sums up the series whose Python stack was waited for, without one: the thread has left the interpreter, or waits in too many places.
+#[cold]
+fn settle(recording: &Recording, here: &Thread) {
+    sum_up_pending(recording, here, |_| 0);
+    here.waiting.set(0);
+}
+
+/// Sums up the series of this thread that are told and not summed up; `line` tells the Python stack, and returns a mix of its line.
+fn sum_up_pending(recording: &Recording, here: &Thread, line: impl Fn(&Long) -> u64) {
+    for series in here.series.iter().filter(|series| series::is_pending(series)) {
+        if let Some(long) = entry_of(recording, series) {
+            let line = line(long);
+            let frames = (long.depth.load(Relaxed) as usize).min(FRAMES);
+            let caller = long.frames[..frames].iter().map(|frame| frame.load(Relaxed));
+            let caller = caller.into_iter().find(|address| !stack::is_libcs(*address)).unwrap_or(0);
+            sum_up(recording, series, long, caller, line);
+        } else {
+            recording.header.lost.fetch_add(1, Relaxed);
+            series.entry.set(0);
+        }
+    }
 }
 
 /// Adds a long call to its finding, and ends its entry in the ring.
-fn sum_up(recording: &Recording, long: &Long, caller: u64, line: u64) {
+fn sum_up(recording: &Recording, series: &Series, long: &Long, caller: u64, line: u64) {
+    match sum_up_alone(recording, long, caller, line) {
+        Some(place) => series.finding.set(place as u32 + 1),
+        None => series.entry.set(0),
+    }
+}
+
+/// Adds a long call that belongs to no series to its finding, and ends its entry in the ring. Returns the finding's place; `None`: there is
+/// no room.
+pub fn sum_up_alone(recording: &Recording, long: &Long, caller: u64, line: u64) -> Option<usize> {
     let (duration, reacquire) = (long.duration_ns.load(Relaxed), long.reacquire_ns.load(Relaxed));
-    if let Some(finding) = finding(recording, long.call.load(Relaxed), caller, line) {
+    let place = finding(recording, long.call.load(Relaxed), caller, line);
+    if let Some(place) = place {
+        let entry = &recording.findings[place];
         let Finding {
             key: _,
             count,
             total_ns,
+            no_cpu_ns,
             threads,
+            slices,
             held,
             released,
             reacquire_total_ns,
             reacquire_worst_ns,
+            hand_overs,
             classes,
-            worst,
-        } = finding;
+            worst: _,
+        } = entry;
         count.fetch_add(1, Relaxed);
         total_ns.fetch_add(duration, Relaxed);
+        no_cpu_ns.fetch_add(long.no_cpu_ns.load(Relaxed), Relaxed);
+        slices.fetch_add(long.slices.load(Relaxed).into(), Relaxed);
         threads.fetch_or(1 << (long.thread.load(Relaxed) & 31), Relaxed);
         let by_lock: Option<&AtomicU32> = match long.gil.load(Relaxed) {
             gil::HELD => Some(held),
@@ -392,42 +548,10 @@ fn sum_up(recording: &Recording, long: &Long, caller: u64, line: u64) {
         by_lock.inspect(|count| _ = count.fetch_add(1, Relaxed));
         reacquire_total_ns.fetch_add(reacquire, Relaxed);
         reacquire_worst_ns.fetch_max(reacquire, Relaxed);
+        hand_overs.fetch_add(long.hand_overs.load(Relaxed), Relaxed);
         classes[format::class(duration)].fetch_add(1, Relaxed);
-        if duration > worst.duration_ns.load(Relaxed) && worst.turn.fetch_or(1, AcqRel) & 1 == 0 {
-            copy(long, worst);
-            written(worst);
-        }
+        be_worst(long, entry);
     }
     written(long);
-}
-
-/// Copies a long call's entry, its turn aside.
-fn copy(from: &Long, to: &Long) {
-    let word = |from: &AtomicU32, to: &AtomicU32| to.store(from.load(Relaxed), Relaxed);
-    word(&from.call, &to.call);
-    word(&from.depth, &to.depth);
-    word(&from.fd_kind, &to.fd_kind);
-    word(&from.gil, &to.gil);
-    for (from, to) in [(&from.thread, &to.thread), (&from.errno, &to.errno), (&from.fd, &to.fd)] {
-        to.store(from.load(Relaxed), Relaxed);
-    }
-    for (from, to) in [
-        (&from.ended_ns, &to.ended_ns),
-        (&from.duration_ns, &to.duration_ns),
-        (&from.no_cpu_ns, &to.no_cpu_ns),
-        (&from.reacquire_ns, &to.reacquire_ns),
-    ] {
-        to.store(from.load(Relaxed), Relaxed);
-    }
-    to.timeout_ns.store(from.timeout_ns.load(Relaxed), Relaxed);
-    to.result.store(from.result.load(Relaxed), Relaxed);
-    for (from, to) in from.frames.iter().zip(&to.frames) {
-        to.store(from.load(Relaxed), Relaxed);
-    }
-    text::copy(&from.name, &to.name);
-    text::copy(&from.local, &to.local);
-    text::copy(&from.peer, &to.peer);
-    text::copy(&from.path, &to.path);
-    text::copy(&from.thread_name, &to.thread_name);
-    text::copy(&from.python, &to.python);
+    place
 }

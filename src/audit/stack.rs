@@ -111,6 +111,32 @@ fn find(address: u64) -> Option<Found> {
     }
 }
 
+/// Is this address in the program itself, and not in a library?
+pub fn is_programs(address: u64) -> bool {
+    // SAFETY: `_dl_find_object` has answered with a loaded object, whose name is a C string; the program's is empty.
+    find(address).is_some_and(|found| unsafe { *(*found.map).name == 0 })
+}
+
+/// Do two addresses lie in one object?
+pub fn is_of_one_object(one: u64, other: u64) -> bool {
+    find(one).is_some_and(|found| (found.start as u64..found.end as u64).contains(&other))
+}
+
+/// Was a wait made in a library that the program has called? Walks the stack as `walk` does: the first frame beyond libc is a library's,
+/// and one further out is the program's.
+pub fn is_in_library(recording: &Recording, from: Registers) -> bool {
+    let (mut within, mut called) = (None, false);
+    walk(recording, from, |address, _| {
+        if !is_own(address) && !is_libcs(address) {
+            let programs = is_programs(address - 1);
+            called |= programs && within == Some(true);
+            within.get_or_insert(!programs);
+        }
+        within != Some(false) && !called
+    });
+    called
+}
+
 impl Unwinding {
     fn new() -> Unwinding {
         Unwinding { unwinder: UnwinderX86_64::new(), cache: CacheX86_64::new_in(), objects: Vec::new() }

@@ -6,6 +6,7 @@
 use crate::audit::format::{kind, Long, NO_TIMEOUT, UNKNOWN_TIMEOUT};
 use crate::audit::text::{self, Writer};
 use crate::sys;
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// A recorded call's arguments: their names in the table, and their values.
@@ -13,15 +14,27 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 pub struct Arguments<'a> {
     pub names: &'static [&'static str],
     pub values: &'a [u64],
-    /// The first descriptor of a call of select, which the kernel clears from the sets; -1: none, or another call.
-    pub selected: i32,
-    /// The timeout that a call of select was given, in nanoseconds, which the kernel counts down.
-    pub given_ns: i64,
+    pub selected: Selected,
 }
 
-impl Arguments<'static> {
+/// What a call of select was about, read before the call: the kernel clears the sets and counts the timeout down.
+#[derive(Clone, Copy)]
+pub struct Selected {
+    /// The lowest descriptors; -1: there are no more, or it is another call.
+    fds: [i32; SOME],
+    /// The timeout, in nanoseconds.
+    given_ns: i64,
+}
+
+impl Selected {
     /// Of a call that is none of select's.
-    pub const NOT_SELECTED: (i32, i64) = (-1, UNKNOWN_TIMEOUT);
+    pub const NONE: Selected = Selected { fds: [-1; SOME], given_ns: UNKNOWN_TIMEOUT };
+
+    /// Is it about two descriptors or more?
+    #[inline(always)]
+    pub fn are_many(&self) -> bool {
+        self.fds[1] >= 0
+    }
 }
 
 impl Arguments<'_> {
@@ -33,13 +46,26 @@ impl Arguments<'_> {
 
     /// Returns the descriptor that the call is about; -1: none.
     pub fn fd(&self) -> i32 {
-        if self.selected >= 0 {
-            return self.selected;
+        if self.selected.fds[0] >= 0 {
+            return foremost(self.selected.fds.into_iter().map(|fd| (fd, false)));
         }
         if let (Some(list), Some(count)) = (self.value("fds"), self.value("n")) {
-            return first_polled(list as usize, count as usize);
+            return foremost(polled(list as usize, count as usize));
         }
         ["fd", "from", "queue"].iter().find_map(|name| self.value(name)).map_or(-1, |fd| fd as i32)
+    }
+
+    /// Returns the descriptor of a wait of epoll; -1: another call.
+    pub fn epoll(&self) -> i32 {
+        self.value("events").and_then(|_| self.value("fd")).map_or(-1, |fd| fd as i32)
+    }
+
+    /// Is a wait for readiness about two descriptors or more? One of epoll always is, as far as its arguments tell.
+    pub fn are_many(&self) -> bool {
+        match self.value("fds") {
+            Some(_) => self.value("n").is_some_and(|count| count > 1),
+            None => self.selected.are_many() || self.value("events").is_some(),
+        }
     }
 
     /// Returns the timeout that the call was given, in nanoseconds; `NO_TIMEOUT`: it may wait for ever; `UNKNOWN_TIMEOUT`.
@@ -53,8 +79,8 @@ impl Arguments<'_> {
         if let Some(microseconds) = self.value("microseconds") {
             return (microseconds as u32 as i64) * 1_000;
         }
-        if self.given_ns != UNKNOWN_TIMEOUT {
-            return self.given_ns;
+        if self.selected.given_ns != UNKNOWN_TIMEOUT {
+            return self.selected.given_ns;
         }
         if let Some(place) = self.value("timeout") {
             return span(place as usize, 1).unwrap_or(NO_TIMEOUT);
@@ -83,6 +109,48 @@ impl Arguments<'_> {
         }
     }
 
+    /// Returns the longest time that the call may wait by its own arguments, in nanoseconds. `None`: they name none.
+    pub fn limit_ns(&self) -> Option<u64> {
+        const LIMITS: [&str; 5] = ["timeout_ms", "seconds", "microseconds", "time", "timeout"];
+        // recvmmsg looks at its timeout behind each datagram only.
+        let names = |name: &&str| self.value(name).is_some() && self.value("msgs").is_none();
+        let is_limited = LIMITS.iter().any(names) || self.selected.given_ns != UNKNOWN_TIMEOUT;
+        is_limited.then(|| self.timeout_ns(-1)).and_then(|ns| u64::try_from(ns).ok())
+    }
+
+    /// Could the call have waited, whatever it did? `None`: it is neither a wait for a time nor about a socket, a pipe or the like.
+    pub fn could_wait(&self) -> Option<bool> {
+        const LIKE_SOCKETS: [libc::mode_t; 2] = [libc::S_IFSOCK, libc::S_IFIFO];
+        if self.value("fds").is_some() || self.value("events").is_some() || self.selected.given_ns != UNKNOWN_TIMEOUT {
+            return Some(self.timeout_ns(-1) != 0);
+        }
+        const TIMES: [&str; 5] = ["time", "seconds", "microseconds", "until", "cond"];
+        if TIMES.iter().any(|name| self.value(name).is_some()) {
+            return Some(true);
+        }
+        if self.value("flags").is_some_and(|flags| flags & libc::MSG_DONTWAIT as u64 != 0) {
+            return Some(false);
+        }
+        let fd = self.value("fd")? as i32;
+        let kind = sys::file::facts_of(fd).ok()?.st_mode & libc::S_IFMT;
+        LIKE_SOCKETS.contains(&kind).then(|| sys::older::status_flags(fd) & libc::O_NONBLOCK as isize == 0)
+    }
+
+    /// Returns the mutex that a call of this name waits for; `None`: it waits for none.
+    pub fn mutex(&self, call: &str) -> Option<u64> {
+        let is_mutex = call.contains("mutex") || call.starts_with("mtx_");
+        self.value("lock").filter(|_| is_mutex)
+    }
+
+    /// Does the call wait for another thread of this process, as a rule: for a lock, a condition, a thread's end, an eventfd?
+    pub fn is_for_a_thread(&self, call: &str) -> bool {
+        const BEGINS: [&str; 6] = ["pthread_", "__pthread_", "sem_", "mtx_", "cnd_", "thrd_join"];
+        let mut room = [0u8; 32];
+        let fd = self.fd();
+        BEGINS.iter().any(|begin| call.starts_with(begin))
+            || fd >= 0 && link_of(fd, &mut room).is_some_and(|count| &room[..count] == b"anon_inode:[eventfd]")
+    }
+
     /// Returns the name that a call of the resolver asks for.
     fn host(&self) -> Option<u64> {
         ["node", "name"].iter().find_map(|name| self.value(name)).filter(|place| *place != 0)
@@ -104,36 +172,52 @@ fn span(place: usize, unit: i64) -> Option<i64> {
     pair(place).map(|[seconds, rest]| seconds.saturating_mul(1_000_000_000).saturating_add(rest.saturating_mul(unit)))
 }
 
-/// Returns the first descriptor in a list of poll's that is ready, else the first of all; -1: none.
-fn first_polled(list: usize, count: usize) -> i32 {
-    let mut first = -1;
-    for at in 0..count.min(64) {
+/// How many descriptors of a poll or a select are looked at.
+const SOME: usize = 8;
+
+/// Returns the descriptors in a list of poll's, the first `SOME`, and whether something came for each.
+fn polled(list: usize, count: usize) -> impl Iterator<Item = (i32, bool)> {
+    (0..count.min(SOME)).map_while(move |at| {
         let mut room = [0u8; 8];
-        if !sys::read_own_memory(list + at * 8, &mut room) {
-            break;
-        }
-        let fd = i32::from_ne_bytes([room[0], room[1], room[2], room[3]]);
-        let came = u16::from_ne_bytes([room[6], room[7]]);
-        if fd >= 0 && came != 0 {
-            return fd;
-        }
-        if first < 0 {
-            first = fd;
+        sys::read_own_memory(list + at * 8, &mut room).then(|| {
+            let fd = i32::from_ne_bytes([room[0], room[1], room[2], room[3]]);
+            (fd, room[6] != 0 || room[7] != 0)
+        })
+    })
+}
+
+/// Returns the descriptor that a wait for several is said to be about: of those with a peer that has a name, else of all, the first for
+/// which something came, else the first. A driver waits for its connection and a wake-up of its own: the connection counts. -1: there is
+/// none.
+fn foremost(fds: impl Iterator<Item = (i32, bool)>) -> i32 {
+    let (mut best, mut worth) = (-1, -1);
+    for (fd, came) in fds.filter(|(fd, _)| *fd >= 0) {
+        let own = 2 * i32::from(has_peer(fd)) + i32::from(came);
+        if own > worth {
+            (best, worth) = (fd, own);
         }
     }
-    first
+    best
 }
 
-/// Reads what a call of select is about, before the call changes it: the lowest descriptor in its sets, or -1, and its timeout. `values`
-/// are its arguments from the second word on: the count, three sets, the timeout; `unit`: how many nanoseconds the timeout's second word
-/// counts.
-pub fn selected(values: &[u64], unit: i64) -> (i32, i64) {
+/// Is this a socket whose peer has a name? A socket pair's has none.
+fn has_peer(fd: i32) -> bool {
+    let mut room = [0u8; 128];
+    sys::socket_peer(fd, &mut room).is_ok_and(|bytes| bytes > 2)
+}
+
+/// Reads what a call of select is about. `values` are its arguments from the second word on: the count, three sets, the timeout; `unit`:
+/// how many nanoseconds the timeout's second word counts.
+pub fn selected(values: &[u64], unit: i64) -> Selected {
     let word = |at: usize| values.get(at).map_or(0, |value| *value as usize);
-    (first_selected([word(2), word(3), word(4)], word(1) as i32), span(word(5), unit).unwrap_or(NO_TIMEOUT))
+    let fds = in_sets([word(2), word(3), word(4)], word(1) as i32);
+    Selected { fds, given_ns: span(word(5), unit).unwrap_or(NO_TIMEOUT) }
 }
 
-fn first_selected(sets: [usize; 3], count: i32) -> i32 {
-    for word in 0..(count.clamp(0, 1024) as usize).div_ceil(64) {
+/// Returns the lowest descriptors in the sets of a select, and -1 behind them. `limit`: the call's first argument.
+fn in_sets(sets: [usize; 3], limit: i32) -> [i32; SOME] {
+    let (mut fds, mut count) = ([-1; SOME], 0);
+    for word in 0..(limit.clamp(0, 1024) as usize).div_ceil(64) {
         let mut all = 0u64;
         for set in sets.into_iter().filter(|set| *set != 0) {
             let mut room = [0u8; 8];
@@ -141,11 +225,13 @@ fn first_selected(sets: [usize; 3], count: i32) -> i32 {
                 all |= u64::from_ne_bytes(room);
             }
         }
-        if all != 0 {
-            return (word * 64) as i32 + all.trailing_zeros() as i32;
+        while all != 0 && count < SOME {
+            fds[count] = (word * 64) as i32 + all.trailing_zeros() as i32;
+            all &= all - 1;
+            count += 1;
         }
     }
-    -1
+    fds
 }
 
 /// Fills in what a long call was about. Called by `recorder::keep`, right behind the call: what the arguments point to is as the call has
@@ -170,35 +256,64 @@ pub fn tell(long: &Long, arguments: &Arguments) {
 }
 
 /// Copies a C string of the program's: its length, cut at the room's end. `None`: there is no memory.
-fn text_at(place: usize, room: &mut [u8]) -> Option<usize> {
+pub fn text_at(place: usize, room: &mut [u8]) -> Option<usize> {
+    const PAGE: usize = 4096;
     let mut count = 0;
     while count < room.len() {
-        let mut byte = [0u8];
-        if !sys::read_own_memory(place + count, &mut byte) {
+        let more = (room.len() - count).min(PAGE - (place + count) % PAGE);
+        let part = &mut room[count..count + more];
+        if !sys::read_own_memory(place + count, part) {
             return None;
         }
-        if byte[0] == 0 {
-            break;
+        if let Some(end) = part.iter().position(|byte| *byte == 0) {
+            return Some(count + end);
         }
-        room[count] = byte[0];
-        count += 1;
+        count += more;
     }
     Some(count)
 }
 
-/// Returns what a descriptor stands for (`format::kind`), and writes its addresses or its path.
-fn what(fd: i32, long: &Long) -> u32 {
+/// Reads what a descriptor's link in /proc says: its length. `None`: there is no such descriptor.
+pub fn link_of(fd: i32, room: &mut [u8]) -> Option<usize> {
+    if fd < 0 {
+        return None;
+    }
+    let name = own_path(b"/proc/self/fd/", fd);
+    sys::read_link(CStr::from_bytes_until_nul(&name).unwrap_or(c""), room).ok()
+}
+
+/// Returns the path of a descriptor's entry in a folder of /proc/self, with zeros behind it.
+fn own_path(folder: &[u8], fd: i32) -> [u8; 32] {
     let mut name = [0u8; 32];
     let mut at = 0;
     let mut put = |byte: u8| {
         name[at] = byte;
         at += 1;
     };
-    b"/proc/self/fd/".iter().for_each(|byte| put(*byte));
+    folder.iter().for_each(|byte| put(*byte));
     text::decimal(fd as u64, put);
+    name
+}
+
+/// Returns the descriptor that an epoll watches, if that is one alone, and a socket with a peer that has a name.
+pub fn only_connection(epoll: i32) -> Option<i32> {
+    let name = own_path(b"/proc/self/fdinfo/", epoll);
+    let path = CStr::from_bytes_until_nul(&name).unwrap_or(c"");
+    let fd = sys::open(path, libc::O_RDONLY | libc::O_CLOEXEC).ok()?;
+    let mut room = [0u8; 512];
+    let count = sys::read_first(fd, &mut room);
+    sys::close(fd);
+    let mut watched = room[..count].split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"tfd:"));
+    let (line, None) = (watched.next()?, watched.next()) else { return None };
+    let digits = line.iter().skip_while(|byte| **byte == b' ').take_while(|byte| byte.is_ascii_digit());
+    let fd = digits.fold(0i32, |number, digit| number.wrapping_mul(10).wrapping_add(i32::from(digit - b'0')));
+    has_peer(fd).then_some(fd)
+}
+
+/// Returns what a descriptor stands for (`format::kind`), and writes its addresses or its path.
+fn what(fd: i32, long: &Long) -> u32 {
     let mut room = [0u8; 256];
-    let path = std::ffi::CStr::from_bytes_until_nul(&name).unwrap_or(c"");
-    let Ok(count) = sys::read_link(path, &mut room) else { return kind::UNKNOWN };
+    let Some(count) = link_of(fd, &mut room) else { return kind::UNKNOWN };
     let link = &room[..count];
     if link.starts_with(b"socket:") {
         return socket(fd, long);
@@ -207,6 +322,7 @@ fn what(fd: i32, long: &Long) -> u32 {
         return kind::PIPE;
     }
     if link == b"anon_inode:[eventpoll]" {
+        only_connection(fd).inspect(|connection| _ = socket(*connection, long));
         return kind::EPOLL;
     }
     if link == b"anon_inode:[eventfd]" {
@@ -226,7 +342,8 @@ fn socket(fd: i32, long: &Long) -> u32 {
     let mut family = 0;
     for (of_peer, field) in [(false, &long.local), (true, &long.peer)] {
         let mut room = [0u8; 128];
-        if let Ok(bytes) = sys::socket_address(fd, of_peer, &mut room) {
+        let known = if of_peer { sys::socket_peer(fd, &mut room) } else { sys::socket_address(fd, &mut room) };
+        if let Ok(bytes) = known {
             let room = &room[..bytes.min(128)];
             family = room.get(..2).map_or(0, |two| i32::from(u16::from_ne_bytes([two[0], two[1]])));
             write_address(field, family, room);
@@ -267,7 +384,7 @@ fn write_address(field: &[AtomicU8], family: i32, address: &[u8]) {
                     writer.put(b"@");
                     writer.put(rest);
                 }
-                Some(_) => writer.put(name.split(|byte| *byte == 0).next().unwrap_or(name)),
+                Some(_) => writer.put(text::until_zero(name)),
                 None => {}
             }
         }

@@ -51,6 +51,11 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Returns the bytes before the first zero; all, where there is none.
+pub fn until_zero(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or(bytes)
+}
+
 /// Passes the digits of a number in decimal to `give`, the first of them first.
 pub fn decimal(number: u64, mut give: impl FnMut(u8)) {
     let mut unit = 1;

@@ -33,6 +33,8 @@ pub enum State {
 pub static STATES: [Name; 5] =
     [Name::new("running"), Name::new("ready"), Name::new("parked"), Name::new("in a call"), Name::new("ended")];
 
+/// How many times a thread is read that goes on while its stack is read.
+const MOST_READINGS: usize = 8;
 /// How many frames the text shows, from the call that waits on.
 const SHOWN: usize = 8;
 
@@ -182,9 +184,23 @@ impl<'a, P: Process> Lister<'a, P> {
         text
     }
 
-    /// Reads the green thread at an address. `None`: it serves no thread, or cannot be read. Its words are read one after the other while
-    /// the thread goes on, so they may be of different moments; only frames are checked (`frames`).
+    /// Reads the green thread at an address. `None`: it serves no thread, or cannot be read. A thread that went on while its stack was read
+    /// is read again: a wait that tries its lock from time to time is the next one by then. A thread that goes on at each reading is shown
+    /// without frames.
     fn thread(&mut self, green: u64) -> Option<Thread> {
+        let (mut thread, mut went_on) = self.reading(green)?;
+        for _ in 1..MOST_READINGS {
+            if !went_on {
+                break;
+            }
+            (thread, went_on) = self.reading(green)?;
+        }
+        Some(thread)
+    }
+
+    /// Reads a green thread once, and says whether it went on while its stack was read (`frames`). Its words are read one after the other,
+    /// so they may be of different moments.
+    fn reading(&mut self, green: u64) -> Option<(Thread, bool)> {
         let (offsets, bits) = (&self.table.green, &self.table.bits);
         let at = |offset: u32| green + u64::from(offset);
         let life = self.half(at(offsets.life))?;
@@ -208,8 +224,9 @@ impl<'a, P: Process> Lister<'a, P> {
         let (sp, waiter_at) = (at(offsets.sp), at(offsets.waiter));
         let state_name = self.states.get(state as usize).cloned().unwrap_or_default();
         let reason = if waits { self.reason(why) } else { None };
-        let frames = if is_suspended { self.frames(sp, waiter_at, waiter) } else { Vec::new() };
-        Some(Thread { tid, name, state: state_name, kernel_tid, reason, frames })
+        let frames = if is_suspended { self.frames(sp, waiter_at, waiter) } else { Some(Vec::new()) };
+        let went_on = frames.is_none();
+        Some((Thread { tid, name, state: state_name, kernel_tid, reason, frames: frames.unwrap_or_default() }, went_on))
     }
 
     /// Returns what a thread does, by the words that any thread may read. `on_worker`: its worker has resumed no other thread since. The
@@ -263,12 +280,12 @@ impl<'a, P: Process> Lister<'a, P> {
     }
 
     /// Returns the frames of a suspended thread. The waiter's word is read again after the stack: with another word the thread went on
-    /// meanwhile, and there are none. A word that is the same means the same wait, for it holds the wait's number.
-    fn frames(&mut self, sp: u64, waiter_at: u64, waiter: u64) -> Vec<Frame> {
-        let Some(sp) = word(self.process, sp) else { return Vec::new() };
+    /// meanwhile, `None`. A word that is the same means the same wait, for it holds the wait's number.
+    fn frames(&mut self, sp: u64, waiter_at: u64, waiter: u64) -> Option<Vec<Frame>> {
+        let Some(sp) = word(self.process, sp) else { return Some(Vec::new()) };
         let addresses = unwind::walk(self.process, &mut self.modules, sp, &self.table.saved);
         if word(self.process, waiter_at) != Some(waiter) {
-            return Vec::new();
+            return None;
         }
         let mut frames: Vec<Frame> = Vec::new();
         for address in addresses {
@@ -276,7 +293,7 @@ impl<'a, P: Process> Lister<'a, P> {
         }
         frames.drain(..self.own(&frames));
         frames.truncate(self.programs(&frames));
-        frames
+        Some(frames)
     }
 
     /// Is the frame's function this library's?

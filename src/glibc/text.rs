@@ -26,8 +26,9 @@ pub unsafe extern "C" fn find_text(info: *mut libc::dl_phdr_info, _: usize, out:
     0
 }
 
-/// Shows the executable segments of all modules but libc and the loader.
-pub fn each_text(visit: &mut dyn FnMut(&std::ops::Range<usize>)) {
+/// Shows the executable segments of all modules, in the order in which the loader has them, each with whether it is libc's, the loader's,
+/// or the kernel's own.
+pub fn each_text(visit: &mut dyn FnMut(&std::ops::Range<usize>, bool)) {
     each_object(&mut |object| {
         // SAFETY: it is what `dl_iterate_phdr` shows.
         let own = unsafe { is_libcs_own(object) };
@@ -35,9 +36,9 @@ pub fn each_text(visit: &mut dyn FnMut(&std::ops::Range<usize>)) {
         let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum as usize) };
         let executable =
             |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0;
-        for header in headers.iter().filter(executable).filter(|_| !own) {
+        for header in headers.iter().filter(executable) {
             let start = object.dlpi_addr as usize + header.p_vaddr as usize;
-            visit(&(start..start + header.p_memsz as usize));
+            visit(&(start..start + header.p_memsz as usize), own);
         }
     });
 }
@@ -56,6 +57,11 @@ pub fn own_text() -> Option<(usize, usize)> {
 /// Where glibc's instructions are.
 pub fn text() -> Option<(usize, usize)> {
     text_around(REAL.exit.load(Relaxed))
+}
+
+/// Where the loader's instructions are: start and bytes.
+pub fn loader_text() -> Option<(usize, usize)> {
+    symbols::own(c"__tls_get_addr").and_then(text_around)
 }
 
 /// Notes that a function's entry leads elsewhere from now on: the runtime calls the function itself at `moved`.

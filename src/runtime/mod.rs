@@ -37,5 +37,6 @@ pub use crate::runtime::signal::sweep::{sweep, sweep_unwaited};
 pub use crate::runtime::waiting::call::{announce, block, block_for, Habit, Length};
 pub use crate::runtime::waiting::cancel::cancellation_point;
 pub use crate::runtime::waiting::pin::{in_libc, spoil, unpin, with_kernel_tid};
-pub use crate::runtime::waiting::wait::{sleep_until, Deadline, Woken};
+pub use crate::runtime::waiting::sleep::sleep_until;
+pub use crate::runtime::waiting::wait::{Deadline, Woken};
 pub use crate::runtime::waiting::yielding::{breathe, yield_now};

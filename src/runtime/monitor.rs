@@ -42,6 +42,8 @@
 //!   any       TICKING   sleep, at its end; a fork child
 //! ```
 
+use crate::audit::away::Away;
+use crate::audit::green;
 use crate::base::clock::{now_ms, set_now};
 use crate::base::signal_set;
 use crate::base::summon::{ASLEEP, SUMMONS, TICKING};
@@ -56,6 +58,7 @@ use crate::runtime::news::waiter::Batch;
 use crate::runtime::sched::slots::{self, UNUSED};
 use crate::runtime::sched::spares;
 use crate::runtime::signal::{cpu_timer, delivery, sweep};
+use crate::runtime::trap::inline;
 use crate::runtime::waiting::cancel;
 use crate::{glibc, sys};
 use std::ffi::c_void;
@@ -220,6 +223,7 @@ extern "C" fn monitor_main(_: *mut c_void) -> *mut c_void {
     if MONITOR.may_begin.load(Relaxed) == GO {
         return std::ptr::null_mut();
     }
+    inline::arm_own();
     let mut watches = vec![Watch::default(); slots::slots().len()];
     let mut runnable = Runnable::new();
     let (mut quiet, mut pace, mut shrink_at_ms, mut first, mut short) = (0, Pace::Tick, 0, 0, 0);
@@ -333,7 +337,7 @@ fn look(slot: &'static Slot, watch: &mut Watch, runnable: &mut Runnable) -> Pace
         Mode::Runtime => Pace::Tick,
         Mode::Offered => {
             if !spares::is_coming() {
-                hand_over(slot, seen);
+                hand_over(slot, seen, 0);
             }
             Pace::Step
         }
@@ -362,7 +366,7 @@ fn make_room(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, r
         if needs_processor && held_ns < NO_PROCESSOR_NS {
             return if in_call && !stands_still { Pace::Step } else { Pace::Tick };
         }
-        if hand_over(slot, seen) && needs_processor {
+        if hand_over(slot, seen, held_ns) && needs_processor {
             counts::false_alarm();
         }
         watch.looks = 0;
@@ -386,7 +390,7 @@ fn let_stand(slot: &'static Slot, seen: Seen, watch: &mut Watch, held_ns: u64, r
     let Some(worker) = Worker::of_seen(seen) else { return Pace::Rest };
     let kernel_tid = worker.kernel_tid.load(Relaxed);
     if held_ns >= STANDS_LONG_NS && watch.stands_still(kernel_tid) && runnable.ask(kernel_tid) == Some(false) {
-        hand_over(slot, seen);
+        hand_over(slot, seen, held_ns);
     }
     Pace::Tick
 }
@@ -397,9 +401,13 @@ fn others_wait(slot: &Slot) -> bool {
 }
 
 /// Takes the slot from its worker, and gives it to another. False: the owner word has changed since `seen`, for the worker has just come
-/// back.
-fn hand_over(slot: &'static Slot, seen: Seen) -> bool {
+/// back. Where green programs are audited, the thread's stretch of `held_ns` so far is told, if no call of the thread's does.
+fn hand_over(slot: &'static Slot, seen: Seen, held_ns: u64) -> bool {
+    let stretch = if green::is_on() { stretch(seen, sys::now_ns() - held_ns) } else { None };
     let taken = slot.owner.take_from(seen);
+    if let (false, Some((away, kernel_tid))) = (taken, stretch) {
+        away.give_back(kernel_tid);
+    }
     if taken {
         counts::hand_over();
         if !give(slot) {
@@ -407,6 +415,18 @@ fn hand_over(slot: &'static Slot, seen: Seen) -> bool {
         }
     }
     taken
+}
+
+/// Notes which green thread the worker runs, before its slot is taken; `None`: its call tells.
+#[cold]
+fn stretch(seen: Seen, since_ns: u64) -> Option<(&'static Away, i32)> {
+    let worker = Worker::of_seen(seen)?;
+    // SAFETY: null, or a green thread; those are never freed.
+    let running = unsafe { worker.charged.load(SeqCst).as_ref() }?;
+    let kernel_tid = worker.kernel_tid.load(Relaxed);
+    // SAFETY: a plain array, of which a name that changes meanwhile may be copied in part (`set_name`).
+    let name = unsafe { *running.thread.name.get() };
+    green::stretch(kernel_tid, running.tid(), running.fs.get(), name, since_ns).map(|away| (away, kernel_tid))
 }
 
 /// Gives a vacant slot a worker when there is work for it. Where none is to be had (no memory, no kernel thread), the monitor takes in the

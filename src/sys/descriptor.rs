@@ -109,13 +109,36 @@ pub fn is_same_file(one: i32, other: i32) -> bool {
     one >= 0 && unsafe { call(libc::SYS_kcmp, process, process, KCMP_FILE, arguments.0, arguments.1, 0) } == 0
 }
 
-/// A socket's own address, or its peer's: fills `room` and returns how many bytes the kernel has for it. Fails by the kernel's number.
-pub fn socket_address(fd: i32, of_peer: bool, room: &mut [u8]) -> Result<usize, i32> {
+/// A socket's own address: fills `room` and returns how many bytes the kernel has for it. Fails by the kernel's number.
+pub fn socket_address(fd: i32, room: &mut [u8]) -> Result<usize, i32> {
+    address_by(libc::SYS_getsockname, fd, room)
+}
+
+/// The address of a socket's peer, as `socket_address`, also where getpeername knows none (ENOTCONN): while a socket of the Internet
+/// connects, and after its peer has closed or reset the connection.
+pub fn socket_peer(fd: i32, room: &mut [u8]) -> Result<usize, i32> {
+    const OF_INET6: usize = std::mem::size_of::<libc::sockaddr_in6>();
+    const OF_INET: usize = std::mem::size_of::<libc::sockaddr_in>();
+    let kept = |bytes: usize, room: &mut [u8]| {
+        // The kernel refuses a length that is greater than the address's.
+        let mut length = bytes as u32;
+        let (place, length) = (room.as_mut_ptr() as usize, &mut length as *mut u32 as usize);
+        let (level, name) = (libc::SOL_SOCKET as usize, libc::SO_PEERNAME as usize);
+        // SAFETY: the kernel fills so many bytes of the room, which is longer, and the length.
+        checked(unsafe { call(libc::SYS_getsockopt, fd as usize, level, name, place, length, 0) }).map(|_| bytes)
+    };
+    match address_by(libc::SYS_getpeername, fd, room) {
+        Err(libc::ENOTCONN) if room.len() >= OF_INET6 => kept(OF_INET6, room).or_else(|_| kept(OF_INET, room)),
+        known => known,
+    }
+}
+
+/// Asks for an address by this system call.
+fn address_by(number: libc::c_long, fd: i32, room: &mut [u8]) -> Result<usize, i32> {
     let mut bytes = room.len() as u32;
-    let number = if of_peer { libc::SYS_getpeername } else { libc::SYS_getsockname };
-    let arguments = [fd as usize, room.as_mut_ptr() as usize, &mut bytes as *mut u32 as usize, 0];
+    let (place, length) = (room.as_mut_ptr() as usize, &mut bytes as *mut u32 as usize);
     // SAFETY: the kernel fills the room and the length.
-    checked(unsafe { call(number, arguments[0], arguments[1], arguments[2], 0, 0, 0) }).map(|_| bytes as usize)
+    checked(unsafe { call(number, fd as usize, place, length, 0, 0, 0) }).map(|_| bytes as usize)
 }
 
 /// A socket's option of the level SOL_SOCKET. Fails by the kernel's number: no socket, or no such option.

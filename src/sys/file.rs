@@ -1,6 +1,7 @@
 //! The kernel, of files: what the library writes for itself.
 
 use crate::sys::call::{call, checked, plain};
+use crate::sys::process::limit;
 use std::ffi::CStr;
 
 /// Opens a file, closed on exec; never waits, and makes no terminal the process's own.
@@ -118,8 +119,12 @@ pub fn had_children() -> bool {
     }
 }
 
-/// Gives a file its size, without blocks. Fails by the kernel's number.
+/// Gives a file its size, without blocks. Fails by the kernel's number; EFBIG where the program's limit of a file's size (RLIMIT_FSIZE)
+/// forbids it, which is asked first, for the kernel sends SIGXFSZ with it, and that ends the program.
 pub fn set_size(fd: i32, bytes: usize) -> Result<(), i32> {
+    if limit(libc::RLIMIT_FSIZE) < bytes as u64 {
+        return Err(libc::EFBIG);
+    }
     checked(plain(libc::SYS_ftruncate, [fd as usize, bytes, 0, 0])).map(|_| ())
 }
 

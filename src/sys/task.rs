@@ -1,6 +1,10 @@
 //! What the kernel keeps for a task, a kernel thread by itself: set and asked on the one at hand.
 
 use crate::sys::call::{call, checked, plain};
+use crate::sys::descriptor::close;
+use crate::sys::file::{open, read_first};
+use crate::sys::thread::run_delay_ns;
+use std::ffi::CStr;
 
 // arch_prctl's codes (source: the kernel's asm/prctl.h).
 const ARCH_SET_GS: usize = 0x1001;
@@ -140,6 +144,31 @@ pub fn open_state(tid: i32) -> Option<i32> {
     // SAFETY: the kernel reads the path.
     let fd = unsafe { call(libc::SYS_openat, libc::AT_FDCWD as usize, path.as_ptr() as usize, flags, 0, 0, 0) };
     checked(fd).ok().map(|fd| fd as i32)
+}
+
+/// Reads the begin of a file; `path` ends with a zero. Returns how many bytes there were; 0: there is no such file. The lowest free
+/// descriptor is taken for that moment.
+fn read_path(path: &str, room: &mut [u8]) -> usize {
+    let Ok(fd) = CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| 0).and_then(|path| open(path, libc::O_RDONLY))
+    else {
+        return 0;
+    };
+    let count = read_first(fd, room);
+    close(fd);
+    count
+}
+
+/// Reads which system call this process's kernel thread `tid` is in, as proc(5) tells it (/proc/pid/syscall); returns how many bytes that
+/// are. 0: it is not known.
+pub fn read_call_of(tid: i32, room: &mut [u8]) -> usize {
+    read_path(&format!("/proc/self/task/{tid}/syscall\0"), room)
+}
+
+/// How long this process's kernel thread `tid` was ready and had no processor, in nanoseconds, as `own_run_delay_ns`; 0: it is not known.
+pub fn run_delay_ns_of(tid: i32) -> u64 {
+    let mut room = [0u8; 64];
+    let count = read_path(&format!("/proc/self/task/{tid}/schedstat\0"), &mut room);
+    run_delay_ns(&room[..count])
 }
 
 /// Does the kernel thread that `open_state` opened this for run, or would it, had it a processor? `None`: it has ended.

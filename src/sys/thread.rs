@@ -1,6 +1,6 @@
 //! Kernel threads: names, processors, policies, clocks, and what the kernel does at their end.
 
-use crate::sys::call::{call, checked, clock_ns, plain};
+use crate::sys::call::{call, checked, clock_ns, plain, timespec};
 use crate::sys::descriptor::close;
 use crate::sys::file::{open, read_first};
 use std::sync::atomic::{AtomicU32, AtomicU8};
@@ -59,7 +59,12 @@ pub fn own_run_delay_ns() -> u64 {
     let mut room = [0u8; 64];
     let count = read_first(fd, &mut room);
     close(fd);
-    let second = room[..count].split(|byte| *byte == b' ').nth(1).unwrap_or(&[]);
+    run_delay_ns(&room[..count])
+}
+
+/// Reads the second number of a schedstat; 0: there is none.
+pub fn run_delay_ns(schedstat: &[u8]) -> u64 {
+    let second = schedstat.split(|byte| *byte == b' ').nth(1).unwrap_or(&[]);
     second
         .iter()
         .filter(|byte| byte.is_ascii_digit())
@@ -98,6 +103,13 @@ pub fn set_policy(policy: i32, priority: i32) {
 /// Gives the running kernel thread a nice value, -20 to 19. The caller has checked that the kernel allows it; a refusal leaves the old one.
 pub fn set_nice(nice: i32) {
     plain(libc::SYS_setpriority, [libc::PRIO_PROCESS as usize, 0, nice as usize, 0]);
+}
+
+/// Sleeps until a moment of CLOCK_MONOTONIC, or a signal.
+pub fn sleep_until(ns: u64) {
+    let time = timespec(ns);
+    let clock = libc::CLOCK_MONOTONIC as usize;
+    plain(libc::SYS_clock_nanosleep, [clock, libc::TIMER_ABSTIME as usize, &time as *const _ as usize, 0]);
 }
 
 /// Lets another kernel thread run.

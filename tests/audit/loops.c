@@ -1,5 +1,6 @@
 /* An event loop of an epoll and an eventfd, woken every millisecond by a thread that polls busily; in its tenth turn a handler sleeps for
- * 80 ms. Ends as the argument says: return, exit, abort, kill, execute (itself, once). */
+ * 80 ms. Ends as the argument says: return, exit, abort, kill, execute (itself, once); on: never, and
+ * the handler sleeps again and again. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -36,12 +37,12 @@ int main(int count, char **arguments)
 	wake_up = eventfd(0, EFD_NONBLOCK);
 	epoll_ctl(loop, EPOLL_CTL_ADD, wake_up, &event);
 	pthread_create(&thread, NULL, wakes, NULL);
-	for (int turn = 0; turn < 300; turn++) {
+	for (int turn = 0; turn < 300 || !strcmp(end, "on"); turn++) {
 		uint64_t times;
 		epoll_wait(loop, &event, 1, -1);
 		if (read(wake_up, &times, sizeof times) != sizeof times)
 			return 2;
-		if (turn == 10)
+		if (turn % 300 == 10)
 			handler_blocks();
 	}
 	if (!strcmp(end, "exit"))

@@ -2,9 +2,20 @@
 //! whatever end; and what is no recording gets a sentence.
 
 mod baseline;
+mod clients;
+mod foreign;
+mod green;
+mod interpreter;
+mod now;
 mod outputs;
+mod page;
+mod places;
+mod same;
+mod size;
+mod slices;
 #[path = "../support/mod.rs"]
 mod support;
+mod verdicts;
 
 use serde_json::Value;
 use std::fs;
@@ -15,7 +26,7 @@ use support::library::library;
 use support::place::{stdout, GREENPATCH};
 use support::run::Scratch;
 
-/// Compiles a program of this folder; `libwaits` beside it, where it has one.
+/// Compiles a program of this folder, and the library beside it, where it has one (as `libwaits`).
 fn compile(scratch: &Scratch, name: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/audit").join(name).with_extension("c");
     let program = scratch.path(name);
@@ -24,8 +35,8 @@ fn compile(scratch: &Scratch, name: &str) -> PathBuf {
         compiler.args(["-g", "-O1", "-Wall", "-pthread", "-o"]).arg(made).arg(&source).args(arguments);
         assert!(compiler.status().expect("cc").success());
     };
-    if name == "waits" {
-        let library = scratch.path("libwaits.so.1");
+    if ["waits", "slices", "cooperates", "hides", "places"].contains(&name) {
+        let library = scratch.path(&format!("lib{name}.so.1"));
         cc(&["-shared", "-fPIC", "-DLIBRARY"], &library);
         cc(&[library.to_str().expect("a path")], &program);
     } else {
@@ -121,6 +132,19 @@ fn every_wait_is_told_with_its_call_its_library_and_its_peer() {
 }
 
 #[test]
+fn a_driver_that_polls_its_one_connection_is_no_loop() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "drives");
+    let (report, output) = audit(&scratch, &[], &[program.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(report["loops"], Value::Array(vec![]), "{report:#}");
+    for call in ["poll", "select"] {
+        let found = of_call(&report, call);
+        assert!(found.iter().any(|finding| finding["verdict"] == "WAITS"), "{call}: {report:#}");
+    }
+}
+
+#[test]
 fn a_loop_is_known_by_what_it_does() {
     let scratch = Scratch::new();
     let program = compile(&scratch, "loops");
@@ -139,6 +163,44 @@ fn a_loop_is_known_by_what_it_does() {
     assert!(of_call(&report, "epoll_wait").is_empty(), "{report:#}");
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(words.contains("blocks an event loop") && words.contains("handler_blocks"), "{words}");
+    // Durations have a unit of their size.
+    let all: Vec<_> = words.split(|it: char| it.is_whitespace() || "(),.;".contains(it)).collect();
+    let is_small = |number: &str| number.parse().is_ok_and(|number: u64| number <= 1000);
+    assert!(all.windows(2).all(|pair| !["µs", "ms"].contains(&pair[1]) || is_small(pair[0])), "{words}");
+}
+
+#[test]
+fn lack_of_a_processor_is_no_finding() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "hogs");
+    let (report, output) = audit(&scratch, &["--threshold", "10"], &[program.to_str().expect("a path")]);
+    if output.status.code() == Some(support::needs::SKIPPED) {
+        return support::needs::skip("the kernel tells no run delay, or the hogs never kept the processor for long");
+    }
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    let found = of_call(&report, "usleep");
+    assert_eq!(found.len(), 1, "{report:#}");
+    assert_eq!(functions(found[0])[0], "long_sleep", "{report:#}");
+    assert!(found[0]["worst_s"].as_f64().expect("a number") >= 0.06, "{report:#}");
+    assert!(report["no_processor"]["calls"].as_u64().expect("a number") >= 3, "{report:#}");
+    assert!(report["no_processor"]["total_s"].as_f64().expect("a number") >= 0.03, "{report:#}");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("only because the thread had none"), "{words}");
+}
+
+#[test]
+fn a_threshold_of_zero_tells_what_takes_ten_microseconds_and_one_beyond_a_day_is_refused() {
+    let scratch = Scratch::new();
+    let words = ["python3", "-c", "import time; time.sleep(0.0005)"];
+    for (threshold, times) in [("0", 1), ("20", 0)] {
+        let (report, _) = audit(&scratch, &["--threshold", threshold], &words);
+        assert_eq!(of_call(&report, "clock_nanosleep").len(), times, "{threshold}: {report:#}");
+    }
+    let mut refused = greenpatch(&["audit", "--threshold", "86400001", "--", "true"]);
+    let output = refused.output().expect("it starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{error}");
+    assert!(error.contains("86400001 is not in 0..=86400000"), "{error}");
 }
 
 #[test]
@@ -254,6 +316,43 @@ fn a_recording_is_reported_later_and_what_is_none_gets_a_sentence() {
     let unwritable = greenpatch(&["report", kept, "-o", "/nowhere/report"]).output().expect("it starts");
     assert_eq!(unwritable.status.code(), Some(125));
     assert!(String::from_utf8_lossy(&unwritable.stderr).contains("/nowhere/report"));
+}
+
+/// The others of its folder are told, and of it a sentence, in the report, too. A folder with nothing else fails with that sentence.
+#[test]
+fn a_damaged_recording_leaves_its_folder_a_report() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "loops");
+    let folder = |name: &str| scratch.path(name).to_str().expect("a path").to_owned();
+    let (kept, bad) = (folder("kept"), folder("bad"));
+    let (report, output) = audit(&scratch, &["-q", "--keep", &kept], &[program.to_str().expect("a path")]);
+    assert_eq!(output.status.code(), Some(0));
+    let whole = fs::read_dir(&kept).expect("a folder").next().expect("a file").expect("a file").path();
+    let bytes = fs::read(&whole).expect("a file");
+    fs::create_dir(&bad).expect("a folder");
+    for (content, sentence) in [
+        (&[&[0; 8], &bytes[8..]].concat()[..], "has no begin"),
+        (&vec![0; bytes.len()], "has no begin"),
+        (&[], "has no begin"),
+        (&bytes[..bytes.len() / 2], "is cut off"),
+        (&bytes[..7], "is no recording"),
+        (b"something else altogether", "is no recording"),
+    ] {
+        // It comes before the whole one by its name.
+        [&kept, &bad].iter().for_each(|folder| fs::write(format!("{folder}/0"), content).expect("a file"));
+        let output = greenpatch(&["report", "--format", "json", &kept]).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.lines().count() == 1 && said.contains(sentence) && said.contains("kept/0"), "{sentence}: {said}");
+        let told: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+        assert_eq!(told["findings"], report["findings"], "{sentence}");
+        let unseen: Vec<_> = told["unseen"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        assert!(unseen.iter().any(|clause| clause.contains(sentence)), "{sentence}: {unseen:?}");
+
+        let output = greenpatch(&["report", &bad]).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(125) && output.stdout.is_empty(), "{sentence}: {output:?}");
+        assert!(said.lines().count() == 1 && said.contains(sentence) && said.contains("bad/0"), "{sentence}: {said}");
+    }
 }
 
 #[test]

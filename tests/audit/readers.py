@@ -1,9 +1,11 @@
 """Reads a report's outputs, each by a reader that is none of greenpatch's: `readers.py FORMAT FILE…` ends with 0, or says what is wrong.
 
-Ends with 77 where the reader is not installed: python3-jsonschema, python3-prometheus-client.
+Ends with 77 where the reader is not installed: python3-jsonschema, python3-prometheus-client, golang-go.
 """
 
 import json
+import re
+import subprocess
 import sys
 import xml.etree.ElementTree
 
@@ -63,6 +65,66 @@ def read_perfetto(perfetto, report):
     assert {event["name"] for event in slices} == calls, calls
     longest = max(event["dur"] for event in slices) / 1e6
     assert abs(longest - max(finding["worst_s"] for finding in findings)) < 1e-5
+
+
+def read_pprof(pprof, report):
+    def go(*words):
+        try:
+            return subprocess.run(["go", "tool", "pprof", *words, pprof], check=True, capture_output=True, text=True).stdout
+        except FileNotFoundError as why:
+            raise ImportError(why)
+
+    raw = go("-raw")
+    samples = re.findall(r"^ +(\d+) +(\d+): ([\d ]+)$", raw, re.M)
+    findings = load(report)["findings"]
+    assert "PeriodType: contentions count" in raw and "contentions/count delay/nanoseconds[dflt]" in raw, raw
+    assert len(samples) == len(findings), raw
+    assert sum(int(count) for count, _, _ in samples) == sum(finding["count"] for finding in findings)
+    known = sum(finding["total_s"] for finding in findings)
+    assert abs(sum(int(ns) for _, ns, _ in samples) / 1e9 - known) < 1e-6 * len(findings), raw
+    # The leaf is first, and each location is told.
+    locations = dict(re.findall(r"^ +(\d+): (0x.*)$", raw, re.M))
+    leaves = {locations[stack.split()[0]].split()[1] for _, _, stack in samples}
+    assert leaves == {finding["call"] for finding in findings}, leaves
+    assert all(place in locations for _, _, stack in samples for place in stack.split()), raw
+    lines = {int(line) for place in locations.values() for line in re.findall(r"waits\.py:(\d+) ", place)}
+    assert {3, 5} <= lines, locations
+    # What lies beyond the interpreter is told by its Python lines.
+    objects = {library["path"]: library["build_id"] for library in (finding["library"] for finding in findings)}
+    for path, build_id in objects.items():
+        if "/python" in path:
+            continue
+        assert re.search(rf"^\d+: 0x0/0x[0-9a-f]+/0x0 {re.escape(path)} {build_id}", raw, re.M), (path, raw)
+    top = go("-top", "-sample_index=contentions")
+    assert "Type: contentions" in top and "usleep" in top, top
+    assert "HOLDS_GIL" in go("-tags")
+
+
+def read_firefox(firefox, report):
+    profile = load(firefox)
+    assert profile["meta"]["preprocessedProfileVersion"] >= 49, profile["meta"]
+    schema = {schema["name"]: schema for schema in profile["meta"]["markerSchema"]}["greenpatch wait"]
+    keys = {field["key"] for field in schema.get("fields", schema.get("data"))}
+    findings = [finding for finding in load(report)["findings"] if finding["verdict"] != "BUSY_POLLS"]
+    told, longest = set(), 0
+    for thread in profile["threads"]:
+        texts, markers, samples = thread["stringArray"], thread["markers"], thread["samples"]
+        assert markers["length"] == samples["length"] == len(markers["data"]) == len(samples["stack"]) > 0
+        assert samples["weightType"] == "tracing-ms"
+        for name, data, begin, end in zip(markers["name"], markers["data"], markers["startTime"], markers["endTime"]):
+            assert 0 <= begin < end and keys <= set(data), data
+            told.add((texts[name], texts[data["verdict"]], texts[data["finding"]]))
+            longest = max(longest, end - begin)
+        for stack in samples["stack"]:
+            depth = 0
+            while stack is not None:
+                place = texts[thread["funcTable"]["name"][thread["frameTable"]["func"][thread["stackTable"]["frame"][stack]]]]
+                assert place, stack
+                # Stacks lead from the call to the program.
+                stack, depth = thread["stackTable"]["prefix"][stack], depth + 1
+            assert depth >= 2
+    assert told == {(finding["call"], finding["verdict"], finding["id"]) for finding in findings}, told
+    assert abs(longest / 1e3 - max(finding["worst_s"] for finding in findings)) < 1e-5
 
 
 def read_junit(junit, report):

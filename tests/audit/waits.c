@@ -1,5 +1,9 @@
-/* Waits of every kind, WAIT_MS each, one after another; some inside a library (libwaits, made of this file, too). Says its port. */
+/* Waits of every kind, WAIT_MS each, one after another; some inside a library (libwaits, made of this file, too). Says its port.
+ *
+ * Whatever the machine does meanwhile, they take so long: who is waited for begins its own WAIT_MS once the other one sleeps, and a moment
+ * is MOMENT_MS away, for the thread may lose its processor before it waits. */
 #define _GNU_SOURCE
+#include "sleeps.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 60 };
+enum { WAIT_MS = 60, MOMENT_MS = 500 };
 
 void library_polls(int fd);
 
@@ -44,7 +48,7 @@ static struct timespec in_a_while(clockid_t clock)
 {
 	struct timespec moment;
 	clock_gettime(clock, &moment);
-	moment.tv_nsec += WAIT_MS * 1000000L;
+	moment.tv_nsec += MOMENT_MS * 1000000L;
 	moment.tv_sec += moment.tv_nsec / 1000000000;
 	moment.tv_nsec %= 1000000000;
 	return moment;
@@ -55,8 +59,10 @@ static void *holds(void *argument)
 	pthread_mutex_lock(&mutex);
 	flock(locked, LOCK_EX);
 	sem_post(&semaphore);
+	until_it_sleeps(getpid());
 	usleep(WAIT_MS * 1000);
 	pthread_mutex_unlock(&mutex);
+	until_it_sleeps(getpid());
 	usleep(WAIT_MS * 1000);
 	flock(locked, LOCK_UN);
 	return argument;
@@ -100,10 +106,12 @@ int main(void)
 	flock(own, LOCK_EX);
 	pthread_join(thread, NULL);
 	unlink(name);
-	pid_t child = fork();
+	pid_t parent = getpid(), child = fork();
 	if (child == 0) {
+		until_it_sleeps(parent);
 		usleep(WAIT_MS * 1000);
 		dprintf(ends[1], "line\n");
+		until_it_sleeps(parent);
 		usleep(WAIT_MS * 1000);
 		_exit(0);
 	}

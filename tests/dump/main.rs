@@ -294,17 +294,43 @@ fn the_command_lists_the_same() {
     assert_eq!(program.end(), Some(0));
 }
 
+/// A wait that tries its lock from time to time is another wait by the time its stack was read, in 17 of 1,000 lists of two workers;
+/// its thread is then read again, so that each parked thread has frames in each list.
+#[test]
+fn a_parked_thread_has_frames_in_each_of_many_lists() {
+    const LISTS: usize = 400;
+    let program = Running::start("waits", "workers=2");
+    until("the command", || is_complete(&program, &stdout(&program.dump(&[])), false));
+    for list in 0..LISTS {
+        let list_of_all = stdout(&program.dump(&[]));
+        let threads = threads(&list_of_all);
+        let parked = threads.iter().filter(|(_, thread)| thread.state == "parked");
+        let bare: Vec<_> = parked.clone().filter(|(_, thread)| thread.frames.is_empty()).collect();
+        assert!(parked.count() > 10 && bare.is_empty(), "list {list}: {bare:?}");
+    }
+    assert_eq!(program.end(), Some(0));
+}
+
 #[test]
 fn two_hundred_lists_of_threads_that_come_and_go() {
     let program = Running::start("churn", "dump=USR2:SCRATCH/list");
-    for _ in 0..200 {
+    let asks = || {
         program.signal(libc::SIGUSR2);
         assert!(stdout(&program.dump(&[])).contains(", "), "a list");
         sleep(Duration::from_millis(5));
-    }
-    let text = fs::read_to_string(program.scratch.path("list")).expect("the file");
-    let lists = text.matches("greenpatch 0").count();
-    assert!(lists > 20 && text.contains("maker"), "{lists} lists");
+    };
+    (0..200).for_each(|_| asks());
+    // Signals that come while a list is written are one: how many lists there are by now, the machine decides.
+    until("twenty lists", || {
+        asks();
+        let text = fs::read_to_string(program.scratch.path("list")).expect("the file");
+        let lists = text.matches("greenpatch 0").count();
+        if lists > 20 && text.contains("maker") {
+            Ok(())
+        } else {
+            Err(format!("{lists} lists"))
+        }
+    });
     assert_eq!(program.stderr(), "");
     assert_eq!(program.end(), Some(7));
 }
@@ -339,6 +365,7 @@ fn the_programs_handler_is_not_lost() {
         static void *nothing(void *argument) { return argument; }
         int main(void)
         {
+            char byte;
             pthread_t thread;
             signal(SIGUSR2, first);
             pthread_create(&thread, NULL, nothing, NULL);
@@ -350,7 +377,7 @@ fn the_programs_handler_is_not_lost() {
             while (!late) usleep(1000);
             signal(SIGUSR2, SIG_DFL);
             kill(getpid(), SIGUSR2);
-            usleep(300000);
+            while (read(0, &byte, 1) > 0) {}
             printf("%d %d\n", early, late);
             return 0;
         }"#;
@@ -359,11 +386,27 @@ fn the_programs_handler_is_not_lost() {
     let (source, path) = (scratch.path("program.c"), scratch.path("program"));
     let made = Command::new("cc").args(["-pthread", "-o"]).arg(&path).arg(&source).status();
     assert!(made.expect("cc").success());
-    let mut program = Command::new(scratch.path("program"));
-    let output =
-        program.env("LD_PRELOAD", library()).env("GREENPATCH_OPTIONS", "dump=USR2").output().expect("it starts");
-    assert_eq!(stdout(&output), "1 1\n");
-    let error = String::from_utf8_lossy(&output.stderr);
+    let stderr = scratch.path("stderr");
+    let mut program = Command::new(scratch.path("program"))
+        .env("LD_PRELOAD", library())
+        .env("GREENPATCH_OPTIONS", "dump=USR2")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&stderr).expect("a file"))
+        .spawn()
+        .expect("it starts");
+    // The lists are written by a kernel thread of the library's, whenever that gets a processor.
+    until("a list", || {
+        let error = fs::read_to_string(&stderr).expect("a file");
+        if error.contains("green threads\n") {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    });
+    drop(program.stdin.take());
+    assert_eq!(stdout(&program.wait_with_output().expect("it ends")), "1 1\n");
+    let error = fs::read_to_string(&stderr).expect("a file");
     assert!((1..=3).contains(&error.matches("green threads\n").count()), "{error}");
 }
 

@@ -20,6 +20,7 @@ use std::path::Path;
 /// The wings of src from the ground up: a file without `.rs`, or a folder with all that is in it. A file belongs to its longest entry.
 const ORDER: &[&str] = &[
     "figures",
+    "ticks",
     "why",
     "dump",
     "config",
@@ -71,6 +72,8 @@ const ORDER: &[&str] = &[
     "hooks/number",
     "hooks/door",
     "hooks",
+    "bridge",
+    "ticker",
     "lib",
     // The command: what is shared with the library, what its subcommands share (each wing may know those before it), the subcommands.
     "bin/greenpatch/shared",
@@ -91,8 +94,9 @@ const ORDER: &[&str] = &[
     "bin/greenpatch/statistics",
     "bin/greenpatch/threads",
     "bin/greenpatch/demo",
-    "bin/greenpatch/audit",
     "bin/greenpatch/check",
+    "bin/greenpatch/audit",
+    "bin/greenpatch/ticker",
     "bin/greenpatch/doctor",
     "bin/greenpatch/main",
 ];

@@ -2,15 +2,17 @@
 
 use crate::green::Green;
 use crate::models;
-use crate::runtime::news::waiter::{Fired, News, Token, Waiter};
+use crate::runtime::news::waiter::{Batch, Fired, Lent, News, Token, Waiter};
 use loom::sync::Arc;
 use loom::thread::spawn;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 models! {
     parks_against_two_clauses: PlainStore Relaxed;
     a_late_clause_loses: PlainStore PlainSwap;
     an_alert_against_a_clause: PlainStore Relaxed;
     sleeps_against_a_clause: PlainStore NoWake;
+    lends_against_two_clauses: PlainStore;
 }
 
 const READY: News = News::Ready(Token::PLAIN);
@@ -83,4 +85,41 @@ fn sleeps_against_a_clause() {
     }
     assert_eq!(waiter.disarm(sequence), Some(READY));
     clause.join().unwrap();
+}
+
+/// A context of a lent loop.
+#[repr(C)]
+struct Context {
+    lent: Lent,
+    /// How often the loop was told of it.
+    told: AtomicUsize,
+}
+
+impl Context {
+    fn tell(lent: &'static Lent) {
+        // SAFETY: the models' only `Lent` is the begin of a `Context`.
+        let context = unsafe { &*(lent as *const Lent as *const Context) };
+        context.told.fetch_add(1, SeqCst);
+    }
+}
+
+/// Exactly one of two clauses wins, and the loop is told exactly once of a context that it has left, and of no other.
+fn lends_against_two_clauses() {
+    let lent = Lent { waiter: Waiter::new(), tell: Context::tell };
+    let context = Arc::new(Context { lent, told: AtomicUsize::new(0) });
+    let sequence = context.lent.waiter.arm();
+    let clauses = [READY, News::TimedOut].map(|news| {
+        let context = context.clone();
+        spawn(move || {
+            let batch = Batch::new();
+            let won = batch.take(context.lent.waiter.fire(sequence, news));
+            batch.release(|_| panic!("no green thread waits"));
+            won
+        })
+    });
+    let is_left = context.lent.waiter.set_lent();
+    let [ready, timed_out] = clauses.map(|clause| clause.join().unwrap());
+    assert!(ready != timed_out);
+    assert_eq!(context.told.load(SeqCst), usize::from(is_left));
+    assert_eq!(context.lent.waiter.disarm(sequence), Some(if ready { READY } else { News::TimedOut }));
 }

@@ -4,12 +4,18 @@
 pub struct Hook {
     pub room: &'static str,
     pub symbol: &'static str,
+    /// The column WAITS.
+    pub waits: &'static str,
 }
 
 macro_rules! hooks {
     ($($room:ident { $($scope:ident $fails:ident $check:ident $waits:ident
         $symbol:ident($($argument:ident: $type:ty),*) -> $result:ty => $handler:ident;)* })*) => {
-        pub const HOOKS: &[Hook] = &[$($(Hook { room: stringify!($room), symbol: stringify!($symbol) },)*)*];
+        pub const HOOKS: &[Hook] = &[$($(Hook {
+            room: stringify!($room),
+            symbol: stringify!($symbol),
+            waits: stringify!($waits),
+        },)*)*];
     };
 }
 

@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::shared::{HOOKS, NO_ENTRY, TABLE};
+use crate::shared::{HOOKS, NO_ENTRY, TABLE, WAITS};
 
 /// How a call of a function is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +53,8 @@ pub struct Call {
     pub family: &'static str,
     /// How it is served.
     pub reach: Reach,
+    /// What it waits for, of those that `greenpatch audit` times: the column WAITS of the table of hooks. None: audit does not time it.
+    pub waits_for: Option<&'static str>,
 }
 
 /// Functions that wait and have no hook, a row a family: its name, the functions of libc in which they wait, and their symbols. A row that
@@ -105,8 +107,11 @@ const BEYOND: &[(&str, &str)] = &[("kernel threads", "clone __clone")];
 /// All tables by symbol; the first that names a symbol counts.
 static CALLS: LazyLock<HashMap<&'static str, Call>> = LazyLock::new(|| {
     let mut calls: HashMap<&str, Call> = HashMap::new();
+    // Rows that never wait, and those behind which the program does not go on, are not timed (src/hooks/audited.rs).
+    let is_timed = |(_, waits): &&(&str, &str)| !["never", "end"].contains(waits);
+    let waits: HashMap<&str, &str> = WAITS.iter().filter(is_timed).copied().collect();
     let mut note = |symbol: &'static str, family: &'static str, reach| {
-        calls.entry(symbol).or_insert(Call { family, reach });
+        calls.entry(symbol).or_insert(Call { family, reach, waits_for: waits.get(symbol).copied() });
     };
     // The order is that of the header: what is noted first stays.
     HOOKS.iter().for_each(|(room, symbol)| note(symbol, room, Reach::Hooked));

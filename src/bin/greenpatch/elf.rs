@@ -10,7 +10,9 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use object::elf::{DynamicFlags1, FileHeader32, FileHeader64, DF_1_PIE, DT_FLAGS_1, ELFMAG, ET_DYN, PT_INTERP};
+use object::elf::{
+    DynamicFlags1, FileHeader32, FileHeader64, DF_1_PIE, DT_FLAGS_1, ELFMAG, ET_DYN, PT_INTERP, PT_LOAD,
+};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind, Object, ObjectSymbol, ReadCache, ReadRef};
 
@@ -125,4 +127,12 @@ pub fn is_library<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R
 pub fn is_go<'data, R: ReadRef<'data>>(elf: &ElfFile64<'data, Endianness, R>) -> bool {
     let notes = elf.elf_program_headers().iter().filter_map(|part| part.notes(elf.endian(), elf.data()).ok()?);
     notes.flat_map(|notes| notes.map_while(Result::ok)).any(|note| note.name() == b"Go")
+}
+
+/// Returns the address at which a file's first byte is meant to be mapped, or else 0: that of its first loaded segment, in whole pages.
+pub fn first_address(elf: &Elf) -> u64 {
+    const PAGE: u64 = 4096;
+    let headers = elf.elf_program_headers().iter();
+    let loaded = headers.filter(|header| header.p_type(Endianness::Little) == PT_LOAD);
+    loaded.map(|header| header.p_vaddr(Endianness::Little)).min().unwrap_or(0) / PAGE * PAGE
 }

@@ -3,10 +3,11 @@
 //! The command is a convenience around `LD_PRELOAD=libgreenpatch.so`: it finds the library, checks the options and says beforehand when a
 //! program cannot be reached by a preload library at all. It never links the library, whose hooks would be its own.
 //!
-//! This file knows the subcommands, each a file or a folder, and no subcommand knows another. What several of them ask lies below:
+//! This file knows the subcommands, each a file or a folder, and no subcommand knows another, but `ticker`, which asks audit
+//! and threads. What several of them ask lies below:
 //!
 //! ```text
-//!    main ──► run  check/  doctor/  statistics  threads  demo
+//!    main ──► run  audit/  ticker/  check/  doctor/  statistics  threads  demo
 //!              │     │       │          │          │      │
 //!              ▼     ▼       ▼          ▼          ▼      ▼
 //!    judge files:   start  preloadable  privilege  glibc     run: options
@@ -38,6 +39,7 @@ mod shared;
 mod start;
 mod statistics;
 mod threads;
+mod ticker;
 mod words;
 
 use std::env;
@@ -73,6 +75,8 @@ enum Job {
     Run(run::Arguments),
     Audit(audit::Arguments),
     Report(audit::ReportArguments),
+    Ticker(ticker::Arguments),
+    Tarpit(ticker::TarpitArguments),
     Check(check::Arguments),
     Doctor(doctor::Arguments),
     Stats(statistics::Arguments),
@@ -101,6 +105,8 @@ extern "C" fn main() -> c_int {
         Job::Run(arguments) => run::run(arguments).map(|never| match never {}),
         Job::Audit(arguments) => audit::audit(arguments),
         Job::Report(arguments) => audit::report(arguments).map(|()| 0),
+        Job::Ticker(arguments) => ticker::ticker(arguments),
+        Job::Tarpit(arguments) => ticker::tarpit(arguments).map(|()| 0),
         Job::Check(arguments) => check::check(arguments),
         Job::Doctor(arguments) => doctor::doctor(arguments),
         Job::Stats(arguments) => statistics::statistics(arguments).map(|()| 0),

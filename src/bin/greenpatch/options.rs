@@ -5,6 +5,7 @@
 //! option counts: what the variable holds already stays, and is checked with the rest.
 
 use std::env::{self, VarError};
+use std::os::unix::ffi::OsStrExt;
 
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
@@ -31,7 +32,12 @@ impl Options {
         };
         for (name, value) in &self.0 {
             // A colon would end the value.
-            words.push(format!("{name}={}", value.replace(':', "%3A")));
+            let value = value.replace(':', "%3A");
+            if *name == AUDIT {
+                words.push(format!("{name}={}{value}:{GREEN}=1", folder_before(&value)));
+            } else {
+                words.push(format!("{name}={value}"));
+            }
         }
         // An empty value stays empty: the variable is set only if there is something to say.
         let words = words.join(":");
@@ -51,13 +57,30 @@ fn sentence(wrong: Wrong) -> String {
             let names: Vec<_> = config::HELP.iter().map(|(name, ..)| *name).collect();
             format!("{VARIABLE}: there is no option “{key}”; there are {}.", names.join(", "))
         }
+        Wrong::Alone { key, needs } => format!("option {key}=1 is for {needs}=PATH, which is not set."),
         Wrong::Key => unreachable!("parse names the key"),
     }
 }
 
+/// The option that records, which as a flag means: what keeps a worker, for what is run is green. Its value may be left out.
+const AUDIT: &str = "audit";
+/// The option that goes with it, and is no flag.
+const GREEN: &str = "green";
+/// Where `run --audit` records, in the folder that it was called in.
+const RECORDING: &str = "greenpatch.audit.%p";
+/// What `run --audit` does, for its help.
+const AUDIT_MEANING: &str =
+    "record what keeps a worker into FILE (default: greenpatch.audit.%p; %p becomes the process id), for `greenpatch report`";
+
+/// Returns what is to stand before a path that is relative, so that it means the same in a process that has changed its folder.
+fn folder_before(path: &str) -> String {
+    let here = if path.starts_with('/') { None } else { env::current_dir().ok() };
+    here.map_or(String::new(), |here| config::escape(here.as_os_str().as_bytes()) + "/")
+}
+
 /// Lists the table's rows that are flags here. clap has a `--help` of its own.
 fn rows() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    config::HELP.iter().filter(|(name, ..)| *name != "help")
+    config::HELP.iter().filter(|(name, ..)| !["help", GREEN].contains(name))
 }
 
 /// Names an option's flag. clap wants names that live as long as the process.
@@ -69,7 +92,12 @@ impl Args for Options {
     /// Gives clap a flag a row, with the row's meaning as its help.
     fn augment_args(command: Command) -> Command {
         command.args(rows().map(|(name, value, meaning)| {
-            Arg::new(name).long(flag(name)).value_name(value).help(wrap(meaning, "", HELP_COLUMNS))
+            let argument = Arg::new(name).long(flag(name));
+            if *name == AUDIT {
+                let argument = argument.value_name("FILE").num_args(0..=1).require_equals(true);
+                return argument.default_missing_value(RECORDING).help(wrap(AUDIT_MEANING, "", HELP_COLUMNS));
+            }
+            argument.value_name(value).help(wrap(meaning, "", HELP_COLUMNS))
         }))
     }
 

@@ -23,6 +23,10 @@ pub mod audit_format;
 #[path = "../../dump/mod.rs"]
 pub mod dump;
 
+/// The layout of the ticks. The library fills it, and the command makes the file and reads it.
+#[path = "../../ticks.rs"]
+pub mod ticks;
+
 /// The reasons for which green threads wait.
 #[allow(dead_code)]
 #[path = "../../why.rs"]
@@ -40,6 +44,11 @@ macro_rules! hooks {
             $($((stringify!($room), stringify!($symbol)),)*)*
             ("process", "vfork"), ("process", "__vfork"), ("signal", "swapcontext"),
         ];
+
+        /// What each row's function waits for: the column WAITS, by symbol.
+        pub const WAITS: &[(&str, &str)] = &[$($((stringify!($symbol), stringify!($waits)),)*)*];
+        /// The table's rows, by which a recording tells its calls: the symbol, and the names of the arguments.
+        pub const ROWS: &[(&str, &[&str])] = &[$($((stringify!($symbol), &[$(stringify!($argument)),*]),)*)*];
     };
 }
 

@@ -38,20 +38,32 @@ pub fn dump(arguments: Arguments) -> Result<(), Failure> {
 
 /// Makes the list, as text or as JSON: `version`, `pid`, and `threads` as `thread` says. Fails with the rest of a sentence.
 fn list(pid: u32, json: bool) -> Result<String, String> {
+    read(pid, |lister| {
+        if json {
+            let threads: Vec<Value> = lister.threads().iter().map(thread).collect();
+            format!("{}\n", json!({ "version": lister.version(), "pid": pid, "threads": threads }))
+        } else {
+            lister.text(pid)
+        }
+    })
+}
+
+/// Reads the green threads of a process; for `ticker`. Fails with the rest of a sentence.
+pub fn threads(pid: u32) -> Result<Vec<Thread>, String> {
+    read(pid, |lister| lister.threads())
+}
+
+/// Lists a process's green threads by `tell`. Fails with the rest of a sentence.
+fn read<T>(pid: u32, tell: impl FnOnce(&mut Lister<Live>) -> T) -> Result<T, String> {
     let process = Live { pid, memory: Process::open(pid)? };
     let address = place(pid, table::SYMBOL)? as u64;
     let mut lister = Lister::new(&process, address).map_err(|failure| match failure {
         NoList::Unreadable => "its memory is not to be read.".to_owned(),
         NoList::OtherVersion => "another version of greenpatch is loaded in it: use that one's command.".to_owned(),
     })?;
-    let text = if json {
-        let threads: Vec<Value> = lister.threads().iter().map(thread).collect();
-        format!("{}\n", json!({ "version": lister.version(), "pid": pid, "threads": threads }))
-    } else {
-        lister.text(pid)
-    };
+    let told = tell(&mut lister);
     // The list of a process that has ended meanwhile is none.
-    process.memory.word(address as usize).map(|_| text).map_err(|_| "it has ended.".into())
+    process.memory.word(address as usize).map(|_| told).map_err(|_| "it has ended.".into())
 }
 
 /// Sets a thread as a JSON object:

@@ -384,7 +384,8 @@ called_inline!(way, inline);
 
 /// The runtime's knowledge of this file: which numbers it takes, and where a trapped call enters. `lib.rs` hands it over at load: the
 /// runtime lies below the hooks and names none.
-pub const INLINE: runtime::trap::inline::Hooks = runtime::trap::inline::Hooks { take: takes, way };
+pub const INLINE: runtime::trap::inline::Hooks =
+    runtime::trap::inline::Hooks { take: takes, way, wake: futex::wake_from_kernel };
 
 /// Answers a thread's own system call instruction: the result is the kernel's, a negated error number for a failure, and errno is as
 /// before. Called by the assembly of `way`, on the thread's own stack, outside of any handler, with all registers kept. May park. No

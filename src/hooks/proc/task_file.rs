@@ -173,8 +173,9 @@ fn stat(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-/// Writes the lines of `status` anew, with those that differ for a green thread in the stand-in's place: Threads, Name, State, Pid
-/// and SigBlk (proc(5)). All other lines are the stand-in's. `None`: there is no /proc to count the threads in.
+/// Writes the lines of `status` anew, with those that differ for a green thread in the stand-in's place: Threads, Name, State, Pid and
+/// SigBlk (proc(5)), which lacks what the thread waits for by sigwait, as the kernel's does. All other lines are the stand-in's. `None`:
+/// there is no /proc to count the threads in.
 fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
     for line in text.lines() {
         match line.split(':').next()? {
@@ -183,7 +184,7 @@ fn status(green: &Green, text: &str, made: &mut Vec<u8>) -> Option<()> {
             "State" if state(green) == 'R' => writeln!(made, "State:\tR (running)"),
             "State" => writeln!(made, "State:\tS (sleeping)"),
             "Pid" => writeln!(made, "Pid:\t{}", green.tid()),
-            "SigBlk" => writeln!(made, "SigBlk:\t{:016x}", green.mask.get()),
+            "SigBlk" => writeln!(made, "SigBlk:\t{:016x}", green.mask.get() & !green.signals.waits_for.get()),
             _ => writeln!(made, "{line}"),
         }
         .ok()?;

@@ -11,7 +11,7 @@ use libc::*;
 /// mask that sigsetjmp has saved, if it has saved one. The jump itself is libc's. A buffer is read without asking: a bad one
 /// crashes, as natively. Does nothing on a foreign thread.
 pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
-    delivery::leave_handlers(me()?, arch::stack_in_jump_buffer(to));
+    delivery::leave_handlers(me()?, arch::stack_in_jump_buffer(to), true);
     if let Some(mask) = arch::mask_in_jump_buffer(to) {
         delivery::before_jump(me()?, mask);
     }
@@ -22,7 +22,7 @@ pub unsafe fn jump(to: *const c_void, _: c_int) -> Answer<()> {
 /// to load. A context that cannot be read is left to libc, which crashes or says EFAULT.
 pub unsafe fn setcontext(to: *const ucontext_t) -> Answer<c_int> {
     if let Ok(mask) = read_mask(&raw const (*to).uc_sigmask) {
-        delivery::leave_handlers(me()?, (*to).uc_mcontext.gregs[REG_RSP as usize] as usize);
+        delivery::leave_handlers(me()?, (*to).uc_mcontext.gregs[REG_RSP as usize] as usize, false);
         delivery::before_jump(me()?, mask);
     }
     Err(Miss::Libc)

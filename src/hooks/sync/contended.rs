@@ -114,7 +114,7 @@ pub fn wait(
             result == libc::EBUSY
         };
         let woken = match kind {
-            LockKind::Lock => park::park_uncancelled(why, address, role | lost << ROLE_BITS, until, must_wait),
+            LockKind::Lock => park::park_for_lock(why, address, role | lost << ROLE_BITS, until, must_wait),
             LockKind::Semaphore { .. } => {
                 park::park_cancellable(why, address, role | lost << ROLE_BITS, until, must_wait)
             }

@@ -134,6 +134,33 @@ fn wake_parked(word: usize, count: usize, bits: usize) -> usize {
     }
 }
 
+/// Makes a call that wakes at private words and never waits, for a thread that can go on at no hook: in the kernel, and among the parked
+/// threads. Called by the runtime, in its handler of SIGSYS, for the program's own instruction: within a birth, under the guard, or on a
+/// kernel thread that runs no green one. Returns the kernel's form of the result. `None`: another call, or one that only the kernel
+/// answers, which is to be made as it came.
+///
+/// A requeue and a WAKE_OP are made by the kernel. Then all threads that are parked at their words are woken, and look again: a futex's
+/// waiter must expect that.
+pub fn wake_from_kernel([word, operation, value, time, second, third]: [usize; 6]) -> Option<isize> {
+    let call = Futex { word, operation, value, time, second, third };
+    if !call.has(libc::FUTEX_PRIVATE_FLAG) || call.has(libc::FUTEX_CLOCK_REALTIME) {
+        return None;
+    }
+    let words = match call.command() {
+        // SAFETY: reads no memory of the program's, and makes a system call that wakes.
+        libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => return unsafe { wake(call) }.ok().map(|woken| woken as isize),
+        libc::FUTEX_REQUEUE | libc::FUTEX_CMP_REQUEUE => [word, word],
+        libc::FUTEX_WAKE_OP => [word, second],
+        _ => return None,
+    };
+    // SAFETY: the program's own call, as it came.
+    let result = unsafe { sys::call(libc::SYS_futex, word, operation, value, time, second, third) };
+    if result >= 0 {
+        words.into_iter().for_each(|word| _ = wake_parked(word, usize::MAX, ANY));
+    }
+    Some(result)
+}
+
 /// FUTEX_REQUEUE and FUTEX_CMP_REQUEUE: wakes up to `wake` waiters and moves up to `most` to the second word; the kernel does so
 /// with what is left of the counts. Returns how many were woken or moved.
 /// EAGAIN where the word holds another value than CMP_REQUEUE asks. Bad addresses and negative counts are the kernel's (EINVAL,

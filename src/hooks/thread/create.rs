@@ -18,7 +18,7 @@ use libc::*;
 ///
 /// True: a green thread is to be made. False: libc makes the thread, because the start was refused, or because the caller is alone
 /// with its kernel thread for ever: its threads are to inherit from that.
-fn start_or_refuse() -> bool {
+pub fn start_or_refuse() -> bool {
     if runtime::started() {
         return !runtime::kernel::alone::stays();
     }

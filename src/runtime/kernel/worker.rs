@@ -301,6 +301,7 @@ extern "C" fn worker_main(argument: *mut c_void) -> *mut c_void {
         } else {
             worker.kernel_tid.store(sys::kernel_thread_id(), Relaxed);
             guard::enter_runtime();
+            inline::arm_own();
             if let Some(duties) = caretaker::duties() {
                 (duties.work)();
             }

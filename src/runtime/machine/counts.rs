@@ -4,6 +4,7 @@
 //! they are asked for. Threads that are no workers share `COUNTS.others` in the same way, and may lose a count to each other. The handler
 //! that tells the figures before a signal ends the process (`end`) stands here, too.
 
+use crate::audit::green;
 use crate::base::kept::Kept;
 use crate::figures::{Counters, ROWS};
 use crate::runtime::machine::disposition;
@@ -140,6 +141,7 @@ pub fn green_thread_created(by: Option<&Worker>, alive: u64) {
 /// Counts a hand-over.
 pub fn hand_over() {
     COUNTS.hand_overs.fetch_add(1, Relaxed);
+    green::handed_over();
 }
 
 /// Counts a hand-over for nothing.

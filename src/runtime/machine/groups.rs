@@ -20,6 +20,7 @@ use crate::runtime::machine::schedule::Schedule;
 use crate::runtime::machine::settings::Settings;
 use crate::runtime::machine::stack::Stack;
 use crate::runtime::machine::words::{Reason, Start, Word};
+use crate::runtime::news::lent::Loop;
 use crate::runtime::news::record::Record;
 use crate::sys::Processors;
 use std::cell::{Cell, UnsafeCell};
@@ -63,7 +64,8 @@ pub struct Wait {
 /// What belongs to one thread, of what pthreads and the kernel keep of a thread.
 #[repr(C)]
 pub struct Thread {
-    /// Greater than 0: the thread stays on its kernel thread, and waits happen in the kernel.
+    /// The low half greater than 0: the thread stays on its kernel thread, and waits happen in the kernel (`pins`). The bit `LENDS`: it
+    /// lends a loop.
     pub pinned: Word,
     /// The tid that the thread and glibc believe in.
     pub tid: Cell<i32>,
@@ -103,6 +105,8 @@ pub struct Thread {
     pub schedule: Schedule,
     /// The thread's own of the settings that the kernel keeps for each kernel thread.
     pub settings: Settings,
+    /// The loop that the thread lends; null: none (`waiting::lending`).
+    pub lends: Cell<*const Loop>,
 }
 
 /// The signals of one thread, beside its mask, which every switch looks at (`Green::mask`).
@@ -161,6 +165,14 @@ impl Wait {
 }
 
 impl Thread {
+    /// In the word `pinned`: the thread lends a loop.
+    pub const LENDS: u64 = 1 << 32;
+
+    /// Returns how often the thread is pinned.
+    pub fn pins(&self) -> u64 {
+        self.pinned.get() & (Thread::LENDS - 1)
+    }
+
     /// A thread without a start routine: main's, or that of a green thread which has served none.
     pub fn new() -> Thread {
         Thread {
@@ -184,6 +196,7 @@ impl Thread {
             cpu_ns: AtomicU64::new(0),
             schedule: Schedule::new(),
             settings: Settings::new(),
+            lends: Cell::new(std::ptr::null()),
         }
     }
 
@@ -210,6 +223,7 @@ impl Thread {
             cpu_ns,
             schedule,
             settings,
+            lends,
         } = self;
         start.set(Some(new.start));
         argument.set(new.argument);
@@ -229,6 +243,7 @@ impl Thread {
         segment.set(new.segment);
         cpu_ns.store(0, Relaxed);
         schedule.inherit(new.schedule);
+        lends.set(std::ptr::null());
         settings.inherit(new.settings);
     }
 }

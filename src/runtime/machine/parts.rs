@@ -8,6 +8,7 @@
 //! the creator before the thread is made ready; an atomic any thread. What a switch touches stands first.
 
 use crate::arch;
+use crate::audit::green;
 use crate::base::kept::Kept;
 use crate::figures::Counters;
 use crate::runtime::machine::groups::{Beginning, Signals, Thread, Vessel, Wait};
@@ -456,8 +457,15 @@ impl Worker {
         if slot.owner.enter(self.id()) {
             return Some(slot);
         }
-        self.slot.set(std::ptr::null());
+        self.lost_slot();
         None
+    }
+
+    /// Notes that the slot is another worker's. Called on its own kernel thread, by the green thread that finds that out.
+    #[cold]
+    fn lost_slot(&self) {
+        self.slot.set(std::ptr::null());
+        green::came_back(self.kernel_tid.load(Relaxed));
     }
 
     /// Leaves the scheduler for the green thread that was resumed. Called on its own kernel thread.

@@ -5,6 +5,7 @@
 
 #![warn(unsafe_op_in_unsafe_fn)]
 
+pub mod lent;
 pub mod lot;
 pub mod peer;
 pub mod poller;

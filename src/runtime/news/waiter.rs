@@ -7,9 +7,11 @@
 //!   Idle      Armed      arm                        the waiting thread
 //!   Armed     Parked     set_parked                 the context that runs after the switch, on another stack (`sched`)
 //!   Armed     Sleeping   set_sleeping               the waiting thread, which is about to sleep in the kernel
+//!   Armed     Lent       set_lent                   the waiting thread, which is about to let its loop run
 //!   Armed     news       fire → Won                 the queue's lock, or `interrupt`
 //!   Parked    news       fire → Wake                the same: the winner must make the thread ready
 //!   Sleeping  news       fire → Won                 the same: the winner has woken the sleeper
+//!   Lent      news       fire → Lent                the same: the winner must tell the loop
 //!   any       Idle       disarm                     the waiting thread
 //! ```
 //!
@@ -50,6 +52,7 @@ enum State {
     Armed,
     Parked,
     Sleeping,
+    Lent,
     Fired(News),
 }
 
@@ -72,6 +75,8 @@ pub const ARMED: u32 = 1;
 pub const PARKED: u32 = 2;
 /// The thread sleeps in the kernel, on this word.
 const SLEEPING: u32 = 3;
+/// The wait is that of a context which its loop has left.
+const LENT: u32 = 7;
 /// The distance of a waiter's word from the waiter's beginning, in bytes.
 pub const WORD: usize = std::mem::offset_of!(Waiter, word);
 
@@ -83,6 +88,7 @@ impl State {
             State::Armed => ARMED,
             State::Parked => PARKED,
             State::Sleeping => SLEEPING,
+            State::Lent => LENT,
             State::Fired(News::Ready(token)) => 4 | token.0 << 3,
             State::Fired(News::TimedOut) => 5,
             State::Fired(News::Alerted) => 6,
@@ -96,6 +102,7 @@ impl State {
             ARMED => State::Armed,
             PARKED => State::Parked,
             SLEEPING => State::Sleeping,
+            LENT => State::Lent,
             4 => State::Fired(News::Ready(Token(bits >> 3))),
             5 => State::Fired(News::TimedOut),
             _ => State::Fired(News::Alerted),
@@ -123,6 +130,8 @@ pub enum Fired {
     Won,
     /// This call has fired the wait, and its caller must make the parked thread ready.
     Wake(*const Waiter),
+    /// This call has fired the wait of a context, and its caller must tell the loop.
+    Lent(*const Waiter),
 }
 
 impl Waiter {
@@ -148,7 +157,7 @@ impl Waiter {
         let now = self.word.load(Acquire);
         let idle = word(sequence, State::Idle);
         let last = match State::of(now as u32) {
-            State::Armed | State::Parked | State::Sleeping => self.word.swap(idle, AcqRel),
+            State::Armed | State::Parked | State::Sleeping | State::Lent => self.word.swap(idle, AcqRel),
             // The wait has its news: only its own thread writes the word from here on.
             _ => {
                 self.word.store(idle, Relaxed);
@@ -170,6 +179,11 @@ impl Waiter {
     /// Notes that the thread is about to sleep in the kernel (`await_news`). False: news came meanwhile.
     pub fn set_sleeping(&self) -> bool {
         self.leave(State::Sleeping)
+    }
+
+    /// Notes that the thread is about to let its loop run. False: news came meanwhile. Called for a `Lent`'s waiter.
+    pub fn set_lent(&self) -> bool {
+        self.leave(State::Lent)
     }
 
     #[inline]
@@ -195,7 +209,7 @@ impl Waiter {
         loop {
             let now = self.word.load(SeqCst);
             let state = State::of(now as u32);
-            if (now >> 32) as u32 != sequence.0 || !matches!(state, State::Armed | State::Parked | State::Sleeping) {
+            if (now >> 32) as u32 != sequence.0 || matches!(state, State::Idle | State::Fired(_)) {
                 return Fired::Lost;
             }
             let fired = word(sequence, State::Fired(news));
@@ -204,6 +218,7 @@ impl Waiter {
             }
             return match state {
                 State::Parked => Fired::Wake(self),
+                State::Lent => Fired::Lent(self),
                 State::Sleeping => {
                     // The sleeper's frame lives until the caller releases the queue's lock.
                     futex::wake_low(&self.word);
@@ -224,6 +239,14 @@ impl Waiter {
     pub fn ticket(&self, sequence: Sequence, outlives: bool) -> Ticket {
         Ticket { waiter: self, sequence, outlives }
     }
+}
+
+/// The waiter of a context that its loop leaves. Never freed.
+#[repr(C)]
+pub struct Lent {
+    pub waiter: Waiter,
+    /// Tells the loop that the wait is over. Called with no lock held, on any thread, once for each wait that was fired while it was lent.
+    pub tell: fn(&'static Lent),
 }
 
 /// Which wait a clause belongs to.
@@ -262,12 +285,14 @@ impl Ticket {
 /// A batch of fired waiters whose threads are to be made ready once the queue's lock is released.
 pub struct Batch {
     first: Cell<*const Waiter>,
+    /// Those of contexts.
+    lent: Cell<*const Waiter>,
 }
 
 impl Batch {
     /// An empty batch.
     pub const fn new() -> Batch {
-        Batch { first: Cell::new(std::ptr::null()) }
+        Batch { first: Cell::new(std::ptr::null()), lent: Cell::new(std::ptr::null()) }
     }
 
     /// Takes in what firing brought; true when the clause won.
@@ -276,20 +301,43 @@ impl Batch {
         match fired {
             Fired::Lost => false,
             Fired::Won => true,
-            Fired::Wake(waiter) => {
-                // SAFETY: a parked waiter is a green thread's, which is never freed; fired, it is this batch's.
-                unsafe { &*waiter }.link.store(self.first.get() as *mut Waiter, Relaxed);
-                self.first.set(waiter);
-                true
-            }
+            Fired::Wake(waiter) => Batch::link(&self.first, waiter),
+            Fired::Lent(waiter) => Batch::link(&self.lent, waiter),
         }
     }
 
-    /// Hands all of them to `ready`, in the order in which they were taken in.
+    /// Puts a waiter before those in `list`; true.
+    #[inline]
+    fn link(list: &Cell<*const Waiter>, waiter: *const Waiter) -> bool {
+        // SAFETY: a parked or lent waiter is never freed; fired, it is this batch's.
+        unsafe { &*waiter }.link.store(list.get() as *mut Waiter, Relaxed);
+        list.set(waiter);
+        true
+    }
+
+    /// Hands all of them to `ready`, in the order in which they were taken in; those of contexts are told to their loops.
     #[inline]
     pub fn release(self, ready: impl Fn(&'static Waiter)) {
+        Batch::give(self.first.get(), ready);
+        if !self.lent.get().is_null() {
+            self.tell();
+        }
+    }
+
+    #[cold]
+    fn tell(&self) {
+        // SAFETY: only the waiter of a `Lent`, which begins with it, is ever lent.
+        Batch::give(self.lent.get(), |waiter| unsafe {
+            let lent = &*(waiter as *const Waiter as *const Lent);
+            (lent.tell)(lent)
+        });
+    }
+
+    /// Hands the waiters of a list to `ready`, the last first.
+    #[inline]
+    fn give(first: *const Waiter, ready: impl Fn(&'static Waiter)) {
         let mut reversed: *const Waiter = std::ptr::null();
-        let mut at = self.first.get();
+        let mut at = first;
         // SAFETY: as in `take`: a fired waiter is this batch's until its thread is made ready.
         while let Some(waiter) = unsafe { at.as_ref() } {
             at = waiter.link.load(Relaxed);

@@ -277,11 +277,14 @@ pub fn lend_mask(me: &Green, mask: u64) {
 }
 
 /// Lets go of what the handlers hold that run below this place on the stack, and leaves the calls that they interrupted: a jump is about to
-/// leave them. Called by the hooks of jumps,
-/// on the thread; the handlers' places are forgotten later (`frames::forget_left`).
-pub fn leave_handlers(me: &Green, stack_pointer: usize) {
+/// leave them. Called by the hooks of jumps, on the thread; the handlers' places are forgotten later (`frames::forget_left`). `for_good`:
+/// no jump comes back to them, as one does to a context.
+pub fn leave_handlers(me: &Green, stack_pointer: usize, for_good: bool) {
     frames::let_go_left(me, stack_pointer);
     frames::leave_calls(me, stack_pointer);
+    if for_good {
+        frames::empty_left(me, stack_pointer);
+    }
 }
 
 /// Prepares a jump that brings a mask with it, and does not come back. The mask is noted as the kernel thread's, which libc's jump makes

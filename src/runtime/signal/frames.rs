@@ -69,7 +69,8 @@ pub fn leave(me: &Green) {
 pub fn end_last(me: &Green, places: &mut Vec<Place>) {
     if let Some(place) = places.pop() {
         me.wait.held.set(place.held);
-        me.thread.pinned.set(me.thread.pinned.get().saturating_sub(1));
+        let fewer = u64::from(me.thread.pins() > 0);
+        me.thread.pinned.set(me.thread.pinned.get() - fewer);
     }
 }
 
@@ -104,6 +105,16 @@ pub fn let_go_left(me: &Green, here: usize) {
     });
 }
 
+/// Has the handlers be forgotten that a jump to `here` leaves, however far down the thread's stack goes afterwards. Called by a jump that
+/// does not come back, on the thread.
+pub fn empty_left(me: &Green, here: usize) {
+    change(me, |places| {
+        for place in places.iter_mut().rev().take_while(|place| !place.holds(here)) {
+            place.top = place.low;
+        }
+    });
+}
+
 /// Takes the thread out of the calls that the handlers interrupted which a jump to `here` leaves. Called by the jump itself, whose target
 /// is in the calls that the handler there is in. Later it would be too late: the thread may be in another call.
 pub fn leave_calls(me: &Green, here: usize) {
@@ -133,7 +144,7 @@ pub fn is_bound(me: &Green) -> bool {
 #[cold]
 pub fn is_still_bound(me: &Green) -> bool {
     forget_left(me, arch::stack_pointer());
-    me.thread.pinned.get() > 0
+    me.thread.pins() > 0
 }
 
 /// Forgets all handlers of the running thread, which ends, perhaps out of a handler. Called by `serve::vessel_main`.

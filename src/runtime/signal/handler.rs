@@ -148,7 +148,7 @@ fn run_on(me: &'static Green, call: Call) {
     let (before, brought_back) = (me.mask.get(), call.mask_after());
     forget_left(me, call.interrupted());
     // From here until `end` puts the mask back, what the thread newly blocks is blocked by handlers only.
-    let outermost = me.thread.pinned.get() == 0;
+    let outermost = me.thread.pins() == 0;
     if outermost {
         me.signals.outer_mask.set(before);
     }

@@ -22,7 +22,7 @@ pub fn takes(green: &Green, signal: c_int) -> bool {
 
 /// The signals that a thread blocks only while its handlers run.
 pub fn blocked_by_handlers(green: &Green) -> u64 {
-    if green.thread.pinned.get() > 0 {
+    if green.thread.pins() > 0 {
         green.mask.get() & !green.signals.outer_mask.get()
     } else {
         0

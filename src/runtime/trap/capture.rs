@@ -8,6 +8,7 @@
 //!   clone3, clone       nothing is cloned: the registers are laid down on the new stack as a suspended context, glibc gets a tid
 //!   rt_sigprocmask      nothing is masked (SIGSYS must come through); the "old mask" is all signals, which is what the
 //!                       new thread will set when it begins, on a worker: no handler runs there before it is ready
+//!   futex, wakes        also wakes parked threads: the allocator may be the program's, and its lock by instructions (`inline`)
 //!   all others          made as they are
 //! ```
 //!
@@ -160,8 +161,11 @@ unsafe fn answer(capture: &mut Capture, registers: &registers::Registers) -> isi
             }
             0
         }
-        // SAFETY: the call that the interrupted code makes, as it makes it.
-        number => unsafe { sys::call(number, a, b, c, d, e, f) },
+        number => match inline::wake_from_kernel(registers) {
+            Some(result) => result,
+            // SAFETY: the call that the interrupted code makes, as it makes it.
+            None => unsafe { sys::call(number, a, b, c, d, e, f) },
+        },
     }
 }
 

@@ -6,14 +6,17 @@
 //! seems to have such instructions (`has_calls`: a guess too many costs time, one too few is the monitor's as ever):
 //!
 //! ```text
-//!     0x5… the program │ what dlopen brings │ libc │ libraries, loaded at the start │ this library │ the loader
-//!     ├──────────── A ──────────────────────┤      ├────────── B ───────────────────┤
+//!     0x5… the program │ what dlopen brings │ libc │ libraries, loaded at the start │ this library │ C │ the loader
+//!     ├──────────── A ──────────────────────┤      ├────────── B ───────────────────┤              ├───┤
 //!     nothing in B:  A, all of it: what dlopen brings later is seen, too
 //!     only in B:     B's libraries, from the first to the last
 //!     in both:       A and B, and so libc: its own calls are made as they are (`answer`), 3 µs dearer
+//!     in C:          all but this library, and so libc and the loader; but C's libraries alone where they are such as lie in B elsewhere
 //! ```
 //!
 //! What dlopen brings must come to lie below, so the holes above are filled: the loader leaves one as large as its cache of names.
+//! C is such a hole, too: of up to 2 MiB, where the kernel gives this library an address that is a multiple of them, as it does with files
+//! of that size (Linux 6.7), or the loader does. Any library that is loaded after this one may lie there.
 //!
 //! *How.* The handler runs on the worker's alternate stack and does next to nothing: it changes the frame, so that its end leads
 //! to a way on (arch/inline.rs) with every register as the instruction left it. There the thread is where it was, on its own stack,
@@ -45,10 +48,14 @@ pub struct Hooks {
     pub take: fn(i64) -> bool,
     /// The address at which it goes on then (`called_inline`).
     pub way: extern "C" fn(),
+    /// Makes a futex call that only wakes, with these arguments: see `wake_from_kernel`.
+    pub wake: fn([usize; 6]) -> Option<isize>,
 }
 
 static TAKE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 static WAY: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
+static WAKE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
+
 /// Whether system call instructions of the program's own are caught.
 pub struct Catch {
     /// Are such calls caught? Read by the list of threads; else by `is_on`.
@@ -59,10 +66,12 @@ pub struct Catch {
 
 /// The only value of `Catch`.
 pub static CATCH: Catch = Catch { is_on: AtomicBool::new(false), calls: AtomicU64::new(0) };
-/// The addresses whose calls are dispatched: start and bytes.
+/// The addresses whose calls are dispatched, or are not: start and bytes.
 static RANGE: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
-/// libc's text: start and end.
-static LIBC: Kept<[AtomicUsize; 2]> = Kept::new([const { AtomicUsize::new(0) }; 2]);
+/// Are the calls dispatched that do not come from `RANGE`?
+static IS_OUTSIDE: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
+/// The texts of libc and the loader: start and end of each.
+static LIBCS: Kept<[[AtomicUsize; 2]; 2]> = Kept::new([const { [const { AtomicUsize::new(0) }; 2] }; 2]);
 /// The kernel's selector: 1, dispatch; 0, no more, in a fork child neither: it has its parent's bridges, and these are used up.
 static SELECTOR: Kept<AtomicU8> = Kept::new(AtomicU8::new(1));
 /// The address at which main's stack begins.
@@ -97,6 +106,7 @@ pub fn want(hooks: Hooks) -> bool {
     sys::dispatch_off();
     TAKE.store(hooks.take as usize, Relaxed);
     WAY.store(hooks.way as usize, Relaxed);
+    WAKE.store(hooks.wake as usize, Relaxed);
     true
 }
 
@@ -111,13 +121,19 @@ pub fn prepare(sigsys_is_ours: bool) {
         return;
     }
     let (Some(own), Some(libc)) = (glibc::own_text(), glibc::text()) else { return };
-    let (own, libc) = (own.0..own.0 + own.1, libc.0..libc.0 + libc.1);
-    let chosen = choose(&own, &libc);
+    let loader = glibc::loader_text().unwrap_or_default();
+    let [own, libc, loader] = [own, libc, loader].map(|(start, bytes)| start..start + bytes);
+    let (whose, chosen) = choose(&own, &libc);
     if chosen.start == LOWEST {
         sys::fill_above(chosen.end);
     }
-    [chosen.start, chosen.len()].into_iter().zip(RANGE.iter()).for_each(|(value, place)| place.store(value, Relaxed));
-    [libc.start, libc.end].into_iter().zip(LIBC.iter()).for_each(|(value, place)| place.store(value, Relaxed));
+    let keep = |values: [usize; 2], places: &[AtomicUsize; 2]| {
+        values.into_iter().zip(places).for_each(|(value, place)| place.store(value, Relaxed));
+    };
+    IS_OUTSIDE.store(matches!(whose, Dispatch::NotFrom), Relaxed);
+    keep([chosen.start, chosen.len()], &RANGE);
+    keep([libc.start, libc.end], &LIBCS[0]);
+    keep([loader.start, loader.end], &LIBCS[1]);
     MAINS_TOP.store(glibc::main_stack().unwrap_or(usize::MAX), Relaxed);
     sys::keep_open(signal_set::bit(libc::SIGSYS));
     // main's kernel thread may have it in its mask since before.
@@ -125,11 +141,27 @@ pub fn prepare(sigsys_is_ours: bool) {
     CATCH.is_on.store(true, Relaxed);
 }
 
-/// Has this kernel thread's calls caught from now on (again, after a birth), where they are to be: a worker's.
+/// Has this kernel thread's calls caught from now on (again, after a birth), if it is a worker's.
 pub fn arm() {
     if is_on() && parts::here().is_some() {
-        sys::dispatch_calls(Dispatch::From, RANGE[0].load(Relaxed), RANGE[1].load(Relaxed), &SELECTOR);
+        dispatch();
     }
+}
+
+/// Has this kernel thread's calls caught from now on. Called on a kernel thread of the library's own: what it makes and ends of glibc's
+/// takes locks of the program's allocator, and those must be given back to parked threads, too (`wake_from_kernel`). SIGSYS is opened:
+/// the kernel thread may have had it in its mask since before `prepare`.
+pub fn arm_own() {
+    if is_on() {
+        sys::set_signal_mask(sys::signal_mask());
+        dispatch();
+    }
+}
+
+/// Turns the dispatch on for this kernel thread.
+fn dispatch() {
+    let whose = if IS_OUTSIDE.load(Relaxed) { Dispatch::NotFrom } else { Dispatch::From };
+    sys::dispatch_calls(whose, RANGE[0].load(Relaxed), RANGE[1].load(Relaxed), &SELECTOR);
 }
 
 /// In a fork child, which runs natively: the kernel has forgotten the dispatch as well.
@@ -143,33 +175,43 @@ pub fn after_fork() {
 /// The lowest address at which a program can be mapped.
 const LOWEST: usize = 0x1000;
 
-fn choose(own: &Range<usize>, libc: &Range<usize>) -> Range<usize> {
+/// Chooses a range, and whether the calls from it are to be caught or all others. What it chooses does not depend on whether a library that
+/// is loaded after libc found a hole above this library.
+fn choose(own: &Range<usize>, libc: &Range<usize>) -> (Dispatch, Range<usize>) {
     let (mut lower, mut upper): (Option<Range<usize>>, Option<Range<usize>>) = (None, None);
-    glibc::each_text(&mut |text| {
+    let (mut is_behind_libc, mut is_upper_behind) = (false, false);
+    glibc::each_text(&mut |text, is_libcs| {
+        is_behind_libc |= text.start == libc.start;
         // SAFETY: the loader has mapped it, readable as code is.
-        if text.start != own.start && unsafe { has_calls(text) } {
-            let hull = if text.end <= own.start { &mut lower } else { &mut upper };
+        if !is_libcs && text.start != own.start && unsafe { has_calls(text) } {
+            let is_lower = text.end <= own.start;
+            is_upper_behind |= !is_lower && is_behind_libc;
+            let hull = if is_lower { &mut lower } else { &mut upper };
             let before = hull.clone().unwrap_or(text.clone());
             *hull = Some(before.start.min(text.start)..before.end.max(text.end));
         }
     });
     match (lower, upper) {
-        (None, Some(upper)) => upper,
-        (Some(lower), _) if lower.start >= libc.end => lower,
-        (lower, _) => LOWEST..lower.map_or(0, |lower| lower.end).max(libc.start.min(own.start)),
+        (None, Some(upper)) if !is_upper_behind => (Dispatch::From, upper),
+        (_, Some(_)) => (Dispatch::NotFrom, own.clone()),
+        (Some(lower), None) if lower.start >= libc.end => (Dispatch::From, lower),
+        (lower, None) => (Dispatch::From, LOWEST..lower.map_or(0, |lower| lower.end).max(libc.start.min(own.start))),
     }
 }
 
 /// Does a text seem to have system call instructions? Their bytes are found in other instructions' constants and distances too, but those
 /// mostly go on with a zero. (As disassembled, of 40 libraries and programs: none of 877 instructions is followed by a zero, 130 of the
-/// 147 other places are.)
+/// 147 other places are.) Number 15 before them is no call that waits: a signal's return, which libgcc_s has as a constant, to know it by.
 ///
 /// # Safety
 /// The text can be read.
 unsafe fn has_calls(text: &Range<usize>) -> bool {
+    const RETURN: [u8; 4] = (libc::SYS_rt_sigreturn as u32).to_le_bytes();
     // SAFETY: the caller's text.
     let code = unsafe { std::slice::from_raw_parts(text.start as *const u8, text.len()) };
-    code.windows(3).any(|three| three[..2] == [0x0f, 0x05] && three[2] != 0)
+    code.windows(3)
+        .enumerate()
+        .any(|(at, three)| three[..2] == [0x0f, 0x05] && three[2] != 0 && !code[..at].ends_with(&RETURN))
 }
 
 /// Changes the frame of a trapped system call, so that the call goes on at a hook, at a bridge, or as answered.
@@ -180,8 +222,7 @@ unsafe fn has_calls(text: &Range<usize>) -> bool {
 pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
     CATCH.calls.fetch_add(1, Relaxed);
     let back = registers.instruction();
-    let libcs = (LIBC[0].load(Relaxed)..LIBC[1].load(Relaxed)).contains(&back);
-    let hooked = current().filter(|_| !libcs && arch::guard_word() == 0);
+    let hooked = current().filter(|_| !is_libcs(back) && arch::guard_word() == 0);
     // SAFETY: what the kernel passed to the handler.
     let (kind, is_of_this_machine) = unsafe { (kind(registers), is_of_this_machine(info)) };
     match (kind, hooked) {
@@ -190,11 +231,28 @@ pub unsafe fn answer(info: *const siginfo_t, registers: &Registers) {
         (Kind::Vfork, Some(_)) => registers.go_on(inline::vfork()),
         // SAFETY: the registers of this very call.
         _ if registers.number() == libc::SYS_rt_sigprocmask => registers.set_result(unsafe { change_mask(registers) }),
-        _ => match inline::bridge(back) {
-            Some(bridge) => registers.go_on(bridge),
-            None => give_up(registers),
+        _ => match wake_from_kernel(registers) {
+            Some(result) => registers.set_result(result),
+            None => inline::bridge(back).map_or_else(|| give_up(registers), |bridge| registers.go_on(bridge)),
         },
     }
+}
+
+/// Is this the address of an instruction of libc's, or of the loader's?
+fn is_libcs(instruction: usize) -> bool {
+    LIBCS.iter().any(|[start, end]| (start.load(Relaxed)..end.load(Relaxed)).contains(&instruction))
+}
+
+/// Makes a trapped futex call that only wakes where the thread cannot go on at the hook, and wakes the parked threads, too: those sleep in
+/// no kernel. Called in the handler of SIGSYS, with no lock of the library's held. Returns the result; `None`: any other call, or libc's
+/// own, whose words nothing parks at by an instruction.
+pub fn wake_from_kernel(registers: &Registers) -> Option<isize> {
+    if !is_on() || registers.number() != libc::SYS_futex || is_libcs(registers.instruction()) {
+        return None;
+    }
+    // SAFETY: `want` stored a function of this type before anything was caught.
+    let wake: fn([usize; 6]) -> Option<isize> = unsafe { std::mem::transmute(WAKE.load(Relaxed)) };
+    wake(registers.arguments())
 }
 
 /// Ends the dispatch for the whole process, and has this call made once more.

@@ -24,6 +24,7 @@
 //! kind are long since the last of them lost its slot, and short again since one was offered in vain. A wrong guess costs a wake-up, or a
 //! millisecond.
 
+use crate::audit::green;
 use crate::runtime::machine::owner::Mode;
 use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::sched::spares;
@@ -117,14 +118,28 @@ pub fn block_for<R>(length: Length, call: impl FnOnce() -> R) -> R {
     if owned {
         length.learn(!kept);
     }
-    if !kept && !frames::is_bound(me) {
-        worker.slot.set(std::ptr::null());
-        yield_now();
+    if !kept {
+        lost_slot(me, owned);
     }
     if long || !kept || matches!(length, Length::Unknown) {
         sweep::sweep();
     }
     result
+}
+
+/// Waits in line for a slot, if the thread needs one: its own was taken, in the call that is over (`was_owned`) or before it.
+#[cold]
+fn lost_slot(me: &'static Green, was_owned: bool) {
+    let worker = me.worker();
+    if was_owned {
+        green::lost_slot(worker.kernel_tid.load(Relaxed));
+    } else {
+        green::came_back(worker.kernel_tid.load(Relaxed));
+    }
+    if !frames::is_bound(me) {
+        worker.slot.set(std::ptr::null());
+        yield_now();
+    }
 }
 
 /// Ends a `block` of the running thread that will not return: its slot is its worker's again, or gone. Called by the bell's handler, on the
@@ -134,6 +149,7 @@ pub fn leave(me: &Green) {
     let worker = me.worker();
     let Some(slot) = worker.slot() else { return };
     if !slot.owner.leave_call(worker.id()) {
+        green::came_back(worker.kernel_tid.load(Relaxed));
         worker.slot.set(std::ptr::null());
     }
 }

@@ -9,10 +9,12 @@ use crate::runtime::machine::parts::Green;
 
 pub mod call;
 pub mod cancel;
+pub mod lending;
 pub mod masked;
 pub mod park;
 pub mod pin;
 pub mod readiness;
+pub mod sleep;
 pub mod wait;
 pub mod yielding;
 

@@ -10,10 +10,23 @@
 
 use crate::arch;
 use crate::runtime::news::lot::{self, Choice, Node};
-use crate::runtime::news::waiter::Batch;
+use crate::runtime::news::waiter::{Batch, Ticket};
 use crate::runtime::sched::slots;
+use crate::runtime::waiting::lending;
 use crate::runtime::waiting::wait::{wait, Cancel, Deadline, Woken};
 use crate::why::Why;
+
+/// Puts a node into its queue, then asks `must_wait`: the first two steps above. True: there is something to wait for.
+///
+/// # Safety
+/// The node stays where it is until `withdraw`.
+#[inline]
+unsafe fn enqueue(node: &Node, ticket: Ticket, must_wait: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { node.enqueue(ticket) };
+    arch::fence_after_exchange();
+    must_wait()
+}
 
 /// Enqueues a node at `address`, then asks `must_wait`, then waits; withdraws the node before it returns. Does not return where `cancel` is
 /// `Act` and the thread is cancelled.
@@ -27,13 +40,8 @@ fn park_as(
     must_wait: impl FnOnce() -> bool,
 ) -> Woken {
     let node = Node::new(address, token);
-    let enqueue = |ticket| {
-        // SAFETY: the node stays here until `withdraw`.
-        unsafe { node.enqueue(ticket) };
-        arch::fence_after_exchange();
-        must_wait()
-    };
-    wait(why, cancel, deadline, enqueue, || node.withdraw())
+    // SAFETY: the node stays here until `withdraw`.
+    wait(why, cancel, deadline, |ticket| unsafe { enqueue(&node, ticket, must_wait) }, || node.withdraw())
 }
 
 /// Enqueues at `address`, then asks `must_wait`, then parks until woken, the deadline or a signal: no cancellation point.
@@ -49,6 +57,22 @@ pub fn park_uncancelled(
     must_wait: impl FnOnce() -> bool,
 ) -> Woken {
     park_as(why, Cancel::Ignore, address, token, deadline, must_wait)
+}
+
+/// Parks like `park_uncancelled`, for an object that another context of the running thread may let go: a context may be left here, if the
+/// thread lends a loop.
+#[inline]
+pub fn park_for_lock(
+    why: Why,
+    address: usize,
+    token: usize,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
+    let Some(context) = lending::context() else { return park_uncancelled(why, address, token, deadline, must_wait) };
+    let node = context.place.put_node(Node::new(address, token));
+    // SAFETY: the node stays in its place until `withdraw`.
+    context.wait(deadline, |ticket| unsafe { enqueue(node, ticket, must_wait) }, || node.withdraw())
 }
 
 /// Parks like `park_uncancelled`, but ends as `Woken::Cancelled` when a cancellation is due: the caller puts its things right (a condition

@@ -39,14 +39,14 @@ pub fn note_early(taken: bool) {
 /// Pins main by what it held before the start. Called by the start; main's robust list is registered from the process's first moment on.
 pub fn begin(main: &Green) {
     main.thread.pinned.set(EARLY.mutexes.load(Relaxed) as u64);
-    main.thread.robust_registered.set(main.thread.pinned.get() > 0);
+    main.thread.robust_registered.set(main.thread.pins() > 0);
 }
 
 /// Notes what the thread of a fork child holds, which runs natively from here on. Called by the fork child's thread. `handlers`: how many
 /// handlers run on it, each of which pins it too and is not counted here.
 pub fn after_fork(me: &Green, handlers: u32) {
     let Early { mutexes } = &EARLY;
-    mutexes.store((me.thread.pinned.get() as u32).saturating_sub(handlers), Relaxed);
+    mutexes.store((me.thread.pins() as u32).saturating_sub(handlers), Relaxed);
 }
 
 /// Makes the running thread stay on its kernel thread until as many `unpin`. Called by hooks before the lock, on any thread; does nothing
@@ -63,16 +63,16 @@ pub fn pin(robust: bool) {
 /// unlocks what another has locked.
 pub fn unpin() {
     let Some(me) = current() else { return };
-    if me.thread.pinned.get() == 0 {
+    if me.thread.pins() == 0 {
         return;
     }
     me.thread.pinned.set(me.thread.pinned.get() - 1);
     // Handlers pin as well, each once: a mutex that one of them held alone is given back here.
-    if me.thread.robust_registered.get() && me.thread.pinned.get() <= frames::running(me) as u64 {
+    if me.thread.robust_registered.get() && me.thread.pins() <= frames::running(me) as u64 {
         me.thread.robust_registered.set(false);
         sys::set_robust_list(0);
     }
-    if me.thread.pinned.get() == 0 {
+    if me.thread.pins() == 0 {
         breathe();
     }
 }
@@ -134,7 +134,9 @@ pub fn abandon(me: &Green) {
     if own != 0 {
         abandon_words(own, me.tid() as u32);
     }
-    if me.thread.pinned.replace(0) != 0 {
+    let pins = me.thread.pins();
+    me.thread.pinned.set(0);
+    if pins != 0 {
         abandon_mutexes(me);
     }
 }

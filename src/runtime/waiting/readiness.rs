@@ -26,6 +26,7 @@ use crate::runtime::news::waiter::{Batch, News, Ticket, Token};
 use crate::runtime::sched::slots;
 use crate::runtime::signal::frames;
 use crate::runtime::waiting::call::{announce, Length};
+use crate::runtime::waiting::lending::{self, Context};
 use crate::runtime::waiting::wait::{wait as wait_for, Cancel, Deadline, Woken};
 use crate::runtime::waiting::{cancel, yielding};
 use crate::sys;
@@ -99,17 +100,36 @@ pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken,
         announce(why);
         return (wait_in_kernel(one.fd, one.interest, deadline), -1);
     }
+    if let Some(context) = lending::context() {
+        return wait_in_context(context, one, before, deadline);
+    }
     let mut early = None;
-    let enqueue = |ticket| match arm(&one, ticket, Some(before)) {
+    let enqueue = |ticket| arm_after(&one, ticket, before, &mut early);
+    let woken = wait_for(why, Cancel::Tell, deadline, enqueue, || disarm(&one));
+    (early.unwrap_or(woken), one.moved.get())
+}
+
+/// Waits as `wait` does, in a context.
+#[cold]
+fn wait_in_context(context: Context, one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
+    let one = context.place.put_fd(one);
+    let mut early = None;
+    let woken = context.wait(deadline, |ticket| arm_after(one, ticket, before, &mut early), || disarm(one));
+    (early.unwrap_or(woken), one.moved.get())
+}
+
+/// Arms a wait whose try began when the hints were `before`. False: there is nothing to wait for, and `early` says so where an event came
+/// since.
+#[inline]
+fn arm_after(one: &FdWait, ticket: Ticket, before: Hints, early: &mut Option<Woken>) -> bool {
+    match arm(one, ticket, Some(before)) {
         Armed::Waiting => true,
         Armed::TryAgain => {
-            early = Some(Woken::Ready(Token::PLAIN));
+            *early = Some(Woken::Ready(Token::PLAIN));
             false
         }
         Armed::Refused => false,
-    };
-    let woken = wait_for(why, Cancel::Tell, deadline, enqueue, || disarm(&one));
-    (early.unwrap_or(woken), one.moved.get())
+    }
 }
 
 /// Closes the private duplicate that a wait on several descriptors was moved to, if it was. The number was closed meanwhile: the poll's
@@ -133,28 +153,43 @@ pub fn wait_many<I: Iterator<Item = FdWait>>(
     must_wait: impl FnOnce() -> bool,
 ) -> Woken {
     const FEW: usize = 16;
+    let context = lending::context();
     match count {
+        _ if context.is_some() => wait_on_heap(context, count, waits, deadline, must_wait),
         0..=1 => wait_in(Why::Poll(count), [waits().next().unwrap_or(FdWait::new(-1, 0))], deadline, must_wait),
         2..=FEW => {
             let mut waits = waits();
             let few: [FdWait; FEW] = std::array::from_fn(|_| waits.next().unwrap_or(FdWait::new(-1, 0)));
             wait_in(Why::Poll(count), few, deadline, must_wait)
         }
-        _ => {
-            let many = Cell::new(Vec::new());
-            let enqueue = |ticket| {
-                let mut made = Vec::new();
-                // Without memory the kernel waits.
-                let room = made.try_reserve_exact(count).is_ok();
-                if room {
-                    made.extend(waits().take(count));
-                }
-                let waits_on = arm_all(&made, ticket, must_wait);
-                many.set(made); // The waits themselves stay where they are.
-                waits_on && room
-            };
-            wait_for(Why::Poll(count), Cancel::Act, deadline, enqueue, || disarm_all(&many.take()))
+        _ => wait_on_heap(None, count, waits, deadline, must_wait),
+    }
+}
+
+/// Waits as `wait_many` does, with waits in memory of the library's; in a context, if one is given.
+fn wait_on_heap<I: Iterator<Item = FdWait>>(
+    context: Option<Context>,
+    count: usize,
+    waits: impl Fn() -> I,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
+    let many = Cell::new(Vec::new());
+    let enqueue = |ticket| {
+        let mut made = Vec::new();
+        // Without memory the kernel waits.
+        let room = made.try_reserve_exact(count).is_ok();
+        if room {
+            made.extend(waits().take(count));
         }
+        let waits_on = arm_all(&made, ticket, must_wait);
+        many.set(made); // The waits themselves stay where they are.
+        waits_on && room
+    };
+    let dequeue = || disarm_all(&many.take());
+    match context {
+        Some(context) => context.wait(deadline, enqueue, dequeue),
+        None => wait_for(Why::Poll(count), Cancel::Act, deadline, enqueue, dequeue),
     }
 }
 

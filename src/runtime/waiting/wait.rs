@@ -93,7 +93,7 @@ pub enum Cancel {
 }
 
 /// Returns how a wait ended that had these news; `None`: it never parked.
-fn outcome(news: Option<News>) -> Woken {
+pub fn outcome(news: Option<News>) -> Woken {
     match news {
         Some(News::Ready(token)) => Woken::Ready(token),
         Some(News::TimedOut) => Woken::TimedOut,
@@ -243,11 +243,4 @@ fn wait_bound(
         return alerted(me, cancel, handled);
     }
     end
-}
-
-/// Parks until the deadline; only an alert ends the wait earlier. A cancellation point. Called on any thread, with no lock held; `None`:
-/// until a signal's handler has run (pause).
-pub fn sleep_until(deadline: Deadline) -> Woken {
-    let why = if deadline.is_some() { Why::Sleep } else { Why::Signal };
-    wait(why, Cancel::Act, deadline, |_| true, || {})
 }

@@ -13,13 +13,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
-
-use super::findings::{Finding, Report, State};
-use super::output::SCHEMA;
+use super::findings::Report;
+use super::saved;
+use super::state::State;
+use super::symbols::Library;
 use crate::failure::{Failure, FAILED};
 use crate::words::shown;
 
@@ -62,26 +62,15 @@ fn failed(sentence: String) -> Failure {
     Failure(FAILED, sentence)
 }
 
-/// Reads a report in JSON. Fails with a sentence: it is none.
-pub fn saved(file: &Path) -> Result<Value, Failure> {
-    let name = shown(file);
-    let text = fs::read(file).map_err(|error| failed(format!("{name}: {error}.")))?;
-    let report: Value = serde_json::from_slice(&text)
-        .map_err(|_| failed(format!("{name} is no report in JSON: `greenpatch audit -o FILE` writes one.")))?;
-    match report["schema"].as_str() {
-        Some(SCHEMA) if report["findings"].is_array() => Ok(report),
-        Some(other) if other != SCHEMA => Err(failed(format!("{name} has the form {other}, not {SCHEMA}."))),
-        _ => Err(failed(format!("{name} is no report of greenpatch's: `greenpatch audit -o FILE` writes one."))),
-    }
-}
-
 /// Reads what is known and what is accepted. Fails with a sentence that names the file and the line.
 pub fn read(arguments: &Arguments) -> Result<Accepted, Failure> {
     let mut known = BTreeSet::new();
     if let Some(file) = &arguments.baseline {
-        let report = saved(file)?;
-        let findings = report["findings"].as_array().into_iter().flatten();
-        known.extend(findings.filter_map(|finding| finding["id"].as_str().map(str::to_owned)));
+        let report = saved::value(file)?;
+        let findings = ["findings", "open"].into_iter().flat_map(|list| report[list].as_array().into_iter().flatten());
+        let findings = findings.map(|finding| &finding["id"]);
+        let others = report["left_out"]["identities"].as_array().into_iter().flatten();
+        known.extend(findings.chain(others).filter_map(|id| id.as_str().map(str::to_owned)));
     }
     let mut rules = Vec::new();
     if let Some(file) = &arguments.suppressions {
@@ -157,12 +146,12 @@ fn fits(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 impl Rule {
-    fn names(&self, finding: &Finding) -> bool {
+    /// Does it name the finding, or the call that is not over, of this identity, library and call?
+    fn names(&self, identity: &str, library: &Library, name: &str) -> bool {
         match &self.what {
-            What::Identity(id) => finding.id == *id,
-            What::Call(library, call) => {
-                fits(library.as_bytes(), finding.library.soname.as_bytes())
-                    && fits(call.as_bytes(), finding.call.as_bytes())
+            What::Identity(id) => identity == *id,
+            What::Call(soname, call) => {
+                fits(soname.as_bytes(), library.soname.as_bytes()) && fits(call.as_bytes(), name.as_bytes())
             }
         }
     }
@@ -172,9 +161,10 @@ impl Accepted {
     /// Marks what is known and what is accepted. Returns warnings, a sentence each.
     pub fn mark(&self, report: &mut Report) -> Vec<String> {
         let mut warnings = Vec::new();
-        for finding in &mut report.findings {
-            if self.known.contains(&finding.id) {
-                finding.state = State::Known;
+        let open = report.open.iter_mut().map(|open| (&open.id, &mut open.state));
+        for (id, state) in report.findings.iter_mut().map(|finding| (&finding.id, &mut finding.state)).chain(open) {
+            if self.known.contains(id) {
+                *state = State::Known;
             }
         }
         let today = today();
@@ -186,11 +176,20 @@ impl Accepted {
                 ));
                 continue;
             }
-            let mut named = report.findings.iter_mut().filter(|finding| rule.names(finding)).peekable();
+            let all = report.findings.iter_mut();
+            let open = report.open.iter_mut();
+            let mut named = all
+                .filter(|finding| rule.names(&finding.id, &finding.library, &finding.call))
+                .map(|finding| &mut finding.state)
+                .chain(
+                    open.filter(|open| rule.names(&open.id, &open.library, &open.long.name))
+                        .map(|open| &mut open.state),
+                )
+                .peekable();
             if named.peek().is_none() {
                 warnings.push(format!("{place}: fits no finding, and may be taken out: {reason}."));
             }
-            named.for_each(|finding| finding.state = State::Suppressed(reason.clone()));
+            named.for_each(|state| *state = State::Suppressed(reason.clone()));
         }
         warnings
     }

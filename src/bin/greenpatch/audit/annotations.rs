@@ -8,9 +8,10 @@ use std::path::{Component, Path};
 
 use serde_json::{json, Value};
 
-use super::findings::{Finding, Report, State};
+use super::findings::{Finding, Report};
 use super::mends;
 use super::output::{meaning, sentence};
+use super::state::State;
 
 /// A place in a source file.
 struct Source {
@@ -164,11 +165,13 @@ pub fn gitlab(report: &Report) -> Value {
     let issue = |finding: &Finding| {
         let source = source(finding)?;
         Some(json!({
+            "type": "issue",
+            "categories": ["Performance"],
             "description": message(finding),
             "check_name": finding.verdict,
             "fingerprint": finding.id,
             "severity": match level(finding.verdict) { Level::Error => "major", Level::Warning => "minor", Level::Note => "info" },
-            "location": { "path": source.file, "lines": { "begin": source.line } },
+            "location": { "path": source.file, "lines": { "begin": source.line, "end": source.line } },
         }))
     };
     let is_shown = |finding: &&Finding| !matches!(finding.state, State::Suppressed(_));

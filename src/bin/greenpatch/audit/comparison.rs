@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::{json, Value};
 
-use super::output::duration;
+use super::phrases::duration;
 
 /// The form of the JSON.
 const SCHEMA: &str = "greenpatch.comparison/1";

@@ -3,21 +3,32 @@
 //! ```text
 //!   verdict       a call that took the threshold or more
 //!   HOLDS_GIL     kept the interpreter's lock: no other Python thread could run
-//!   BLOCKS_LOOP   was made by a thread that is an event loop's, within one of its turns
-//!   OWN_THREADS   was made by a thread of a Python process that is none of Python's: a library's own, which may wait
+//!   BLOCKS_LOOP   was made by a thread that is an event loop's, within a turn that has ended
+//!   OWN_THREADS   was made by a thread of a library's own, which may wait, also where it has a loop (`is_own_thread`)
+//!   HIDDEN        (a green run) kept a worker where no hook was: a system call by an instruction, or computing
 //!   WAITS         anything else: a wait is no fault in a thread that has nothing else to do
-//!   BUSY_POLLS    (a site) a thousand short sleeps or waits with a timeout, and half a second in all: a loop that looks again and again
+//!   BUSY_POLLS    (a site) fifty short sleeps, and a tenth of the process's time in all: a loop that looks again and again
+//!
+//!   verdict       a library without any of those
+//!   HIDDEN        makes system calls that wait by instructions of its own: its waits cannot be seen (`unseen`)
+//!   COOPERATIVE   its calls on loops' threads could not have waited
 //! ```
 //!
 //! A finding's identity is a mix of rule, library, the function that was called there, and the Python line: it stays the same from run to
 //! run, and from build to build of the program.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::mends;
+use super::open::{deadlocks, End, Open};
 use super::recording::{Long, Loop, Recorded, Site};
-use super::symbols::{package, Place, Symbols};
+use super::state::State;
+use super::symbols::{package, Library, Place, Symbols};
+use super::unseen::{self, Hidden};
+use super::verdicts::{
+    called, identity, identity_of, is_loops_own, keeps_worker, library, quantile, rank, verdict, COOPERATIVE,
+};
+use crate::words::short;
 
 /// One finding.
 pub struct Finding {
@@ -25,7 +36,11 @@ pub struct Finding {
     pub call: String,
     pub library: Library,
     pub count: u64,
+    /// Of how many waits those calls are made.
+    pub slices: u64,
     pub total_s: f64,
+    /// How much of that the threads were ready and had no processor.
+    pub no_cpu_s: f64,
     pub worst_s: f64,
     pub p50_s: f64,
     pub p99_s: f64,
@@ -33,13 +48,21 @@ pub struct Finding {
     pub held: u32,
     pub released: u32,
     pub reacquire_worst_s: f64,
+    /// Did it keep a worker from other green threads? `None`: the program was not green.
+    pub kept_worker: Option<bool>,
+    /// How many times a slot was handed over meanwhile.
+    pub hand_overs: u32,
     pub threads: u32,
     pub stack: Vec<Option<Place>>,
+    /// The stack of the mutex's holder (`Long::holder`).
+    pub holder_stack: Vec<Option<Place>>,
     pub process: i32,
     pub id: String,
     pub state: State,
+    /// How many frames of the native and of the Python stack are not told.
+    pub left_out: [u64; 2],
     /// How many calls there were of each class of durations (`audit_format::class`).
-    classes: Vec<u32>,
+    pub classes: Vec<u32>,
 }
 
 impl Finding {
@@ -52,39 +75,23 @@ impl Finding {
     /// Adds another process's finding of the same place.
     fn add(&mut self, other: Finding) {
         self.count += other.count;
+        self.slices += other.slices;
         self.total_s += other.total_s;
+        self.no_cpu_s += other.no_cpu_s;
         self.held += other.held;
         self.released += other.released;
         self.threads += other.threads;
+        self.hand_overs += other.hand_overs;
+        self.kept_worker = self.kept_worker.max(other.kept_worker);
         self.reacquire_worst_s = self.reacquire_worst_s.max(other.reacquire_worst_s);
         self.classes.iter_mut().zip(&other.classes).for_each(|(count, more)| *count += more);
         if other.worst_s > self.worst_s {
             (self.worst_s, self.process) = (other.worst_s, other.process);
-            (self.worst, self.stack) = (other.worst, other.stack);
+            (self.worst, self.stack, self.holder_stack) = (other.worst, other.stack, other.holder_stack);
         }
         self.p50_s = quantile(&self.classes, 0.5).min(self.worst_s);
         self.p99_s = quantile(&self.classes, 0.99).min(self.worst_s);
     }
-}
-
-/// Whether a finding is looked at.
-#[derive(PartialEq)]
-pub enum State {
-    /// It was not there before, as far as is known.
-    New,
-    /// A baseline has it.
-    Known,
-    /// It is accepted, with the reason.
-    Suppressed(String),
-}
-
-/// A library that waits.
-#[derive(Clone, Default, PartialEq)]
-pub struct Library {
-    pub soname: String,
-    pub path: String,
-    pub build_id: String,
-    pub package: Option<String>,
 }
 
 /// What is said of a library as a whole.
@@ -110,6 +117,27 @@ pub struct Looping {
     pub blocked_s: f64,
     pub computing_s: f64,
     pub no_cpu_s: f64,
+    pub lags: Lags,
+}
+
+/// A loop's longest turns along the time.
+#[derive(Default)]
+pub struct Lags {
+    /// When the first part begins, since the first process's begin.
+    pub from_s: f64,
+    /// How long a part is.
+    pub part_s: f64,
+    /// The longest turn that ended in each part, in microseconds.
+    pub worst_us: Vec<u32>,
+}
+
+/// What is said of a green run as a whole.
+pub struct Green {
+    /// How many slots were handed over.
+    pub hand_overs: u64,
+    /// How many calls gave their worker away while they waited, and for how long in all.
+    pub parks: u64,
+    pub parked_s: f64,
 }
 
 /// A report: of one process, or of all that come from one.
@@ -120,15 +148,38 @@ pub struct Report {
     pub threshold_s: f64,
     pub processes: usize,
     pub calls: u64,
+    /// Calls that took the threshold only because their thread had no processor, and how long they had none: no findings.
+    pub no_cpu: u64,
+    pub no_cpu_s: f64,
+    /// `None`: the program stayed native.
+    pub green: Option<Green>,
     pub findings: Vec<Finding>,
     pub libraries: Vec<Judged>,
     pub loops: Vec<Looping>,
+    /// Calls of the threshold or more that are not over, or were not when their process ended.
+    pub open: Vec<Open>,
     /// What was not seen, a clause each.
     pub unseen: Vec<String>,
-    /// When the first process began, on the clock of `latest`.
+    pub left_out: LeftOut,
+    /// When the first process began, on the clock of `latest`, and since 1970.
     pub began_ns: u64,
+    pub began_real_ns: u64,
     /// The latest long calls of all processes; `None`: they are not known.
     pub latest: Option<Vec<Latest>>,
+    /// How many calls took the threshold or longer.
+    pub long_calls: u64,
+}
+
+/// What a report in JSON had no room for.
+#[derive(Default)]
+pub struct LeftOut {
+    pub findings: u64,
+    /// The findings' identities, or some of them.
+    pub identities: Vec<String>,
+    pub libraries: u64,
+    pub loops: u64,
+    /// Loops without their longest turns along the time.
+    pub series: u64,
 }
 
 /// One of the latest long calls.
@@ -136,8 +187,17 @@ pub struct Latest {
     pub process: i32,
     pub program: String,
     pub verdict: &'static str,
+    /// The finding's that it belongs to.
+    pub id: String,
     pub long: Long,
     pub stack: Vec<Option<Place>>,
+}
+
+impl Report {
+    /// Was no call seen at all? That is an error, and no clean bill: text, JUnit and exit status say so alike.
+    pub fn saw_nothing(&self) -> bool {
+        self.calls == 0 && self.findings.is_empty()
+    }
 }
 
 const NS: f64 = 1e9;
@@ -149,68 +209,86 @@ pub fn judge(recordings: &[Recorded]) -> Report {
     let mut packages: BTreeMap<String, Option<String>> = BTreeMap::new();
     let mut findings = Vec::new();
     let mut loops = Vec::new();
+    let mut cooperating = Vec::new();
     let mut latest = Vec::new();
+    let begun = recordings.iter().map(|recorded| recorded.began_ns).min().unwrap_or(0);
+    let mut open = Vec::new();
     for recorded in recordings {
         let turning: Vec<&Loop> = recorded.loops.iter().collect();
         for entry in &recorded.findings {
             let stack: Vec<Option<Place>> =
                 entry.worst.frames.iter().map(|frame| symbols.place(recorded, *frame, true)).collect();
-            let place = library_of(&stack);
             let library = library(&stack, &mut packages);
             if is_loops_own(&turning, &entry.worst) {
                 continue;
             }
-            let verdict = verdict(recorded, &turning, &entry.worst, entry.held);
-            let function = place.map_or("", |place| place.function.as_str());
-            let line = entry.worst.python.first();
-            let id = identity(&[
-                verdict,
-                &library.soname,
-                &entry.worst.name,
-                function,
-                line.map_or("", |(file, ..)| file.as_str()),
-                &line.map_or(String::new(), |(_, line, _)| line.to_string()),
-            ]);
+            let verdict = verdict(recorded, &turning, &entry.worst, entry.held, &stack);
+            let id = identity_of(verdict, &stack, &entry.worst);
             findings.push(Finding {
                 verdict,
                 state: State::New,
-                call: entry.worst.name.clone(),
+                call: called(&entry.worst),
                 library,
                 count: entry.count,
+                slices: entry.slices,
                 total_s: entry.total_ns as f64 / NS,
+                no_cpu_s: entry.no_cpu_ns as f64 / NS,
                 worst_s: entry.worst.duration_ns as f64 / NS,
                 p50_s: quantile(&entry.classes, 0.5).min(entry.worst.duration_ns as f64 / NS),
                 p99_s: quantile(&entry.classes, 0.99).min(entry.worst.duration_ns as f64 / NS),
                 held: entry.held,
                 released: entry.released,
                 reacquire_worst_s: entry.reacquire_worst_ns as f64 / NS,
+                kept_worker: recorded.green.then(|| keeps_worker(&entry.worst)),
+                hand_overs: entry.hand_overs,
                 threads: entry.threads,
                 stack,
+                holder_stack: entry
+                    .worst
+                    .holder
+                    .iter()
+                    .flat_map(|holder| &holder.frames)
+                    .map(|frame| symbols.place(recorded, *frame, true))
+                    .collect(),
                 process: recorded.process,
                 id,
                 classes: entry.classes.clone(),
-                worst: clone(&entry.worst),
+                left_out: [0; 2],
+                worst: entry.worst.clone(),
             });
         }
         for long in recorded.ring.iter().filter(|long| !is_loops_own(&turning, long)) {
+            let stack: Vec<_> = long.frames.iter().map(|frame| symbols.place(recorded, *frame, true)).collect();
+            let verdict = verdict(recorded, &turning, long, u32::from(long.gil == "held"), &stack);
             latest.push(Latest {
                 process: recorded.process,
                 program: recorded.program.clone(),
-                verdict: verdict(recorded, &turning, long, u32::from(long.gil == "held")),
-                stack: long.frames.iter().map(|frame| symbols.place(recorded, *frame, true)).collect(),
-                long: clone(long),
+                verdict,
+                id: identity_of(verdict, &stack, long),
+                stack,
+                long: long.clone(),
             });
         }
+        open.extend(not_over(recorded, &turning, &mut symbols, &mut packages));
+        if recorded.green {
+            // A thread that sleeps shortly again and again keeps nobody there, and a loop is a thread like any other.
+            continue;
+        }
         findings.extend(busy_polls(recorded, &mut symbols, &mut packages));
-        loops.extend(recorded.loops.iter().map(|entry| looping(recorded, entry, &mut symbols)));
+        cooperating.extend(could_not_wait(recorded, &mut symbols, &mut packages));
+        loops.extend(recorded.loops.iter().map(|entry| looping(recorded, entry, &mut symbols, begun)));
     }
+    let long_calls =
+        findings.iter().filter(|finding| finding.verdict != "BUSY_POLLS").map(|finding| finding.count).sum();
+    deadlocks(&mut open);
     let mut findings = merged(findings);
+    let hidden = unseen::hidden(recordings);
+    let parked = cooperative(recordings, &mut symbols, &mut packages);
     findings.sort_by(|one, other| {
         (rank(one.verdict), other.total_s)
             .partial_cmp(&(rank(other.verdict), one.total_s))
             .unwrap_or(std::cmp::Ordering::Equal)
     });
-    let begun = recordings.iter().map(|recorded| recorded.began_ns).min().unwrap_or(0);
     let over = recordings.iter().map(|recorded| recorded.last_ns).max().unwrap_or(0);
     Report {
         program: first.program.clone(),
@@ -219,12 +297,19 @@ pub fn judge(recordings: &[Recorded]) -> Report {
         threshold_s: first.threshold_ns as f64 / NS,
         processes: recordings.len(),
         calls: recordings.iter().map(|recorded| recorded.calls).sum(),
-        libraries: libraries(&findings),
+        no_cpu: recordings.iter().map(|recorded| recorded.no_cpu).sum(),
+        no_cpu_s: recordings.iter().map(|recorded| recorded.no_cpu_ns).sum::<u64>() as f64 / NS,
+        green: green(recordings),
+        libraries: libraries(&findings, &hidden, parked.into_iter().chain(cooperating).collect()),
         findings,
         loops,
-        unseen: unseen(recordings),
+        open,
+        unseen: unseen::clauses(recordings, &hidden),
+        left_out: LeftOut::default(),
         began_ns: begun,
+        began_real_ns: recordings.iter().map(|recorded| recorded.began_real_ns).min().unwrap_or(0),
         latest: Some(latest),
+        long_calls,
     }
 }
 
@@ -241,6 +326,48 @@ fn merged(all: Vec<Finding>) -> Vec<Finding> {
     places.into_values().flatten().collect()
 }
 
+/// Judges a recording's calls that are not over: those of the threshold or more.
+fn not_over(
+    recorded: &Recorded,
+    loops: &[&Loop],
+    symbols: &mut Symbols,
+    packages: &mut BTreeMap<String, Option<String>>,
+) -> Vec<Open> {
+    let end = match (recorded.lives, recorded.ended) {
+        (true, _) => End::Lives,
+        (false, true) => End::InOrder,
+        (false, false) => End::Otherwise,
+    };
+    let judge = |open: &super::recording::Open| {
+        let took_ns = recorded.over_ns.saturating_sub(open.long.ended_ns);
+        let stack: Vec<_> = open.long.frames.iter().map(|frame| symbols.place(recorded, *frame, true)).collect();
+        let in_turn = Long { ended_ns: recorded.over_ns, duration_ns: took_ns, ..open.long.clone() };
+        let is_own = is_loops_own(loops, &open.long);
+        let known = if open.seen { stack.as_slice() } else { &[] };
+        let verdict = if is_own {
+            "WAITS"
+        } else {
+            verdict(recorded, loops, &in_turn, u32::from(open.long.gil == "held"), known)
+        };
+        (took_ns >= recorded.threshold_ns).then(|| Open {
+            process: recorded.process,
+            end,
+            verdict,
+            library: library(&stack, packages),
+            for_s: took_ns as f64 / NS,
+            long: in_turn,
+            is_loops: is_own,
+            id: identity_of(verdict, &stack, &open.long),
+            state: State::New,
+            stack,
+            seen: open.seen,
+            waits_for: open.waits_for.clone(),
+            deadlock: None,
+        })
+    };
+    recorded.open.iter().filter_map(judge).collect()
+}
+
 /// Calls that sleep.
 const SLEEPS: [&str; 5] = ["usleep", "nanosleep", "__nanosleep", "clock_nanosleep", "thrd_sleep"];
 /// How many short sleeps from one place are busy polling, how long they are in all, and at least which part of the process's time.
@@ -248,22 +375,30 @@ const MANY: u64 = 50;
 const TOGETHER_S: f64 = 0.2;
 const PART: f64 = 0.1;
 
-/// Finds the places from which a process sleeps shortly again and again.
+/// Finds the places from which a process sleeps shortly again and again. Sleeps that are told as a call's slices do not count.
 fn busy_polls(
     recorded: &Recorded,
     symbols: &mut Symbols,
     packages: &mut BTreeMap<String, Option<String>>,
 ) -> Vec<Finding> {
     let lived_s = recorded.last_ns.saturating_sub(recorded.began_ns) as f64 / NS;
-    let is_busy = |site: &&Site| {
-        let total_s = site.total_ns as f64 / NS;
-        SLEEPS.contains(&site.name.as_str())
-            && site.count >= MANY
-            && total_s >= TOGETHER_S.max(lived_s * PART)
-            && site.total_ns / site.count < recorded.threshold_ns
+    let rest = |site: &Site| {
+        let is_of = |entry: &&super::recording::Finding| {
+            entry.worst.name == site.name && entry.worst.frames.contains(&site.caller)
+        };
+        let told = recorded.findings.iter().filter(is_of);
+        let (slices, total) =
+            told.fold((0, 0), |(slices, total), entry| (slices + entry.slices, total + entry.total_ns));
+        (site.count.saturating_sub(slices), site.total_ns.saturating_sub(total))
     };
-    let sites: Vec<_> = recorded.sites.iter().filter(is_busy).collect();
-    let finding = |site: &Site| {
+    let is_busy = |(site, (count, total_ns)): &(&Site, (u64, u64))| {
+        SLEEPS.contains(&site.name.as_str())
+            && *count >= MANY
+            && *total_ns as f64 / NS >= TOGETHER_S.max(lived_s * PART)
+            && total_ns / count < recorded.threshold_ns
+    };
+    let sites: Vec<_> = recorded.sites.iter().map(|site| (site, rest(site))).filter(is_busy).collect();
+    let finding = |(site, (count, total_ns)): (&Site, (u64, u64))| {
         let stack = vec![symbols.place(recorded, site.caller, true)];
         let library = library(&stack, packages);
         let function = stack[0].as_ref().map_or("", |place| place.function.as_str());
@@ -273,109 +408,59 @@ fn busy_polls(
             id: identity(&["BUSY_POLLS", &library.soname, &site.name, function, "", ""]),
             call: site.name.clone(),
             library,
-            count: site.count,
-            total_s: site.total_ns as f64 / NS,
+            count,
+            slices: count,
+            total_s: total_ns as f64 / NS,
+            no_cpu_s: 0.0,
             worst_s: site.worst_ns as f64 / NS,
             p50_s: quantile(&site.classes, 0.5).min(site.worst_ns as f64 / NS),
             p99_s: quantile(&site.classes, 0.99).min(site.worst_ns as f64 / NS),
             classes: site.classes.clone(),
+            left_out: [0; 2],
             worst: Long::of_site(site),
             held: 0,
             released: 0,
             reacquire_worst_s: 0.0,
+            kept_worker: None,
+            hand_overs: 0,
             threads: site.threads,
             stack,
+            holder_stack: Vec::new(),
             process: recorded.process,
         }
     };
     sites.into_iter().map(finding).collect()
 }
 
-/// The order in which verdicts are shown: the worst first.
-fn rank(verdict: &str) -> usize {
-    ["HOLDS_GIL", "BLOCKS_LOOP", "BUSY_POLLS", "OWN_THREADS", "WAITS"]
-        .iter()
-        .position(|known| *known == verdict)
-        .unwrap_or(9)
-}
-
-fn clone(long: &Long) -> Long {
-    Long {
-        name: long.name.clone(),
-        thread_name: long.thread_name.clone(),
-        local: long.local.clone(),
-        peer: long.peer.clone(),
-        path: long.path.clone(),
-        frames: long.frames.clone(),
-        python: long.python.clone(),
-        ..*long
-    }
-}
-
-/// Returns the place of the stack that the wait is said of: the first beyond libc and the loader.
-fn library_of(stack: &[Option<Place>]) -> Option<&Place> {
-    stack.iter().flatten().find(|place| {
-        let name = place.soname.as_str();
-        !["libc.so", "libc-2", "libpthread", "ld-linux", "libgreenpatch"].iter().any(|own| name.starts_with(own))
+/// Sums a green run up.
+fn green(recordings: &[Recorded]) -> Option<Green> {
+    let all = || recordings.iter().filter(|recorded| recorded.green);
+    let sites = || all().flat_map(|recorded| &recorded.sites);
+    all().next().map(|_| Green {
+        hand_overs: all().map(|recorded| recorded.hand_overs).sum(),
+        parks: sites().map(|site| site.parks).sum(),
+        parked_s: sites().map(|site| site.parked_ns as f64 / NS).sum(),
     })
 }
 
-/// Tells the library of a stack, with its package.
-fn library(stack: &[Option<Place>], packages: &mut BTreeMap<String, Option<String>>) -> Library {
-    library_of(stack).map_or_else(Library::default, |place| {
-        let known = packages.entry(place.path.clone()).or_insert_with(|| package(&place.path));
-        Library {
-            soname: place.soname.clone(),
-            path: place.path.clone(),
-            build_id: place.build_id.clone(),
-            package: known.clone(),
-        }
-    })
-}
-
-/// Is this wait the loop's own, noted before its place was known for a loop's?
-fn is_loops_own(loops: &[&Loop], long: &Long) -> bool {
-    loops.iter().any(|entry| {
-        entry.thread == long.thread && entry.call == long.call && long.frames.first() == Some(&entry.caller)
-    })
-}
-
-fn verdict(recorded: &Recorded, loops: &[&Loop], long: &Long, held: u32) -> &'static str {
-    let in_loop = loops.iter().any(|entry| entry.thread == long.thread && long.ended_ns >= entry.first_ns);
-    if held > 0 {
-        "HOLDS_GIL"
-    } else if in_loop {
-        "BLOCKS_LOOP"
-    } else if recorded.python && long.gil == "none" && long.thread != recorded.process {
-        "OWN_THREADS"
-    } else {
-        "WAITS"
-    }
-}
-
-/// Returns the upper end of the class in which the quantile lies, in seconds.
-fn quantile(classes: &[u32], part: f64) -> f64 {
-    let all: u64 = classes.iter().map(|count| u64::from(*count)).sum();
-    let wanted = (all as f64 * part).ceil().max(1.0) as u64;
-    let mut seen = 0;
-    for (class, count) in classes.iter().enumerate() {
-        seen += u64::from(*count);
-        if seen >= wanted {
-            return 2f64.powi(class as i32 + 1) / 1e6;
+/// Sums up what parked in green programs for the threshold or longer, by library.
+fn cooperative(
+    recordings: &[Recorded],
+    symbols: &mut Symbols,
+    packages: &mut BTreeMap<String, Option<String>>,
+) -> Vec<Judged> {
+    let mut judged = Vec::new();
+    for recorded in recordings.iter().filter(|recorded| recorded.green) {
+        for site in recorded.sites.iter().filter(|site| site.parked_worst_ns >= recorded.threshold_ns) {
+            let library = library(&[symbols.place(recorded, site.caller, true)], packages);
+            let sums = [site.parked_ns as f64 / NS, site.parked_worst_ns as f64 / NS];
+            add(&mut judged, &library, COOPERATIVE, site.parks, sums);
         }
     }
-    0.0
+    judged
 }
 
-/// Mixes words to sixteen hexadecimal digits (FNV-1a).
-fn identity(words: &[&str]) -> String {
-    let bytes = words.iter().flat_map(|word| word.bytes().chain([0]));
-    let mixed =
-        bytes.fold(0xcbf2_9ce4_8422_2325u64, |mixed, byte| (mixed ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-    format!("{mixed:016x}")
-}
-
-fn looping(recorded: &Recorded, entry: &Loop, symbols: &mut Symbols) -> Looping {
+fn looping(recorded: &Recorded, entry: &Loop, symbols: &mut Symbols, begun_ns: u64) -> Looping {
     let place = symbols.place(recorded, entry.caller, true);
     Looping {
         process: recorded.process,
@@ -389,56 +474,92 @@ fn looping(recorded: &Recorded, entry: &Loop, symbols: &mut Symbols) -> Looping 
         blocked_s: entry.blocked_ns as f64 / NS,
         computing_s: entry.computing_ns as f64 / NS,
         no_cpu_s: entry.no_cpu_ns as f64 / NS,
+        lags: Lags {
+            from_s: entry.first_ns.saturating_sub(begun_ns) as f64 / NS,
+            part_s: entry.lag_ns as f64 / NS,
+            worst_us: entry.lags_us.clone(),
+        },
+    }
+}
+
+/// Adds calls, their sum and the longest of them to a library's.
+fn add(judged: &mut Vec<Judged>, library: &Library, verdict: &'static str, calls: u64, [total_s, worst_s]: [f64; 2]) {
+    let at = judged.iter().position(|known| known.library.path == library.path).unwrap_or_else(|| {
+        judged.push(Judged { library: library.clone(), verdict, calls: 0, total_s: 0.0, worst_s: 0.0, advice: None });
+        judged.len() - 1
+    });
+    let known = &mut judged[at];
+    // The sums are those of the library's verdict: waits that are no fault are not added to those that are.
+    if rank(verdict) < rank(known.verdict) {
+        (known.verdict, known.calls, known.total_s, known.worst_s) = (verdict, 0, 0.0, 0.0);
+    }
+    if verdict == known.verdict {
+        known.calls += calls;
+        known.total_s += total_s;
+        known.worst_s = known.worst_s.max(worst_s);
     }
 }
 
 /// Sums the findings up by library: the worst of its verdicts is the library's.
-fn libraries(findings: &[Finding]) -> Vec<Judged> {
+///
+/// A library without a finding is told as well where more is known of it: that its waits cannot be seen (`hidden`), or that its calls
+/// parked, or could not have waited on loops' threads (`cooperative`).
+fn libraries(findings: &[Finding], hidden: &[Hidden], cooperative: Vec<Judged>) -> Vec<Judged> {
     let mut judged: Vec<Judged> = Vec::new();
     for finding in findings {
-        let at = judged.iter().position(|known| known.library.path == finding.library.path).unwrap_or_else(|| {
-            judged.push(Judged {
-                library: finding.library.clone(),
-                verdict: finding.verdict,
-                calls: 0,
-                total_s: 0.0,
-                worst_s: 0.0,
-                advice: None,
-            });
-            judged.len() - 1
-        });
-        let known = &mut judged[at];
-        known.calls += finding.count;
-        known.total_s += finding.total_s;
-        known.worst_s = known.worst_s.max(finding.worst_s);
-        if rank(finding.verdict) < rank(known.verdict) {
-            known.verdict = finding.verdict;
+        add(&mut judged, &finding.library, finding.verdict, finding.count, [finding.total_s, finding.worst_s]);
+    }
+    let hidden = hidden.iter().map(|object| Judged {
+        library: Library {
+            soname: short(&object.path).to_owned(),
+            path: object.path.clone(),
+            package: package(&object.path),
+            ..Library::default()
+        },
+        verdict: "HIDDEN",
+        calls: 0,
+        total_s: 0.0,
+        worst_s: 0.0,
+        advice: None,
+    });
+    for known in hidden.chain(cooperative) {
+        if judged.iter().all(|other| other.library.path != known.library.path) {
+            judged.push(known);
         }
     }
+    judged.sort_by_key(|known| rank(known.verdict));
     for known in &mut judged {
-        if known.verdict != "WAITS" && known.verdict != "OWN_THREADS" {
+        if ["HOLDS_GIL", "BLOCKS_LOOP", "BUSY_POLLS"].contains(&known.verdict) {
             known.advice = Some(mends::of(&known.library.soname).unwrap_or(mends::ANY));
         }
     }
     judged
 }
 
-/// Says what the recordings cannot show.
-fn unseen(recordings: &[Recorded]) -> Vec<String> {
-    let mut unseen = Vec::new();
-    let lost: u64 = recordings.iter().map(|recorded| recorded.lost).sum();
-    if lost > 0 {
-        unseen.push(format!("{lost} calls, or objects, for which the recording had no room"));
+/// Finds the libraries whose calls on sockets and the like, made by loops' threads, could not have waited: the descriptors do not wait, and
+/// what may wait with a timeout has 0. One call that could have waited is enough against it, however short it was. It was asked of some
+/// calls of each place only (`ask_whether_it_could_wait`), and of those of a microsecond or more.
+fn could_not_wait(
+    recorded: &Recorded,
+    symbols: &mut Symbols,
+    packages: &mut BTreeMap<String, Option<String>>,
+) -> Vec<Judged> {
+    let mut judged: BTreeMap<String, (Judged, bool)> = BTreeMap::new();
+    for site in recorded.sites.iter().filter(|site| site.could_wait + site.could_not_wait > 0) {
+        let stack = [symbols.place(recorded, site.caller, true)];
+        let library = library(&stack, packages);
+        if library.path.is_empty() {
+            continue;
+        }
+        let new = || {
+            let (verdict, advice) = ("COOPERATIVE", None);
+            (Judged { library: library.clone(), verdict, calls: 0, total_s: 0.0, worst_s: 0.0, advice }, true)
+        };
+        let (known, is_so) = judged.entry(library.path.clone()).or_insert_with(new);
+        known.calls += site.count;
+        known.total_s += site.total_ns as f64 / NS;
+        known.worst_s = known.worst_s.max(site.worst_ns as f64 / NS);
+        *is_so &= site.could_wait == 0;
     }
-    let open: Vec<_> = recordings.iter().filter(|recorded| !recorded.ended).collect();
-    if let Some(first) = open.first() {
-        let name =
-            Path::new(&first.program).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-        let others = if open.len() > 1 { format!(" and {} others", open.len() - 1) } else { String::new() };
-        unseen.push(format!(
-            "how process {} ({name}){others} ended: by a signal, by a system call of its own, or not yet",
-            first.process
-        ));
-    }
-    unseen
+    judged.into_values().filter(|(_, is_so)| *is_so).map(|(known, _)| known).collect()
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use super::annotations::{is_fault, message, unique};
-use super::findings::{Finding, Report, State};
-use super::output::{duration, stack};
+use super::findings::{Finding, Report};
+use super::phrases::duration;
+use super::phrases::stack;
+use super::state::State;
 
 /// Sets a report in XML. A report without findings has one test, passed; one of a program of which no call was seen has an error.
 pub fn junit(report: &Report) -> String {
     let mut suite = TestSuite::new("greenpatch audit");
     suite.set_time(Duration::from_secs_f64(report.duration_s));
-    if report.calls == 0 && report.findings.is_empty() {
+    if report.saw_nothing() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_message("no call that may wait was seen at all: that is no clean bill");
         suite.add_test_case(TestCase::new("calls are seen", status));
@@ -45,7 +47,10 @@ fn case(finding: &Finding) -> TestCase {
         status
     } else if is_fault(finding.verdict) {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-        status.set_message(message(finding)).set_type(finding.verdict).set_description(stack(finding).join("\n"));
+        status
+            .set_message(message(finding))
+            .set_type(finding.verdict)
+            .set_description(stack(&finding.worst, &finding.stack).join("\n"));
         status
     } else {
         TestCaseStatus::success()

@@ -9,31 +9,59 @@
 
 mod accepted;
 mod annotations;
+mod attach;
+mod beside;
+mod bounded;
+mod clock;
 mod comparison;
 mod findings;
+mod firefox;
+mod folder;
+mod interpreter;
 mod junit;
+mod live;
 mod mends;
 mod metrics;
+mod open;
 mod output;
+mod page;
+mod phrases;
+mod pprof;
 mod recording;
+mod saved;
 mod stacks;
+mod state;
+mod subject;
 mod symbols;
 mod timeline;
+mod unfinished;
+mod unseen;
+mod verdicts;
+mod waited;
+mod watch;
+mod watched;
 mod writing;
 
-use std::ffi::{c_int, OsString};
+use std::ffi::{c_int, OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::failure::{Failure, FAILED, NOT_PRELOADABLE};
 use crate::library::{self, LIB_HELP};
+use crate::shared::config::parse_signal;
 use crate::words::shown;
 use crate::{glibc, options, preloadable, start};
-use findings::{Report, State};
+use findings::Report;
+pub use folder::Folder;
+use folder::{read_all, read_one};
 use serde_json::Value;
+use start::Program;
+use state::State;
+pub use waited::{Recording, Waited};
 
 /// The exit status of `audit --fail-on` where the program itself succeeded.
 const FOUND: c_int = 66;
@@ -41,7 +69,7 @@ const FOUND: c_int = 66;
 /// Which findings fail an audit.
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
 enum FailOn {
-    /// A call that blocks an event loop, or holds the interpreter's lock
+    /// A call that blocks an event loop, holds the interpreter's lock, or (--green) keeps a worker
     Block,
     /// A call that holds the interpreter's lock
     Gil,
@@ -55,13 +83,13 @@ enum FailOn {
 
 /// Run a program, and say which of its calls wait; its exit status is its own, or 66 by --fail-on
 #[derive(clap::Args)]
-#[command(override_usage = "greenpatch audit [OPTIONS] -- CMD [ARG]...")]
+#[command(override_usage = "greenpatch audit [OPTIONS] -- CMD [ARG]...\n       greenpatch audit [OPTIONS] --pid PID")]
 pub struct Arguments {
     /// Write the report into this file, as JSON
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Calls of this many milliseconds are reported
-    #[arg(long, value_name = "MS", default_value_t = 20)]
+    /// Calls of this many milliseconds are reported; 0: each of ten microseconds
+    #[arg(long, value_name = "MS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
     threshold: u64,
     /// End with status 66 for such findings, where the program itself succeeded
     #[arg(long, value_enum, default_value = "never")]
@@ -71,9 +99,27 @@ pub struct Arguments {
     /// Write the report into this file, as the next baseline
     #[arg(long, value_name = "FILE")]
     write_baseline: Option<PathBuf>,
+    /// Write a report of now whenever this signal comes to greenpatch: into FILE.1, FILE.2 … of --output, else on stderr
+    #[arg(long, value_name = "SIGNAL", value_parser = signal)]
+    dump_on: Option<c_int>,
+    /// Write a report of now, as --dump-on, when no call has begun or ended for this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    hang: Option<u64>,
+    /// Record this process, which was started with GREENPATCH_OPTIONS=audit=PATH:idle=1, until an interrupt
+    #[arg(long, value_name = "PID", conflicts_with_all = ["command", "keep", "lib", "dump_on", "hang", "threshold"])]
+    pid: Option<i32>,
+    /// With --pid: for so many seconds
+    #[arg(long, value_name = "N", requires = "pid")]
+    seconds: Option<u64>,
     /// No summary at the end
     #[arg(short, long)]
     quiet: bool,
+    /// Run the program green: what keeps a worker is reported
+    #[arg(long)]
+    green: bool,
+    /// Run the program twice, natively and green, and say both in one table
+    #[arg(long, conflicts_with_all = ["green", "fail_on", "write_baseline"])]
+    beside: bool,
     /// Keep the recordings in this folder, for `greenpatch report`
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
@@ -81,7 +127,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH", help = LIB_HELP)]
     lib: Option<PathBuf>,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    #[arg(required_unless_present = "pid", trailing_var_arg = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
 
@@ -92,12 +138,18 @@ enum Format {
     Text,
     /// The whole report (docs/audit.schema.json)
     Json,
+    /// A page for a browser, in one file
+    Html,
     /// Waiting by stack, collapsed, in microseconds: for flame graphs
     Folded,
     /// Waiting by stack: for speedscope.app
     Speedscope,
     /// The latest calls along the time: for ui.perfetto.dev
     Perfetto,
+    /// The latest calls along the time: for profiler.firefox.com
+    Firefox,
+    /// Waiting by stack, gzipped: for pprof
+    Pprof,
     /// A test case a finding
     Junit,
     /// Findings at Python lines, SARIF 2.1.0
@@ -113,7 +165,7 @@ enum Format {
 /// Say what recordings hold
 #[derive(clap::Args)]
 pub struct ReportArguments {
-    /// Recordings, or folders of them
+    /// Recordings, or folders of them; or a report (JSON)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The report's form
@@ -124,9 +176,17 @@ pub struct ReportArguments {
     /// Say what is new, gone or slower than in these recordings, or in this report (JSON)
     #[arg(long, value_name = "OTHER")]
     compare: Option<PathBuf>,
+    /// Say these recordings, of a native run, beside those of a green run, in one table
+    #[arg(long, value_name = "GREEN", conflicts_with = "compare")]
+    beside: Option<PathBuf>,
     /// Write the report into this file
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+}
+
+/// Reads the name of a signal.
+fn signal(text: &str) -> Result<c_int, String> {
+    parse_signal(text).ok_or_else(|| "no signal that may be handled, such as USR1, QUIT, RTMIN+3".to_owned())
 }
 
 fn failed(sentence: impl Into<String>) -> Failure {
@@ -136,41 +196,39 @@ fn failed(sentence: impl Into<String>) -> Failure {
 /// Runs the program under the recorder and reports. Returns its exit status, 128 and the signal's number where a signal ended it, or
 /// `FOUND`.
 pub fn audit(arguments: Arguments) -> Result<c_int, Failure> {
-    let library = library::find(arguments.lib)?;
-    let program = start::program(start::find(&arguments.command[0])?)?;
-    if let Some(objection) = preloadable::objection(&program.elf, &library) {
-        return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
-    }
-    start::loader(&program)?;
-    if let Some(objection) = glibc::objection(&program.elf, &library) {
-        return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
-    }
     if arguments.fail_on == FailOn::New && arguments.accepted.baseline.is_none() {
         return Err(failed("--fail-on new needs --baseline FILE: what is known."));
     }
     let accepted = accepted::read(&arguments.accepted)?;
-    let outputs = [&arguments.output, &arguments.write_baseline];
-    for file in outputs.into_iter().flatten() {
+    for file in [&arguments.output, &arguments.write_baseline].into_iter().flatten() {
         writing::probe(file)?;
     }
-    let folder = Folder::new(arguments.keep)?;
-    let value =
-        format!("audit={}/%p:threshold={}", folder.path.display().to_string().replace(':', "%3A"), arguments.threshold);
-    let mut command = Command::new(&arguments.command[0]);
-    command.args(&arguments.command[1..]);
-    command.env("LD_PRELOAD", library::preload(&library, std::env::var_os("LD_PRELOAD"))?);
-    let before = std::env::var(options::VARIABLE).unwrap_or_default();
-    command.env(options::VARIABLE, if before.is_empty() { value } else { format!("{before}:{value}") });
-    let mut child = command.spawn().map_err(|error| start::refused(&program, &error))?;
-    // What the terminal sends goes to the program, too: it decides, and the report is written after it.
-    for signal in [libc::SIGINT, libc::SIGQUIT] {
-        // SAFETY: changes this process's disposition only.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    match arguments.pid {
+        Some(pid) => attached(pid, &arguments, &accepted),
+        None => started(arguments, &accepted),
     }
-    let status = child.wait().map_err(|error| failed(format!("waiting for the program: {error}.")))?;
-    let own = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    let first = folder.path.join(child.id().to_string());
-    let mut report = findings::judge(&read_all(std::slice::from_ref(&folder.path), Some(&first))?);
+}
+
+/// Records a process that was started before, for a while, and reports. Returns 0, or `FOUND`.
+fn attached(pid: i32, arguments: &Arguments, accepted: &accepted::Accepted) -> Result<c_int, Failure> {
+    let file = attach::find(pid).map_err(failed)?;
+    let began_ns = clock::now_ns();
+    let was_idle = attach::record(pid, &file, arguments.seconds).map_err(failed)?;
+    let mut recorded = read_one(&file)?;
+    if was_idle {
+        recorded.began_ns = began_ns;
+        recorded.last_ns = recorded.last_ns.max(clock::now_ns());
+    }
+    tell(findings::judge(&[recorded]), arguments, accepted, 0)
+}
+
+/// Writes what an audit was asked to write. `own`: the program's exit status, which is returned, or `FOUND`.
+fn tell(
+    mut report: Report,
+    arguments: &Arguments,
+    accepted: &accepted::Accepted,
+    own: c_int,
+) -> Result<c_int, Failure> {
     let warnings = accepted.mark(&mut report);
     if !arguments.quiet {
         let mut stderr = io::stderr();
@@ -178,23 +236,164 @@ pub fn audit(arguments: Arguments) -> Result<c_int, Failure> {
         let _ = write!(stderr, "{line}{}", output::text(&report));
     }
     warn(&warnings);
-    for file in outputs.into_iter().flatten() {
+    for file in [&arguments.output, &arguments.write_baseline].into_iter().flatten() {
         writing::write(file, &set(&report, Format::Json)?)?;
+    }
+    if own == 0 && arguments.fail_on != FailOn::Never && report.saw_nothing() {
+        return Err(failed("no call that may wait was seen at all: that is no clean bill."));
     }
     Ok(if own == 0 && fails(&report, arguments.fail_on) { FOUND } else { own })
 }
 
+/// Starts a program under the recorder, and reports at its end. Returns as `audit`.
+fn started(arguments: Arguments, accepted: &accepted::Accepted) -> Result<c_int, Failure> {
+    let library = library::find(arguments.lib.clone())?;
+    let program = startable(&arguments.command[0], &library)?;
+    let folder = Folder::new(arguments.keep.clone())?;
+    if arguments.beside {
+        return both(&arguments, &library, &program, &folder.path);
+    }
+    let (own, recordings) = recorded(&arguments, &library, &program, &folder.path, arguments.green)?;
+    let report = findings::judge(&recordings);
+    if arguments.keep.is_some() {
+        watched::keep(&folder.path, &report)?;
+    }
+    tell(report, &arguments, accepted, own)
+}
+
+/// Runs the program once, recorded into a folder, and waits for it. Returns its exit status, 128 and the signal's number where a signal
+/// ended it, and the recordings.
+fn recorded(
+    arguments: &Arguments,
+    library: &Path,
+    program: &Program,
+    folder: &Path,
+    green: bool,
+) -> Result<(c_int, Vec<recording::Recorded>), Failure> {
+    let value = recording_into(folder, arguments.threshold) + if green { ":green=1" } else { "" };
+    let mut command = preloaded(&arguments.command, library, &value)?;
+    let mut child = command.spawn().map_err(|error| start::refused(program, &error))?;
+    // What the terminal sends goes to the program, too: it decides, and the report is written after it.
+    const PASSED_BY: [c_int; 2] = [libc::SIGINT, libc::SIGQUIT];
+    // SAFETY: changes this process's dispositions only.
+    let before = PASSED_BY.map(|signal| unsafe { libc::signal(signal, libc::SIG_IGN) });
+    arguments.dump_on.inspect(|signal| watch::take(*signal));
+    let first = folder.join(child.id().to_string());
+    let mut dumps = Dumps { folder: folder.to_owned(), first: first.clone(), into: arguments.output.clone(), count: 0 };
+    let hang = arguments.hang.map(Duration::from_secs);
+    let watch = watch::Watch::begin(folder.to_owned(), hang, move || dumps.write());
+    let status = child.wait().map_err(|error| failed(format!("waiting for the program: {error}.")))?;
+    for (signal, handler) in PASSED_BY.into_iter().zip(before) {
+        // SAFETY: what was there before, for the next program inherits what is ignored.
+        unsafe { libc::signal(signal, handler) };
+    }
+    let own = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let over_ns = clock::now_ns();
+    let seen = watch.end();
+    let mut recordings = read_all(&[folder.to_owned()], Some(&first))?;
+    for recorded in &mut recordings {
+        seen.complete(recorded, (recorded.process == child.id() as i32).then_some(over_ns));
+    }
+    Ok((own, recordings))
+}
+
+/// Runs the program natively and then green, and says both in one table. Returns the native run's exit status, or, where that is 0, the
+/// green one's.
+fn both(arguments: &Arguments, library: &Path, program: &Program, folder: &Path) -> Result<c_int, Failure> {
+    let run = |name: &str, green: bool| {
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder).map_err(|error| failed(format!("{}: {error}.", shown(&folder))))?;
+        recorded(arguments, library, program, &folder, green)
+    };
+    let (status, native) = run("native", false)?;
+    let (green_status, green) = run("green", true)?;
+    let table = beside::json(&native, &green);
+    if !arguments.quiet {
+        let _ = write!(io::stderr(), "{}", beside::text(&table));
+    }
+    if let Some(file) = &arguments.output {
+        writing::write(file, format!("{table:#}\n").as_bytes())?;
+    }
+    Ok(if status == 0 { green_status } else { status })
+}
+
+/// The reports of now that an audit writes while the program runs.
+struct Dumps {
+    folder: PathBuf,
+    first: PathBuf,
+    into: Option<PathBuf>,
+    count: u32,
+}
+
+impl Dumps {
+    /// Writes the next. What cannot be written is one line on stderr: the program and its audit go on.
+    fn write(&mut self) {
+        self.count += 1;
+        let written = read_all(std::slice::from_ref(&self.folder), Some(&self.first)).and_then(|recordings| {
+            let report = findings::judge(&recordings);
+            match &self.into {
+                Some(file) => {
+                    let mut numbered = file.clone().into_os_string();
+                    numbered.push(format!(".{}", self.count));
+                    writing::write(Path::new(&numbered), &set(&report, Format::Json)?)
+                }
+                None => io::stderr().write_all(output::text(&report).as_bytes()).map_err(|why| failed(why.to_string())),
+            }
+        });
+        if let Err(Failure(_, why)) = written {
+            warn(&[why]);
+        }
+    }
+}
+
+/// Finds the program that a command starts. Fails as `run` does where it cannot be started, or cannot be preloaded.
+pub fn startable(name: &OsStr, library: &Path) -> Result<Program, Failure> {
+    let program = start::program(start::find(name)?)?;
+    if let Some(objection) = preloadable::objection(&program.elf, library) {
+        return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
+    }
+    start::loader(&program)?;
+    if let Some(objection) = glibc::objection(&program.elf, library) {
+        return Err(Failure(NOT_PRELOADABLE, format!("{} {objection}", program.subject())));
+    }
+    Ok(program)
+}
+
+/// Returns the option that has a program recorded into a folder.
+pub fn recording_into(folder: &Path, threshold: u64) -> String {
+    format!("audit={}/%p:threshold={threshold}", folder.display().to_string().replace(':', "%3A"))
+}
+
+/// Makes a command that runs preloaded, with these options behind those that it has.
+pub fn preloaded(words: &[OsString], library: &Path, value: &str) -> Result<Command, Failure> {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command.env("LD_PRELOAD", library::preload(library, std::env::var_os("LD_PRELOAD"))?);
+    let before = std::env::var(options::VARIABLE).unwrap_or_default();
+    command.env(options::VARIABLE, if before.is_empty() { value.to_owned() } else { format!("{before}:{value}") });
+    Ok(command)
+}
+
 /// Do these findings fail an audit?
 fn fails(report: &Report, on: FailOn) -> bool {
-    let mut open = report.findings.iter().filter(|finding| !matches!(finding.state, State::Suppressed(_)));
-    let mut any = |verdicts: &[&str]| open.any(|finding| verdicts.contains(&finding.verdict));
+    const FAULTS: [&str; 3] = ["BLOCKS_LOOP", "HOLDS_GIL", "BUSY_POLLS"];
+    let is_shown = |state: &State| !matches!(state, State::Suppressed(_));
+    let mut found = report.findings.iter().filter(|finding| is_shown(&finding.state));
+    // What is not over is as a finding.
+    let mut open = report.open.iter().filter(|open| is_shown(&open.state));
     match on {
-        FailOn::Block => any(&["BLOCKS_LOOP", "HOLDS_GIL"]),
-        FailOn::Gil => any(&["HOLDS_GIL"]),
-        FailOn::Any => open.next().is_some(),
-        FailOn::New => open.any(|finding| {
-            finding.state == State::New && ["BLOCKS_LOOP", "HOLDS_GIL", "BUSY_POLLS"].contains(&finding.verdict)
-        }),
+        FailOn::Block => {
+            found.any(|finding| FAULTS[..2].contains(&finding.verdict) || finding.kept_worker == Some(true))
+                || open.any(|open| FAULTS[..2].contains(&open.verdict))
+        }
+        FailOn::Gil => {
+            found.any(|finding| finding.verdict == "HOLDS_GIL") || open.any(|open| open.verdict == "HOLDS_GIL")
+        }
+        FailOn::Any => found.next().is_some() || open.any(|open| open.is_told() && !open.is_loops),
+        FailOn::New => {
+            found.any(|finding| finding.state == State::New && FAULTS.contains(&finding.verdict))
+                || open.any(|open| open.state == State::New && FAULTS.contains(&open.verdict))
+        }
         FailOn::Never => false,
     }
 }
@@ -202,15 +401,40 @@ fn fails(report: &Report, on: FailOn) -> bool {
 /// Writes a report of recordings.
 pub fn report(arguments: ReportArguments) -> Result<(), Failure> {
     let accepted = accepted::read(&arguments.accepted)?;
-    let mut report = findings::judge(&read_all(&arguments.files, None)?);
+    if let Some(green) = &arguments.beside {
+        let table = beside(&read_all(&arguments.files, None)?, green, arguments.format)?.into_bytes();
+        return match &arguments.output {
+            Some(file) => writing::write(file, &table),
+            None => writing::print(&table, true),
+        };
+    }
+    let mut report = read(&arguments.files)?;
     warn(&accepted.mark(&mut report));
-    let text = match &arguments.compare {
-        Some(other) => compare(&report, other, arguments.format)?,
+    let set = match &arguments.compare {
+        Some(other) => compare(&report, other, arguments.format)?.into_bytes(),
         None => set(&report, arguments.format)?,
     };
     match &arguments.output {
-        Some(file) => writing::write(file, &text),
-        None => crate::words::print(&text).map_err(|error| failed(format!("the report cannot be written: {error}."))),
+        Some(file) => writing::write(file, &set),
+        None => writing::print(&set, !matches!(arguments.format, Format::Pprof)),
+    }
+}
+
+/// Reads a report of recordings, or one in JSON.
+fn read(files: &[PathBuf]) -> Result<Report, Failure> {
+    let is_report = |file: &&PathBuf| saved::is_report(file);
+    match (files, files.iter().find(is_report)) {
+        (_, None) => {
+            let recordings = read_all(files, None)?;
+            let mut report = findings::judge(&recordings);
+            watched::join(&mut report, &recordings, files);
+            Ok(report)
+        }
+        ([file], Some(_)) => saved::report(file),
+        (_, Some(file)) => Err(failed(format!(
+            "{} is a report in JSON, and is told alone: name it alone, or recordings only.",
+            shown(file)
+        ))),
     }
 }
 
@@ -221,10 +445,10 @@ fn warn(warnings: &[String]) {
 
 /// Sets a comparison with other recordings, or with a report in JSON.
 fn compare(report: &Report, other: &Path, format: Format) -> Result<String, Failure> {
-    let begins = fs::read(other).unwrap_or_default().into_iter().find(|byte| !byte.is_ascii_whitespace());
-    let before = match begins {
-        Some(b'{') => accepted::saved(other)?,
-        _ => output::json(&findings::judge(&read_all(&[other.to_owned()], None)?)),
+    let before = if saved::is_report(other) {
+        saved::value(other)?
+    } else {
+        output::json(&findings::judge(&read_all(&[other.to_owned()], None)?))
     };
     let comparison = comparison::json(&output::json(report), &before);
     match format {
@@ -234,77 +458,45 @@ fn compare(report: &Report, other: &Path, format: Format) -> Result<String, Fail
     }
 }
 
+/// Sets recordings of a native run beside those of a green one.
+fn beside(native: &[recording::Recorded], green: &Path, format: Format) -> Result<String, Failure> {
+    let green = read_all(&[green.to_owned()], None)?;
+    if native.iter().any(|recorded| recorded.green) || !green.iter().any(|recorded| recorded.green) {
+        return Err(failed("--beside is for a native run's recordings and, behind it, those of a green run."));
+    }
+    let table = beside::json(native, &green);
+    match format {
+        Format::Text => Ok(beside::text(&table)),
+        Format::Json => Ok(format!("{table:#}\n")),
+        _ => Err(failed("a native run beside a green one is text or JSON: --format text, --format json.")),
+    }
+}
+
 /// Sets a report in a format.
-fn set(report: &Report, format: Format) -> Result<String, Failure> {
+fn set(report: &Report, format: Format) -> Result<Vec<u8>, Failure> {
     let lines = |value: Value| format!("{value:#}\n");
-    Ok(match format {
+    let text = match format {
         Format::Text => output::text(report),
-        Format::Json => lines(output::json(report)),
+        Format::Json => bounded::text(report),
+        Format::Html => page::html(report),
         Format::Folded => stacks::folded(report),
         Format::Speedscope => lines(stacks::speedscope(report)),
-        Format::Perfetto => {
-            let trace = timeline::perfetto(report);
-            lines(trace.ok_or_else(|| failed("a report has no times: a timeline needs the recordings (--keep)."))?)
+        Format::Perfetto => lines(timeline::perfetto(report).ok_or_else(no_times)?),
+        Format::Firefox => format!("{}\n", firefox::firefox(report).ok_or_else(no_times)?),
+        Format::Pprof => {
+            let packed = pprof::pprof(report);
+            return packed.map_err(|error| failed(format!("the profile cannot be packed: {error}.")));
         }
         Format::Junit => junit::junit(report),
         Format::Sarif => lines(annotations::sarif(report)),
         Format::Github => annotations::github(report),
         Format::Gitlab => lines(annotations::gitlab(report)),
         Format::Openmetrics => metrics::openmetrics(report),
-    })
+    };
+    Ok(text.into_bytes())
 }
 
-/// Reads recordings, and those in folders. `first`: the one of the program itself; else the one that began first is.
-fn read_all(files: &[PathBuf], first: Option<&Path>) -> Result<Vec<recording::Recorded>, Failure> {
-    let mut all = Vec::new();
-    for file in files {
-        if file.is_dir() {
-            let entries = fs::read_dir(file).map_err(|error| failed(format!("{}: {error}.", shown(file))))?;
-            let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-            inside.sort();
-            for file in inside {
-                all.push(recording::read(&file).map_err(failed)?);
-            }
-        } else {
-            all.push(recording::read(file).map_err(failed)?);
-        }
-    }
-    all.sort_by_key(|recorded| (Some(recorded.file.as_path()) != first, recorded.began_ns));
-    if all.is_empty() {
-        return Err(failed(
-            "nothing was recorded: the program did not load the library. `greenpatch check` may tell why.",
-        ));
-    }
-    Ok(all)
-}
-
-/// The folder of the recordings: the user's, or one for this audit alone.
-struct Folder {
-    path: PathBuf,
-    own: bool,
-}
-
-impl Folder {
-    fn new(kept: Option<PathBuf>) -> Result<Folder, Failure> {
-        let (path, own) = match kept {
-            Some(path) => {
-                fs::create_dir_all(&path).map_err(|error| failed(format!("{}: {error}.", shown(&path))))?;
-                (fs::canonicalize(&path).map_err(|error| failed(format!("{}: {error}.", shown(&path))))?, false)
-            }
-            None => {
-                let path = std::env::temp_dir().join(format!("greenpatch-audit.{}", std::process::id()));
-                fs::create_dir(&path).map_err(|error| failed(format!("{}: {error}.", shown(&path))))?;
-                (path, true)
-            }
-        };
-        Ok(Folder { path, own })
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if self.own {
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
+/// Says why a report has no timeline.
+fn no_times() -> Failure {
+    failed("a report in JSON has no times of single calls: a timeline needs the recordings (`greenpatch audit --keep FOLDER`).")
 }

@@ -9,20 +9,43 @@ use std::collections::BTreeMap;
 use serde_json::{json, Value};
 
 use super::findings::{Finding, Report};
+use super::recording::Long;
+use super::symbols::Place;
 use crate::words::short;
 
 /// A frame of a mixed stack.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Frame {
-    name: String,
+pub struct Frame {
+    pub kind: Kind,
+    pub name: String,
     /// Its source, where it is known; else the object's file.
-    file: Option<String>,
-    line: Option<u32>,
+    pub file: Option<String>,
+    pub line: Option<u32>,
+}
+
+/// What a frame is of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Program,
+    Python,
+    Native,
+    Call,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Program => "program",
+            Kind::Python => "python",
+            Kind::Native => "native",
+            Kind::Call => "call",
+        }
+    }
 }
 
 impl Frame {
-    fn named(name: &str) -> Frame {
-        Frame { name: name.to_owned(), file: None, line: None }
+    fn named(kind: Kind, name: &str) -> Frame {
+        Frame { kind, name: name.to_owned(), file: None, line: None }
     }
 }
 
@@ -31,43 +54,48 @@ fn is_interpreter(soname: &str) -> bool {
     soname.starts_with("python") || soname.starts_with("libpython")
 }
 
-/// Returns a finding's stack, the root first.
-fn rooted(report: &Report, finding: &Finding) -> Vec<Frame> {
-    let python = &finding.worst.python;
-    let is_outer = |soname: &str| !python.is_empty() && is_interpreter(soname);
-    let native = finding
-        .stack
-        .iter()
-        .take_while(|place| !place.as_ref().is_some_and(|place| is_outer(&place.soname)))
+/// Returns the native frames of a call, the innermost first: where there are Python frames, those up to the interpreter.
+pub fn native<'a>(long: &'a Long, stack: &'a [Option<Place>]) -> impl Iterator<Item = &'a Option<Place>> {
+    let is_outer = |place: &Place| !long.python.is_empty() && is_interpreter(&place.soname);
+    stack.iter().take_while(move |place| !place.as_ref().is_some_and(is_outer))
+}
+
+/// Returns a call's stack, the root first.
+pub fn rooted(program: &str, long: &Long, stack: &[Option<Place>]) -> Vec<Frame> {
+    let native = native(long, stack)
         .map(|place| match place {
-            None => Frame::named("?"),
-            Some(place) if place.function.is_empty() => {
-                Frame { name: format!("({})", place.soname), file: Some(place.path.clone()), line: None }
-            }
+            None => Frame::named(Kind::Native, "?"),
             Some(place) => Frame {
-                name: format!("{} ({})", place.function, place.soname),
+                kind: Kind::Native,
+                name: format!("{} ({})", place.function, place.soname).trim_start().to_owned(),
                 file: Some(place.path.clone()),
                 line: None,
             },
         })
         .collect::<Vec<_>>();
-    let lines = python.iter().rev().map(|(file, line, function)| Frame {
+    let lines = long.python.iter().rev().map(|(file, line, function)| Frame {
+        kind: Kind::Python,
         name: format!("{function} ({}:{line})", short(file)),
         file: Some(file.clone()),
         line: Some(*line),
     });
-    let mut stack = vec![Frame::named(short(&report.program))];
+    let mut stack = vec![Frame::named(Kind::Program, short(program))];
     stack.extend(lines);
     stack.extend(native.into_iter().rev());
-    stack.push(Frame::named(&finding.call));
+    stack.push(Frame::named(Kind::Call, &long.name));
     stack
+}
+
+/// Returns the microseconds that a finding's calls waited in all.
+pub fn microseconds(finding: &Finding) -> u64 {
+    (finding.total_s * 1e6).round() as u64
 }
 
 /// Sums the microseconds of each stack.
 fn sums(report: &Report) -> BTreeMap<Vec<Frame>, u64> {
     let mut sums = BTreeMap::new();
     for finding in &report.findings {
-        *sums.entry(rooted(report, finding)).or_insert(0) += (finding.total_s * 1e6).round() as u64;
+        *sums.entry(rooted(&report.program, &finding.worst, &finding.stack)).or_insert(0) += microseconds(finding);
     }
     sums
 }

@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use object::{Object, ObjectSymbol, SymbolKind};
+use serde_json::{json, Value};
 
 use super::recording::{Module, Recorded};
 use crate::elf::Elf;
@@ -19,11 +21,29 @@ pub struct Place {
     pub soname: String,
     pub path: String,
     pub build_id: String,
+    /// The address in the file; 0: it is not known.
+    pub address: u64,
     /// The function, and how far into it; empty: none is known, and the distance is that from the file's address 0.
     pub function: String,
     pub offset: u64,
     /// Is it a function that others can call by its name?
     pub exported: bool,
+}
+
+/// A library that waits.
+#[derive(Clone, Default, PartialEq)]
+pub struct Library {
+    pub soname: String,
+    pub path: String,
+    pub build_id: String,
+    pub package: Option<String>,
+}
+
+impl Library {
+    /// Sets it in JSON.
+    pub fn json(&self) -> Value {
+        json!({ "soname": self.soname, "path": self.path, "build_id": self.build_id, "package": self.package })
+    }
 }
 
 /// A function of an object: where it begins in the file's addresses.
@@ -57,6 +77,7 @@ impl Symbols {
         Some(Place {
             soname,
             build_id: module.build_id.clone(),
+            address: in_file,
             path,
             function: function.map_or(String::new(), |function| function.name.clone()),
             offset: function.map_or(in_file, |function| in_file - function.address),
@@ -97,34 +118,46 @@ fn read(path: &Path, build_id: &str) -> Vec<Function> {
     functions
 }
 
-/// Returns the package that a file came in: Debian's, with its version, or a Python distribution's; `None`: none that is known.
+/// Returns the package that a file came in: Debian's, with its version, or a Python distribution's; `None`: none that is known, or the file
+/// is there no more.
 pub fn package(path: &str) -> Option<String> {
+    if !Path::new(path).is_file() {
+        return None;
+    }
     of_python(Path::new(path)).or_else(|| of_debian(path))
 }
 
-/// Reads the lists of files of Debian's packages (dpkg(1)), then the version in the status file.
+/// Debian's packages, each with the list of its files, as dpkg(1) has them: read once, for a report may name many libraries.
+static LISTS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let entries = fs::read_dir("/var/lib/dpkg/info").into_iter().flatten().flatten().map(|entry| entry.path());
+    let lists = entries.filter(|list| list.extension().is_some_and(|kind| kind == "list"));
+    let named =
+        |list: PathBuf| Some((list.file_stem()?.to_string_lossy().into_owned(), fs::read_to_string(&list).ok()?));
+    lists.filter_map(named).collect()
+});
+
+/// The package of each file.
+static PACKAGES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    LISTS.iter().flat_map(|(package, files)| files.lines().map(|file| (file, package.as_str()))).collect()
+});
+
+/// The version of each package, by its name without the architecture.
+static VERSIONS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+    let status = fs::read_to_string("/var/lib/dpkg/status").unwrap_or_default();
+    let version = |stanza: &str| {
+        let name = stanza.lines().next()?.strip_prefix("Package: ")?;
+        Some((name.to_owned(), stanza.lines().find_map(|line| line.strip_prefix("Version: "))?.to_owned()))
+    };
+    status.split("\n\n").filter_map(version).collect()
+});
+
+/// Returns the package of a file as Debian's lists have it, with its version.
 fn of_debian(path: &str) -> Option<String> {
     // /lib is /usr/lib by now, and packages list either.
     let names = [Some(path), path.strip_prefix("/usr")];
-    for entry in fs::read_dir("/var/lib/dpkg/info").ok()?.flatten() {
-        let list = entry.path();
-        if list.extension().is_none_or(|extension| extension != "list") {
-            continue;
-        }
-        let Ok(files) = fs::read_to_string(&list) else { continue };
-        if names.iter().flatten().any(|name| files.lines().any(|line| line == *name)) {
-            let package = list.file_stem()?.to_string_lossy().into_owned();
-            let version = version_of_debian(package.split(':').next()?);
-            return Some(version.map_or(package.clone(), |version| format!("{package} {version}")));
-        }
-    }
-    None
-}
-
-fn version_of_debian(package: &str) -> Option<String> {
-    let status = fs::read_to_string("/var/lib/dpkg/status").ok()?;
-    let stanza = status.split("\n\n").find(|stanza| stanza.lines().next() == Some(&format!("Package: {package}")))?;
-    stanza.lines().find_map(|line| line.strip_prefix("Version: ")).map(str::to_owned)
+    let package = names.into_iter().flatten().find_map(|name| PACKAGES.get(name))?;
+    let version = VERSIONS.get(package.split(':').next()?);
+    Some(version.map_or_else(|| package.to_string(), |version| format!("{package} {version}")))
 }
 
 /// Finds the distribution whose RECORD names the file (PEP 376): in the nearest folder `site-packages` or `dist-packages`.
@@ -139,8 +172,17 @@ fn of_python(path: &Path) -> Option<String> {
         let Some(distribution) = info.strip_suffix(".dist-info") else { continue };
         let Ok(record) = fs::read_to_string(entry.path().join("RECORD")) else { continue };
         if record.lines().any(|line| line.split(',').next() == Some(name.as_str())) {
-            return Some(distribution.replacen('-', " ", 1));
+            let name = name_of_distribution(&entry.path());
+            let (folder, version) = distribution.split_once('-').unwrap_or((distribution, ""));
+            return Some(format!("{} {version}", name.as_deref().unwrap_or(folder)));
         }
     }
     None
+}
+
+/// Returns a distribution's name as it is installed by: its folder has letters replaced (PEP 427).
+fn name_of_distribution(info: &Path) -> Option<String> {
+    let metadata = fs::read_to_string(info.join("METADATA")).ok()?;
+    let head = metadata.lines().take_while(|line| !line.is_empty());
+    head.into_iter().find_map(|line| line.strip_prefix("Name: ")).map(|name| name.trim().to_owned())
 }

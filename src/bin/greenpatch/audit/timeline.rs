@@ -8,19 +8,25 @@ use std::collections::BTreeMap;
 use serde_json::{json, Value};
 
 use super::findings::{Latest, Report};
-use super::output::{about, words};
+use super::phrases::{about, words};
 use crate::words::short;
 
 /// How many calls are written at most: the latest.
-const CALLS: usize = 20_000;
+pub const CALLS: usize = 20_000;
 
-/// Sets a report's latest calls as trace events. `None`: they are not known, for the report was read from JSON.
-pub fn perfetto(report: &Report) -> Option<Value> {
-    let latest = report.latest.as_ref()?;
-    let mut calls: Vec<&Latest> = latest.iter().collect();
+/// Returns a report's latest calls, at most so many, by process, thread and time. `None`: they are not known, for the report was read from
+/// JSON.
+pub fn latest(report: &Report, at_most: usize) -> Option<Vec<&Latest>> {
+    let mut calls: Vec<&Latest> = report.latest.as_ref()?.iter().collect();
     calls.sort_by_key(|entry| std::cmp::Reverse(entry.long.ended_ns));
-    calls.truncate(CALLS);
+    calls.truncate(at_most);
     calls.sort_by_key(|entry| (entry.process, entry.long.thread, entry.long.ended_ns));
+    Some(calls)
+}
+
+/// Sets a report's latest calls as trace events. `None`: they are not known.
+pub fn perfetto(report: &Report) -> Option<Value> {
+    let calls = latest(report, CALLS)?;
     let mut events = Vec::new();
     let mut processes = BTreeMap::new();
     // When the thread's slice before ends.

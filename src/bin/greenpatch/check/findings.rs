@@ -8,6 +8,7 @@
 //!      hooked: 35                                      a heading a kind of call, with their number
 //!        child      waitpid                            a line a family
 //!        io         read write
+//!      waits for, timed by …: child 1, ready 2     what those wait for
 //!      out of reach, for it is a system call made inline: 2
 //!        libx.so futex (202): wait+0x1c                the object, the call, its places
 //!      note: …
@@ -74,6 +75,7 @@ fn one(report: &Report) -> String {
             let _ = writeln!(text, "{}", row(&format!("    {family:<10} "), &symbols));
         }
     }
+    text += &timed(report);
     if !report.own.is_empty() {
         let own: Vec<_> = report.own.iter().collect();
         let _ = writeln!(text, "  out of reach, for the program defines them itself: {}", own.len());
@@ -91,6 +93,20 @@ fn one(report: &Report) -> String {
     }
     let _ = writeln!(text, "  {}", verdict(report));
     text
+}
+
+/// Counts the imported functions that `greenpatch audit` times, by what they wait for.
+fn timed(report: &Report) -> String {
+    let symbols = report.imports.values().flat_map(|symbols| symbols.keys());
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for waits_for in symbols.filter_map(|symbol| calls::call(symbol)?.waits_for) {
+        *counts.entry(waits_for).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return String::new();
+    }
+    let counts: Vec<_> = counts.iter().map(|(waits_for, count)| format!("{waits_for} {count}")).collect();
+    format!("  waits for, timed by `greenpatch audit`: {}\n", counts.join(", "))
 }
 
 /// Room for `… 100 more`, in columns.
@@ -207,7 +223,8 @@ pub fn json(reports: &[Report]) -> String {
 /// status, refusal          the exit status; a sentence or null
 /// objects                  [{ name, path or null, needed_by: a name or null }]
 /// hooked, entries, handed_over, needs_none, out_of_reach
-///                          [{ symbol, family, by: names }]: a list for each `Reach::name`
+///                          [{ symbol, family, waits_for, by: names }]: a list for each `Reach::name`; waits_for is null where
+///                          `greenpatch audit` does not time the call
 /// inline                   [{ object, address, symbol, offset, number, call }]: null where it is not known
 /// thread_state             [{ object, go, calls: as inline }]
 /// reached_with_inline      names of objects
@@ -221,7 +238,12 @@ fn object(report: &Report) -> Value {
     let imports = |reach: Reach| -> Vec<Value> {
         let families = report.imports.iter().filter(|((kind, _), _)| *kind == reach);
         let calls = families.flat_map(|((_, family), symbols)| symbols.iter().map(move |symbol| (family, symbol)));
-        calls.map(|(family, (symbol, by))| json!({ "symbol": symbol, "family": family, "by": names(by) })).collect()
+        calls
+            .map(|(family, (symbol, by))| {
+                let waits_for = calls::call(symbol).and_then(|call| call.waits_for);
+                json!({ "symbol": symbol, "family": family, "waits_for": waits_for, "by": names(by) })
+            })
+            .collect()
     };
     let place = |at: &At, place: &Place| {
         json!({

@@ -17,10 +17,11 @@
 //! Then the notes of all: more may be loaded by dlopen, Python's tasks, no second thread.
 
 use std::fs;
+use std::path::Path;
 
 use object::{Object, ObjectSymbol, SymbolKind};
 
-use super::instructions;
+use super::instructions::{self, Place};
 use super::report::{At, Report};
 use crate::calls;
 use crate::elf::{self, Elf};
@@ -101,9 +102,28 @@ fn note_instructions(report: &mut Report, elf: &Elf, at: At, name: &str) {
         report.hints.push(format!("{name} sets a thread's state inline: {CAUGHT_BY_ITSELF}"));
         report.thread_states.push((at, state));
     }
+    report.inline.extend(waiting_calls(elf).map(|place| (at, place)));
+}
+
+/// Finds the system calls that an object makes by instructions of its own, and that wait, or whose number is not known.
+fn waiting_calls(elf: &Elf) -> impl Iterator<Item = Place> {
     let calls = instructions::syscalls(elf).into_iter();
-    let waiting = calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()));
-    report.inline.extend(waiting.map(|place| (at, place)));
+    calls.filter(|place| place.number.is_none_or(|number| calls::waiting(number).is_some()))
+}
+
+/// Names the system calls that wait and that a mapped file makes by instructions of its own, each once: what nobody sees who stands before
+/// libc's functions. Called by `greenpatch audit`, for its footer. Empty: there are none, the file is libc's own, or it cannot be read.
+pub fn unseen_calls(path: &Path) -> Vec<&'static str> {
+    if is_libcs_own(&path.to_string_lossy()) {
+        return Vec::new();
+    }
+    let Ok(data) = fs::read(path) else { return Vec::new() };
+    let Ok(elf) = Elf::parse(&*data) else { return Vec::new() };
+    let mut names: Vec<_> =
+        waiting_calls(&elf).map(|place| place.number.and_then(calls::waiting).unwrap_or("of unknown number")).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Adds the notes that are about all objects together: more may be loaded by those in `loaders`, Python's tasks are no threads, and

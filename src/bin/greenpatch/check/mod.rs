@@ -11,7 +11,7 @@
 //! ```
 
 mod findings;
-mod inspect;
+pub mod inspect;
 mod instructions;
 mod report;
 mod subject;

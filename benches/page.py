@@ -1,0 +1,41 @@
+"""What docs/bench.md is set with: values in their units, tables, the machine, and where its sections begin."""
+
+import datetime
+import os
+import pathlib
+
+# benches/audit.py's section in docs/bench.md.
+AUDIT_BEGIN, AUDIT_END = "<!-- audit -->", "<!-- end of audit -->"
+
+
+def us(value):
+    return f"{value / 1000:,.2f} µs"
+
+
+def seconds(value):
+    return f"{value:.2f} s"
+
+
+def table(lines):
+    """The first line is the heading."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+
+    def written(cells):
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |"
+
+    head, *body = lines
+    return "\n".join([written(head), written(["-" * width for width in widths]), *map(written, body)])
+
+
+def cpuinfo(key):
+    """The value of the first line of /proc/cpuinfo that begins so; None: there is none."""
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith(key)), None)
+
+
+def machine(facts):
+    """A line on the machine, now; `facts` are told of it as well."""
+    cpu = cpuinfo("model name") or os.uname().machine
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    return f"{datetime.date.today()}, Linux {os.uname().release}, {facts}, {cpu}, {cores} cores, load {load:.2f} at the start"

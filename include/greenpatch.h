@@ -1,0 +1,91 @@
+/* greenpatch.h: what a program may ask of the preloaded library libgreenpatch.so.
+ *
+ * Every function is a weak symbol: a program that includes this file links without the library and runs without it. Ask gp_is_present()
+ * before any other call; without the library the other symbols are null.
+ *
+ * A lent loop: a thread that multiplexes contexts of its own (coroutines, greenlets) gives the library a way to leave a context that is
+ * about to block. What the context waits for stays the library's: the loop watches one eventfd, and nothing else is registered per wait.
+ *
+ *   loop (epoll, libev, ...)                        context
+ *   gp_lend(&ops, eventfd, data) once
+ *                                                   read() would block: the library arms the wait,
+ *   <------------- ops.leave(data, &user) --------- and leave() switches to the loop
+ *   eventfd is readable: gp_take(ready, n) -------> switch to each `user`: leave() returns, the call is tried again
+ *
+ * A context is left where it waits for descriptors (read, recv, connect, poll, epoll_wait, ...), for a time (sleep, nanosleep, ...), or for
+ * a mutex or read-write lock of this process's; its own stack may be copied away and another context's put there meanwhile. Every other
+ * wait (conditions, semaphores, futexes, joins, files' locks, children, signals) blocks the thread as it did, while green threads run.
+ *
+ * Rules. A mutex knows threads, not contexts: one that is recursive, or checks for errors, takes two contexts of a thread for one owner.
+ * Signals and cancellations are the thread's, and end no context's wait. leave() may not unwind (exceptions, pthread_exit), and comes back
+ * to each context that it has left. Threads beside the loop's may do anything; what they do to a context's wait arrives by the eventfd.
+ */
+#ifndef GREENPATCH_H
+#define GREENPATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GP_WEAK __attribute__((weak))
+
+/* The version of this interface. A later version only adds functions, and fields at the end of structs. */
+#define GP_VERSION 1
+
+/* How the process runs. */
+enum gp_mode {
+    GP_NATIVE = 0, /* every call goes to libc */
+    GP_GREEN = 1,  /* pthreads are green threads, or will be at the first pthread_create or gp_lend */
+    GP_AUDIT = 2,  /* native, and calls that wait are recorded */
+};
+
+/* What a loop lends. Read by the library during gp_lend only, as far as `size` says; the struct may be freed after the call. */
+struct gp_loop_ops {
+    size_t size; /* sizeof(struct gp_loop_ops), as the program was compiled */
+    /* Leaves the running context. Called on the thread that has lent the loop, inside a hooked call that would block, with no lock of the
+     * library's held.
+     *   user == NULL: asks whether a context runs that may be left; 1 yes, 0 no (the loop itself runs). Must not switch.
+     *   user != NULL: writes what gp_take is to return for this context, switches to the loop, and returns when the loop switches back.
+     *                 0: the wait is to be looked at again. -1: the context is told to end its wait, and the call fails by EINTR.
+     * errno is saved and restored around it by the library, so each context has its own. */
+    int (*leave)(void *data, void **user);
+};
+
+/* What was counted since the loop was lent. Read by the thread that lent it. */
+struct gp_loop_statistics {
+    size_t size;       /* set by the caller: sizeof(struct gp_loop_statistics) */
+    uint64_t lent;     /* waits in which a context was left */
+    uint64_t blocked;  /* waits in which the thread blocked: the loop's own, or while paused */
+    uint64_t taken;    /* contexts that gp_take returned */
+};
+
+/* The library's GP_VERSION. Any thread; leaves errno alone. */
+GP_WEAK int gp_version(void);
+/* How the process runs (enum gp_mode). Any thread; leaves errno alone. */
+GP_WEAK int gp_mode(void);
+/* Lends the calling thread's loop; starts the library's runtime if this is the program's first thread. `eventfd` stays the caller's, and
+ * must stay open until gp_unlend. 0, or an error number: EINVAL (ops), EBADF, EBUSY (this thread lends one already), ENOTSUP (the process,
+ * or this thread, stays native). A fork child lends anew. */
+GP_WEAK int gp_lend(const struct gp_loop_ops *ops, int eventfd, void *data);
+/* Takes the loop back. Called by its thread, when none of its contexts waits; else EBUSY. */
+GP_WEAK int gp_unlend(void);
+/* Takes up to `most` contexts whose waits are over: writes what leave() stored, in the order in which they were fired, and returns how
+ * many. Called by the loop's thread when the eventfd is readable; reads the eventfd empty itself. While contexts are left it stays
+ * readable. */
+GP_WEAK size_t gp_take(void **users, size_t most);
+/* Until as many gp_resume as gp_pause, no context of this thread is left: its calls block. For the glue's own code. */
+GP_WEAK void gp_pause(void);
+GP_WEAK void gp_resume(void);
+/* Fills in the statistics of the calling thread's loop. 0, or EINVAL: it lends none. */
+GP_WEAK int gp_loop_statistics(struct gp_loop_statistics *statistics);
+
+/* Is the library there? */
+static inline int gp_is_present(void) { return gp_version != NULL; }
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,151 @@
+//! What a program may ask of the library: the functions of include/greenpatch.h, which says what each does.
+
+use crate::hooks::thread::create;
+use crate::runtime;
+use crate::runtime::current;
+use crate::runtime::machine::groups::Thread;
+use crate::runtime::machine::parts::Green;
+use crate::runtime::machine::started::is_refused;
+use crate::runtime::news::lent::{Leave, Loop};
+use crate::runtime::waiting::lending;
+use crate::{audit, glibc, sys};
+use std::ffi::{c_int, c_void};
+
+/// GP_VERSION.
+const VERSION: c_int = 1;
+
+/// `struct gp_loop_ops`.
+#[repr(C)]
+pub struct Ops {
+    size: usize,
+    leave: Option<Leave>,
+}
+
+/// `struct gp_loop_statistics`.
+#[repr(C)]
+pub struct Statistics {
+    size: usize,
+    lent: u64,
+    blocked: u64,
+    taken: u64,
+}
+
+/// Has the process green threads, or may it?
+fn is_open() -> bool {
+    glibc::ready() && (runtime::started() || !is_refused())
+}
+
+/// Returns `GP_VERSION`. Any thread.
+#[no_mangle]
+pub extern "C" fn gp_version() -> c_int {
+    VERSION
+}
+
+/// Returns how the process runs (`enum gp_mode`). Any thread.
+#[no_mangle]
+pub extern "C" fn gp_mode() -> c_int {
+    const NATIVE: c_int = 0;
+    const GREEN: c_int = 1;
+    const AUDIT: c_int = 2;
+    if audit::recording::of_process().is_some() {
+        AUDIT
+    } else if is_open() {
+        GREEN
+    } else {
+        NATIVE
+    }
+}
+
+/// Lends the running thread's loop: 0, EINVAL (`ops`), EBADF, EBUSY (it lends one), ENOTSUP (the process, or this thread, stays native).
+///
+/// # Safety
+/// As include/greenpatch.h says: `ops` is null or a struct of its `size`.
+#[no_mangle]
+pub unsafe extern "C" fn gp_lend(ops: *const Ops, eventfd: c_int, data: *mut c_void) -> c_int {
+    // SAFETY: the caller's.
+    let leave = unsafe { ops.as_ref() }.filter(|ops| ops.size >= size_of::<Ops>()).and_then(|ops| ops.leave);
+    let Some(leave) = leave else { return libc::EINVAL };
+    if sys::older::status_flags(eventfd) < 0 {
+        return libc::EBADF;
+    }
+    if !is_open() || !create::start_or_refuse() {
+        return libc::ENOTSUP;
+    }
+    let Some(me) = current() else { return libc::ENOTSUP };
+    if lending::of(me).is_some() {
+        return libc::EBUSY;
+    }
+    // Never freed: who fires a late clause may look at it.
+    me.thread.lends.set(Box::leak(Box::new(Loop::new(leave, data, eventfd))));
+    me.thread.pinned.set(me.thread.pinned.get() | Thread::LENDS);
+    0
+}
+
+/// Returns the running thread and its loop.
+fn here() -> Option<(&'static Green, &'static Loop)> {
+    let me = current()?;
+    lending::of(me).map(|home| (me, home))
+}
+
+/// Takes the running thread's loop back: 0, EINVAL (it lends none), EBUSY (contexts wait).
+#[no_mangle]
+pub extern "C" fn gp_unlend() -> c_int {
+    let Some((me, home)) = here() else { return libc::EINVAL };
+    if home.waiting.get() > 0 {
+        return libc::EBUSY;
+    }
+    me.thread.pinned.set(me.thread.pinned.get() & !Thread::LENDS);
+    me.thread.lends.set(std::ptr::null());
+    0
+}
+
+/// Writes up to `most` contexts whose waits are over, and returns how many. Called by the loop's thread.
+///
+/// # Safety
+/// `users` has room for `most` pointers.
+#[no_mangle]
+pub unsafe extern "C" fn gp_take(users: *mut *mut c_void, most: usize) -> usize {
+    let Some((_, home)) = here() else { return 0 };
+    home.hush();
+    let mut count = 0;
+    while count < most {
+        let Some(user) = home.next() else { break };
+        // SAFETY: the caller's room.
+        unsafe { users.add(count).write(user) };
+        count += 1;
+    }
+    home.remind();
+    count
+}
+
+/// Leaves no context of this thread until `gp_resume`, as often as it was called.
+#[no_mangle]
+pub extern "C" fn gp_pause() {
+    if let Some((_, home)) = here() {
+        home.paused.set(home.paused.get() + 1);
+    }
+}
+
+/// Ends one `gp_pause`.
+#[no_mangle]
+pub extern "C" fn gp_resume() {
+    if let Some((_, home)) = here() {
+        home.paused.set(home.paused.get().saturating_sub(1));
+    }
+}
+
+/// Fills in what was counted of the running thread's loop: 0, or EINVAL.
+///
+/// # Safety
+/// `statistics` is null or a struct of its `size`.
+#[no_mangle]
+pub unsafe extern "C" fn gp_loop_statistics(statistics: *mut Statistics) -> c_int {
+    let Some((_, home)) = here() else { return libc::EINVAL };
+    // SAFETY: the caller's.
+    let Some(to) = (unsafe { statistics.as_mut() }) else { return libc::EINVAL };
+    if to.size < size_of::<Statistics>() {
+        return libc::EINVAL;
+    }
+    (to.lent, to.blocked, to.taken) = (home.counts.lent.get(), home.counts.blocked.get(), home.counts.taken.get());
+    0
+}

@@ -1,0 +1,307 @@
+/* loop CASE [sliced]: a loop of the program's own (epoll, and contexts by ucontext) that is lent. `sliced`: all contexts run on one stack,
+ * and what they have used of it is copied away while they are left, as greenlet does.
+ *
+ * Without the library each call blocks the thread. The order in which contexts go on is another then, so a case prints sums.
+ */
+#define _GNU_SOURCE
+#include "../../include/greenpatch.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define CHECK(what)                                                                 \
+    do {                                                                            \
+        if (!(what)) {                                                              \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #what, strerror(errno)); \
+            exit(1);                                                                \
+        }                                                                           \
+    } while (0)
+
+enum { MOST = 1024, STACK = 256 << 10, BATCH = 64 };
+
+struct context {
+    ucontext_t at;
+    void (*run)(long);
+    long argument;
+    int is_over;
+    /* Its own stack; with `sliced` what it has used of the stack of all, and how much that is. */
+    char *stack;
+    size_t used;
+};
+
+static bool is_sliced;
+static char shared[STACK] __attribute__((aligned(64)));
+
+static ucontext_t hub;
+static struct context *current, *ready[MOST];
+static int epoll, event, started, ended, ready_count;
+
+static int leave(void *data, void **user)
+{
+    (void)data;
+    struct context *me = current;
+    if (!me || !user)
+        return me != NULL;
+    *user = me;
+    current = NULL;
+    CHECK(swapcontext(&me->at, &hub) == 0);
+    current = me;
+    return 0;
+}
+
+static void begin(unsigned high, unsigned low)
+{
+    struct context *me = (struct context *)((unsigned long)high << 32 | low);
+    me->run(me->argument);
+    me->is_over = 1;
+    current = NULL;
+    ended++;
+    setcontext(&hub);
+}
+
+/* Copies a context's part of the stack of all into memory of its own. */
+static void copy_away(struct context *from)
+{
+    char *lowest = (char *)from->at.uc_mcontext.gregs[REG_RSP] - 128;
+    from->used = shared + STACK - lowest;
+    CHECK((from->stack = realloc(from->stack, from->used)) != NULL);
+    memcpy(from->stack, lowest, from->used);
+    memset(lowest, 0x5a, from->used);
+}
+
+static void spawn(void (*run)(long), long argument)
+{
+    struct context *new = calloc(1, sizeof *new);
+    new->stack = is_sliced ? NULL : malloc(STACK);
+    CHECK(getcontext(&new->at) == 0);
+    new->run = run, new->argument = argument;
+    new->at.uc_stack.ss_sp = is_sliced ? shared : new->stack, new->at.uc_stack.ss_size = STACK;
+    makecontext(&new->at, (void (*)(void))begin, 2, (unsigned)((unsigned long)new >> 32), (unsigned)(unsigned long)new);
+    if (is_sliced)
+        copy_away(new);
+    ready[ready_count++] = new;
+    started++;
+}
+
+static void go_on(struct context *with)
+{
+    if (is_sliced)
+        memcpy(shared + STACK - with->used, with->stack, with->used);
+    current = with;
+    CHECK(swapcontext(&hub, &with->at) == 0);
+    if (with->is_over)
+        free(with->stack), free(with);
+    else if (is_sliced)
+        copy_away(with);
+}
+
+static void lend(void)
+{
+    struct epoll_event in = {.events = EPOLLIN};
+    CHECK((epoll = epoll_create1(EPOLL_CLOEXEC)) >= 0 && (event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
+    CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, event, &in) == 0);
+    if (gp_is_present()) {
+        struct gp_loop_ops ops = {sizeof ops, leave};
+        int error = gp_lend(&ops, event, NULL);
+        if (error) {
+            fprintf(stderr, "gp_lend: %s\n", strerror(error));
+            exit(1);
+        }
+    }
+}
+
+/* Runs until every context has ended. */
+static void run(void)
+{
+    while (ended < started) {
+        while (ready_count > 0) {
+            struct context *list[MOST];
+            int count = ready_count;
+            memcpy(list, ready, count * sizeof *list);
+            ready_count = 0;
+            for (int i = 0; i < count; i++)
+                go_on(list[i]);
+        }
+        if (ended == started)
+            break;
+        struct epoll_event events[8];
+        CHECK(epoll_wait(epoll, events, 8, -1) > 0 || errno == EINTR);
+        void *users[BATCH];
+        size_t count = gp_take(users, BATCH);
+        for (size_t i = 0; i < count; i++)
+            go_on(users[i]);
+    }
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/* sleeps: a hundred contexts sleep for as long as one. */
+static void sleeps(long ms)
+{
+    CHECK(usleep(ms * 1000) == 0);
+}
+
+/* pairs: a context for each end of a socketpair; each waits for the other. */
+static int ends[MOST][2];
+static long sum;
+
+static void asks(long i)
+{
+    for (int turn = 0; turn < 50; turn++) {
+        int word = i + turn, answer;
+        errno = 1000 + i;
+        CHECK(write(ends[i][0], &word, sizeof word) == sizeof word && read(ends[i][0], &answer, sizeof answer) == sizeof answer);
+        CHECK(errno == 1000 + i || errno == 0 || errno < 200);
+        CHECK(answer == 2 * word);
+        sum += answer;
+    }
+    close(ends[i][0]);
+}
+
+static void answers(long i)
+{
+    int word;
+    while (read(ends[i][1], &word, sizeof word) == sizeof word) {
+        word *= 2;
+        struct pollfd out = {ends[i][1], POLLOUT, 0};
+        CHECK(poll(&out, 1, 1000) == 1);
+        CHECK(write(ends[i][1], &word, sizeof word) == sizeof word);
+    }
+    close(ends[i][1]);
+}
+
+/* mutex: contexts of one thread that wait for each other's lock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void locks(long ms)
+{
+    CHECK(pthread_mutex_lock(&lock) == 0);
+    CHECK(usleep(ms * 1000) == 0);
+    sum++;
+    CHECK(pthread_mutex_unlock(&lock) == 0);
+}
+
+static void *elsewhere(void *unused)
+{
+    CHECK(pthread_mutex_lock(&lock) == 0);
+    usleep(20000);
+    CHECK(pthread_mutex_unlock(&lock) == 0);
+    return unused;
+}
+
+/* polls: a wait for several descriptors, with a deadline. */
+static void polls(long i)
+{
+    struct pollfd two[2] = {{ends[i][0], POLLIN, 0}, {ends[i][1], POLLIN, 0}};
+    CHECK(poll(two, 2, 50) == 0);
+    CHECK(write(ends[i][0], "x", 1) == 1);
+    CHECK(poll(two, 2, 5000) == 1 && two[1].revents == POLLIN);
+    sum++;
+}
+
+/* closes: a context waits for a descriptor that another context closes and whose number gets another file: it has its own file still. */
+static void reads(long i)
+{
+    char byte;
+    CHECK(read(ends[i][0], &byte, 1) == 1 && byte == 'x');
+    sum++;
+}
+
+static void replaces(long i)
+{
+    int kept = ends[i][0];
+    usleep(1000);
+    CHECK(close(kept) == 0 && dup2(event, kept) == kept);
+    usleep(1000);
+    CHECK(write(ends[i][1], "x", 1) == 1);
+}
+
+/* refusals: what gp_lend and the others answer to nonsense. */
+static void refusals(void)
+{
+    struct gp_loop_ops ops = {sizeof ops, leave}, small = {8, leave}, none = {sizeof ops, NULL};
+    struct gp_loop_statistics of = {.size = 8};
+    void *user;
+    CHECK(gp_lend(NULL, event, NULL) == EINVAL && gp_lend(&small, event, NULL) == EINVAL && gp_lend(&none, event, NULL) == EINVAL);
+    CHECK(gp_lend(&ops, -1, NULL) == EBADF && gp_lend(&ops, 1000, NULL) == EBADF && gp_lend(&ops, event, NULL) == EBUSY);
+    CHECK(gp_loop_statistics(NULL) == EINVAL && gp_loop_statistics(&of) == EINVAL);
+    CHECK(gp_take(&user, 1) == 0 && gp_unlend() == 0 && gp_unlend() == EINVAL && gp_take(&user, 1) == 0);
+    of.size = sizeof of;
+    CHECK(gp_loop_statistics(&of) == EINVAL);
+    gp_pause(), gp_resume();
+    CHECK(gp_lend(&ops, event, NULL) == 0 && gp_loop_statistics(&of) == 0 && of.lent == 0);
+    gp_pause();
+    spawn(sleeps, 1);
+    run();
+    CHECK(gp_loop_statistics(&of) == 0 && of.lent == 0);
+    gp_resume();
+    spawn(sleeps, 1);
+    run();
+    CHECK(gp_loop_statistics(&of) == 0 && of.lent == 1 && gp_unlend() == 0);
+    puts("refusals: all");
+}
+
+int main(int count, char **words)
+{
+    const char *which = count > 1 ? words[1] : "";
+    is_sliced = count > 2;
+    lend();
+    double began = now();
+    if (strcmp(which, "sleeps") == 0) {
+        for (int i = 0; i < 100; i++)
+            spawn(sleeps, 100);
+    } else if (strcmp(which, "pairs") == 0) {
+        for (int i = 0; i < 200; i++) {
+            CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends[i]) == 0);
+            spawn(asks, i), spawn(answers, i);
+        }
+    } else if (strcmp(which, "mutex") == 0) {
+        pthread_t other;
+        CHECK(pthread_create(&other, NULL, elsewhere, NULL) == 0);
+        usleep(1000);
+        for (int i = 0; i < 20; i++)
+            spawn(locks, 2);
+        run();
+        pthread_join(other, NULL);
+    } else if (strcmp(which, "polls") == 0) {
+        for (int i = 0; i < 100; i++) {
+            CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends[i]) == 0);
+            spawn(polls, i);
+        }
+    } else if (strcmp(which, "closes") == 0) {
+        for (int i = 0; i < 50; i++) {
+            CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends[i]) == 0);
+            spawn(reads, i), spawn(replaces, i);
+        }
+    } else if (strcmp(which, "refusals") == 0) {
+        return refusals(), 0;
+    } else {
+        return 2;
+    }
+    run();
+    printf("%s: %d contexts, sum %ld\n", which, ended, sum);
+    fflush(stdout);
+    if (gp_is_present()) {
+        struct gp_loop_statistics of = {.size = sizeof of};
+        CHECK(gp_loop_statistics(&of) == 0);
+        fprintf(stderr, "lent %lu blocked %lu taken %lu; %.3f s\n", of.lent, of.blocked, of.taken, now() - began);
+        CHECK(gp_unlend() == 0);
+    }
+    return 0;
+}

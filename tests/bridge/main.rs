@@ -1,0 +1,83 @@
+//! The C interface (include/greenpatch.h): a program that links without the library, and a loop of a program's own that is lent.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use support::compiler::strictness;
+use support::library::library;
+use support::place::stdout;
+use support::run::Scratch;
+
+fn compile(scratch: &Scratch, name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/bridge/{name}.c"));
+    let program = scratch.path(name);
+    let mut compiler = Command::new("cc");
+    compiler.args(["-O2", "-Wall", "-Wextra", "-pthread"]).args(strictness("cc")).arg("-o").arg(&program).arg(&source);
+    assert!(compiler.status().expect("cc").success(), "{name} does not compile");
+    program
+}
+
+/// Runs a program with the library and these options.
+fn with_library(program: &Path, words: &[&str], options: &str) -> Output {
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(program).args(words).env("LD_PRELOAD", library()).env("GREENPATCH_OPTIONS", options);
+    command.output().expect("it starts")
+}
+
+#[test]
+fn a_program_links_without_the_library_and_is_told_how_it_runs() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "probe");
+    assert_eq!(stdout(&Command::new(&program).output().expect("it starts")), "no library\n");
+    let audited = format!("audit={}/%p", scratch.path(".").display());
+    for (options, mode) in [("workers=1", 1), (audited.as_str(), 2), ("workers=0", 0)] {
+        let output = with_library(&program, &[], options);
+        assert_eq!(stdout(&output), format!("version 1 mode {mode}\n"), "{options}");
+    }
+}
+
+/// What `loop` prints for a case, how many waits are lent at least, and whether it ends without a loop, too.
+const CASES: [(&str, &str, u64, bool); 5] = [
+    ("sleeps", "sleeps: 100 contexts, sum 0\n", 100, true),
+    ("pairs", "pairs: 400 contexts, sum 2480000\n", 10_000, false),
+    ("mutex", "mutex: 20 contexts, sum 20\n", 20, true),
+    ("polls", "polls: 100 contexts, sum 100\n", 100, true),
+    ("closes", "closes: 100 contexts, sum 50\n", 100, false),
+];
+
+/// Returns how many waits were lent, from what `loop` says of itself.
+fn lent(output: &Output) -> u64 {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let number = said.strip_prefix("lent ").and_then(|rest| rest.split(' ').next()).and_then(|word| word.parse().ok());
+    number.unwrap_or_else(|| panic!("{output:?}"))
+}
+
+#[test]
+fn contexts_of_a_lent_loop_wait_side_by_side_on_stacks_of_their_own_and_on_one_that_is_copied() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "loop");
+    for (case, printed, least, natively) in CASES {
+        if natively {
+            assert_eq!(stdout(&Command::new(&program).arg(case).output().expect("it starts")), printed);
+        }
+        for workers in [1, 2, 4] {
+            for words in [&[case][..], &[case, "sliced"]] {
+                let output = with_library(&program, words, &format!("workers={workers}"));
+                assert_eq!(stdout(&output), printed, "{words:?} of {workers}: {output:?}");
+                assert!(lent(&output) >= least, "{words:?} of {workers}: {output:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_lent_is_refused() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "loop");
+    assert_eq!(stdout(&with_library(&program, &["refusals"], "workers=2")), "refusals: all\n");
+    let audited = format!("audit={}/%p", scratch.path(".").display());
+    let output = with_library(&program, &["sleeps"], &audited);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "gp_lend: Operation not supported\n");
+}
