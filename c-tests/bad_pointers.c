@@ -103,7 +103,7 @@ static mqd_t queue(int messages)
 {
     struct mq_attr attributes = {.mq_maxmsg = 1, .mq_msgsize = 8};
     char name[64];
-    snprintf(name, sizeof name, "/greenpatch-bad-pointers-%d", getpid());
+    make_name(name);
     mqd_t queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attributes);
     CHECK(queue >= 0);
     mq_unlink(name);

@@ -166,6 +166,15 @@ static inline void make_directory(char path[PATH_MAX])
     CHECK(mkdtemp(path));
 }
 
+/* Writes a name for an object that outlives its process (a queue, a semaphore). No process had it before: the number alone comes again, and
+ * a test that was killed leaves its object behind. */
+static inline void make_name(char name[64])
+{
+    struct timespec now;
+    CHECK(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    snprintf(name, 64, "/ctest-%d-%lld.%09ld", (int)getpid(), (long long)now.tv_sec, now.tv_nsec);
+}
+
 /* A file in memory, for tests of reads and writes: a disk that others keep busy makes a call wait for as long as it likes, which green is
  * a hand-over. */
 static inline FILE *memory_file(void)

@@ -12,9 +12,9 @@ static atomic_bool done, waits;
 
 static mqd_t open_queue(int flags)
 {
-    char name[32];
+    char name[64];
     struct mq_attr small = {.mq_maxmsg = 1, .mq_msgsize = 8};
-    snprintf(name, sizeof name, "/c-test-%d", getpid());
+    make_name(name);
     mqd_t opened = mq_open(name, flags | O_CREAT | O_EXCL, 0600, &small);
     CHECK(opened != -1);
     CHECK_IS(mq_unlink(name), 0);

@@ -64,7 +64,7 @@ static void round_of(void *timed, bool before)
 static void all(void)
 {
     char name[64];
-    snprintf(name, sizeof name, "/ctest-notify-%d", getpid());
+    make_name(name);
     struct mq_attr sizes = {.mq_maxmsg = 4, .mq_msgsize = 8};
     queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &sizes);
     other = mq_open(name, O_RDWR);

@@ -56,9 +56,9 @@ static void give_all(void)
 
 static void make_posix_queue(void)
 {
-    char name[32];
+    char name[64];
     struct mq_attr small = {.mq_maxmsg = 2, .mq_msgsize = 8};
-    snprintf(name, sizeof name, "/c-test-%d", getpid());
+    make_name(name);
     posix_queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &small);
     CHECK(posix_queue != -1);
     CHECK_IS(mq_unlink(name), 0);

@@ -20,7 +20,7 @@ static void *opens_it_too(void *argument)
 
 int main(void)
 {
-    snprintf(name, sizeof name, "/greenpatch-c-test-%d", (int)getpid());
+    make_name(name);
     CHECK(sem_open(name, 0) == SEM_FAILED && errno == ENOENT);
     CHECK((ours = sem_open(name, O_CREAT | O_EXCL, 0600, 0)) != SEM_FAILED);
     CHECK(sem_open(name, O_CREAT | O_EXCL, 0600, 0) == SEM_FAILED && errno == EEXIST);
