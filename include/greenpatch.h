@@ -16,6 +16,8 @@
  * a mutex or read-write lock of this process's; its own stack may be copied away and another context's put there meanwhile. Every other
  * wait (conditions, semaphores, futexes, joins, files' locks, children, signals) blocks the thread as it did, while green threads run.
  *
+ * While leave(&user) has not switched away yet, what it calls may wait as well: it must answer 0 then, or call gp_pause meanwhile.
+ *
  * Rules. A mutex knows threads, not contexts: one that is recursive, or checks for errors, takes two contexts of a thread for one owner.
  * Signals and cancellations are the thread's, and end no context's wait. leave() may not unwind (exceptions, pthread_exit), and comes back
  * to each context that it has left. Threads beside the loop's may do anything; what they do to a context's wait arrives by the eventfd.
@@ -79,6 +81,20 @@ GP_WEAK size_t gp_take(void **users, size_t most);
 /* Until as many gp_resume as gp_pause, no context of this thread is left: its calls block. For the glue's own code. */
 GP_WEAK void gp_pause(void);
 GP_WEAK void gp_resume(void);
+/* What gp_range says of addresses. */
+enum gp_range_meaning {
+    GP_BLOCKING_OBJECTS = 0, /* mutexes and read-write locks that lie here: who waits for one blocks the thread */
+    GP_BLOCKING_CALLERS = 1, /* code: whatever it calls blocks the thread */
+};
+/* Says something of the addresses from `from` to before `to`, in addition to what was said before, for the loop that the calling thread
+ * lends, until it is taken back. A wait that this forbids blocks the thread, as a wait of the loop's own does, and leave() is not called.
+ *
+ * Objects: locks that leave() itself may want, so that a context left for one would never come back (an interpreter's lock). Callers: the
+ * text of a library that keeps state of its own for each thread. The caller is the first function, from the call outwards, that is neither
+ * libc's nor this library's; its callers do not count. It is found by unwinding tables, about a microsecond a wait; code without tables is
+ * found as well, if it makes the call itself. 0, or an error number: EINVAL (the thread lends no loop, `meaning`, from >= to), ENOMEM,
+ * ENOTSUP (callers, with a glibc before 2.35). */
+GP_WEAK int gp_range(int meaning, const void *from, const void *to);
 /* Fills in the statistics of the calling thread's loop. 0, or EINVAL: it lends none. */
 GP_WEAK int gp_loop_statistics(struct gp_loop_statistics *statistics);
 

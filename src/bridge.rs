@@ -1,5 +1,6 @@
 //! What a program may ask of the library: the functions of include/greenpatch.h, which says what each does.
 
+use crate::audit::stack;
 use crate::hooks::thread::create;
 use crate::runtime;
 use crate::runtime::current;
@@ -131,6 +132,33 @@ pub extern "C" fn gp_pause() {
 pub extern "C" fn gp_resume() {
     if let Some((_, home)) = here() {
         home.paused.set(home.paused.get().saturating_sub(1));
+    }
+}
+
+/// Says something of the addresses from `from` to before `to`, for the running thread's loop: 0, EINVAL (it lends none, `meaning`, or there
+/// is no address between them), ENOMEM, ENOTSUP (callers cannot be found with this glibc).
+#[no_mangle]
+pub extern "C" fn gp_range(meaning: c_int, from: *const c_void, to: *const c_void) -> c_int {
+    const BLOCKING_OBJECTS: c_int = 0;
+    const BLOCKING_CALLERS: c_int = 1;
+    let Some((_, home)) = here() else { return libc::EINVAL };
+    let ranges = match meaning {
+        BLOCKING_OBJECTS => &home.blocking_objects,
+        BLOCKING_CALLERS => &home.blocking_callers,
+        _ => return libc::EINVAL,
+    };
+    if from >= to {
+        return libc::EINVAL;
+    }
+    if meaning != BLOCKING_OBJECTS {
+        stack::prepare();
+        if !stack::can_walk() {
+            return libc::ENOTSUP;
+        }
+    }
+    match ranges.add(from as usize..to as usize) {
+        true => 0,
+        false => libc::ENOMEM,
     }
 }
 

@@ -68,9 +68,9 @@ fn find_caller(recording: &Recording, frame: Frame, place: usize, from: Register
     address
 }
 
-/// Returns the first return address above libc's frames.
+/// Returns the first return address above this library's and libc's frames. `recording`: as `stack::walk` says.
 #[cold]
-pub fn beyond_libc(recording: &Recording, from: Registers) -> Option<u64> {
+pub fn beyond_libc<'a>(recording: impl Into<Option<&'a Recording>>, from: Registers) -> Option<u64> {
     let mut found = None;
     stack::walk(recording, from, |address, _| {
         let within = stack::is_own(address) || stack::is_libcs(address);

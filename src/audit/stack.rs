@@ -56,7 +56,12 @@ static FIND: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 static LIBC: Kept<[AtomicUsize; 2]> = Kept::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
 static OWN: Kept<[AtomicUsize; 2]> = Kept::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
 
-/// Finds what unwinding needs of libc. Called once, at load.
+/// Can stacks be walked? After `prepare`; false: this glibc has no `_dl_find_object`.
+pub fn can_walk() -> bool {
+    FIND.load(Relaxed) != 0
+}
+
+/// Finds what unwinding needs of libc. Called at load where the process is audited, and by who walks stacks in one that is not.
 pub fn prepare() {
     FIND.store(symbols::own(c"_dl_find_object").unwrap_or(0), Relaxed);
     for (kept, text) in [(&LIBC, glibc::text()), (&OWN, glibc::own_text())] {
@@ -143,7 +148,7 @@ impl Unwinding {
     }
 
     /// Sees to it that the object of an address is known as it is now. False: no object holds the address.
-    fn know(&mut self, address: u64, recording: &Recording) -> bool {
+    fn know(&mut self, address: u64, recording: Option<&Recording>) -> bool {
         let Some(found) = find(address) else { return false };
         let (start, end, map) = (found.start as u64, found.end as u64, found.map as usize);
         let same = |object: &Object| object.start == start && object.end == end && object.map == map;
@@ -162,13 +167,15 @@ impl Unwinding {
         true
     }
 
-    /// Adds an object to the unwinder and to the recording. An object without unwinding tables is added, too: its frames are followed by
-    /// frame pointers then.
-    fn make_known(&mut self, found: &Found, recording: &Recording) {
+    /// Adds an object to the unwinder, and to the recording if there is one. An object without unwinding tables is added, too: its frames
+    /// are followed by frame pointers then.
+    fn make_known(&mut self, found: &Found, recording: Option<&Recording>) {
         // SAFETY: `_dl_find_object` has answered with a loaded object, whose map and name live as long as it is loaded.
         let (base, name) = unsafe { ((*found.map).base as u64, CStr::from_ptr((*found.map).name)) };
         let (start, end) = (found.start as u64, found.end as u64);
-        modules::note(recording, start, end, base, name, build_id(start as usize).unwrap_or(&[]));
+        if let Some(recording) = recording {
+            modules::note(recording, start, end, base, name, build_id(start as usize).unwrap_or(&[]));
+        }
         let mut sections = ExplicitModuleSectionInfo::default();
         if let Some((header, frames)) = tables(found) {
             let bytes = |range: &Range<u64>| {
@@ -301,15 +308,16 @@ const ROOM: usize = 256 << 10;
 /// What a walk is about, handed over to the other stack.
 struct Walk<'a> {
     unwinding: &'a mut Option<Box<Unwinding>>,
-    recording: &'a Recording,
+    recording: Option<&'a Recording>,
     from: Registers,
     visit: &'a mut dyn FnMut(u64, u64) -> bool,
 }
 
 /// Shows the return addresses from `from` up, with the place on the stack behind each (the frame's end), until `visit` returns false, the
-/// stack ends, or cannot be followed. Called on the thread itself. Every signal is blocked meanwhile: a handler that jumps away would leave
-/// the lock taken for ever.
-pub fn walk(recording: &Recording, from: Registers, mut visit: impl FnMut(u64, u64) -> bool) {
+/// stack ends, or cannot be followed. Objects on the way are noted in the recording, if one is given. Called on the thread itself. Every
+/// signal is blocked meanwhile: a handler that jumps away would leave the lock taken for ever.
+pub fn walk<'a>(recording: impl Into<Option<&'a Recording>>, from: Registers, mut visit: impl FnMut(u64, u64) -> bool) {
+    let recording = recording.into();
     let mask = sys::set_signal_mask(u64::MAX);
     STATE.tools.with(|Tools { unwinding, stack }| {
         if *stack == 0 {
@@ -349,7 +357,7 @@ extern "C" fn walk_there(walk: usize) {
     let mut at = FrameAddress::InstructionPointer(from.ip);
     const MOST: usize = 256;
     for _ in 0..MOST {
-        if !unwinding.know(at.address_for_lookup(), recording) || from.sp == NO_STACK {
+        if !unwinding.know(at.address_for_lookup(), *recording) || from.sp == NO_STACK {
             return;
         }
         let Ok(Some(next)) = unwinding.unwinder.unwind_frame(at, &mut registers, &mut unwinding.cache, &mut read)

@@ -232,6 +232,71 @@ static void replaces(long i)
     CHECK(write(ends[i][1], "x", 1) == 1);
 }
 
+static uint64_t lent(void)
+{
+    struct gp_loop_statistics of = {.size = sizeof of};
+    CHECK(!gp_is_present() || gp_loop_statistics(&of) == 0);
+    return of.lent;
+}
+
+/* ranges: a lock, and code, for which no context is left; and others beside them, for which one is. */
+#define APART __attribute__((noinline, section("apart")))
+extern char __start_apart[], __stop_apart[];
+static pthread_mutex_t locked[2] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+static int locked_both[2];
+
+static void *holds(void *unused)
+{
+    CHECK(pthread_mutex_lock(&locked[0]) == 0 && pthread_mutex_lock(&locked[1]) == 0);
+    CHECK(write(locked_both[1], "x", 1) == 1);
+    usleep(20000);
+    CHECK(pthread_mutex_unlock(&locked[0]) == 0 && pthread_mutex_unlock(&locked[1]) == 0);
+    return unused;
+}
+
+static void locks_one(long which)
+{
+    uint64_t before = lent();
+    CHECK(pthread_mutex_lock(&locked[which]) == 0 && pthread_mutex_unlock(&locked[which]) == 0);
+    sum += !gp_is_present() || (lent() > before) == which;
+}
+
+static APART void sleeps_apart(long ms)
+{
+    uint64_t before = lent();
+    CHECK(usleep(ms * 1000) == 0);
+    sum += lent() == before;
+}
+
+static APART void calls_sleeps(long ms)
+{
+    void (*volatile elsewhere)(long) = sleeps;
+    uint64_t before = lent();
+    elsewhere(ms);
+    sum += !gp_is_present() || lent() > before;
+}
+
+static void ranges(void)
+{
+    char byte;
+    pthread_t other;
+    for (int which = 0; which < 2; which++) {
+        CHECK(pipe(locked_both) == 0 && pthread_create(&other, NULL, holds, NULL) == 0);
+        CHECK(read(locked_both[0], &byte, 1) == 1);
+        if (which == 0 && gp_is_present())
+            CHECK(gp_range(GP_BLOCKING_OBJECTS, &locked[0], &locked[1]) == 0);
+        spawn(locks_one, which);
+        run();
+        CHECK(pthread_join(other, NULL) == 0);
+    }
+    if (gp_is_present()) {
+        CHECK(gp_range(GP_BLOCKING_CALLERS, __start_apart, __stop_apart) == 0);
+        CHECK(gp_range(2, __start_apart, __stop_apart) == EINVAL && gp_range(0, __start_apart, __start_apart) == EINVAL);
+    }
+    for (int i = 0; i < 10; i++)
+        spawn(sleeps_apart, 1), spawn(calls_sleeps, 1);
+}
+
 /* refusals: what gp_lend and the others answer to nonsense. */
 static void refusals(void)
 {
@@ -242,6 +307,7 @@ static void refusals(void)
     CHECK(gp_lend(&ops, -1, NULL) == EBADF && gp_lend(&ops, 1000, NULL) == EBADF && gp_lend(&ops, event, NULL) == EBUSY);
     CHECK(gp_loop_statistics(NULL) == EINVAL && gp_loop_statistics(&of) == EINVAL);
     CHECK(gp_take(&user, 1) == 0 && gp_unlend() == 0 && gp_unlend() == EINVAL && gp_take(&user, 1) == 0);
+    CHECK(gp_range(0, &ops, &ops + 1) == EINVAL);
     of.size = sizeof of;
     CHECK(gp_loop_statistics(&of) == EINVAL);
     gp_pause(), gp_resume();
@@ -289,6 +355,8 @@ int main(int count, char **words)
             CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends[i]) == 0);
             spawn(reads, i), spawn(replaces, i);
         }
+    } else if (strcmp(which, "ranges") == 0) {
+        ranges();
     } else if (strcmp(which, "refusals") == 0) {
         return refusals(), 0;
     } else {

@@ -39,12 +39,13 @@ fn a_program_links_without_the_library_and_is_told_how_it_runs() {
 }
 
 /// What `loop` prints for a case, how many waits are lent at least, and whether it ends without a loop, too.
-const CASES: [(&str, &str, u64, bool); 5] = [
+const CASES: [(&str, &str, u64, bool); 6] = [
     ("sleeps", "sleeps: 100 contexts, sum 0\n", 100, true),
     ("pairs", "pairs: 400 contexts, sum 2480000\n", 10_000, false),
     ("mutex", "mutex: 20 contexts, sum 20\n", 20, true),
     ("polls", "polls: 100 contexts, sum 100\n", 100, true),
     ("closes", "closes: 100 contexts, sum 50\n", 100, false),
+    ("ranges", "ranges: 22 contexts, sum 22\n", 11, true),
 ];
 
 /// Returns how many waits were lent, from what `loop` says of itself.

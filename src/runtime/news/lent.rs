@@ -17,6 +17,7 @@
 //! `told` may come before or after `left`: whichever is second has both noted, for `next` alone looks, on the loop's thread.
 
 use crate::runtime::news::lot::Node;
+use crate::runtime::news::ranges::Ranges;
 use crate::runtime::news::record::FdWait;
 use crate::runtime::news::timer::TimerNode;
 use crate::runtime::news::waiter::{Lent, Sequence, Ticket, Waiter};
@@ -75,6 +76,10 @@ pub struct Loop {
     pub waiting: Cell<u64>,
     /// Greater than 0: no context is left.
     pub paused: Cell<u32>,
+    /// Where locks lie that no context is left for.
+    pub blocking_objects: Ranges,
+    /// Code in whose calls no context is left.
+    pub blocking_callers: Ranges,
     pub counts: Counts,
 }
 
@@ -93,6 +98,8 @@ impl Loop {
             free: Cell::new(null_mut()),
             waiting: Cell::new(0),
             paused: Cell::new(0),
+            blocking_objects: Ranges::new(),
+            blocking_callers: Ranges::new(),
             counts: Counts::default(),
         }
     }

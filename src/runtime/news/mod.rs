@@ -9,6 +9,7 @@ pub mod lent;
 pub mod lot;
 pub mod peer;
 pub mod poller;
+pub mod ranges;
 pub mod reactor;
 pub mod record;
 pub mod timer;

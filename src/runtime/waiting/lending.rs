@@ -3,7 +3,8 @@
 //! A thread that lends a loop has `Thread::LENDS` in its word `pinned`, which each wait reads: so a thread that does not pays nothing for
 //! the question. A wait of a context, step by step:
 //!
-//! 1. The loop is asked whether a context runs that may be left. If not, the loop itself waits: as any green thread does.
+//! 1. The wait is held against what the glue has said (`gp_range`): of the object that is waited for, and of the code that called.
+//!    Then the loop is asked whether a context runs that may be left. If not, the thread waits itself: as any green thread does.
 //! 2. A place is taken, its waiter armed, and the clauses put into their queues, as in `wait`. They lie in the place.
 //! 3. The guard comes down, and the loop's function leaves the context. What belongs to the wait or call that goes on, and errno, is put
 //!    back when it returns.
@@ -11,16 +12,19 @@
 //!
 //! Signals and cancellations are the thread's: they end the loop's own wait, and no context's.
 
+use crate::audit::{caller, recording, stack};
 use crate::base::guard;
 use crate::glibc;
 use crate::runtime::machine::groups::Thread;
 use crate::runtime::machine::parts::{current, Green};
 use crate::runtime::news::lent::{Loop, Place};
+use crate::runtime::news::ranges::Ranges;
 use crate::runtime::news::timer::{self, TimerNode};
 use crate::runtime::news::waiter::Ticket;
 use crate::runtime::sched::slots;
 use crate::runtime::signal::frames;
 use crate::runtime::waiting::wait::{outcome, Deadline, Woken};
+use crate::why::Why;
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::*;
 
@@ -31,21 +35,40 @@ pub struct Context {
     pub place: &'static Place,
 }
 
-/// Returns the context that runs here, if it may be left; `None`: the caller waits as it would without a loop. Called where a wait begins,
-/// with no lock held. Who gets a context calls its `wait`.
+/// Returns the context that runs here, if it may be left for this wait; `None`: the caller waits as it would without a loop. Called where a
+/// wait begins, with no lock held. Who gets a context calls its `wait`.
 #[inline]
-pub fn context() -> Option<Context> {
+pub fn context(why: Why) -> Option<Context> {
     let me = current()?;
     if me.thread.pinned.get() < Thread::LENDS {
         return None;
     }
-    ask(me)
+    ask(me, why)
+}
+
+/// Returns whether the glue has said of this wait that no context is left in it.
+fn blocks(home: &Loop, why: Why) -> bool {
+    let object = match why {
+        Why::Mutex(address) | Why::ReadLock(address) | Why::WriteLock(address) | Why::Lock(address) => Some(address),
+        _ => None,
+    };
+    object.is_some_and(|object| home.blocking_objects.hold(object)) || is_called_from(&home.blocking_callers)
+}
+
+/// Was the call that goes on here made by code in one of these ranges? The call's own caller counts, beyond libc.
+fn is_called_from(ranges: &Ranges) -> bool {
+    if ranges.are_none() {
+        return false;
+    }
+    let caller = caller::beyond_libc(recording::of_process(), stack::registers());
+    // The address is that behind the call, which may be another function's.
+    caller.is_some_and(|caller| ranges.hold(caller as usize - 1))
 }
 
 #[cold]
-fn ask(me: &'static Green) -> Option<Context> {
+fn ask(me: &'static Green, why: Why) -> Option<Context> {
     let home = of(me)?;
-    let mut may_be_left = !frames::is_bound(me) && home.paused.get() == 0;
+    let mut may_be_left = !frames::is_bound(me) && home.paused.get() == 0 && !blocks(home, why);
     if may_be_left {
         // Whatever the loop's function calls is not asked again.
         home.paused.set(1);

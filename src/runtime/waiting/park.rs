@@ -69,7 +69,9 @@ pub fn park_for_lock(
     deadline: Deadline,
     must_wait: impl FnOnce() -> bool,
 ) -> Woken {
-    let Some(context) = lending::context() else { return park_uncancelled(why, address, token, deadline, must_wait) };
+    let Some(context) = lending::context(why) else {
+        return park_uncancelled(why, address, token, deadline, must_wait);
+    };
     let node = context.place.put_node(Node::new(address, token));
     // SAFETY: the node stays in its place until `withdraw`.
     context.wait(deadline, |ticket| unsafe { enqueue(node, ticket, must_wait) }, || node.withdraw())

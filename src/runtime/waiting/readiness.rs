@@ -100,7 +100,7 @@ pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken,
         announce(why);
         return (wait_in_kernel(one.fd, one.interest, deadline), -1);
     }
-    if let Some(context) = lending::context() {
+    if let Some(context) = lending::context(why) {
         return wait_in_context(context, one, before, deadline);
     }
     let mut early = None;
@@ -153,7 +153,7 @@ pub fn wait_many<I: Iterator<Item = FdWait>>(
     must_wait: impl FnOnce() -> bool,
 ) -> Woken {
     const FEW: usize = 16;
-    let context = lending::context();
+    let context = lending::context(Why::Poll(count));
     match count {
         _ if context.is_some() => wait_on_heap(context, count, waits, deadline, must_wait),
         0..=1 => wait_in(Why::Poll(count), [waits().next().unwrap_or(FdWait::new(-1, 0))], deadline, must_wait),

@@ -10,7 +10,7 @@ pub fn sleep_until(deadline: Deadline) -> Woken {
     if deadline.is_none() {
         return wait(Why::Signal, Cancel::Act, None, |_| true, || {});
     }
-    match lending::context() {
+    match lending::context(Why::Sleep) {
         Some(context) => context.wait(deadline, |_| true, || {}),
         None => wait(Why::Sleep, Cancel::Act, deadline, |_| true, || {}),
     }
