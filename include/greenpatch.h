@@ -44,14 +44,31 @@ enum gp_mode {
     GP_AUDIT = 2,  /* native, and calls that wait are recorded */
 };
 
+/* What leave() returns: how a context's wait ends that the loop has switched back to. It may do so at any time, also before the wait's news.
+ * Each answer counts for the wait that leave() was called for, so a context that is cancelled and waits again is left again.
+ *
+ * SHUTDOWN shuts down (SHUT_RDWR) the connection that the call waits for, and the wait goes on to its own end: read answers 0, write EPIPE,
+ * poll POLLHUP; so a driver unwinds by its own error, and never takes a late answer for that to its next question. Of several descriptors
+ * (poll, select) it shuts down every connection but the pairs of socketpair(). Where there is none it is as ERROR: pipes, terminals, files,
+ * datagrams, sockets that listen or are not connected, epoll descriptors, connect() itself, sleeps, locks.
+ *
+ * ERROR has the call fail: by ETIMEDOUT calls about a stream socket (recv, send, read, write, accept, connect) and locks with a timeout; by
+ * EINTR reads and writes of other files, poll, select, epoll_wait, and sleeps. What has arrived meanwhile goes before that. A lock without
+ * a timeout can tell no error: it is as IGNORE. Many libraries make a call again after EINTR, and wait again. */
+enum gp_cancel {
+    GP_CANCEL_IGNORE = 0,    /* the wait goes on, unless its news are there */
+    GP_CANCEL_ERROR = -1,    /* the call fails; so do other numbers below 0 */
+    GP_CANCEL_SHUTDOWN = -2, /* the connection is shut down */
+};
+
 /* What a loop lends. Read by the library during gp_lend only, as far as `size` says; the struct may be freed after the call. */
 struct gp_loop_ops {
     size_t size; /* sizeof(struct gp_loop_ops), as the program was compiled */
     /* Leaves the running context. Called on the thread that has lent the loop, inside a hooked call that would block, with no lock of the
      * library's held.
      *   user == NULL: asks whether a context runs that may be left; 1 yes, 0 no (the loop itself runs). Must not switch.
-     *   user != NULL: writes what gp_take is to return for this context, switches to the loop, and returns when the loop switches back.
-     *                 0: the wait is to be looked at again. -1: the context is told to end its wait, and the call fails by EINTR.
+     *   user != NULL: writes what gp_take is to return for this context, switches to the loop, and returns when the loop switches back:
+     *                 what is to become of the wait (enum gp_cancel).
      * errno is saved and restored around it by the library, so each context has its own. */
     int (*leave)(void *data, void **user);
 };

@@ -22,7 +22,7 @@ pub mod thread;
 pub use crate::sys::call::{call, clock_ns, now_ns, timespec, write_all, CLOCK};
 pub use crate::sys::descriptor::{
     close, descriptor_limit, duplicate_high, duplicate_onto, epoll_control, event_clear, event_signal, has_descriptors,
-    is_same_file, local_connection, readable, socket_address, socket_option, socket_peer,
+    is_same_file, local_connection, readable, shut_down, socket_address, socket_option, socket_peer,
 };
 pub use crate::sys::end::abort;
 pub use crate::sys::file::{allocate, open, read_first, read_link, set_size, unlink};

@@ -75,6 +75,11 @@ pub fn close(fd: i32) {
     plain(libc::SYS_close, [fd as usize, 0, 0, 0]);
 }
 
+/// Shuts a socket down in both directions. False: it has no connection, or is no socket.
+pub fn shut_down(fd: i32) -> bool {
+    plain(libc::SYS_shutdown, [fd as usize, libc::SHUT_RDWR as usize, 0, 0]) == 0
+}
+
 /// The number of descriptors this process may have open.
 pub fn descriptor_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };

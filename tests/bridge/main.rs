@@ -74,6 +74,18 @@ fn contexts_of_a_lent_loop_wait_side_by_side_on_stacks_of_their_own_and_on_one_t
 }
 
 #[test]
+fn a_loop_ends_each_kind_of_wait_by_each_policy() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "cancel");
+    for workers in [1, 2, 4] {
+        for words in [&[][..], &["sliced"]] {
+            let output = with_library(&program, words, &format!("workers={workers}"));
+            assert_eq!(stdout(&output), "47 ways to end a wait\n", "{words:?} of {workers}: {output:?}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_lent_is_refused() {
     let scratch = Scratch::new();
     let program = compile(&scratch, "loop");

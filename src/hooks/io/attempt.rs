@@ -24,6 +24,7 @@ use crate::hooks::moment;
 use crate::runtime::news::record::{self, FdWait, Hints, Record, IN};
 use crate::runtime::news::waiter::Token;
 use crate::runtime::waiting::readiness;
+use crate::runtime::waiting::wait::End;
 use crate::runtime::{self, Deadline, Length, Woken};
 use crate::sys;
 use crate::why::Why;
@@ -369,6 +370,7 @@ impl Attempt {
     /// | `NotNeeded`: epoll does not take the descriptor | `wait_in_kernel` |
     /// | the deadline | `late` |
     /// | handlers, one of them without SA_RESTART, or a call that never restarts | EINTR |
+    /// | a lent loop ends the wait | `end_early` |
     /// | a cancellation | does not return, once the file and the duplicate are given back |
     ///
     /// The file itself may refuse the wait before all that: EAGAIN (`ask`).
@@ -391,6 +393,7 @@ impl Attempt {
             Woken::TimedOut => Err(self.late),
             Woken::Interrupted if !self.restarts || !runtime::restart() => Err(EINTR),
             Woken::NotNeeded => self.wait_in_kernel(),
+            Woken::Ended(end) => self.end_early(end),
             Woken::Ready(Token::DISTRUST) => {
                 descriptor::changed(self.fd);
                 self.ask = Ask::Flags;
@@ -398,6 +401,20 @@ impl Attempt {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Does what a lent loop wants where it ends the wait: shuts the connection down (`Ok`: the next try finds that), or fails. A call that
+    /// may tell of a connection's own timeout answers ETIMEDOUT, for programs make a call again after EINTR; others answer that. A connect
+    /// that is under way always fails, for a socket that is shut down would begin another.
+    #[cold]
+    fn end_early(&mut self, end: End) -> Result<(), c_int> {
+        let connects = matches!(self.late, libc::EINPROGRESS | libc::EALREADY);
+        if end == End::Shutdown && !connects && readiness::shut(self.fd, false) {
+            return Ok(());
+        }
+        let is_connection = sys::socket_option(self.fd, libc::SO_TYPE, 0) == Ok(libc::SOCK_STREAM);
+        let only_looks = self.late == 0;
+        Err(if is_connection && !only_looks { libc::ETIMEDOUT } else { EINTR })
     }
 
     /// Returns the words by which a dump tells of the wait: "readable" or "writable", with the number that the call uses.

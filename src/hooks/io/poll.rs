@@ -36,7 +36,7 @@ use libc::{c_int, c_short, epoll_event, nfds_t, pollfd, sigset_t, size_t, timesp
 /// - `wait` is the kernel's own waiting call until the deadline, for descriptors that the reactor's epoll does not take. Its result
 ///   ends the call.
 ///
-/// What is ready goes before EINTR, as natively. A false alarm parks again. A cancellation does not return.
+/// What is ready goes before EINTR, as natively. A lent loop that ends the wait ends it so, too. A false alarm parks again. A cancellation does not return.
 pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     count: usize,
     waits: impl Fn() -> I,
@@ -59,7 +59,7 @@ pub fn wait_for_any<I: Iterator<Item = FdWait>>(
         }
         match (seen, woken) {
             (0, Woken::TimedOut) => return Ok(0),
-            (0, Woken::Interrupted) => return errno(libc::EINTR),
+            (0, Woken::Interrupted | Woken::Ended(_)) => return errno(libc::EINTR),
             (0, _) => {}
             (seen, _) => return answer(seen),
         }

@@ -92,7 +92,7 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
             Woken::TimedOut => return errno(libc::ETIMEDOUT),
             // An untimed wait alone begins again.
             Woken::Interrupted if deadline.is_none() && runtime::restart() => {}
-            Woken::Interrupted | Woken::Cancelled => return errno(libc::EINTR),
+            Woken::Interrupted | Woken::Cancelled | Woken::Ended(_) => return errno(libc::EINTR),
         }
     }
 }

@@ -178,7 +178,7 @@ unsafe fn wait(call: Futex, deadline: Deadline) -> Answer<c_long> {
             Woken::FalseAlarm | Woken::Interrupted => {}
             Woken::Ready(_) => return lock(call.second, deadline, true),
             Woken::TimedOut => return errno(libc::ETIMEDOUT),
-            Woken::NotNeeded | Woken::Cancelled => return errno(libc::EAGAIN),
+            Woken::NotNeeded | Woken::Cancelled | Woken::Ended(_) => return errno(libc::EAGAIN),
         }
     }
 }

@@ -7,7 +7,7 @@
 //!    Then the loop is asked whether a context runs that may be left. If not, the thread waits itself: as any green thread does.
 //! 2. A place is taken, its waiter armed, and the clauses put into their queues, as in `wait`. They lie in the place.
 //! 3. The guard comes down, and the loop's function leaves the context. What belongs to the wait or call that goes on, and errno, is put
-//!    back when it returns.
+//!    back when it returns. Its result says whether the wait is to end before its news (`End`).
 //! 4. The clauses leave their queues, and the place is given back.
 //!
 //! Signals and cancellations are the thread's: they end the loop's own wait, and no context's.
@@ -23,7 +23,7 @@ use crate::runtime::news::timer::{self, TimerNode};
 use crate::runtime::news::waiter::Ticket;
 use crate::runtime::sched::slots;
 use crate::runtime::signal::frames;
-use crate::runtime::waiting::wait::{outcome, Deadline, Woken};
+use crate::runtime::waiting::wait::{outcome, Deadline, End, Woken};
 use crate::why::Why;
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::*;
@@ -98,13 +98,18 @@ fn leave(home: &Loop, user: *mut *mut std::ffi::c_void) -> i32 {
 }
 
 impl Context {
-    /// Waits as `wait::wait` does, while the loop runs other contexts. `enqueue` and `dequeue` are about what lies in the place.
-    /// `Interrupted`, with no restart: the loop has told the context to end its wait. `FalseAlarm`: it was switched to for no news.
-    pub fn wait(self, deadline: Deadline, enqueue: impl FnOnce(Ticket) -> bool, dequeue: impl FnOnce()) -> Woken {
+    /// Waits as `wait::wait` does, while the loop runs other contexts. `enqueue` and `dequeue` are about what lies in the place; `dequeue`
+    /// is told how the loop has ended the wait, if it has. `FalseAlarm`: the context was switched to for no news.
+    pub fn wait(
+        self,
+        deadline: Deadline,
+        enqueue: impl FnOnce(Ticket) -> bool,
+        dequeue: impl FnOnce(Option<End>),
+    ) -> Woken {
         let Context { me, home, place } = self;
         guard::enter_runtime();
         let (sequence, ticket) = place.arm();
-        let (mut is_lent, mut result) = (false, 0);
+        let (mut is_lent, mut end) = (false, None);
         let waits = enqueue(ticket);
         if waits {
             let timer = deadline.map(|deadline| place.put_timer(TimerNode::new(ticket, deadline)));
@@ -112,27 +117,26 @@ impl Context {
             is_lent = place.lent.waiter.set_lent();
             if is_lent {
                 guard::leave_runtime();
-                result = self.be_left();
+                end = self.be_left();
                 guard::enter_runtime();
             }
             timer.inspect(|timer| timer::remove(timer));
         }
-        dequeue();
+        dequeue(end);
         let news = place.lent.waiter.disarm(sequence);
         home.give_back(place, is_lent && news.is_some());
         guard::leave_runtime();
-        if result < 0 {
-            me.wait.restart.set(false);
-            Woken::Interrupted
-        } else if waits && news.is_none() {
-            Woken::FalseAlarm
-        } else {
-            outcome(news)
+        match end {
+            Some(end) => Woken::Ended(end),
+            None if waits && news.is_none() => Woken::FalseAlarm,
+            None => outcome(news),
         }
     }
 
     /// Leaves the context until its loop switches back. What the thread notes of the call that goes on is this context's again then.
-    fn be_left(&self) -> i32 {
+    fn be_left(&self) -> Option<End> {
+        /// GP_CANCEL_SHUTDOWN (include/greenpatch.h).
+        const SHUTDOWN: i32 = -2;
         let Context { me, home, place } = self;
         let wait = &me.wait;
         let (held, private_fd) = (wait.held.take(), wait.private_fd.replace(-1));
@@ -145,6 +149,10 @@ impl Context {
         wait.private_fd.set(private_fd);
         wait.in_call.store(in_call, Relaxed);
         wait.cut.set(cut);
-        result
+        match result {
+            0.. => None,
+            SHUTDOWN => Some(End::Shutdown),
+            _ => Some(End::Error),
+        }
     }
 }

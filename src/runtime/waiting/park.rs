@@ -74,7 +74,7 @@ pub fn park_for_lock(
     };
     let node = context.place.put_node(Node::new(address, token));
     // SAFETY: the node stays in its place until `withdraw`.
-    context.wait(deadline, |ticket| unsafe { enqueue(node, ticket, must_wait) }, || node.withdraw())
+    context.wait(deadline, |ticket| unsafe { enqueue(node, ticket, must_wait) }, |_| node.withdraw())
 }
 
 /// Parks like `park_uncancelled`, but ends as `Woken::Cancelled` when a cancellation is due: the caller puts its things right (a condition

@@ -27,7 +27,7 @@ use crate::runtime::sched::slots;
 use crate::runtime::signal::frames;
 use crate::runtime::waiting::call::{announce, Length};
 use crate::runtime::waiting::lending::{self, Context};
-use crate::runtime::waiting::wait::{wait as wait_for, Cancel, Deadline, Woken};
+use crate::runtime::waiting::wait::{wait as wait_for, Cancel, Deadline, End, Woken};
 use crate::runtime::waiting::{cancel, yielding};
 use crate::sys;
 use crate::why::Why;
@@ -114,7 +114,7 @@ pub fn wait(why: Why, one: FdWait, before: Hints, deadline: Deadline) -> (Woken,
 fn wait_in_context(context: Context, one: FdWait, before: Hints, deadline: Deadline) -> (Woken, i32) {
     let one = context.place.put_fd(one);
     let mut early = None;
-    let woken = context.wait(deadline, |ticket| arm_after(one, ticket, before, &mut early), || disarm(one));
+    let woken = context.wait(deadline, |ticket| arm_after(one, ticket, before, &mut early), |_| disarm(one));
     (early.unwrap_or(woken), one.moved.get())
 }
 
@@ -186,10 +186,21 @@ fn wait_on_heap<I: Iterator<Item = FdWait>>(
         many.set(made); // The waits themselves stay where they are.
         waits_on && room
     };
-    let dequeue = || disarm_all(&many.take());
-    match context {
-        Some(context) => context.wait(deadline, enqueue, dequeue),
-        None => wait_for(Why::Poll(count), Cancel::Act, deadline, enqueue, dequeue),
+    let Some(context) = context else {
+        return wait_for(Why::Poll(count), Cancel::Act, deadline, enqueue, || disarm_all(&many.take()));
+    };
+    let mut is_shut = false;
+    let woken = context.wait(deadline, enqueue, |end| {
+        let many = many.take();
+        if end == Some(End::Shutdown) {
+            is_shut = shut_all(&many);
+        }
+        disarm_all(&many);
+    });
+    if is_shut {
+        Woken::FalseAlarm
+    } else {
+        woken
     }
 }
 
@@ -210,6 +221,42 @@ fn arm_all(waits: &[FdWait], ticket: Ticket, must_wait: impl FnOnce() -> bool) -
         refused |= matches!(arm(wait, ticket, None), Armed::Refused);
     }
     must_wait() && !refused
+}
+
+/// Shuts down what a wait about several descriptors waits for. False: none of it can be shut down. A close may have moved some of them.
+#[cold]
+fn shut_all(waits: &[FdWait]) -> bool {
+    let mut is_shut = false;
+    for wait in waits {
+        let fd = if wait.moved.get() >= 0 { wait.moved.get() } else { wait.fd };
+        is_shut |= shut(fd, waits.len() > 1);
+    }
+    is_shut
+}
+
+/// Shuts a connection down in both directions, and wakes who waits for it. False: this is no socket that connects to another and keeps the
+/// connection, it listens, or it has no connection. `beside_others`: nor is it one of a pair (socketpair), by which libraries wake
+/// themselves. Called by who ends a wait of a context, under no lock.
+#[cold]
+pub fn shut(fd: i32, beside_others: bool) -> bool {
+    let option = |name| sys::socket_option(fd, name, 0);
+    let connects = matches!(option(libc::SO_TYPE), Ok(libc::SOCK_STREAM | libc::SOCK_SEQPACKET));
+    if !connects || option(libc::SO_ACCEPTCONN) != Ok(0) || beside_others && is_of_pair(fd) {
+        return false;
+    }
+    let is_shut = sys::shut_down(fd);
+    if is_shut {
+        stir(fd);
+    }
+    is_shut
+}
+
+/// Is this a local socket of which neither end has a name? One end of a connection that was accepted has the listener's.
+fn is_of_pair(fd: i32) -> bool {
+    /// The bytes of a name that is none: a family.
+    const UNNAMED: Result<usize, i32> = Ok(2);
+    let mut name = [0; 128];
+    sys::socket_address(fd, &mut name) == UNNAMED && sys::socket_peer(fd, &mut name) == UNNAMED
 }
 
 /// Disarms every wait first, and closes duplicates only then: a close takes locks of records, and may wake.

@@ -11,7 +11,7 @@ pub fn sleep_until(deadline: Deadline) -> Woken {
         return wait(Why::Signal, Cancel::Act, None, |_| true, || {});
     }
     match lending::context(Why::Sleep) {
-        Some(context) => context.wait(deadline, |_| true, || {}),
+        Some(context) => context.wait(deadline, |_| true, |_| {}),
         None => wait(Why::Sleep, Cancel::Act, deadline, |_| true, || {}),
     }
 }

@@ -38,6 +38,15 @@ use std::sync::atomic::{fence, Ordering::*};
 /// CLOCK_MONOTONIC nanoseconds, or for ever.
 pub type Deadline = Option<u64>;
 
+/// How a lent loop ends the wait of a context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The call is to fail.
+    Error,
+    /// What the call waits for is to be shut down, so that the call ends by itself.
+    Shutdown,
+}
+
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Woken {
@@ -51,6 +60,9 @@ pub enum Woken {
     Interrupted,
     /// A cancellation is pending (only for waits that asked to be told).
     Cancelled,
+    /// The loop has ended the context's wait. The caller fails, or goes on waiting where it may not fail; for a wait about several
+    /// descriptors what there was to be shut down is.
+    Ended(End),
     /// The thread never parked: after the clauses were in place there was nothing to wait for.
     NotNeeded,
 }
