@@ -44,7 +44,7 @@ enum gp_mode {
     GP_AUDIT = 2,  /* native, and calls that wait are recorded */
 };
 
-/* What leave() returns: how a context's wait ends that the loop has switched back to. It may do so at any time, also before the wait's news.
+/* What leave() returns: how a context's wait ends that the loop has switched back to. It may switch at any time, also before the news.
  * Each answer counts for the wait that leave() was called for, so a context that is cancelled and waits again is left again.
  *
  * SHUTDOWN shuts down (SHUT_RDWR) the connection that the call waits for, and the wait goes on to its own end: read answers 0, write EPIPE,

@@ -36,7 +36,8 @@ use libc::{c_int, c_short, epoll_event, nfds_t, pollfd, sigset_t, size_t, timesp
 /// - `wait` is the kernel's own waiting call until the deadline, for descriptors that the reactor's epoll does not take. Its result
 ///   ends the call.
 ///
-/// What is ready goes before EINTR, as natively. A lent loop that ends the wait ends it so, too. A false alarm parks again. A cancellation does not return.
+/// What is ready goes before EINTR, as natively. A lent loop that ends the wait ends it by EINTR, too. A false alarm parks again. A
+/// cancellation does not return.
 pub fn wait_for_any<I: Iterator<Item = FdWait>>(
     count: usize,
     waits: impl Fn() -> I,

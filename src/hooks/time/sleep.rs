@@ -13,8 +13,8 @@ use crate::runtime::{self, Deadline, Woken};
 use crate::{glibc, sys};
 use libc::{c_int, c_uint, clockid_t, timespec};
 
-/// Parks until the deadline (false), or until a signal handler has run or a lent loop has ended the sleep (true). A false alarm parks again. `None` has no end but a
-/// handler. A cancellation point: acts before the park and while parked.
+/// Parks until the deadline (false), or until a signal handler has run or a lent loop has ended the sleep (true). A false alarm parks
+/// again. `None` has no end but a handler. A cancellation point: acts before the park and while parked.
 fn is_interrupted(deadline: Deadline) -> bool {
     loop {
         match runtime::sleep_until(deadline) {
