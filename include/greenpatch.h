@@ -12,15 +12,17 @@
  *   <------------- ops.leave(data, &user) --------- and leave() switches to the loop
  *   eventfd is readable: gp_take(ready, n) -------> switch to each `user`: leave() returns, the call is tried again
  *
- * A context is left where it waits for descriptors (read, recv, connect, poll, epoll_wait, ...), for a time (sleep, nanosleep, ...), or for
- * a mutex or read-write lock of this process's; its own stack may be copied away and another context's put there meanwhile. Every other
- * wait (conditions, semaphores, futexes, joins, files' locks, children, signals) blocks the thread as it did, while green threads run.
+ * A context is left where it waits for descriptors (read, recv, connect, poll, epoll_wait, ...), for a time (sleep, nanosleep, ...), for a
+ * mutex or read-write lock of this process's, or for a thread's end (pthread_join); its own stack may be copied away and another context's
+ * put there meanwhile. For condition variables, semaphores and futexes only where gp_range says so. Every other wait (barriers, files'
+ * locks, children, signals) blocks the thread as it did, while green threads run.
  *
  * While leave(&user) has not switched away yet, what it calls may wait as well: it must answer 0 then, or call gp_pause meanwhile.
  *
- * Rules. A mutex knows threads, not contexts: one that is recursive, or checks for errors, takes two contexts of a thread for one owner.
- * Signals and cancellations are the thread's, and end no context's wait. leave() may not unwind (exceptions, pthread_exit), and comes back
- * to each context that it has left. Threads beside the loop's may do anything; what they do to a context's wait arrives by the eventfd.
+ * Rules. Locks that mind their owner (recursive and error-checking mutexes, write locks) know threads, not contexts: with ops.current two
+ * contexts of a thread are two owners, without it one. Signals and cancellations are the thread's, and end no context's wait. leave() may
+ * not unwind (exceptions, pthread_exit), and comes back to each context that it has left. Threads beside the loop's may do anything; what
+ * they do to a context's wait arrives by the eventfd.
  */
 #ifndef GREENPATCH_H
 #define GREENPATCH_H
@@ -47,18 +49,24 @@ enum gp_mode {
 /* What leave() returns: how a context's wait ends that the loop has switched back to. It may switch at any time, also before the news.
  * Each answer counts for the wait that leave() was called for, so a context that is cancelled and waits again is left again.
  *
- * SHUTDOWN shuts down (SHUT_RDWR) the connection that the call waits for, and the wait goes on to its own end: read answers 0, write EPIPE,
- * poll POLLHUP; so a driver unwinds by its own error, and never takes a late answer for that to its next question. Of several descriptors
- * (poll, select) it shuts down every connection but the pairs of socketpair(). Where there is none it is as ERROR: pipes, terminals, files,
- * datagrams, sockets that listen or are not connected, epoll descriptors, connect() itself, sleeps, locks.
+ * SHUTDOWN shuts down (SHUT_RDWR) the connection that the call waits for, and the wait goes on to its own end: read answers 0, write
+ * EPIPE, poll POLLHUP; so a driver unwinds by its own error, and never takes a late answer for that to its next question. Of several
+ * descriptors (poll, select) it shuts down every connection but the pairs of socketpair(). Where there is none it is as ERROR: pipes,
+ * terminals, files, datagrams, sockets that listen or are not connected, epoll descriptors, connect() itself, and all that is no
+ * descriptor.
  *
- * ERROR has the call fail: by ETIMEDOUT calls about a stream socket (recv, send, read, write, accept, connect) and locks with a timeout; by
- * EINTR reads and writes of other files, poll, select, epoll_wait, and sleeps. What has arrived meanwhile goes before that. A lock without
- * a timeout can tell no error: it is as IGNORE. Many libraries make a call again after EINTR, and wait again. */
+ * ERROR has the call fail: by ETIMEDOUT calls about a stream socket (recv, send, read, write, accept, connect), locks, condition variables
+ * and joins with a timeout; by EINTR reads and writes of other files, poll, select, epoll_wait, sleeps, semaphores and futexes. What has
+ * arrived meanwhile goes before that. Locks, condition variables and joins without a timeout can tell no error: they are as IGNORE. Many
+ * libraries make a call again after EINTR, and wait again. */
 enum gp_cancel {
     GP_CANCEL_IGNORE = 0,    /* the wait goes on, unless its news are there */
     GP_CANCEL_ERROR = -1,    /* the call fails; so do other numbers below 0 */
     GP_CANCEL_SHUTDOWN = -2, /* the connection is shut down */
+};
+
+enum gp_loop_flag {
+    GP_STACKS_STAY = 1, /* each context's stack stays where it is while the context is left; with stacks_from: EINVAL */
 };
 
 /* What a loop lends. Read by the library during gp_lend only, as far as `size` says; the struct may be freed after the call. */
@@ -71,6 +79,14 @@ struct gp_loop_ops {
      *                 what is to become of the wait (enum gp_cancel).
      * errno is saved and restored around it by the library, so each context has its own. */
     int (*leave)(void *data, void **user);
+    /* The fields from here on are taken for 0 where `size` leaves them out. */
+    uint64_t flags; /* enum gp_loop_flag */
+    /* Where the contexts' stacks lie that are copied away while their context is left; both null: on the thread's own stack. A wait for a
+     * lock, condition variable or semaphore that lies there blocks the thread: other threads would write into another context's stack. */
+    const void *stacks_from, *stacks_to;
+    /* Which context runs, as the address of an object of its own; 0: none. Null: contexts own no locks by themselves. Called on the loop's
+     * thread in each lock and unlock of a lock that minds its owner: must not wait, lock, or switch. */
+    uintptr_t (*current)(void *data);
 };
 
 /* What was counted since the loop was lent. Read by the thread that lent it. */
@@ -100,17 +116,19 @@ GP_WEAK void gp_pause(void);
 GP_WEAK void gp_resume(void);
 /* What gp_range says of addresses. */
 enum gp_range_meaning {
-    GP_BLOCKING_OBJECTS = 0, /* mutexes and read-write locks that lie here: who waits for one blocks the thread */
-    GP_BLOCKING_CALLERS = 1, /* code: whatever it calls blocks the thread */
+    GP_BLOCKING_OBJECTS = 0,  /* locks, condition variables, semaphores and futexes that lie here: who waits for one blocks the thread */
+    GP_BLOCKING_CALLERS = 1,  /* code: whatever it calls blocks the thread */
+    GP_CONDITION_CALLERS = 2, /* code: where it waits for a condition variable, semaphore or futex the context is left */
 };
 /* Says something of the addresses from `from` to before `to`, in addition to what was said before, for the loop that the calling thread
  * lends, until it is taken back. A wait that this forbids blocks the thread, as a wait of the loop's own does, and leave() is not called.
  *
- * Objects: locks that leave() itself may want, so that a context left for one would never come back (an interpreter's lock). Callers: the
- * text of a library that keeps state of its own for each thread. The caller is the first function, from the call outwards, that is neither
- * libc's nor this library's; its callers do not count. It is found by unwinding tables, about a microsecond a wait; code without tables is
- * found as well, if it makes the call itself. 0, or an error number: EINVAL (the thread lends no loop, `meaning`, from >= to), ENOMEM,
- * ENOTSUP (callers, with a glibc before 2.35). */
+ * Objects: those that leave() itself may want, so that a context left for one would never come back (an interpreter's lock). Callers: the
+ * text of a library that keeps state of its own for each thread. Conditions: the text of a library that waits so for its own threads, and
+ * gives them no pointers into the waiter's stack, or whose stacks stay. The caller is the first function, from the call outwards, that is
+ * neither libc's nor this library's; its callers do not count. It is found by unwinding tables, about a microsecond a wait; code without
+ * tables is found as well, if it makes the call itself. 0, or an error number: EINVAL (the thread lends no loop, `meaning`, from >= to),
+ * ENOMEM, ENOTSUP (callers, with a glibc before 2.35). */
 GP_WEAK int gp_range(int meaning, const void *from, const void *to);
 /* Fills in the statistics of the calling thread's loop. 0, or EINVAL: it lends none. */
 GP_WEAK int gp_loop_statistics(struct gp_loop_statistics *statistics);

@@ -7,7 +7,7 @@ use crate::runtime::current;
 use crate::runtime::machine::groups::Thread;
 use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::started::is_refused;
-use crate::runtime::news::lent::{Leave, Loop};
+use crate::runtime::news::lent::{CurrentContext, Leave, Loop, Stacks, Ways};
 use crate::runtime::waiting::lending;
 use crate::{audit, glibc, sys};
 use std::ffi::{c_int, c_void};
@@ -20,6 +20,41 @@ const VERSION: c_int = 1;
 pub struct Ops {
     size: usize,
     leave: Option<Leave>,
+    flags: u64,
+    stacks: [usize; 2],
+    current: Option<CurrentContext>,
+}
+
+impl Ops {
+    /// The size that the structure had at first.
+    const FIRST_SIZE: usize = std::mem::offset_of!(Ops, flags);
+
+    /// Reads a program's structure, of which the fields that it does not know are 0. `None`: null, or too small for any version.
+    ///
+    /// # Safety
+    /// `ops` is null or a struct of its `size`.
+    unsafe fn read(ops: *const Ops) -> Option<Ops> {
+        // SAFETY: the caller's; the size is in the structure's first version.
+        let size = unsafe { (!ops.is_null()).then(|| (*ops).size) }.filter(|size| *size >= Ops::FIRST_SIZE)?;
+        let mut read = Ops { size: 0, leave: None, flags: 0, stacks: [0; 2], current: None };
+        // SAFETY: the caller's; fields of a later version are left out.
+        unsafe {
+            std::ptr::copy_nonoverlapping(ops as *const u8, &raw mut read as *mut u8, size.min(size_of::<Ops>()))
+        };
+        Some(read)
+    }
+
+    /// Returns what a loop says of itself with this; `None`: nonsense.
+    fn ways(self, data: *mut c_void) -> Option<Ways> {
+        const STACKS_STAY: u64 = 1;
+        let stacks = match (self.flags, self.stacks) {
+            (STACKS_STAY, [0, 0]) => Stacks::Stay,
+            (0, [0, 0]) => Stacks::Thread,
+            (0, [from, to]) if from < to => Stacks::Copied(from, to),
+            _ => return None,
+        };
+        Some(Ways { leave: self.leave?, data, stacks, current: self.current })
+    }
 }
 
 /// `struct gp_loop_statistics`.
@@ -64,8 +99,7 @@ pub extern "C" fn gp_mode() -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn gp_lend(ops: *const Ops, eventfd: c_int, data: *mut c_void) -> c_int {
     // SAFETY: the caller's.
-    let leave = unsafe { ops.as_ref() }.filter(|ops| ops.size >= size_of::<Ops>()).and_then(|ops| ops.leave);
-    let Some(leave) = leave else { return libc::EINVAL };
+    let Some(ways) = unsafe { Ops::read(ops) }.and_then(|ops| ops.ways(data)) else { return libc::EINVAL };
     if sys::older::status_flags(eventfd) < 0 {
         return libc::EBADF;
     }
@@ -77,7 +111,7 @@ pub unsafe extern "C" fn gp_lend(ops: *const Ops, eventfd: c_int, data: *mut c_v
         return libc::EBUSY;
     }
     // Never freed: who fires a late clause may look at it.
-    me.thread.lends.set(Box::leak(Box::new(Loop::new(leave, data, eventfd))));
+    me.thread.lends.set(Box::leak(Box::new(Loop::new(ways, eventfd))));
     me.thread.pinned.set(me.thread.pinned.get() | Thread::LENDS);
     0
 }
@@ -141,10 +175,12 @@ pub extern "C" fn gp_resume() {
 pub extern "C" fn gp_range(meaning: c_int, from: *const c_void, to: *const c_void) -> c_int {
     const BLOCKING_OBJECTS: c_int = 0;
     const BLOCKING_CALLERS: c_int = 1;
+    const CONDITION_CALLERS: c_int = 2;
     let Some((_, home)) = here() else { return libc::EINVAL };
     let ranges = match meaning {
         BLOCKING_OBJECTS => &home.blocking_objects,
         BLOCKING_CALLERS => &home.blocking_callers,
+        CONDITION_CALLERS => &home.condition_callers,
         _ => return libc::EINVAL,
     };
     if from >= to {

@@ -91,13 +91,6 @@ static void replaces(long i)
     CHECK(write(ends[i][1], "x", 1) == 1);
 }
 
-static uint64_t lent(void)
-{
-    struct gp_loop_statistics of = {.size = sizeof of};
-    CHECK(!gp_is_present() || gp_loop_statistics(&of) == 0);
-    return of.lent;
-}
-
 /* ranges: a lock, and code, for which no context is left; and others beside them, for which one is. */
 #define APART __attribute__((noinline, section("apart")))
 extern char __start_apart[], __stop_apart[];
@@ -150,7 +143,7 @@ static void ranges(void)
     }
     if (gp_is_present()) {
         CHECK(gp_range(GP_BLOCKING_CALLERS, __start_apart, __stop_apart) == 0);
-        CHECK(gp_range(2, __start_apart, __stop_apart) == EINVAL && gp_range(0, __start_apart, __start_apart) == EINVAL);
+        CHECK(gp_range(3, __start_apart, __stop_apart) == EINVAL && gp_range(0, __start_apart, __start_apart) == EINVAL);
     }
     for (int i = 0; i < 10; i++)
         spawn(sleeps_apart, 1), spawn(calls_sleeps, 1);
@@ -159,10 +152,13 @@ static void ranges(void)
 /* refusals: what gp_lend and the others answer to nonsense. */
 static void refusals(void)
 {
-    struct gp_loop_ops ops = {sizeof ops, leave}, small = {8, leave}, none = {sizeof ops, NULL};
+    struct gp_loop_ops ops = {.size = sizeof ops, .leave = leave}, small = {.size = 8, .leave = leave}, none = {.size = sizeof ops};
+    struct gp_loop_ops unknown = {.size = sizeof ops, .leave = leave, .flags = 2}, first = {.size = 16, .leave = leave, .flags = 2};
+    struct gp_loop_ops both = {.size = sizeof ops, .leave = leave, .flags = GP_STACKS_STAY, .stacks_from = shared, .stacks_to = shared + 1};
     struct gp_loop_statistics of = {.size = 8};
     void *user;
     CHECK(gp_lend(NULL, event, NULL) == EINVAL && gp_lend(&small, event, NULL) == EINVAL && gp_lend(&none, event, NULL) == EINVAL);
+    CHECK(gp_lend(&unknown, event, NULL) == EINVAL && gp_lend(&both, event, NULL) == EINVAL);
     CHECK(gp_lend(&ops, -1, NULL) == EBADF && gp_lend(&ops, 1000, NULL) == EBADF && gp_lend(&ops, event, NULL) == EBUSY);
     CHECK(gp_loop_statistics(NULL) == EINVAL && gp_loop_statistics(&of) == EINVAL);
     CHECK(gp_take(&user, 1) == 0 && gp_unlend() == 0 && gp_unlend() == EINVAL && gp_take(&user, 1) == 0);
@@ -170,6 +166,8 @@ static void refusals(void)
     of.size = sizeof of;
     CHECK(gp_loop_statistics(&of) == EINVAL);
     gp_pause(), gp_resume();
+    /* Of the first version's structure no more is read than it has. */
+    CHECK(gp_lend(&first, event, NULL) == 0 && gp_unlend() == 0);
     CHECK(gp_lend(&ops, event, NULL) == 0 && gp_loop_statistics(&of) == 0 && of.lent == 0);
     gp_pause();
     spawn(sleeps, 1);

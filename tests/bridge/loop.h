@@ -115,13 +115,30 @@ static inline void cancel(struct context *left, int verdict)
     ready[ready_count++] = left;
 }
 
+static uintptr_t current_context(void *data)
+{
+    (void)data;
+    return (uintptr_t)current;
+}
+
+static inline uint64_t lent(void)
+{
+    struct gp_loop_statistics of = {.size = sizeof of};
+    CHECK(!gp_is_present() || gp_loop_statistics(&of) == 0);
+    return of.lent;
+}
+
 static void lend(void)
 {
     struct epoll_event in = {.events = EPOLLIN};
     CHECK((epoll = epoll_create1(EPOLL_CLOEXEC)) >= 0 && (event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
     CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, event, &in) == 0);
     if (gp_is_present()) {
-        struct gp_loop_ops ops = {sizeof ops, leave};
+        struct gp_loop_ops ops = {.size = sizeof ops, .leave = leave, .current = current_context};
+        if (is_sliced)
+            ops.stacks_from = shared, ops.stacks_to = shared + STACK;
+        else
+            ops.flags = GP_STACKS_STAY;
         int error = gp_lend(&ops, event, NULL);
         if (error) {
             fprintf(stderr, "gp_lend: %s\n", strerror(error));

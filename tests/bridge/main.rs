@@ -86,6 +86,18 @@ fn a_loop_ends_each_kind_of_wait_by_each_policy() {
 }
 
 #[test]
+fn contexts_wait_for_objects_and_own_locks_by_themselves() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "objects");
+    for workers in [1, 2, 4] {
+        for words in [&[][..], &["sliced"]] {
+            let output = with_library(&program, words, &format!("workers={workers}"));
+            assert_eq!(stdout(&output), "140 turns\n", "{words:?} of {workers}: {output:?}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_lent_is_refused() {
     let scratch = Scratch::new();
     let program = compile(&scratch, "loop");

@@ -110,7 +110,7 @@ unsafe fn wait(
         return wait_in_kernel(cond, lock, deadline);
     }
     let mut released = None;
-    let woken = park::park_through_handlers(Why::Cond(cond as usize), cond as usize, deadline, || {
+    let woken = park::park_through_handlers(Why::Cond(cond as usize), cond as usize, lock as usize, deadline, || {
         // The outcome cannot be settled here, enqueued; parking lets the starving run as well.
         object::count_user(lock, 1);
         let result = mutex::release(lock).map(|_: Outcome| ());
@@ -120,6 +120,11 @@ unsafe fn wait(
         released = Some(result);
         result.is_ok()
     });
+    // A context whose loop has ended the wait: there is an error for that where there is a deadline, else it is woken for nothing.
+    let woken = match woken {
+        Woken::Ended(_) if deadline.is_some() => Woken::TimedOut,
+        woken => woken,
+    };
     match released {
         Some(Ok(())) => resume(lock, woken),
         other => not_released(cond, other, woken),

@@ -130,6 +130,7 @@ pub fn wait(
             (Woken::TimedOut, _) if retries.are_over() => return errno(libc::ETIMEDOUT),
             // A lent loop ends the wait: a lock without a deadline knows no error for that, and is waited for.
             (Woken::Ended(_), LockKind::Lock) if deadline.is_some() => return errno(libc::ETIMEDOUT),
+            (Woken::Ended(_), LockKind::Semaphore { .. }) => return errno(libc::EINTR),
             (Woken::Cancelled, _) => runtime::cancellation_point(),
             // A handler may also run between two tries, or at the end of a wait whose time was over.
             (_, LockKind::Semaphore { restarts, handled })

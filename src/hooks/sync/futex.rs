@@ -84,7 +84,7 @@ unsafe fn wait(call: Futex) -> Answer<c_long> {
     };
     loop {
         let must_wait = || load(call.word) == Some(call.value as u32);
-        match park::park_uncancelled(Why::Futex(call.word), call.word, call.bits(), deadline, must_wait) {
+        match park::park_for_lock(Why::Futex(call.word), call.word, call.bits(), deadline, must_wait) {
             Woken::FalseAlarm => {}
             Woken::Ready(_) => return Ok(0),
             Woken::NotNeeded if load(call.word).is_none() => return Err(Miss::Libc),

@@ -9,7 +9,7 @@ use crate::hooks::moment::{self, Until};
 use crate::hooks::real;
 use crate::hooks::sync::contended::{self, LockKind, Outcome, EXCLUSIVE};
 use crate::hooks::sync::object;
-use crate::runtime::waiting::park;
+use crate::runtime::waiting::{lending, park};
 use crate::why::Why;
 use crate::{runtime, sys};
 use libc::{c_int, clockid_t, pthread_mutex_t, timespec};
@@ -66,10 +66,13 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_trylock(lock));
     }
-    if !object::is_kernels(lock) {
-        return Err(Miss::Libc);
+    if object::is_kernels(lock) {
+        return pinned(lock, || try_in_kernel(lock));
     }
-    pinned(lock, || try_in_kernel(lock))
+    if object::minds_owner(lock) && lending::context_tid().is_some() {
+        return code(attempt(lock));
+    }
+    Err(Miss::Libc)
 }
 
 /// `pthread_mutex_unlock`: libc's own, then the lot, whose first waiter is woken, and runs before the caller if it is starving.
@@ -103,10 +106,20 @@ pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int>
     if object::is_kernels(lock) {
         return acquire_in_kernel(lock, until);
     }
-    match real::pthread_mutex_trylock(lock) {
+    match attempt(lock) {
         0 => Ok(0),
         libc::EBUSY => acquire_busy(lock, until),
         other => errno(other),
+    }
+}
+
+/// Makes libc's try; returns its error number. A context of a lent loop owns what it locks by itself.
+#[inline]
+unsafe fn attempt(lock: *mut pthread_mutex_t) -> c_int {
+    if object::minds_owner(lock) {
+        lending::as_context(|| real::pthread_mutex_trylock(lock))
+    } else {
+        real::pthread_mutex_trylock(lock)
     }
 }
 
@@ -114,11 +127,11 @@ pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int>
 /// deadlocks, as natively, and the dump shows it.
 #[cold]
 unsafe fn acquire_busy(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
-    if object::would_deadlock(lock) {
+    if lending::as_context(|| object::would_deadlock(lock)) {
         return errno(libc::EDEADLK);
     }
     contended::wait(Why::Mutex(lock as usize), LockKind::Lock, lock as usize, EXCLUSIVE, until.deadline()?, || {
-        real::pthread_mutex_trylock(lock)
+        attempt(lock)
     })
 }
 
@@ -231,7 +244,7 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
     if object::is_kernels(lock) {
         return release_in_kernel(lock);
     }
-    let result = real::pthread_mutex_unlock(lock);
+    let result = if object::minds_owner(lock) { unlock_as_owner(lock) } else { real::pthread_mutex_unlock(lock) };
     if result != 0 {
         return errno(result);
     }
@@ -239,6 +252,16 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
         return Ok(Outcome::Done);
     }
     Ok(contended::wake(lock as usize, EXCLUSIVE, true, || true).1)
+}
+
+/// Makes libc's unlock of a mutex that minds its owner; returns the error number. What the thread has locked while no context ran is
+/// unlocked by any of its contexts.
+unsafe fn unlock_as_owner(lock: *mut pthread_mutex_t) -> c_int {
+    if object::is_held(lock) {
+        real::pthread_mutex_unlock(lock)
+    } else {
+        lending::as_context(|| real::pthread_mutex_unlock(lock))
+    }
 }
 
 /// Unlocks a mutex of the kernel's by the tid of its kernel thread, and unpins its owner. libc's unlock wakes the kernel's waiters.

@@ -264,7 +264,25 @@ pub unsafe fn is_protecting(lock: *const pthread_mutex_t) -> bool {
 /// # Safety
 /// As `is_kernels`.
 pub unsafe fn would_deadlock(lock: *const pthread_mutex_t) -> bool {
-    word(lock, MUTEX_KIND) & MUTEX_TYPE == libc::PTHREAD_MUTEX_ERRORCHECK as u32 && word(lock, MUTEX_OWNER) == own_tid()
+    word(lock, MUTEX_KIND) & MUTEX_TYPE == libc::PTHREAD_MUTEX_ERRORCHECK as u32 && is_held(lock)
+}
+
+/// Has the mutex this thread for its owner? Of a plain one, which is asked about its owner by nobody, that may be out of date.
+///
+/// # Safety
+/// As `is_kernels`.
+pub unsafe fn is_held(lock: *const pthread_mutex_t) -> bool {
+    word(lock, MUTEX_OWNER) == own_tid()
+}
+
+/// Does it matter who owns the mutex? True for a recursive and an error-checking one.
+///
+/// # Safety
+/// As `is_kernels`.
+#[inline(always)]
+pub unsafe fn minds_owner(lock: *const pthread_mutex_t) -> bool {
+    let kind = word(lock, MUTEX_KIND) & MUTEX_TYPE;
+    kind == libc::PTHREAD_MUTEX_RECURSIVE as u32 || kind == libc::PTHREAD_MUTEX_ERRORCHECK as u32
 }
 
 /// Counts a user more or less of a mutex that this thread holds. A thread that waits on a condition variable uses its mutex all the

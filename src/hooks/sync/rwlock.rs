@@ -22,7 +22,7 @@ use crate::hooks::sync::contended::{self, LockKind, Outcome, ANNOUNCED, EXCLUSIV
 use crate::hooks::sync::object::{self, Held, Prefers};
 use crate::runtime;
 use crate::runtime::news::lot;
-use crate::runtime::waiting::park;
+use crate::runtime::waiting::{lending, park};
 use crate::why::Why;
 use libc::{c_int, clockid_t, pthread_rwlock_t, timespec};
 
@@ -87,7 +87,12 @@ pub unsafe fn rwlock_unlock(lock: *mut pthread_rwlock_t) -> Answer<c_int> {
         return Err(Miss::Libc);
     }
     let prefers = object::prefers(lock);
-    let result = real::pthread_rwlock_unlock(lock);
+    // libc tells a writer's unlock from a reader's by the owner. What a try has locked that no hook sees is the thread's own.
+    let result = if object::is_writer(lock) {
+        real::pthread_rwlock_unlock(lock)
+    } else {
+        lending::as_context(|| real::pthread_rwlock_unlock(lock))
+    };
     if result != 0 {
         return errno(result);
     }
@@ -119,10 +124,11 @@ unsafe fn acquire(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Ans
     }
 }
 
-/// Makes libc's try in this role; returns its error number. EBUSY as well where a reader must queue.
+/// Makes libc's try in this role; returns its error number. A context of a lent loop writes as itself. EBUSY as well where a reader must
+/// queue.
 unsafe fn attempt(lock: *mut pthread_rwlock_t, role: usize) -> c_int {
     if role == WRITER {
-        libc::pthread_rwlock_trywrlock(lock)
+        lending::as_context(|| libc::pthread_rwlock_trywrlock(lock))
     } else if must_queue(lock) {
         libc::EBUSY
     } else {
@@ -141,7 +147,7 @@ unsafe fn must_queue(lock: *mut pthread_rwlock_t) -> bool {
 /// queued behind it.
 #[cold]
 unsafe fn acquire_busy(lock: *mut pthread_rwlock_t, role: usize, until: Until) -> Answer<c_int> {
-    if object::is_writer(lock) {
+    if lending::as_context(|| object::is_writer(lock)) {
         return errno(libc::EDEADLK);
     }
     let deadline = until.deadline()?;

@@ -129,9 +129,11 @@ pub fn join(green: &'static Green, deadline: impl Fn() -> Result<Deadline, i32>)
     while !finished() {
         let waited = deadline().map(|deadline| {
             let woken = park::park_cancellable(why, green.life.as_ptr() as usize, 0, deadline, || !finished());
-            match finished() {
-                true => Woken::Ready(Token::PLAIN),
-                false => woken,
+            match woken {
+                _ if finished() => Woken::Ready(Token::PLAIN),
+                // A lent loop ends the wait: a join without a deadline knows no error for that, and goes on.
+                Woken::Ended(_) if deadline.is_none() => Woken::FalseAlarm,
+                woken => woken,
             }
         });
         if !matches!(waited, Ok(Woken::Ready(_) | Woken::FalseAlarm | Woken::Interrupted)) {

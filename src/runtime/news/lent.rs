@@ -50,6 +50,28 @@ pub struct Place {
     timer: UnsafeCell<Option<TimerNode>>,
 }
 
+/// The loop's function that says which context runs (`gp_loop_ops`).
+pub type CurrentContext = unsafe extern "C" fn(*mut c_void) -> usize;
+
+/// Where contexts' stacks lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stacks {
+    /// Each stays where it is while its context is left.
+    Stay,
+    /// On the thread's own stack; what a context has used of it is copied away.
+    Thread,
+    /// Between these addresses, and copied away.
+    Copied(usize, usize),
+}
+
+/// What a loop has said of itself.
+pub struct Ways {
+    pub leave: Leave,
+    pub data: *mut c_void,
+    pub stacks: Stacks,
+    pub current: Option<CurrentContext>,
+}
+
 /// What is counted of a loop.
 #[derive(Default)]
 pub struct Counts {
@@ -63,8 +85,7 @@ pub struct Counts {
 
 /// A loop. Never freed: a late clause may tell it something after it was taken back.
 pub struct Loop {
-    pub leave: Leave,
-    pub data: *mut c_void,
+    pub ways: Ways,
     /// Readable while places are told and not taken.
     eventfd: i32,
     /// Told places, the latest first.
@@ -76,10 +97,12 @@ pub struct Loop {
     pub waiting: Cell<u64>,
     /// Greater than 0: no context is left.
     pub paused: Cell<u32>,
-    /// Where locks lie that no context is left for.
+    /// Where objects lie that no context is left for.
     pub blocking_objects: Ranges,
     /// Code in whose calls no context is left.
     pub blocking_callers: Ranges,
+    /// Code in whose calls a context is left for a condition variable, a semaphore or a futex.
+    pub condition_callers: Ranges,
     pub counts: Counts,
 }
 
@@ -88,10 +111,9 @@ unsafe impl Sync for Loop {}
 
 impl Loop {
     /// A loop that nobody waits in. Called on its thread.
-    pub fn new(leave: Leave, data: *mut c_void, eventfd: i32) -> Loop {
+    pub fn new(ways: Ways, eventfd: i32) -> Loop {
         Loop {
-            leave,
-            data,
+            ways,
             eventfd,
             told: AtomicPtr::new(null_mut()),
             seen: Cell::new(null_mut()),
@@ -100,6 +122,7 @@ impl Loop {
             paused: Cell::new(0),
             blocking_objects: Ranges::new(),
             blocking_callers: Ranges::new(),
+            condition_callers: Ranges::new(),
             counts: Counts::default(),
         }
     }

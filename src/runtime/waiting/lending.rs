@@ -14,17 +14,17 @@
 
 use crate::audit::{caller, recording, stack};
 use crate::base::guard;
-use crate::glibc;
 use crate::runtime::machine::groups::Thread;
 use crate::runtime::machine::parts::{current, Green};
-use crate::runtime::news::lent::{Loop, Place};
-use crate::runtime::news::ranges::Ranges;
+use crate::runtime::machine::stack::Stack;
+use crate::runtime::news::lent::{Loop, Place, Stacks};
 use crate::runtime::news::timer::{self, TimerNode};
 use crate::runtime::news::waiter::Ticket;
 use crate::runtime::sched::slots;
 use crate::runtime::signal::frames;
 use crate::runtime::waiting::wait::{outcome, Deadline, End, Woken};
 use crate::why::Why;
+use crate::{arch, glibc};
 use std::ptr::null_mut;
 use std::sync::atomic::Ordering::*;
 
@@ -35,40 +35,83 @@ pub struct Context {
     pub place: &'static Place,
 }
 
-/// Returns the context that runs here, if it may be left for this wait; `None`: the caller waits as it would without a loop. Called where a
-/// wait begins, with no lock held. Who gets a context calls its `wait`.
+/// Returns the context that runs here, if it may be left for this wait; `None`: the caller waits as it would without a loop. `beside`: the
+/// address of a second object that is in use meanwhile (a condition variable's mutex); 0: there is none. Called where a wait begins, with
+/// no lock held. Who gets a context calls its `wait`.
 #[inline]
-pub fn context(why: Why) -> Option<Context> {
+pub fn context_beside(why: Why, beside: usize) -> Option<Context> {
     let me = current()?;
     if me.thread.pinned.get() < Thread::LENDS {
         return None;
     }
-    ask(me, why)
+    ask(me, why, beside)
 }
 
-/// Returns whether the glue has said of this wait that no context is left in it.
-fn blocks(home: &Loop, why: Why) -> bool {
-    let object = match why {
-        Why::Mutex(address) | Why::ReadLock(address) | Why::WriteLock(address) | Why::Lock(address) => Some(address),
-        _ => None,
-    };
-    object.is_some_and(|object| home.blocking_objects.hold(object)) || is_called_from(&home.blocking_callers)
+/// Returns the context that runs here, as `context_beside` does, for a wait about one thing.
+#[inline]
+pub fn context(why: Why) -> Option<Context> {
+    context_beside(why, 0)
 }
 
-/// Was the call that goes on here made by code in one of these ranges? The call's own caller counts, beyond libc.
-fn is_called_from(ranges: &Ranges) -> bool {
-    if ranges.are_none() {
+/// For whose calls a context may be left.
+#[derive(PartialEq, Eq)]
+enum Callers {
+    All,
+    /// Those in `condition_callers`.
+    Listed,
+    None,
+}
+
+/// Returns the address of the object that is waited for, in the program's memory (0: there is none), and for whose calls a context is left.
+fn kind(why: Why) -> (usize, Callers) {
+    match why {
+        Why::Mutex(address) | Why::ReadLock(address) | Why::WriteLock(address) | Why::Lock(address) => {
+            (address, Callers::All)
+        }
+        Why::Cond(address) | Why::Semaphore(address) | Why::Futex(address) => (address, Callers::Listed),
+        Why::Readable(_) | Why::Writable(_) | Why::Poll(_) | Why::Sleep | Why::Join(_) => (0, Callers::All),
+        _ => (0, Callers::None),
+    }
+}
+
+/// May a context be left for this wait, by what the glue has said?
+fn allows(me: &Green, home: &Loop, why: Why, beside: usize) -> bool {
+    let (object, callers) = kind(why);
+    let is_kept = |address| home.blocking_objects.hold(address) || is_copied_away(me, home, address);
+    if callers == Callers::None || is_kept(object) || is_kept(beside) {
         return false;
     }
-    let caller = caller::beyond_libc(recording::of_process(), stack::registers());
+    if home.blocking_callers.are_none() && callers == Callers::All {
+        return true;
+    }
+    let allows = |caller| {
+        !home.blocking_callers.hold(caller) && (callers == Callers::All || home.condition_callers.hold(caller))
+    };
     // The address is that behind the call, which may be another function's.
-    caller.is_some_and(|caller| ranges.hold(caller as usize - 1))
+    match caller::beyond_libc(recording::of_process(), stack::registers()) {
+        Some(caller) => allows(caller as usize - 1),
+        None => callers == Callers::All,
+    }
 }
 
+/// Is this address on the running context's stack, which is copied away while the context is left? Other threads would write into another
+/// context's.
+fn is_copied_away(me: &Green, home: &Loop, address: usize) -> bool {
+    let own = me.vessel.stack.get();
+    match home.ways.stacks {
+        Stacks::Stay => false,
+        Stacks::Copied(from, to) => (from..to).contains(&address),
+        // Nothing of the program's lies above main's stack.
+        Stacks::Thread if own == Stack::MAIN => address >= arch::stack_pointer(),
+        Stacks::Thread => (own.lowest..own.lowest + own.bytes).contains(&address),
+    }
+}
+
+/// Asks the loop, unless what the glue has said of the wait forbids it.
 #[cold]
-fn ask(me: &'static Green, why: Why) -> Option<Context> {
+fn ask(me: &'static Green, why: Why, beside: usize) -> Option<Context> {
     let home = of(me)?;
-    let mut may_be_left = !frames::is_bound(me) && home.paused.get() == 0 && !blocks(home, why);
+    let mut may_be_left = !frames::is_bound(me) && home.paused.get() == 0 && allows(me, home, why, beside);
     if may_be_left {
         // Whatever the loop's function calls is not asked again.
         home.paused.set(1);
@@ -82,6 +125,55 @@ fn ask(me: &'static Green, why: Why) -> Option<Context> {
     place.map(|place| Context { me, home, place })
 }
 
+/// Does `call`, a function of glibc's that reads or writes the owner of a lock, as the context that runs here: two contexts of a thread are
+/// two owners then. Called by hooks, on any thread. `call` parks nowhere and calls nothing of the program's.
+#[inline]
+pub fn as_context<R>(call: impl FnOnce() -> R) -> R {
+    match context_tid() {
+        None => call(),
+        Some((me, tid)) => with_tid(me, tid, call),
+    }
+}
+
+/// Returns the running thread and the tid by which the context that runs here owns locks; `None`: that is the thread's own.
+#[inline]
+pub fn context_tid() -> Option<(&'static Green, i32)> {
+    let me = current()?;
+    if me.thread.pinned.get() < Thread::LENDS {
+        return None;
+    }
+    ask_tid(me).map(|tid| (me, tid))
+}
+
+/// Makes a tid of what the loop says: above all of the library's own numbers (`machine::roll`), and of one context's alone while no two of
+/// them differ by a multiple of 2^34.
+#[cold]
+fn ask_tid(me: &Green) -> Option<i32> {
+    const FIRST: usize = 1 << 30;
+    /// Contexts are named by addresses of what malloc has given.
+    const ALIGNED: u32 = 4;
+    let home = of(me)?;
+    let current = home.ways.current.filter(|_| home.paused.get() == 0)?;
+    // SAFETY: the program's function, which it has lent for this (`gp_lend`).
+    let context = unsafe { current(home.ways.data) };
+    (context != 0).then_some((FIRST | context >> ALIGNED & (FIRST - 1)) as i32)
+}
+
+/// Does `call` with this tid in the thread's descriptor.
+#[cold]
+fn with_tid<R>(me: &Green, tid: i32, call: impl FnOnce() -> R) -> R {
+    let field = glibc::tid_field(me.fs.get());
+    // A handler of the program's that ran meanwhile would lock as the context, and might jump away.
+    guard::enter_runtime();
+    // SAFETY: the running thread's own descriptor; others read the field for a guess.
+    let own = unsafe { field.replace(tid) };
+    let result = call();
+    // SAFETY: as above.
+    unsafe { *field = own };
+    guard::leave_runtime();
+    result
+}
+
 /// Returns the loop that a thread lends.
 pub fn of(me: &Green) -> Option<&'static Loop> {
     // SAFETY: loops are never freed.
@@ -92,7 +184,7 @@ pub fn of(me: &Green) -> Option<&'static Loop> {
 fn leave(home: &Loop, user: *mut *mut std::ffi::c_void) -> i32 {
     let errno = glibc::errno();
     // SAFETY: the program's function, which it has lent for this (`gp_lend`).
-    let result = unsafe { (home.leave)(home.data, user) };
+    let result = unsafe { (home.ways.leave)(home.ways.data, user) };
     glibc::set_errno(errno);
     result
 }

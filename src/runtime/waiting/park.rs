@@ -12,7 +12,7 @@ use crate::arch;
 use crate::runtime::news::lot::{self, Choice, Node};
 use crate::runtime::news::waiter::{Batch, Ticket};
 use crate::runtime::sched::slots;
-use crate::runtime::waiting::lending;
+use crate::runtime::waiting::lending::{self, Context};
 use crate::runtime::waiting::wait::{wait, Cancel, Deadline, Woken};
 use crate::why::Why;
 
@@ -69,16 +69,28 @@ pub fn park_for_lock(
     deadline: Deadline,
     must_wait: impl FnOnce() -> bool,
 ) -> Woken {
-    let Some(context) = lending::context(why) else {
-        return park_uncancelled(why, address, token, deadline, must_wait);
-    };
+    match lending::context(why) {
+        Some(context) => park_context(context, address, token, deadline, must_wait),
+        None => park_uncancelled(why, address, token, deadline, must_wait),
+    }
+}
+
+/// Leaves a context until it is woken, as `park_uncancelled` parks a thread.
+#[cold]
+fn park_context(
+    context: Context,
+    address: usize,
+    token: usize,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
     let node = context.place.put_node(Node::new(address, token));
     // SAFETY: the node stays in its place until `withdraw`.
     context.wait(deadline, |ticket| unsafe { enqueue(node, ticket, must_wait) }, |_| node.withdraw())
 }
 
 /// Parks like `park_uncancelled`, but ends as `Woken::Cancelled` when a cancellation is due: the caller puts its things right (a condition
-/// variable's mutex) and then acts.
+/// variable's mutex) and then acts. A context may be left here.
 #[inline]
 pub fn park_cancellable(
     why: Why,
@@ -87,7 +99,10 @@ pub fn park_cancellable(
     deadline: Deadline,
     must_wait: impl FnOnce() -> bool,
 ) -> Woken {
-    park_as(why, Cancel::Tell, address, token, deadline, must_wait)
+    match lending::context(why) {
+        Some(context) => park_context(context, address, token, deadline, must_wait),
+        None => park_as(why, Cancel::Tell, address, token, deadline, must_wait),
+    }
 }
 
 /// Parks like `park_cancellable`, but goes on waiting when a handler has run meanwhile. The wait and a handler, step by step:
@@ -97,7 +112,18 @@ pub fn park_cancellable(
 /// 3. The handler returns, and the node is enqueued again. If a waker has walked the queue meanwhile, the wait is over: that wake may have
 ///    been meant for this thread.
 /// 4. `must_wait` is asked at the first enqueueing only, for it may have an effect (a mutex that is released).
-pub fn park_through_handlers(why: Why, address: usize, deadline: Deadline, must_wait: impl FnOnce() -> bool) -> Woken {
+///
+/// `beside`: the address of that mutex. No handler ends the wait of a context that is left here; `FalseAlarm` may.
+pub fn park_through_handlers(
+    why: Why,
+    address: usize,
+    beside: usize,
+    deadline: Deadline,
+    must_wait: impl FnOnce() -> bool,
+) -> Woken {
+    if let Some(context) = lending::context_beside(why, beside) {
+        return park_context(context, address, 0, deadline, must_wait);
+    }
     let (node, mut must_wait) = (Node::new(address, 0), Some(must_wait));
     loop {
         let enqueue = |ticket| {
