@@ -1,0 +1,63 @@
+"""gevent: a greenlet whose driver would block in libc yields to its thread's hub."""
+
+import functools
+import operator
+import os
+import sys
+
+import gevent
+
+from greenpatch import _home
+
+_READ = 1
+
+
+class _Hub(_home.Home):
+    """A thread's hub, lent."""
+
+    def __init__(self, hub, cancel):
+        self.hub = hub
+        super().__init__(cancel)
+
+    def arguments(self):
+        return gevent.getcurrent, functools.partial(operator.is_not, self.hub), self.hub.switch
+
+    def watch(self):
+        self.watcher = self.hub.loop.io(self.loan.eventfd, _READ, ref=False)
+        self.watcher.start(self.drain)
+
+    def unwatch(self):
+        self.watcher.stop()
+        self.watcher.close()
+
+    def hold(self, is_held):
+        self.watcher.ref = is_held
+
+    def failed(self, greenlet):
+        self.hub.handle_error(greenlet, *sys.exc_info())
+
+    def offload(self, function, arguments, keywords):
+        return self.hub.threadpool.apply(function, arguments, keywords)
+
+
+def patch(cancel="shutdown"):
+    """Lends the calling thread's hub: from now on, a greenlet of this thread that would block in a native library yields to it.
+
+    Call it in each thread that has a hub, before or after ``gevent.monkey.patch_all()``. Again, it does nothing. Raises
+    ``greenpatch.NotPreloaded`` where the library is not there.
+
+    ``cancel`` says what becomes of a native wait when a Timeout or a kill is thrown into its greenlet. "shutdown": the connection that it
+    waits for is shut down, so that the driver unwinds by an error of its own, and no late answer is taken for that to the next question.
+    "error": the call fails (ETIMEDOUT, EINTR). "ignore": it waits on. In each case what was thrown is raised once the greenlet is back in
+    Python, in place of the driver's own error.
+    """
+    hub = gevent.get_hub()
+    home = _home.of_thread()
+    if not (isinstance(home, _Hub) and home.hub is hub):
+        _home.begin(_Hub, hub, cancel)
+
+
+def did_patch_all(event):
+    """Called by gevent when everything is patched (entry point): patches the main thread under ``greenpatch run --bridge gevent``."""
+    if os.environ.get("GREENPATCH_BRIDGE") == "gevent":
+        patch()

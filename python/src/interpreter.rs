@@ -1,0 +1,51 @@
+//! Where the interpreter's own locks lie: in the data of the file that has `_PyRuntime`, be it libpython or the program.
+//!
+//! `leave` takes the interpreter's lock. A greenlet that was left because it waited for that lock, or for the mutex inside it while it lets
+//! the lock go, would wait for itself.
+
+use crate::library::{Library, BLOCKING_OBJECTS};
+use std::ffi::{c_int, c_void};
+
+/// What the search asks, and answers.
+struct Search {
+    library: &'static Library,
+    runtime: usize,
+    error: c_int,
+}
+
+/// Says to the library that who waits for a lock of the interpreter's blocks the thread: 0, or an error number. ENOTSUP: the interpreter
+/// is none that is known. Called on a thread that has lent its loop.
+pub fn keep_locks(library: &'static Library) -> c_int {
+    // SAFETY: the name ends in a NUL.
+    let runtime = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_PyRuntime".as_ptr()) } as usize;
+    let mut search = Search { library, runtime, error: libc::ENOTSUP };
+    if runtime != 0 {
+        // SAFETY: `look` takes a `Search`, and is called during this call only.
+        unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    }
+    search.error
+}
+
+/// Asks one file: 1, if it is the interpreter's, and the search is over.
+///
+/// # Safety
+/// Called by dl_iterate_phdr, with a `Search`.
+unsafe extern "C" fn look(file: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> c_int {
+    // SAFETY: the loader's description of a file, and `keep_locks`' search.
+    let (file, search) = unsafe { (&*file, &mut *(search as *mut Search)) };
+    // SAFETY: the file's program headers.
+    let headers = unsafe { std::slice::from_raw_parts(file.dlpi_phdr, file.dlpi_phnum as usize) };
+    let data = headers.iter().filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0);
+    let data = data.map(|header| {
+        let from = (file.dlpi_addr + header.p_vaddr) as usize;
+        from..from + header.p_memsz as usize
+    });
+    if !data.clone().any(|range| range.contains(&search.runtime)) {
+        return 0;
+    }
+    // SAFETY: addresses only.
+    let say =
+        |from, to| unsafe { (search.library.range)(BLOCKING_OBJECTS, from as *const c_void, to as *const c_void) };
+    search.error = data.map(|range| say(range.start, range.end)).find(|&error| error != 0).unwrap_or(0);
+    1
+}
