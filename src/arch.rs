@@ -360,6 +360,7 @@ gp_forking:
 gp_vfork:
     .zero 8
     .size gp_vfork, 8
+    .p2align 6                          # its first line is what each recorded call looks at
     .hidden gp_audit
     .globl gp_audit
     .type gp_audit, @object

@@ -5,7 +5,27 @@ use crate::audit::format::Recording;
 use crate::audit::stack::{self, Registers};
 use crate::base::kept::Kept;
 use crate::rows::Row;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+
+/// What a row's audited functions look at in each call, on one line of the cache.
+#[repr(C, align(16))]
+pub struct Real {
+    /// The real function, or the moved hook. Set at load, and the same in a fork child.
+    pub function: AtomicUsize,
+    /// How far above each frame's values the program's return address lies, by unwinding once; 0: not known yet.
+    distances: [AtomicU32; 2],
+}
+
+/// What is known of each row.
+static REALS: Kept<[Real; Row::End as usize]> = Kept::new(
+    [const { Real { function: AtomicUsize::new(0), distances: [const { AtomicU32::new(0) }; 2] } }; Row::End as usize],
+);
+
+/// Returns what a row's audited functions call.
+#[inline(always)]
+pub fn real(row: usize) -> &'static AtomicUsize {
+    &REALS[row].function
+}
 
 /// One of a row's two audited functions, whose frames are each of one layout.
 #[derive(Clone, Copy)]
@@ -30,13 +50,14 @@ impl Frame {
     /// Returns how far above the frame's values the program's return address lies; 0: not known yet.
     #[inline(always)]
     pub fn distance(self) -> usize {
-        DISTANCES[self.0].load(Relaxed) as usize
+        self.kept().load(Relaxed) as usize
+    }
+
+    #[inline(always)]
+    fn kept(self) -> &'static AtomicU32 {
+        &REALS[self.row()].distances[self.0 % 2]
     }
 }
-
-/// How far above each frame's values the program's return address lies, by unwinding once; 0: not known yet.
-static DISTANCES: Kept<[AtomicU32; 2 * Row::End as usize]> =
-    Kept::new([const { AtomicU32::new(0) }; 2 * Row::End as usize]);
 
 /// Returns the address that the call returns to: the program's, or libc's.
 #[inline(always)]
@@ -63,7 +84,7 @@ fn find_caller(recording: &Recording, frame: Frame, place: usize, from: Register
     }
     let distance = (end - 8).wrapping_sub(place as u64);
     if (8..4096).contains(&distance) {
-        DISTANCES[frame.0].store(distance as u32, Relaxed);
+        frame.kept().store(distance as u32, Relaxed);
     }
     address
 }

@@ -8,13 +8,16 @@ use crate::sys;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// The counter is used. Set at load.
+#[link_section = ".data.gp_audit"]
 static COUNTS: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 /// The counter and the clock at the start.
 static FIRST: Kept<[AtomicU64; 2]> = Kept::new([AtomicU64::new(0), AtomicU64::new(0)]);
 /// Ticks of a microsecond, for the first comparison of a duration.
+#[link_section = ".data.gp_audit"]
 static PER_US: Kept<AtomicU64> = Kept::new(AtomicU64::new(1000));
 
 /// The nanoseconds of a tick, for sums: a product is had in a tenth of a division's time. Its lowest `FRACTION` bits are a fraction.
+#[link_section = ".data.gp_audit"]
 static NS_OF_TICK: Kept<AtomicU64> = Kept::new(AtomicU64::new(1 << FRACTION));
 const FRACTION: u32 = 32;
 

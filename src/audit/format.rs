@@ -39,6 +39,8 @@ pub const OBJECTS: usize = 512;
 pub const LOOPS: usize = 64;
 /// How many sites.
 pub const SITES: usize = 8192;
+/// How many shards the sums of a call from one place may have.
+pub const SHARDS: u32 = 4;
 /// How many findings.
 pub const FINDINGS: usize = 512;
 /// How many calls the ring has.
@@ -104,8 +106,6 @@ pub struct Header {
     pub last_ns: AtomicU64,
     /// Calls of this duration are kept whole.
     pub threshold_ns: AtomicU64,
-    /// How many calls came to the recorder, however short. Counted by each thread for itself and added up now and then.
-    pub calls: AtomicU64,
     /// How many calls found no room among the sites, the findings, or modules among the modules.
     pub lost: AtomicU64,
     /// How many calls the ring has seen.
@@ -227,10 +227,11 @@ pub struct Loop {
     pub lags_us: [AtomicU32; LAGS],
 }
 
-/// Calls of one kind from one place.
+/// Calls of one kind from one place, on the processors of one shard: their sums lie on a line that other processors do not write. A reader
+/// adds the shards up.
 #[repr(C, align(64))]
 pub struct Site {
-    /// A mix of call and caller; 0: a free entry.
+    /// A mix of call, caller and shard; 0: a free entry.
     pub key: AtomicU64,
     /// The return address of the call, or, where libc made it, that of the call of libc.
     pub caller: AtomicU64,
@@ -241,16 +242,20 @@ pub struct Site {
     pub count: AtomicU64,
     pub total_ns: AtomicU64,
     pub worst_ns: AtomicU64,
+    /// How many calls came to the recorder, however short: counted by each thread for itself, and added here with a call of this site.
+    pub calls: AtomicU64,
+    /// The processor's number, the remainder of its division by `SHARDS`.
+    pub shard: AtomicU32,
+    /// Of those made by loops' threads, and of which it was asked: how many could not have waited, whatever they did (a descriptor with
+    /// O_NONBLOCK, a timeout of 0), and how many could.
+    pub could_not_wait: AtomicU32,
+    pub could_wait: AtomicU32,
     /// Of a green program: how many of the calls gave their worker to other threads while they waited, how long, and the longest.
     pub parks: AtomicU64,
     pub parked_ns: AtomicU64,
     pub parked_worst_ns: AtomicU64,
     pub name: Text<24>,
     pub classes: [AtomicU32; CLASSES],
-    /// Of those made by loops' threads, and of which it was asked: how many could not have waited, whatever they did (a descriptor with
-    /// O_NONBLOCK, a timeout of 0), and how many could.
-    pub could_not_wait: AtomicU32,
-    pub could_wait: AtomicU32,
 }
 
 /// Long calls of one kind from one place and one Python line.

@@ -21,7 +21,7 @@ use crate::audit::series::Slice;
 use crate::audit::stack;
 use crate::audit::text::{self, Writer};
 use crate::audit::thread::{self, Thread, Whose};
-use crate::audit::{caller, clock, looping, python, recording};
+use crate::audit::{caller, clock, python, recording};
 use crate::base::kept::Kept;
 use crate::glibc;
 use crate::sys;
@@ -150,10 +150,9 @@ fn note_in(recording: &Recording, here: &Thread, place: usize, call: &Call, over
     if stack::is_libcs(caller) {
         caller = caller::beyond_libc(recording, from).unwrap_or(caller);
     }
-    recording.header.calls.fetch_add(here.calls.take(), Relaxed);
     let (whole_ns, parked_ns) = (clock::about_ns(over.ticks), clock::about_ns(over.parked));
-    if let Some(site) = lists::site(recording, call.frame.row() as u32, caller) {
-        lists::add(site, whole_ns, looping::tid(here));
+    if let Some(site) = lists::site(recording, here, call.frame.row() as u32, caller) {
+        lists::add(site, here, whole_ns);
         if over.parked > 0 {
             site.parks.fetch_add(1, Relaxed);
             site.parked_ns.fetch_add(parked_ns, Relaxed);

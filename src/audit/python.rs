@@ -58,6 +58,7 @@ struct Functions {
 
 static FUNCTIONS: Kept<OnceBox<Functions>> = Kept::new(OnceBox::new());
 /// What does as `PyEval_RestoreThread` did, once its entry leads here.
+#[link_section = ".data.gp_audit"]
 static RESTORE: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// Where `PyEval_RestoreThread` is.
 static ENTRY: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));

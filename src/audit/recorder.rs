@@ -192,11 +192,9 @@ fn note_in(recording: &Recording, here: &Thread, begun: &Begun, now: u64, place:
     }
     // The loop's own waits and those for the interpreter's lock are told elsewhere.
     let is_wait = !is_loops_own && !python::waits_for_lock(row, caller);
-    let calls = here.calls.take();
-    recording.header.calls.fetch_add(calls, Relaxed);
     let about_ns = clock::about_ns(ticks);
-    if let Some(site) = site(recording, row, caller) {
-        lists::add(site, about_ns, tid(here));
+    if let Some(site) = site(recording, here, row, caller) {
+        lists::add(site, here, about_ns);
         if here.place.get() != 0 && is_wait {
             ask_whether_it_could_wait(recording, site, call);
         }
@@ -208,10 +206,8 @@ fn note_in(recording: &Recording, here: &Thread, begun: &Begun, now: u64, place:
     }
     let is_about_long = about_ns + about_ns / 64 >= threshold;
     let duration_ns = if is_about_long { clock::ns_of(ticks, now, sys::now_ns()) } else { about_ns };
-    // Behind its own timeout a call waits for nothing any more.
     let limit_ns = if is_about_long { call.arguments.limit_ns() } else { None };
-    let late_ns = limit_ns.map_or(0, |limit| duration_ns.saturating_sub(limit + LATE_NS));
-    let lacked_ns = lacked_ns.max(late_ns);
+    let lacked_ns = limit_ns.map_or(lacked_ns, |limit| lacked_by_limit(lacked_ns, duration_ns, limit));
     let lacked_ns =
         lacked_ns + lacked_by_another(here, call, [begun.ticks, now], duration_ns.saturating_sub(lacked_ns), threshold);
     let slice = Slice { row, caller: caller as usize, place, began: begun.ticks, ended: now, duration_ns, lacked_ns };
@@ -238,6 +234,14 @@ fn lacked_by_another(here: &Thread, call: &Call, [began, ended]: [u64; 2], waite
     }
 }
 
+/// Returns how much of a call with a timeout of its own its thread lacked a processor, in nanoseconds. Behind the timeout it waits for
+/// nothing any more. Up to there it has waited, once the timeout is over: a thread that lost its processor on its way to sleep would have slept.
+fn lacked_by_limit(lacked_ns: u64, duration_ns: u64, limit_ns: u64) -> u64 {
+    let late_ns = duration_ns.saturating_sub(limit_ns + LATE_NS);
+    let most_ns = if duration_ns >= limit_ns { duration_ns - limit_ns } else { u64::MAX };
+    lacked_ns.max(late_ns).min(most_ns)
+}
+
 /// How late a timeout may be by the kernel's own doing (a timer's slack), in nanoseconds.
 const LATE_NS: u64 = 1_000_000;
 
@@ -245,7 +249,8 @@ const LATE_NS: u64 = 1_000_000;
 /// was.
 fn note_short(recording: &Recording, here: &Thread, call: &Call, caller: u64) {
     if here.place.get() != 0 && call.arguments.could_wait() == Some(true) {
-        site(recording, call.frame.row() as u32, caller).inspect(|site| _ = site.could_wait.fetch_add(1, Relaxed));
+        let site = site(recording, here, call.frame.row() as u32, caller);
+        site.inspect(|site| _ = site.could_wait.fetch_add(1, Relaxed));
     }
 }
 

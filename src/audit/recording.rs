@@ -48,6 +48,7 @@ static NEVER: Kept<AtomicU32> = Kept::new(AtomicU32::new(0));
 /// The switch of a process without a recording.
 static ON: Kept<AtomicU32> = Kept::new(AtomicU32::new(1));
 
+#[link_section = ".data.gp_audit"]
 static STATE: State = State {
     mapping: AtomicPtr::new(std::ptr::null_mut()),
     mark: AtomicPtr::new(std::ptr::null_mut()),
@@ -260,6 +261,7 @@ pub fn is_stopped() -> bool {
     STOPPED.load(Relaxed)
 }
 
+#[link_section = ".data.gp_audit"]
 static STOPPED: Kept<AtomicBool> = Kept::new(AtomicBool::new(false));
 
 /// Stops recording, or goes on. Called right before the program sets a seccomp filter, and where that has failed: a filter knows the system

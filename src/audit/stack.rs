@@ -53,6 +53,7 @@ static STATE: State = State { tools: Locked::new(Rank::Audit, Tools { unwinding:
 /// Where `_dl_find_object` is; 0: this glibc has none.
 static FIND: Kept<AtomicUsize> = Kept::new(AtomicUsize::new(0));
 /// The instructions of libc and of this library: start and end.
+#[link_section = ".data.gp_audit"]
 static LIBC: Kept<[AtomicUsize; 2]> = Kept::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
 static OWN: Kept<[AtomicUsize; 2]> = Kept::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
 

@@ -11,49 +11,52 @@ pub struct Thread {
     /// The place on the stack of the recorded call that goes on, or from which this thread records, or 0. What is called deeper down is a
     /// part of that call, the recorder's, or a handler's.
     pub outer: Cell<usize>,
+    /// Where the thread's entry `format::Now` is; 0: not claimed yet; `now::NOWHERE`.
+    pub now: Cell<usize>,
+    /// Calls that are not yet added to the recording's count.
+    pub calls: Cell<u64>,
     /// The process in which these words were written last.
     pub process: Cell<i32>,
     /// Its kernel thread's number, or 0.
     pub tid: Cell<i32>,
-    /// How many times it has waited in one place (`looping`), and where its loop is in the recording, from 1 on; 0: nowhere.
-    pub turns: Cell<u32>,
+    /// The sites that it has called last, each by its row's lowest bits: places in the recording's list, from 1 on; 0: none.
+    pub sites: [Cell<u16>; SITES],
+    /// How many times it has had the interpreter's lock again: what lies between two times is a stretch.
+    pub stretch: Cell<u32>,
+    /// Where its loop is in the recording (`looping`), from 1 on; 0: nowhere.
     pub place: Cell<u32>,
-    /// The row of that wait.
-    pub row: Cell<u32>,
-    /// Where that wait was called from, on which descriptor of epoll (-1: another wait), and when it ended last, in ticks.
-    pub caller: Cell<usize>,
-    pub epoll: Cell<i32>,
-    pub ended: Cell<u64>,
-    /// When the kernel was asked last for the two sums below (`processor`): at which call's end, in ticks, and CLOCK_MONOTONIC; 0: never.
+    /// How long the calls took together since the kernel was asked last (`processor`), and at which call's end that was, in ticks; 0:
+    /// never.
+    pub noted_ns: Cell<u64>,
     pub asked: Cell<u64>,
+    /// How many times it has waited in one place (`looping`).
+    pub turns: Cell<u32>,
+    /// The row of that wait, where it was called from, when it ended last, in ticks, and on which descriptor of epoll (-1: another wait).
+    pub row: Cell<u32>,
+    pub caller: Cell<usize>,
+    pub ended: Cell<u64>,
+    pub epoll: Cell<i32>,
+    /// How many turns since the last that the loop's entry knows were short, and how long they took together, in ticks.
+    pub quiet: Cell<u32>,
+    pub quiet_ticks: Cell<u64>,
+    /// How much of the loop's present turn was spent in findings, in nanoseconds.
+    pub blocked_ns: Cell<u64>,
+    /// How many waits shorter than a microsecond there were of epoll, poll and select.
+    pub shorts: Cell<u32>,
+    /// When the kernel was asked last for the two sums below, CLOCK_MONOTONIC; 0: never.
     pub asked_ns: Cell<u64>,
     /// The processor time that the thread had used then, and how long it had been ready without a processor.
     pub cpu_ns: Cell<u64>,
     pub delay_ns: Cell<u64>,
-    /// How long the calls since then took together.
-    pub noted_ns: Cell<u64>,
     /// How long the thread has slept in all, as far as it was asked, in nanoseconds (`processor::ask`).
     pub slept_ns: Cell<u64>,
-    /// How many times it has had the interpreter's lock again: what lies between two times is a stretch.
-    pub stretch: Cell<u32>,
-    /// How many turns since the last that the loop's entry knows were short, and how long they took together, in ticks.
-    pub quiet: Cell<u32>,
-    pub quiet_ticks: Cell<u64>,
-    /// How many waits shorter than a microsecond there were of epoll, poll and select.
-    pub shorts: Cell<u32>,
-    /// How much of the loop's present turn was spent in findings, in nanoseconds.
-    pub blocked_ns: Cell<u64>,
     /// How many series are told whose Python stack is to be taken once the interpreter's lock is had again.
     pub waiting: Cell<u32>,
-    /// Calls that are not yet added to the recording's count.
-    pub calls: Cell<u64>,
     /// Of a green thread: how long it was parked in calls, in ticks; how many times its slot was handed over in one; and when the call that
     /// goes on began, in ticks.
     pub parked: Cell<u64>,
     pub began: Cell<u64>,
     pub handed: Cell<u32>,
-    /// Where the thread's entry `format::Now` is; 0: not claimed yet; `now::NOWHERE`.
-    pub now: Cell<usize>,
     /// Its waits from one place, one after another (`series`).
     pub series: [Series; 3],
 }
@@ -84,6 +87,11 @@ pub struct Series {
 }
 
 const _: () = assert!(std::mem::size_of::<Thread>() <= WORDS);
+/// A recorded call that is no loop's looks at one line of a thread's words.
+const _: () = assert!(std::mem::offset_of!(Thread, turns) == 64);
+
+/// How many sites a thread keeps.
+pub const SITES: usize = 4;
 
 /// How many bytes of a thread's static TLS are the recorder's (`arch::words`).
 const WORDS: usize = 512;
@@ -107,6 +115,7 @@ impl Thread {
             outer: _,
             process: _,
             tid,
+            sites,
             turns,
             place,
             row,
@@ -133,6 +142,7 @@ impl Thread {
             now,
         } = self;
         tid.set(0);
+        sites.iter().for_each(|site| site.set(0));
         turns.set(0);
         place.set(0);
         row.set(0);

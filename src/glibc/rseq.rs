@@ -39,6 +39,14 @@ pub unsafe fn rseq_processor<'a>(area: usize) -> &'a AtomicI32 {
     unsafe { AtomicI32::from_ptr((area + PROCESSOR) as *mut i32) }
 }
 
+/// Returns the number of the processor on which the thread runs, as the kernel wrote it last; 0: the thread has no registered area.
+#[inline(always)]
+pub fn processor() -> u32 {
+    // SAFETY: the running thread's own area.
+    let number = rseq_area().map(|(area, _)| unsafe { rseq_processor(area).load(Relaxed) });
+    number.map_or(0, |number| u32::try_from(number).unwrap_or(0))
+}
+
 /// Unregisters this thread's rseq area, if it is registered. A thread made after that does not register its own: glibc asks its creator's.
 /// An area that is registered follows the kernel thread, and a green thread's would then be written by a worker for ever.
 pub fn unregister_rseq() -> bool {

@@ -20,7 +20,6 @@ use crate::audit::recording;
 use crate::audit::stack::Registers;
 use crate::audit::subject::Selected;
 use crate::audit::unlock;
-use crate::base::kept::Kept;
 use crate::glibc;
 use crate::hooks::real::rows;
 use crate::runtime;
@@ -313,7 +312,7 @@ macro_rules! audited {
             }
 
             /// The function, and what it calls.
-            pub const AUDITED: Option<Audited> = Some((audited as *const (), &REAL));
+            pub const AUDITED: Option<Audited> = Some((audited as *const (), || &REAL));
 
             /// Puts the audited function in the real one's place.
             pub fn install() {
@@ -365,7 +364,7 @@ macro_rules! audited {
             }
 
             /// The function, and what it calls.
-            pub const AUDITED: Option<Audited> = Some((audited as *const (), &REAL));
+            pub const AUDITED: Option<Audited> = Some((audited as *const (), || &REAL));
 
             /// Puts the audited function in the real one's place.
             pub fn install() {
@@ -378,7 +377,7 @@ macro_rules! audited {
         pub mod $name {
             #[allow(unused_imports)]
             use libc::*;
-            use crate::audit::caller::Frame;
+            use crate::audit::caller::{self, Frame};
             use crate::audit::clock;
             use crate::audit::recorder::{self, Call};
             use crate::audit::stack;
@@ -392,8 +391,11 @@ macro_rules! audited {
             use crate::rows::Row;
             use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-            /// The real function, or the moved hook. Set by `install` or `install_in_front`, and the same in a fork child.
-            static REAL: crate::base::kept::Kept<AtomicUsize> = crate::base::kept::Kept::new(AtomicUsize::new(0));
+            /// Returns where the real function, or the moved hook, is kept: set by `install` or `install_in_front`.
+            #[inline(always)]
+            fn kept() -> &'static AtomicUsize {
+                caller::real(Row::$name as usize)
+            }
 
             /// Calls the real function, and records the call. Takes no destructor across it: a thread's end unwinds through here.
             #[allow(clippy::too_many_arguments)]
@@ -403,7 +405,7 @@ macro_rules! audited {
                     return unsafe { slowly($($a),*) };
                 }
                 // SAFETY: the address of the function of this name, whose type is the row's.
-                let real: unsafe extern "C" fn($($t),*) -> $r = unsafe { std::mem::transmute(REAL.load(Relaxed)) };
+                let real: unsafe extern "C" fn($($t),*) -> $r = unsafe { std::mem::transmute(kept().load(Relaxed)) };
                 let values = [0u64, $(number($a)),*];
                 if const { Row::$name as usize == Row::syscall as usize } && sets_filter(&values) {
                     // SAFETY: the program's own call, with its arguments.
@@ -437,7 +439,7 @@ macro_rules! audited {
             #[allow(clippy::too_many_arguments)]
             unsafe extern "C" fn slowly($($a: $t),*) -> $r {
                 // SAFETY: as in `audited`; or the address of the hook of this name, of the same type.
-                let real: unsafe extern "C" fn($($t),*) -> $r = unsafe { std::mem::transmute(REAL.load(Relaxed)) };
+                let real: unsafe extern "C" fn($($t),*) -> $r = unsafe { std::mem::transmute(kept().load(Relaxed)) };
                 let values = [0u64, $(number($a)),*];
                 if const { Row::$name as usize == Row::syscall as usize } && sets_filter(&values) {
                     // SAFETY: the program's own call, with its arguments.
@@ -464,11 +466,11 @@ macro_rules! audited {
             const NAMES: &[&str] = &["", $(stringify!($a)),*];
 
             /// The function, and what it calls.
-            pub const AUDITED: Option<Audited> = Some((audited as *const (), &REAL));
+            pub const AUDITED: Option<Audited> = Some((audited as *const (), kept));
 
             /// Puts the audited function in the real one's place.
             pub fn install() {
-                REAL.store(rows::$name::function() as *const () as usize, Relaxed);
+                kept().store(rows::$name::function() as *const () as usize, Relaxed);
                 rows::$name::FOUND.store(audited as *const () as usize, Relaxed);
             }
         }
@@ -539,7 +541,7 @@ fn while_writable(change: impl FnOnce()) -> bool {
 }
 
 /// A row's audited function, and where the address of what it calls is kept.
-type Audited = (*const (), &'static Kept<AtomicUsize>);
+type Audited = (*const (), fn() -> &'static AtomicUsize);
 
 /// Shows every row of the table to a visitor, in its order: the symbol, the hook's address, and where the real function's is kept.
 type EachRow = fn(&mut dyn FnMut(&'static CStr, usize, &'static AtomicUsize));
@@ -556,7 +558,7 @@ pub fn install_in_front(each_row: EachRow) -> Option<u32> {
         // first, so nothing leads back into its first instructions. The place is in the room for its own functions. No other thread runs.
         match has_room.then(|| unsafe { entry::relocate_straight(hook, at) }).flatten() {
             Some(moved) => {
-                real.store(moved, Relaxed);
+                real().store(moved, Relaxed);
                 at += entry::OWN_PLACE;
                 // SAFETY: as above.
                 unreached += u32::from(!unsafe { entry::redirect(hook, *function as usize) });

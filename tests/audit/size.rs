@@ -73,7 +73,6 @@ fn full(path: &Path) {
     header.began_real_ns.store(1_800_000_000_000_000_000, Relaxed);
     header.last_ns.store(began_ns + HOUR_NS, Relaxed);
     header.threshold_ns.store(20_000_000, Relaxed);
-    header.calls.store(CALLS, Relaxed);
     header.ended.store(1, Relaxed);
     header.python.store(1, Relaxed);
     write(&header.program, "/usr/bin/an-application");
@@ -107,6 +106,7 @@ fn full(path: &Path) {
         site.key.store(at as u64 + 1, Relaxed);
         site.caller.store(0x7000_0000_0000 + (at % format::MODULES) as u64 * 0x10_0000 + 0x2000 + at as u64, Relaxed);
         site.count.store(CALLS / 8192, Relaxed);
+        site.calls.store(if at == 0 { CALLS } else { 0 }, Relaxed);
         site.total_ns.store(HOUR_NS / 64, Relaxed);
         site.worst_ns.store(19_000_000, Relaxed);
         write(&site.name, "clock_nanosleep");

@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 
 use super::mends;
 use super::open::{deadlocks, End, Open};
-use super::recording::{Long, Loop, Recorded, Site};
+use super::recording::{Long, Loop, Recorded};
+use super::sites::Site;
 use super::state::State;
 use super::symbols::{package, Library, Place, Symbols};
 use super::unseen::{self, Hidden};

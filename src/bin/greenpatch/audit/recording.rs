@@ -7,9 +7,11 @@ use std::fs::{self, File};
 use std::mem::{align_of, offset_of, size_of};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::clock::Clock;
+use super::fields::{classes, text};
+use super::sites::{self, Site};
 use crate::shared::audit_format::{self as format, gil, kind, Recording, SAME};
 use crate::shared::ROWS;
 use crate::words::shown;
@@ -189,24 +191,6 @@ pub struct Loop {
     pub lag_ns: u64,
 }
 
-/// The sums of a site.
-pub struct Site {
-    pub name: String,
-    pub caller: u64,
-    pub threads: u32,
-    pub count: u64,
-    pub total_ns: u64,
-    pub worst_ns: u64,
-    pub classes: Vec<u32>,
-    /// How many of the calls parked, how long, and the longest (green).
-    pub parks: u64,
-    pub parked_ns: u64,
-    pub parked_worst_ns: u64,
-    /// Of the calls on loops' threads of which it was asked: how many could not have waited, and how many could.
-    pub could_not_wait: u32,
-    pub could_wait: u32,
-}
-
 /// The sums of a finding, and its worst call.
 pub struct Finding {
     pub count: u64,
@@ -297,16 +281,6 @@ impl Long {
     }
 }
 
-/// Reads a field of text.
-fn text(field: &[AtomicU8]) -> String {
-    let bytes: Vec<u8> = field.iter().map(|byte| byte.load(Relaxed)).take_while(|byte| *byte != 0).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn classes(from: &[AtomicU32]) -> Vec<u32> {
-    from.iter().map(|class| class.load(Relaxed)).collect()
-}
-
 /// Returns the sentence on a recording whose magic number is missing.
 pub fn unbegun(file: &Path) -> String {
     format!("{} has no begin: its process was killed while it made the recording, or is about to begin.", shown(file))
@@ -352,7 +326,7 @@ fn of(file: &Path, recording: &Recording) -> Recorded {
         children: recording.children.iter().filter(|child| child.process.load(Relaxed) != 0).map(child).collect(),
         objects: recording.objects.iter().map(|object| text(&object.path)).filter(|path| !path.is_empty()).collect(),
         loops: recording.loops.iter().filter(|entry| entry.turns.load(Relaxed) != 0).map(loop_of).collect(),
-        sites: recording.sites.iter().filter(|site| present(site.key.load(Relaxed))).map(site).collect(),
+        sites: sites::all(recording),
         findings: recording.findings.iter().filter(|entry| present(entry.count.load(Relaxed))).map(finding).collect(),
         ring: recording.ring.iter().filter(|entry| is_whole(entry.turn.load(Relaxed))).map(long).collect(),
         ..head_of(file, recording)
@@ -382,7 +356,7 @@ fn head_of(file: &Path, recording: &Recording) -> Recorded {
         green: header.green.load(Relaxed) != 0,
         unreached: header.unreached.load(Relaxed),
         hand_overs: header.hand_overs.load(Relaxed),
-        calls: header.calls.load(Relaxed),
+        calls: sites::calls(recording),
         lost: header.lost.load(Relaxed),
         no_cpu: header.no_cpu.load(Relaxed),
         no_cpu_ns: header.no_cpu_ns.load(Relaxed),
@@ -480,23 +454,6 @@ fn loop_of(entry: &format::Loop) -> Loop {
         blocked_ns: entry.blocked_ns.load(Relaxed),
         computing_ns: entry.computing_ns.load(Relaxed),
         no_cpu_ns: entry.no_cpu_ns.load(Relaxed),
-    }
-}
-
-fn site(site: &format::Site) -> Site {
-    Site {
-        name: text(&site.name),
-        caller: site.caller.load(Relaxed),
-        threads: site.threads.load(Relaxed).count_ones(),
-        count: site.count.load(Relaxed),
-        total_ns: site.total_ns.load(Relaxed),
-        worst_ns: site.worst_ns.load(Relaxed),
-        classes: classes(&site.classes),
-        parks: site.parks.load(Relaxed),
-        parked_ns: site.parked_ns.load(Relaxed),
-        parked_worst_ns: site.parked_worst_ns.load(Relaxed),
-        could_not_wait: site.could_not_wait.load(Relaxed),
-        could_wait: site.could_wait.load(Relaxed),
     }
 }
 
