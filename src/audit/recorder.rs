@@ -235,7 +235,8 @@ fn lacked_by_another(here: &Thread, call: &Call, [began, ended]: [u64; 2], waite
 }
 
 /// Returns how much of a call with a timeout of its own its thread lacked a processor, in nanoseconds. Behind the timeout it waits for
-/// nothing any more. Up to there it has waited, once the timeout is over: a thread that lost its processor on its way to sleep would have slept.
+/// nothing any more. Up to there it has waited, once the timeout is over: a thread that lost its processor on its way to sleep would have
+/// slept.
 fn lacked_by_limit(lacked_ns: u64, duration_ns: u64, limit_ns: u64) -> u64 {
     let late_ns = duration_ns.saturating_sub(limit_ns + LATE_NS);
     let most_ns = if duration_ns >= limit_ns { duration_ns - limit_ns } else { u64::MAX };
