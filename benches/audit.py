@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 
-from page import AUDIT_BEGIN, AUDIT_END, cpuinfo, machine, seconds, table, us
+from page import AUDIT_BEGIN, AUDIT_END, cpuinfo, machine, seconds, table, us, write_section
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORES = sorted(os.sched_getaffinity(0))
@@ -238,17 +238,6 @@ def clock():
     return "the processor's counter" if "nonstop_tsc" in (cpuinfo("flags") or "") else "the kernel's clock"
 
 
-def write_section(text):
-    written = ROOT / "docs/bench.md"
-    before = written.read_text()
-    section = f"{AUDIT_BEGIN}\n{text}\n{AUDIT_END}\n"
-    if AUDIT_BEGIN in before:
-        before = re.sub(f"{AUDIT_BEGIN}.*?{AUDIT_END}\n", lambda _: section, before, flags=re.S)
-    else:
-        before = f"{before.rstrip()}\n\n{section}"
-    written.write_text(before)
-
-
 def main():
     global cluster
     parser = argparse.ArgumentParser(prog="scripts/bench audit", description="What audit costs, native beside audited.")
@@ -285,7 +274,7 @@ their clients are audited, both.
 """
     print("\n".join([text, *(f"left out: {line}" for line in left_out)]))
     if arguments.write:
-        write_section(text)
+        write_section(text, AUDIT_BEGIN, AUDIT_END)
 
 
 if __name__ == "__main__":

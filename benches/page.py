@@ -3,9 +3,11 @@
 import datetime
 import os
 import pathlib
+import re
 
-# benches/audit.py's section in docs/bench.md.
+# The sections in docs/bench.md of benches/audit.py and benches/bridge.py.
 AUDIT_BEGIN, AUDIT_END = "<!-- audit -->", "<!-- end of audit -->"
+BRIDGE_BEGIN, BRIDGE_END = "<!-- bridge -->", "<!-- end of bridge -->"
 
 
 def us(value):
@@ -25,6 +27,18 @@ def table(lines):
 
     head, *body = lines
     return "\n".join([written(head), written(["-" * width for width in widths]), *map(written, body)])
+
+
+def write_section(text, begin, end):
+    """Puts a section between its two marks in docs/bench.md: at its end, where there is none yet."""
+    written = pathlib.Path(__file__).resolve().parent.parent / "docs/bench.md"
+    before = written.read_text()
+    section = f"{begin}\n{text}\n{end}\n"
+    if begin in before:
+        before = re.sub(f"{begin}.*?{end}\n", lambda _: section, before, flags=re.S)
+    else:
+        before = f"{before.rstrip()}\n\n{section}"
+    written.write_text(before)
 
 
 def cpuinfo(key):

@@ -239,7 +239,7 @@ def as_user(user, command):
     subprocess.run([*identity, *command], check=True, capture_output=True, cwd="/")
 
 
-def postgres(folder):
+def postgres(folder, connections=100):
     tools = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))[-1]
     data, port = pathlib.Path(folder, "postgres"), free_port()
     data.mkdir()
@@ -247,7 +247,7 @@ def postgres(folder):
         os.chown(data, pwd.getpwnam("postgres").pw_uid, -1)
     as_user("postgres", [str(tools / "initdb"), "-D", str(data), "--username=postgres", "--auth=trust", "--no-sync"])
     command = [str(tools / "postgres"), "-D", str(data), f"--port={port}", "--listen_addresses=127.0.0.1", "--unix_socket_directories=",
-               "--fsync=off", "--max_connections=100"]
+               "--fsync=off", f"--max_connections={connections}"]
     question = [str(tools / "pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={port}"]
     return Real(folder, command, port, lambda: subprocess.run(question, check=False).returncode == 0, "postgres")
 
