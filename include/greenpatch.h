@@ -13,9 +13,11 @@
  *   eventfd is readable: gp_take(ready, n) -------> switch to each `user`: leave() returns, the call is tried again
  *
  * A context is left where it waits for descriptors (read, recv, connect, poll, epoll_wait, ...), for a time (sleep, nanosleep, ...), for a
- * mutex or read-write lock of this process's, or for a thread's end (pthread_join); its own stack may be copied away and another context's
- * put there meanwhile. For condition variables, semaphores and futexes only where gp_range says so. Every other wait (barriers, files'
- * locks, children, signals) blocks the thread as it did, while green threads run.
+ * mutex or read-write lock of this process's, or for a thread's end (pthread_join), a child's (wait, waitpid, ...) or a file's lock
+ * (flock, F_SETLKW); while a FIFO is opened, a file is brought to its disk (fsync, ...), or getaddrinfo asks. Its own stack may be copied
+ * away and another context's put there meanwhile. For condition variables, semaphores and futexes only where gp_range says so. Every other
+ * wait (barriers, signals, System V's queues, reads of files, the other functions that look up names) blocks the thread as it did, while
+ * green threads run.
  *
  * While leave(&user) has not switched away yet, what it calls may wait as well: it must answer 0 then, or call gp_pause meanwhile.
  *
@@ -56,9 +58,10 @@ enum gp_mode {
  * descriptor.
  *
  * ERROR has the call fail: by ETIMEDOUT calls about a stream socket (recv, send, read, write, accept, connect), locks, condition variables
- * and joins with a timeout; by EINTR reads and writes of other files, poll, select, epoll_wait, sleeps, semaphores and futexes. What has
- * arrived meanwhile goes before that. Locks, condition variables and joins without a timeout can tell no error: they are as IGNORE. Many
- * libraries make a call again after EINTR, and wait again. */
+ * and joins with a timeout; by EINTR reads and writes of other files, poll, select, epoll_wait, sleeps, semaphores, futexes, waits for
+ * children, locks of files, opens of FIFOs, and fsync. What has arrived meanwhile goes before that. Locks, condition variables and joins
+ * without a timeout can tell no error, and neither can getaddrinfo and gp_offload: they are as IGNORE. Many libraries make a call again
+ * after EINTR, and wait again. */
 enum gp_cancel {
     GP_CANCEL_IGNORE = 0,    /* the wait goes on, unless its news are there */
     GP_CANCEL_ERROR = -1,    /* the call fails; so do other numbers below 0 */
@@ -95,6 +98,8 @@ struct gp_loop_statistics {
     uint64_t lent;     /* waits in which a context was left */
     uint64_t blocked;  /* waits in which the thread blocked: the loop's own, or while paused */
     uint64_t taken;    /* contexts that gp_take returned */
+    /* The fields from here on are written as far as `size` says. */
+    uint64_t offloaded; /* calls that another thread made for a context */
 };
 
 /* The library's GP_VERSION. Any thread; leaves errno alone. */
@@ -130,6 +135,11 @@ enum gp_range_meaning {
  * tables is found as well, if it makes the call itself. 0, or an error number: EINVAL (the thread lends no loop, `meaning`, from >= to),
  * ENOMEM, ENOTSUP (callers, with a glibc before 2.35). */
 GP_WEAK int gp_range(int meaning, const void *from, const void *to);
+/* Calls function(argument) on another kernel thread, on which all that it calls blocks as it does natively, while the calling context is
+ * left, and returns when it is over: 1. Where no context may be left it is called here: 0. For code that computes for long or blocks in no
+ * hooked call, and for libraries that keep state for each thread. That thread is another one each time. Where stacks are copied away
+ * (no GP_STACKS_STAY) `argument` must not lie on the context's stack. The function must return, and does not hear of cancellation. */
+GP_WEAK int gp_offload(void (*function)(void *argument), void *argument);
 /* Fills in the statistics of the calling thread's loop. 0, or EINVAL: it lends none. */
 GP_WEAK int gp_loop_statistics(struct gp_loop_statistics *statistics);
 

@@ -3,12 +3,14 @@
 use crate::audit::stack;
 use crate::hooks::thread::create;
 use crate::runtime;
+use crate::runtime::births::offload;
 use crate::runtime::current;
 use crate::runtime::machine::groups::Thread;
 use crate::runtime::machine::parts::Green;
 use crate::runtime::machine::started::is_refused;
 use crate::runtime::news::lent::{CurrentContext, Leave, Loop, Stacks, Ways};
 use crate::runtime::waiting::lending;
+use crate::why::Why;
 use crate::{audit, glibc, sys};
 use std::ffi::{c_int, c_void};
 
@@ -64,6 +66,12 @@ pub struct Statistics {
     lent: u64,
     blocked: u64,
     taken: u64,
+    offloaded: u64,
+}
+
+impl Statistics {
+    /// The size that the structure had at first.
+    const FIRST_SIZE: usize = std::mem::offset_of!(Statistics, offloaded);
 }
 
 /// Has the process green threads, or may it?
@@ -198,6 +206,23 @@ pub extern "C" fn gp_range(meaning: c_int, from: *const c_void, to: *const c_voi
     }
 }
 
+/// Calls a function on another kernel thread while the context that runs here is left: 1; or here, where no context may be left: 0.
+///
+/// # Safety
+/// As include/greenpatch.h says: the function may be called with the argument on any thread.
+#[no_mangle]
+pub unsafe extern "C" fn gp_offload(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void) -> c_int {
+    // SAFETY: the caller's.
+    let call = move || unsafe { function(argument) };
+    match offload::native(Why::InKernel, call) {
+        Some(()) => 1,
+        None => {
+            call();
+            0
+        }
+    }
+}
+
 /// Fills in what was counted of the running thread's loop: 0, or EINVAL.
 ///
 /// # Safety
@@ -206,10 +231,20 @@ pub extern "C" fn gp_range(meaning: c_int, from: *const c_void, to: *const c_voi
 pub unsafe extern "C" fn gp_loop_statistics(statistics: *mut Statistics) -> c_int {
     let Some((_, home)) = here() else { return libc::EINVAL };
     // SAFETY: the caller's.
-    let Some(to) = (unsafe { statistics.as_mut() }) else { return libc::EINVAL };
-    if to.size < size_of::<Statistics>() {
+    let size = if statistics.is_null() { 0 } else { unsafe { (*statistics).size } };
+    if size < Statistics::FIRST_SIZE {
         return libc::EINVAL;
     }
-    (to.lent, to.blocked, to.taken) = (home.counts.lent.get(), home.counts.blocked.get(), home.counts.taken.get());
+    let counts = &home.counts;
+    let (lent, blocked, taken) = (counts.lent.get(), counts.blocked.get(), counts.taken.get());
+    let told = Statistics { size, lent, blocked, taken, offloaded: counts.offloaded.get() };
+    // SAFETY: the caller's; a program that knows fewer fields gets those.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            &raw const told as *const u8,
+            statistics as *mut u8,
+            size.min(size_of::<Statistics>()),
+        )
+    };
     0
 }

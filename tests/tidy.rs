@@ -138,6 +138,7 @@ const WAITS: &[&str] = &[
 /// Those in which something is allocated all the same, and why.
 const ALLOCATE: &[(&str, &str)] = &[
     ("src/hooks/inside/entries.rs", "at the start, when there is one thread"),
+    ("src/hooks/inside/resolver.rs", "a context's question, which the thread that asks has and frees"),
     ("src/hooks/proc/task_file.rs", "the text of a file that the kernel has not, made and written without a wait"),
     ("src/hooks/proc/task_list.rs", "a list of threads, made and written without a wait"),
     ("src/hooks/thread/written_names.rs", "a list of pipes, under a lock, without a wait"),
@@ -537,8 +538,7 @@ fn the_library_exports_its_hooks_and_nothing_else() {
     let hooks: BTreeSet<String> = HOOKS.iter().map(|hook| hook.symbol.to_owned()).collect();
     let exported = exported_symbols();
     none("hooks that are not exported", hooks.difference(&exported).cloned());
-    let header = &File::read("include/greenpatch.h").text;
-    let promised: BTreeSet<String> = header.lines().filter_map(promised).collect();
+    let promised: BTreeSet<String> = File::read("include/greenpatch.h").text.lines().filter_map(promised).collect();
     none("promised by the header, and not exported", promised.difference(&exported).cloned());
     let beside: Vec<_> = BESIDE_THE_TABLE.iter().map(|(symbol, _)| *symbol).collect();
     let stray =
@@ -548,7 +548,7 @@ fn the_library_exports_its_hooks_and_nothing_else() {
 
 /// The function that a line of the header declares.
 fn promised(line: &str) -> Option<String> {
-    line.strip_prefix("GP_WEAK ")?.split_once('(')?.0.rsplit([' ', '*']).next().map(str::to_owned)
+    line.strip_prefix("GP_WEAK ")?.split('(').next()?.rsplit([' ', '*']).next().map(str::to_owned)
 }
 
 /// What the library exports beside the rows of its table and what its header promises, and why.

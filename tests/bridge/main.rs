@@ -98,6 +98,19 @@ fn contexts_wait_for_objects_and_own_locks_by_themselves() {
 }
 
 #[test]
+fn another_thread_makes_the_calls_of_contexts_that_block_in_the_kernel() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "offload");
+    let folder = scratch.path(".").display().to_string();
+    for workers in [1, 2, 4] {
+        for words in [&[folder.as_str()][..], &[folder.as_str(), "sliced"]] {
+            let output = with_library(&program, words, &format!("workers={workers}"));
+            assert_eq!(stdout(&output), "33 turns\n", "{words:?} of {workers}: {output:?}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_lent_is_refused() {
     let scratch = Scratch::new();
     let program = compile(&scratch, "loop");

@@ -4,20 +4,56 @@
 //! those. Else it stays on its kernel thread meanwhile, with its own TLS (the resolver's state is there),
 //! and its slot is offered at once; a hook that libc's plugins call by symbol then waits in the kernel.
 
+use crate::glibc;
 use crate::hooks::answer::Answer;
 use crate::hooks::inside::entries;
 use crate::hooks::real;
 use crate::runtime;
+use crate::runtime::births::offload;
+use crate::runtime::waiting::lending;
+use crate::why::Why;
 use libc::*;
+use std::ffi::{CStr, CString};
+use std::ptr::{null, null_mut};
 
 /// Calls a function that waits inside libc. If libc's entries lead to the hooks the thread parks there. Else the thread stays on its
-/// kernel thread, whose slot is offered.
+/// kernel thread, whose slot is offered. Two contexts of one thread would have one resolver's state: so none is left meanwhile.
 fn waiting_inside<R>(function: impl FnOnce() -> R) -> R {
     if entries::count() > 0 {
-        function()
+        lending::blocking(function)
     } else {
         runtime::in_libc(function)
     }
+}
+
+/// `getaddrinfo`: as the functions below. Where a context of a lent loop may be left another green thread asks, with a resolver's state of
+/// its own, and copies of the question: the context's stack may be copied away.
+pub unsafe fn getaddrinfo(
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const addrinfo,
+    found: *mut *mut addrinfo,
+) -> Answer<c_int> {
+    if lending::lends() {
+        let [node, service] = [node, service].map(|text| (!text.is_null()).then(|| CStr::from_ptr(text).to_owned()));
+        let hints = hints.as_ref().copied();
+        let told = offload::green(Why::InKernel, move || {
+            let text = |text: &Option<CString>| text.as_ref().map_or(null(), |text| text.as_ptr());
+            let mut found = null_mut();
+            let hints = hints.as_ref().map_or(null(), |hints| hints as *const addrinfo);
+            let result = real::getaddrinfo(text(&node), text(&service), hints, &mut found);
+            (result, found, glibc::errno())
+        });
+        if let Some((result, list, number)) = told {
+            if result == 0 {
+                *found = list;
+            } else if result == EAI_SYSTEM {
+                glibc::set_errno(number);
+            }
+            return Ok(result);
+        }
+    }
+    Ok(waiting_inside(|| real::getaddrinfo(node, service, hints, found)))
 }
 
 /// `name(arguments) -> result;`: libc's function of that name, which may take its time.
@@ -33,7 +69,6 @@ macro_rules! libcs_own {
 }
 
 libcs_own! {
-    getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, found: *mut *mut addrinfo) -> c_int;
     getnameinfo(of: *const sockaddr, len: socklen_t, host: *mut c_char, host_len: socklen_t, service: *mut c_char,
         service_len: socklen_t, flags: c_int) -> c_int;
     gethostbyname(name: *const c_char) -> *mut hostent;

@@ -26,11 +26,14 @@ use crate::hooks::io::kernel::{long, plain, plain_for};
 use crate::hooks::io::{descriptor, owner};
 use crate::hooks::proc::{task_file, thread_path};
 use crate::hooks::real;
+use crate::runtime::births::offload;
 use crate::runtime::news::record;
-use crate::runtime::waiting::readiness;
+use crate::runtime::waiting::{lending, readiness};
 use crate::runtime::{self, Habit, Length};
 use crate::sys::{self, older};
+use crate::why::Why;
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, mode_t, socklen_t, FILE};
+use std::ffi::CStr;
 
 /// SO_RCVTIMEO and SO_SNDTIMEO as the C library calls them where time is 64 bits wide and `long` is not (asm-generic/socket.h). The
 /// kernel takes both numbers everywhere.
@@ -226,8 +229,8 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
             Ok(done)
         }
         libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => duplicate(fd, || call(command)),
-        libc::F_SETLKW => lock(libc::F_SETLK, libc::F_SETLKW, call),
-        libc::F_OFD_SETLKW => lock(libc::F_OFD_SETLK, libc::F_OFD_SETLKW, call),
+        libc::F_SETLKW => lock(fd, libc::F_SETLK, libc::F_SETLKW, argument),
+        libc::F_OFD_SETLKW => lock(fd, libc::F_OFD_SETLK, libc::F_OFD_SETLKW, argument),
         libc::F_GETFL | libc::F_GETFD | libc::F_SETFD => Err(Miss::Libc),
         _ => owner::fcntl(fd, command, argument),
     }
@@ -235,14 +238,22 @@ pub unsafe fn fcntl(fd: c_int, command: c_int, argument: usize) -> Answer<c_int>
 
 /// Tries a file lock by the command `attempt`, then waits for it in the kernel by the command `wait`, with the slot offered. EAGAIN
 /// and EACCES both say that another process or open file has a lock there (fcntl(2)). EINTR after a handler without SA_RESTART. A
-/// cancellation point. A foreign thread's call is libc's.
-fn lock(attempt: c_int, wait: c_int, call: impl Fn(c_int) -> isize) -> Answer<c_int> {
+/// cancellation point. A foreign thread's call is libc's. `wish` is a `struct flock`'s address.
+unsafe fn lock(fd: c_int, attempt: c_int, wait: c_int, wish: usize) -> Answer<c_int> {
+    let call = move |command: c_int, wish| sys::call(libc::SYS_fcntl, fd as usize, command as usize, wish, 0, 0, 0);
     if runtime::current().is_none() {
         return Err(Miss::Libc);
     }
     runtime::cancellation_point();
-    match answer(call(attempt)) {
-        Err(Miss::Errno(libc::EAGAIN | libc::EACCES)) => long(|| call(wait)),
+    match answer(call(attempt, wish)) {
+        Err(Miss::Errno(libc::EAGAIN | libc::EACCES)) => {
+            // The kernel has just read it; the context's stack may be copied away.
+            let copy = *(wish as *const libc::flock);
+            match offload::in_kernel(Why::InKernel, move || call(wait, &raw const copy as usize)) {
+                Some(result) => answer(result),
+                None => long(|| call(wait, wish)),
+            }
+        }
         done => done,
     }
 }
@@ -273,6 +284,7 @@ pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t
     static OPENS: Kept<Habit> = Kept::new(Habit::new());
     let call = || sys::call(libc::SYS_openat, dir as usize, path as usize, flags as usize, mode as usize, 0, 0);
     let told = match runtime::current() {
+        Some(_) if lending::lends() && is_fifo(dir, path) => by_other_thread(dir, path, flags, mode, call),
         Some(_) => plain_for(Length::Usual(&OPENS), call),
         None if runtime::started() => by_foreign(|| real::openat(dir, path, flags, mode)),
         None => return Err(Miss::Libc),
@@ -285,6 +297,34 @@ pub unsafe fn openat(dir: c_int, path: *const c_char, flags: c_int, mode: mode_t
     };
     readiness::forget(fd);
     Ok(fd)
+}
+
+/// Does a path lead to a FIFO, whose opening may wait for another to open it?
+#[cold]
+unsafe fn is_fifo(dir: c_int, path: *const c_char) -> bool {
+    let mut file: libc::stat = std::mem::zeroed();
+    sys::call(libc::SYS_newfstatat, dir as usize, path as usize, &raw mut file as usize, 0, 0, 0) == 0
+        && file.st_mode & libc::S_IFMT == libc::S_IFIFO
+}
+
+/// Opens as another thread, while the context that runs here is left; makes `call` where no context may be left. The kernel has read the
+/// path.
+#[cold]
+unsafe fn by_other_thread(
+    dir: c_int,
+    path: *const c_char,
+    flags: c_int,
+    mode: mode_t,
+    call: impl FnOnce() -> isize,
+) -> Answer<c_int> {
+    let mut copy = [0u8; libc::PATH_MAX as usize];
+    CStr::from_ptr(path).to_bytes().iter().zip(&mut copy).for_each(|(from, to)| *to = *from);
+    let open =
+        move || sys::call(libc::SYS_openat, dir as usize, copy.as_ptr() as usize, flags as usize, mode as usize, 0, 0);
+    match offload::in_kernel(Why::InKernel, open) {
+        Some(result) => answer(result),
+        None => plain_for(Length::Unknown, call),
+    }
 }
 
 /// Makes libc's own call, in which a foreign thread is cancelled as natively. Returns the descriptor, or libc's errno.

@@ -8,8 +8,10 @@ use crate::base::kept::Kept;
 use crate::hooks::answer::{answer, Answer, Miss};
 use crate::hooks::io::fd;
 use crate::hooks::io::kernel::{long_uncancelled, plain_for, WOULD_BLOCK};
+use crate::runtime::births::offload;
 use crate::runtime::{self, Habit, Length};
 use crate::sys;
+use crate::why::Why;
 use libc::*;
 
 /// How long transfers from and to files took lately.
@@ -27,13 +29,21 @@ pub fn disk(call: impl FnOnce() -> isize) -> Answer<ssize_t> {
 /// Makes a call that brings a file's content to its disk, and is a cancellation point. The slot is offered if such calls were long
 /// lately. Errors are the kernel's (EIO, EBADF, EINVAL).
 unsafe fn flush(number: c_long, [a, b, c, d]: [usize; 4]) -> Answer<c_int> {
-    plain_for(Length::Usual(&FLUSHES), || sys::call(number, a, b, c, d, 0, 0))
+    let call = move || sys::call(number, a, b, c, d, 0, 0);
+    match offload::in_kernel(Why::InKernel, call) {
+        Some(result) => answer(result),
+        None => plain_for(Length::Usual(&FLUSHES), call),
+    }
 }
 
 /// As `flush`, for a call that is no cancellation point.
 unsafe fn flush_steadily(number: c_long, fd: usize) -> Answer<c_int> {
-    let result = runtime::block_for(Length::Usual(&FLUSHES), || sys::call(number, fd, 0, 0, 0, 0, 0));
-    runtime::breathe();
+    let call = move || sys::call(number, fd, 0, 0, 0, 0, 0);
+    let result = offload::in_kernel(Why::InKernel, call).unwrap_or_else(|| {
+        let result = runtime::block_for(Length::Usual(&FLUSHES), call);
+        runtime::breathe();
+        result
+    });
     answer(result)
 }
 
@@ -70,9 +80,12 @@ pub unsafe fn syncfs(fd: c_int) -> Answer<c_int> {
 /// `flock`: tried without waiting, then in the kernel, with the slot offered. No cancellation point; EINTR after a handler without
 /// SA_RESTART.
 pub unsafe fn flock(fd: c_int, operation: c_int) -> Answer<c_int> {
-    let call = |operation: c_int| sys::call(SYS_flock, fd as usize, operation as usize, 0, 0, 0, 0);
+    let call = move |operation: c_int| sys::call(SYS_flock, fd as usize, operation as usize, 0, 0, 0, 0);
     match call(operation | LOCK_NB) {
-        WOULD_BLOCK if operation & LOCK_NB == 0 => long_uncancelled(|| call(operation)),
+        WOULD_BLOCK if operation & LOCK_NB == 0 => match offload::in_kernel(Why::InKernel, move || call(operation)) {
+            Some(result) => answer(result),
+            None => long_uncancelled(|| call(operation)),
+        },
         done => {
             runtime::breathe();
             answer(done)

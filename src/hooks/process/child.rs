@@ -2,7 +2,8 @@
 //!
 //! A process has a descriptor that is readable once the process has ended, and that tells no more. So
 //! - *A wait for the end of one child* parks on that descriptor. If another thread's wait was faster the answer is ECHILD, as natively.
-//! - *A wait for any of several children, or for stops and continues*, stays in the kernel, with the slot offered.
+//! - *A wait for any of several children, or for stops and continues*, stays in the kernel, with the slot offered. Of a context of a lent
+//!   loop it is another thread's, and the context is left.
 //! - *A child that is traced* stops, and its stops are told to a waiter that did not ask for them. So a parked waiter asks again now and
 //!   then, after growing intervals: a stop that comes after the time T of waiting is found before 2 T.
 //!
@@ -12,6 +13,7 @@ use crate::base::own_fds;
 use crate::hooks::answer::{answer, errno, Answer};
 use crate::hooks::io::descriptor::poll_now;
 use crate::hooks::io::kernel::long;
+use crate::runtime::births::offload;
 use crate::runtime::machine::parts::Green;
 use crate::runtime::news::record::{self, FdWait, IN};
 use crate::runtime::signal::frames;
@@ -77,7 +79,8 @@ impl Child {
 pub enum End {
     /// The kernel's answer.
     Answer(isize),
-    /// A handler has run, and the child has not changed. `runtime::restart` says whether the wait may go on.
+    /// A handler has run, or a lent loop has ended the wait, and the child has not changed. `runtime::restart` says whether the wait may go
+    /// on.
     Interrupted,
     /// A cancellation is due: the caller puts its things right, and acts.
     Cancelled,
@@ -123,7 +126,7 @@ fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> 
         }
         let woken = readiness::wait(why, FdWait::new(fd, IN), known, Some(sys::now_ns() + interval_ns)).0;
         match woken {
-            Woken::Interrupted => return ask().map_or(End::Interrupted, End::Answer),
+            Woken::Interrupted | Woken::Ended(_) => return ask().map_or(End::Interrupted, End::Answer),
             Woken::Cancelled => return End::Cancelled,
             Woken::NotNeeded => break,
             _ => interval_ns = (interval_ns * 2).min(SECOND_NS),
@@ -137,6 +140,7 @@ fn park_on(me: &Green, fd: c_int, why: Why, ask: impl Fn() -> Option<isize>) -> 
 /// first question and while parked, which takes no child.
 fn wait_for<T: TryFrom<isize>>(
     child: Child,
+    which: Which,
     why: Why,
     ask: impl Fn() -> Option<isize>,
     block: impl Fn() -> isize,
@@ -149,9 +153,47 @@ fn wait_for<T: TryFrom<isize>>(
             End::Interrupted => {}
             End::Cancelled => runtime::cancellation_point(),
             End::Kernel => {
+                if let Some(result) = wait_elsewhere(which, why, &ask) {
+                    return told(result);
+                }
                 runtime::announce(why);
                 return long(block);
             }
+        }
+    }
+}
+
+/// Children as waitid names them: the kind of number, the number, and the options, which say what changes count.
+type Which = (idtype_t, id_t, c_int);
+
+/// Returns the children of a wait4.
+fn which(pid: pid_t, options: c_int) -> Which {
+    let (kind, id) = match pid {
+        -1 => (P_ALL, 0),
+        0 => (P_PGID, sys::process_group() as id_t),
+        1.. => (P_PID, pid as id_t),
+        group => (P_PGID, group.unsigned_abs()),
+    };
+    (kind, id, options | WEXITED)
+}
+
+/// Waits in a context of a lent loop, which is left: another thread waits until one of the children has changed, and leaves it to be waited
+/// for; then `ask` is asked here. `None`: no context may be left, or the wait is about the children of this kernel thread alone.
+#[cold]
+fn wait_elsewhere((kind, id, options): Which, why: Why, ask: impl Fn() -> Option<isize>) -> Option<isize> {
+    if options & __WNOTHREAD != 0 {
+        return None;
+    }
+    loop {
+        // SAFETY: the kernel writes nothing where there is no place for it.
+        let wait =
+            move || unsafe { sys::call(SYS_waitid, kind as usize, id as usize, 0, (options | WNOWAIT) as usize, 0, 0) };
+        if offload::in_kernel(why, wait)? == -(EINTR as isize) {
+            return Some(ask().unwrap_or(-(EINTR as isize)));
+        }
+        // Another thread's wait may have been faster.
+        if let Some(result) = ask() {
+            return Some(result);
         }
     }
 }
@@ -183,7 +225,7 @@ pub unsafe fn wait4(pid: pid_t, status: *mut c_int, options: c_int, usage: *mut 
     }
     let block = || call(pid, status, options, usage);
     let why = if pid > 0 { Why::Child(pid) } else { Why::Children };
-    wait_for(Child::by_pid(pid, options), why, || ask(pid, status, options, usage), block)
+    wait_for(Child::by_pid(pid, options), which(pid, options), why, || ask(pid, status, options, usage), block)
 }
 
 /// `wait`: `wait4` for any child.
@@ -220,5 +262,5 @@ pub unsafe fn waitid(kind: idtype_t, id: id_t, info: *mut siginfo_t, options: c_
         Some(result).filter(|&result| result != 0 || (*seen).si_signo != 0)
     };
     let why = if kind == P_PID { Why::Child(id as pid_t) } else { Why::Children };
-    wait_for(Child::by_id(kind, id, options), why, ask, || call(info, options))
+    wait_for(Child::by_id(kind, id, options), (kind, id, options), why, ask, || call(info, options))
 }

@@ -5,6 +5,7 @@
 pub mod duties;
 pub mod end;
 pub mod leaks;
+pub mod offload;
 pub mod serve;
 pub mod stacks;
 pub mod thread;

@@ -81,6 +81,8 @@ pub struct Counts {
     pub blocked: Cell<u64>,
     /// Contexts that were taken.
     pub taken: Cell<u64>,
+    /// Calls that another thread made for a context.
+    pub offloaded: Cell<u64>,
 }
 
 /// A loop. Never freed: a late clause may tell it something after it was taken back.

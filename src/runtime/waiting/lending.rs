@@ -69,7 +69,8 @@ fn kind(why: Why) -> (usize, Callers) {
             (address, Callers::All)
         }
         Why::Cond(address) | Why::Semaphore(address) | Why::Futex(address) => (address, Callers::Listed),
-        Why::Readable(_) | Why::Writable(_) | Why::Poll(_) | Why::Sleep | Why::Join(_) => (0, Callers::All),
+        Why::Readable(_) | Why::Writable(_) | Why::Poll(_) | Why::Sleep => (0, Callers::All),
+        Why::Join(_) | Why::Child(_) | Why::Children | Why::InKernel => (0, Callers::All),
         _ => (0, Callers::None),
     }
 }
@@ -174,6 +175,21 @@ fn with_tid<R>(me: &Green, tid: i32, call: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Does the running thread lend a loop?
+#[inline]
+pub fn lends() -> bool {
+    current().is_some_and(|me| me.thread.pinned.get() >= Thread::LENDS)
+}
+
+/// Does `call` with no context left in it: it keeps state for each thread.
+pub fn blocking<R>(call: impl FnOnce() -> R) -> R {
+    let Some(home) = current().and_then(of) else { return call() };
+    home.paused.set(home.paused.get() + 1);
+    let result = call();
+    home.paused.set(home.paused.get() - 1);
+    result
+}
+
 /// Returns the loop that a thread lends.
 pub fn of(me: &Green) -> Option<&'static Loop> {
     // SAFETY: loops are never freed.
@@ -190,6 +206,16 @@ fn leave(home: &Loop, user: *mut *mut std::ffi::c_void) -> i32 {
 }
 
 impl Context {
+    /// Counts a call that another thread makes for the context.
+    pub fn count_offload(&self) {
+        self.home.counts.offloaded.set(self.home.counts.offloaded.get() + 1);
+    }
+
+    /// Gives the place back of a context that is not to be left.
+    pub fn give_up(self) {
+        self.home.give_back(self.place, false);
+    }
+
     /// Waits as `wait::wait` does, while the loop runs other contexts. `enqueue` and `dequeue` are about what lies in the place; `dequeue`
     /// is told how the loop has ended the wait, if it has. `FalseAlarm`: the context was switched to for no news.
     pub fn wait(
@@ -219,7 +245,10 @@ impl Context {
         home.give_back(place, is_lent && news.is_some());
         guard::leave_runtime();
         match end {
-            Some(end) => Woken::Ended(end),
+            Some(end) => {
+                me.wait.restart.set(false);
+                Woken::Ended(end)
+            }
             None if waits && news.is_none() => Woken::FalseAlarm,
             None => outcome(news),
         }

@@ -77,7 +77,7 @@ pub fn park_for_lock(
 
 /// Leaves a context until it is woken, as `park_uncancelled` parks a thread.
 #[cold]
-fn park_context(
+pub fn park_context(
     context: Context,
     address: usize,
     token: usize,
