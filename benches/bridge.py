@@ -100,13 +100,14 @@ def main():
         (rate, cpu), (rate_beside, cpu_beside) = median[titles[MEASURED], count], median[titles[BESIDE], count]
         met = "met" if rate >= rate_beside and cpu <= MOST_CPU * cpu_beside else "**not met**"
         bounds.append(f"{count} connections: {rate / rate_beside:.2f} × its rate, {cpu / cpu_beside:.2f} × its processor time: {met}.")
-    versions = ", ".join(f"{name} {has[name]}" for name in sorted(set(sum((way[3] for way in ways), ["psycopg2", "greenlet"]))) if name in has)
+    packages = sorted(set(sum((way[3] for way in ways), ["psycopg2", "greenlet"])) & set(has))
+    versions = ", ".join(f"{name} {has[name]}" for name in packages)
     text = f"""## Bridge
 
 {setting}
 
-Written by `scripts/bench bridge --write`: each connection asks PostgreSQL for `select pg_sleep(0), 7` again and again, for {seconds} s; medians of {rounds}
-rounds. Beside the rate stands the client's processor time for a query. {versions}.
+Written by `scripts/bench bridge --write`: each connection asks PostgreSQL for `select pg_sleep(0), 7` again and again, for {seconds} s;
+medians of {rounds} rounds. Beside the rate stands the client's processor time for a query. {versions}.
 
 {table(lines)}
 
