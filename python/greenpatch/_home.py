@@ -18,6 +18,9 @@ class NotPreloaded(RuntimeError):
 class Home:
     """A loop that its thread lends. A subclass says how its loop watches a descriptor, and by ``arguments`` how greenlets are left."""
 
+    # Is the loop, in a fork child, one of the child's own? Where it shares its epoll with the parent's, it is not to be touched.
+    lives_in_child = False
+
     def __init__(self, cancel):
         self.cancel = cancel
         self.taken = collections.deque()
@@ -102,7 +105,7 @@ class _Entry:
         self.home = home
 
     def __del__(self):
-        if not sys.is_finalizing() and not self.home.loan.waiting:
+        if self.home.loan.eventfd >= 0 and not sys.is_finalizing() and not self.home.loan.waiting:
             self.home.unwatch()
             self.home.loan.close()
 
@@ -139,14 +142,18 @@ def command():
 
 
 def _after_fork():
-    """Lends the forking thread's loop anew, in the child: the library has forgotten it, and the eventfd is the parent's, too."""
+    """Sees to the forking thread's loop, in the child: the library has forgotten it, and the eventfd is the parent's, too."""
     home = of_thread()
     if home is None:
         return
-    home.unwatch()
-    home.loan.forget()
-    home.taken.clear()
-    home.lend()
+    if home.lives_in_child:
+        home.unwatch()
+        home.loan.forget()
+        home.taken.clear()
+        home.lend()
+    else:
+        home.loan.forget()
+        del _bridge.of_thread()[_KEY]
 
 
 os.register_at_fork(after_in_child=_after_fork)

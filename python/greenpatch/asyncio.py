@@ -5,13 +5,14 @@ which the loop's reader of the loan's eventfd sets. So the greenlet always goes 
 """
 
 import asyncio
+import collections.abc
 import functools
 
 from greenlet import getcurrent, greenlet
 
 from greenpatch import _bridge, _home
 
-__all__ = ["run", "wait_for"]
+__all__ = ["patch", "run", "task", "wait_for"]
 
 
 class _Call(greenlet):
@@ -28,10 +29,12 @@ class _Loop(_home.Home):
 
     def __init__(self, loop):
         self.loop = loop
+        # A class for each, so that a fork child's loop, which may run in a call of the parent's, does not leave that.
+        self.call = type("_Call", (_Call,), {})
         super().__init__("shutdown")
 
     def arguments(self):
-        return getcurrent, _Call.__instancecheck__, _leave
+        return getcurrent, self.call.__instancecheck__, _leave
 
     def watch(self):
         self.loop.add_reader(self.loan.eventfd, self.drain)
@@ -52,6 +55,12 @@ class _Loop(_home.Home):
 
     def offload(self, function, arguments, keywords):
         return wait_for(asyncio.to_thread(function, *arguments, **keywords))
+
+    def begin(self, function):
+        """Returns a call of a function, in the running context, which it does not leave."""
+        call = self.call(function)
+        call.gr_context = getcurrent().gr_context
+        return call
 
     async def drive(self, call):
         """Runs a call to its end, and returns its result: awaits what it asks for, and a future of its own whenever it is left."""
@@ -83,15 +92,18 @@ async def run(function, /, *arguments, **keywords):
     native call waits for, and is raised in the function as soon as that is back in Python, in place of the driver's own error. Raises
     ``greenpatch.NotPreloaded`` where the library is not there.
     """
-    loop = asyncio.get_running_loop()
+    home = _lent(asyncio.get_running_loop())
+    return await home.drive(home.begin(functools.partial(function, *arguments, **keywords)))
+
+
+def _lent(loop):
+    """Returns the calling thread's home, which lends this loop, its running one."""
     home = _home.of_thread()
     if not isinstance(home, _Loop):
         home = _home.begin(_Loop, loop)
     elif home.loop is not loop:
         home.move(loop)
-    call = _Call(functools.partial(function, *arguments, **keywords))
-    call.gr_context = getcurrent().gr_context
-    return await home.drive(call)
+    return home
 
 
 def wait_for(awaitable):
@@ -100,3 +112,77 @@ def wait_for(awaitable):
     if not isinstance(call, _Call):
         raise RuntimeError("greenpatch.asyncio.wait_for is called in a function that greenpatch.asyncio.run runs")
     return call.parent.switch(awaitable)
+
+
+class _Steps(collections.abc.Coroutine):
+    """A coroutine, each step of which runs in a greenlet: where that is left, the task awaits, and the step goes on later."""
+
+    def __init__(self, coroutine):
+        self.coroutine = coroutine
+        # The step that is under way, and what it has asked for, while it is left.
+        self.call = self.asked = None
+
+    def send(self, value):
+        return self.step(self.coroutine.send, value)
+
+    def throw(self, *error):
+        return self.step(self.coroutine.throw, *error)
+
+    def step(self, function, *arguments):
+        """Begins a step, or goes on with the one that is under way. Returns the future that the task is to wait for."""
+        home = _lent(asyncio.get_running_loop())
+        if self.call is None:
+            self.call = home.begin(function)
+            asked = self.call.switch(*arguments)
+        elif function == self.coroutine.throw:
+            asked = self.call.throw(*arguments)
+        elif self.asked.cancelled():
+            asked = self.call.throw(asyncio.CancelledError())
+        elif self.asked.exception() is not None:
+            asked = self.call.throw(self.asked.exception())
+        else:
+            asked = self.call.switch(self.asked.result())
+        if self.call.dead:
+            self.call = self.asked = None
+            return asked
+        if asked is None:
+            self.asked = self.call.future = home.loop.create_future()
+        else:
+            self.asked = asyncio.ensure_future(asked)
+        self.asked._asyncio_future_blocking = True
+        return self.asked
+
+    def close(self):
+        if self.call is not None:
+            _bridge.pause()
+            try:
+                self.call.throw(GeneratorExit)
+            finally:
+                _bridge.resume()
+        self.coroutine.close()
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        return self.send(None)
+
+    def __getattr__(self, name):
+        return getattr(self.coroutine, name)
+
+
+def task(loop, coroutine, **keywords):
+    """A task factory: a task each step of which runs in a greenlet, so that the loop goes on where a coroutine calls what blocks."""
+    return asyncio.Task(_Steps(coroutine), loop=loop, **keywords)
+
+
+def patch():
+    """From now on, tasks of the running loop may call what blocks in a native library: the loop goes on meanwhile.
+
+    While a task is in such a call other tasks run, as they do while it awaits: code that relies on nothing happening between two awaits
+    must not block there. ``greenpatch run --bridge asyncio`` does this to each loop. Raises ``greenpatch.NotPreloaded`` where the library
+    is not there.
+    """
+    loop = asyncio.get_running_loop()
+    _lent(loop)
+    loop.set_task_factory(task)

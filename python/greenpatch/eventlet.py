@@ -2,13 +2,18 @@
 
 import functools
 import operator
+import os
 import sys
+import weakref
 
 import eventlet
 import eventlet.hubs
 import eventlet.tpool
 
 from greenpatch import _home
+
+# Hub -> the process that lent it first.
+_processes = weakref.WeakKeyDictionary()
 
 
 class _Hub(_home.Home):
@@ -40,7 +45,8 @@ class _Hub(_home.Home):
 def patch(cancel="shutdown"):
     """Lends the calling thread's hub: from now on, a greenlet of this thread that would block in a native library yields to it.
 
-    Call it in each thread that has a hub, before or after ``eventlet.monkey_patch()``. Again, it does nothing. Raises
+    Call it in each thread that has a hub, before or after ``eventlet.monkey_patch()``. Again, it does nothing, but in a
+    fork child, which has no hub of its own: there it makes one, and lends that. Raises
     ``greenpatch.NotPreloaded`` where the library is not there.
 
     ``cancel`` says what becomes of a native wait when a Timeout or a kill is thrown into its greenlet. "shutdown": the connection that it
@@ -49,6 +55,16 @@ def patch(cancel="shutdown"):
     Python, in place of the driver's own error.
     """
     hub = eventlet.hubs.get_hub()
+    if _processes.get(hub, os.getpid()) != os.getpid():
+        # A fork child's, which shares its epoll with the parent.
+        eventlet.hubs.use_hub()
+        hub = eventlet.hubs.get_hub()
+    lend(hub, cancel)
+
+
+def lend(hub, cancel="shutdown"):
+    """Lends a hub of the calling thread's. Called by ``patch``, and as the hub is made under ``greenpatch run --bridge eventlet``."""
+    _processes[hub] = os.getpid()
     home = _home.of_thread()
     if not (isinstance(home, _Hub) and home.hub is hub):
         _home.begin(_Hub, hub, cancel)

@@ -2,7 +2,6 @@
 
 import functools
 import operator
-import os
 import sys
 
 import gevent
@@ -14,6 +13,9 @@ _READ = 1
 
 class _Hub(_home.Home):
     """A thread's hub, lent."""
+
+    # libev makes a new epoll when it finds itself in a child.
+    lives_in_child = True
 
     def __init__(self, hub, cancel):
         self.hub = hub
@@ -51,13 +53,11 @@ def patch(cancel="shutdown"):
     "error": the call fails (ETIMEDOUT, EINTR). "ignore": it waits on. In each case what was thrown is raised once the greenlet is back in
     Python, in place of the driver's own error.
     """
-    hub = gevent.get_hub()
+    lend(gevent.get_hub(), cancel)
+
+
+def lend(hub, cancel="shutdown"):
+    """Lends a hub of the calling thread's. Called by ``patch``, and as the hub is made under ``greenpatch run --bridge gevent``."""
     home = _home.of_thread()
     if not (isinstance(home, _Hub) and home.hub is hub):
         _home.begin(_Hub, hub, cancel)
-
-
-def did_patch_all(event):
-    """Called by gevent when everything is patched (entry point): patches the main thread under ``greenpatch run --bridge gevent``."""
-    if os.environ.get("GREENPATCH_BRIDGE") == "gevent":
-        patch()

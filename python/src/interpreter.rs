@@ -1,10 +1,14 @@
-//! Where the interpreter's own locks lie: in the data of the file that has `_PyRuntime`, be it libpython or the program.
+//! The interpreter: where its own locks lie, and which one runs.
 //!
-//! `leave` takes the interpreter's lock. A greenlet that was left because it waited for that lock, or for the mutex inside it while it lets
-//! the lock go, would wait for itself.
+//! They lie in the data of the file that has `_PyRuntime`, be it libpython or the program. `leave` takes the interpreter's lock. A greenlet
+//! that was left because it waited for that lock, or for the mutex inside it while it lets the lock go, would wait for itself.
 
-use crate::library::{Library, BLOCKING_OBJECTS};
+use crate::library::{symbol, Library, BLOCKING_OBJECTS};
+use pyo3::ffi::{
+    PyGILState_GetThisThreadState, PyInterpreterState, PyInterpreterState_Get, PyInterpreterState_GetID, PyThreadState,
+};
 use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
 
 /// What the search asks, and answers.
 struct Search {
@@ -48,4 +52,38 @@ unsafe extern "C" fn look(file: *mut libc::dl_phdr_info, _: usize, search: *mut 
         |from, to| unsafe { (search.library.range)(BLOCKING_OBJECTS, from as *const c_void, to as *const c_void) };
     search.error = data.map(|range| say(range.start, range.end)).find(|&error| error != 0).unwrap_or(0);
     1
+}
+
+/// Is the running interpreter the main one? Called with its lock.
+pub fn is_main() -> bool {
+    // SAFETY: with the lock there is a running interpreter.
+    unsafe { PyInterpreterState_GetID(PyInterpreterState_Get()) == 0 }
+}
+
+/// What tells of interpreters, which the stable interface leaves out. It takes no lock.
+struct Interpreters {
+    running: unsafe extern "C" fn() -> *mut PyThreadState,
+    first: unsafe extern "C" fn() -> *mut PyInterpreterState,
+    next: unsafe extern "C" fn(*mut PyInterpreterState) -> *mut PyInterpreterState,
+}
+
+/// May a subinterpreter be the one that runs here? Then its lock is another one, or is held under another name, and `PyGILState_Ensure`
+/// would wait for itself. Before CPython 3.12 the running one may be another thread's. Called with any lock, or none.
+pub fn may_be_another() -> bool {
+    static INTERPRETERS: OnceLock<Option<Interpreters>> = OnceLock::new();
+    let Some(it) = INTERPRETERS.get_or_init(find) else { return false };
+    // SAFETY: they read words of the interpreter's, which lives.
+    unsafe {
+        let running = (it.running)();
+        !running.is_null() && running != PyGILState_GetThisThreadState() && !(it.next)((it.first)()).is_null()
+    }
+}
+
+fn find() -> Option<Interpreters> {
+    // SAFETY: CPython's functions of these names, the first of which has two, by version.
+    unsafe {
+        let running = symbol(c"PyThreadState_GetUnchecked").or_else(|| symbol(c"_PyThreadState_UncheckedGet"));
+        let (first, next) = (symbol(c"PyInterpreterState_Head")?, symbol(c"PyInterpreterState_Next")?);
+        Some(Interpreters { running: running?, first, next })
+    }
 }

@@ -14,6 +14,7 @@
 //!   be_left      tell(error)     where an exception was thrown into the greenlet: the wait ends, and Python raises it (told.py)
 //! ```
 
+use crate::interpreter;
 use crate::library::{Library, FAIL, IGNORE};
 use pyo3::ffi::*;
 use pyo3::prelude::*;
@@ -62,6 +63,9 @@ pub unsafe extern "C" fn leave(data: *mut c_void, user: *mut *mut c_void) -> c_i
     // SAFETY: the interpreter lives (`IS_OVER`), and the thread is one of its own.
     unsafe {
         if user.is_null() {
+            if interpreter::may_be_another() {
+                return 0;
+            }
             held(|| ask(glue))
         } else {
             // What taking the lock waits for is the thread's.

@@ -6,7 +6,7 @@ mod library;
 
 use leave::{leave, Glue, IS_OVER};
 use library::{library, Library, Ops, Statistics, AUDIT, FAIL, GREEN, IGNORE, SHUTDOWN};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyImportError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -205,6 +205,11 @@ fn end() {
 
 #[pymodule]
 fn _bridge(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    if !interpreter::is_main() {
+        return Err(PyImportError::new_err(
+            "greenpatch cannot be imported in a subinterpreter: its loop cannot be lent",
+        ));
+    }
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Loan>()?;
     module.add_function(wrap_pyfunction!(mode, module)?)?;

@@ -76,7 +76,7 @@ fn find() -> Option<Library> {
 ///
 /// # Safety
 /// `T` is the function's type.
-unsafe fn symbol<T: Copy>(name: &CStr) -> Option<T> {
+pub unsafe fn symbol<T: Copy>(name: &CStr) -> Option<T> {
     const { assert!(size_of::<T>() == size_of::<*mut c_void>()) };
     // SAFETY: the name ends in a NUL, and `T` is a pointer to a function, which the caller knows.
     unsafe {

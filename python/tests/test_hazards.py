@@ -1,0 +1,556 @@
+"""What a bridge gets wrong first: cancellation, locks, forks, threads, exceptions, the loop's own calls."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROLOGUE = """
+import ctypes
+import os
+import sys
+import threading
+import time
+import greenpatch
+import loops
+libc = ctypes.CDLL(None)
+"""
+EPILOGUE = """
+loops.main(sys.argv[1], program)
+"""
+# What waits far longer than any test: what ends it before is what is tested.
+LONG_S = 60
+CONNECT = """
+import psycopg2
+def connect():
+    return psycopg2.connect(host="127.0.0.1", port=sys.argv[2], user="postgres", dbname="postgres")
+"""
+
+
+@pytest.fixture
+def tell(run, loop):
+    """Runs a program's text, which defines `program(loop)`, in one loop: returns what it tells."""
+    return lambda text, *arguments: run(PROLOGUE + text + EPILOGUE, loop, *arguments).told
+
+
+@pytest.fixture
+def psycopg2():
+    return pytest.importorskip("psycopg2")
+
+
+def test_a_timeout_ends_a_query_and_its_connection(tell, postgres, psycopg2):
+    told = tell(CONNECT + """
+def program(loop):
+    connection = connect()
+    cursor = connection.cursor()
+    try:
+        loop.within(0.3, lambda: cursor.execute("select pg_sleep(60), 'old'"))
+    except loop.Timeout as error:
+        raised = "Timeout"
+    except Exception as error:
+        raised = repr(error)
+    # No answer of the old question's is taken for one to the next.
+    try:
+        connection.cursor().execute("select 'new'")
+        after = "an answer"
+    except (psycopg2.InterfaceError, psycopg2.OperationalError):
+        after = "closed"
+    fresh = connect().cursor()
+    fresh.execute("select 'fresh'")
+    return dict(raised=raised, after=after, fresh=fresh.fetchone()[0])
+""", postgres)
+    assert told == {"raised": "Timeout", "after": "closed", "fresh": "fresh"}
+
+
+def test_a_timeout_takes_the_place_of_the_drivers_error(run, postgres, psycopg2):
+    """Also where the Timeout is a silent one, and where the driver's error would be caught. The driver's is its context."""
+    told = run(PROLOGUE + CONNECT + """
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent
+import greenpatch.gevent
+greenpatch.gevent.patch()
+
+def silent():
+    with gevent.Timeout(0.2, False):
+        connect().cursor().execute("select pg_sleep(60)")
+        return "went on"
+    return "silent"
+
+def caught():
+    cursor = connect().cursor()
+    try:
+        with gevent.Timeout(0.2):
+            cursor.execute("select pg_sleep(60)")
+    except psycopg2.Error:
+        return "the driver's"
+    except gevent.Timeout as timeout:
+        return type(timeout.__context__).__name__
+
+def in_a_comprehension():
+    cursor = connect().cursor()
+    try:
+        with gevent.Timeout(0.2):
+            [cursor.execute("select pg_sleep(%s)", [seconds]) for seconds in (0, 60)]
+    except gevent.Timeout:
+        return "Timeout"
+
+def returned():
+    cursor = connect().cursor()
+    def ask():
+        return cursor.execute("select pg_sleep(60)")
+    try:
+        with gevent.Timeout(0.2):
+            return ask()
+    except gevent.Timeout:
+        return "Timeout"
+
+import json
+print(json.dumps([gevent.spawn(each).get() for each in (silent, caught, in_a_comprehension, returned)]))
+""", "gevent", postgres).told
+    assert told == ["silent", "OperationalError", "Timeout", "Timeout"]
+
+
+def test_a_timeout_is_raised_where_the_call_succeeds(tell):
+    """usleep answers EINTR, which ctypes takes for a result: the timeout is raised all the same, before the next instruction."""
+    told = tell("""
+def program(loop):
+    reached = []
+    def wait():
+        try:
+            libc.usleep(60_000_000); reached.append(1)
+        except BaseException as error:
+            reached.append(isinstance(error, (loop.Timeout, loop.Killed)))
+            raise
+    try:
+        loop.within(0.2, wait)
+    except loop.Timeout:
+        reached.append("Timeout")
+    return reached
+""")
+    assert told == [True, "Timeout"]
+
+
+def test_a_kill_reaches_a_native_call(tell, postgres, psycopg2):
+    told = tell(CONNECT + """
+def program(loop):
+    how = []
+    def ask():
+        cursor = connect().cursor()
+        try:
+            cursor.execute("select pg_sleep(60)")
+        except loop.Killed:
+            how.append("killed")
+            raise
+        except BaseException as error:
+            how.append(repr(error))
+    greenlet = loop.spawn(ask)
+    loop.sleep(0.3)
+    loop.kill(greenlet)
+    try:
+        loop.result(greenlet)
+    except loop.Killed:
+        pass
+    return how
+""", postgres)
+    assert told == ["killed"]
+
+
+def test_a_second_exception_comes_while_the_first_waits(run):
+    """Where the native call waits on in spite of the first (cancel="ignore"), the last is raised, once, with the first as its context."""
+    told = run(PROLOGUE + """
+import json
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent
+import greenpatch.gevent
+greenpatch.gevent.patch(cancel="ignore")
+
+class First(Exception): pass
+class Second(Exception): pass
+
+def wait():
+    try:
+        libc.usleep(500_000)
+    except Exception as error:
+        caught = [type(error).__name__, type(error.__context__).__name__]
+    libc.usleep(1000)
+    return caught
+
+greenlet = gevent.spawn(wait)
+other = gevent.spawn(libc.usleep, 700_000)
+gevent.sleep(0.1)
+greenlet.kill(First, block=False)
+gevent.sleep(0.1)
+greenlet.kill(Second, block=False)
+told = greenlet.get()
+other.get()
+print(json.dumps([told, sys.gettrace() is None]))
+""").told
+    assert told == [["Second", "First"], True]
+
+
+def test_two_greenlets_share_a_connection(tell, postgres, psycopg2):
+    """The driver's own mutex is held by a greenlet that is left: the other one is left as well, and has its turn."""
+    told = tell(CONNECT + """
+def program(loop):
+    connection = connect()
+    def ask(number):
+        cursor = connection.cursor()
+        cursor.execute("select pg_sleep(0.2), %s", [number])
+        return cursor.fetchone()[1]
+    return loops.Together(loop).run([lambda number=number: ask(number) for number in range(5)])
+""", postgres)
+    assert told == [0, 1, 2, 3, 4]
+
+
+def test_exceptions_are_the_functions(tell):
+    told = tell("""
+def program(loop):
+    def fail(number):
+        libc.usleep(1000)
+        raise KeyError(number)
+    greenlets = [loop.spawn(lambda number=number: fail(number)) for number in range(3)]
+    raised = []
+    for greenlet in greenlets:
+        try:
+            loop.result(greenlet)
+        except KeyError as error:
+            raised.append(error.args[0])
+    # One is handled while others are left.
+    def handle():
+        try:
+            raise ValueError("a")
+        except ValueError:
+            libc.usleep(2000)
+            return sys.exc_info()[0].__name__
+    raised += loops.Together(loop).run([handle] * 3)
+    raised.append(str(sys.exc_info()[0]))
+    return raised
+""")
+    assert told == [0, 1, 2, "ValueError", "ValueError", "ValueError", "None"]
+
+
+def test_errno_is_each_greenlets(tell):
+    told = tell("""
+libc = ctypes.CDLL(None, use_errno=True)
+def program(loop):
+    def fail(number):
+        ctypes.set_errno(number)
+        libc.usleep(1000 * number)
+        return ctypes.get_errno() in (0, number), libc.close(-1), ctypes.get_errno()
+    return loops.Together(loop).run([lambda number=number: fail(number) for number in range(1, 6)])
+""")
+    assert told == [[True, -1, 9]] * 5
+
+
+def test_threads_that_compute_beside_the_loop(tell):
+    """The interpreter's lock is fought for: no greenlet is left for it, and none waits for itself."""
+    told = tell("""
+def program(loop):
+    import _thread
+    try:
+        from gevent.monkey import get_original
+        begin = get_original("_thread", "start_new_thread")
+    except ImportError:
+        begin = None
+    if loop.__class__.__name__ == "Eventlet":
+        import eventlet.patcher
+        begin = eventlet.patcher.original("_thread").start_new_thread
+    begin = begin or _thread.start_new_thread
+    ends = []
+    def compute():
+        while not ends:
+            sum(range(100))
+    sys.setswitchinterval(0.0001)
+    for _ in range(2):
+        begin(compute, ())
+    results = loops.Together(loop).run([lambda: [libc.usleep(1000) for _ in range(10)]] * 20)
+    ends.append(1)
+    return sum(map(sum, results)), greenpatch.statistics()["lent"] >= 200
+""")
+    assert told == [0, True]
+
+
+def test_pinned_calls_block(tell):
+    told = tell("""
+def program(loop):
+    clock = loops.Clock(loop, 0.02)
+    def wait():
+        with greenpatch.pin():
+            libc.usleep(300_000)
+    clock.during(wait)
+    pinned, lent = clock.ticks, greenpatch.statistics()["lent"]
+    clock = loops.Clock(loop, 0.02)
+    clock.during(lambda: libc.usleep(300_000))
+    return pinned, lent, clock.ticks
+""")
+    assert told[0] <= 2 and told[1] == 0 and told[2] >= 3
+
+
+def test_an_offloaded_call_runs_in_another_thread(tell):
+    told = tell("""
+def program(loop):
+    clock = loops.Clock(loop, 0.05)
+    def wait(number, *, more):
+        libc.usleep(500_000)
+        return threading.get_native_id() if hasattr(threading, "get_native_id") else number, number + more
+    native, total = clock.during(lambda: greenpatch.offload(wait, 3, more=4))
+    try:
+        greenpatch.offload(lambda: 1 // 0)
+    except ZeroDivisionError:
+        return total, clock.ticks >= 3, greenpatch.statistics()["lent"]
+""")
+    assert told == [7, True, 0]
+
+
+def test_a_child_lends_its_loop_anew(tell):
+    """A fork in a greenlet, while others are left: the child's own waits are lent, the parent's go on."""
+    told = tell("""
+def program(loop):
+    if sys.argv[1] in ("asyncio", "uvloop"):
+        # Their loops do not live in a child: it makes its own.
+        def child():
+            import asyncio
+            asyncio.events._set_running_loop(None)
+            loop = asyncio.new_event_loop()
+            async def both():
+                return await asyncio.gather(*[greenpatch.asyncio.run(libc.usleep, 100_000) for _ in range(5)])
+            return sum(loop.run_until_complete(both())) == 0
+    else:
+        def child():
+            if sys.argv[1] == "eventlet":
+                greenpatch.eventlet.patch()
+            together = loops.Together(loop)
+            return together.run([lambda: libc.usleep(100_000)] * 5) == [0] * 5 and together.most == 5
+    def forks():
+        libc.usleep(1000)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                is_right = child() and greenpatch.statistics()["lent"] >= 5
+                os._exit(0 if is_right else 2)
+            except BaseException:
+                import traceback
+                traceback.print_exc()
+            os._exit(1)
+        while True:
+            libc.usleep(10_000)
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+    others = [loop.spawn(lambda: libc.usleep(300_000)) for _ in range(5)]
+    status = loop.result(loop.spawn(forks))
+    return status, [loop.result(other) for other in others]
+""")
+    assert told == [0, [0] * 5]
+
+
+def test_the_loops_own_calls_block(run):
+    """A callback of the hub's waits itself: nobody is left, and nothing hangs."""
+    told = run("""
+import ctypes
+import json
+import gevent
+import greenpatch.gevent
+greenpatch.gevent.patch()
+import greenpatch
+done = []
+gevent.get_hub().loop.run_callback(lambda: done.append(ctypes.CDLL(None).usleep(200_000)))
+gevent.sleep(0.05)
+print(json.dumps([done, greenpatch.statistics()["lent"], greenpatch.statistics()["blocked"] >= 1]))
+""").told
+    assert told == [[0], 0, True]
+
+
+def test_a_loop_in_each_thread(run):
+    """gevent in the main thread and in one of its own, asyncio in two others: each lends its own."""
+    told = run("""
+import asyncio
+import ctypes
+import json
+import threading
+import time
+import gevent
+import greenpatch
+import greenpatch.asyncio
+import greenpatch.gevent
+libc = ctypes.CDLL(None)
+lent, errors = [], []
+
+def in_gevent():
+    greenpatch.gevent.patch()
+    gevent.joinall([gevent.spawn(libc.usleep, 200_000) for _ in range(10)], raise_error=True)
+    lent.append(greenpatch.statistics()["lent"])
+
+def in_asyncio():
+    async def main():
+        await asyncio.gather(*[greenpatch.asyncio.run(libc.usleep, 200_000) for _ in range(10)])
+        lent.append(greenpatch.statistics()["lent"])
+    asyncio.run(main())
+
+def guarded(function):
+    try:
+        function()
+    except BaseException as error:
+        errors.append(repr(error))
+
+threads = [threading.Thread(target=guarded, args=[each]) for each in (in_gevent, in_asyncio, in_asyncio)]
+for thread in threads:
+    thread.start()
+in_gevent()
+for thread in threads:
+    thread.join()
+print(json.dumps([lent, errors, greenpatch.is_active()]))
+""").told
+    assert told == [[10, 10, 10, 10], [], True]
+
+
+def test_threads_leave_nothing_behind(run):
+    """At a thread's end its loop is taken back, and the descriptor is closed."""
+    told = run("""
+import asyncio
+import ctypes
+import json
+import os
+import threading
+import greenpatch.asyncio
+libc = ctypes.CDLL(None)
+
+def thread():
+    asyncio.run(greenpatch.asyncio.run(libc.usleep, 1000))
+
+def descriptors():
+    def name(number):
+        try:
+            return os.readlink("/proc/self/fd/" + number)
+        except OSError:
+            return ""
+    return sum("eventfd" in name(number) for number in os.listdir("/proc/self/fd"))
+
+def round():
+    it = threading.Thread(target=thread)
+    it.start()
+    it.join()
+
+round()
+before = descriptors()
+for _ in range(20):
+    round()
+print(json.dumps(descriptors() - before))
+""").told
+    assert told <= 2
+
+
+def test_not_preloaded(run):
+    ended = run("""
+import greenpatch
+import greenpatch.gevent
+assert not greenpatch.is_active() and greenpatch.mode() == "absent"
+with greenpatch.pin():
+    assert greenpatch.offload(max, 3, 4) == 4
+try:
+    greenpatch.gevent.patch()
+except greenpatch.NotPreloaded as error:
+    print(error)
+""", "an argument", words=[])
+    assert ended.status == 0, ended.errors
+    last = ended.output.splitlines()[-1]
+    assert last.strip().startswith("greenpatch run -- ") and last.endswith("program.py 'an argument'")
+    # The command does what it says.
+    assert sys.executable in last
+
+
+def test_a_subinterpreter_is_refused(run):
+    if sys.version_info >= (3, 13):
+        pytest.skip("its module of subinterpreters is another one")
+    ended = run("""
+import _xxsubinterpreters as interpreters
+import greenpatch
+it = interpreters.create()
+try:
+    interpreters.run_string(it, "import greenpatch")
+except interpreters.RunFailedError as error:
+    print(error)
+""")
+    assert ended.status == 0, ended.errors
+    assert "cannot be imported in a subinterpreter" in ended.output
+
+
+def test_a_greenlet_that_runs_a_subinterpreter_blocks(run):
+    """Waits in which it holds its lock are not lent, for `leave` could not take that; those before and after are."""
+    if sys.version_info >= (3, 12):
+        pytest.skip("ctypes cannot be imported in its subinterpreters")
+    told = run("""
+import ctypes
+import json
+import _xxsubinterpreters as interpreters
+import gevent
+import greenpatch
+import greenpatch.gevent
+greenpatch.gevent.patch()
+libc = ctypes.CDLL(None)
+
+def within():
+    libc.usleep(1000)
+    interpreters.run_string(interpreters.create(), "import ctypes; ctypes.PyDLL(None).usleep(100_000)")
+    return libc.usleep(1000)
+
+print(json.dumps([gevent.spawn(within).get(), greenpatch.statistics()["lent"]]))
+""").told
+    assert told == [0, 2]
+
+
+def test_is_active(tell):
+    assert tell("""
+def program(loop):
+    def elsewhere():
+        return greenpatch.is_active()
+    return greenpatch.is_active(), greenpatch.mode(), greenpatch.offload(elsewhere)
+""") == [True, "green", False]
+
+
+def test_the_loop_ends_when_nothing_waits(run):
+    """The eventfd's watcher does not keep gevent's loop alive, but greenlets that are left do."""
+    told = run("""
+import ctypes
+import json
+import gevent
+import greenpatch.gevent
+greenpatch.gevent.patch()
+libc = ctypes.CDLL(None)
+done = []
+gevent.spawn(lambda: done.append(libc.usleep(100_000)))
+gevent.wait()
+try:
+    gevent.get_hub().switch()
+except gevent.exceptions.LoopExit:
+    done.append("LoopExit")
+print(json.dumps(done))
+""").told
+    assert told == [0, "LoopExit"]
+
+
+def test_a_signal_comes_while_greenlets_are_left(tell):
+    told = tell("""
+import signal
+def program(loop):
+    came = []
+    signal.signal(signal.SIGALRM, lambda *_: came.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    results = loops.Together(loop).run([lambda: libc.usleep(400_000)] * 3)
+    return results, came
+""")
+    assert told == [[0, 0, 0], [1]]
+
+
+def test_the_commands_of_the_wheel():
+    done = subprocess.run([sys.executable, "-m", "greenpatch", "--version"], capture_output=True, text=True, check=True, cwd="/")
+    import importlib.metadata
+    assert done.stdout.split()[-1] == importlib.metadata.version("greenpatch")
+    script = os.path.join(os.path.dirname(sys.executable), "greenpatch")
+    assert subprocess.run([script, "--version"], capture_output=True, text=True, check=True).stdout == done.stdout
+    done = subprocess.run([script, "check", "--json", "/bin/sleep"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and json.loads(done.stdout)
