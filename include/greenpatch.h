@@ -1,6 +1,7 @@
 /* greenpatch.h: what a program may ask of the preloaded library libgreenpatch.so.
  *
- * Every function is a weak symbol: a program that includes this file links without the library and runs without it. Ask gp_is_present()
+ * Every function is a weak symbol: a program that includes this file links without the library and runs without it (greenpatch.pc.in is
+ * the pkg-config file, with @prefix@ and @version@ to be filled in: there are flags to compile, and none to link). Ask gp_is_present()
  * before any other call; without the library the other symbols are null.
  *
  * A lent loop: a thread that multiplexes contexts of its own (coroutines, greenlets) gives the library a way to leave a context that is
@@ -38,7 +39,9 @@ extern "C" {
 
 #define GP_WEAK __attribute__((weak))
 
-/* The version of this interface. A later version only adds functions, and fields at the end of structs. */
+/* The version of this interface: one more with each release that adds to it. A later version only adds functions, numbers of enums, and
+ * fields at the end of structs, which begin with their size. So a program runs with every newer library, and with an older one if it asks
+ * gp_version() before it uses what came later. */
 #define GP_VERSION 1
 
 /* How the process runs. */
@@ -116,7 +119,8 @@ GP_WEAK int gp_unlend(void);
  * many. Called by the loop's thread when the eventfd is readable; reads the eventfd empty itself. While contexts are left it stays
  * readable. */
 GP_WEAK size_t gp_take(void **users, size_t most);
-/* Until as many gp_resume as gp_pause, no context of this thread is left: its calls block. For the glue's own code. */
+/* Until as many gp_resume as gp_pause, no context of this thread is left: its calls block. For the glue's own code, and for stretches of a
+ * program in which no other context may run. */
 GP_WEAK void gp_pause(void);
 GP_WEAK void gp_resume(void);
 /* What gp_range says of addresses. */
@@ -140,6 +144,15 @@ GP_WEAK int gp_range(int meaning, const void *from, const void *to);
  * hooked call, and for libraries that keep state for each thread. That thread is another one each time. Where stacks are copied away
  * (no GP_STACKS_STAY) `argument` must not lie on the context's stack. The function must return, and does not hear of cancellation. */
 GP_WEAK int gp_offload(void (*function)(void *argument), void *argument);
+/* The waits that a program may make itself, as the libc calls of its libraries are made: a context is left, a green thread parks, any other
+ * thread blocks. A thread is made and joined by pthread_create and pthread_join: green, where the process is. */
+/* Waits until the descriptor is ready for `events` (POLLIN, POLLOUT, ... of poll.h): what it is ready for (POLLERR, POLLHUP and POLLNVAL
+ * are told as well), 0 when timeout_ns nanoseconds are over (below 0: it has no end), or -1 and errno, EINTR. */
+GP_WEAK int gp_wait_fd(int fd, int events, int64_t timeout_ns);
+/* Sleeps for so many nanoseconds: 0, or -1 and errno, EINTR. */
+GP_WEAK int gp_sleep(uint64_t ns);
+/* Lets the loop run other contexts that are ready, or, where no context may be left, other green threads. Leaves errno alone. */
+GP_WEAK void gp_yield(void);
 /* Fills in the statistics of the calling thread's loop. 0, or EINVAL: it lends none. */
 GP_WEAK int gp_loop_statistics(struct gp_loop_statistics *statistics);
 

@@ -1,7 +1,11 @@
 //! What a program may ask of the library: the functions of include/greenpatch.h, which says what each does.
 
 use crate::audit::stack;
+use crate::hooks::answer::{Answer, Miss};
+use crate::hooks::io::poll;
+use crate::hooks::real;
 use crate::hooks::thread::create;
+use crate::hooks::time::sleep;
 use crate::runtime;
 use crate::runtime::births::offload;
 use crate::runtime::current;
@@ -12,6 +16,7 @@ use crate::runtime::news::lent::{CurrentContext, Leave, Loop, Stacks, Ways};
 use crate::runtime::waiting::lending;
 use crate::why::Why;
 use crate::{audit, glibc, sys};
+use libc::{pollfd, timespec};
 use std::ffi::{c_int, c_void};
 
 /// GP_VERSION.
@@ -247,4 +252,57 @@ pub unsafe extern "C" fn gp_loop_statistics(statistics: *mut Statistics) -> c_in
         )
     };
     0
+}
+
+/// Returns a hook's answer as C does: an error number goes to errno, and the result is -1. `real`: what libc is asked where the hook leaves
+/// it to libc, and by a thread that is not green.
+fn told(answer: impl FnOnce() -> Answer<c_int>, real: impl FnOnce() -> c_int) -> c_int {
+    let answer = if current().is_some() { answer() } else { Err(Miss::Libc) };
+    match answer {
+        Ok(value) => value,
+        Err(Miss::Libc) => real(),
+        Err(Miss::Errno(number)) => {
+            glibc::set_errno(number);
+            -1
+        }
+    }
+}
+
+/// Returns a length of time as the kernel has it; `None`: for ever.
+fn length(ns: i64) -> Option<timespec> {
+    u64::try_from(ns).ok().map(sys::timespec)
+}
+
+/// Waits for a descriptor, as poll does: what is ready, 0 (the time is up), or -1 and errno. A negative time has no end.
+#[no_mangle]
+pub extern "C" fn gp_wait_fd(fd: c_int, events: c_int, timeout_ns: i64) -> c_int {
+    let mut one = pollfd { fd, events: events as i16, revents: 0 };
+    let time = length(timeout_ns);
+    let (one, time) = (&raw mut one, time.as_ref().map_or(std::ptr::null(), |time| time as *const timespec));
+    // SAFETY: both lie in this frame.
+    let count =
+        unsafe { told(|| poll::ppoll(one, 1, time, std::ptr::null()), || real::ppoll(one, 1, time, std::ptr::null())) };
+    match count {
+        // SAFETY: as above.
+        1 => c_int::from(unsafe { (*one).revents }),
+        other => other,
+    }
+}
+
+/// Sleeps for so many nanoseconds: 0, or -1 and errno (EINTR).
+#[no_mangle]
+pub extern "C" fn gp_sleep(ns: u64) -> c_int {
+    let (time, left) = (sys::timespec(ns), std::ptr::null_mut());
+    // SAFETY: the time lies in this frame.
+    unsafe { told(|| sleep::nanosleep(&time, left), || real::nanosleep(&time, left)) }
+}
+
+/// Lets other contexts run, or, where no context may be left, other green threads.
+#[no_mangle]
+pub extern "C" fn gp_yield() {
+    if lending::lends() {
+        runtime::sleep_until(Some(sys::now_ns()));
+    } else {
+        runtime::yield_now();
+    }
 }

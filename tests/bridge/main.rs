@@ -111,6 +111,18 @@ fn another_thread_makes_the_calls_of_contexts_that_block_in_the_kernel() {
 }
 
 #[test]
+fn a_program_waits_by_the_interface_itself() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "calls");
+    for workers in [1, 2, 4] {
+        for words in [&[][..], &["sliced"]] {
+            let output = with_library(&program, words, &format!("workers={workers}"));
+            assert_eq!(stdout(&output), "5 turns\n", "{words:?} of {workers}: {output:?}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_lent_is_refused() {
     let scratch = Scratch::new();
     let program = compile(&scratch, "loop");

@@ -26,6 +26,7 @@ mod runtime {
     }
     pub mod news {
         pub mod lot;
+        pub mod ready;
         pub mod timer;
         pub mod waiter;
     }
@@ -34,6 +35,7 @@ mod runtime {
 mod green;
 mod lots;
 mod owners;
+mod readies;
 mod timers;
 mod waiters;
 

@@ -1,23 +1,11 @@
 //! Lent loops: a thread that multiplexes contexts of its own (coroutines, greenlets) lets a context be left that is about to block.
 //!
 //! What a context waits for lies in memory of the library's own, a `Place`, never on the context's stack: a loop may copy that away and put
-//! another context's there. A place, and who has it:
-//!
-//! ```text
-//!   from       to          by
-//!   free       waiting     take                the context, as its wait begins
-//!   waiting    told        tell                who fires the wait: on any thread
-//!   told       taken       next                the loop, which then switches to the context
-//!   taken      free        give_back           the context, as its wait ends
-//!   waiting    free        give_back           the context, whose wait was never fired, or before it was left
-//!   waiting    left        give_back           the context, which was switched to before its news were taken
-//!   told, left free        next                the loop passes it over
-//! ```
-//!
-//! `told` may come before or after `left`: whichever is second has both noted, for `next` alone looks, on the loop's thread.
+//! another context's there. Which list a place is in, and who may touch it, says `ready`.
 
 use crate::runtime::news::lot::Node;
 use crate::runtime::news::ranges::Ranges;
+use crate::runtime::news::ready::{Link, Ready};
 use crate::runtime::news::record::FdWait;
 use crate::runtime::news::timer::TimerNode;
 use crate::runtime::news::waiter::{Lent, Sequence, Ticket, Waiter};
@@ -25,25 +13,20 @@ use crate::sys;
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, Ordering::*};
 
 /// The loop's function that leaves the running context (`gp_loop_ops` in include/greenpatch.h).
 pub type Leave = unsafe extern "C" fn(*mut c_void, *mut *mut c_void) -> i32;
 
-/// A wait of a context. Never freed, so that a late clause finds a waiter; touched by the loop's thread alone but for `lent` and `next`.
+/// A wait of a context. Never freed, so that a late clause finds a waiter; touched by the loop's thread alone but for `lent` and `link`.
 #[repr(C)]
 pub struct Place {
     /// The waiter, first: who fires it finds the place.
     pub lent: Lent,
-    /// The next in the list that the place is in: told, taken, or free.
-    next: AtomicPtr<Place>,
+    /// The place in the lists of its loop.
+    link: Link,
     home: *const Loop,
     /// What the loop's function has written of the context, for `gp_take`.
     pub user: Cell<*mut c_void>,
-    /// The loop was told, and has taken the place.
-    is_taken: Cell<bool>,
-    /// The context is gone; the loop has not taken its place yet.
-    is_left: Cell<bool>,
     /// What it waits for, while it waits.
     node: UnsafeCell<Option<Node>>,
     fd: UnsafeCell<FdWait>,
@@ -90,11 +73,8 @@ pub struct Loop {
     pub ways: Ways,
     /// Readable while places are told and not taken.
     eventfd: i32,
-    /// Told places, the latest first.
-    told: AtomicPtr<Place>,
-    /// Told places that the loop has seen, the oldest first.
-    seen: Cell<*mut Place>,
-    free: Cell<*mut Place>,
+    /// Its places.
+    ready: Ready,
     /// How many contexts are left.
     pub waiting: Cell<u64>,
     /// Greater than 0: no context is left.
@@ -108,7 +88,7 @@ pub struct Loop {
     pub counts: Counts,
 }
 
-// SAFETY: `told` is atomic; the rest is touched by the loop's thread alone.
+// SAFETY: other threads tell `ready`, which is made for that; the rest is touched by the loop's thread alone.
 unsafe impl Sync for Loop {}
 
 impl Loop {
@@ -117,9 +97,7 @@ impl Loop {
         Loop {
             ways,
             eventfd,
-            told: AtomicPtr::new(null_mut()),
-            seen: Cell::new(null_mut()),
-            free: Cell::new(null_mut()),
+            ready: Ready::new(),
             waiting: Cell::new(0),
             paused: Cell::new(0),
             blocking_objects: Ranges::new(),
@@ -131,14 +109,11 @@ impl Loop {
 
     /// Takes a free place; `None`: no memory. Called on the loop's thread.
     pub fn take(&'static self) -> Option<&'static Place> {
-        if self.free.get().is_null() {
+        let link = self.ready.take().or_else(|| {
             self.make_places();
-        }
-        // SAFETY: places are never freed, and this one is the caller's.
-        let place = unsafe { self.free.get().as_ref() }?;
-        self.free.set(place.next.load(Relaxed));
-        place.is_taken.set(false);
-        Some(place)
+            self.ready.take()
+        })?;
+        Some(Place::of(link))
     }
 
     /// Maps memory for more places.
@@ -150,11 +125,9 @@ impl Loop {
         for at in 0..BYTES / size_of::<Place>() {
             let place = Place {
                 lent: Lent { waiter: Waiter::new(), tell },
-                next: AtomicPtr::new(self.free.get()),
+                link: Link::new(),
                 home: self,
                 user: Cell::new(null_mut()),
-                is_taken: Cell::new(false),
-                is_left: Cell::new(false),
                 node: UnsafeCell::new(None),
                 fd: UnsafeCell::new(FdWait::new(-1, 0)),
                 timer: UnsafeCell::new(None),
@@ -163,7 +136,7 @@ impl Loop {
             unsafe {
                 let to = memory.add(at);
                 to.write(place);
-                self.free.set(to);
+                self.ready.put(&(*to).link);
             }
         }
     }
@@ -171,45 +144,14 @@ impl Loop {
     /// Gives a place back: its wait is over, and no clause of it is in a queue. `is_told`: the loop was told, or will be. Called on the
     /// loop's thread.
     pub fn give_back(&self, place: &'static Place, is_told: bool) {
-        if is_told && !place.is_taken.get() {
-            return place.is_left.set(true);
-        }
-        self.put(place);
-    }
-
-    fn put(&self, place: &'static Place) {
-        place.next.store(self.free.get(), Relaxed);
-        self.free.set(place as *const Place as *mut Place);
+        self.ready.give_back(&place.link, is_told);
     }
 
     /// Returns the next context whose wait is over, the one that was told first; `None`: there is none. Called on the loop's thread.
     pub fn next(&self) -> Option<*mut c_void> {
-        loop {
-            if self.seen.get().is_null() {
-                self.see();
-            }
-            // SAFETY: a place in this list is the loop's.
-            let place = unsafe { self.seen.get().as_ref() }?;
-            self.seen.set(place.next.load(Relaxed));
-            if place.is_left.replace(false) {
-                self.put(place);
-                continue;
-            }
-            place.is_taken.set(true);
-            self.counts.taken.set(self.counts.taken.get() + 1);
-            return Some(place.user.get());
-        }
-    }
-
-    /// Turns what was told into what is seen, the oldest first.
-    fn see(&self) {
-        let mut at = self.told.swap(null_mut(), AcqRel);
-        // SAFETY: as in `next`.
-        while let Some(place) = unsafe { at.as_ref() } {
-            let older = place.next.swap(self.seen.get(), Relaxed);
-            self.seen.set(at);
-            at = older;
-        }
+        let place = Place::of(self.ready.next()?);
+        self.counts.taken.set(self.counts.taken.get() + 1);
+        Some(place.user.get())
     }
 
     /// Makes the eventfd unreadable. Called before `next`: what is told after that makes it readable again.
@@ -222,32 +164,29 @@ impl Loop {
 
     /// Makes the eventfd readable again where something is left to be taken.
     pub fn remind(&self) {
-        if !self.seen.get().is_null() || !self.told.load(Relaxed).is_null() {
+        if self.ready.has_more() {
             sys::event_signal(self.eventfd);
         }
     }
 }
 
-/// Tells a place's loop that its wait is over. Who finds the list empty makes the eventfd readable.
+/// Tells a place's loop that its wait is over. Who finds nothing told makes the eventfd readable.
 fn tell(lent: &'static Lent) {
-    let place = lent as *const Lent as *mut Place;
+    let place = lent as *const Lent as *const Place;
     // SAFETY: a `Lent` is the begin of a place (`make_places`), and neither that nor its loop is ever freed.
     let (place, home) = unsafe { (&*place, &*(*place).home) };
-    let mut first = home.told.load(Relaxed);
-    loop {
-        place.next.store(first, Relaxed);
-        let this = place as *const Place as *mut Place;
-        match home.told.compare_exchange_weak(first, this, AcqRel, Relaxed) {
-            Ok(_) => break,
-            Err(now) => first = now,
-        }
-    }
-    if first.is_null() {
+    if home.ready.tell(&place.link) {
         sys::event_signal(home.eventfd);
     }
 }
 
 impl Place {
+    /// Returns the place of a link.
+    fn of(link: &'static Link) -> &'static Place {
+        // SAFETY: each link is a place's (`make_places`), and those are never freed.
+        unsafe { &*(link as *const Link).byte_sub(std::mem::offset_of!(Place, link)).cast::<Place>() }
+    }
+
     /// Begins a wait.
     pub fn arm(&'static self) -> (Sequence, Ticket) {
         let sequence = self.lent.waiter.arm();

@@ -11,6 +11,7 @@ pub mod peer;
 pub mod poller;
 pub mod ranges;
 pub mod reactor;
+pub mod ready;
 pub mod record;
 pub mod timer;
 pub mod verify;
