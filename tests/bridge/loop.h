@@ -33,6 +33,8 @@ struct context {
     void (*run)(long);
     long argument;
     int is_over;
+    /* The loop may switch to it. */
+    bool is_left;
     /* What leave() is to return (enum gp_cancel). */
     int verdict;
     /* Its own stack; with `sliced` what it has used of the stack of all, and how much that is. */
@@ -55,7 +57,7 @@ static int leave(void *data, void **user)
         return me != NULL;
     *user = me;
     current = NULL;
-    me->verdict = GP_CANCEL_IGNORE;
+    me->verdict = GP_CANCEL_IGNORE, me->is_left = true;
     CHECK(swapcontext(&me->at, &hub) == 0);
     current = me;
     return me->verdict;
@@ -86,7 +88,7 @@ static struct context *spawn(void (*run)(long), long argument)
     struct context *new = calloc(1, sizeof *new);
     new->stack = is_sliced ? NULL : malloc(STACK);
     CHECK(getcontext(&new->at) == 0);
-    new->run = run, new->argument = argument;
+    new->run = run, new->argument = argument, new->is_left = true;
     new->at.uc_stack.ss_sp = is_sliced ? shared : new->stack, new->at.uc_stack.ss_size = STACK;
     makecontext(&new->at, (void (*)(void))begin, 2, (unsigned)((unsigned long)new >> 32), (unsigned)(unsigned long)new);
     if (is_sliced)
@@ -100,7 +102,7 @@ static void go_on(struct context *with)
 {
     if (is_sliced)
         memcpy(shared + STACK - with->used, with->stack, with->used);
-    current = with;
+    current = with, with->is_left = false;
     CHECK(swapcontext(&hub, &with->at) == 0);
     if (with->is_over)
         free(with->stack), with->stack = NULL; /* Who cancels it may still have it. */
@@ -108,7 +110,7 @@ static void go_on(struct context *with)
         copy_away(with);
 }
 
-/* Has the loop switch to a context that it has left, which is to end its wait so. */
+/* Has the loop switch to a context that it has left, which is to end its wait so, unless it has gone on by then. */
 static inline void cancel(struct context *left, int verdict)
 {
     left->verdict = verdict;
@@ -157,7 +159,8 @@ static void run(void)
             memcpy(list, ready, count * sizeof *list);
             ready_count = 0;
             for (int i = 0; i < count; i++)
-                go_on(list[i]);
+                if (list[i]->is_left)
+                    go_on(list[i]);
         }
         if (ended == started)
             break;

@@ -123,6 +123,20 @@ fn a_program_waits_by_the_interface_itself() {
 }
 
 #[test]
+fn waits_of_all_kinds_mix_with_cancellations_and_closes() {
+    let scratch = Scratch::new();
+    let program = compile(&scratch, "stress");
+    let file = scratch.path("file").display().to_string();
+    for (seed, workers) in [1, 2, 4].iter().enumerate() {
+        let seed = seed.to_string();
+        for words in [&[seed.as_str(), file.as_str()][..], &[seed.as_str(), file.as_str(), "sliced"]] {
+            let output = with_library(&program, words, &format!("workers={workers}"));
+            assert_eq!(stdout(&output), "6400 operations\n", "{words:?} of {workers}: {output:?}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_lent_is_refused() {
     let scratch = Scratch::new();
     let program = compile(&scratch, "loop");
