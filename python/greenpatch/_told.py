@@ -2,15 +2,18 @@
 
 They end the native wait. Then the driver unwinds by its own rules, and may raise an error of its own, or succeed all the same. What was
 thrown must be raised once the greenlet is back in Python, in place of either; nothing in Python's C interface does that. So the innermost
-Python frame of the greenlet is traced: its next event, be it an exception, the next instruction or its return, raises what was thrown.
-It is traced only while its greenlet runs, so that no other one pays, or raises.
+Python frame of the greenlet is traced: at its next event, be it an exception, the next instruction or its return, what was thrown is raised.
+It is traced only while its greenlet runs, so that no other one pays, or raises. A trace function that the thread has is set again then.
 """
 
+import functools
 import sys
+
+from greenpatch import _bridge
 
 # Frame -> what is to be raised there.
 _errors = {}
-# Frame -> the thread's trace function before.
+# Frame that is traced -> the thread's trace function before, and its own.
 _before = {}
 
 
@@ -38,31 +41,31 @@ def tell(error):
 
 
 def _trace(frame):
-    if frame not in _before:
-        _before[frame] = sys.gettrace()
-    frame.f_trace = _raise
+    if frame in _before:
+        return
+    _before[frame] = sys.gettrace(), frame.f_trace
+    # Without a function of the frame's own CPython tells of no opcodes.
+    frame.f_trace = _nothing
     frame.f_trace_opcodes = True
-    sys.settrace(_ignore)
+    _bridge.trace(frame, functools.partial(_due, frame))
 
 
 def _untrace(frame):
     if frame in _before:
+        of_thread, of_frame = _before.pop(frame)
         frame.f_trace_opcodes = False
-        frame.f_trace = None
-        sys.settrace(_before.pop(frame))
+        frame.f_trace = of_frame
+        sys.settrace(of_thread)
 
 
-def _ignore(frame, event, argument):
-    """The thread's trace function meanwhile: new frames are not traced."""
-    return None
+def _nothing(frame, event, argument):
+    """The frame's trace function meanwhile, which nobody calls."""
 
 
-def _raise(frame, event, argument):
-    """The frame's trace function."""
+def _due(frame, exception):
+    """Called by the native part at the frame's next event; `exception`: what is raised there. Returns what is to be raised instead."""
     error = _errors.pop(frame, None)
     _untrace(frame)
-    if error is None:
-        return None
-    if event == "exception" and argument[1] is not error and error.__context__ is None:
-        error.__context__ = argument[1]
-    raise error
+    if error is not None and exception is not None and exception is not error and error.__context__ is None:
+        error.__context__ = exception
+    return error

@@ -15,6 +15,7 @@
 //! ```
 
 use crate::interpreter;
+use crate::libraries::Seen;
 use crate::library::{Library, FAIL, IGNORE};
 use pyo3::ffi::*;
 use pyo3::prelude::*;
@@ -42,6 +43,8 @@ pub struct Glue {
     pub tell: Py<PyAny>,
     /// What becomes of a wait into which an exception was thrown: one of `enum gp_cancel`.
     pub cancel: c_int,
+    /// Which libraries are loaded that are never lent.
+    pub seen: Seen,
     /// How many greenlets are left.
     pub waiting: Cell<usize>,
     /// The greenlet that was left last, borrowed: what it calls until it has switched is not left.
@@ -63,7 +66,8 @@ pub unsafe extern "C" fn leave(data: *mut c_void, user: *mut *mut c_void) -> c_i
     // SAFETY: the interpreter lives (`IS_OVER`), and the thread is one of its own.
     unsafe {
         if user.is_null() {
-            if interpreter::may_be_another() {
+            // A library that is never lent: the library knows it from the next wait on.
+            if interpreter::may_be_another() || glue.seen.update(glue.library) {
                 return 0;
             }
             held(|| ask(glue))

@@ -2,9 +2,12 @@
 
 mod interpreter;
 mod leave;
+mod libraries;
 mod library;
+mod trace;
 
 use leave::{leave, Glue, IS_OVER};
+use libraries::Seen;
 use library::{library, Library, Ops, Statistics, AUDIT, FAIL, GREEN, IGNORE, SHUTDOWN};
 use pyo3::exceptions::{PyImportError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
@@ -56,7 +59,19 @@ impl Loan {
             return Err(std::io::Error::last_os_error().into());
         }
         let (waiting, leaving, is_told) = (Cell::new(0), Cell::new(null_mut()), Cell::new(false));
-        let glue = Glue { library, current, is_context, switch, hold, tell, cancel, waiting, leaving, is_told };
+        let glue = Glue {
+            library,
+            current,
+            is_context,
+            switch,
+            hold,
+            tell,
+            cancel,
+            seen: Seen::default(),
+            waiting,
+            leaving,
+            is_told,
+        };
         let glue = Box::into_raw(Box::new(glue));
         let ops = Ops { size: size_of::<Ops>(), leave };
         // SAFETY: the library reads `ops` during the call, and calls `leave` with the glue until the loop is taken back.
@@ -217,5 +232,6 @@ fn _bridge(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pause, module)?)?;
     module.add_function(wrap_pyfunction!(resume, module)?)?;
     module.add_function(wrap_pyfunction!(of_thread, module)?)?;
+    module.add_function(wrap_pyfunction!(trace::trace, module)?)?;
     module.add_function(wrap_pyfunction!(end, module)?)
 }

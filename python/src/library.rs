@@ -48,6 +48,8 @@ pub const FAIL: c_int = -1;
 pub const SHUTDOWN: c_int = -2;
 /// `GP_BLOCKING_OBJECTS`.
 pub const BLOCKING_OBJECTS: c_int = 0;
+/// `GP_BLOCKING_CALLERS`.
+pub const BLOCKING_CALLERS: c_int = 1;
 
 /// Returns the preloaded library; `None`: there is none, or one that is older than this interface. Any thread.
 pub fn library() -> Option<&'static Library> {

@@ -192,6 +192,43 @@ print(json.dumps([told, sys.gettrace() is None]))
     assert told == [["Second", "First"], True]
 
 
+def test_a_debuggers_trace_function_stays(run):
+    told = run(PROLOGUE + """
+import json
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent
+import greenpatch.gevent
+greenpatch.gevent.patch()
+lines = []
+
+def tracer(frame, event, argument):
+    if frame.f_code is not wait.__code__:
+        return None
+    lines.append((event, frame.f_lineno - wait.__code__.co_firstlineno))
+    return tracer
+
+def wait():
+    try:
+        with gevent.Timeout(0.1):
+            libc.usleep(60_000_000)
+    except gevent.Timeout:
+        caught = 1
+    return caught
+
+def within():
+    sys.settrace(tracer)
+    wait()
+    stays = sys.gettrace() is tracer
+    sys.settrace(None)
+    return stays
+
+print(json.dumps([gevent.spawn(within).get(), [number for event, number in lines if event == "line"]]))
+""").told
+    assert told[0] is True
+    assert 3 in told[1] and told[1][-2:] == [5, 6]
+
+
 def test_two_greenlets_share_a_connection(tell, postgres, psycopg2):
     """The driver's own mutex is held by a greenlet that is left: the other one is left as well, and has its turn."""
     told = tell(CONNECT + """
@@ -464,19 +501,22 @@ except greenpatch.NotPreloaded as error:
 
 
 def test_a_subinterpreter_is_refused(run):
-    if sys.version_info >= (3, 13):
-        pytest.skip("its module of subinterpreters is another one")
     ended = run("""
-import _xxsubinterpreters as interpreters
+import sys
 import greenpatch
-it = interpreters.create()
-try:
-    interpreters.run_string(it, "import greenpatch")
-except interpreters.RunFailedError as error:
-    print(error)
+if sys.version_info >= (3, 13):
+    import _interpreters as interpreters
+    print(interpreters.run_string(interpreters.create(), "import greenpatch").msg)
+else:
+    import _xxsubinterpreters as interpreters
+    try:
+        interpreters.run_string(interpreters.create(), "import greenpatch")
+    except interpreters.RunFailedError as error:
+        print(error)
 """)
     assert ended.status == 0, ended.errors
-    assert "cannot be imported in a subinterpreter" in ended.output
+    # CPython's own words from 3.12 on.
+    assert "cannot be imported in a subinterpreter" in ended.output or "subinterpreters" in ended.output
 
 
 def test_a_greenlet_that_runs_a_subinterpreter_blocks(run):
@@ -531,6 +571,37 @@ except gevent.exceptions.LoopExit:
 print(json.dumps(done))
 """).told
     assert told == [0, "LoopExit"]
+
+
+def test_a_library_that_keeps_state_for_each_thread_is_never_lent(run):
+    """gRPC, loaded after the loop was lent: two greenlets in it at once would abort the process. It blocks, as without the bridge."""
+    pytest.importorskip("grpc")
+    told = run("""
+import gevent.monkey
+gevent.monkey.patch_all()
+import json
+import socket
+import gevent
+import greenpatch
+import greenpatch.gevent
+greenpatch.gevent.patch()
+import grpc
+listener = socket.create_server(("127.0.0.1", 0))
+
+def ask():
+    channel = grpc.insecure_channel("127.0.0.1:%d" % listener.getsockname()[1])
+    try:
+        channel.unary_unary("/a/b")(b"", timeout=0.3)
+    except grpc.RpcError as error:
+        return error.code().name
+    finally:
+        channel.close()
+
+greenlets = [gevent.spawn(ask) for _ in range(3)]
+gevent.joinall(greenlets)
+print(json.dumps([[greenlet.value for greenlet in greenlets], greenpatch.statistics()["lent"]]))
+""").told
+    assert told == [["DEADLINE_EXCEEDED"] * 3, 0]
 
 
 def test_a_signal_comes_while_greenlets_are_left(tell):
