@@ -2,8 +2,9 @@
 
 They end the native wait. Then the driver unwinds by its own rules, and may raise an error of its own, or succeed all the same. What was
 thrown must be raised once the greenlet is back in Python, in place of either; nothing in Python's C interface does that. So the innermost
-Python frame of the greenlet is traced: at its next event, be it an exception, the next instruction or its return, what was thrown is raised.
-It is traced only while its greenlet runs, so that no other one pays, or raises. A trace function that the thread has is set again then.
+Python frame of the greenlet is traced: at its next event, be it an exception, the next instruction or its return, what was thrown is
+raised. It is traced only while its greenlet runs, so that no other one pays, or raises. A trace function that the thread has is set again
+then.
 """
 
 import functools

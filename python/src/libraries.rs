@@ -1,4 +1,5 @@
-//! Libraries whose waits are never lent, by the names of their files. They are found as they are loaded, be it long after the loop was lent.
+//! Libraries whose waits are never lent, by the names of their files. They are found as they are loaded, be it long after the loop was
+//! lent.
 
 use crate::library::{Library, BLOCKING_CALLERS};
 use std::cell::{Cell, RefCell};
@@ -29,8 +30,8 @@ struct Look<'a> {
 }
 
 impl Seen {
-    /// Says to the library that what a file of `NEVER` calls blocks, of all that were loaded since the last time. Returns whether there were
-    /// any. Called on a thread that has lent its loop, with any lock of the interpreter's, or none.
+    /// Says to the library that what a file of `NEVER` calls blocks, of all that were loaded since the last time. Returns whether there
+    /// were any. Called on a thread that has lent its loop, with any lock of the interpreter's, or none.
     pub fn update(&self, library: &'static Library) -> bool {
         let mut loads = 0_u64;
         // SAFETY: `count` takes a number, and is called during this call only.

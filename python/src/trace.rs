@@ -14,8 +14,8 @@ type SetTrace = unsafe extern "C" fn(Trace, *mut PyObject);
 /// `PyTrace_EXCEPTION`.
 const EXCEPTION: c_int = 1;
 
-/// Traces one frame of the calling thread's: at its next event calls `due(exception | None)`, and raises what that returns; where it returns
-/// None, nothing. `due` has set the trace function that was there before.
+/// Traces one frame of the calling thread's: at its next event calls `due(exception | None)`, and raises what that returns; where it
+/// returns None, nothing. `due` has set the trace function that was there before.
 #[pyfunction]
 pub fn trace(frame: Bound<'_, PyAny>, due: Bound<'_, PyAny>) -> PyResult<()> {
     // SAFETY: CPython's function of that name; the stable interface leaves it out.
