@@ -65,6 +65,36 @@ def run(tmp_path):
 
     return run
 
+PROLOGUE = """
+import ctypes
+import os
+import sys
+import threading
+import time
+import greenpatch
+import loops
+libc = ctypes.CDLL(None)
+"""
+EPILOGUE = """
+loops.main(sys.argv[1], program)
+"""
+CONNECT = """
+import psycopg2
+def connect():
+    return psycopg2.connect(host="127.0.0.1", port=sys.argv[2], user="postgres", dbname="postgres")
+"""
+
+
+@pytest.fixture
+def tell(run, loop):
+    """Runs a program's text, which defines `program(loop)`, in one loop: returns what it tells."""
+    return lambda text, *arguments: run(PROLOGUE + text + EPILOGUE, loop, *arguments).told
+
+
+@pytest.fixture
+def psycopg2():
+    return pytest.importorskip("psycopg2")
+
 
 def server(name, tools):
     """A fixture: a server of Debian's, for all tests that ask for it."""
