@@ -2,6 +2,7 @@
 
 import atexit
 import collections
+import errno
 import os
 import shlex
 import sys
@@ -9,6 +10,7 @@ import sys
 from greenpatch import _bridge, _told
 
 _KEY = "greenpatch"
+_NATIVE = "This process, or thread, stays native: `greenpatch doctor` and the statistics (`--stats`) say why."
 
 
 class NotPreloaded(RuntimeError):
@@ -111,12 +113,19 @@ class _Entry:
 
 
 def begin(home, *arguments):
-    """Returns a new home of this class, the calling thread's. Raises NotPreloaded."""
+    """Returns a new home of this class, the calling thread's. None: audit records this process, which stays native. Raises NotPreloaded."""
     need_library()
     earlier = of_thread()
     if earlier is not None and not earlier.close():
         raise RuntimeError("this thread lends another loop, and greenlets wait for it")
-    home = home(*arguments)
+    try:
+        home = home(*arguments)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        if _bridge.mode() == "audit":
+            return None
+        raise NotPreloaded(_NATIVE) from error
     _bridge.of_thread()[_KEY] = _Entry(home)
     return home
 
@@ -124,15 +133,10 @@ def begin(home, *arguments):
 def need_library():
     """Raises NotPreloaded where no loop can be lent."""
     mode = _bridge.mode()
-    if mode == "green":
-        return
     if mode == "absent":
         raise NotPreloaded(f"libgreenpatch.so is not preloaded. Start the program by:\n    {command()}")
-    raise NotPreloaded(
-        "greenpatch audit records this program, which stays native, and lends no loop."
-        if mode == "audit"
-        else "This process stays native: `greenpatch doctor` says why."
-    )
+    if mode == "native":
+        raise NotPreloaded(_NATIVE)
 
 
 def command():

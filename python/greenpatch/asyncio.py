@@ -93,11 +93,13 @@ async def run(function, /, *arguments, **keywords):
     ``greenpatch.NotPreloaded`` where the library is not there.
     """
     home = _lent(asyncio.get_running_loop())
+    if home is None:
+        return function(*arguments, **keywords)
     return await home.drive(home.begin(functools.partial(function, *arguments, **keywords)))
 
 
 def _lent(loop):
-    """Returns the calling thread's home, which lends this loop, its running one."""
+    """Returns the calling thread's home, which lends this loop, its running one. None: audit records this process, which stays native."""
     home = _home.of_thread()
     if not isinstance(home, _Loop):
         home = _home.begin(_Loop, loop)
@@ -184,5 +186,5 @@ def patch():
     is not there.
     """
     loop = asyncio.get_running_loop()
-    _lent(loop)
-    loop.set_task_factory(task)
+    if _lent(loop) is not None:
+        loop.set_task_factory(task)

@@ -47,7 +47,8 @@ def patch(cancel="shutdown"):
 
     Call it in each thread that has a hub, before or after ``eventlet.monkey_patch()``. Again, it does nothing, but in a
     fork child, which has no hub of its own: there it makes one, and lends that. Raises
-    ``greenpatch.NotPreloaded`` where the library is not there.
+    ``greenpatch.NotPreloaded`` where the library is not there. Under ``greenpatch audit``, which leaves the process native, it does
+    nothing.
 
     ``cancel`` says what becomes of a native wait when a Timeout or a kill is thrown into its greenlet. "shutdown": the connection that it
     waits for is shut down, so that the driver unwinds by an error of its own, and no late answer is taken for that to the next question.

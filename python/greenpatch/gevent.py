@@ -46,7 +46,8 @@ def patch(cancel="shutdown"):
     """Lends the calling thread's hub: from now on, a greenlet of this thread that would block in a native library yields to it.
 
     Call it in each thread that has a hub, before or after ``gevent.monkey.patch_all()``. Again, it does nothing. Raises
-    ``greenpatch.NotPreloaded`` where the library is not there.
+    ``greenpatch.NotPreloaded`` where the library is not there. Under ``greenpatch audit``, which leaves the process native, it does
+    nothing.
 
     ``cancel`` says what becomes of a native wait when a Timeout or a kill is thrown into its greenlet. "shutdown": the connection that it
     waits for is shut down, so that the driver unwinds by an error of its own, and no late answer is taken for that to the next question.

@@ -9,7 +9,7 @@ mod trace;
 use leave::{leave, Glue, IS_OVER};
 use libraries::Seen;
 use library::{library, Library, Ops, Statistics, AUDIT, FAIL, GREEN, IGNORE, SHUTDOWN};
-use pyo3::exceptions::{PyImportError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyImportError, PyOSError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -24,7 +24,9 @@ fn preloaded() -> PyResult<&'static Library> {
 
 /// Returns an OSError of that number.
 fn os_error(number: c_int) -> PyErr {
-    std::io::Error::from_raw_os_error(number).into()
+    let words = std::io::Error::from_raw_os_error(number).to_string();
+    let words = words.split(" (os error").next().unwrap_or_default().to_owned();
+    PyOSError::new_err((number, words))
 }
 
 /// A loop that its thread lends, until `close`.

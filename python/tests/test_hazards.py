@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import conftest
 import pytest
 from conftest import CONNECT
 
@@ -278,6 +279,37 @@ except greenpatch.NotPreloaded as error:
     assert last.strip().startswith("greenpatch run -- ") and last.endswith("program.py 'an argument'")
     # The command does what it says.
     assert sys.executable in last
+
+
+AUDITED = """
+import asyncio
+import ctypes
+import json
+import gevent
+import greenpatch
+import greenpatch.asyncio
+import greenpatch.gevent
+usleep = ctypes.CDLL(None).usleep
+greenpatch.gevent.patch()
+is_lent = greenpatch.is_active()
+gevent.joinall([gevent.spawn(usleep, 50_000) for _ in range(3)], raise_error=True)
+lent = is_lent and greenpatch.statistics()["lent"]
+if is_lent:
+    from greenpatch import _home
+    _home.of_thread().close()
+print(json.dumps([greenpatch.mode(), lent, asyncio.run(greenpatch.asyncio.run(usleep, 1000))]))
+"""
+
+
+def test_under_audit_the_program_runs_natively(run, tmp_path):
+    ended = run(AUDITED, words=conftest.command("audit", "-o", str(tmp_path / "report.json"), "--"))
+    assert ended.told == ["audit", False, 0]
+
+
+def test_a_green_audit_lends(run, tmp_path):
+    ended = run(AUDITED, words=conftest.command("run", f"--audit={tmp_path}/report.json", "--"))
+    assert ended.status == 0, ended.errors
+    assert json.loads(next(line for line in ended.output.splitlines() if line.startswith("["))) == ["audit", 3, 0]
 
 
 def test_a_subinterpreter_is_refused(run):
