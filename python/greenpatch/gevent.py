@@ -1,5 +1,6 @@
 """gevent: a greenlet whose driver would block in libc yields to its thread's hub."""
 
+import contextlib
 import functools
 import operator
 import sys
@@ -29,8 +30,10 @@ class _Hub(_home.Home):
         self.watcher.start(self.drain)
 
     def unwatch(self):
-        self.watcher.stop()
-        self.watcher.close()
+        # A loop that was destroyed has no watchers any more.
+        with contextlib.suppress(ValueError):
+            self.watcher.stop()
+            self.watcher.close()
 
     def hold(self, is_held):
         self.watcher.ref = is_held

@@ -226,6 +226,37 @@ print(json.dumps([lent, errors, greenpatch.is_active()]))
     assert told == [[10, 10, 10, 10], [], True]
 
 
+def test_a_hub_that_is_destroyed(run):
+    """As threads destroy theirs at their end: the next one is lent like the first."""
+    ended = run("""
+import ctypes
+import json
+import threading
+import gevent
+import greenpatch
+import greenpatch.gevent
+libc = ctypes.CDLL(None)
+lent = []
+
+def work():
+    greenpatch.gevent.patch()
+    gevent.joinall([gevent.spawn(libc.usleep, 10_000) for _ in range(3)], raise_error=True)
+    lent.append(greenpatch.statistics()["lent"])
+    gevent.get_hub().destroy(destroy_loop=True)
+
+def twice():
+    work()
+    work()
+
+for each in (twice, work):
+    thread = threading.Thread(target=each)
+    thread.start()
+    thread.join()
+print(json.dumps(lent))
+""")
+    assert ended.told == [3, 3, 3] and ended.errors == ""
+
+
 def test_threads_leave_nothing_behind(run):
     """At a thread's end its loop is taken back, and the descriptor is closed."""
     told = run("""
