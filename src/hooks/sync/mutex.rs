@@ -66,6 +66,9 @@ pub unsafe fn mutex_trylock(lock: *mut pthread_mutex_t) -> Answer<c_int> {
     if !runtime::started() {
         return natively(lock, || real::pthread_mutex_trylock(lock));
     }
+    if object::is_plain(lock) {
+        return Err(Miss::Libc);
+    }
     if object::is_kernels(lock) {
         return pinned(lock, || try_in_kernel(lock));
     }
@@ -103,10 +106,25 @@ unsafe fn unlock_natively(lock: *mut pthread_mutex_t) -> Answer<c_int> {
 /// Fails as `mutex_lock` and `mutex_timedlock`, by `Miss::Errno` only. May park; no cancellation point.
 #[inline]
 pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
+    if !object::is_plain(lock) {
+        return acquire_owned(lock, until);
+    }
+    tried(real::pthread_mutex_trylock(lock), lock, until)
+}
+
+/// Locks a mutex that is not plain, as `acquire` does. By itself, so that the way of plain ones is short.
+#[inline(never)]
+unsafe fn acquire_owned(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
     if object::is_kernels(lock) {
         return acquire_in_kernel(lock, until);
     }
-    match attempt(lock) {
+    tried(attempt(lock), lock, until)
+}
+
+/// Goes on after libc's first try, which has answered `result`.
+#[inline]
+unsafe fn tried(result: c_int, lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int> {
+    match result {
         0 => Ok(0),
         libc::EBUSY => acquire_busy(lock, until),
         other => errno(other),
@@ -116,7 +134,7 @@ pub unsafe fn acquire(lock: *mut pthread_mutex_t, until: Until) -> Answer<c_int>
 /// Makes libc's try; returns its error number. A context of a lent loop owns what it locks by itself.
 #[inline]
 unsafe fn attempt(lock: *mut pthread_mutex_t) -> c_int {
-    if object::minds_owner(lock) {
+    if lending::lends() && object::minds_owner(lock) {
         lending::as_context(|| real::pthread_mutex_trylock(lock))
     } else {
         real::pthread_mutex_trylock(lock)
@@ -241,10 +259,13 @@ pub unsafe fn mutex_setprioceiling(lock: *mut pthread_mutex_t, ceiling: c_int, b
 /// 3. The first waiter is woken. It competes for the mutex with threads that come.
 #[inline]
 pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
-    if object::is_kernels(lock) {
+    let result = if object::is_plain(lock) {
+        real::pthread_mutex_unlock(lock)
+    } else if object::is_kernels(lock) {
         return release_in_kernel(lock);
-    }
-    let result = if object::minds_owner(lock) { unlock_as_owner(lock) } else { real::pthread_mutex_unlock(lock) };
+    } else {
+        unlock_as_owner(lock)
+    };
     if result != 0 {
         return errno(result);
     }
@@ -257,7 +278,7 @@ pub unsafe fn release(lock: *mut pthread_mutex_t) -> Answer<Outcome> {
 /// Makes libc's unlock of a mutex that minds its owner; returns the error number. What the thread has locked while no context ran is
 /// unlocked by any of its contexts.
 unsafe fn unlock_as_owner(lock: *mut pthread_mutex_t) -> c_int {
-    if object::is_held(lock) {
+    if !lending::lends() || object::is_held(lock) {
         real::pthread_mutex_unlock(lock)
     } else {
         lending::as_context(|| real::pthread_mutex_unlock(lock))

@@ -197,13 +197,22 @@ unsafe fn learn_rest() -> bool {
 }
 
 /// Must this mutex be locked by the kernel thread's own tid? True for a shared, robust, inheriting or protecting one, and for a
-/// destroyed one, of which the real call says EINVAL then. Asked by each lock and unlock; one load.
+/// destroyed one, of which the real call says EINVAL then.
 ///
 /// # Safety
 /// As libc's locks: `lock` points to a mutex.
 #[inline(always)]
 pub unsafe fn is_kernels(lock: *const pthread_mutex_t) -> bool {
     word(lock, MUTEX_KIND) & MUTEX_KERNELS.load(Relaxed) != 0
+}
+
+/// Is the mutex neither the kernel's (`is_kernels`) nor one that may mind its owner? Asked by each lock and unlock; one load.
+///
+/// # Safety
+/// As `is_kernels`.
+#[inline(always)]
+pub unsafe fn is_plain(lock: *const pthread_mutex_t) -> bool {
+    word(lock, MUTEX_KIND) & (MUTEX_KERNELS.load(Relaxed) | MUTEX_TYPE) == 0
 }
 
 /// Is the mutex robust: may its owner end without unlocking it?
