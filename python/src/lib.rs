@@ -80,7 +80,7 @@ impl Loan {
         let mut error = unsafe { (library.lend)(&ops, eventfd, glue.cast()) };
         let mut loan = Loan { glue, eventfd };
         if error == 0 {
-            error = interpreter::keep_locks(library);
+            error = interpreter::tell_locks(library);
             if error != 0 {
                 loan.close();
             }

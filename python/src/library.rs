@@ -50,6 +50,8 @@ pub const SHUTDOWN: c_int = -2;
 pub const BLOCKING_OBJECTS: c_int = 0;
 /// `GP_BLOCKING_CALLERS`.
 pub const BLOCKING_CALLERS: c_int = 1;
+/// `GP_CONDITION_CALLERS`.
+pub const CONDITION_CALLERS: c_int = 2;
 
 /// Returns the preloaded library; `None`: there is none, or one that is older than this interface. Any thread.
 pub fn library() -> Option<&'static Library> {

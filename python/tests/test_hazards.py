@@ -24,6 +24,28 @@ def program(loop):
     assert told == [0, 1, 2, 3, 4]
 
 
+def test_a_lock_of_pythons_is_held_by_a_greenlet_that_is_left(tell):
+    """`threading.Lock`, which nothing has patched under asyncio: who waits for it is left as well. So is a condition's waiter."""
+    told = tell("""
+import queue
+def program(loop):
+    lock, things = threading.Lock(), queue.Queue(2)
+    def hold(number):
+        with lock:
+            libc.usleep(20_000)
+        return number
+    def put():
+        for number in range(10):
+            libc.usleep(1000)
+            things.put(number)
+    def take():
+        return [things.get() for _ in range(10)]
+    results = loops.Together(loop).run([lambda number=number: hold(number) for number in range(5)])
+    return results, loops.Together(loop).run([take, put])
+""")
+    assert told == [[0, 1, 2, 3, 4], [list(range(10)), None]]
+
+
 def test_exceptions_are_the_functions(tell):
     told = tell("""
 def program(loop):
