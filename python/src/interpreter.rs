@@ -20,8 +20,8 @@ struct Search {
     error: c_int,
 }
 
-/// Says to the library that who waits for a lock of the interpreter's own blocks the thread, and who waits for one of Python's is left: 0, or
-/// an error number. ENOTSUP: the interpreter is none that is known. Called on a thread that has lent its loop.
+/// Says to the library that who waits for a lock of the interpreter's own blocks the thread, and who waits for one of Python's is left: 0,
+/// or an error number. ENOTSUP: the interpreter is none that is known. Called on a thread that has lent its loop.
 pub fn tell_locks(library: &'static Library) -> c_int {
     // SAFETY: the name ends in a NUL.
     let runtime = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_PyRuntime".as_ptr()) } as usize;
