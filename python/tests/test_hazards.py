@@ -136,14 +136,17 @@ def program(loop):
     clock = loops.Clock(loop, 0.05)
     def wait(number, *, more):
         libc.usleep(500_000)
-        return threading.get_native_id() if hasattr(threading, "get_native_id") else number, number + more
+        return threading.get_native_id(), number + more
+    # The pool's threads begin with the first call.
+    greenpatch.offload(int)
+    lent = greenpatch.statistics()["lent"]
     native, total = clock.during(lambda: greenpatch.offload(wait, 3, more=4))
     try:
         greenpatch.offload(lambda: 1 // 0)
     except ZeroDivisionError:
-        return total, clock.ticks >= 3, greenpatch.statistics()["lent"]
+        return total, clock.ticks >= 3, native != threading.get_native_id(), greenpatch.statistics()["lent"] - lent
 """)
-    assert told == [7, True, 0]
+    assert told == [7, True, True, 0]
 
 
 def test_a_child_lends_its_loop_anew(tell):
