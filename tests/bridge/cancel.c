@@ -1,4 +1,5 @@
 /* cancel [sliced]: each kind of wait, which its loop ends by each of the three policies (enum gp_cancel), and what the call answers then.
+ * Without the library: another thread shuts the connection down, and the call must answer the same as after GP_CANCEL_SHUTDOWN.
  *
  * The victim waits before its canceller runs, which has the loop switch to it at once. A call that goes on waiting gets what it waits for.
  */
@@ -267,10 +268,35 @@ static void cancels(long verdict)
     ended_ways++;
 }
 
+static void *waits_natively(void *unused)
+{
+    waits(0);
+    return unused;
+}
+
+/* Shuts down what the call of this kind waits for, or is about to wait for: its answer is the same. */
+static void shut_natively(void)
+{
+    pthread_t thread;
+    kind->prepare();
+    CHECK(pthread_create(&thread, NULL, waits_natively, NULL) == 0);
+    usleep(2000);
+    CHECK(shutdown(at[0], SHUT_RDWR) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(got.result == kind->after_shutdown.result && got.error == kind->after_shutdown.error);
+    ended_ways++;
+}
+
 int main(int count, char **words)
 {
     (void)words;
     is_sliced = count > 1;
+    if (!gp_is_present()) {
+        for (kind = kinds; kind < kinds + sizeof kinds / sizeof *kinds; kind++)
+            if (kind->after_shutdown.error != kind->after_error.error || kind->call == receives_two)
+                shut_natively();
+        printf("%d ways to end a wait\n", ended_ways);
+        return 0;
+    }
     lend();
     for (kind = kinds; kind < kinds + sizeof kinds / sizeof *kinds; kind++)
         for (int verdict = GP_CANCEL_SHUTDOWN; verdict <= GP_CANCEL_IGNORE; verdict++) {

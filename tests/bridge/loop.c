@@ -8,7 +8,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 
 /* sleeps: a hundred contexts sleep for as long as one. */
 static void sleeps(long ms)
@@ -149,6 +152,67 @@ static void ranges(void)
         spawn(sleeps_apart, 1), spawn(calls_sleeps, 1);
 }
 
+static void writes_late(long i)
+{
+    CHECK(usleep(20000) == 0 && write(ends[i][1], "x", 1) == 1);
+}
+
+/* forks: a context's child lends no loop, waits as any process does, and lends one anew. */
+static void forks(long i)
+{
+    int status, ready[2];
+    char byte;
+    CHECK(pipe(ready) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct gp_loop_statistics of = {.size = sizeof of};
+        CHECK(!gp_is_present() || gp_loop_statistics(&of) == EINVAL);
+        CHECK(usleep(1000) == 0 && write(ready[1], "x", 1) == 1 && read(ready[0], &byte, 1) == 1);
+        if (gp_is_present()) {
+            struct gp_loop_ops ops = {.size = sizeof ops, .leave = leave};
+            CHECK(gp_lend(&ops, event, NULL) == 0 && gp_loop_statistics(&of) == 0 && of.lent == 0 && gp_unlend() == 0);
+        }
+        _exit(i);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == i);
+    close(ready[0]), close(ready[1]);
+    sum += i;
+}
+
+/* signals: handlers run on the loop's thread while contexts wait, wait themselves, and end no context's wait. */
+static long handled;
+
+static void handles(int signal)
+{
+    (void)signal;
+    int error = errno;
+    handled++;
+    usleep(10);
+    errno = error;
+}
+
+static void sleeps_through(long ms)
+{
+    long before = handled;
+    while (handled < before + 5)
+        CHECK(usleep(ms * 1000) == 0);
+    sum++;
+}
+
+static void signals(void)
+{
+    struct sigaction action = {.sa_handler = handles};
+    struct itimerval often = {{0, 1000}, {0, 1000}};
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0 && setitimer(ITIMER_REAL, &often, NULL) == 0);
+    for (int i = 0; i < 20; i++) {
+        CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends[i]) == 0);
+        spawn(sleeps_through, 2), spawn(reads, i);
+    }
+    for (int i = 0; i < 20; i++)
+        spawn(writes_late, i);
+}
+
 /* refusals: what gp_lend and the others answer to nonsense. */
 static void refusals(void)
 {
@@ -212,6 +276,11 @@ int main(int count, char **words)
             CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends[i]) == 0);
             spawn(reads, i), spawn(replaces, i);
         }
+    } else if (strcmp(which, "forks") == 0) {
+        for (int i = 0; i < 20; i++)
+            spawn(forks, i), spawn(sleeps, 1);
+    } else if (strcmp(which, "signals") == 0) {
+        signals();
     } else if (strcmp(which, "ranges") == 0) {
         ranges();
     } else if (strcmp(which, "refusals") == 0) {

@@ -39,12 +39,14 @@ fn a_program_links_without_the_library_and_is_told_how_it_runs() {
 }
 
 /// What `loop` prints for a case, how many waits are lent at least, and whether it ends without a loop, too.
-const CASES: [(&str, &str, u64, bool); 6] = [
+const CASES: [(&str, &str, u64, bool); 8] = [
     ("sleeps", "sleeps: 100 contexts, sum 0\n", 100, true),
     ("pairs", "pairs: 400 contexts, sum 2480000\n", 10_000, false),
     ("mutex", "mutex: 20 contexts, sum 20\n", 20, true),
     ("polls", "polls: 100 contexts, sum 100\n", 100, true),
     ("closes", "closes: 100 contexts, sum 50\n", 100, false),
+    ("forks", "forks: 40 contexts, sum 190\n", 20, true),
+    ("signals", "signals: 60 contexts, sum 40\n", 60, false),
     ("ranges", "ranges: 22 contexts, sum 22\n", 11, true),
 ];
 
@@ -77,6 +79,8 @@ fn contexts_of_a_lent_loop_wait_side_by_side_on_stacks_of_their_own_and_on_one_t
 fn a_loop_ends_each_kind_of_wait_by_each_policy() {
     let scratch = Scratch::new();
     let program = compile(&scratch, "cancel");
+    let natively = Command::new("timeout").arg("60").arg(&program).output().expect("it starts");
+    assert_eq!(stdout(&natively), "7 ways to end a wait\n", "{natively:?}");
     for workers in [1, 2, 4] {
         for words in [&[][..], &["sliced"]] {
             let output = with_library(&program, words, &format!("workers={workers}"));
