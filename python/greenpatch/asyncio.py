@@ -16,7 +16,13 @@ __all__ = ["patch", "run", "task", "wait_for"]
 
 
 class _Call(greenlet):
-    """The greenlet of one function that ``run`` was called with."""
+    """The greenlet of one function that ``run`` was called with, or of one step of a task."""
+
+    def go_on(self, function, *arguments):
+        """Switches to it, or throws into it: returns what it asks for, or its result. Whoever calls this is its parent from now on: where
+        tasks run in greenlets, each step of the awaiting one is another."""
+        self.parent = getcurrent()
+        return function(*arguments)
 
 
 def _leave():
@@ -64,7 +70,7 @@ class _Loop(_home.Home):
 
     async def drive(self, call):
         """Runs a call to its end, and returns its result: awaits what it asks for, and a future of its own whenever it is left."""
-        asked = call.switch()
+        asked = call.go_on(call.switch)
         while not call.dead:
             if asked is None:
                 asked = call.future = self.loop.create_future()
@@ -74,14 +80,14 @@ class _Loop(_home.Home):
                 # The coroutine is closed, and may not await: the native call blocks to its end.
                 _bridge.pause()
                 try:
-                    call.throw(GeneratorExit)
+                    call.go_on(call.throw, GeneratorExit)
                 finally:
                     _bridge.resume()
                 raise
             except BaseException as error:
-                asked = call.throw(error)
+                asked = call.go_on(call.throw, error)
             else:
-                asked = call.switch(answer)
+                asked = call.go_on(call.switch, answer)
         return asked
 
 
@@ -135,15 +141,15 @@ class _Steps(collections.abc.Coroutine):
         home = _lent(asyncio.get_running_loop())
         if self.call is None:
             self.call = home.begin(function)
-            asked = self.call.switch(*arguments)
+            asked = self.call.go_on(self.call.switch, *arguments)
         elif function == self.coroutine.throw:
-            asked = self.call.throw(*arguments)
+            asked = self.call.go_on(self.call.throw, *arguments)
         elif self.asked.cancelled():
-            asked = self.call.throw(asyncio.CancelledError())
+            asked = self.call.go_on(self.call.throw, asyncio.CancelledError())
         elif self.asked.exception() is not None:
-            asked = self.call.throw(self.asked.exception())
+            asked = self.call.go_on(self.call.throw, self.asked.exception())
         else:
-            asked = self.call.switch(self.asked.result())
+            asked = self.call.go_on(self.call.switch, self.asked.result())
         if self.call.dead:
             self.call = self.asked = None
             return asked
@@ -156,11 +162,16 @@ class _Steps(collections.abc.Coroutine):
 
     def close(self):
         if self.call is not None:
+            # As in `drive`. The step ends by what is thrown, or by its own result.
             _bridge.pause()
             try:
-                self.call.throw(GeneratorExit)
+                self.call.go_on(self.call.throw, GeneratorExit)
+            except (GeneratorExit, StopIteration):
+                pass
             finally:
                 _bridge.resume()
+                self.call = None
+                self.asked.cancel()
         self.coroutine.close()
 
     def __await__(self):

@@ -132,6 +132,52 @@ def test_asyncio(run, which):
     assert told == [10, [*range(10), "a", 0, 1, 2], [], "timeout"]
 
 
+@pytest.mark.parametrize("which", ["asyncio", "uvloop"])
+def test_a_patched_loop(run, which):
+    """`greenpatch.asyncio.patch()`; within its tasks also `run`, and a task that is closed while it is in a native call."""
+    pytest.importorskip(which)
+    told = run("""
+import asyncio
+import ctypes
+import json
+import sys
+import greenpatch
+import greenpatch.asyncio
+usleep = ctypes.CDLL(None).usleep
+
+def waits(number):
+    usleep(50_000)
+    greenpatch.asyncio.wait_for(asyncio.sleep(0.01))
+    usleep(50_000)
+    return number
+
+async def both(number):
+    usleep(50_000)
+    return await greenpatch.asyncio.run(waits, number) + greenpatch.offload(int, "1")
+
+async def main():
+    greenpatch.asyncio.patch()
+    lent = greenpatch.statistics()["lent"]
+    results = await asyncio.gather(*[both(number) for number in range(5)])
+    left = asyncio.create_task(both(7))
+    await asyncio.sleep(0.01)
+    left.get_coro().close()
+    try:
+        results.append(str(await left))
+    except RuntimeError:
+        # What a task says of any coroutine that was closed behind its back.
+        results.append("closed")
+    return results, greenpatch.statistics()["lent"] - lent >= 15
+
+if "uvloop" in sys.argv:
+    import uvloop
+    print(json.dumps(uvloop.run(main())))
+else:
+    print(json.dumps(asyncio.run(main())))
+""", which).told
+    assert told == [[1, 2, 3, 4, 5, "closed"], True]
+
+
 def test_a_program_without_the_loop_is_as_it_was(run):
     ended = run("import sys; print(1, 'gevent' in sys.modules, 'greenpatch._start' in sys.modules)", words=bridge("gevent"))
     assert (ended.status, ended.output, ended.errors) == (0, "1 False True\n", "")
