@@ -28,6 +28,9 @@ class _Hub(_home.Home):
     def watch(self):
         self.watcher = self.hub.loop.io(self.loan.eventfd, _READ, ref=False)
         self.watcher.start(self.drain)
+        # libuv's is one of several for a descriptor, which share the one that counts for the loop.
+        self.counted = getattr(self.watcher, "_watcher_ref", self.watcher)
+        self.counted.ref = False
 
     def unwatch(self):
         # A loop that was destroyed has no watchers any more.
@@ -36,7 +39,7 @@ class _Hub(_home.Home):
             self.watcher.close()
 
     def hold(self, is_held):
-        self.watcher.ref = is_held
+        self.counted.ref = is_held
 
     def failed(self, greenlet):
         self.hub.handle_error(greenlet, *sys.exc_info())

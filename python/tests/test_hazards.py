@@ -420,8 +420,11 @@ def program(loop):
 """) == [True, "green", False]
 
 
-def test_the_loop_ends_when_nothing_waits(run):
+@pytest.mark.parametrize("which", ["libev-cext", "libuv-cffi"])
+def test_the_loop_ends_when_nothing_waits(run, which):
     """The eventfd's watcher does not keep gevent's loop alive, but greenlets that are left do."""
+    if which == "libuv-cffi":
+        pytest.importorskip("gevent.libuv.loop", exc_type=ImportError)
     told = run("""
 import ctypes
 import json
@@ -437,7 +440,7 @@ try:
 except gevent.exceptions.LoopExit:
     done.append("LoopExit")
 print(json.dumps(done))
-""").told
+""", GEVENT_LOOP=which).told
     assert told == [0, "LoopExit"]
 
 
