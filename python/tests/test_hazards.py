@@ -7,7 +7,7 @@ import sys
 
 import conftest
 import pytest
-from conftest import CONNECT
+from conftest import CONNECT, PROLOGUE
 
 
 def test_two_greenlets_share_a_connection(tell, postgres, psycopg2):
@@ -486,6 +486,31 @@ def program(loop):
     return results, came
 """)
     assert told == [[0, 0, 0], [1]]
+
+
+@pytest.mark.parametrize("how", ["exit", "interrupt"])
+def test_the_program_ends_while_greenlets_are_left(run, loop, how):
+    """By sys.exit, and by a Ctrl-C while the main function is in a native call, too."""
+    ended = run(PROLOGUE + """
+import signal
+loop = loops.start(sys.argv[1])
+
+def program():
+    for _ in range(3):
+        loop.spawn(lambda: libc.usleep(300_000_000))
+    loop.sleep(0.1)
+    if sys.argv[2] == "exit":
+        sys.exit(3)
+    if os.fork() == 0:
+        with greenpatch.pin():
+            libc.usleep(300_000)
+        os.kill(os.getppid(), signal.SIGINT)
+        os._exit(0)
+    libc.usleep(300_000_000)
+
+loop.main(program)
+""", loop, how)
+    assert ended.status == (3 if how == "exit" else -2), ended.errors
 
 
 def test_the_commands_of_the_wheel():
