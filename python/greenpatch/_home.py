@@ -46,7 +46,9 @@ class Home:
         raise NotImplementedError
 
     def hold(self, is_held):
-        """Called with True when the first greenlet is left, with False when none is any more: in between the loop must not end."""
+        """Called with True when the first greenlet is left, with False when none is any more: in between the loop must not end. Returns
+        whether the loop lives; where it does not, no greenlet is left from now on."""
+        return True
 
     def offload(self, function, arguments, keywords):
         """Calls the function in the loop's pool of threads. Called in a greenlet."""
@@ -107,7 +109,8 @@ class _Entry:
         self.home = home
 
     def __del__(self):
-        if self.home.loan.eventfd >= 0 and not sys.is_finalizing() and not self.home.loan.waiting:
+        # In a fork child the other threads' dictionaries are cleared by the one that has forked.
+        if self.home.loan.is_own() and not sys.is_finalizing() and not self.home.loan.waiting:
             self.home.unwatch()
             self.home.loan.close()
 

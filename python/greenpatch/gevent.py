@@ -6,6 +6,7 @@ import operator
 import sys
 
 import gevent
+import gevent.hub
 
 from greenpatch import _home
 
@@ -26,6 +27,7 @@ class _Hub(_home.Home):
         return gevent.getcurrent, functools.partial(operator.is_not, self.hub), self.hub.switch
 
     def watch(self):
+        self.loop, self.is_default = self.hub.loop, self.hub.loop.default
         self.watcher = self.hub.loop.io(self.loan.eventfd, _READ, ref=False)
         self.watcher.start(self.drain)
         # libuv's is one of several for a descriptor, which share the one that counts for the loop.
@@ -33,19 +35,41 @@ class _Hub(_home.Home):
         self.counted.ref = False
 
     def unwatch(self):
-        # A loop that was destroyed has no watchers any more.
+        # A loop that was destroyed has no watchers any more. The default one may be destroyed by another object of gevent's.
         with contextlib.suppress(ValueError):
-            self.watcher.stop()
-            self.watcher.close()
+            if self.loop.default == self.is_default:
+                self.watcher.stop()
+                self.watcher.close()
 
     def hold(self, is_held):
-        self.counted.ref = is_held
+        try:
+            self.counted.ref = is_held
+        except ValueError:
+            # The loop was destroyed.
+            return False
+        return True
 
     def failed(self, greenlet):
         self.hub.handle_error(greenlet, *sys.exc_info())
 
     def offload(self, function, arguments, keywords):
         return self.hub.threadpool.apply(function, arguments, keywords)
+
+
+def _end_loan(destroy):
+    """Returns gevent's function that destroys a hub, which takes the hub back before."""
+
+    @functools.wraps(destroy)
+    def destroy_lent(hub, *arguments, **keywords):
+        home = _home.of_thread()
+        if isinstance(home, _Hub) and home.hub is hub:
+            home.close()
+        return destroy(hub, *arguments, **keywords)
+
+    return destroy_lent
+
+
+gevent.hub.Hub.destroy = _end_loan(gevent.hub.Hub.destroy)
 
 
 def patch(cancel="shutdown"):

@@ -36,7 +36,7 @@ pub struct Glue {
     pub is_context: Py<PyAny>,
     /// `()`: switches to the loop.
     pub switch: Py<PyAny>,
-    /// `(bool)`: from now on greenlets are left, or none is any more, and the loop may end.
+    /// `(bool) -> bool`: from now on greenlets are left, or none is any more, and the loop may end. Answers whether the loop lives.
     pub hold: Py<PyAny>,
     /// `(error | None)`: what is raised in the running greenlet when it is back in Python (told.py). `None`: what was told before.
     /// Returns whether anything is yet to be raised, in whichever greenlet.
@@ -51,6 +51,8 @@ pub struct Glue {
     pub leaving: Cell<*mut PyObject>,
     /// Something is yet to be raised.
     pub is_told: Cell<bool>,
+    /// The loop was destroyed: no greenlet is left any more.
+    pub is_over: Cell<bool>,
 }
 
 /// `leave` of `struct gp_loop_ops`; `data` is a `Glue`.
@@ -99,6 +101,9 @@ unsafe fn held(what: impl FnOnce() -> c_int) -> c_int {
 
 /// Returns whether the running greenlet may be left: 1 or 0. Called with the lock.
 fn ask(glue: &Glue) -> c_int {
+    if glue.is_over.get() {
+        return 0;
+    }
     // SAFETY: with the lock; the references are this function's.
     unsafe {
         let current = PyObject_CallObject(glue.current.as_ptr(), null_mut());
@@ -143,8 +148,12 @@ unsafe fn be_left(glue: &Glue, user: *mut *mut c_void) -> c_int {
             tell(glue, Py_False());
         }
         glue.waiting.set(glue.waiting.get() + 1);
-        if glue.waiting.get() == 1 {
-            call(&glue.hold, Py_True());
+        if glue.waiting.get() == 1 && !call(&glue.hold, Py_True()) {
+            glue.waiting.set(0);
+            glue.is_over.set(true);
+            Py_DECREF(left);
+            Py_DECREF(current);
+            return IGNORE;
         }
         glue.leaving.set(current);
         (glue.library.resume)();

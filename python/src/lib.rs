@@ -29,12 +29,19 @@ fn os_error(number: c_int) -> PyErr {
     PyOSError::new_err((number, words))
 }
 
-/// A loop that its thread lends, until `close`.
-#[pyclass(unsendable)]
+/// A loop that its thread lends, until `close`. On another thread it is as one that was closed.
+#[pyclass]
 struct Loan {
     glue: *mut Glue,
     eventfd: c_int,
+    /// The thread that lends the loop.
+    thread: libc::pthread_t,
 }
+
+// SAFETY: `glue` is used by its thread alone (`Loan::glue`), and a loan that is dropped by another one leaves it behind.
+unsafe impl Send for Loan {}
+// SAFETY: as above.
+unsafe impl Sync for Loan {}
 
 #[pymethods]
 impl Loan {
@@ -61,6 +68,7 @@ impl Loan {
             return Err(std::io::Error::last_os_error().into());
         }
         let (waiting, leaving, is_told) = (Cell::new(0), Cell::new(null_mut()), Cell::new(false));
+        let is_over = Cell::new(false);
         let glue = Glue {
             library,
             current,
@@ -73,12 +81,14 @@ impl Loan {
             waiting,
             leaving,
             is_told,
+            is_over,
         };
         let glue = Box::into_raw(Box::new(glue));
         let ops = Ops { size: size_of::<Ops>(), leave };
         // SAFETY: the library reads `ops` during the call, and calls `leave` with the glue until the loop is taken back.
         let mut error = unsafe { (library.lend)(&ops, eventfd, glue.cast()) };
-        let mut loan = Loan { glue, eventfd };
+        // SAFETY: always succeeds.
+        let mut loan = Loan { glue, eventfd, thread: unsafe { libc::pthread_self() } };
         if error == 0 {
             error = interpreter::tell_locks(library);
             if error != 0 {
@@ -96,6 +106,11 @@ impl Loan {
     #[getter]
     fn eventfd(&self) -> c_int {
         self.eventfd
+    }
+
+    /// Does the calling thread lend the loop, by this loan?
+    fn is_own(&self) -> bool {
+        self.glue().is_some()
     }
 
     /// How many greenlets are left.
@@ -135,7 +150,7 @@ impl Loan {
     /// Takes the loop back. False: greenlets are left, and it stays lent.
     fn close(&mut self) -> bool {
         let Some(glue) = self.glue() else { return true };
-        // SAFETY: called on the thread that has lent it (`unsendable`).
+        // SAFETY: called on the thread that has lent it (`glue`).
         let is_busy = unsafe { (glue.library.unlend)() } == libc::EBUSY;
         if !is_busy {
             self.free();
@@ -150,12 +165,17 @@ impl Loan {
 }
 
 impl Loan {
+    /// Returns what was lent; `None`: it was taken back, or another thread asks.
     fn glue(&self) -> Option<&Glue> {
-        // SAFETY: null, or the box that `new` has made.
-        unsafe { self.glue.as_ref() }
+        // SAFETY: null, or the box that `new` has made, which its own thread alone looks at.
+        unsafe { (self.thread == libc::pthread_self()).then(|| self.glue.as_ref()).flatten() }
     }
 
+    /// Frees what was lent. Called by its thread, once the library has forgotten it.
     fn free(&mut self) {
+        if self.glue().is_none() {
+            return;
+        }
         let glue = std::mem::replace(&mut self.glue, null_mut());
         if !glue.is_null() {
             // SAFETY: the library calls it no more.

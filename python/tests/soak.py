@@ -83,7 +83,9 @@ pool = Pool()
 
 
 def query(seconds):
-    """Asks for a number, and looks whether it is that one."""
+    """Asks for a number, and looks whether it is that one. Where all connections are taken, sleeps: nobody queues for one."""
+    if pool.room.locked():
+        return sleep(seconds)
     number = random.randrange(1 << 30)
 
     def ask(connection):
@@ -177,6 +179,8 @@ def is_ended():
         connection.cursor().execute("select pg_terminate_backend(%s)", (backend,))
         connection.close()
 
+    if ending.locked() or pool.room.locked():
+        return sleeps()
     with ending:
         try:
             pool.use(ask)
