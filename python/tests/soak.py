@@ -165,7 +165,7 @@ def is_ended():
         backend = connection.info.backend_pid
         ender = gevent.spawn_later(random.random() * 0.02, end, backend)
         try:
-            connection.cursor().execute("select pg_sleep(5)")
+            connection.cursor().execute("select pg_sleep(60)")
             raise Wrong("a connection that is ended has answered")
         except psycopg2.OperationalError:
             pass
