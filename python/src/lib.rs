@@ -167,8 +167,10 @@ impl Loan {
 impl Loan {
     /// Returns what was lent; `None`: it was taken back, or another thread asks.
     fn glue(&self) -> Option<&Glue> {
+        // SAFETY: always succeeds.
+        let is_own = self.thread == unsafe { libc::pthread_self() };
         // SAFETY: null, or the box that `new` has made, which its own thread alone looks at.
-        unsafe { (self.thread == libc::pthread_self()).then(|| self.glue.as_ref()).flatten() }
+        is_own.then_some(self.glue).and_then(|glue| unsafe { glue.as_ref() })
     }
 
     /// Frees what was lent. Called by its thread, once the library has forgotten it.

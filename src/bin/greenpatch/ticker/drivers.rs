@@ -82,6 +82,11 @@ impl Way {
         }
     }
 
+    /// Is it a loop's, which may lend its wait?
+    fn lends(self) -> bool {
+        matches!(self, Way::Gevent | Way::Eventlet | Way::Asyncio)
+    }
+
     /// Names the way as the harness knows it.
     fn within(self) -> &'static str {
         match self {
@@ -204,6 +209,8 @@ pub struct Table {
     pub python: String,
     pub gevent: Option<String>,
     pub eventlet: Option<String>,
+    /// The version of the Python package `greenpatch`.
+    pub package: Option<String>,
     pub drivers: Vec<Driver>,
 }
 
@@ -214,6 +221,8 @@ pub struct Terms<'a> {
     pub hz: u32,
     /// Dots go to stdout as the ticks come.
     pub shows: bool,
+    /// Loops lend their wait, as under `greenpatch run --bridge`.
+    pub bridged: bool,
 }
 
 fn failed(sentence: impl Into<String>) -> Failure {
@@ -263,6 +272,7 @@ impl Table {
             python: text(&facts["python"]).unwrap_or_default(),
             gevent: text(&facts["gevent"]),
             eventlet: text(&facts["eventlet"]),
+            package: text(&facts["greenpatch"]),
             drivers: facts["drivers"].as_array().into_iter().flatten().map(driver).collect(),
             folder,
         })
@@ -294,6 +304,7 @@ impl Table {
             _ if driver.missing.is_some() => driver.missing.as_deref(),
             Way::Gevent if self.gevent.is_none() => Some("gevent"),
             Way::Eventlet if self.eventlet.is_none() => Some("eventlet"),
+            way if terms.bridged && way.lends() && self.package.is_none() => Some("greenpatch"),
             _ => None,
         };
         let api = driver.apis[way.within()].as_str().unwrap_or_default().to_owned();
@@ -325,8 +336,10 @@ impl Table {
         fs::create_dir(&recorded).map_err(cannot)?;
         let ticks = TickFile::new(&path).map_err(cannot)?;
         let ticker = format!("ticker={}:ticks={}", path.display().to_string().replace(':', "%3A"), terms.hz);
+        let is_lent = terms.bridged && way.lends();
         let options = match way {
             Way::Run => format!("workers=1:{ticker}"),
+            _ if is_lent => ticker,
             _ => format!("{}:{ticker}", recording_into(&recorded, THRESHOLD_MS)),
         };
         // A driver that waits for a lock has no server: the tarpit that it does not ask is as good as any.
@@ -346,9 +359,12 @@ impl Table {
         ];
         let program = startable(&words[0], terms.library)?;
         let mut command = preloaded(&words, terms.library, &options)?;
+        if is_lent {
+            command.env("GREENPATCH_BRIDGE", way.name());
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir(&folder.path);
         let mut child = command.spawn().map_err(|why| crate::start::refused(&program, &why))?;
-        let recording = Recording::begin(&recorded);
+        let recording = (way != Way::Run && !is_lent).then(|| Recording::begin(&recorded));
         let wait_ns = (terms.seconds * 1e9) as u64;
         let (started, mut shown, mut seen) = (Instant::now(), 0, Events::default());
         while child.try_wait().map_err(cannot)?.is_none() {
@@ -381,7 +397,7 @@ impl Table {
         let was_ended = child.try_wait().map_err(cannot)?.is_none();
         let _ = child.kill();
         let status = child.wait().map_err(cannot)?;
-        let recording = recording.end(until);
+        let recording = recording.and_then(|recording| recording.end(until).ok());
         let before = seen;
         let seen = Events::read(&events);
         if terms.shows {
@@ -408,11 +424,9 @@ impl Table {
         cell.wait_ns = until - from;
         cell.own = Ticking::between(&seen.ticks, from, until, period_ns);
         cell.control = Ticking::between(&control, from, until, period_ns);
-        if way != Way::Run {
-            // A call that is not the wait's own half is not what it waited for: that one is not known.
-            let is_it = |waited: &Waited| waited.total_s * 2e9 >= cell.wait_ns as f64;
-            cell.waited = recording.ok().and_then(|ended| ended.of_thread(seen.thread)).filter(is_it);
-        }
+        // A call that is not the wait's own half is not what it waited for: that one is not known.
+        let is_it = |waited: &Waited| waited.total_s * 2e9 >= cell.wait_ns as f64;
+        cell.waited = recording.and_then(|ended| ended.of_thread(seen.thread)).filter(is_it);
         let is_held = cell.waited.as_ref().is_some_and(|waited| waited.gil == "held");
         let stopped = cell.own.missing >= BLOCKED;
         cell.verdict = match way {

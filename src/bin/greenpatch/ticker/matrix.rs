@@ -111,10 +111,12 @@ pub fn driver(of: &Driver, cells: &[Cell]) -> Value {
     })
 }
 
-/// Sets what was asked in JSON: which Python, which libraries, and the drivers.
-pub fn json(table: &Table, seconds: f64, hz: u32, drivers: Vec<Value>) -> Value {
+/// Sets what was asked in JSON: which Python, which libraries, how long, how many ticks a second, whether loops lent their wait, and the
+/// drivers.
+pub fn json(table: &Table, (seconds, hz, bridged): (f64, u32, bool), drivers: Vec<Value>) -> Value {
     json!({
         "schema": SCHEMA, "version": env!("CARGO_PKG_VERSION"), "python": table.python, "gevent": table.gevent,
-        "eventlet": table.eventlet, "seconds": seconds, "ticks_per_second": hz, "drivers": drivers,
+        "eventlet": table.eventlet, "greenpatch": table.package, "bridged": bridged, "seconds": seconds, "ticks_per_second": hz,
+        "drivers": drivers,
     })
 }

@@ -64,6 +64,9 @@ pub struct Arguments {
     /// The ways in which drivers are asked
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = drivers::WAYS, value_name = "WAY,...")]
     under: Vec<drivers::Way>,
+    /// Have gevent, eventlet and asyncio lend their wait, as `greenpatch run --bridge` does; Python needs the package greenpatch
+    #[arg(long, conflicts_with_all = ["command", "list"])]
+    bridge: bool,
     /// The Python that has the drivers
     #[arg(long, value_name = "PYTHON", default_value = "python3")]
     python: PathBuf,
@@ -148,7 +151,7 @@ fn kind(arguments: &Arguments) -> Kind {
 fn list(table: &drivers::Table, as_json: bool) -> Result<c_int, Failure> {
     let rows = table.drivers.iter().map(|driver| matrix::driver(driver, &[])).collect();
     if as_json {
-        tell(&format!("{:#}", matrix::json(table, 0.0, 0, rows)))?;
+        tell(&format!("{:#}", matrix::json(table, (0.0, 0, false), rows)))?;
         return Ok(0);
     }
     for driver in &table.drivers {
@@ -174,6 +177,7 @@ fn ask(arguments: &Arguments, library: &Path) -> Result<c_int, Failure> {
         seconds: arguments.seconds,
         hz: arguments.ticks_per_second,
         shows: !arguments.json && !arguments.all,
+        bridged: arguments.bridge,
     };
     let chosen: Vec<&drivers::Driver> = if arguments.all {
         table.drivers.iter().filter(|driver| driver.missing.is_none()).collect()
@@ -214,7 +218,8 @@ fn ask(arguments: &Arguments, library: &Path) -> Result<c_int, Failure> {
         told.extend(rest.map(|driver| matrix::driver(driver, &[])));
     }
     if arguments.json {
-        tell(&format!("{:#}", matrix::json(&table, arguments.seconds, arguments.ticks_per_second, told)))?;
+        let terms = (arguments.seconds, arguments.ticks_per_second, arguments.bridge);
+        tell(&format!("{:#}", matrix::json(&table, terms, told)))?;
     }
     let is_there = chosen.iter().any(|driver| driver.missing.is_none());
     Ok(if is_there { 0 } else { NOTHING })

@@ -54,6 +54,7 @@ def list_drivers():
         "executable": sys.executable,
         "gevent": version("gevent"),
         "eventlet": version("eventlet"),
+        "greenpatch": version("greenpatch"),
         "drivers": rows,
     }
     print(json.dumps(facts))
