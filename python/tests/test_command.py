@@ -1,5 +1,6 @@
 """``greenpatch run --bridge LOOP -- CMD``: programs that have no line about greenpatch."""
 
+import json
 import os
 import subprocess
 import sys
@@ -259,3 +260,14 @@ def test_gunicorn_with_its_gevent_worker(tmp_path, postgres):
     # Each query counts those that run: one by one, each would find itself alone.
     assert len(answers) == 21 and max(answers) >= 10, (answers, log)
     assert status == 0, log
+
+
+@pytest.mark.parametrize("way, driver", [("gevent", "psycopg2"), ("asyncio", "smtplib")])
+@pytest.mark.parametrize("words, verdict", [([], "BLOCKS_LOOP"), (["--bridge"], "YIELDS")])
+def test_ticker_shows_what_the_bridge_does(tmp_path, way, driver, words, verdict):
+    """A machine that lets nothing tick shows nothing, and says so: UNCLEAR."""
+    pytest.importorskip(driver)
+    line = conftest.command("ticker", "--python", sys.executable, "--driver", driver, "--under", way, "--json", *words)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=conftest.LIMIT_S, stdin=subprocess.DEVNULL, cwd=tmp_path)
+    cell = json.loads(done.stdout)["drivers"][0]["cells"][way]
+    assert cell["verdict"] in (verdict, "UNCLEAR"), (cell, done.stderr)

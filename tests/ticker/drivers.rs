@@ -125,6 +125,14 @@ fn a_driver_waits_at_another_tarpit_as_well() {
 }
 
 #[test]
+fn the_bridge_needs_the_package() {
+    let told = json(&ticker(&["--json", "--seconds", "1", "--under", "asyncio", "--bridge", "--driver", "smtplib"]));
+    assert_eq!((&told["bridged"], &told["greenpatch"]), (&true.into(), &serde_json::Value::Null), "{told}");
+    let cell = &told["drivers"][0]["cells"]["asyncio"];
+    assert_eq!((&cell["verdict"], &cell["ended"]), (&"NOT_POSSIBLE".into(), &"greenpatch is not installed".into()));
+}
+
+#[test]
 fn one_driver_is_told_with_dots_and_a_verdict() {
     let output = ticker(&["--seconds", "1", "--under", "threads", "--driver", "HTTP.client"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
