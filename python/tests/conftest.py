@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ import textwrap
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
+# A shell's background jobs ignore it, and so would all that the tests start: Python makes an exception of it only where it is not ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, str(HERE.parent.parent / "tests/clients"))
 sys.dont_write_bytecode = True
 import servers  # noqa: E402
