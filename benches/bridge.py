@@ -107,7 +107,8 @@ def main():
 {setting}
 
 Written by `scripts/bench bridge --write`: each connection asks PostgreSQL for `select pg_sleep(0), 7` again and again, for {seconds} s;
-medians of {rounds} rounds. Beside the rate stands the client's processor time for a query. {versions}.
+medians of {rounds} rounds. Beside the rate stands the client's processor time for a query.
+{versions}.
 
 {table(lines)}
 
